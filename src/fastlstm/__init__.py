@@ -1,0 +1,58 @@
+"""LSTM text classifiers that train in seconds and answer in microseconds on an ordinary CPU."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Classifier": "fastlstm.inference",
+    "FastLSTMError": "fastlstm.errors",
+    "LSTMClassifier": "fastlstm.estimator",
+    "ModelConfig": "fastlstm.config",
+    "Records": "fastlstm.records",
+    "Report": "fastlstm.metrics",
+    "TrainingConfig": "fastlstm.config",
+    "load": "fastlstm.inference.classifier",
+    "read_records": "fastlstm.records",
+    "train": "fastlstm.fit",
+}
+"""Public name -> the module it is loaded from at its first use, so that importing fastlstm costs nothing."""
+
+__all__ = [
+    "Classifier",
+    "FastLSTMError",
+    "LSTMClassifier",
+    "ModelConfig",
+    "Records",
+    "Report",
+    "TrainingConfig",
+    "__version__",
+    "load",
+    "read_records",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from fastlstm.config import ModelConfig, TrainingConfig
+    from fastlstm.errors import FastLSTMError
+    from fastlstm.estimator import LSTMClassifier
+    from fastlstm.fit import train
+    from fastlstm.inference import Classifier
+    from fastlstm.inference.classifier import load
+    from fastlstm.metrics import Report
+    from fastlstm.records import Records, read_records
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastlstm' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

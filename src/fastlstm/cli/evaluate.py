@@ -1,0 +1,39 @@
+"""`fastlstm evaluate`: how good a model is on labelled texts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from fastlstm.cli import show
+from fastlstm.cli.options import common, model_option, table_options
+from fastlstm.inference import Classifier
+
+
+@click.command("evaluate")
+@click.argument("data", metavar="DATA")
+@model_option
+@table_options
+@common
+def command(
+    data: str, model: Classifier, text_column: str, label_column: str, data_dir: Path | None, as_json: bool
+) -> None:
+    """Measure a model on DATA: imdb (its test split), or a file or folder of labelled texts."""
+    if data == "imdb":
+        from fastlstm.datasets import load_imdb
+
+        imdb = load_imdb(data_dir, say=show.note)
+        show.note(f"imdb: {imdb.origin}")
+        records, measured_on = imdb.test, imdb.test_note or "the official test split"
+    else:
+        from fastlstm.records import read_records
+
+        records = read_records(data, text_column=text_column, label_column=label_column)
+        measured_on = records.source
+    report = model.evaluate(records)
+    if as_json:
+        show.json_object({**report.to_json(), "measured_on": measured_on})
+    else:
+        show.report(report, measured_on, sys.stdout)

@@ -1,0 +1,45 @@
+"""`fastlstm info`: what a model is and how it was trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from fastlstm import weights
+from fastlstm.cli import show
+from fastlstm.cli.options import common, model_option
+from fastlstm.inference import Classifier
+
+
+@click.command("info")
+@model_option
+@common
+def command(model: Classifier, as_json: bool) -> None:
+    """Say what a model is, how it was trained, and how good it was."""
+    saved = model.model
+    count = weights.count(saved.config, len(saved.labels))
+    if as_json:
+        show.json_object(
+            {
+                "labels": list(saved.labels),
+                "weights": count,
+                "model": dataclasses.asdict(saved.config),
+                "calibration": {"temperature": saved.temperature},
+                "training": dict(saved.training),
+            }
+        )
+        return
+    show.weights_table(saved.config, len(saved.labels), sys.stdout)
+    facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens"}
+    training = saved.training
+    if training:
+        data, results = training["data"], training["results"]
+        facts["preset"] = f"{training['preset']}, fastlstm {training['fastlstm_version']}"
+        facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
+        facts["epoch kept"] = f"{training['best_epoch']} of {training['epochs']}"
+        facts["accuracy"] = f"{results['accuracy']:.2%} on {results['texts']:,} texts ({results['evaluated_on']})"
+        if training["baseline"]:
+            facts["baseline"] = f"{training['baseline']['accuracy']:.2%}, {training['baseline']['name']}"
+    show.facts(facts, sys.stdout)

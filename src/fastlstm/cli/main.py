@@ -1,0 +1,83 @@
+"""The `fastlstm` command: finds the sub-command, and turns every failure into one line and an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from fastlstm import __version__
+from fastlstm.errors import FastLSTMError
+
+COMMANDS = {
+    "train": "train a classifier on labelled texts, and measure it",
+    "predict": "tell the class of texts",
+    "evaluate": "measure a model on labelled texts",
+    "info": "say what a model is and how it was trained",
+}
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Imports a command's module only when it is called: `predict` never waits for what `train` needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"fastlstm.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fastlstm")
+def group() -> None:
+    """LSTM text classifiers that train in seconds and answer in microseconds on an ordinary CPU."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits: 0 done, 1 failed while working, 2 wrong use or bad input."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = group.main(arguments, prog_name="fastlstm", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+    except click.ClickException as error:
+        fail(_one_line(error), error.exit_code, arguments)
+    except FastLSTMError as error:
+        fail(str(error), error.exit_status, arguments)
+    except (KeyboardInterrupt, click.Abort):
+        fail("interrupted", INTERRUPTED, arguments)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1, arguments)
+    except Exception as error:  # noqa: BLE001 -- the last resort: a fault of ours, still told in one line
+        fail(f"internal error: {error!r}; please report it with what --debug prints", 1, arguments)
+
+
+def fail(message: str, status: int, arguments: Sequence[str]) -> NoReturn:
+    """Prints the message, under `--debug` with the traceback, and exits."""
+    if "--debug" in arguments:
+        traceback.print_exc()
+    print(f"fastlstm: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{message} Run: {error.ctx.command_path} --help"
+    return message

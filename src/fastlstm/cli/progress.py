@@ -1,0 +1,118 @@
+"""A run as people watch it: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TextIO
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from fastlstm.cli import show
+from fastlstm.fit.events import Event, Measured, Note, Prepared, TrainingResult
+from fastlstm.training.history import EpochResult
+from fastlstm.training.loop import StepDone
+
+PLAIN_SECONDS = 10.0
+"""Between two lines on the running epoch where there is no terminal."""
+
+
+class Display:
+    """Shows a run's events on `file`. `result` is there once the run has finished."""
+
+    result: TrainingResult
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._console = show.console(file)
+        self._live = file.isatty()
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._epochs = 0
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_bar()
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def download(self, done: int, total: int | None) -> None:
+        """How far a download is, in bytes."""
+        if self._live:
+            self._bar("downloading", done, total, f"{done / 1e6:.0f} MB")
+        elif time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            self.note(f"downloaded {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
+
+    def show(self, event: Event) -> None:
+        """Shows one event."""
+        match event:
+            case Note():
+                self.note(event.text)
+            case Prepared():
+                self._prepared(event)
+            case StepDone():
+                self._step(event)
+            case EpochResult():
+                self._epoch(event)
+            case Measured():
+                self._end_bar()
+                self.note(f"measured: {event.name}, accuracy {event.report.accuracy:.2%} in {event.seconds:.1f} s")
+            case TrainingResult():
+                self.result = event
+
+    def _prepared(self, event: Prepared) -> None:
+        self._end_bar()
+        self._epochs = event.training.epochs
+        show.weights_table(event.model, len(event.labels), self._file)
+        self.note(
+            f"training on {event.training_texts:,} texts ({event.device}), choosing the epoch on "
+            f"{event.validation_texts:,}, testing on {event.test_texts:,}"
+        )
+
+    def _step(self, event: StepDone) -> None:
+        rate = event.tokens / max(event.seconds, 1e-9)
+        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}"
+        if self._live:
+            done = (event.epoch - 1) * event.steps + event.step
+            self._bar(f"epoch {event.epoch}/{self._epochs}", done, self._epochs * event.steps, details)
+        elif time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            steps_left = (self._epochs - event.epoch + 1) * event.steps - event.step
+            left = event.seconds / event.step * steps_left
+            self.note(f"epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left")
+
+    def _epoch(self, event: EpochResult) -> None:
+        self._last_line = time.monotonic()
+        self.note(
+            f"epoch {event.epoch}/{self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}  "
+            f"validation loss {event.validation_loss:.4f}  accuracy {event.validation_accuracy:.2%}  "
+            f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s  "
+            f"padding {event.padding:.1%}{'  best' if event.best else ''}"
+        )
+
+    def _bar(self, description: str, done: int, total: int | None, details: str) -> None:
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=30),
+                TextColumn("{task.fields[details]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task(description, total=total, details=details)
+        self._progress.update(self._task, description=description, completed=done, total=total, details=details)
+
+    def _end_bar(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None

@@ -1,0 +1,187 @@
+"""`fastlstm train`: from labelled texts to a saved, measured model."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
+
+import click
+
+from fastlstm.cli import show
+from fastlstm.cli.options import common, table_options
+from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, configure
+from fastlstm.errors import Interrupted, OptionError
+
+if TYPE_CHECKING:
+    from fastlstm.fit.events import TrainingResult
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def config_options(function: Function) -> Function:
+    """An option for every field of the two configurations, named and described by the field."""
+    for kind in (TrainingConfig, ModelConfig):
+        hints = get_type_hints(kind)
+        for f in reversed(dataclasses.fields(kind)):
+            name, hint = f.name.replace("_", "-"), hints[f.name]
+            declaration = f"--{name}/--no-{name}" if hint is bool else f"--{name}"
+            function = click.option(
+                declaration,
+                f.name,
+                type=hint if hint in (int, float, bool) else str,
+                default=None,
+                metavar="SIZE,SIZE,..." if get_origin(hint) is tuple else None,
+                help=f"{f.metadata['help'][0].upper()}{f.metadata['help'][1:]}.{_choices(hint)}",
+            )(function)
+    return function
+
+
+def _choices(hint: Any) -> str:
+    values = getattr(hint, "__args__", ()) if get_origin(hint) is not tuple else ()
+    return f" [{'|'.join(values)}]" if values else ""
+
+
+@click.command("train")
+@click.argument("data", metavar="DATA")
+@click.option("--preset", default=DEFAULT_PRESET, show_default=True, help=f"One of: {', '.join(PRESETS)}.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
+              help="The folder to save the model to.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
+@click.option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION",
+              help="What chooses the best epoch: a share of the texts, or data of its own.")  # fmt: skip
+@click.option("--test", default=None, metavar="DATA|FRACTION",
+              help="What the model is measured on. [imdb: its test split; else: the validation texts]")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
+@click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]")
+@click.option("--plots", is_flag=True, help="Draw curves, confusion and reliability into OUT/plots.")
+@config_options
+@table_options
+@common
+def command(
+    data: str,
+    preset: str,
+    out: Path,
+    overwrite: bool,
+    resume: bool,
+    validation: str,
+    test: str | None,
+    device: str,
+    baseline: bool,
+    plots: bool,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a classifier on DATA, measure it beside a bag of words, and save it.
+
+    DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also .gz; or a folder with one sub-folder a
+    class. Options that are not given have the preset's values.
+    """
+    if options["hidden_sizes"] is not None:
+        options["hidden_sizes"] = _sizes(options["hidden_sizes"])
+    model_config, training_config = configure(preset, options)
+
+    from fastlstm.cli.progress import Display
+    from fastlstm.fit.data import read_data
+    from fastlstm.fit.run import Job, check_place, run
+
+    with Display(sys.stderr) as display:
+        check_place(out, overwrite=overwrite, resume=resume)
+        run_data = read_data(
+            data,
+            validation=_part(validation),
+            test=None if test is None else _part(test),
+            text_column=text_column,
+            label_column=label_column,
+            data_dir=data_dir,
+            seed=training_config.seed,
+            say=display.note,
+            progress=display.download,
+        )
+        job = Job(
+            data=run_data,
+            model=model_config,
+            training=training_config,
+            out=out,
+            preset=preset,
+            cap_vocabulary=options["vocabulary_size"] is None,
+            device=device,
+            overwrite=overwrite,
+            resume=resume,
+            baseline=baseline,
+            plots=plots,
+        )
+        display.note(f"data: {run_data.origin}")
+        with _stop_on_interrupt() as asked_to_stop:
+            events = run(job)
+            for event in events:
+                display.show(event)
+                if asked_to_stop():
+                    events.close()
+                    raise Interrupted(f"stopped and saved; go on with: {_resuming(sys.argv[1:])}")
+    _show_result(display.result, as_json)
+
+
+def _show_result(result: TrainingResult, as_json: bool) -> None:
+    if not as_json:
+        show.report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
+        print(f"saved: {result.folder}")
+        print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
+        return
+    show.json_object(
+        {
+            "model": str(result.folder),
+            **result.report.to_json(),
+            "measured_on": result.measured_on,
+            "baseline": result.baseline.to_json() if result.baseline else None,
+            "history": [dataclasses.asdict(epoch) for epoch in result.history],
+        }
+    )
+
+
+def _part(value: str) -> float | str:
+    """A fraction if it reads as a number, else the name of data."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _sizes(value: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(size) for size in value.split(","))
+    except ValueError:
+        raise OptionError(f"hidden-sizes is {value!r}; expected whole numbers such as 64,32") from None
+
+
+def _resuming(arguments: list[str]) -> str:
+    kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
+    return shlex.join(["fastlstm", *kept, "--resume"])
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop after the running step; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked.append(number)
+        show.note("stopping after this step; Ctrl-C again stops at once, without saving")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,164 @@
+"""What a model is and how it is trained: two frozen dataclasses, and presets that name good values."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from fastlstm.errors import OptionError, near
+
+Truncate = Literal["end", "beginning", "both"]
+Pooling = Literal["last", "max", "mean", "concat"]
+Activation = Literal["auto", "sigmoid", "softmax"]
+Schedule = Literal["constant", "linear", "cosine"]
+ClassWeights = Literal["none", "balanced"]
+Monitor = Literal["loss", "accuracy"]
+
+
+def option(help: str, *, minimum: float | None = None, maximum: float | None = None, default: Any) -> Any:
+    """A field with its help text and, for numbers, the closed range of values it takes."""
+    return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The shape of a classifier: tokens -> embedding -> LSTM layers -> pooling -> dropout -> linear."""
+
+    vocabulary_size: int = option(
+        "words kept, the most frequent ones; padding and unknown included", minimum=3, default=10_000
+    )
+    max_tokens: int = option("tokens of a text that are read", minimum=1, default=500)
+    truncate: Truncate = option("which part of a longer text is kept", default="end")
+    embedding_size: int = option("numbers a word vector has", minimum=1, default=64)
+    hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, default=(64, 32))
+    bidirectional: bool = option("read each text in both directions", default=False)
+    pooling: Pooling = option(
+        "what is kept of all steps: last, max, mean, or the three concatenated", default="last"
+    )
+    dropout: float = option(
+        "share of the pooled features dropped in training", minimum=0, maximum=0.95, default=0.0
+    )
+    activation: Activation = option(
+        "sigmoid or softmax; auto: sigmoid for two classes, else softmax", default="auto"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a model is fitted: Adam over length-bucketed batches, the best epoch kept."""
+
+    epochs: int = option("passes over the training texts, at most", minimum=1, default=5)
+    batch_size: int = option("texts a step", minimum=1, default=64)
+    learning_rate: float = option("Adam's step size", minimum=1e-7, maximum=1, default=1e-3)
+    schedule: Schedule = option("course of the learning rate over the run", default="constant")
+    clip_norm: float = option("largest norm of a step's gradient; 0: no limit", minimum=0, default=1.0)
+    class_weights: ClassWeights = option("balanced: rare classes count more", default="none")
+    patience: int = option("epochs without a better one before training stops", minimum=1, default=5)
+    monitor: Monitor = option("what makes an epoch the best one, on validation", default="loss")
+    seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+Config = TypeVar("Config", ModelConfig, TrainingConfig)
+
+
+def from_json(kind: type[Config], values: object) -> Config:
+    """A configuration from what `dataclasses.asdict` gave and JSON brought back.
+
+    Raises `OptionError` for anything but an object with exactly the fields of `kind`.
+    """
+    names = {f.name for f in dataclasses.fields(kind)}
+    if not isinstance(values, dict) or set(values) != names:
+        came = sorted(values) if isinstance(values, dict) else type(values).__name__
+        raise OptionError(f"{kind.__name__} has {came}; expected the fields {sorted(names)}")
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return kind(**fields)
+
+
+def check(config: ModelConfig | TrainingConfig) -> None:
+    """Raises `OptionError` for the first field whose value is of the wrong type or out of range."""
+    hints = get_type_hints(type(config))
+    for f in dataclasses.fields(config):
+        value, hint, name = getattr(config, f.name), hints[f.name], f.name.replace("_", "-")
+        if get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                raise OptionError(f"unknown {name} {value!r}; {near(str(value), get_args(hint))}")
+            continue
+        if get_origin(hint) is tuple:
+            if not isinstance(value, tuple) or not value:
+                raise OptionError(f"{name} is {value!r}; expected one whole number a layer, such as 64,32")
+            numbers, hint = value, int
+        else:
+            numbers = (value,)
+        for number in numbers:
+            _check_number(name, number, hint, f.metadata["minimum"], f.metadata["maximum"])
+
+
+def _check_number(name: str, value: object, kind: type, minimum: float | None, maximum: float | None) -> None:
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise OptionError(f"{name} is {value!r}; expected true or false")
+        return
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole or (kind is float and isinstance(value, float) and value == value)):
+        raise OptionError(f"{name} is {value!r}; expected a {'whole number' if kind is int else 'number'}")
+    assert isinstance(value, int | float)
+    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+        limits = f"at least {minimum:g}" if maximum is None else f"from {minimum:g} to {maximum:g}"
+        raise OptionError(f"{name} is {value!r}; expected {limits}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A named pair of configurations, with one line on what it is for."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    purpose: str
+
+
+PRESETS: Mapping[str, Preset] = types.MappingProxyType(
+    {
+        "tutorial": Preset(
+            model=ModelConfig(),
+            training=TrainingConfig(),
+            purpose="the classic: Embedding 64 -> LSTM 64 -> LSTM 32 -> Dense 1, five epochs of Adam",
+        ),
+    }
+)
+DEFAULT_PRESET = "tutorial"
+"""What `train` uses when no preset is named."""
+
+
+def preset(name: str) -> Preset:
+    """The preset of that name. Raises `OptionError`, with the near name, for an unknown one."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise OptionError(f"unknown preset {name!r}; {near(name, PRESETS)}") from None
+
+
+def configure(preset_name: str, values: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
+    """A preset's two configurations, changed by those of `values` that are not None.
+
+    Raises `OptionError` for an unknown preset, an unknown name or a bad value.
+    """
+    base = preset(preset_name)
+    fields = {c: {f.name for f in dataclasses.fields(c)} for c in (ModelConfig, TrainingConfig)}
+    known = fields[ModelConfig] | fields[TrainingConfig]
+    for name in values:
+        if name not in known:
+            raise OptionError(f"unknown option {name!r}; {near(name, known)}")
+    given = {name: value for name, value in values.items() if value is not None}
+    return (
+        dataclasses.replace(base.model, **{k: v for k, v in given.items() if k in fields[ModelConfig]}),
+        dataclasses.replace(base.training, **{k: v for k, v in given.items() if k in fields[TrainingConfig]}),
+    )

@@ -1,0 +1,116 @@
+"""Downloading a file that is known by its checksum: resumed where it was cut off, and verified."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastlstm.errors import DownloadError
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes there are and the bytes there will be, None where that is not known."""
+
+_TIMEOUT = 30.0  # seconds without a byte
+_CHUNK = 1 << 18
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file on the web, and the MD5 sum, in hexadecimal, that it must have."""
+
+    url: str
+    md5: str
+
+
+def download(archive: Archive, target: Path, progress: Progress | None = None) -> None:
+    """Puts the archive at `target`, going on from `target` + ".part" if an earlier run left one.
+
+    A connection that is cut off is taken up again, as long as each attempt brings some bytes.
+    Raises `OSError`, with the part kept for another run, where the network or the disk fails;
+    `DownloadError`, with the part deleted, where what came has another MD5 sum.
+    """
+    if target.is_file() and checksum(target, "md5") == archive.md5:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    for attempt in range(1, _ATTEMPTS + 1):
+        before = _size(part)
+        try:
+            _fetch(archive.url, part, progress)
+            break
+        except OSError:
+            if attempt == _ATTEMPTS or _size(part) <= before:
+                raise
+    came = checksum(part, "md5")
+    if came != archive.md5:
+        part.unlink()
+        raise DownloadError(
+            f"{archive.url} came with the MD5 sum {came}; expected {archive.md5}; "
+            "what came was deleted; try again, or from another network"
+        )
+    part.replace(target)
+
+
+def checksum(path: Path, algorithm: str) -> str:
+    """The file's checksum in hexadecimal."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def reason(error: OSError) -> str:
+    """Why the network or the disk failed, in a few words on one line."""
+    cause = getattr(error, "reason", None) or error
+    if isinstance(cause, OSError) and cause.strerror:
+        cause = f"{cause.strerror}: {cause.filename!r}" if cause.filename else cause.strerror
+    return " ".join(str(cause).split()) or type(error).__name__
+
+
+def _fetch(url: str, part: Path, progress: Progress | None) -> None:
+    """Appends to `part` what it lacks. Raises `OSError` where that can't be had."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    have = _size(part)
+    request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urlopen(request, timeout=_TIMEOUT) as response:
+            _receive(response, part, have, progress)
+    except HTTPError as error:
+        with error:
+            if error.code == 416 and have:  # nothing comes after what is there; the checksum decides
+                return
+            raise ConnectionError(f"HTTP status {error.code} {error.reason}") from error
+    except HTTPException as error:
+        raise ConnectionError(f"no proper HTTP answer: {error!r}") from error
+
+
+def _receive(response: HTTPResponse, part: Path, have: int, progress: Progress | None) -> None:
+    resumed = response.status == 206
+    if resumed and not (response.headers["Content-Range"] or "").startswith(f"bytes {have}-"):
+        raise ConnectionError("the server sent another range than the one asked for")
+    length = response.headers["Content-Length"]
+    done = have if resumed else 0
+    total = done + int(length) if length and length.isdecimal() else None
+    with part.open("ab" if resumed else "wb") as file:
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, total)
+    if total is not None and done < total:
+        raise ConnectionError(f"the connection was cut off after {done:,} of {total:,} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

@@ -1,0 +1,140 @@
+"""`LSTMClassifier`: the classifier as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastlstm import training  # noqa: F401 -- first: it says how to install what is missing
+from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.errors import DataError
+from fastlstm.inference import Classifier
+from fastlstm.records import split
+from fastlstm.records.checks import checked_label, collect
+from fastlstm.training.fitting import prepare
+from fastlstm.training.history import EpochResult
+
+_NOT_OPTIONS = ("preset", "validation_fraction", "device", "random_state")
+
+
+class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An LSTM text classifier that follows scikit-learn's conventions.
+
+    Args:
+        preset: the configuration to start from.
+        validation_fraction: share of the texts held out to choose the best epoch, between 0 and 1.
+        device: "auto", "cpu" or "cuda".
+        random_state: an int makes fits repeatable; None draws a new seed each time.
+        Others: a field of `ModelConfig` or `TrainingConfig`; None keeps the preset's value. A vocabulary
+            larger than the texts' is cut to theirs.
+
+    Attributes:
+        classes_: [classes] the labels as they came to `fit`, sorted.
+        classifier_: the fitted `Classifier`.
+        history_: one `EpochResult` an epoch.
+    """
+
+    def __init__(
+        self,
+        preset: str = DEFAULT_PRESET,
+        *,
+        vocabulary_size: int | None = None,
+        max_tokens: int | None = None,
+        truncate: str | None = None,
+        embedding_size: int | None = None,
+        hidden_sizes: Sequence[int] | None = None,
+        bidirectional: bool | None = None,
+        pooling: str | None = None,
+        dropout: float | None = None,
+        activation: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        schedule: str | None = None,
+        clip_norm: float | None = None,
+        class_weights: str | None = None,
+        patience: int | None = None,
+        monitor: str | None = None,
+        validation_fraction: float = 0.2,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.preset = preset
+        self.vocabulary_size = vocabulary_size
+        self.max_tokens = max_tokens
+        self.truncate = truncate
+        self.embedding_size = embedding_size
+        self.hidden_sizes = hidden_sizes
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.dropout = dropout
+        self.activation = activation
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.class_weights = class_weights
+        self.patience = patience
+        self.monitor = monitor
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: Iterable[str], y: Iterable[Any]) -> LSTMClassifier:  # noqa: N803 -- scikit-learn's name
+        """Trains on texts [n] and their labels [n]: strings or whole numbers, at least two different ones.
+
+        Raises `InputError` (a `ValueError`) for texts, labels or options that can't be used.
+        """
+        texts, labels = list(_texts(X)), np.asarray(list(y))
+        if len(texts) != len(labels):
+            raise DataError(f"{len(texts)} texts and {len(labels)} labels came; expected one label a text")
+        records = collect(zip(range(len(texts)), texts, labels, strict=True), "X")
+        options = {name: value for name, value in self.get_params().items() if name not in _NOT_OPTIONS}
+        if options["hidden_sizes"] is not None:
+            options["hidden_sizes"] = tuple(options["hidden_sizes"])
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        model_config, training_config = configure(self.preset, {**options, "seed": seed})
+        learned, held_out = split(records, self.validation_fraction, seed)
+        fitting = prepare(learned, held_out, model_config, training_config, device=self.device, cap_vocabulary=True)
+        self.history_ = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
+        self.classifier_ = Classifier(fitting.saved_model({}))
+        self.classes_ = np.unique(labels)
+        self._columns = [fitting.labels.index(checked_label(label)) for label in self.classes_]
+        return self
+
+    def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:  # noqa: N803
+        """[n] the most likely class of each text, as the labels came to `fit`."""
+        result: npt.NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return result
+
+    def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float32]:  # noqa: N803
+        """[n, classes] float32 probabilities, columns in the order of `classes_`; rows sum to 1."""
+        check_is_fitted(self, "classifier_")
+        probabilities: npt.NDArray[np.float32] = self.classifier_.predict_proba(_texts(X))
+        return probabilities[:, self._columns]
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Saves the fitted model for `fastlstm.load` and the command line; see `Classifier.save`."""
+        check_is_fitted(self, "classifier_")
+        self.classifier_.save(folder, overwrite=overwrite)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _texts(values: Iterable[str]) -> Iterable[str]:
+    """The texts, where a single string or a table was not passed by mistake."""
+    if isinstance(values, str) or getattr(values, "ndim", 1) != 1:
+        raise DataError("expected a list of texts; for one text pass [text], for a table pass its text column")
+    return values

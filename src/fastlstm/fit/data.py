@@ -1,0 +1,102 @@
+"""The texts of a run: to train on, to choose the epoch with, to test on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastlstm.datasets import load_imdb
+from fastlstm.datasets.download import Progress
+from fastlstm.records import Records, read_records, split
+from fastlstm.records.checks import require_classes
+
+IMDB = "imdb"
+VALIDATION_NOTE = "validation texts, which also chose the epoch: a little flattering; --test gives honest figures"
+
+Part = float | str | os.PathLike[str] | Records
+"""A part of the data: a fraction to hold out, or data of its own."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The three parts, and two lines for people: where they come from, and what the figures are measured on.
+
+    `test` is None where nothing is held out for testing; figures are then measured on `validation`.
+    """
+
+    training: Records
+    validation: Records
+    test: Records | None
+    origin: str
+    measured_on: str
+
+    @property
+    def measured(self) -> Records:
+        """The texts that the run's figures are measured on."""
+        return self.validation if self.test is None else self.test
+
+    @property
+    def repeated(self) -> int:
+        """How many of the measured texts stand among the training texts too."""
+        known = set(self.training.texts)
+        return sum(text in known for text in self.measured.texts)
+
+
+def read_data(
+    data: str | os.PathLike[str] | Records,
+    *,
+    validation: Part = 0.2,
+    test: Part | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    data_dir: Path | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> RunData:
+    """Reads and splits what a run trains on.
+
+    Args:
+        data: "imdb", a file or folder of labelled texts, or records.
+        validation: the fraction of the training texts to hold out, or data of its own.
+        test: likewise; None: IMDb's own test split, and for other data no test.
+        text_column, label_column: where texts and labels stand in tables.
+        data_dir: the folder that holds IMDb.
+        seed: of the splits.
+        say, progress: told of long work on the way, as `load_imdb` tells it.
+
+    Raises:
+        DataError: for whatever is wrong with the data, test labels unknown to training among it.
+        OptionError: for a fraction outside 0..1.
+        DownloadError: where IMDb can't be had.
+    """
+
+    def read(part: str | os.PathLike[str] | Records) -> Records:
+        if isinstance(part, Records):
+            return part
+        return read_records(part, text_column=text_column, label_column=label_column)
+
+    held_out: Records | None = None
+    if data == IMDB:
+        imdb = load_imdb(data_dir, say=say or (lambda _: None), progress=progress)
+        training, origin = imdb.train, f"imdb: {imdb.origin}"
+        held_out, measured_on = imdb.test, imdb.test_note or "the official test split"
+    else:
+        training = read(data)
+        origin, measured_on = training.source, VALIDATION_NOTE
+    require_classes(training)
+    if isinstance(test, float):
+        training, held_out = split(training, test, seed)
+        measured_on = f"a held-out {test:.0%} of the texts"
+    elif test is not None:
+        held_out = read(test)
+        measured_on = held_out.source
+    if isinstance(validation, float):
+        training, chosen_on = split(training, validation, seed)
+    else:
+        chosen_on = read(validation)
+    for part in (chosen_on, *([held_out] if held_out else [])):
+        part.label_indices(training.class_names)
+    return RunData(training, chosen_on, held_out, origin, measured_on)

@@ -1,0 +1,86 @@
+"""`fastlstm.train`: one call from labelled texts to a saved model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.fit.data import Part, read_data
+from fastlstm.fit.events import Event, TrainingResult
+from fastlstm.fit.run import Job, run
+from fastlstm.records import Records
+
+
+def train(
+    data: str | os.PathLike[str] | Records,
+    out: str | os.PathLike[str] = "model",
+    *,
+    preset: str = DEFAULT_PRESET,
+    validation: Part = 0.2,
+    test: Part | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    data_dir: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    resume: bool = False,
+    baseline: bool = True,
+    plots: bool = False,
+    watch: Callable[[Event], object] | None = None,
+    **options: Any,
+) -> TrainingResult:
+    """Trains a classifier, measures it and saves it.
+
+    Args:
+        data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one sub-folder a class; records.
+        out: the folder to save to; must be free, or with `overwrite` a fastlstm model.
+        preset: the configuration to start from: "tutorial".
+        validation: the fraction of texts held out to choose the best epoch, or data of its own.
+        test: the fraction of texts held out to measure, or data of its own.
+        text_column, label_column: where texts and labels stand in tables.
+        data_dir: the folder that holds IMDb, for `data="imdb"`.
+        device: "auto", "cpu" or "cuda".
+        overwrite: replace a model in `out`.
+        resume: go on with the unfinished run of the same data and options.
+        baseline: measure NB-weighted logistic regression on the same texts too.
+        plots: draw learning curves, confusion matrix and reliability diagram into `out`/plots.
+        watch: called with every event on the way: notes, steps, epochs, measurements.
+        options: fields of `ModelConfig` and `TrainingConfig`, such as `epochs=3`.
+
+    Returns:
+        The classifier, its report, the baseline's report and the history of its epochs.
+
+    Raises:
+        InputError: something about the call or its data is wrong; nothing was written.
+        WriteError: the model can't be written; an older one is untouched.
+    """
+    model_config, training_config = configure(preset, options)
+    job = Job(
+        data=read_data(
+            data,
+            validation=validation,
+            test=test,
+            text_column=text_column,
+            label_column=label_column,
+            data_dir=Path(data_dir) if data_dir is not None else None,
+            seed=training_config.seed,
+        ),
+        model=model_config,
+        training=training_config,
+        out=Path(out),
+        preset=preset,
+        cap_vocabulary=options.get("vocabulary_size") is None,
+        device=device,
+        overwrite=overwrite,
+        resume=resume,
+        baseline=baseline,
+        plots=plots,
+    )
+    for event in run(job):
+        if watch is not None:
+            watch(event)
+    assert isinstance(event, TrainingResult)
+    return event

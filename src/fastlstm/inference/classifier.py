@@ -1,0 +1,136 @@
+"""A trained classifier: texts -> labels and probabilities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm import saved_model
+from fastlstm.batches import by_length, lengths_of
+from fastlstm.errors import DataError, OptionError
+from fastlstm.inference.golden import golden
+from fastlstm.inference.model_card import model_card
+from fastlstm.inference.network import Network
+from fastlstm.metrics import Report, evaluate
+from fastlstm.records import Records, read_records
+from fastlstm.saved_model import SavedModel
+from fastlstm.tokens import Encoded, encode
+
+BATCH_TEXTS = 256
+"""Texts read together; their like lengths make it fast, and it does not change their results."""
+CHUNK_TEXTS = 8192
+"""Texts held as token ids at a time, so that memory does not grow with the number of texts."""
+
+
+class Classifier:
+    """Predicts the class of a text. Made by `load`, `train` or from a `SavedModel`.
+
+    A string is one text, a list is a batch, always. The prediction for a text does not depend on what
+    else is in the batch, to the last bit.
+    """
+
+    def __init__(self, model: SavedModel) -> None:
+        self.model = model
+        self._network = Network(model.config, len(model.labels), model.weights, model.temperature)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names, in the order of `predict_proba`'s columns."""
+        return self.model.labels
+
+    @overload
+    def predict(self, texts: str) -> str: ...  # type: ignore[overload-overlap]  # a str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[str]: ...
+    def predict(self, texts: str | Iterable[str]) -> str | list[str]:
+        """The most likely class of one text, or of each text of a batch.
+
+        Raises `DataError` for anything that is not text.
+        """
+        best = self.predict_proba(texts).argmax(axis=-1)
+        if isinstance(texts, str):
+            return self.labels[int(best)]
+        return [self.labels[k] for k in best]
+
+    def predict_proba(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
+        """Probabilities, float32: [classes] for one text, [n, classes] for a batch; rows sum to 1.
+
+        Raises `DataError` for anything that is not text.
+        """
+        if isinstance(texts, str):
+            row: npt.NDArray[np.float32] = self.predict_proba([texts])[0]
+            return row
+        batch = _checked(texts)
+        result = np.empty((len(batch), len(self.labels)), np.float32)
+        for start in range(0, len(batch), CHUNK_TEXTS):
+            encoded = self.encode(batch[start : start + CHUNK_TEXTS])
+            for members in by_length(lengths_of(encoded.ids), BATCH_TEXTS):
+                result[start + members] = self._network.probabilities([encoded.ids[i] for i in members])
+        return result
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """The token ids that the model reads of each text."""
+        config = self.model.config
+        return encode(self.model.tokenizer, texts, max_tokens=config.max_tokens, truncate=config.truncate)
+
+    def evaluate(self, data: Records | str | os.PathLike[str]) -> Report:
+        """How good the model is on labelled texts: records, or a file or folder of them.
+
+        Raises `DataError` for a file that can't be read, and for a label the model does not know.
+        """
+        records = data if isinstance(data, Records) else read_records(data)
+        truth = records.label_indices(self.labels)
+        return evaluate(self.predict_proba(records.texts), truth, self.labels)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        extras: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Writes the model as a folder, whole or not at all.
+
+        Args:
+            folder: where; must be free, or with `overwrite` an older fastlstm model.
+            overwrite: replace an older model there.
+            extras: further files, name -> content.
+
+        Raises:
+            InputError: the folder is taken.
+            WriteError: it can't be written; what stood there is untouched.
+        """
+        folder = Path(folder)
+        saved_model.check_target(folder, overwrite=overwrite)
+        expected = golden(self.predict_proba)
+        saved_model.write(self.model, folder, card=model_card(self.model), golden=expected, extras=extras or {})
+
+    def __repr__(self) -> str:
+        return f"Classifier(labels={list(self.labels)}, {self.model.config})"
+
+
+def load(folder: str | os.PathLike[str] | None = None) -> Classifier:
+    """The classifier saved in `folder`.
+
+    Raises:
+        OptionError: no folder given; this version bundles no model.
+        ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: what is wrong with the folder.
+    """
+    if folder is None:
+        raise OptionError("no model given and none is bundled yet; pass the folder that fastlstm train wrote")
+    return Classifier(saved_model.read(Path(folder)))
+
+
+def _checked(texts: Iterable[str]) -> list[str]:
+    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
+        raise DataError(f"got {type(texts).__name__}; expected a text or a list of texts (str)")
+    batch = list(texts)
+    for position, text in enumerate(batch):
+        if not isinstance(text, str):
+            raise DataError(f"text {position} of the batch is {type(text).__name__}; expected str")
+    return batch

@@ -1,0 +1,43 @@
+"""The model card: what a saved model is, in Markdown, from its configuration and training record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fastlstm import weights
+from fastlstm.saved_model import SavedModel
+
+
+def model_card(model: SavedModel) -> str:
+    """The README.md of a saved model: what it is, what it was trained on, how good it is, how to use it."""
+    return "\n".join(_lines(model)) + "\n"
+
+
+def _lines(model: SavedModel) -> Iterator[str]:
+    config, training = model.config, model.training
+    layers = " -> ".join(f"LSTM {size}" for size in config.hidden_sizes)
+    yield from ("# A fastlstm text classifier", "")
+    yield f"Reads a text as words and tells which of {len(model.labels)} classes it is: "
+    yield ", ".join(f"`{label}`" for label in model.labels) + "."
+    yield from ("", "## Use", "")
+    yield from ("```python", "import fastlstm", 'fastlstm.load("this-folder").predict(["a text"])', "```")
+    yield from ("", "## Model", "")
+    yield f"- Embedding {config.embedding_size} -> {layers} -> {config.pooling} -> linear"
+    yield f"- {'both directions' if config.bidirectional else 'one direction'}, "
+    yield f"  {weights.count(config, len(model.labels)):,} weights, vocabulary {config.vocabulary_size:,}"
+    yield f"- reads {config.max_tokens} tokens of a text; of a longer one it keeps: {config.truncate}"
+    if data := training.get("data"):
+        yield from ("", "## Training data", "")
+        yield f"{data['train_texts']:,} texts to train and {data['validation_texts']:,} to choose the epoch: "
+        yield f"{data['train']}."
+    if results := training.get("results"):
+        yield from ("", "## How good it is", "")
+        yield f"On {results['texts']:,} texts ({results['evaluated_on']}):"
+        yield ""
+        yield f"- accuracy {results['accuracy']:.2%}, macro F1 {results['macro_f1']:.4f}"
+        yield f"- log loss {results['loss']:.4f}, calibration error {results['calibration_error']:.2%}"
+        if baseline := training.get("baseline"):
+            yield f"- a bag of words ({baseline['name']}) on the same texts: accuracy {baseline['accuracy']:.2%}"
+    yield from ("", "## Limits", "")
+    yield "It knows the words and the manner of its training texts. On other subjects, other languages, irony,"
+    yield "or texts much shorter or longer than those, measure before you rely on it: `fastlstm evaluate`."

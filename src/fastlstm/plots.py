@@ -1,0 +1,108 @@
+"""Numbers -> figures, by matplotlib (the `plot` extra), without touching its global state."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE = "#2f6db5", "#d9822b"
+LABELLED_CLASSES = 20
+"""More classes than this and a confusion matrix is drawn without numbers and names."""
+
+
+def learning_curves(
+    epochs: Sequence[int], losses: Sequence[Sequence[float]], accuracies: Sequence[Sequence[float]], best: int
+) -> Figure:
+    """Loss and accuracy by epoch. `losses` and `accuracies`: two curves each, training and validation."""
+    figure = _figure(9, 3.6)
+    for axes, curves, name in zip(figure.subplots(1, 2), (losses, accuracies), ("loss", "accuracy"), strict=True):
+        for curve, label, colour in zip(curves, ("training", "validation"), (BLUE, ORANGE), strict=True):
+            axes.plot(epochs, curve, marker="o", label=label, color=colour)
+        axes.axvline(best, color="grey", linestyle=":", label="kept")
+        axes.set(xlabel="epoch", ylabel=name, xticks=list(epochs) if len(epochs) <= 20 else None)
+        axes.legend()
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def report(
+    *,
+    labels: Sequence[str],
+    confusion: npt.NDArray[np.int64],
+    confidence: Sequence[float],
+    accuracy: Sequence[float],
+    texts: Sequence[int],
+    calibration_error: float,
+) -> Figure:
+    """A confusion matrix and a reliability diagram side by side."""
+    figure = _figure(10, 4.4)
+    left, right = figure.subplots(1, 2)
+    draw_confusion(left, labels, confusion)
+    draw_reliability(right, confidence, accuracy, texts, calibration_error)
+    return figure
+
+
+def draw_confusion(axes: Axes, labels: Sequence[str], confusion: npt.NDArray[np.int64]) -> None:
+    """Shares of each true class (a row) by predicted class (a column), with the numbers of texts."""
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
+    if len(labels) > LABELLED_CLASSES:
+        return
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    for (row, column), count in np.ndenumerate(confusion):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+
+
+def draw_reliability(
+    axes: Axes,
+    confidence: Sequence[float],
+    accuracy: Sequence[float],
+    texts: Sequence[int],
+    calibration_error: float,
+) -> None:
+    """How often predictions of a confidence are right; on the diagonal, the confidence can be trusted."""
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
+    axes.plot(confidence, accuracy, marker="o", color=BLUE, label="model")
+    axes.bar(confidence, np.array(texts) / sum(texts), width=0.03, color=ORANGE, alpha=0.5, label="share of texts")
+    axes.set(
+        xlim=(0, 1),
+        ylim=(0, 1.02),
+        xlabel="confidence",
+        ylabel="share that is right",
+        title=f"Reliability, calibration error {calibration_error:.1%}",
+    )
+    axes.legend(loc="upper left")
+    axes.grid(alpha=0.3)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file's content, without a date or a version in it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def require() -> None:
+    """Raises `MissingDependencyError` if nothing can be drawn, so that a long run needn't end in it."""
+    _figure(1, 1)
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingDependencyError("drawing", "matplotlib", "plot") from None
+    return Figure(figsize=(width, height), layout="constrained")

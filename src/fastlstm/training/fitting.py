@@ -1,0 +1,144 @@
+"""Labelled texts -> a fitted model: vocabulary, encoding, training loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from fastlstm import batches, tokens
+from fastlstm.config import ModelConfig, TrainingConfig
+from fastlstm.errors import DeviceError, OptionError
+from fastlstm.records import Records
+from fastlstm.records.checks import require_classes
+from fastlstm.saved_model import SavedModel
+from fastlstm.training.history import EpochResult
+from fastlstm.training.loop import Labelled, StepDone, denormals_flushed, make_optimizer, train_epochs
+from fastlstm.training.model import TextClassifier
+from fastlstm.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A run that is ready to train: encoded texts, a model with fresh weights, and the state of its training.
+
+    `longer` is the share of the training texts that truncation cuts.
+    """
+
+    model_config: ModelConfig
+    training_config: TrainingConfig
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+    training: Labelled
+    validation: Labelled
+    longer: float
+    state: TrainingState
+    identity: dict[str, Any]
+
+    def epochs(self) -> Iterator[StepDone | EpochResult]:
+        """Trains from where the state is to the end. See `train_epochs`."""
+        return train_epochs(self.state, self.training, self.validation, self.training_config)
+
+    def encode(self, records: Records) -> Labelled:
+        """Further labelled texts, as this model reads them. Raises `DataError` for an unknown label."""
+        return _labelled(self.tokenizer, records, self.labels, self.model_config)[0]
+
+    def saved_model(self, training_record: dict[str, Any]) -> SavedModel:
+        """The model as it stands, for inference and for saving."""
+        return SavedModel(
+            config=self.model_config,
+            labels=self.labels,
+            tokenizer=self.tokenizer,
+            weights=self.state.model.arrays(),
+            training=training_record,
+        )
+
+
+def prepare(
+    training: Records,
+    validation: Records,
+    model_config: ModelConfig,
+    training_config: TrainingConfig,
+    *,
+    device: str = "auto",
+    cap_vocabulary: bool,
+) -> Fitting:
+    """Builds the vocabulary from the training texts, encodes all, and makes the model.
+
+    Args:
+        training: texts to learn from; their labels are the model's classes.
+        validation: texts that choose the best epoch.
+        model_config: the model's shape.
+        training_config: how it is trained.
+        device: "auto", "cpu" or "cuda".
+        cap_vocabulary: where the texts have fewer words than `vocabulary_size`, take those there are;
+            otherwise that is an `OptionError`.
+
+    Raises:
+        DataError: fewer than two classes, or a validation label that training lacks.
+        DeviceError: cuda is asked for and not there.
+        OptionError: see `cap_vocabulary`.
+    """
+    place = find_device(device)
+    require_classes(training)
+    labels = tuple(training.class_names)
+    tokenizer = tokens.train_tokenizer(training.texts, model_config.vocabulary_size)
+    words = tokenizer.get_vocab_size()
+    if words < model_config.vocabulary_size:
+        if not cap_vocabulary:
+            raise OptionError(
+                f"vocabulary-size is {model_config.vocabulary_size}, and the training texts have {words} "
+                f"different words; pass --vocabulary-size {words} or less"
+            )
+        model_config = dataclasses.replace(model_config, vocabulary_size=words)
+    learned, longer = _labelled(tokenizer, training, labels, model_config)
+    held_out, _ = _labelled(tokenizer, validation, labels, model_config)
+    with denormals_flushed():
+        model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(place)
+    return Fitting(
+        model_config=model_config,
+        training_config=training_config,
+        labels=labels,
+        tokenizer=tokenizer,
+        training=learned,
+        validation=held_out,
+        longer=longer / len(training),
+        state=TrainingState(model, make_optimizer(model, training_config)),
+        identity={
+            **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
+            **dataclasses.asdict(training_config),
+            "device": place.type,
+            "training data": _fingerprint(learned),
+            "validation data": _fingerprint(held_out),
+        },
+    )
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; "auto" is a GPU if there is one. Raises `DeviceError`, `OptionError`."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"device is {name!r}; expected auto, cpu or cuda")
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise DeviceError("cuda was asked for and PyTorch finds no CUDA device; pass --device cpu, or auto")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+def _labelled(
+    tokenizer: Tokenizer, records: Records, labels: tuple[str, ...], config: ModelConfig
+) -> tuple[Labelled, int]:
+    encoded = tokens.encode(tokenizer, records.texts, max_tokens=config.max_tokens, truncate=config.truncate)
+    return Labelled(encoded.ids, records.label_indices(labels)), encoded.longer
+
+
+def _fingerprint(data: Labelled) -> str:
+    digest = hashlib.sha256(batches.lengths_of(data.texts).tobytes())
+    digest.update(data.truth.tobytes())
+    digest.update(np.concatenate(data.texts).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,212 @@
+"""The training loop: a generator of steps and epochs, which the caller prints, plots, saves or stops."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fastlstm import batches
+from fastlstm.config import TrainingConfig
+from fastlstm.errors import TrainingError
+from fastlstm.training.history import EpochResult
+from fastlstm.training.model import TextClassifier
+from fastlstm.training.state import Totals, TrainingState
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Encoded texts (int32 ids, at least one each) and the index of each one's class [n] int64."""
+
+    texts: Sequence[npt.NDArray[np.int32]]
+    truth: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A step of training is over: the running epoch, its steps done and to do, its tokens and loss so far."""
+
+    epoch: int
+    step: int
+    steps: int
+    tokens: int
+    seconds: float
+    loss: float
+    accuracy: float
+
+
+def make_optimizer(model: TextClassifier, config: TrainingConfig) -> torch.optim.Adam:
+    """Adam (Kingma & Ba 2015) over the learned weights, each step in one fused pass."""
+    return torch.optim.Adam(list(model.named().values()), lr=config.learning_rate, fused=True)
+
+
+def train_epochs(
+    state: TrainingState, training: Labelled, validation: Labelled, config: TrainingConfig
+) -> Iterator[StepDone | EpochResult]:
+    """Trains from where `state` is to the end, and leaves the best epoch's weights in `state.model`.
+
+    Between any two results `state` is whole: it can be saved, and a run that goes on from it ends with the
+    same weights, bit for bit on a CPU.
+
+    Raises `TrainingError` if the loss is no number any more.
+    """
+    lengths = batches.lengths_of(training.texts)
+    steps = math.ceil(len(lengths) / config.batch_size)
+    class_weights = _class_weights(training.truth, state.model, config)
+    while state.epoch < config.epochs and not _out_of_patience(state.history, config.patience):
+        generator = np.random.default_rng([config.seed, state.epoch])
+        epoch_batches = batches.shuffled(lengths, config.batch_size, generator)
+        for batch in epoch_batches[state.step :]:
+            started = time.perf_counter()
+            with denormals_flushed():
+                loss, right = _step(state, training, batch, config, steps, class_weights)
+            totals = state.totals
+            state.step += 1
+            totals.texts += len(batch)
+            totals.tokens += int(lengths[batch].sum())
+            totals.loss += loss
+            totals.right += right
+            totals.seconds += time.perf_counter() - started
+            yield StepDone(
+                epoch=state.epoch + 1,
+                step=state.step,
+                steps=steps,
+                tokens=totals.tokens,
+                seconds=totals.seconds,
+                loss=totals.loss / totals.texts,
+                accuracy=totals.right / totals.texts,
+            )
+        yield _finish_epoch(state, validation, config, steps, batches.padding(lengths, epoch_batches))
+    state.model.assign(state.best)
+
+
+def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
+    """[n, logits] float32 on the CPU, computed without gradients in batches of like length."""
+    device = model.output.weight.device
+    was_training = model.training
+    model.eval()
+    result = torch.empty(len(texts), model.output.out_features)
+    with torch.inference_mode(), denormals_flushed(), _autocast(device):
+        for batch in batches.by_length(batches.lengths_of(texts), EVALUATION_BATCH):
+            ids, lengths = batches.padded(texts, batch)
+            logits = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
+            result[torch.from_numpy(batch)] = logits.float().cpu()
+    model.train(was_training)
+    return result
+
+
+def _step(
+    state: TrainingState,
+    training: Labelled,
+    batch: npt.NDArray[np.int64],
+    config: TrainingConfig,
+    steps: int,
+    class_weights: Tensor | None,
+) -> tuple[float, int]:
+    """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
+    model, device = state.model, state.model.output.weight.device
+    at = state.epoch * steps + state.step
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(config, at / (config.epochs * steps))
+    dropout = torch.Generator(device).manual_seed(config.seed * 1_000_003 + at)
+    ids, lengths = batches.padded(training.texts, batch)
+    truth = torch.from_numpy(training.truth[batch]).to(device)
+    model.train()
+    with _autocast(device):
+        logits = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device), dropout)
+    losses = model.losses(logits.float(), truth)
+    loss = losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
+    total = float(losses.detach().sum())
+    if not math.isfinite(total):
+        raise TrainingError(
+            f"the loss is {total} in step {state.step + 1} of epoch {state.epoch + 1}; "
+            "pass a lower --learning-rate or --clip-norm 1"
+        )
+    state.optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    if config.clip_norm:
+        nn.utils.clip_grad_norm_(list(model.named().values()), config.clip_norm)
+    state.optimizer.step()
+    return total, int((model.predicted(logits) == truth).sum())
+
+
+def _finish_epoch(
+    state: TrainingState, validation: Labelled, config: TrainingConfig, steps: int, padding: float
+) -> EpochResult:
+    logits, truth = logits_of(state.model, validation.texts), torch.from_numpy(validation.truth)
+    totals = state.totals
+    result = EpochResult(
+        epoch=state.epoch + 1,
+        loss=totals.loss / totals.texts,
+        accuracy=totals.right / totals.texts,
+        validation_loss=float(state.model.losses(logits, truth).mean()),
+        validation_accuracy=float((state.model.predicted(logits) == truth).double().mean()),
+        learning_rate=learning_rate(config, ((state.epoch + 1) * steps - 1) / (config.epochs * steps)),
+        seconds=totals.seconds,
+        tokens=totals.tokens,
+        padding=padding,
+        best=False,
+    )
+    if not state.history or score(result, config) > max(score(r, config) for r in state.history):
+        result = dataclasses.replace(result, best=True)
+        state.best = {name: w.detach().clone() for name, w in state.model.named().items()}
+    state.history.append(result)
+    state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
+    return result
+
+
+def score(result: EpochResult, config: TrainingConfig) -> float:
+    """What makes an epoch better than another: the higher, the better."""
+    return result.validation_accuracy if config.monitor == "accuracy" else -result.validation_loss
+
+
+def learning_rate(config: TrainingConfig, progress: float) -> float:
+    """The rate when a share `progress` (0..1) of the run's steps is done."""
+    if config.schedule == "linear":
+        return config.learning_rate * (1 - progress)
+    if config.schedule == "cosine":
+        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return config.learning_rate
+
+
+def _out_of_patience(history: Sequence[EpochResult], patience: int) -> bool:
+    return len(history) > patience and not any(result.best for result in history[-patience:])
+
+
+def _class_weights(truth: npt.NDArray[np.int64], model: TextClassifier, config: TrainingConfig) -> Tensor | None:
+    """[classes] texts / (classes * texts of the class), so that every class counts alike."""
+    if config.class_weights == "none":
+        return None
+    counts = np.maximum(np.bincount(truth, minlength=model.classes), 1)
+    values = len(truth) / (model.classes * counts)
+    return torch.tensor(values, dtype=torch.float32, device=model.output.weight.device)
+
+
+def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 arithmetic on a GPU; on a CPU float32 as it is."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Numbers too small to matter count as zero here: where they appear they slow a CPU down.
+
+    PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

@@ -1,0 +1,114 @@
+"""The classifier as a PyTorch module: tokens -> embedding -> LSTM layers -> pooling -> dropout -> linear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastlstm import weights
+from fastlstm.config import ModelConfig
+from fastlstm.training.layer import LSTMDirection
+
+EMBEDDING_RANGE = 0.05
+"""Embeddings start uniform in this range around zero, as Keras starts them."""
+
+
+class TextClassifier(nn.Module):
+    """A model of the given shape with fresh weights that `seed` decides, whatever was random before."""
+
+    def __init__(self, config: ModelConfig, classes: int, *, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        self.classes = classes
+        self.sigmoid = weights.uses_sigmoid(config, classes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
+            nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE)
+            self.directions = nn.ModuleList(
+                LSTMDirection(d.input_size, d.hidden_size, reverse=d.reverse) for d in weights.directions(config)
+            )
+            self.output = nn.Linear(weights.feature_size(config), weights.output_size(config, classes))
+            nn.init.xavier_uniform_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
+
+    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Logits [B, logits] of a padded, time-major batch.
+
+        Args:
+            ids: [T, B] int64.
+            lengths: [B] int64, at least 1.
+            generator: where dropout draws from in training; on the model's device.
+        """
+        outputs = self.embedding(ids)
+        each = 2 if self.config.bidirectional else 1
+        last: list[Tensor] = []
+        for first in range(0, len(self.directions), each):
+            pairs = [direction(outputs, lengths) for direction in self.directions[first : first + each]]
+            outputs = torch.cat([pair[0] for pair in pairs], dim=2) if each > 1 else pairs[0][0]
+            last = [pair[1] for pair in pairs]
+        features = self._pooled(outputs, torch.cat(last, dim=1), lengths)
+        logits: Tensor = self.output(self._dropped(features, generator))
+        return logits
+
+    def _pooled(self, outputs: Tensor, last: Tensor, lengths: Tensor) -> Tensor:
+        """[B, features]: what pooling keeps of the outputs [T, B, H] before each sequence's end."""
+        pooling = self.config.pooling
+        if pooling == "last":
+            return last
+        beyond = (torch.arange(outputs.shape[0], device=outputs.device)[:, None] >= lengths)[:, :, None]
+        kept = [last] if pooling == "concat" else []
+        if pooling in ("max", "concat"):
+            kept.append(outputs.masked_fill(beyond, -math.inf).amax(dim=0))
+        if pooling in ("mean", "concat"):
+            kept.append(outputs.masked_fill(beyond, 0).sum(dim=0) / lengths[:, None])
+        return torch.cat(kept, dim=1)
+
+    def _dropped(self, features: Tensor, generator: torch.Generator | None) -> Tensor:
+        if not self.training or self.config.dropout == 0:
+            return features
+        keep = 1 - self.config.dropout
+        return features * torch.empty_like(features).bernoulli_(keep, generator=generator) / keep
+
+    def losses(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """[B] each text's negative log likelihood (nats), for the true classes [B] int64.
+
+        A sigmoid over several classes asks one yes-or-no question a class, and their losses are summed.
+        """
+        if not self.sigmoid:
+            return functional.cross_entropy(logits, truth, reduction="none")
+        if logits.shape[1] == 1:
+            target = truth[:, None].to(logits.dtype)
+        else:
+            target = functional.one_hot(truth, self.classes).to(logits.dtype)
+        return functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1)
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """[B] int64, the most likely class."""
+        return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+
+    def named(self) -> dict[str, Tensor]:
+        """The learned weights, under the names of `fastlstm.weights.shapes`."""
+        result = {"embedding.weight": self.embedding.weight}
+        for spec, direction in zip(weights.directions(self.config), self.directions, strict=True):
+            assert isinstance(direction, LSTMDirection)
+            result[f"{spec.prefix}.weight_ih"] = direction.weight_ih
+            result[f"{spec.prefix}.weight_hh"] = direction.weight_hh
+            result[f"{spec.prefix}.bias"] = direction.bias
+        return {**result, "output.weight": self.output.weight, "output.bias": self.output.bias}
+
+    def assign(self, values: Mapping[str, Tensor]) -> None:
+        """Copies in weights, by the names that `named` gives."""
+        with torch.no_grad():
+            for name, parameter in self.named().items():
+                parameter.copy_(values[name])
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The learned weights as float32 arrays of their own."""
+        return {name: w.detach().float().cpu().numpy().copy() for name, w in self.named().items()}

@@ -1,0 +1,65 @@
+"""The names and shapes of a classifier's weights: what training writes and inference reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastlstm.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One LSTM layer in one direction: the prefix of its weights' names, and its sizes."""
+
+    prefix: str
+    layer: int
+    reverse: bool
+    input_size: int
+    hidden_size: int
+
+
+def directions(config: ModelConfig) -> Iterator[Direction]:
+    """Every layer and direction in reading order: layer by layer, forward before backward."""
+    input_size = config.embedding_size
+    for layer, hidden_size in enumerate(config.hidden_sizes):
+        for reverse in (False, True) if config.bidirectional else (False,):
+            name = "backward" if reverse else "forward"
+            yield Direction(f"lstm.{layer}.{name}", layer, reverse, input_size, hidden_size)
+        input_size = hidden_size * (2 if config.bidirectional else 1)
+
+
+def feature_size(config: ModelConfig) -> int:
+    """Numbers that pooling hands to the linear layer."""
+    outputs = config.hidden_sizes[-1] * (2 if config.bidirectional else 1)
+    return outputs * (3 if config.pooling == "concat" else 1)
+
+
+def uses_sigmoid(config: ModelConfig, classes: int) -> bool:
+    """Whether the output is a sigmoid: asked for, or left open and there are two classes."""
+    return config.activation == "sigmoid" or (config.activation == "auto" and classes == 2)
+
+
+def output_size(config: ModelConfig, classes: int) -> int:
+    """Logits: one for a sigmoid over two classes, else one a class."""
+    return 1 if uses_sigmoid(config, classes) and classes == 2 else classes
+
+
+def shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every weight, in the order in which they are used."""
+    result: dict[str, tuple[int, ...]] = {"embedding.weight": (config.vocabulary_size, config.embedding_size)}
+    for direction in directions(config):
+        gates = 4 * direction.hidden_size
+        result[f"{direction.prefix}.weight_ih"] = (gates, direction.input_size)
+        result[f"{direction.prefix}.weight_hh"] = (gates, direction.hidden_size)
+        result[f"{direction.prefix}.bias"] = (gates,)
+    logits = output_size(config, classes)
+    result["output.weight"] = (logits, feature_size(config))
+    result["output.bias"] = (logits,)
+    return result
+
+
+def count(config: ModelConfig, classes: int) -> int:
+    """How many numbers the model has learned."""
+    return sum(math.prod(shape) for shape in shapes(config, classes).values())
