@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fastlstm.errors import WriteError
@@ -26,7 +26,7 @@ def write_file(path: Path, content: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        _sync_name(path)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -42,7 +42,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             temporary.chmod(0o755)
             for name, content in files.items():
                 target = temporary / name
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("wb") as file:
                     _write_synced(file.fileno(), content)
             for folder in {(temporary / name).parent for name in files} | {temporary}:
@@ -50,7 +50,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             _replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        _sync_folder(path.parent)
+        _sync_name(path)
 
 
 def check_writable(path: Path) -> None:
@@ -66,13 +66,17 @@ def _replace_folder(new: Path, path: Path) -> None:
         new.rename(path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
+    old.rmdir()  # only its free name is wanted: Windows renames nothing onto a folder, Linux no link
     path.rename(old)
     try:
         new.rename(path)
     except BaseException:
         old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.is_symlink():  # what a link points to is not ours to delete
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_synced(descriptor: int, content: bytes) -> None:
@@ -90,6 +94,12 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync_name(path: Path) -> None:
+    """Syncs what `path` was renamed to. It stands there whole by now, so a failure is no reason to report one."""
+    with suppress(OSError):
+        _sync_folder(path.parent)
 
 
 @contextmanager

@@ -129,7 +129,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
     {
         "tutorial": Preset(
             model=ModelConfig(),
-            training=TrainingConfig(),
+            training=TrainingConfig(schedule="linear", monitor="accuracy"),
             purpose="the classic: Embedding 64 -> LSTM 64 -> LSTM 32 -> Dense 1, five epochs of Adam",
         ),
     }

@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fastlstm import training  # noqa: F401 -- first: it says how to install what is missing
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastlstm import training  # noqa: F401 -- first: it says how to install what is missing
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
@@ -112,7 +114,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:  # noqa: N803
         """[n] the most likely class of each text, as the labels came to `fit`."""
-        result: npt.NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        result: npt.NDArray[Any] = self.classes_[best]
         return result
 
     def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float32]:  # noqa: N803

@@ -106,9 +106,10 @@ def read(folder: Path) -> SavedModel:
         model = from_json(ModelConfig, config["model"])
         temperature = float(config["calibration"]["temperature"])
         sums, training = dict(config["sha256"]), dict(config["training"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _corrupt(folder, f"{CONFIG} lacks or misstates {error}") from error
-    if not (np.isfinite(temperature) and temperature > 0):
+    single = np.finfo(np.float32)
+    if not float(single.tiny) <= temperature <= float(single.max):
         raise _corrupt(folder, f"{CONFIG} has the temperature {temperature}")
     contents = {name: _read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
     return SavedModel(
@@ -148,6 +149,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise NotAModelError(f"{folder} is not a fastlstm model: no {CONFIG} in it; expected {expected}")
     try:
         config = json.loads((folder / CONFIG).read_bytes())
+    except OSError as error:
+        raise _corrupt(folder, f"{CONFIG} can't be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise _corrupt(folder, f"{CONFIG} is not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
@@ -168,6 +171,7 @@ def _labels(value: object) -> tuple[str, ...]:
         raise OptionError("labels")
     if len(set(value)) != len(value) or len(value) < 2:
         raise OptionError("labels")
+    "".join(value).encode()  # half a surrogate pair is JSON, and no text
     return tuple(value)
 
 
@@ -184,12 +188,20 @@ def _read_checked(folder: Path, name: str, sum_expected: object) -> bytes:
 def _tokenizer(folder: Path, content: bytes, vocabulary_size: int) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_str(content.decode())
-    except Exception as error:
+        tokenizer.encode("\ufffd: a word nobody has seen", add_special_tokens=False)
+    except BaseException as error:
+        # What panics inside `tokenizers` arrives as a BaseException, of a type that can't be imported.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise _corrupt(folder, f"{TOKENIZER} is not a tokenizer ({error})") from error
     if tokenizer.get_vocab_size() != vocabulary_size:
         raise _corrupt(
             folder, f"{TOKENIZER} has {tokenizer.get_vocab_size()} words, {CONFIG} says {vocabulary_size}"
         )
+    if sorted(tokenizer.get_vocab().values()) != list(range(vocabulary_size)):
+        raise _corrupt(folder, f"{TOKENIZER} does not number its words from 0 to {vocabulary_size - 1}")
+    if tokenizer.padding or tokenizer.truncation:
+        raise _corrupt(folder, f"{TOKENIZER} pads or truncates, which only {CONFIG} may say")
     return tokenizer
 
 

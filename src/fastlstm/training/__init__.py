@@ -1,9 +1,11 @@
 """Labelled texts -> saved model, with PyTorch (the `train` extra). Inference never imports this."""
 
+import importlib
+
 from fastlstm.errors import MissingDependencyError
 
-try:
-    import sklearn  # noqa: F401
-    import torch  # noqa: F401
-except ImportError as error:
-    raise MissingDependencyError("training", error.name or "PyTorch", "train") from error
+for _name, _package in (("torch", "PyTorch"), ("sklearn", "scikit-learn")):
+    try:
+        importlib.import_module(_name)
+    except ImportError as error:
+        raise MissingDependencyError("training", _package, "train") from error

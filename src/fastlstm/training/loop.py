@@ -61,15 +61,16 @@ def train_epochs(
     Raises `TrainingError` if the loss is no number any more.
     """
     lengths = batches.lengths_of(training.texts)
-    steps = math.ceil(len(lengths) / config.batch_size)
     class_weights = _class_weights(training.truth, state.model, config)
     while state.epoch < config.epochs and not _out_of_patience(state.history, config.patience):
         generator = np.random.default_rng([config.seed, state.epoch])
         epoch_batches = batches.shuffled(lengths, config.batch_size, generator)
+        steps = len(epoch_batches)
         for batch in epoch_batches[state.step :]:
             started = time.perf_counter()
+            rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
             with denormals_flushed():
-                loss, right = _step(state, training, batch, config, steps, class_weights)
+                loss, right = _step(state, training, batch, config, rate, class_weights)
             totals = state.totals
             state.step += 1
             totals.texts += len(batch)
@@ -86,7 +87,8 @@ def train_epochs(
                 loss=totals.loss / totals.texts,
                 accuracy=totals.right / totals.texts,
             )
-        yield _finish_epoch(state, validation, config, steps, batches.padding(lengths, epoch_batches))
+        rate = learning_rate(config, (state.epoch + (steps - 1) / steps) / config.epochs)
+        yield _finish_epoch(state, validation, config, rate, batches.padding(lengths, epoch_batches))
     state.model.assign(state.best)
 
 
@@ -110,15 +112,14 @@ def _step(
     training: Labelled,
     batch: npt.NDArray[np.int64],
     config: TrainingConfig,
-    steps: int,
+    rate: float,
     class_weights: Tensor | None,
 ) -> tuple[float, int]:
     """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
     model, device = state.model, state.model.output.weight.device
-    at = state.epoch * steps + state.step
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(config, at / (config.epochs * steps))
-    dropout = torch.Generator(device).manual_seed(config.seed * 1_000_003 + at)
+        group["lr"] = rate
+    dropout = torch.Generator(device).manual_seed(_seed_of(config.seed, state.epoch, state.step))
     ids, lengths = batches.padded(training.texts, batch)
     truth = torch.from_numpy(training.truth[batch]).to(device)
     model.train()
@@ -141,7 +142,7 @@ def _step(
 
 
 def _finish_epoch(
-    state: TrainingState, validation: Labelled, config: TrainingConfig, steps: int, padding: float
+    state: TrainingState, validation: Labelled, config: TrainingConfig, rate: float, padding: float
 ) -> EpochResult:
     logits, truth = logits_of(state.model, validation.texts), torch.from_numpy(validation.truth)
     totals = state.totals
@@ -151,7 +152,7 @@ def _finish_epoch(
         accuracy=totals.right / totals.texts,
         validation_loss=float(state.model.losses(logits, truth).mean()),
         validation_accuracy=float((state.model.predicted(logits) == truth).double().mean()),
-        learning_rate=learning_rate(config, ((state.epoch + 1) * steps - 1) / (config.epochs * steps)),
+        learning_rate=rate,
         seconds=totals.seconds,
         tokens=totals.tokens,
         padding=padding,
@@ -163,6 +164,11 @@ def _finish_epoch(
     state.history.append(result)
     state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
     return result
+
+
+def _seed_of(*numbers: int) -> int:
+    """One seed from several numbers, so that a step draws the same whatever ran before it."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def score(result: EpochResult, config: TrainingConfig) -> float:

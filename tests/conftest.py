@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from fastlstm import weights
+from fastlstm.config import ModelConfig
+from fastlstm.saved_model import SavedModel
+from fastlstm.tokens import train_tokenizer
+
+# Examples come in the same order every time, and no slow machine fails a test.
+settings.register_profile("fastlstm", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("fastlstm")
+
+MakeModel = Callable[..., SavedModel]
+
+TEXTS = (
+    "This movie was fantastic! I really enjoyed it.",
+    "Horrible film, don't waste your time: it was not good.",
+    "Not bad at all, and the first hour was really good.",
+    "很好看的电影, I would see it again.",
+)
+
+
+@pytest.fixture(scope="session")
+def make_model() -> MakeModel:
+    """Builds a model with random weights; its vocabulary is what a few texts hold of `config.vocabulary_size`."""
+
+    def make(
+        config: ModelConfig | None = None,
+        labels: Sequence[str] = ("negative", "positive"),
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+    ) -> SavedModel:
+        config = config or ModelConfig(embedding_size=5, hidden_sizes=(4, 3), max_tokens=30)
+        tokenizer = train_tokenizer(TEXTS, config.vocabulary_size)
+        config = dataclasses.replace(config, vocabulary_size=tokenizer.get_vocab_size())
+        generator = np.random.default_rng(seed)
+        arrays = {
+            name: generator.normal(0, 0.5, shape).astype(np.float32)
+            for name, shape in weights.shapes(config, len(labels)).items()
+        }
+        return SavedModel(config, tuple(labels), tokenizer, arrays, temperature)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(make_model: MakeModel) -> SavedModel:
+    """A model of two classes and two small layers, with random weights. Not to be changed."""
+    return make_model()

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastlstm.batches import by_length, lengths_of, packed, padded, padding, shuffled
+
+Ids = npt.NDArray[np.int32]
+Indices = npt.NDArray[np.int64]
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=300).map(lambda x: np.array(x, np.int64))
+BATCH_SIZES = st.sampled_from([1, 2, 3, 7, 64])
+
+
+def random_texts(lengths: Indices, seed: int = 0) -> list[Ids]:
+    generator = np.random.default_rng(seed)
+    return [generator.integers(1, 1000, int(length), np.int32) for length in lengths]
+
+
+def reviews(texts: int) -> Indices:
+    """Lengths that are spread as those of IMDb's reviews: median 174 tokens, the longest cut at 500."""
+    return np.clip(np.random.default_rng(7).lognormal(5.16, 0.75, texts), 10, 500).astype(np.int64)
+
+
+@given(LENGTHS, BATCH_SIZES, st.integers(0, 99))
+def test_shuffled_batches_hold_each_text_once(lengths: Indices, batch_size: int, seed: int) -> None:
+    batches = shuffled(lengths, batch_size, np.random.default_rng(seed))
+    assert all(1 <= len(batch) <= batch_size for batch in batches)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+
+
+@given(st.integers(1, 500), BATCH_SIZES)
+def test_texts_of_one_length_fill_their_batches(texts: int, batch_size: int) -> None:
+    batches = shuffled(np.full(texts, 9), batch_size, np.random.default_rng(0))
+    assert len(batches) == sum(-(-pool // batch_size) for pool in pools(texts, batch_size))
+
+
+def pools(texts: int, batch_size: int) -> list[int]:
+    """Texts in each pool that is sorted by itself; only its last batch may be short."""
+    size = 50 * batch_size
+    return [min(size, texts - start) for start in range(0, texts, size)]
+
+
+@given(LENGTHS, BATCH_SIZES, st.integers(0, 99))
+def test_the_same_seed_gives_the_same_batches(lengths: Indices, batch_size: int, seed: int) -> None:
+    first, second = (shuffled(lengths, batch_size, np.random.default_rng(seed)) for _ in range(2))
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+
+
+def test_the_next_epoch_has_other_batches_in_another_order() -> None:
+    lengths, generator = reviews(1000), np.random.default_rng(0)
+    first, second = (shuffled(lengths, 64, generator) for _ in range(2))
+    assert {tuple(sorted(batch)) for batch in first} != {tuple(sorted(batch)) for batch in second}
+    order = [int(lengths[batch].max()) for batch in first]
+    assert order != sorted(order)
+
+
+@pytest.mark.parametrize("texts", [5000, 20_000])
+def test_padding_is_small_on_reviews(texts: int) -> None:
+    lengths = reviews(texts)
+    assert 0 < padding(lengths, shuffled(lengths, 64, np.random.default_rng(0))) <= 0.10
+
+
+@given(LENGTHS, BATCH_SIZES)
+def test_padding_is_small_on_any_lengths(lengths: Indices, batch_size: int) -> None:
+    assert padding(lengths, shuffled(lengths, batch_size, np.random.default_rng(0))) <= 0.10
+
+
+@given(LENGTHS, BATCH_SIZES)
+def test_padding_is_the_share_of_places_without_a_token(lengths: Indices, batch_size: int) -> None:
+    texts = random_texts(lengths)
+    batches = list(by_length(lengths, batch_size))
+    places = np.concatenate([padded(texts, batch)[0].ravel() for batch in batches])
+    assert padding(lengths, batches) == pytest.approx((places == 0).mean(), abs=1e-12)
+
+
+@given(LENGTHS, st.integers(0, 99))
+def test_padded_texts_are_columns_filled_up_with_zeros(lengths: Indices, seed: int) -> None:
+    texts = random_texts(lengths)
+    batch = np.random.default_rng(seed).permutation(len(texts))[:13]
+    ids, of_batch = padded(texts, batch)
+    assert (ids.dtype, of_batch.dtype) == (np.int64, np.int64)
+    assert ids.shape == (lengths[batch].max(), len(batch))
+    assert of_batch.tolist() == lengths[batch].tolist()
+    for column, position in enumerate(batch):
+        assert ids[: lengths[position], column].tolist() == texts[position].tolist()
+        assert not ids[lengths[position] :, column].any()
+
+
+@given(LENGTHS)
+def test_packed_texts_can_be_rebuilt(lengths: Indices) -> None:
+    lengths = np.sort(lengths)[::-1]
+    texts = random_texts(lengths)
+    batch = packed(texts)
+    assert (batch.ids.dtype, batch.batch_sizes.dtype) == (np.int32, np.int64)
+    assert len(batch.ids) == lengths.sum()
+    assert batch.batch_sizes.tolist() == [int((lengths > step).sum()) for step in range(lengths[0])]
+    rebuilt: list[list[int]] = [[] for _ in texts]
+    rows = iter(batch.ids.tolist())
+    for running in batch.batch_sizes:
+        for sequence in range(running):
+            rebuilt[sequence].append(next(rows))
+    assert rebuilt == [text.tolist() for text in texts]
+
+
+@given(LENGTHS, BATCH_SIZES)
+def test_by_length_holds_each_text_once_and_the_longest_first(lengths: Indices, batch_size: int) -> None:
+    batches = list(by_length(lengths, batch_size))
+    order = np.concatenate(batches)
+    assert sorted(order.tolist()) == list(range(len(lengths)))
+    assert (np.diff(lengths[order]) <= 0).all()
+    assert all(len(batch) == batch_size for batch in batches[:-1])
+    assert 1 <= len(batches[-1]) <= batch_size
+    assert all(np.diff(order[lengths[order] == length]).min(initial=1) > 0 for length in set(lengths.tolist()))
+
+
+def test_no_texts_are_no_batches() -> None:
+    assert list(by_length(np.zeros(0, np.int64), 8)) == []
+
+
+@given(LENGTHS)
+def test_lengths_are_the_numbers_of_tokens(lengths: Indices) -> None:
+    assert lengths_of(random_texts(lengths)).tolist() == lengths.tolist()

@@ -1,0 +1,104 @@
+"""`LSTMClassifier` keeps scikit-learn's conventions."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+import fastlstm
+from fastlstm import LSTMClassifier
+from fastlstm.errors import DataError, OptionError
+
+TEXTS = [f"{word} film number {i}" for i in range(20) for word in ("great", "dull", "plain")]
+NAMES = ["good", "bad", "so-so"] * 20
+
+
+def small(**options: Any) -> LSTMClassifier:
+    settings: dict[str, Any] = {
+        "embedding_size": 5,
+        "hidden_sizes": (7,),
+        "epochs": 8,
+        "batch_size": 8,
+        "learning_rate": 0.03,
+        "random_state": 0,
+    }
+    return LSTMClassifier(**{**settings, **options})
+
+
+@pytest.mark.parametrize(
+    "labels", [NAMES, [{"good": 10, "bad": 2, "so-so": -1}[name] for name in NAMES]], ids=["names", "numbers"]
+)
+def test_labels_come_back_as_they_came(labels: list[Any]) -> None:
+    estimator = small().fit(TEXTS, np.array(labels))
+    assert estimator.classes_.tolist() == sorted(set(labels))
+    assert estimator.predict(TEXTS).dtype == estimator.classes_.dtype
+    assert estimator.score(TEXTS, labels) == 1.0
+    probabilities = estimator.predict_proba(TEXTS)
+    assert probabilities.shape == (60, 3)
+    assert (estimator.classes_[probabilities.argmax(axis=1)] == labels).all()
+
+
+def test_a_seed_makes_fits_repeatable() -> None:
+    first, again, other = (small(random_state=seed).fit(TEXTS, NAMES).predict_proba(TEXTS) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_it_clones_with_its_parameters() -> None:
+    estimator = small(dropout=0.1)
+    copy = clone(estimator)
+    assert copy.get_params() == estimator.get_params()
+    assert copy.set_params(epochs=3).epochs == 3
+    assert estimator.epochs == 8
+
+
+def test_it_works_in_cross_validation_grid_search_and_pipelines() -> None:
+    texts, labels = np.array(TEXTS), np.array(NAMES)
+    assert cross_val_score(small(), texts, labels, cv=3).mean() > 0.9
+    search = GridSearchCV(small(), {"hidden_sizes": [(3,), (7,)]}, cv=2).fit(texts, labels)
+    assert search.best_score_ > 0.8
+    pipeline = make_pipeline(FunctionTransformer(np.char.upper), small())
+    assert pipeline.fit(texts, labels).score(texts, labels) == 1.0
+
+
+def test_before_fit_it_says_so() -> None:
+    for ask in (small().predict, small().predict_proba):
+        with pytest.raises(NotFittedError):
+            ask(TEXTS)
+    with pytest.raises(NotFittedError):
+        small().save("nowhere")
+
+
+def test_a_fitted_one_pickles_and_saves_for_load(tmp_path: Path) -> None:
+    estimator = small().fit(TEXTS, NAMES)
+    copy = pickle.loads(pickle.dumps(estimator))
+    assert (copy.predict_proba(TEXTS) == estimator.predict_proba(TEXTS)).all()
+    estimator.save(tmp_path / "model")
+    assert fastlstm.load(tmp_path / "model").predict(TEXTS) == estimator.predict(TEXTS).tolist()
+
+
+def test_bad_input_is_a_value_error_that_says_what_to_do() -> None:
+    with pytest.raises(DataError, match="one class only"):
+        small().fit(TEXTS, ["good"] * 60)
+    with pytest.raises(DataError, match="60 texts and 59 labels"):
+        small().fit(TEXTS, NAMES[1:])
+    with pytest.raises(DataError, match="expected a list of texts"):
+        small().fit("a text", ["good"])
+    with pytest.raises(DataError, match="expected a list of texts"):
+        small().fit(np.array([TEXTS, TEXTS]), NAMES)
+    with pytest.raises(DataError, match=r"row 1 .*empty"):
+        small().fit(["fine", " "], ["good", "bad"])
+    with pytest.raises(OptionError, match="did you mean 'max'"):
+        small(pooling="maxx").fit(TEXTS, NAMES)
+    with pytest.raises(OptionError, match="unknown preset 'tutorail'"):
+        small(preset="tutorail").fit(TEXTS, NAMES)
+    assert issubclass(DataError, ValueError)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import sklearn.metrics
+from matplotlib.figure import Figure
+
+from fastlstm.metrics import CALIBRATION_BINS, SMALLEST_PROBABILITY, Report, evaluate
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+
+def names(classes: int) -> tuple[str, ...]:
+    return tuple(f"class {k}" for k in range(classes))
+
+
+def random_predictions(classes: int, texts: int = 997, seed: int = 0) -> tuple[Floats, Indices]:
+    """Probabilities that are right more often than not, and the truth."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, classes, texts)
+    logits = generator.normal(size=(texts, classes)) * 2
+    logits[np.arange(texts), truth] += 1
+    exponentials = np.exp(logits)
+    return exponentials / exponentials.sum(axis=1, keepdims=True), truth
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_report_agrees_with_scikit_learn(classes: int, seed: int) -> None:
+    probabilities, truth = random_predictions(classes, seed=seed)
+    report, predicted = evaluate(probabilities, truth, names(classes)), probabilities.argmax(axis=1)
+    assert report.texts == len(truth)
+    assert report.accuracy == pytest.approx(sklearn.metrics.accuracy_score(truth, predicted), abs=1e-12)
+    assert report.loss == pytest.approx(sklearn.metrics.log_loss(truth, probabilities), abs=1e-12)
+    assert report.macro_f1 == pytest.approx(sklearn.metrics.f1_score(truth, predicted, average="macro"), abs=1e-12)
+    assert np.array_equal(report.confusion, sklearn.metrics.confusion_matrix(truth, predicted))
+    expected = np.transpose(sklearn.metrics.precision_recall_fscore_support(truth, predicted))
+    came = [(c.precision, c.recall, c.f1, c.texts) for c in report.classes]
+    np.testing.assert_allclose(came, expected, rtol=0, atol=1e-12)
+    assert tuple(c.label for c in report.classes) == names(classes)
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_calibration_error_is_the_direct_sum_over_bins(classes: int) -> None:
+    probabilities, truth = random_predictions(classes)
+    report = evaluate(probabilities, truth, names(classes))
+    error, filled = 0.0, 0
+    for b in range(CALIBRATION_BINS):
+        low, high = b / CALIBRATION_BINS, (b + 1) / CALIBRATION_BINS
+        members = [i for i, row in enumerate(probabilities) if low <= row.max() < high]
+        if members:
+            confidence = sum(probabilities[i].max() for i in members) / len(members)
+            accuracy = sum(probabilities[i].argmax() == truth[i] for i in members) / len(members)
+            error += len(members) / len(truth) * abs(confidence - accuracy)
+            filled += 1
+    assert report.calibration_error == pytest.approx(error, abs=1e-12)
+    assert error > 0.01
+    assert len(report.calibration) == filled
+    assert sum(b.texts for b in report.calibration) == len(truth)
+
+
+def test_sure_and_right_is_perfect() -> None:
+    truth = np.array([0, 1, 2, 1])
+    report = evaluate(np.eye(3)[truth], truth, names(3))
+    assert (report.accuracy, report.macro_f1, report.loss, report.calibration_error) == (1, 1, 0, 0)
+    assert [c.f1 for c in report.classes] == [1, 1, 1]
+
+
+def test_sure_and_right_half_the_time_is_overconfident() -> None:
+    report = evaluate(np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 0, 1]), names(2))
+    assert report.accuracy == 0.5
+    assert report.calibration_error == 0.5
+    assert report.loss == pytest.approx(-np.log(SMALLEST_PROBABILITY) / 2, rel=1e-12)
+
+
+def test_confidence_that_comes_true_is_calibrated() -> None:
+    probabilities = np.tile([0.75, 0.25], (8, 1))
+    assert evaluate(probabilities, np.array([0, 1, 0, 0, 0, 0, 0, 1]), names(2)).calibration_error == 0
+    overconfident = evaluate(probabilities, np.array([0, 1] * 4), names(2))
+    assert overconfident.calibration_error == pytest.approx(0.25, abs=1e-12)
+
+
+def test_a_class_that_never_occurs_counts_as_not_found() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7]])
+    report = evaluate(probabilities, np.array([0, 1, 1]), names(3))
+    absent = report.classes[2]
+    assert (absent.precision, absent.recall, absent.f1, absent.texts) == (0, 0, 0, 0)
+    assert report.confusion == ((1, 0, 0), (0, 1, 1), (0, 0, 0))
+    assert report.macro_f1 == pytest.approx((1 + 2 / 3 + 0) / 3, abs=1e-12)
+
+
+def test_a_class_that_is_never_predicted_counts_as_not_found() -> None:
+    report = evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), names(2))
+    missed = report.classes[1]
+    assert (missed.precision, missed.recall, missed.f1, missed.texts) == (0, 0, 0, 1)
+
+
+def test_single_precision_probabilities_give_the_same_report() -> None:
+    probabilities, truth = random_predictions(7)
+    single = probabilities.astype(np.float32)
+    assert evaluate(single, truth, names(7)) == evaluate(single.astype(np.float64), truth, names(7))
+
+
+def test_one_text_makes_a_report() -> None:
+    report = evaluate(np.array([[0.25, 0.75]]), np.array([1]), names(2))
+    assert (report.texts, report.accuracy) == (1, 1)
+    assert report.calibration_error == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_a_report_survives_json(classes: int) -> None:
+    report = evaluate(*random_predictions(classes), names(classes))
+    values = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert values["accuracy"] == report.accuracy
+    assert values["classes"][1]["label"] == "class 1"
+    assert np.array_equal(values["confusion"], report.confusion)
+    assert set(values) == set(Report.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("classes", [2, 25])
+def test_a_report_is_drawn_as_two_axes(classes: int) -> None:
+    figure = evaluate(*random_predictions(classes), names(classes)).plot()
+    assert isinstance(figure, Figure)
+    assert [axes.get_title().partition(",")[0] for axes in figure.axes] == ["Confusion matrix", "Reliability"]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from fastlstm import plots
+from fastlstm.errors import MissingDependencyError
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def curves(epochs: int = 3) -> Figure:
+    steps = list(range(1, epochs + 1))
+    falling = [1 / step for step in steps]
+    return plots.learning_curves(steps, (falling, falling[::-1]), (falling[::-1], falling), best=2)
+
+
+def report(classes: int = 3) -> Figure:
+    confusion = np.random.default_rng(0).integers(0, 5000, (classes, classes))
+    confusion[-1] = 0
+    return plots.report(
+        labels=[f"class {k}" for k in range(classes)],
+        confusion=confusion,
+        confidence=[0.4, 0.7, 0.95],
+        accuracy=[0.3, 0.75, 0.9],
+        texts=[5, 20, 75],
+        calibration_error=0.051,
+    )
+
+
+@pytest.mark.parametrize("draw", [curves, report])
+def test_a_figure_becomes_the_same_png_every_time(draw: Callable[[], Figure]) -> None:
+    content = plots.png(draw())
+    assert content.startswith(PNG_SIGNATURE)
+    assert plots.png(draw()) == content
+
+
+def test_learning_curves_show_loss_and_accuracy() -> None:
+    figure = curves()
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "accuracy"]
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines] == ["training", "validation", "kept"]
+
+
+@pytest.mark.parametrize("epochs", [1, 20, 21, 300])
+def test_few_and_many_epochs_are_drawn(epochs: int) -> None:
+    assert plots.png(curves(epochs)).startswith(PNG_SIGNATURE)
+
+
+@pytest.mark.parametrize(("classes", "numbers"), [(2, 4), (20, 400), (21, 0), (200, 0)])
+def test_only_few_classes_are_drawn_with_numbers(classes: int, numbers: int) -> None:
+    figure = report(classes)
+    confusion = figure.axes[0]
+    assert len(confusion.texts) == numbers
+    assert plots.png(figure).startswith(PNG_SIGNATURE)
+
+
+def test_a_confusion_matrix_names_its_classes_and_counts() -> None:
+    confusion = report(3).axes[0]
+    assert [label.get_text() for label in confusion.get_yticklabels()] == ["class 0", "class 1", "class 2"]
+    assert (confusion.get_xlabel(), confusion.get_ylabel()) == ("predicted", "true")
+    assert "," in confusion.texts[0].get_text() or len(confusion.texts[0].get_text()) <= 3
+
+
+@pytest.mark.parametrize("draw", [curves, report, plots.require])
+def test_without_matplotlib_the_pip_command_is_told(
+    monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    expected = r"drawing needs matplotlib, which is not installed; run: pip install 'fastlstm\[plot\]'"
+    with pytest.raises(MissingDependencyError, match=expected) as caught:
+        draw()
+    assert isinstance(caught.value, ImportError)
+
+
+def test_with_matplotlib_nothing_is_missing() -> None:
+    plots.require()
