@@ -1,0 +1,83 @@
+"""What using fastlstm costs: importing it, one prediction from a cold start, tokenising, bulk prediction.
+
+python benchmarks/footprint.py IMDB_FOLDER MODEL
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import machine
+
+from fastlstm import load
+from fastlstm.datasets import load_imdb
+from fastlstm.tokens import encode, train_tokenizer
+
+IMPORT = "import time; t = time.perf_counter(); import fastlstm; print(time.perf_counter() - t)"
+IMPORT_TO_USE = (
+    "import time; t = time.perf_counter(); import fastlstm; fastlstm.load; print(time.perf_counter() - t)"
+)
+
+
+def main() -> None:
+    """Measures, prints a table and keeps the raw result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("model", type=Path, help="a saved tutorial model")
+    parser.add_argument("--repeats", type=int, default=11)
+    arguments = parser.parse_args()
+
+    texts = load_imdb(arguments.data_dir).train.texts
+    test = load_imdb(arguments.data_dir).test.texts
+    tokenizer = train_tokenizer(texts, 10_000)
+    model = load(arguments.model)
+    predict = ["-m", "fastlstm", "predict", "--model", str(arguments.model), "This movie was fantastic!"]
+    seconds = {
+        "import fastlstm": repeated(lambda: printed_seconds(IMPORT), arguments.repeats),
+        "import fastlstm and what fastlstm.load needs": repeated(
+            lambda: printed_seconds(IMPORT_TO_USE), arguments.repeats
+        ),
+        "fastlstm predict --model DIR TEXT, whole process": repeated(lambda: process(predict), arguments.repeats),
+        "tokenising 25,000 reviews": repeated(
+            lambda: timed(lambda: encode(tokenizer, texts, max_tokens=500, truncate="end")), 5
+        ),
+        "predict_proba of 25,000 reviews, NumPy": repeated(lambda: timed(lambda: model.predict_proba(test)), 1),
+    }
+    for name, values in seconds.items():
+        print(f"{name:50} {statistics.median(values):7.3f} s  (median of {len(values)})")
+    print(machine.save("footprint", machine.describe(["fastlstm", "numpy", "tokenizers"]), {"seconds": seconds}))
+
+
+def repeated(measure: Callable[[], float], repeats: int) -> list[float]:
+    """The measurement, several times, after one that warms the file cache up."""
+    if repeats > 1:
+        measure()
+    return [measure() for _ in range(repeats)]
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that the work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def process(arguments: list[str]) -> float:
+    """Seconds of a whole Python process."""
+    return timed(lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL))
+
+
+def printed_seconds(script: str) -> float:
+    """What a script that times itself prints."""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+if __name__ == "__main__":
+    main()
