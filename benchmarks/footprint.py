@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import machine
-
 from fastlstm import load
 from fastlstm.datasets import load_imdb
 from fastlstm.tokens import encode, train_tokenizer

@@ -82,7 +82,7 @@ def test_padded_texts_are_columns_filled_up_with_zeros(lengths: Indices, seed: i
     texts = random_texts(lengths)
     batch = np.random.default_rng(seed).permutation(len(texts))[:13]
     ids, of_batch = padded(texts, batch)
-    assert (ids.dtype, of_batch.dtype) == (np.int64, np.int64)
+    assert ids.dtype == of_batch.dtype == np.int64
     assert ids.shape == (lengths[batch].max(), len(batch))
     assert of_batch.tolist() == lengths[batch].tolist()
     for column, position in enumerate(batch):
@@ -95,7 +95,8 @@ def test_packed_texts_can_be_rebuilt(lengths: Indices) -> None:
     lengths = np.sort(lengths)[::-1]
     texts = random_texts(lengths)
     batch = packed(texts)
-    assert (batch.ids.dtype, batch.batch_sizes.dtype) == (np.int32, np.int64)
+    assert batch.ids.dtype == np.int32
+    assert batch.batch_sizes.dtype == np.int64
     assert len(batch.ids) == lengths.sum()
     assert batch.batch_sizes.tolist() == [int((lengths > step).sum()) for step in range(lengths[0])]
     rebuilt: list[list[int]] = [[] for _ in texts]

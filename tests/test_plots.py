@@ -66,6 +66,14 @@ def test_a_confusion_matrix_names_its_classes_and_counts() -> None:
     assert "," in confusion.texts[0].get_text() or len(confusion.texts[0].get_text()) <= 3
 
 
+@pytest.mark.parametrize("label", ["$5 - $10", "$^$", "a_b^c", "\\frac", "two\nlines", "", "_hidden"])
+def test_any_class_name_is_drawn_as_it_is(label: str) -> None:
+    figure = Figure()
+    plots.draw_confusion(figure.subplots(), [label, "other"], np.eye(2, dtype=np.int64))
+    assert plots.png(figure).startswith(PNG_SIGNATURE)
+    assert not figure.axes[0].get_xticklabels()[0].get_parse_math()
+
+
 @pytest.mark.parametrize("draw", [curves, report, plots.require])
 def test_without_matplotlib_the_pip_command_is_told(
     monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]

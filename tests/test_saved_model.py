@@ -84,6 +84,15 @@ def complaint(folder: Path, kind: type[Exception], *named: str) -> str:
     return message
 
 
+def outcome(folder: Path) -> str:
+    """What reading a folder comes to: nothing to say, or one of the documented errors."""
+    try:
+        read(folder)
+    except DOCUMENTED as error:
+        return str(error)
+    return ""
+
+
 # What is written is read back.
 
 
@@ -143,7 +152,7 @@ def test_the_folder_holds_the_five_files_and_the_extras(tiny_model: SavedModel, 
 
 
 def test_the_same_model_is_written_as_the_same_bytes(tiny_model: SavedModel, files: Files, tmp_path: Path) -> None:
-    turned = dataclasses.replace(tiny_model, weights=dict(reversed(tiny_model.weights.items())))
+    turned = dataclasses.replace(tiny_model, weights=dict(reversed(list(tiny_model.weights.items()))))
     write(turned, tmp_path / "model", card="# A model\n", golden=[], extras={})
     assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
 
@@ -366,7 +375,19 @@ def test_labels_that_are_not_two_or_more_different_texts_are_corrupt(
 
 
 @pytest.mark.parametrize(
-    "temperature", [0, -1.0, float("nan"), float("inf"), 1e-300, 1e300, 10**400, "warm", None, [1.0]]
+    "temperature",
+    [
+        0,
+        -1.0,
+        float("nan"),
+        float("inf"),
+        1e-300,
+        1e300,
+        pytest.param(10**400, id="401 digits"),
+        "warm",
+        None,
+        [1.0],
+    ],
 )
 def test_a_temperature_that_nothing_can_be_divided_by_is_corrupt(
     files: Files, place: Place, temperature: object
@@ -433,11 +454,7 @@ PLACES = [
 def test_any_value_in_the_configuration_is_read_or_has_its_error(
     files: Files, place: Place, path: tuple[str, ...], value: object
 ) -> None:
-    folder = place(changed(files, *path, value=value))
-    try:
-        read(folder)
-    except DOCUMENTED as error:
-        assert "\n" not in str(error)
+    assert "\n" not in outcome(place(changed(files, *path, value=value)))
 
 
 @given(st.integers(0, 10**6), st.binary(max_size=3))
@@ -446,10 +463,7 @@ def test_any_bytes_in_the_configuration_are_read_or_have_their_error(
 ) -> None:
     at = position % len(files[CONFIG])
     content = files[CONFIG][:at] + inserted + files[CONFIG][at + 1 :]
-    try:
-        read(place({**files, CONFIG: content}))
-    except DOCUMENTED as error:
-        assert "\n" not in str(error)
+    assert "\n" not in outcome(place({**files, CONFIG: content}))
 
 
 # Damage that the checksum was made to fit.
@@ -588,10 +602,7 @@ def test_any_bytes_in_a_file_are_read_or_have_their_error(
 ) -> None:
     at = position % len(files[name])
     content = files[name][:at] + inserted + files[name][at + 1 :]
-    try:
-        read(place(replaced(files, name, content)))
-    except DOCUMENTED as error:
-        assert "\n" not in str(error)
+    assert "\n" not in outcome(place(replaced(files, name, content)))
 
 
 def test_json_is_written_for_people() -> None:

@@ -36,7 +36,8 @@ def tokens_of(text: str) -> list[str]:
 
 
 def ids_of(tokenizer: Tokenizer, text: str) -> list[int]:
-    return encode(tokenizer, [text], max_tokens=10_000, truncate="end").ids[0].tolist()
+    ids: list[int] = encode(tokenizer, [text], max_tokens=10_000, truncate="end").ids[0].tolist()
+    return ids
 
 
 @pytest.mark.parametrize(
@@ -199,3 +200,10 @@ def test_a_tokenizer_survives_json(texts: list[str]) -> None:
 def test_the_same_texts_give_the_same_tokenizer() -> None:
     texts = ["b a c", "c b d", "a e"]
     assert train_tokenizer(texts, 6).to_str() == train_tokenizer(iter(texts), 6).to_str()
+
+
+def test_the_name_of_a_special_token_in_a_text_is_just_words() -> None:
+    tokenizer = train_tokenizer(["pad the [PAD] film [UNK]"], 50)
+    ids = encode(tokenizer, ["[PAD] [UNK]"], max_tokens=9, truncate="end").ids[0]
+    assert PADDING_ID not in ids
+    assert [tokenizer.id_to_token(i) for i in ids] == ["[", "pad", "]", "[", "unk", "]"]

@@ -56,7 +56,7 @@ class Opponent:
 
     def _batches(self) -> list[list[int]]:
         batches: list[list[int]] = []
-        for pool in torch.randperm(len(self.texts)).split(BATCH * POOL):
+        for pool in torch.split(torch.randperm(len(self.texts)), BATCH * POOL):
             in_order = pool[self.lengths[pool].argsort()]
-            batches += [batch.tolist() for batch in in_order.split(BATCH)]
+            batches += [batch.tolist() for batch in torch.split(in_order, BATCH)]
         return [batches[i] for i in torch.randperm(len(batches))]

@@ -112,7 +112,7 @@ def _check_number(name: str, value: object, kind: type, minimum: float | None, m
         raise OptionError(f"{name} is {value!r}; expected a {'whole number' if kind is int else 'number'}")
     assert isinstance(value, int | float)
     if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        limits = f"at least {minimum:g}" if maximum is None else f"from {minimum:g} to {maximum:g}"
+        limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise OptionError(f"{name} is {value!r}; expected {limits}")
 
 

@@ -29,7 +29,9 @@ def learning_curves(
         for curve, label, colour in zip(curves, ("training", "validation"), (BLUE, ORANGE), strict=True):
             axes.plot(epochs, curve, marker="o", label=label, color=colour)
         axes.axvline(best, color="grey", linestyle=":", label="kept")
-        axes.set(xlabel="epoch", ylabel=name, xticks=list(epochs) if len(epochs) <= 20 else None)
+        axes.set(xlabel="epoch", ylabel=name)
+        if len(epochs) <= 20:
+            axes.set_xticks(list(epochs))
         axes.legend()
         axes.grid(alpha=0.3)
     return figure
@@ -59,8 +61,8 @@ def draw_confusion(axes: Axes, labels: Sequence[str], confusion: npt.NDArray[np.
     axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
     if len(labels) > LABELLED_CLASSES:
         return
-    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", parse_math=False)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
     for (row, column), count in np.ndenumerate(confusion):
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)

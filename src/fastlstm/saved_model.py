@@ -156,7 +156,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise NotAModelError(f"{folder} is not a fastlstm model: its {CONFIG} does not say so; expected {expected}")
     version = config.get("format_version")
-    if not isinstance(version, int) or version < 1:
+    if type(version) is not int or version < 1:
         raise _corrupt(folder, f"{CONFIG} has the format version {version!r}")
     if version > FORMAT_VERSION:
         raise ModelTooNewError(
@@ -217,6 +217,8 @@ def _weights(
         if came.get(name) != ("float32", shape):
             what = f"{came[name][0]} {list(came[name][1])}" if name in came else "missing"
             raise _corrupt(folder, f"{WEIGHTS}: {name} is {what}; expected float32 {list(shape)}")
+        if not np.isfinite(arrays[name]).all():
+            raise _corrupt(folder, f"{WEIGHTS}: {name} holds values that are no finite numbers")
     if len(came) > len(shapes):
         raise _corrupt(folder, f"{WEIGHTS} has more than the model needs: {sorted(set(came) - set(shapes))}")
     return arrays

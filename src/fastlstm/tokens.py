@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from fastlstm.errors import OptionError
+
+Result = TypeVar("Result")
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
@@ -64,15 +68,37 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int, trunc
     """
     if truncate not in ("end", "beginning", "both"):
         raise OptionError(f"truncate is {truncate!r}; expected end, beginning or both")
+    tokenizer.encode_special_tokens = True  # a text that says "[PAD]" means the word, not the padding
     ids: list[npt.NDArray[np.int32]] = []
     longer = 0
-    for start in range(0, len(texts), CHUNK_TEXTS):
-        chunk = [clean(text) for text in texts[start : start + CHUNK_TEXTS]]
-        for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
+    for encodings in _one_ahead(
+        lambda start: tokenizer.encode_batch_fast(
+            [clean(text) for text in texts[start : start + CHUNK_TEXTS]], add_special_tokens=False
+        ),
+        range(0, len(texts), CHUNK_TEXTS),
+    ):
+        for encoding in encodings:
             full = encoding.ids
             longer += len(full) > max_tokens
             ids.append(np.array(_truncated(full, max_tokens, truncate) or [UNKNOWN_ID], np.int32))
     return Encoded(ids, longer)
+
+
+def _one_ahead(work: Callable[[int], Result], starts: Sequence[int]) -> Iterator[Result]:
+    """work(start) for every start, in order, one of them always under way in a thread beside the caller.
+
+    The tokenizer's threads then never wait for Python to copy the ids: 3.2 s become 2.8 s on 25,000 reviews
+    (benchmarks/footprint.py).
+    """
+    if len(starts) <= 1:
+        yield from map(work, starts)
+        return
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        ahead = thread.submit(work, starts[0])
+        for start in starts[1:]:
+            done, ahead = ahead, thread.submit(work, start)
+            yield done.result()
+        yield ahead.result()
 
 
 def _truncated(ids: list[int], max_tokens: int, truncate: str) -> list[int]:

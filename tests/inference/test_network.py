@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,15 @@ EVERY_MODEL = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Two threads of PyTorch would spend their time waiting for each other on models as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def every_model(test: Any) -> Any:
     for mark in EVERY_MODEL:
         test = mark(test)
@@ -35,7 +44,7 @@ def every_model(test: Any) -> Any:
 
 
 def random_classifier(classes: int, **options: Any) -> TextClassifier:
-    sizes = {"embedding_size": 7, "hidden_sizes": (11, 5)}
+    sizes: dict[str, Any] = {"embedding_size": 7, "hidden_sizes": (11, 5)}
     config = ModelConfig(vocabulary_size=VOCABULARY, **(sizes | options))
     classifier = TextClassifier(config, classes, seed=0)
     generator = np.random.default_rng(1)
@@ -85,7 +94,8 @@ def test_probabilities_are_those_of_the_pytorch_model(
     classifier = random_classifier(classes, pooling=pooling, bidirectional=bidirectional, activation=activation)
     texts = random_texts(37)
     came = network_of(classifier).probabilities(texts)
-    assert (came.dtype, came.shape) == (np.float32, (37, classes))
+    assert came.dtype == np.float32
+    assert came.shape == (37, classes)
     np.testing.assert_allclose(came, expected_of(classifier, texts), rtol=0, atol=1e-5)
     np.testing.assert_allclose(came.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=1e-6)
     assert came.std(axis=0).min() > 0.001

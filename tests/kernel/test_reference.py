@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,15 @@ SIZES = [(1, 1), (1, 7), (5, 1), (3, 5), (13, 11), (31, 37)]
 """Input and hidden sizes: single, odd and prime."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Two threads of PyTorch would spend their time waiting for each other on models as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True)
 class Layer:
     weight_ih: Array
@@ -33,9 +42,7 @@ class Layer:
 
 def random_layer(I: int, H: int, dtype: Any = np.float32, seed: int = 0) -> Layer:  # noqa: E741
     generator = np.random.default_rng(seed)
-    return Layer(
-        *(generator.normal(0, 0.6, shape).astype(dtype) for shape in ((4 * H, I), (4 * H, H), (4 * H,)))
-    )
+    return Layer(*(generator.normal(0, 0.6, shape).astype(dtype) for shape in ((4 * H, I), (4 * H, H), (4 * H,))))
 
 
 def random_sequences(lengths: Sequence[int], I: int, dtype: Any = np.float32, seed: int = 1) -> list[Array]:  # noqa: E741
@@ -98,10 +105,9 @@ def test_both_directions_agree_with_pytorch(I: int, H: int, sequences: int) -> N
 
     for k, layer in enumerate(layers):
         outputs, h_n, c_n = layer.forward(inputs, batch_sizes, h0=h0[k], c0=c0[k], reverse=k == 1)
-        close = {"rtol": 0, "atol": 1e-12}
-        np.testing.assert_allclose(outputs, expected.data[:, k * H : (k + 1) * H], **close)
-        np.testing.assert_allclose(h_n, expected_h[k], **close)
-        np.testing.assert_allclose(c_n, expected_c[k], **close)
+        np.testing.assert_allclose(outputs, expected.data[:, k * H : (k + 1) * H], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(h_n, expected_h[k], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(c_n, expected_c[k], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -122,7 +122,7 @@ def test_training_stops_when_patience_is_out_and_the_best_epoch_comes_back() -> 
 
 def test_the_monitor_decides_which_epoch_is_best() -> None:
     for monitor in ("loss", "accuracy"):
-        config = TrainingConfig(epochs=12, batch_size=8, learning_rate=0.03, monitor=monitor)  # type: ignore[arg-type]
+        config = TrainingConfig(epochs=12, batch_size=8, learning_rate=0.03, monitor=monitor)
         _, history = run(config)
         scores = [loop.score(result, config) for result in history]
         best = max(result.epoch for result in history if result.best)

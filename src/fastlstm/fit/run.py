@@ -82,8 +82,10 @@ def run(job: Job) -> Generator[Event, None, None]:
         validation_texts=len(data.validation),
         test_texts=len(data.test or ()),
     )
+    yield from _begin(job, fitting)
+    compared = yield from _baseline(job, fitting)
     yield from _train(job, fitting)
-    yield from _finish(job, fitting)
+    yield from _finish(job, fitting, compared)
 
 
 def checkpoint_of(out: Path) -> Path:
@@ -119,7 +121,8 @@ def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
         yield Note(f"{repeated:,} of the {len(job.data.measured):,} texts measured on stand in training too")
 
 
-def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
+def _begin(job: Job, fitting: Fitting) -> Iterator[Note]:
+    """From here on there is a checkpoint to go on from."""
     state, checkpoint = fitting.state, checkpoint_of(job.out)
     if job.resume:
         state.restore(checkpoint, fitting.identity)
@@ -128,6 +131,20 @@ def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
     else:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         state.save(checkpoint, fitting.identity)
+
+
+def _baseline(job: Job, fitting: Fitting) -> Generator[Measured, None, Report | None]:
+    """Before training, while memory is free: the figure to beat."""
+    if not job.baseline:
+        return None
+    started = time.perf_counter()
+    report = baseline.baseline_report(job.data.training, job.data.measured, fitting.labels)
+    yield Measured(baseline.NAME, report, job.data.measured_on, time.perf_counter() - started)
+    return report
+
+
+def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
+    state, checkpoint = fitting.state, checkpoint_of(job.out)
     saved = time.monotonic()
     try:
         for event in fitting.epochs():
@@ -150,18 +167,13 @@ def _check_finished_model(job: Job, fitting: Fitting) -> None:
         )
 
 
-def _finish(job: Job, fitting: Fitting) -> Iterator[Event]:
+def _finish(job: Job, fitting: Fitting, compared: Report | None) -> Iterator[Event]:
     data, history = job.data, tuple(fitting.state.history)
     classifier = Classifier(fitting.saved_model({}))
     _check_parity(classifier, fitting, data.validation)
     started = time.perf_counter()
     report = _report(fitting, data.measured)
     yield Measured("LSTM", report, data.measured_on, time.perf_counter() - started)
-    compared: Report | None = None
-    if job.baseline:
-        started = time.perf_counter()
-        compared = baseline.baseline_report(data.training, data.measured, fitting.labels)
-        yield Measured(baseline.NAME, compared, data.measured_on, time.perf_counter() - started)
     classifier = Classifier(fitting.saved_model(_record(job, fitting, report, compared)))
     extras = {"history.json": saved_model.json_bytes([dataclasses.asdict(result) for result in history])}
     if job.plots:

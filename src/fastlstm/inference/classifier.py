@@ -81,9 +81,11 @@ class Classifier:
     def evaluate(self, data: Records | str | os.PathLike[str]) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.
 
-        Raises `DataError` for a file that can't be read, and for a label the model does not know.
+        Raises `DataError` for a file that can't be read, for no records, and for a label the model does not know.
         """
         records = data if isinstance(data, Records) else read_records(data)
+        if not len(records):
+            raise DataError(f"{records.source} holds no texts; expected one or more, each with its label")
         truth = records.label_indices(self.labels)
         return evaluate(self.predict_proba(records.texts), truth, self.labels)
 
@@ -133,4 +135,10 @@ def _checked(texts: Iterable[str]) -> list[str]:
     for position, text in enumerate(batch):
         if not isinstance(text, str):
             raise DataError(f"text {position} of the batch is {type(text).__name__}; expected str")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"text {position} of the batch is not valid Unicode (half a surrogate pair); expected text"
+            ) from None
     return batch

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastlstm import kernel, weights
 from fastlstm.batches import Packed, packed
 from fastlstm.config import ModelConfig
-from fastlstm.kernel.reference import TILE_ROWS, sigmoid
+from fastlstm.kernel.reference import sigmoid, times
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ class Network:
 
     def probabilities(self, texts: Sequence[npt.NDArray[np.int32]]) -> FloatArray:
         """[B, classes] for texts that are sorted by length, longest first. A row depends on its text alone."""
-        logits = self._linear(self._features(packed(texts)))
+        logits = times(self._features(packed(texts)), self.arrays["output.weight"]) + self.arrays["output.bias"]
         return probabilities_of(logits / self.temperature, self.sigmoid)
 
     def _features(self, batch: Packed) -> FloatArray:
@@ -53,15 +53,6 @@ class Network:
             np.concatenate(last, axis=1),
             batch.batch_sizes,
         )
-
-    def _linear(self, features: FloatArray) -> FloatArray:
-        """[B, logits], over tiles of one shape, for the reason that `TILE_ROWS` states."""
-        weight, bias = self.arrays["output.weight"], self.arrays["output.bias"]
-        tiles = -(-len(features) // TILE_ROWS)
-        rows = np.zeros((tiles * TILE_ROWS, features.shape[1]), np.float32)
-        rows[: len(features)] = features
-        logits = [rows[at : at + TILE_ROWS] @ weight.T + bias for at in range(0, len(rows), TILE_ROWS)]
-        return np.concatenate(logits)[: len(features)]
 
 
 def _pool(pooling: str, outputs: FloatArray, last: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> FloatArray:

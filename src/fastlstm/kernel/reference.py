@@ -16,13 +16,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.floating]
 
-TILE_ROWS = 32
-"""Sequences a matrix product takes at once, always that many, filled up with zeros.
-
-BLAS chooses its loop, and with it the last bits of a sum, by the shape of the product. One shape for every
-batch makes a sequence's result independent of how many others run beside it.
-"""
-
 
 def forward(
     inputs: Array,
@@ -59,24 +52,25 @@ def forward(
     c_n = np.zeros((sequences, units), dtype) if c0 is None else c0.astype(dtype)
     offsets = np.concatenate(([0], np.cumsum(batch_sizes)))
     steps = range(len(batch_sizes) - 1, -1, -1) if reverse else range(len(batch_sizes))
-    for first in range(0, sequences, TILE_ROWS):
-        x, h, c = (np.zeros((TILE_ROWS, size), dtype) for size in (weight_ih.shape[1], units, units))
-        tile = slice(first, min(first + TILE_ROWS, sequences))
-        h[: tile.stop - first], c[: tile.stop - first] = h_n[tile], c_n[tile]
-        for t in steps:
-            running = min(int(batch_sizes[t]), tile.stop) - first
-            if running <= 0:
-                continue
-            rows = slice(offsets[t] + first, offsets[t] + first + running)
-            x[:running] = inputs[rows]
-            gates = x @ weight_ih.T + h @ weight_hh.T + bias
-            i, f, g, o = np.split(gates, 4, axis=1)
-            next_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            next_h = sigmoid(o) * np.tanh(next_c)
-            c[:running], h[:running] = next_c[:running], next_h[:running]
-            outputs[rows] = h[:running]
-        h_n[tile], c_n[tile] = h[: tile.stop - first], c[: tile.stop - first]
+    for t in steps:
+        running = int(batch_sizes[t])
+        rows = slice(offsets[t], offsets[t] + running)
+        gates = times(inputs[rows], weight_ih) + times(h_n[:running], weight_hh) + bias
+        i, f, g, o = np.split(gates, 4, axis=1)
+        c_n[:running] = sigmoid(f) * c_n[:running] + sigmoid(i) * np.tanh(g)
+        h_n[:running] = sigmoid(o) * np.tanh(c_n[:running])
+        outputs[rows] = h_n[:running]
     return outputs, h_n, c_n
+
+
+def times(rows: Array, weight: Array) -> Array:
+    """[B, O]: every row of [B, I] by itself times `weight` [O, I], transposed.
+
+    A matrix product of all rows at once is faster, but BLAS rounds a row of it by its place, by the number of
+    rows and by the number of threads. A vector's product with a matrix has only itself to go by.
+    """
+    result: Array = (rows[:, None, :] @ weight.T)[:, 0]
+    return result
 
 
 def sigmoid(x: Array) -> Array:

@@ -21,7 +21,7 @@ from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import Totals, TrainingState
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True)

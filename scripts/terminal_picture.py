@@ -1,0 +1,63 @@
+"""Makes docs/terminal.svg from a real run: python scripts/terminal_picture.py IMDB_FOLDER"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+PICTURE = Path(__file__).parent.parent / "docs" / "terminal.svg"
+WIDTH = 104
+PREDICT = [
+    "fastlstm", "predict", "--model", "imdb-model",
+    "This movie was fantastic! I really enjoyed it.",
+    "Horrible film, don't waste your time.",
+]  # fmt: skip
+
+
+def main() -> None:
+    """Trains on IMDb, predicts two sentences, and draws what the terminal showed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_dir", type=Path)
+    data_dir = parser.parse_args().data_dir.absolute()
+    console = Console(record=True, width=WIDTH, file=io.StringIO())
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "imdb"
+        link.symlink_to(data_dir)
+        for command in (
+            ["fastlstm", "train", "imdb", "--data-dir", "imdb", "--out", "imdb-model"],
+            PREDICT,
+        ):
+            console.print(Text(f"$ {shlex.join(command)}", style="bold green"))
+            for line in run(command, folder):
+                console.print(Text(line))
+    # The picture names no font server: it is drawn with the reader's own fixed-width font.
+    template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    PICTURE.write_text(console.export_svg(title="fastlstm", code_format=template), encoding="utf-8")
+
+
+def run(command: list[str], folder: str) -> list[str]:
+    """The lines a command prints, without those on how far the running epoch is."""
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.expandtabs(4).splitlines()
+    return [line for line in lines if not re.match(r"epoch \d+: step", line)]
+
+
+if __name__ == "__main__":
+    main()
