@@ -139,7 +139,7 @@ def test_whatever_the_system_refuses_the_old_content_stays(
             failures += 1
             assert message == (
                 f"can't write {path}: No space left on device; what stood there is untouched; "
-                "free the disk or choose another --out"
+                "free the disk, or choose another place"
             )
             assert (contents(path) if path.exists() else None) == before
         assert [entry.name for entry in path.parent.iterdir()] == (["target"] if path.exists() else [])
@@ -232,7 +232,7 @@ def test_a_file_larger_than_the_system_allows_leaves_the_old_content(tmp_path: P
 @pytest.mark.parametrize("write", [write_new_file, write_new_folder, check_writable])
 @pytest.mark.parametrize("target", ["/proc/model", "/proc/self/some/where/model"])
 def test_a_place_where_nothing_can_be_written_is_told(write: Write, target: str) -> None:
-    with pytest.raises(WriteError, match=f"^can't write {target}: .*; free the disk or choose another --out$"):
+    with pytest.raises(WriteError, match=f"^can't write {target}: .*; free the disk, or choose another place$"):
         write(Path(target))
 
 

@@ -117,7 +117,7 @@ def test_an_unknown_value_is_told_with_the_near_one(kind: Configs, name: str, va
     [
         (ModelConfig, "vocabulary_size", 2, "vocabulary-size is 2; expected at least 3"),
         (ModelConfig, "max_tokens", 0, "max-tokens is 0; expected at least 1"),
-        (ModelConfig, "embedding_size", -1, "embedding-size is -1; expected at least 1"),
+        (ModelConfig, "embedding_size", -1, "embedding-size is -1; expected from 1 to 65536"),
         (ModelConfig, "dropout", -1e-9, "dropout is -1e-09; expected from 0 to 0.95"),
         (ModelConfig, "dropout", 1, "dropout is 1; expected from 0 to 0.95"),
         (ModelConfig, "dropout", math.inf, "dropout is inf; expected from 0 to 0.95"),
@@ -162,7 +162,7 @@ def test_a_value_of_the_wrong_type_is_told(kind: Configs, name: str, value: obje
         ([64], "hidden-sizes is [64]; expected one whole number a layer, such as 64,32"),
         (64, "hidden-sizes is 64; expected one whole number a layer, such as 64,32"),
         ("64", "hidden-sizes is '64'; expected one whole number a layer, such as 64,32"),
-        ((64, 0), "hidden-sizes is 0; expected at least 1"),
+        ((64, 0), "hidden-sizes is 0; expected from 1 to 65536"),
         ((64, True), "hidden-sizes is True; expected a whole number"),
         ((64, 1.5), "hidden-sizes is 1.5; expected a whole number"),
         (((64,),), "hidden-sizes is (64,); expected a whole number"),

@@ -26,7 +26,7 @@ def small(**options: Any) -> LSTMClassifier:
     settings: dict[str, Any] = {
         "embedding_size": 5,
         "hidden_sizes": (7,),
-        "epochs": 8,
+        "epochs": 15,
         "batch_size": 8,
         "learning_rate": 0.03,
         "random_state": 0,
@@ -58,7 +58,7 @@ def test_it_clones_with_its_parameters() -> None:
     copy = clone(estimator)
     assert copy.get_params() == estimator.get_params()
     assert copy.set_params(epochs=3).epochs == 3
-    assert estimator.epochs == 8
+    assert estimator.epochs == 15
 
 
 def test_it_works_in_cross_validation_grid_search_and_pipelines() -> None:
@@ -102,3 +102,15 @@ def test_bad_input_is_a_value_error_that_says_what_to_do() -> None:
     with pytest.raises(OptionError, match="unknown preset 'tutorail'"):
         small(preset="tutorail").fit(TEXTS, NAMES)
     assert issubclass(DataError, ValueError)
+
+
+def test_labels_that_only_look_different_are_refused() -> None:
+    with pytest.raises(DataError, match="differ in spaces or type alone"):
+        small().fit(TEXTS, ["a ", " a", "b"] * 20)
+    with pytest.raises(DataError, match="requires y to be passed"):
+        small().fit(TEXTS, None)  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    search = GridSearchCV(small(), {"epochs": np.arange(1, 3), "dropout": np.array([0.1], np.float32)}, cv=2)
+    assert search.fit(np.array(TEXTS), np.array(NAMES)).best_params_["epochs"] in (1, 2)

@@ -88,3 +88,15 @@ def test_without_matplotlib_the_pip_command_is_told(
 
 def test_with_matplotlib_nothing_is_missing() -> None:
     plots.require()
+
+
+def test_class_names_in_chinese_are_drawn_without_warnings() -> None:
+    figure = plots.report(
+        labels=["好评", "差评"],
+        confusion=np.array([[3, 1], [0, 2]]),
+        confidence=[0.7],
+        accuracy=[0.8],
+        texts=[6],
+        calibration_error=0.1,
+    )
+    assert plots.png(figure).startswith(b"\x89PNG")

@@ -35,7 +35,6 @@ class Opponent:
     """Trains epoch after epoch on the given texts."""
 
     def __init__(self, texts: list[npt.NDArray[np.int32]], truth: npt.NDArray[np.int64], vocabulary: int) -> None:
-        torch.set_flush_denormal(True)
         self.texts = [torch.from_numpy(text.astype(np.int64)) for text in texts]
         self.truth = torch.from_numpy(truth).float()
         self.lengths = torch.tensor([len(text) for text in texts])
@@ -44,6 +43,7 @@ class Opponent:
 
     def epoch(self) -> float:
         """Seconds of one epoch: batches, forward, backward, Adam."""
+        torch.set_flush_denormal(True)  # here, since whoever trains between two epochs may turn it off
         started = time.perf_counter()
         for batch in self._batches():
             ids = pad_sequence([self.texts[i] for i in batch])

@@ -109,5 +109,5 @@ def _write_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(
-            f"can't write {path}: {reason}; what stood there is untouched; free the disk or choose another --out"
+            f"can't write {path}: {reason}; what stood there is untouched; free the disk, or choose another place"
         ) from error

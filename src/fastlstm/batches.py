@@ -6,6 +6,7 @@ together (bucketing) leaves little padding; shuffling inside large pools keeps t
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,11 +36,23 @@ def shuffled(lengths: Indices, batch_size: int, generator: np.random.Generator) 
         members = order[start : start + pool]
         members = members[np.argsort(lengths[members], kind="stable")]
         batches += [members[at : at + batch_size] for at in range(0, len(members), batch_size)]
-    while padding(lengths, batches) > MOST_PADDING:
-        worst = max(range(len(batches)), key=lambda i: _padded_places(lengths[batches[i]]))
-        whole = batches.pop(worst)
-        batches += [whole[: len(whole) // 2], whole[len(whole) // 2 :]]
+    batches = _halved(lengths, batches)
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _halved(lengths: Indices, batches: list[Indices]) -> list[Indices]:
+    """The batches, those with the most padding halved until there is no more than `MOST_PADDING` in all."""
+    heap = [(-_padded_places(lengths[batch]), i, batch) for i, batch in enumerate(batches)]
+    heapq.heapify(heap)
+    padded_places, made = -sum(places for places, _, _ in heap), len(batches)
+    while padded_places > MOST_PADDING * (padded_places + int(lengths.sum())):
+        places, _, whole = heapq.heappop(heap)
+        padded_places += places
+        for half in (whole[: len(whole) // 2], whole[len(whole) // 2 :]):
+            heapq.heappush(heap, (-_padded_places(lengths[half]), made, half))
+            padded_places += _padded_places(lengths[half])
+            made += 1
+    return [batch for _, _, batch in sorted(heap, key=lambda entry: entry[1])]
 
 
 def by_length(lengths: Indices, batch_size: int) -> Iterator[Indices]:

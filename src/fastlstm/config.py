@@ -32,8 +32,8 @@ class ModelConfig:
     )
     max_tokens: int = option("tokens of a text that are read", minimum=1, default=500)
     truncate: Truncate = option("which part of a longer text is kept", default="end")
-    embedding_size: int = option("numbers a word vector has", minimum=1, default=64)
-    hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, default=(64, 32))
+    embedding_size: int = option("numbers a word vector has", minimum=1, maximum=65536, default=64)
+    hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, maximum=65536, default=(64, 32))
     bidirectional: bool = option("read each text in both directions", default=False)
     pooling: Pooling = option(
         "what is kept of all steps: last, max, mean, or the three concatenated", default="last"
@@ -102,6 +102,13 @@ def check(config: ModelConfig | TrainingConfig) -> None:
             _check_number(name, number, hint, f.metadata["minimum"], f.metadata["maximum"])
 
 
+def _plain(value: Any) -> Any:
+    """The value without NumPy's or a list's wrapping, which grid searches and notebooks bring along."""
+    if isinstance(value, list | tuple):
+        return tuple(_plain(item) for item in value)
+    return value.item() if hasattr(value, "item") else value
+
+
 def _check_number(name: str, value: object, kind: type, minimum: float | None, maximum: float | None) -> None:
     if kind is bool:
         if not isinstance(value, bool):
@@ -157,7 +164,7 @@ def configure(preset_name: str, values: Mapping[str, Any]) -> tuple[ModelConfig,
     for name in values:
         if name not in known:
             raise OptionError(f"unknown option {name!r}; {near(name, known)}")
-    given = {name: value for name, value in values.items() if value is not None}
+    given = {name: _plain(value) for name, value in values.items() if value is not None}
     return (
         dataclasses.replace(base.model, **{k: v for k, v in given.items() if k in fields[ModelConfig]}),
         dataclasses.replace(base.training, **{k: v for k, v in given.items() if k in fields[TrainingConfig]}),

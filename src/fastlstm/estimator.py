@@ -95,21 +95,25 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
         Raises `InputError` (a `ValueError`) for texts, labels or options that can't be used.
         """
-        texts, labels = list(_texts(X)), np.asarray(list(y))
+        if y is None:
+            raise DataError("requires y to be passed, but the target y is None; pass one label a text")
+        texts, labels = list(_texts(X)), np.asarray(y if hasattr(y, "__array__") else list(y))
         if len(texts) != len(labels):
             raise DataError(f"{len(texts)} texts and {len(labels)} labels came; expected one label a text")
+        classes = np.unique(labels)
+        names = [checked_label(label) for label in classes]
+        if len(set(names)) < len(names):
+            raise DataError(f"y has labels that differ in spaces or type alone: {classes.tolist()}; make them one")
         records = collect(zip(range(len(texts)), texts, labels, strict=True), "X")
         options = {name: value for name, value in self.get_params().items() if name not in _NOT_OPTIONS}
-        if options["hidden_sizes"] is not None:
-            options["hidden_sizes"] = tuple(options["hidden_sizes"])
         seed = int(check_random_state(self.random_state).randint(2**31))
         model_config, training_config = configure(self.preset, {**options, "seed": seed})
         learned, held_out = split(records, self.validation_fraction, seed)
         fitting = prepare(learned, held_out, model_config, training_config, device=self.device, cap_vocabulary=True)
         self.history_ = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
         self.classifier_ = Classifier(fitting.saved_model({}))
-        self.classes_ = np.unique(labels)
-        self._columns = [fitting.labels.index(checked_label(label)) for label in self.classes_]
+        self.classes_ = classes
+        self._columns = [fitting.labels.index(name) for name in names]
         return self
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:  # noqa: N803

@@ -57,6 +57,12 @@ class Report:
     confusion: tuple[tuple[int, ...], ...]
     calibration: tuple[CalibrationBin, ...]
 
+    def __str__(self) -> str:
+        return (
+            f"{self.texts:,} texts: accuracy {self.accuracy:.2%}, loss {self.loss:.4f}, "
+            f"macro F1 {self.macro_f1:.4f}, calibration error {self.calibration_error:.2%}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON takes it, `accuracy` at the top."""
         return dataclasses.asdict(self)

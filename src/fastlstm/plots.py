@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE = "#2f6db5", "#d9822b"
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Arial Unicode MS",
+)
+"""Where a character of a class name is looked for, in this order: matplotlib's own font has no Chinese."""
 LABELLED_CLASSES = 20
 """More classes than this and a confusion matrix is drawn without numbers and names."""
 
@@ -48,9 +60,10 @@ def report(
 ) -> Figure:
     """A confusion matrix and a reliability diagram side by side."""
     figure = _figure(10, 4.4)
-    left, right = figure.subplots(1, 2)
-    draw_confusion(left, labels, confusion)
-    draw_reliability(right, confidence, accuracy, texts, calibration_error)
+    with _fonts():
+        left, right = figure.subplots(1, 2)
+        draw_confusion(left, labels, confusion)
+        draw_reliability(right, confidence, accuracy, texts, calibration_error)
     return figure
 
 
@@ -93,13 +106,24 @@ def draw_reliability(
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's content, without a date or a version in it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # no installed font has it: a box must do
+        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def require() -> None:
     """Raises `MissingDependencyError` if nothing can be drawn, so that a long run needn't end in it."""
     _figure(1, 1)
+
+
+def _fonts() -> contextlib.AbstractContextManager[None]:
+    """Text made inside is drawn with those of `FONTS` that are installed."""
+    import matplotlib
+    from matplotlib.font_manager import get_font_names
+
+    installed = set(get_font_names())
+    return matplotlib.rc_context({"font.family": [font for font in FONTS if font in installed]})
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -21,17 +21,20 @@ PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
 
 WORD_PATTERN = r"\w+|[^\w\s]+"
-"""A token: a run of letters and digits, or a run of punctuation. Chinese characters stand alone."""
+"""A token of a cleaned text: a run of letters and digits, or a run of punctuation."""
 
 CHUNK_TEXTS = 256
 """Texts encoded at a time: enough for every core, few enough to stay in the cache and out of memory."""
 
 _HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_CHINESE = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 
 
 def clean(text: str) -> str:
-    """The text with HTML line breaks as spaces, in Unicode's composed form (NFC)."""
-    return unicodedata.normalize("NFC", _HTML_BREAK.sub(" ", text) if "<" in text else text)
+    """The text with HTML line breaks as spaces, in Unicode's composed form (NFC), Chinese characters set apart."""
+    if "<" in text:
+        text = _HTML_BREAK.sub(" ", text)
+    return text if text.isascii() else _CHINESE.sub(r" \1 ", unicodedata.normalize("NFC", text))
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
@@ -41,14 +44,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     falling frequency, equal ones in alphabetical order. It has fewer where the texts have fewer words.
     """
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=True
-    )
+    tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=vocabulary_size, special_tokens=[PADDING, UNKNOWN], show_progress=False
-    )
+    trainer = trainers.WordLevelTrainer(vocab_size=vocabulary_size - 2, show_progress=False)
     tokenizer.train_from_iterator((clean(text) for text in texts), trainer)
+    # Named to `tokenizers` as special, they would be found inside texts too: "[PAD]" in a text is three words.
+    words = [PADDING, UNKNOWN, *sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)]
+    tokenizer.model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN)
     return tokenizer
 
 
@@ -68,7 +70,6 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int, trunc
     """
     if truncate not in ("end", "beginning", "both"):
         raise OptionError(f"truncate is {truncate!r}; expected end, beginning or both")
-    tokenizer.encode_special_tokens = True  # a text that says "[PAD]" means the word, not the padding
     ids: list[npt.NDArray[np.int32]] = []
     longer = 0
     for encodings in _one_ahead(

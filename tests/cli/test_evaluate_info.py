@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Command, reviews, write_csv
+from .conftest import SMALL, Command, reviews, write_csv
 
 
 def test_evaluate_measures_a_model_on_any_labelled_texts(command: Command, trained: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "other.csv", reviews(50, seed=5))
     result = command("evaluate", data, "--model", trained)
     assert result.status == 0
-    for words in ("On 50 texts: other.csv", "accuracy", "calibration error", "precision", "good", "bad"):
+    for words in ("On 50 texts (other.csv)", "accuracy", "calibration error", "precision", "good", "bad"):
         assert words in result.out
     as_json = command("evaluate", data, "--model", trained, "--json").json
     assert as_json["accuracy"] > 0.9
@@ -22,18 +22,28 @@ def test_evaluate_measures_a_model_on_any_labelled_texts(command: Command, train
 
 
 def test_evaluate_on_imdb_takes_its_test_split(
-    command: Command, tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for part in ("train", "test"):
-        for name, words in (("pos", "great"), ("neg", "dull")):
+        for name, word in (("pos", "great"), ("neg", "dull")):
             folder = tmp_path / "aclImdb" / part / name
             folder.mkdir(parents=True)
-            (folder / "0_1.txt").write_text(f"{words} {part} film", encoding="utf-8")
+            for i in range(9):
+                (folder / f"{i}_1.txt").write_text(f"{word} {part} film {i}", encoding="utf-8")
     monkeypatch.setenv("FASTLSTM_DATA_DIR", str(tmp_path))
+    trained = command("train", "imdb", "--out", tmp_path / "model", *SMALL, "--no-baseline", "--json")
+    assert trained.json["measured_on"] == "the official test split"
+    assert f"imdb: the folder {tmp_path / 'aclImdb'}" in trained.err
+    result = command("evaluate", "imdb", "--model", tmp_path / "model", "--json")
+    assert result.json["texts"] == 18
+    assert result.json["measured_on"] == "the official test split"
+    assert result.json["accuracy"] == trained.json["accuracy"]
+
+
+def test_evaluate_on_imdb_needs_a_model_with_its_labels(command: Command, trained: Path) -> None:
     result = command("evaluate", "imdb", "--model", trained)
     assert result.status == 2
-    assert "which was never seen in training" in result.err
-    assert f"imdb: the folder {tmp_path / 'aclImdb'}" in result.err
+    assert "imdb has the labels negative, positive, the model bad, good" in result.err
 
 
 def test_a_label_the_model_does_not_know_is_refused(command: Command, trained: Path, tmp_path: Path) -> None:

@@ -133,3 +133,28 @@ def test_help_and_version_and_unknown_commands(command: Command) -> None:
     unknown = command("trian")
     assert unknown.status == 2
     assert "trian" in unknown.err
+
+
+def test_a_dash_stands_alone(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-", "another text", stdin=b"great")
+    assert (result.status, result.out) == (2, "")
+    assert "pass - alone" in result.err
+
+
+def test_without_a_command_the_help_comes(command: Command) -> None:
+    result = command()
+    assert result.status == 2
+    assert "Commands:\n" in result.err
+
+
+def test_lines_before_a_bad_one_are_answered_and_json_never_begins_in_vain(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-", stdin=b"great\nf\xe4llt\n")
+    assert result.status == 2
+    assert result.out.startswith("good\t")
+    refused = command("predict", "-m", trained, "--json", "a lone \udcff surrogate")
+    assert (refused.status, refused.out) == (2, "")
+
+
+def test_a_line_longer_than_a_read_is_one_text(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-", stdin=b"great " * 50_000 + b"\ndull\n")
+    assert [line.split("\t")[0] for line in result.out.splitlines()] == ["good", "bad"]

@@ -71,6 +71,7 @@ def test_a_run_killed_several_times_ends_with_the_same_bits(data: Path, tmp_path
 
 def test_ctrl_c_saves_and_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "model.checkpoint"
+    (tmp_path / "model").mkdir()  # an empty folder is as good as none
     process = start(data, tmp_path / "model")
     wait_for(checkpoint, process, wait_for(checkpoint, process))
     process.send_signal(signal.SIGINT)

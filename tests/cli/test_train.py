@@ -11,16 +11,18 @@ import safetensors.numpy
 
 import fastlstm
 from fastlstm import saved_model
+from fastlstm.errors import DataError
+from fastlstm.fit.data import read_data
 
 from .conftest import SMALL, Command, reviews, write_csv
 
 
 def test_it_trains_measures_and_saves(command: Command, data: Path, tmp_path: Path) -> None:
-    result = command("train", data, "--out", tmp_path / "model", *SMALL)
+    result = command("train", data, "--out", tmp_path / "model", *SMALL, "--max-tokens", "20")
     assert result.status == 0
     assert "bag of words" in result.out
     assert f"saved: {tmp_path / 'model'}" in result.out
-    for words in ("in all", "training on 96 texts", "epoch 1/2", "validation loss", "tokens/s", "longer than 500"):
+    for words in ("in all", "training on 96 texts", "epoch 1/2", "validation loss", "tokens/s", "longer than 20"):
         assert words in result.err
     assert {file.name for file in (tmp_path / "model").iterdir()} == {
         "README.md", "config.json", "golden.json", "history.json", "model.safetensors", "tokenizer.json",
@@ -157,7 +159,7 @@ def test_python_and_the_command_line_train_the_same_model(command: Command, data
         (["--validation", "1.5"], "1.5"),
         (["--validation", "gone.csv"], "gone.csv"),
         (["--resume"], "nothing to resume"),
-        (["--device", "gpu"], "device is 'gpu'; expected auto, cpu or cuda"),
+        (["--device", "cudaa"], "unknown device 'cudaa'; did you mean 'cuda'?"),
     ],
 )
 def test_wrong_use_is_one_line_status_2_and_writes_nothing(
@@ -246,3 +248,44 @@ def test_a_full_disk_leaves_the_older_model_as_it_was(
     assert "No space left on device; what stood there is untouched" in result.err
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "model.checkpoint", "reviews.csv"]
+
+
+def test_labels_are_printed_as_they_are(command: Command, tmp_path: Path) -> None:
+    rows = [
+        (f"{word} film {i}", label) for i in range(9) for word, label in (("great", "[/joy]"), ("dull", ":smile:"))
+    ]
+    data = write_csv(tmp_path / "d.csv", rows)
+    result = command("train", data, "--out", tmp_path / "model", *SMALL)
+    assert result.status == 0
+    assert "[/joy]" in result.out
+    assert ":smile:" in result.out
+
+
+def test_a_file_that_is_no_checkpoint_is_never_written_over(command: Command, data: Path, tmp_path: Path) -> None:
+    thesis = tmp_path / "model.checkpoint"
+    thesis.write_text("years of work")
+    result = command("train", data, "--out", tmp_path / "model", *SMALL, "--overwrite")
+    assert result.status == 2
+    assert "is not a checkpoint of fastlstm, so it is never written over" in result.err
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_target_without_a_name_is_refused(
+    command: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in (".", "/"):
+        result = command("train", data, "--out", out, *SMALL)
+        assert result.status == 2
+        assert "expected the name of a folder to make" in result.err
+
+
+def test_records_in_memory_are_checked_and_the_test_part_is_the_same_for_every_seed(tmp_path: Path) -> None:
+    texts, labels = zip(*reviews(60, seed=0), strict=True)
+    records = fastlstm.Records(list(texts), list(labels))
+    tests = [read_data(records, test=0.2, seed=seed).test for seed in (0, 1)]
+    assert tests[0] == tests[1]
+    with pytest.raises(DataError, match=r"row 2 of records: the text is empty"):
+        fastlstm.train(fastlstm.Records(["fine", " "], ["0", "1"]), tmp_path / "model")
+    with pytest.raises(DataError, match=r"expected a file's or folder's name, or fastlstm\.Records"):
+        fastlstm.train((texts, labels), tmp_path / "model")  # type: ignore[arg-type]  # the mistake under test

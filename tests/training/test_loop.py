@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.torch
 import torch
 
 from fastlstm.config import ModelConfig, TrainingConfig
@@ -159,3 +161,43 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice() -> None:
         state.model.output.bias.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"the loss is nan in step 1 of epoch 1; pass a lower --learning-rate"):
         list(train_epochs(state, TRAINING, VALIDATION, config))
+
+
+def test_a_model_that_is_lost_on_validation_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "logits_of", lambda _, texts: torch.full((len(texts), 1), float("nan")))
+    state = fresh(TrainingConfig(epochs=1))
+    with pytest.raises(TrainingError, match="the loss is nan on validation after epoch 1"):
+        list(train_epochs(state, TRAINING, VALIDATION, TrainingConfig(epochs=1)))
+    assert not state.best
+
+
+def test_of_equal_accuracies_the_lower_loss_is_better() -> None:
+    result = EpochResult(1, 0.5, 0.5, 0.4, 0.9, 0.1, 1.0, 10, 0.0, False)
+    lower = EpochResult(2, 0.5, 0.5, 0.3, 0.9, 0.1, 1.0, 10, 0.0, False)
+    assert loop.score(lower, TrainingConfig(monitor="accuracy")) > loop.score(
+        result, TrainingConfig(monitor="accuracy")
+    )
+
+
+def test_a_checkpoint_of_another_version_or_with_missing_parts_is_refused(tmp_path: Path) -> None:
+    config = TrainingConfig(epochs=1, batch_size=8)
+    state, _ = run(config)
+    state.save(tmp_path / "run", {"seed": 0})
+    tensors, metadata = safetensors.torch.load_file(tmp_path / "run"), {}
+    with safetensors.safe_open(tmp_path / "run", "pt") as file:
+        metadata = file.metadata()
+
+    def refused(without: str, **changed: str) -> None:
+        kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(without)}
+        safetensors.torch.save_file(kept, tmp_path / "bad", {**metadata, **changed})
+        target = fresh(config)
+        before = target.model.arrays()
+        with pytest.raises(ResumeError):
+            target.restore(tmp_path / "bad", {"seed": 0})
+        assert all((target.model.arrays()[name] == before[name]).all() for name in before)
+
+    refused("adam.exp_avg.")
+    refused("best.")
+    refused("weights.output")
+    refused("none", checkpoint_version="99")
+    refused("none", identity="[]")

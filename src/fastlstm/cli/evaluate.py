@@ -9,6 +9,7 @@ import click
 
 from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option, table_options
+from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 
 
@@ -22,11 +23,18 @@ def command(
 ) -> None:
     """Measure a model on DATA: imdb (its test split), or a file or folder of labelled texts."""
     if data == "imdb":
-        from fastlstm.datasets import load_imdb
+        from fastlstm.datasets import IMDB_LABELS, load_imdb
 
+        if not set(IMDB_LABELS) <= set(model.labels):
+            raise DataError(
+                f"imdb has the labels {', '.join(IMDB_LABELS)}, the model {', '.join(model.labels)}; "
+                "give a model that was trained on IMDb, or data with the model's labels"
+            )
         imdb = load_imdb(data_dir, say=show.note)
         show.note(f"imdb: {imdb.origin}")
         records, measured_on = imdb.test, imdb.test_note or "the official test split"
+        if imdb.test_note:
+            show.note("a model that was trained on the whole training split has seen these texts")
     else:
         from fastlstm.records import read_records
 

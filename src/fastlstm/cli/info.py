@@ -34,7 +34,7 @@ def command(model: Classifier, as_json: bool) -> None:
     show.weights_table(saved.config, len(saved.labels), sys.stdout)
     facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens"}
     training = saved.training
-    if training:
+    if {"preset", "data", "results"} <= set(training):
         data, results = training["data"], training["results"]
         facts["preset"] = f"{training['preset']}, fastlstm {training['fastlstm_version']}"
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"

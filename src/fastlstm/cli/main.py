@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from typing import NoReturn
 import click
 
 from fastlstm import __version__
-from fastlstm.errors import FastLSTMError
+from fastlstm.errors import FastLSTMError, near
 
 COMMANDS = {
     "train": "train a classifier on labelled texts, and measure it",
@@ -35,6 +36,13 @@ class Commands(click.Group):
         command: click.Command = importlib.import_module(f"fastlstm.cli.{name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"unknown command {args[0]!r}; {near(args[0], COMMANDS)}.", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -49,10 +57,16 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits: 0 done, 1 failed while working, 2 wrong use or bad input."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     try:
         status = group.main(arguments, prog_name="fastlstm", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         fail(_one_line(error), error.exit_code, arguments)
     except FastLSTMError as error:

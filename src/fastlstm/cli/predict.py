@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,13 +11,13 @@ from typing import Any, BinaryIO
 import click
 
 from fastlstm.cli.options import common, model_option
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
 READ_BYTES = 1 << 16
 
 
-@click.command("predict", context_settings={"ignore_unknown_options": False})
+@click.command("predict")
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT... | -")
 @model_option
 @common
@@ -25,7 +26,11 @@ def command(texts: Sequence[str], model: Classifier, as_json: bool) -> None:
 
     With - instead, every line of standard input is a text, answered as it comes.
     """
-    batches = _lines(sys.stdin.buffer) if list(texts) == ["-"] else iter([list(texts)])
+    if "-" in texts and len(texts) > 1:
+        raise OptionError("- stands for the lines of standard input, and came with other texts; pass - alone")
+    if "-" in texts and sys.stdin is None:
+        raise OptionError("- stands for the lines of standard input, and there is none; pipe a file in")
+    batches = _lines(sys.stdin.buffer) if "-" in texts else iter([list(texts)])
     write = _write_json if as_json else _write_lines
     write(prediction for batch in batches for prediction in _predict(model, batch))
 
@@ -43,35 +48,42 @@ def _predict(model: Classifier, texts: list[str]) -> Iterator[dict[str, Any]]:
 
 def _write_lines(predictions: Iterator[dict[str, Any]]) -> None:
     for prediction in predictions:
-        text = " ".join(prediction["text"].split())
-        print(f"{prediction['label']}\t{prediction['probability']:.4f}\t{text}", flush=True)
+        label, text = (" ".join(prediction[name].split()) for name in ("label", "text"))
+        print(f"{label}\t{prediction['probability']:.4f}\t{text}", flush=True)
 
 
 def _write_json(predictions: Iterator[dict[str, Any]]) -> None:
     """One JSON object, its predictions a line each and written as they come."""
-    print('{"predictions": [', end="", flush=True)
-    separator = "\n"
+    before = '{"predictions": [\n'
     for prediction in predictions:
-        print(separator + json.dumps(prediction, ensure_ascii=False), end="", flush=True)
-        separator = ",\n"
-    print("\n]}", flush=True)
+        print(before + json.dumps(prediction, ensure_ascii=False), end="", flush=True)
+        before = ",\n"
+    print('{"predictions": []}' if before[0] == "{" else "\n]}", flush=True)
 
 
 def _lines(stream: BinaryIO) -> Iterator[list[str]]:
     """The stream's lines, as many at a time as have arrived. Raises `DataError` for one that is not UTF-8."""
-    rest, done = b"", 0
+    done, unfinished = 0, io.BytesIO()
     read = getattr(stream, "read1", stream.read)
     while block := read(READ_BYTES):
-        *lines, rest = (rest + block).split(b"\n")
-        if lines:
-            yield [_decoded(line, done + i) for i, line in enumerate(lines, 1)]
-            done += len(lines)
-    if rest:
-        yield [_decoded(rest, done + 1)]
+        end = block.rfind(b"\n") + 1
+        unfinished.write(block[:end])
+        if end:
+            lines = unfinished.getvalue().split(b"\n")[:-1]
+            yield from _decoded(lines, done)
+            done, unfinished = done + len(lines), io.BytesIO()
+        unfinished.write(block[end:])
+    if rest := unfinished.getvalue():
+        yield from _decoded([rest], done)
 
 
-def _decoded(line: bytes, number: int) -> str:
-    try:
-        return line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
-    except UnicodeDecodeError:
-        raise DataError(f"line {number} of standard input is not UTF-8; convert it first") from None
+def _decoded(lines: list[bytes], done: int) -> Iterator[list[str]]:
+    """The lines as one batch; those before one that is not UTF-8 are still given, so that they are answered."""
+    batch: list[str] = []
+    for number, line in enumerate(lines, done + 1):
+        try:
+            batch.append(line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8"))
+        except UnicodeDecodeError:
+            yield batch
+            raise DataError(f"line {number} of standard input is not UTF-8; convert it first") from None
+    yield batch

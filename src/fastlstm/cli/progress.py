@@ -72,9 +72,10 @@ class Display:
         self._end_bar()
         self._epochs = event.training.epochs
         show.weights_table(event.model, len(event.labels), self._file)
+        tested = f"testing on {event.test_texts:,}" if event.test_texts else "and no test texts: see --test"
         self.note(
             f"training on {event.training_texts:,} texts ({event.device}), choosing the epoch on "
-            f"{event.validation_texts:,}, testing on {event.test_texts:,}"
+            f"{event.validation_texts:,}, {tested}"
         )
 
     def _step(self, event: StepDone) -> None:

@@ -14,6 +14,7 @@ from fastlstm.metrics import Report
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 NARROW = 100
 """Columns of output that goes to no terminal."""
@@ -35,17 +36,15 @@ def console(file: TextIO) -> Console:
     """Rich's console on `file`, which prints numbers and paths as they are."""
     from rich.console import Console
 
-    return Console(file=file, highlight=False, soft_wrap=False, width=None if file.isatty() else NARROW)
+    return Console(file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else NARROW)
 
 
 def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
     """The model's layers with their shapes and numbers of weights, and the sum."""
-    from rich.table import Table
-
-    table = Table("layer", "shape", "weights", title="The model", title_justify="left", show_footer=True)
+    table = _table("layer", "shape", "weights")
+    table.show_footer = True
     table.columns[0].footer = "in all"
     table.columns[2].footer = f"{weights.count(config, classes):,}"
-    table.columns[2].justify = "right"
     for name, shape in weights.shapes(config, classes).items():
         table.add_row(name, " x ".join(str(size) for size in shape), f"{math.prod(shape):,}")
     console(file).print(table)
@@ -53,29 +52,38 @@ def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
 
 def report(value: Report, measured_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
     """Loss, accuracy, and each class's precision, recall and F1; the baseline's figures beside."""
-    from rich.table import Table
-
-    out = console(file)
-    summary = Table(
-        "", "accuracy", "macro F1", "loss", "calibration error",
-        title=f"On {value.texts:,} texts: {measured_on}", title_justify="left",
-    )  # fmt: skip
+    print(f"On {value.texts:,} texts ({measured_on}):", file=file)
+    summary = _table("", "accuracy", "macro F1", "loss", "calibration error")
     for name, of in (("LSTM", value), ("bag of words", baseline)):
         if of is not None:
-            row = (
+            summary.add_row(
+                name,
                 f"{of.accuracy:.2%}",
                 f"{of.macro_f1:.4f}",
                 f"{of.loss:.4f}",
                 f"{of.calibration_error:.2%}",
             )
-            summary.add_row(name, *row)
-    out.print(summary)
-    shown = sorted(value.classes, key=lambda c: c.f1)[:MANY_CLASSES]
-    title = "The classes" if len(shown) == len(value.classes) else f"The {len(shown)} hardest classes"
-    classes = Table("class", "precision", "recall", "F1", "texts", title=title, title_justify="left")
-    for c in value.classes if len(shown) == len(value.classes) else shown:
+    console(file).print(summary)
+    shown = value.classes
+    if len(shown) > MANY_CLASSES:
+        shown = tuple(sorted(shown, key=lambda c: c.f1)[:MANY_CLASSES])
+        print(f"The {MANY_CLASSES} hardest of {len(value.classes)} classes:", file=file)
+    classes = _table("class", "precision", "recall", "F1", "texts")
+    for c in shown:
         classes.add_row(c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.texts:,}")
-    out.print(classes)
+    console(file).print(classes)
+
+
+def _table(first: str, *others: str) -> Table:
+    """A table whose first column holds names, shown as they are, and the others figures."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE)
+    table.add_column(first)
+    for name in others:
+        table.add_column(name, justify="right")
+    return table
 
 
 def facts(values: Mapping[str, str], file: TextIO) -> None:

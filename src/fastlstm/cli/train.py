@@ -38,9 +38,23 @@ def config_options(function: Function) -> Function:
                 type=hint if hint in (int, float, bool) else str,
                 default=None,
                 metavar="SIZE,SIZE,..." if get_origin(hint) is tuple else None,
-                help=f"{f.metadata['help'][0].upper()}{f.metadata['help'][1:]}.{_choices(hint)}",
+                help=f"{_sentence(f.metadata['help'])}{_choices(hint)} {_defaults(f.name)}",
             )(function)
     return function
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _defaults(name: str) -> str:
+    """What each preset has there: [tutorial: 5]."""
+    values = {key: {**vars(chosen.model), **vars(chosen.training)}[name] for key, chosen in PRESETS.items()}
+    return "[" + ", ".join(f"{key}: {_written(value)}" for key, value in values.items()) + "]"
+
+
+def _written(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _choices(hint: Any) -> str:
@@ -93,9 +107,12 @@ def command(
 
     from fastlstm.cli.progress import Display
     from fastlstm.fit.data import read_data
-    from fastlstm.fit.run import Job, check_place, run
+    from fastlstm.fit.events import TrainingResult
+    from fastlstm.fit.run import Job, check_place, checkpoint_of, run
+    from fastlstm.training.fitting import find_device
 
     with Display(sys.stderr) as display:
+        find_device(device)
         check_place(out, overwrite=overwrite, resume=resume)
         run_data = read_data(
             data,
@@ -126,9 +143,13 @@ def command(
             events = run(job)
             for event in events:
                 display.show(event)
-                if asked_to_stop():
+                if asked_to_stop() and not isinstance(event, TrainingResult):
                     events.close()
-                    raise Interrupted(f"stopped and saved; go on with: {_resuming(sys.argv[1:])}")
+                    raise Interrupted(
+                        f"stopped and saved; go on with: {_resuming(sys.argv[1:])}"
+                        if checkpoint_of(out).is_file()
+                        else "stopped before training began; nothing was saved"
+                    )
     _show_result(display.result, as_json)
 
 
@@ -165,8 +186,7 @@ def _sizes(value: str) -> tuple[int, ...]:
 
 
 def _resuming(arguments: list[str]) -> str:
-    kept = [argument for argument in arguments if argument not in ("--overwrite", "--resume")]
-    return shlex.join(["fastlstm", *kept, "--resume"])
+    return shlex.join(["fastlstm", *(argument for argument in arguments if argument != "--resume"), "--resume"])
 
 
 @contextmanager

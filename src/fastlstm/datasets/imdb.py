@@ -23,6 +23,7 @@ ARCHIVE = Archive(
 )
 HELD_OUT_NOTE = "held-out part of the training split, not the official test"
 
+IMDB_LABELS = ("negative", "positive")
 _CLASSES = {"0": "negative", "neg": "negative", "1": "positive", "pos": "positive"}
 _HELD_OUT_SHARE = 0.2  # 5,000 of the 25,000
 _HELD_OUT_SEED = 0

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fastlstm.datasets import load_imdb
 from fastlstm.datasets.download import Progress
+from fastlstm.errors import DataError
 from fastlstm.records import Records, read_records, split
-from fastlstm.records.checks import require_classes
+from fastlstm.records.checks import collect, require_classes
 
 IMDB = "imdb"
 VALIDATION_NOTE = "validation texts, which also chose the epoch: a little flattering; --test gives honest figures"
+
+TEST_SEED = 0
 
 Part = float | str | os.PathLike[str] | Records
 """A part of the data: a fraction to hold out, or data of its own."""
@@ -64,7 +70,7 @@ def read_data(
         test: likewise; None: IMDb's own test split, and for other data no test.
         text_column, label_column: where texts and labels stand in tables.
         data_dir: the folder that holds IMDb.
-        seed: of the splits.
+        seed: of the validation split. The test split is the same whatever the seed, so that runs compare.
         say, progress: told of long work on the way, as `load_imdb` tells it.
 
     Raises:
@@ -74,8 +80,15 @@ def read_data(
     """
 
     def read(part: str | os.PathLike[str] | Records) -> Records:
-        if isinstance(part, Records):
-            return part
+        if isinstance(part, Records):  # made by the caller: checked here as those from files are
+            return collect(zip(itertools.count(1), part.texts, part.labels), part.source)
+        if part == IMDB:
+            return load_imdb(data_dir, say=say or (lambda _: None), progress=progress).test
+        if not isinstance(part, str | os.PathLike):
+            raise DataError(
+                f"the data is of type {type(part).__name__}; expected a file's or folder's name, or "
+                'fastlstm.Records(texts, labels, "a name for messages")'
+            )
         return read_records(part, text_column=text_column, label_column=label_column)
 
     held_out: Records | None = None
@@ -87,14 +100,14 @@ def read_data(
         training = read(data)
         origin, measured_on = training.source, VALIDATION_NOTE
     require_classes(training)
-    if isinstance(test, float):
-        training, held_out = split(training, test, seed)
+    if isinstance(test, float | int | np.floating):
+        training, held_out = split(training, float(test), TEST_SEED)
         measured_on = f"a held-out {test:.0%} of the texts"
     elif test is not None:
         held_out = read(test)
         measured_on = held_out.source
-    if isinstance(validation, float):
-        training, chosen_on = split(training, validation, seed)
+    if isinstance(validation, float | int | np.floating):
+        training, chosen_on = split(training, float(validation), seed)
     else:
         chosen_on = read(validation)
     for part in (chosen_on, *([held_out] if held_out else [])):

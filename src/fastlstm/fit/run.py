@@ -24,6 +24,7 @@ from fastlstm.training import baseline
 from fastlstm.training.fitting import Fitting, prepare
 from fastlstm.training.history import EpochResult
 from fastlstm.training.loop import logits_of
+from fastlstm.training.state import is_checkpoint
 
 CHECKPOINT_SECONDS = 15.0
 """How much work a crash may cost."""
@@ -95,7 +96,14 @@ def checkpoint_of(out: Path) -> Path:
 
 def check_place(out: Path, *, overwrite: bool, resume: bool) -> None:
     """Raises `InputError` or `WriteError` if a run could not be saved as `out`, before it costs any time."""
+    if not out.name:
+        raise InputError(f"the model can't be written as {out}; expected the name of a folder to make: pass --out")
     checkpoint = checkpoint_of(out)
+    if checkpoint.exists() and not is_checkpoint(checkpoint):
+        raise InputError(
+            f"{checkpoint} is there and is not a checkpoint of fastlstm, so it is never written over; "
+            "move it, or choose another --out"
+        )
     if resume and not checkpoint.is_file():
         raise ResumeError(f"nothing to resume: no checkpoint at {checkpoint}; run the command without --resume")
     if not resume and checkpoint.exists() and not overwrite:
@@ -109,14 +117,10 @@ def check_place(out: Path, *, overwrite: bool, resume: bool) -> None:
 def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
     if fitting.model_config.vocabulary_size < job.model.vocabulary_size:
         yield Note(f"vocabulary: {fitting.model_config.vocabulary_size:,} words, all that the training texts have")
-    yield Note(
-        f"{fitting.longer:.0%} of texts are longer than {job.model.max_tokens} tokens; "
-        + {
-            "end": "of these the end is read",
-            "beginning": "of these the beginning is read",
-            "both": "of these the beginning and the end are read",
-        }[job.model.truncate]
-    )
+    if fitting.longer:
+        share = f"{fitting.longer:.0%}" if fitting.longer >= 0.01 else "less than 1%"
+        read = "the beginning and the end" if job.model.truncate == "both" else f"the {job.model.truncate}"
+        yield Note(f"{share} of texts are longer than {job.model.max_tokens} tokens; of these {read} is read")
     if repeated := job.data.repeated:
         yield Note(f"{repeated:,} of the {len(job.data.measured):,} texts measured on stand in training too")
 
@@ -159,7 +163,7 @@ def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
 
 def _check_finished_model(job: Job, fitting: Fitting) -> None:
     """A resumed run may write over a model without `--overwrite` only if it was this run that wrote it."""
-    if job.overwrite or not job.out.exists():
+    if job.overwrite or not (job.out / saved_model.CONFIG).exists():
         return
     if saved_model.read(job.out).training.get("identity") != fitting.identity:
         raise InputError(
@@ -192,7 +196,7 @@ def _report(fitting: Fitting, records: Records) -> Report:
 def _check_parity(classifier: Classifier, fitting: Fitting, records: Records) -> None:
     """Raises `TrainingError` if inference would answer otherwise than training does."""
     if fitting.identity["device"] != "cpu":
-        return  # there bfloat16 rounds far coarser than any fault this could find
+        return  # a GPU rounds far coarser (TF32) than any fault this could find
     some = records.take(range(min(PARITY_TEXTS, len(records))))
     logits = logits_of(fitting.state.model, fitting.encode(some).texts).numpy()
     difference = np.abs(

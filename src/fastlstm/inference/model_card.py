@@ -17,19 +17,21 @@ def _lines(model: SavedModel) -> Iterator[str]:
     config, training = model.config, model.training
     layers = " -> ".join(f"LSTM {size}" for size in config.hidden_sizes)
     yield from ("# A fastlstm text classifier", "")
-    yield f"Reads a text as words and tells which of {len(model.labels)} classes it is: "
-    yield ", ".join(f"`{label}`" for label in model.labels) + "."
+    names = ", ".join(f"`{label}`" for label in model.labels)
+    yield f"Reads a text as words and tells which of {len(model.labels)} classes it is: {names}."
     yield from ("", "## Use", "")
     yield from ("```python", "import fastlstm", 'fastlstm.load("this-folder").predict(["a text"])', "```")
     yield from ("", "## Model", "")
     yield f"- Embedding {config.embedding_size} -> {layers} -> {config.pooling} -> linear"
-    yield f"- {'both directions' if config.bidirectional else 'one direction'}, "
-    yield f"  {weights.count(config, len(model.labels)):,} weights, vocabulary {config.vocabulary_size:,}"
+    yield f"- reads {'in both directions' if config.bidirectional else 'in one direction'}"
+    yield f"- {weights.count(config, len(model.labels)):,} weights, vocabulary {config.vocabulary_size:,}"
     yield f"- reads {config.max_tokens} tokens of a text; of a longer one it keeps: {config.truncate}"
     if data := training.get("data"):
         yield from ("", "## Training data", "")
-        yield f"{data['train_texts']:,} texts to train and {data['validation_texts']:,} to choose the epoch: "
-        yield f"{data['train']}."
+        parts = (
+            f"{data['train_texts']:,} texts to train on and {data['validation_texts']:,} to choose the epoch with"
+        )
+        yield f"{data['train']}: {parts}."
     if results := training.get("results"):
         yield from ("", "## How good it is", "")
         yield f"On {results['texts']:,} texts ({results['evaluated_on']}):"

@@ -23,6 +23,7 @@ _TABLES: dict[str, Callable[[Path, str, str, str], Rows]] = {
     ".ndjson": jsonl_rows,
     ".parquet": parquet_rows,
 }
+_FASTTEXT = (".txt", ".train", ".valid", ".test")
 _KNOWN = (
     ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, "
     "or a folder with one sub-folder a class"
@@ -35,7 +36,7 @@ def read_records(
     """The labelled texts of a file or folder, in its order.
 
     `path` is a CSV or TSV file with a header line, a JSON Lines file, a Parquet file, a fastText
-    file (.txt, `__label__name text`), each but Parquet also gzipped, or a folder with one
+    file (.txt, .train, .valid, .test; `__label__name text`), each but Parquet also gzipped, or a folder with one
     sub-folder a class that holds .txt files. The two columns matter only to tables.
     Raises `DataError` for anything that can't be read as such, with the first bad row's number,
     and `MissingDependencyError` for a Parquet file where pyarrow is not installed.
@@ -52,7 +53,7 @@ def read_records(
         if path.is_dir():
             return _collected(folder_rows(path, source), source, unit="file")
         ending = _ending(path)
-        if ending == ".txt":
+        if ending in _FASTTEXT:
             return _collected(fasttext_rows(path, source), source, unit="line")
         if ending in _TABLES:
             rows = _TABLES[ending](path, source, text_column, label_column)

@@ -25,7 +25,7 @@ class Records:
 
     texts: list[str] = field(repr=False)
     labels: list[str] = field(repr=False)
-    source: str
+    source: str = "records"
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.labels):

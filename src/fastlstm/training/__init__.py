@@ -7,5 +7,5 @@ from fastlstm.errors import MissingDependencyError
 for _name, _package in (("torch", "PyTorch"), ("sklearn", "scikit-learn")):
     try:
         importlib.import_module(_name)
-    except ImportError as error:
-        raise MissingDependencyError("training", _package, "train") from error
+    except ImportError:
+        raise MissingDependencyError("training", _package, "train") from None

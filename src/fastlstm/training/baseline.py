@@ -27,15 +27,10 @@ def baseline_report(training: Records, test: Records, labels: tuple[str, ...]) -
 
     Raises `DataError` for a label that is not among `labels`.
     """
-    vectorizer = CountVectorizer(
-        preprocessor=_lowered,
-        token_pattern=WORD_PATTERN,
-        ngram_range=(1, 2),
-        binary=True,
-        min_df=2 if len(training) >= MANY_TEXTS else 1,
-        dtype=np.float32,
-    )
-    counts = csr_matrix(vectorizer.fit_transform(training.texts))
+    try:
+        vectorizer, counts = _counted(training, min_texts=2 if len(training) >= MANY_TEXTS else 1)
+    except ValueError:  # no n-gram stands in two texts
+        vectorizer, counts = _counted(training, min_texts=1)
     test_counts = csr_matrix(vectorizer.transform(test.texts))
     truth = training.label_indices(labels)
     classes = [1] if len(labels) == 2 else range(len(labels))
@@ -43,6 +38,19 @@ def baseline_report(training: Records, test: Records, labels: tuple[str, ...]) -
     probabilities = np.hstack([1 - likely, likely]) if len(labels) == 2 else likely
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     return evaluate(probabilities, test.label_indices(labels), labels)
+
+
+def _counted(training: Records, min_texts: int) -> tuple[CountVectorizer, csr_matrix]:
+    """The n-grams that stand in at least `min_texts` texts, and which texts have which [n, n-grams]."""
+    vectorizer = CountVectorizer(
+        preprocessor=_lowered,
+        token_pattern=WORD_PATTERN,
+        ngram_range=(1, 2),
+        binary=True,
+        min_df=min_texts,
+        dtype=np.float32,
+    )
+    return vectorizer, csr_matrix(vectorizer.fit_transform(training.texts))
 
 
 def _probability(

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from fastlstm import batches, tokens
 from fastlstm.config import ModelConfig, TrainingConfig
-from fastlstm.errors import DeviceError, OptionError
+from fastlstm.errors import DeviceError, OptionError, near
 from fastlstm.records import Records
 from fastlstm.records.checks import require_classes
 from fastlstm.saved_model import SavedModel
@@ -123,7 +123,7 @@ def prepare(
 def find_device(name: str) -> torch.device:
     """The device of that name; "auto" is a GPU if there is one. Raises `DeviceError`, `OptionError`."""
     if name not in ("auto", "cpu", "cuda"):
-        raise OptionError(f"device is {name!r}; expected auto, cpu or cuda")
+        raise OptionError(f"unknown device {name!r}; {near(name, ('auto', 'cpu', 'cuda'))}")
     there = torch.cuda.is_available()
     if name == "cuda" and not there:
         raise DeviceError("cuda was asked for and PyTorch finds no CUDA device; pass --device cpu, or auto")

@@ -93,12 +93,12 @@ def train_epochs(
 
 
 def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
-    """[n, logits] float32 on the CPU, computed without gradients in batches of like length."""
+    """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length."""
     device = model.output.weight.device
     was_training = model.training
     model.eval()
     result = torch.empty(len(texts), model.output.out_features)
-    with torch.inference_mode(), denormals_flushed(), _autocast(device):
+    with torch.inference_mode(), denormals_flushed():
         for batch in batches.by_length(batches.lengths_of(texts), EVALUATION_BATCH):
             ids, lengths = batches.padded(texts, batch)
             logits = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
@@ -128,11 +128,7 @@ def _step(
     losses = model.losses(logits.float(), truth)
     loss = losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
     total = float(losses.detach().sum())
-    if not math.isfinite(total):
-        raise TrainingError(
-            f"the loss is {total} in step {state.step + 1} of epoch {state.epoch + 1}; "
-            "pass a lower --learning-rate or --clip-norm 1"
-        )
+    _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.zero_grad()
     torch.autograd.backward(loss)
     if config.clip_norm:
@@ -145,12 +141,14 @@ def _finish_epoch(
     state: TrainingState, validation: Labelled, config: TrainingConfig, rate: float, padding: float
 ) -> EpochResult:
     logits, truth = logits_of(state.model, validation.texts), torch.from_numpy(validation.truth)
+    validation_loss = float(state.model.losses(logits, truth).mean())
+    _check_finite(validation_loss, f"on validation after epoch {state.epoch + 1}")
     totals = state.totals
     result = EpochResult(
         epoch=state.epoch + 1,
         loss=totals.loss / totals.texts,
         accuracy=totals.right / totals.texts,
-        validation_loss=float(state.model.losses(logits, truth).mean()),
+        validation_loss=validation_loss,
         validation_accuracy=float((state.model.predicted(logits) == truth).double().mean()),
         learning_rate=rate,
         seconds=totals.seconds,
@@ -166,14 +164,20 @@ def _finish_epoch(
     return result
 
 
+def _check_finite(loss: float, where: str) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss is {loss} {where}; pass a lower --learning-rate or --clip-norm 1")
+
+
 def _seed_of(*numbers: int) -> int:
     """One seed from several numbers, so that a step draws the same whatever ran before it."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def score(result: EpochResult, config: TrainingConfig) -> float:
-    """What makes an epoch better than another: the higher, the better."""
-    return result.validation_accuracy if config.monitor == "accuracy" else -result.validation_loss
+def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
+    """What makes an epoch better than another: the higher, the better; of equal accuracies, the lower loss."""
+    accuracy = result.validation_accuracy if config.monitor == "accuracy" else 0.0
+    return accuracy, -result.validation_loss
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,30 +79,52 @@ class TrainingState:
             with safetensors.safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+            if metadata["checkpoint_version"] != CHECKPOINT_VERSION:
+                raise ResumeError(
+                    f"the checkpoint {path} has version {metadata['checkpoint_version']}, and this fastlstm reads "
+                    f"{CHECKPOINT_VERSION}; go on with the fastlstm that wrote it, or delete it"
+                )
             _check_identity(path, json.loads(metadata["identity"]), dict(identity))
             self._take(json.loads(metadata["run"]), tensors)
         except FileNotFoundError:
             raise ResumeError(
                 f"nothing to resume: no checkpoint at {path}; run the command without --resume"
             ) from None
-        except (safetensors.SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, ResumeError):
+                raise
             raise ResumeError(
                 f"the checkpoint {path} is damaged ({error}); delete it and run without --resume"
             ) from error
 
     def _take(self, run: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Raises `KeyError` or `ValueError`, before it changes anything, for a missing or ill-shaped tensor."""
+        started = run["epoch"] > 0 or run["step"] > 0
+        kinds = ["weights", *(["adam.exp_avg", "adam.exp_avg_sq"] if started else [])]
+        kinds += ["best"] if run["history"] else []
+        for kind, (name, parameter) in itertools.product(kinds, self.model.named().items()):
+            if (shape := tensors[f"{kind}.{name}"].shape) != parameter.shape:
+                raise ValueError(f"{kind}.{name} has the shape {list(shape)}")
         self.model.assign({name: tensors[f"weights.{name}"] for name in self.model.named()})
-        for name, parameter in self.model.named().items():
-            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"adam.{key}.{name}" in tensors]
-            if keys:
-                kept = {key: tensors[f"adam.{key}.{name}"].to(parameter.device) for key in keys}
-                self.optimizer.state[parameter] = kept
+        for name, parameter in self.model.named().items() if started else ():
+            self.optimizer.state[parameter] = {
+                key: tensors[f"adam.{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
+            }
         self.best = {
             name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")
         }
         self.epoch, self.step = run["epoch"], run["step"]
         self.totals = Totals(**run["totals"])
         self.history = [EpochResult(**result) for result in run["history"]]
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether the file is a checkpoint of fastlstm, of whatever version."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return "checkpoint_version" in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False
 
 
 def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
