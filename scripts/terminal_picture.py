@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import io
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
 PICTURE = Path(__file__).parent.parent / "docs" / "terminal.svg"
-WIDTH = 104
+WIDTH = 112
 PREDICT = [
     "fastlstm", "predict", "--model", "imdb-model",
     "This movie was fantastic! I really enjoyed it.",
@@ -37,12 +35,13 @@ def main() -> None:
             ["fastlstm", "train", "imdb", "--data-dir", "imdb", "--out", "imdb-model"],
             PREDICT,
         ):
-            console.print(Text(f"$ {shlex.join(command)}", style="bold green"))
+            shown = " ".join(f'"{word}"' if " " in word else word for word in command)
+            console.print(Text(f"$ {shown}", style="bold green"))
             for line in run(command, folder):
                 console.print(Text(line))
     # The picture names no font server: it is drawn with the reader's own fixed-width font.
-    template = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    PICTURE.write_text(console.export_svg(title="fastlstm", code_format=template), encoding="utf-8")
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="fastlstm"), flags=re.DOTALL)
+    PICTURE.write_text(picture, encoding="utf-8")
 
 
 def run(command: list[str], folder: str) -> list[str]:

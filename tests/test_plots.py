@@ -74,7 +74,7 @@ def test_any_class_name_is_drawn_as_it_is(label: str) -> None:
     assert not figure.axes[0].get_xticklabels()[0].get_parse_math()
 
 
-@pytest.mark.parametrize("draw", [curves, report, plots.require])
+@pytest.mark.parametrize("draw", [curves, report, plots.require_matplotlib])
 def test_without_matplotlib_the_pip_command_is_told(
     monkeypatch: pytest.MonkeyPatch, draw: Callable[[], object]
 ) -> None:
@@ -87,7 +87,7 @@ def test_without_matplotlib_the_pip_command_is_told(
 
 
 def test_with_matplotlib_nothing_is_missing() -> None:
-    plots.require()
+    plots.require_matplotlib()
 
 
 def test_class_names_in_chinese_are_drawn_without_warnings() -> None:

@@ -112,7 +112,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def require() -> None:
+def require_matplotlib() -> None:
     """Raises `MissingDependencyError` if nothing can be drawn, so that a long run needn't end in it."""
     _figure(1, 1)
 

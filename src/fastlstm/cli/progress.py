@@ -95,8 +95,8 @@ class Display:
         self.note(
             f"epoch {event.epoch}/{self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}  "
             f"validation loss {event.validation_loss:.4f}  accuracy {event.validation_accuracy:.2%}  "
-            f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s  "
-            f"padding {event.padding:.1%}{'  best' if event.best else ''}"
+            f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
+            f"{'  best' if event.best else ''}"
         )
 
     def _bar(self, description: str, done: int, total: int | None, details: str) -> None:

@@ -108,12 +108,11 @@ def command(
     from fastlstm.cli.progress import Display
     from fastlstm.fit.data import read_data
     from fastlstm.fit.events import TrainingResult
-    from fastlstm.fit.run import Job, check_place, checkpoint_of, run
-    from fastlstm.training.fitting import find_device
+    from fastlstm.fit.job import Job, check_before, checkpoint_of
+    from fastlstm.fit.run import run
 
     with Display(sys.stderr) as display:
-        find_device(device)
-        check_place(out, overwrite=overwrite, resume=resume)
+        check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
         run_data = read_data(
             data,
             validation=_part(validation),

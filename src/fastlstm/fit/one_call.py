@@ -10,7 +10,8 @@ from typing import Any
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.fit.data import Part, read_data
 from fastlstm.fit.events import Event, TrainingResult
-from fastlstm.fit.run import Job, run
+from fastlstm.fit.job import Job, check_before
+from fastlstm.fit.run import run
 from fastlstm.records import Records
 
 
@@ -58,6 +59,7 @@ def train(
         WriteError: the model can't be written; an older one is untouched.
     """
     model_config, training_config = configure(preset, options)
+    check_before(Path(out), overwrite=overwrite, resume=resume, device=device, plots=plots)
     job = Job(
         data=read_data(
             data,

@@ -1,0 +1,85 @@
+"""What a run has to show for itself: figures, a check of the saved model, the training record, plots."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastlstm import __version__, plots
+from fastlstm.errors import TrainingError
+from fastlstm.fit.job import Job
+from fastlstm.inference import Classifier
+from fastlstm.inference.network import probabilities_of
+from fastlstm.metrics import Report, evaluate
+from fastlstm.records import Records
+from fastlstm.training import baseline
+from fastlstm.training.fitting import Fitting
+from fastlstm.training.history import EpochResult
+from fastlstm.training.loop import logits_of
+
+PARITY_TEXTS = 64
+PARITY_TOLERANCE = 1e-4
+"""Training and inference may differ by so much in a probability (float32 sums in another order)."""
+
+
+def measure(fitting: Fitting, records: Records) -> Report:
+    """How good the model in training is on `records`."""
+    encoded = fitting.encode(records)
+    logits = logits_of(fitting.state.model, encoded.texts).numpy()
+    return evaluate(probabilities_of(logits, fitting.state.model.sigmoid), encoded.truth, fitting.labels)
+
+
+def check_parity(classifier: Classifier, fitting: Fitting, records: Records) -> None:
+    """Raises `TrainingError` if inference would answer otherwise than training does."""
+    if fitting.identity["device"] != "cpu":
+        return  # a GPU rounds far coarser (TF32) than any fault this could find
+    some = records.take(range(min(PARITY_TEXTS, len(records))))
+    logits = logits_of(fitting.state.model, fitting.encode(some).texts).numpy()
+    expected = probabilities_of(logits, fitting.state.model.sigmoid)
+    difference = np.abs(classifier.predict_proba(some.texts) - expected).max()
+    if not difference <= PARITY_TOLERANCE:
+        raise TrainingError(
+            f"inference differs from training by {difference:.2g} in a probability, more than "
+            f"{PARITY_TOLERANCE:g}; please report this with the command you ran"
+        )
+
+
+def training_record(job: Job, fitting: Fitting, report: Report, compared: Report | None) -> dict[str, Any]:
+    """How the model came about, as config.json keeps it."""
+
+    def figures(of: Report) -> dict[str, Any]:
+        return {name: getattr(of, name) for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
+
+    return {
+        "fastlstm_version": __version__,
+        "preset": job.preset,
+        "config": dataclasses.asdict(job.training),
+        "identity": fitting.identity,
+        "data": {
+            "train": job.data.origin,
+            "train_texts": len(job.data.training),
+            "validation_texts": len(job.data.validation),
+        },
+        "epochs": len(fitting.state.history),
+        "best_epoch": _best(fitting.state.history),
+        "results": {"evaluated_on": job.data.measured_on, **figures(report)},
+        "baseline": {"name": baseline.NAME, **figures(compared)} if compared else None,
+    }
+
+
+def plotted(history: tuple[EpochResult, ...], report: Report) -> dict[str, bytes]:
+    """Learning curves, confusion matrix and reliability diagram: file name -> PNG."""
+    curves = plots.learning_curves(
+        [r.epoch for r in history],
+        ([r.loss for r in history], [r.validation_loss for r in history]),
+        ([r.accuracy for r in history], [r.validation_accuracy for r in history]),
+        _best(history),
+    )
+    return {"plots/learning_curves.png": plots.png(curves), "plots/report.png": plots.png(report.plot())}
+
+
+def _best(history: Sequence[EpochResult]) -> int:
+    return max(result.epoch for result in history if result.best)
