@@ -10,20 +10,21 @@ from pathlib import Path
 
 import machine
 
+NEEDS_THIS_RESULT = "tests/test_docs.py::test_the_readme_s_figures_are_those_of_the_committed_results"
+
 
 def main() -> None:
     """Runs pytest, prints its last line and keeps the result."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q"],
+        [sys.executable, "-m", "pytest", "-q", "--deselect", NEEDS_THIS_RESULT],
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,
-        check=True,
     )
     seconds = time.perf_counter() - started
     found = re.search(r"(\d+) passed", done.stdout)
-    if found is None:
+    if done.returncode or found is None:
         raise SystemExit(done.stdout)
     print(done.stdout.splitlines()[-1])
     print(
