@@ -88,8 +88,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], *, max_tokens: int, trunc
 def _one_ahead(work: Callable[[int], Result], starts: Sequence[int]) -> Iterator[Result]:
     """work(start) for every start, in order, one of them always under way in a thread beside the caller.
 
-    The tokenizer's threads then never wait for Python to copy the ids: 3.2 s become 2.8 s on 25,000 reviews
-    (benchmarks/footprint.py).
+    The tokenizer's threads then never wait for Python to copy the ids (benchmarks/footprint.py times it).
     """
     if len(starts) <= 1:
         yield from map(work, starts)
