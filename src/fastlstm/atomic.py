@@ -22,7 +22,7 @@ def write_file(path: Path, content: bytes) -> None:
                 _write_synced(descriptor, content)
             finally:
                 os.close(descriptor)
-            temporary.replace(path)
+            os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -63,15 +63,15 @@ def check_writable(path: Path) -> None:
 
 def _replace_folder(new: Path, path: Path) -> None:
     if not path.exists():
-        new.rename(path)
+        os.rename(new, path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
     old.rmdir()  # only its free name is wanted: Windows renames nothing onto a folder, Linux no link
-    path.rename(old)
+    os.rename(path, old)
     try:
-        new.rename(path)
+        os.rename(new, path)
     except BaseException:
-        old.rename(path)
+        os.rename(old, path)
         raise
     if old.is_symlink():  # what a link points to is not ours to delete
         old.unlink()
