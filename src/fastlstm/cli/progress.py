@@ -64,7 +64,8 @@ class Display:
                 self._epoch(event)
             case Measured():
                 self._end_bar()
-                self.note(f"measured: {event.name}, accuracy {event.report.accuracy:.2%} in {event.seconds:.1f} s")
+                accuracy = f"accuracy {event.report.accuracy:.2%} on {event.measured_on}"
+                self.note(f"{event.name}: {accuracy}; {event.seconds:.1f} s")
             case TrainingResult():
                 self.result = event
 
