@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ from fastlstm import weights
 from fastlstm.config import ModelConfig
 from fastlstm.saved_model import SavedModel
 from fastlstm.tokens import train_tokenizer
+
+# PyTorch's threads would spend their time waiting for each other on models as small as these tests'.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # Examples come in the same order every time, and no slow machine fails a test.
 settings.register_profile("fastlstm", deadline=None, derandomize=True, database=None, max_examples=50)

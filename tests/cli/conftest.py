@@ -7,13 +7,12 @@ import io
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from fastlstm.cli import main
 
@@ -94,12 +93,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         main(["train", str(source), "--out", str(folder / "model"), *options])
     assert exit_.value.code == 0
     return folder / "model"
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Two threads would spend their time waiting for each other over models this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,6 @@ EVERY_MODEL = [
     pytest.mark.parametrize("bidirectional", [False, True]),
     pytest.mark.parametrize(("activation", "classes"), OUTPUTS),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Two threads of PyTorch would spend their time waiting for each other on models as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def every_model(test: Any) -> Any:

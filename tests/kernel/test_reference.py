@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,6 @@ Array = npt.NDArray[Any]
 
 SIZES = [(1, 1), (1, 7), (5, 1), (3, 5), (13, 11), (31, 37)]
 """Input and hidden sizes: single, odd and prime."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Two threads of PyTorch would spend their time waiting for each other on models as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
