@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +124,6 @@ def test_no_traceback_unless_asked_for(command: Command, tmp_path: Path) -> None
     assert "Traceback" in command("info", "-m", tmp_path / "gone", "--debug").err
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX exit statuses")
 def test_help_and_version_and_unknown_commands(command: Command) -> None:
     for arguments in (["--help"], ["predict", "--help"], ["train", "--help"], ["--version"]):
         assert command(*arguments).status == 0

@@ -32,7 +32,7 @@ def command(
             )
         imdb = load_imdb(data_dir, say=show.note)
         show.note(f"imdb: {imdb.origin}")
-        records, measured_on = imdb.test, imdb.test_note or "the official test split"
+        records, measured_on = imdb.test, imdb.measured_on
         if imdb.test_note:
             show.note("a model that was trained on the whole training split has seen these texts")
     else:

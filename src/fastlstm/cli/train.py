@@ -64,7 +64,8 @@ def _choices(hint: Any) -> str:
 
 @click.command("train")
 @click.argument("data", metavar="DATA")
-@click.option("--preset", default=DEFAULT_PRESET, show_default=True, help=f"One of: {', '.join(PRESETS)}.")
+@click.option("--preset", default=DEFAULT_PRESET, show_default=True,
+              help="; ".join(f"{name}: {chosen.purpose}" for name, chosen in PRESETS.items()) + ".")  # fmt: skip
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
               help="The folder to save the model to.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out.")

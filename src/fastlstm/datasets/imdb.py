@@ -47,6 +47,11 @@ class Dataset:
     origin: str
     test_note: str | None
 
+    @property
+    def measured_on(self) -> str:
+        """What figures on `test` are measured on, in one line."""
+        return self.test_note or "the official test split"
+
 
 def _silent(line: str) -> None:
     del line

@@ -95,7 +95,7 @@ def read_data(
     if data == IMDB:
         imdb = load_imdb(data_dir, say=say or (lambda _: None), progress=progress)
         training, origin = imdb.train, f"imdb: {imdb.origin}"
-        held_out, measured_on = imdb.test, imdb.test_note or "the official test split"
+        held_out, measured_on = imdb.test, imdb.measured_on
     else:
         training = read(data)
         origin, measured_on = training.source, VALIDATION_NOTE
