@@ -1,0 +1,306 @@
+// The backward pass: from the last step read to the first, a chunk of steps at a time, whose weights' gradients are
+// then one product of matrices that the cache holds.
+#ifndef FASTLSTM_BACKWARD_H
+#define FASTLSTM_BACKWARD_H
+
+#include "forward.h"
+
+namespace fastlstm {
+namespace FASTLSTM_ISA {
+
+// A weight [4H, columns] as [blocks, 4P, vectors * L]: columns side by side, as many vectors as a tile has.
+constexpr int64_t block_width = vectors_most * lanes;
+
+int64_t columns_size(int64_t H, int64_t columns) { return 4 * padded(H) * padded(columns); }
+
+void pack_columns(int64_t H, int64_t columns, const float *weight, float *packed) {
+    const int64_t P = padded(H), wide = padded(columns);
+    memset(packed, 0, columns_size(H, columns) * sizeof(float));
+    for (int64_t column = 0; column < wide; column += block_width) {
+        const int64_t width = wide - column < block_width ? wide - column : block_width;
+        const int64_t there = columns - column < width ? columns - column : width;
+        for (int64_t gate = 0; gate < 4; ++gate)
+            for (int64_t unit = 0; unit < H; ++unit)
+                memcpy(packed + (gate * P + unit) * width, weight + (gate * H + unit) * columns + column,
+                       there * sizeof(float));
+        packed += 4 * P * width;
+    }
+}
+
+template <int R, int N, int V>
+inline void columns_tile(const float *const *a, int64_t K, const float *b, float *const *to, int64_t column,
+                         int64_t columns) {
+    const float *from[R];
+    Vector sums[R][N * V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+        from[r] = a[r];
+#pragma GCC unroll 8
+        for (int v = 0; v < N * V; ++v) sums[r][v] = same(0);
+    }
+    accumulate<R, N, V>(sums, from, K, b, K * V * lanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < N * V; ++v) {
+            const int64_t at = column + v * lanes;
+            if (at + lanes <= columns)
+                store(to[r] + at, sums[r][v]);
+            else if (at < columns)
+                store_first(to[r] + at, sums[r][v], columns - at);
+        }
+}
+
+template <int V>
+inline void columns_block(const float *const *a, int64_t count, int64_t K, const float *b, float *const *to,
+                          int64_t column, int64_t columns) {
+    Tiles tiles(count, column_rows);
+    for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
+        with_rows<column_rows>(tiles.size(tile), [&](auto rows) {
+            columns_tile<rows.count, 1, V>(a + row, K, b, to + row, column, columns);
+        });
+}
+
+// to[r][column] = sum over k of a[r][k] weight[k][column], for the blocks first .. last - 1 of packed columns.
+void times_columns(const float *const *a, int64_t count, int64_t K, const float *packed, float *const *to,
+                   int64_t columns, int64_t first, int64_t last) {
+    constexpr int together = 8 / vectors_most;  // blocks that keep eight sums under way for one row, or two
+    if (count == 0) return;
+    int64_t block = first;
+    for (; count <= 2 && block + together <= last && (block + together) * block_width <= padded(columns);
+         block += together) {
+        const float *b = packed + block * block_width * K;
+        if (count == 1)
+            columns_tile<1, together, vectors_most>(a, K, b, to, block * block_width, columns);
+        else
+            columns_tile<2, together / 2, vectors_most>(a, K, b, to, block * block_width, columns),
+                columns_tile<2, together / 2, vectors_most>(a, K, b + together / 2 * block_width * K, to,
+                                                            (block + together / 2) * block_width, columns);
+    }
+    for (; block < last; ++block) {
+        const float *b = packed + block * block_width * K;
+        const int64_t column = block * block_width;
+        switch ((padded(columns) - column) / lanes) {
+            case 1: columns_block<1>(a, count, K, b, to, column, columns); break;
+            case 2: columns_block<2>(a, count, K, b, to, column, columns); break;
+            case 3: columns_block<vectors_most < 3 ? vectors_most : 3>(a, count, K, b, to, column, columns); break;
+            default: columns_block<vectors_most>(a, count, K, b, to, column, columns);
+        }
+    }
+}
+
+template <int R, int V>
+inline void outer_tile(const float *a, int64_t a_width, const float *b, int64_t b_width, int64_t count, float *to) {
+    Vector sums[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) sums[r][v] = same(0);
+    for (int64_t q = 0; q < count; ++q) {
+        Vector columns[V];
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) columns[v] = load(b + v * lanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            Vector factor = same(a[r]);
+#pragma GCC unroll 8
+            for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(factor, columns[v], sums[r][v]);
+        }
+        a += a_width;
+        b += b_width;
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v) {
+            float *at = to + r * b_width + v * lanes;
+            store(at, add(load(at), sums[r][v]));
+        }
+}
+
+// to[m][n] += sum over q of a[q][m] b[q][n], for m from first to last - 1 and all n < b_width, a multiple of L.
+void add_outer(const float *a, int64_t a_width, const float *b, int64_t b_width, int64_t count, int64_t first,
+               int64_t last, float *to) {
+    Tiles tiles(last - first, column_rows);
+    for (int64_t tile = 0, m = first; tile < tiles.tiles; m += tiles.size(tile++))
+        with_rows<column_rows>(tiles.size(tile), [&](auto rows) {
+            constexpr int R = rows.count;
+            for (int64_t n = 0; n < b_width; n += block_width) {
+                float *at = to + m * b_width + n;
+                switch ((b_width - n) / lanes) {
+                    case 1: outer_tile<R, 1>(a + m, a_width, b + n, b_width, count, at); break;
+                    case 2: outer_tile<R, 2>(a + m, a_width, b + n, b_width, count, at); break;
+                    case 3: outer_tile<R, (vectors_most < 3 ? vectors_most : 3)>(a + m, a_width, b + n, b_width,
+                                                                                 count, at);
+                        break;
+                    default: outer_tile<R, vectors_most>(a + m, a_width, b + n, b_width, count, at);
+                }
+            }
+        });
+}
+
+// A shard's gradients: of W_hh [4P, P], of W_ih [4P, padded I], of b [4P].
+struct Gradients {
+    float *hh, *ih, *bias;
+    Gradients(float *at, int64_t I, int64_t H)
+        : hh(at), ih(hh + 4 * padded(H) * padded(H)), bias(ih + 4 * padded(H) * padded(I)) {}
+};
+
+int64_t gradient_size(int64_t I, int64_t H) { return 4 * padded(H) * (padded(H) + padded(I) + 1); }
+
+// What the gradient of one vector of units needs of the forward pass.
+struct Activations {
+    const float *gates, *cell, *cell_before;
+};
+
+// From the gradient by h and c after a step to the one by its gates before the activation, and by c before it.
+inline void gates_backward(const Activations &x, int64_t P, int64_t unit, Vector dh, float *dc, float *to) {
+    const Vector one = same(1), i = load(x.gates + unit), f = load(x.gates + P + unit);
+    const Vector g = load(x.gates + 2 * P + unit), o = load(x.gates + 3 * P + unit);
+    const Vector t = tanh_of(load(x.cell + unit));
+    const Vector through = multiply(dh, o);
+    const Vector d = add(load(dc + unit), subtract(through, multiply(through, multiply(t, t))));
+    store(to + unit, multiply(multiply(d, g), multiply(i, subtract(one, i))));
+    store(to + P + unit, multiply(multiply(d, load(x.cell_before + unit)), multiply(f, subtract(one, f))));
+    store(to + 2 * P + unit, multiply(multiply(d, i), subtract(one, multiply(g, g))));
+    store(to + 3 * P + unit, multiply(multiply(dh, t), multiply(o, subtract(one, o))));
+    store(dc + unit, multiply(d, f));
+}
+
+// Steps gathered for one product: 64 KiB of gates' gradients, so that what they meet fits the first cache.
+constexpr int64_t backward_chunk_floats = 1 << 14;
+
+inline int64_t backward_rows(int64_t sequences, int64_t width) {
+    const int64_t rows = backward_chunk_floats / width;
+    return sequences > rows ? sequences : rows;
+}
+
+int64_t backward_workspace(const fastlstm_backward_arguments &b, const Cut &cut) {
+    const int64_t sequences = share(b.B, cut), P = padded(b.H), rows = backward_rows(sequences, 4 * P);
+    return 4 * piece<float>(sequences * P) + piece<float>(rows * 4 * P) + piece<float>(rows * P) +
+           piece<float>(rows * padded(b.I)) + cut.members * 2 * piece<float *>(rows);
+}
+
+void backward(const Backward &backward, const Cut &cut, float *workspace) {
+    const fastlstm_backward_arguments &b = *backward.arguments;
+    const int64_t I = b.inputs ? b.I : 0, H = b.H;
+    const int64_t sequences = share(b.B, cut), P = padded(H), width = 4 * P, most_rows = backward_rows(sequences, width);
+    const int64_t blocks = (P + block_width - 1) / block_width, input_blocks = (padded(I) + block_width - 1) / block_width;
+    auto from_to = [&](int64_t all, int64_t member) { return all * member / cut.members; };
+    const int64_t first_block = from_to(blocks, cut.member), last_block = from_to(blocks, cut.member + 1);
+    const int64_t first = first_block * block_width, last = last_block * block_width < P ? last_block * block_width : P;
+    Gradients gradients(backward.gradients + cut.shard * gradient_size(I, H), I, H);
+
+    Pieces pieces(workspace);
+    float *dh = pieces.take<float>(sequences * P), *dc = pieces.take<float>(sequences * P);
+    float *h0 = pieces.take<float>(sequences * P), *c0 = pieces.take<float>(sequences * P);
+    float *gates = pieces.take<float>(most_rows * width), *h_before = pieces.take<float>(most_rows * P);
+    float *inputs = pieces.take<float>(most_rows * padded(I));
+    const float **from = nullptr;
+    float **to = nullptr;
+    for (int64_t member = 0; member <= cut.member; ++member) {
+        from = pieces.take<const float *>(most_rows);
+        to = pieces.take<float *>(most_rows);
+    }
+    if (cut.member == 0) {
+        load_states(b.grad_h_n, dh, sequences, H, cut);
+        load_states(b.grad_c_n, dc, sequences, H, cut);
+        load_states(b.h0, h0, sequences, H, cut);
+        load_states(b.c0, c0, sequences, H, cut);
+        memset(h_before, 0, most_rows * P * sizeof(float));
+        memset(inputs, 0, most_rows * padded(I) * sizeof(float));
+    }
+    for (int64_t gate = 0; gate < 4; ++gate) {
+        const int64_t m = gate * P + first, rows = last - first;
+        memset(gradients.hh + m * P, 0, rows * P * sizeof(float));
+        memset(gradients.ih + m * padded(I), 0, rows * padded(I) * sizeof(float));
+        memset(gradients.bias + m, 0, rows * sizeof(float));
+    }
+    meet(cut);
+
+    auto time = [&](int64_t s) { return b.reverse ? b.T - 1 - s : s; };
+    auto row_of = [&](int64_t s, int64_t j) { return backward.offsets[time(s)] + cut.shard + j * cut.shards; };
+    auto running_at = [&](int64_t s) { return s >= 0 ? share(b.batch_sizes[time(s)], cut) : 0; };
+
+    for (int64_t s = b.T - 1; s >= 0;) {
+        int64_t count = 0;
+        const int64_t chunk_begin = s;
+        for (; s >= 0 && count + running_at(s) <= most_rows; --s) {
+            const int64_t running = running_at(s), before = running_at(s - 1);
+            for (int64_t j = 0; j < running; ++j) {
+                const int64_t n = row_of(s, j), q = count + j, earlier = j < before ? row_of(s - 1, j) : -1;
+                const Activations x = {b.gates + n * width, b.cells + n * P,
+                                       earlier < 0 ? c0 + j * P : b.cells + earlier * P};
+                const float *grad = b.grad_outputs ? b.grad_outputs + n * b.grad_output_stride : nullptr;
+                float *grad_gates = gates + q * width;
+                for (int64_t unit = first; unit < last; unit += lanes) {
+                    Vector d = load(dh + j * P + unit);
+                    if (grad) d = add(d, unit + lanes <= H ? load(grad + unit) : load_first(grad + unit, H - unit));
+                    gates_backward(x, P, unit, d, dc + j * P, grad_gates);
+                }
+                if (j % cut.members == cut.member) {
+                    memcpy(h_before + q * P, earlier < 0 ? h0 + j * P : b.outputs + earlier * b.output_stride,
+                           H * sizeof(float));
+                    if (I) memcpy(inputs + q * padded(I), b.inputs + n * I, I * sizeof(float));
+                }
+                from[j] = grad_gates;
+                to[j] = dh + j * P;
+            }
+            meet(cut);
+            if (s > 0 || b.grad_h0)
+                times_columns(from, running, width, backward.packed_hh, to, P, first_block, last_block);
+            count += running;
+        }
+        for (int64_t gate = 0; gate < 4; ++gate) {
+            const int64_t m = gate * P + first, end = gate * P + last;
+            add_outer(gates, width, h_before, P, count, m, end, gradients.hh);
+            if (I) add_outer(gates, width, inputs, padded(I), count, m, end, gradients.ih);
+            for (int64_t q = 0; q < count; ++q)
+                for (int64_t at = m; at < end; at += lanes)
+                    store(gradients.bias + at, add(load(gradients.bias + at), load(gates + q * width + at)));
+        }
+        int64_t q = 0;
+        for (int64_t done = chunk_begin; done > s; --done)
+            for (int64_t j = 0; j < running_at(done); ++j, ++q) {
+                const int64_t n = row_of(done, j);
+                if (!I)
+                    for (int64_t gate = 0; gate < 4; ++gate)
+                        memcpy(b.gates + n * width + gate * P + first, gates + q * width + gate * P + first,
+                               (last - first) * sizeof(float));
+                from[q] = gates + q * width;
+                to[q] = b.grad_inputs + n * I;
+            }
+        if (b.grad_inputs)
+            times_columns(from, count, width, backward.packed_ih, to, I, from_to(input_blocks, cut.member),
+                          from_to(input_blocks, cut.member + 1));
+        meet(cut);
+    }
+    const int64_t units = (last < H ? last : H) - first;
+    for (int64_t j = 0; units > 0 && j < sequences; ++j) {
+        const int64_t at = (cut.shard + j * cut.shards) * H + first;
+        if (b.grad_h0) memcpy(b.grad_h0 + at, dh + j * P + first, units * sizeof(float));
+        if (b.grad_c0) memcpy(b.grad_c0 + at, dc + j * P + first, units * sizeof(float));
+    }
+}
+
+void reduce(const Backward &backward, int64_t shards, int64_t first_row, int64_t last_row) {
+    const fastlstm_backward_arguments &b = *backward.arguments;
+    const int64_t I = b.inputs ? b.I : 0, H = b.H, P = padded(H), size = gradient_size(I, H);
+    for (int64_t row = first_row; row < last_row; ++row) {
+        const int64_t m = row / H * P + row % H;
+        auto sum = [&](int64_t from, int64_t count, float *to) {
+            for (int64_t k = 0; k < count; ++k) to[k] = backward.gradients[from + k];
+            for (int64_t shard = 1; shard < shards; ++shard)
+                for (int64_t k = 0; k < count; ++k) to[k] += backward.gradients[shard * size + from + k];
+        };
+        const Gradients at(nullptr, I, H);
+        sum(m * P, H, b.grad_weight_hh + row * H);
+        if (I) sum((at.ih - at.hh) + m * padded(I), I, b.grad_weight_ih + row * I);
+        sum((at.bias - at.hh) + m, 1, b.grad_bias + row);
+    }
+}
+
+}  // namespace FASTLSTM_ISA
+}  // namespace fastlstm
+
+#endif

@@ -1,0 +1,266 @@
+// The forward pass: packed weights, projection, and the steps of one shard.
+#ifndef FASTLSTM_FORWARD_H
+#define FASTLSTM_FORWARD_H
+
+#include <string.h>
+
+#include "barrier.h"
+#include "loops.h"
+#include "tile.h"
+
+namespace fastlstm {
+namespace FASTLSTM_ISA {
+
+constexpr int64_t panel_width = 4 * lanes;  // the 4 gates of `lanes` hidden units, side by side
+
+inline int64_t panels_of(int64_t H) { return (H + lanes - 1) / lanes; }
+inline int64_t padded(int64_t units) { return panels_of(units) * lanes; }
+
+// Packed weights: bias [panels, 4, L], W_ih [panels, I, 4, L], W_hh [panels, H, 4, L]. Those of the sigmoid gates
+// are halved, which is exact: sigmoid(x) is taken from tanh(x / 2).
+struct Packed {
+    const float *bias, *ih, *hh;
+    Packed(const float *packed, int64_t I, int64_t H)
+        : bias(packed), ih(packed + panels_of(H) * panel_width), hh(ih + panels_of(H) * panel_width * I) {}
+};
+
+int64_t packed_size(int64_t I, int64_t H) { return panels_of(H) * panel_width * (1 + I + H); }
+
+void pack_panels(int64_t inputs, int64_t H, const float *weight, float *to) {
+    for (int64_t unit = 0; unit < padded(H); ++unit)
+        for (int gate = 0; gate < 4; ++gate) {
+            float scale = gate == 2 ? 1.0f : 0.5f;
+            float *out = to + unit / lanes * inputs * panel_width + gate * lanes + unit % lanes;
+            const float *row = weight + (gate * H + unit) * inputs;
+            for (int64_t k = 0; k < inputs; ++k) out[k * panel_width] = unit < H ? scale * row[k] : 0.0f;
+        }
+}
+
+void pack(int64_t I, int64_t H, const float *weight_ih, const float *weight_hh, const float *bias, float *packed) {
+    pack_panels(1, H, bias, packed);
+    packed += panels_of(H) * panel_width;
+    pack_panels(I, H, weight_ih, packed);
+    pack_panels(H, H, weight_hh, packed + panels_of(H) * panel_width * I);
+}
+
+template <int R>
+inline void project_tile(const float *const *inputs, int64_t I, const float *bias, const float *weight, float *to,
+                         int64_t width) {
+    const float *a[R];
+    Vector sums[R][4];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+        a[r] = inputs[r];
+#pragma GCC unroll 8
+        for (int v = 0; v < 4; ++v) sums[r][v] = load(bias + v * lanes);
+    }
+    accumulate<R, 1, 4>(sums, a, I, weight, 0);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < 4; ++v) store(to + r * width + v * lanes, sums[r][v]);
+}
+
+// W_ih x + b of rows anywhere in memory, for the panels first .. last - 1, to [count, panels, 4, L].
+void project_rows(const float *const *inputs, int64_t count, int64_t I, const Packed &packed, int64_t first,
+                  int64_t last, int64_t width, float *projected) {
+    Tiles tiles(count, gate_rows);
+    for (int64_t panel = first; panel < last; ++panel) {
+        const float *bias = packed.bias + panel * panel_width, *weight = packed.ih + panel * I * panel_width;
+        for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
+            with_rows<gate_rows>(tiles.size(tile), [&](auto rows) {
+                project_tile<rows.count>(inputs + row, I, bias, weight, projected + row * width + panel * panel_width,
+                                         width);
+            });
+    }
+}
+
+void project(int64_t rows, int64_t I, int64_t H, const float *packed, const float *inputs, float *projected) {
+    const int64_t width = panels_of(H) * panel_width;
+    const float *pointers[64];
+    for (int64_t row = 0; row < rows; row += 64) {
+        int64_t count = rows - row < 64 ? rows - row : 64;
+        for (int64_t r = 0; r < count; ++r) pointers[r] = inputs + (row + r) * I;
+        project_rows(pointers, count, I, Packed(packed, I, H), 0, panels_of(H), width, projected + row * width);
+    }
+}
+
+// Where a running row reads and writes.
+struct Row {
+    const float *projected;  // [panels, 4, L]
+    float *gates, *cells;    // [4, P], [P]; or null
+};
+
+template <int R, int N>
+inline void step_tile(const Row *rows, const float *h, float *h_next, float *c, int64_t H, int64_t P,
+                      const float *weight, int64_t panel) {
+    const float *a[R];
+    Vector sums[R][N * 4];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+        a[r] = h + r * P;
+#pragma GCC unroll 8
+        for (int v = 0; v < N * 4; ++v) sums[r][v] = load(rows[r].projected + panel * panel_width + v * lanes);
+    }
+    accumulate<R, N, 4>(sums, a, H, weight + panel * H * panel_width, H * panel_width);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) {
+            const int64_t unit = (panel + n) * lanes;
+            Vector input = sigmoid_of_double(sums[r][n * 4]), forget = sigmoid_of_double(sums[r][n * 4 + 1]);
+            Vector candidate = tanh_of(sums[r][n * 4 + 2]), output = sigmoid_of_double(sums[r][n * 4 + 3]);
+            Vector cell = multiply_add(forget, load(c + r * P + unit), multiply(input, candidate));
+            store(c + r * P + unit, cell);
+            store(h_next + r * P + unit, multiply(output, tanh_of(cell)));
+            if (rows[r].gates) {
+                store(rows[r].gates + unit, input);
+                store(rows[r].gates + P + unit, forget);
+                store(rows[r].gates + 2 * P + unit, candidate);
+                store(rows[r].gates + 3 * P + unit, output);
+            }
+            if (rows[r].cells) store(rows[r].cells + unit, cell);
+        }
+}
+
+// One step of `count` rows, for the panels first .. last - 1.
+void step(const Row *rows, int64_t count, const float *h, float *h_next, float *c, int64_t H, int64_t P,
+          const float *weight, int64_t first, int64_t last) {
+    if (count == 1) {  // two panels at a time, since four sums alone would wait for each other
+        int64_t panel = first;
+        for (; panel + 2 <= last; panel += 2) step_tile<1, 2>(rows, h, h_next, c, H, P, weight, panel);
+        if (panel < last) step_tile<1, 1>(rows, h, h_next, c, H, P, weight, panel);
+        return;
+    }
+    Tiles tiles(count, gate_rows);
+    for (int64_t panel = first; panel < last; ++panel)
+        for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
+            with_rows<gate_rows>(tiles.size(tile), [&](auto tile_rows) {
+                step_tile<tile_rows.count, 1>(rows + row, h + row * P, h_next + row * P, c + row * P, H, P, weight,
+                                              panel);
+            });
+}
+
+// How many of a shard's sequences are running at a step that `running` of all sequences reach.
+inline int64_t share(int64_t running, const Cut &cut) { return (running - cut.shard + cut.shards - 1) / cut.shards; }
+
+// Cuts a workspace into aligned pieces.
+class Pieces {
+  public:
+    explicit Pieces(float *workspace) : next_((char *)workspace) {}
+    template <class T>
+    T *take(int64_t count) {
+        T *piece = (T *)(((uintptr_t)next_ + alignment - 1) / alignment * alignment);
+        next_ = (char *)(piece + count);
+        return piece;
+    }
+    static constexpr int64_t alignment = 64;
+
+  private:
+    char *next_;
+};
+
+// Floats that `count` of T take up as a piece, at most.
+template <class T>
+constexpr int64_t piece(int64_t count) {
+    return (count * (int64_t)sizeof(T) + Pieces::alignment) / (int64_t)sizeof(float) + 1;
+}
+
+// Waits for the rest of the team, if there is one.
+inline void meet(const Cut &cut) {
+    if (cut.members > 1) wait(*cut.barrier, cut.members);
+}
+
+// [sequences, P] from a shard's rows of [B, H], or zeros.
+inline void load_states(const float *from, float *to, int64_t sequences, int64_t H, const Cut &cut) {
+    const int64_t P = padded(H);
+    memset(to, 0, sequences * P * sizeof(float));
+    for (int64_t j = 0; from && j < sequences; ++j)
+        memcpy(to + j * P, from + (cut.shard + j * cut.shards) * H, H * sizeof(float));
+}
+
+// Inputs projected at a time: 128 KiB, which a core's second cache holds beside the weights.
+constexpr int64_t chunk_floats = 1 << 15;
+
+inline int64_t chunk_rows(int64_t sequences, int64_t width) {
+    return sequences > chunk_floats / width ? sequences : chunk_floats / width;
+}
+
+int64_t forward_workspace(const fastlstm_forward_arguments &f, const Cut &cut) {
+    const int64_t sequences = share(f.B, cut), P = padded(f.H), rows = f.inputs ? chunk_rows(sequences, 4 * P) : 0;
+    return 3 * piece<float>(sequences * P) + piece<float>(rows * 4 * P) +
+           cut.members * (piece<Row>(sequences) + piece<const float *>(rows));
+}
+
+void forward(const Forward &forward, const Cut &cut, float *workspace) {
+    const fastlstm_forward_arguments &f = *forward.arguments;
+    const int64_t sequences = share(f.B, cut), P = padded(f.H), width = 4 * P;
+    const int64_t most_rows = f.inputs ? chunk_rows(sequences, width) : 0;
+    const int64_t first = panels_of(f.H) * cut.member / cut.members;
+    const int64_t last = panels_of(f.H) * (cut.member + 1) / cut.members;
+    const int64_t unit = first * lanes, units = (last * lanes < f.H ? last * lanes : f.H) - unit;
+    const Packed packed(f.packed, f.I, f.H);
+
+    Pieces pieces(workspace);
+    float *h = pieces.take<float>(sequences * P), *h_next = pieces.take<float>(sequences * P);
+    float *c = pieces.take<float>(sequences * P), *projected = pieces.take<float>(most_rows * width);
+    Row *rows = nullptr;
+    const float **inputs = nullptr;
+    for (int64_t member = 0; member <= cut.member; ++member) {
+        rows = pieces.take<Row>(sequences);
+        inputs = pieces.take<const float *>(most_rows);
+    }
+    if (cut.member == 0) {
+        load_states(f.h0, h, sequences, f.H, cut);
+        load_states(f.h0, h_next, sequences, f.H, cut);  // a sequence may join at a later step
+        load_states(f.c0, c, sequences, f.H, cut);
+    }
+    meet(cut);
+
+    auto time = [&](int64_t s) { return f.reverse ? f.T - 1 - s : s; };
+    auto row_of = [&](int64_t s, int64_t j) { return forward.offsets[time(s)] + cut.shard + j * cut.shards; };
+    auto running_at = [&](int64_t s) { return s < f.T ? share(f.batch_sizes[time(s)], cut) : 0; };
+
+    int64_t chunk_end = 0, local = 0;
+    for (int64_t s = 0; s < f.T; ++s) {
+        const int64_t running = running_at(s);
+        if (f.inputs && s == chunk_end) {
+            int64_t count = 0;
+            for (; chunk_end < f.T && count + running_at(chunk_end) <= most_rows; ++chunk_end)
+                for (int64_t j = 0; j < running_at(chunk_end); ++j) inputs[count++] = f.inputs + row_of(chunk_end, j) * f.I;
+            project_rows(inputs, count, f.I, packed, first, last, width, projected);
+            local = 0;
+        }
+        for (int64_t j = 0; j < running; ++j) {
+            const int64_t n = row_of(s, j);
+            rows[j].projected = f.inputs ? projected + local++ * width : f.projected + f.index[n] * width;
+            rows[j].gates = f.gates ? f.gates + n * width : nullptr;
+            rows[j].cells = f.cells ? f.cells + n * P : nullptr;
+        }
+        if (!f.inputs)  // rows of a large table, in no order that the processor could guess
+            for (int64_t j = 0; j < running_at(s + 1); ++j) {
+                const float *next = f.projected + f.index[row_of(s + 1, j)] * width;
+                for (int64_t at = first * panel_width; at < last * panel_width; at += 16) __builtin_prefetch(next + at);
+            }
+        step(rows, running, h, h_next, c, f.H, P, packed.hh, first, last);
+        if (units > 0) {
+            for (int64_t j = 0; f.outputs && j < running; ++j)
+                memcpy(f.outputs + row_of(s, j) * f.output_stride + unit, h_next + j * P + unit, units * sizeof(float));
+            const bool ends = s + 1 == f.T;
+            for (int64_t j = ends || f.reverse ? (ends ? 0 : running) : running_at(s + 1); j < running; ++j) {
+                const int64_t at = (cut.shard + j * cut.shards) * f.H + unit;
+                memcpy(f.h_n + at, h_next + j * P + unit, units * sizeof(float));
+                memcpy(f.c_n + at, c + j * P + unit, units * sizeof(float));
+            }
+        }
+        meet(cut);
+        float *other = h;
+        h = h_next;
+        h_next = other;
+    }
+}
+
+}  // namespace FASTLSTM_ISA
+}  // namespace fastlstm
+
+#endif

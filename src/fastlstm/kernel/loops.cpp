@@ -1,0 +1,27 @@
+// The loops of one instruction set. Compiled once for each, with FASTLSTM_ISA its name.
+#include "backward.h"
+
+#define FASTLSTM_TEXT(name) #name
+#define FASTLSTM_NAME(name) FASTLSTM_TEXT(name)
+#define FASTLSTM_JOIN(a, b) a##b
+#define FASTLSTM_LOOPS(name) FASTLSTM_JOIN(loops_, name)
+
+namespace fastlstm {
+
+const Loops FASTLSTM_LOOPS(FASTLSTM_ISA) = {
+    FASTLSTM_NAME(FASTLSTM_ISA),
+    FASTLSTM_ISA::lanes,
+    FASTLSTM_ISA::packed_size,
+    FASTLSTM_ISA::pack,
+    FASTLSTM_ISA::project,
+    FASTLSTM_ISA::forward_workspace,
+    FASTLSTM_ISA::forward,
+    FASTLSTM_ISA::columns_size,
+    FASTLSTM_ISA::pack_columns,
+    FASTLSTM_ISA::gradient_size,
+    FASTLSTM_ISA::backward_workspace,
+    FASTLSTM_ISA::backward,
+    FASTLSTM_ISA::reduce,
+};
+
+}  // namespace fastlstm

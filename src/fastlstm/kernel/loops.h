@@ -1,0 +1,60 @@
+// What lstm.cpp hands to the loops of one instruction set. Letters as in lstm.h.
+#ifndef FASTLSTM_LOOPS_H
+#define FASTLSTM_LOOPS_H
+
+#include <stdint.h>
+
+#include "lstm.h"
+
+namespace fastlstm {
+
+struct Barrier;
+
+// The share of a batch that one thread works on.
+//
+// Either a shard of the sequences (shard, shard + shards, ...) from the first step to the last, alone; or, where
+// the weights are too large for one core's cache, some of the hidden units of a shard, together with the other
+// members of a team, which meet at a barrier after every step.
+struct Cut {
+    int64_t shard, shards;
+    int64_t member, members;
+    Barrier *barrier;
+};
+
+struct Forward {
+    const fastlstm_forward_arguments *arguments;
+    const int64_t *offsets;  // [T + 1], the first row of every step
+};
+
+struct Backward {
+    const fastlstm_backward_arguments *arguments;
+    const int64_t *offsets;           // [T + 1]
+    const float *packed_hh;           // W_hh, and below W_ih, by `pack_columns`
+    const float *packed_ih;
+    float *gradients;                 // out [shards, gradient_size]: of W_hh, W_ih and b, summed over a shard
+};
+
+// One instruction set's loops, and the sizes of the workspaces (in floats) that they ask for.
+struct Loops {
+    const char *name;
+    int32_t lanes;
+    int64_t (*packed_size)(int64_t I, int64_t H);
+    void (*pack)(int64_t I, int64_t H, const float *weight_ih, const float *weight_hh, const float *bias,
+                 float *packed);
+    void (*project)(int64_t rows, int64_t I, int64_t H, const float *packed, const float *inputs, float *projected);
+    int64_t (*forward_workspace)(const fastlstm_forward_arguments &, const Cut &);
+    void (*forward)(const Forward &, const Cut &, float *workspace);
+    int64_t (*columns_size)(int64_t rows, int64_t columns);
+    void (*pack_columns)(int64_t H, int64_t columns, const float *weight, float *packed);
+    int64_t (*gradient_size)(int64_t I, int64_t H);
+    int64_t (*backward_workspace)(const fastlstm_backward_arguments &, const Cut &);
+    void (*backward)(const Backward &, const Cut &, float *workspace);
+    // Sums the shards' gradients, for the weights' rows first_row .. last_row - 1 of 4H.
+    void (*reduce)(const Backward &, int64_t shards, int64_t first_row, int64_t last_row);
+};
+
+extern const Loops loops_v2, loops_v3, loops_v4, loops_neon;
+
+}  // namespace fastlstm
+
+#endif

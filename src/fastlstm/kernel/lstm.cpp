@@ -1,0 +1,203 @@
+// The contract of lstm.h: checks what came, cuts the batch into shares, and gives each to a thread.
+#include "lstm.h"
+
+#include <string.h>
+
+#include <atomic>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "barrier.h"
+#include "loops.h"
+#include "threads.h"
+
+struct fastlstm_isa {
+    const fastlstm::Loops &loops;
+    bool (*there)();
+};
+
+namespace fastlstm {
+namespace {
+
+// Best first.
+const fastlstm_isa isas[] = {
+#if defined(__x86_64__)
+    {loops_v4, [] { return __builtin_cpu_supports("x86-64-v4") > 0; }},
+    {loops_v3, [] { return __builtin_cpu_supports("x86-64-v3") > 0; }},
+    {loops_v2, [] { return __builtin_cpu_supports("x86-64-v2") > 0; }},
+#elif defined(__aarch64__)
+    {loops_neon, [] { return true; }},
+#endif
+};
+
+constexpr int64_t largest = int64_t(1) << 40;  // no array has more elements: products of sizes stay in 64 bits
+
+bool sizes_fit(int64_t I, int64_t H) {
+    const int64_t most = int64_t(1) << 18;
+    return I >= 0 && I <= most && H >= 1 && H <= most;
+}
+
+// The first row of every step [T + 1]; empty where the batch sizes are none.
+template <class Arguments>
+std::vector<int64_t> offsets_of(const Arguments &a) {
+    if (a.T < 1 || a.B < 1 || a.T > largest || a.B > largest || !sizes_fit(a.I, a.H)) return {};
+    std::vector<int64_t> offsets(a.T + 1);
+    int64_t before = a.B;
+    for (int64_t t = 0; t < a.T; ++t) {
+        const int64_t size = a.batch_sizes[t];
+        if (size < 1 || size > before || (t == 0 && size != a.B) || offsets[t] > largest) return {};
+        offsets[t + 1] = offsets[t] + size;
+        before = size;
+    }
+    return offsets;
+}
+
+int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+using Floats = std::unique_ptr<float[]>;
+Floats floats(int64_t count) { return Floats(new float[count]); }
+
+// Where the weights are larger than this, threads share them out instead of the sequences: half a core's second
+// cache, as most processors have it.
+constexpr int64_t weights_in_cache = (int64_t(1) << 20) / sizeof(float);
+
+bool too_large(const Loops &loops, int64_t I, int64_t H) { return loops.packed_size(I, H) > weights_in_cache; }
+
+// work(cut, workspace) for every shard, on as many threads as there are.
+template <class Size, class Work>
+void each_shard(int64_t shards, Size workspace_size, Work work) {
+    std::atomic<int64_t> next{0};
+    const int64_t size = workspace_size(Cut{0, shards, 0, 1, nullptr});
+    const int64_t most = smaller(threads(), shards);
+    const Floats workspaces = floats(size * most);
+    run(most, [&](int64_t member, int64_t) {
+        for (int64_t shard; (shard = next.fetch_add(1)) < shards;)
+            work(Cut{shard, shards, 0, 1, nullptr}, workspaces.get() + member * size);
+    });
+}
+
+// work(cut, workspace) for all sequences, by a team that shares the hidden units.
+template <class Size, class Work>
+void one_team(int64_t most, Size workspace_size, Work work) {
+    Barrier barrier;
+    const Floats workspace = floats(workspace_size(Cut{0, 1, 0, most, nullptr}));
+    run(most, [&](int64_t member, int64_t members) { work(Cut{0, 1, member, members, &barrier}, workspace.get()); });
+}
+
+int32_t forward(const Loops &loops, const fastlstm_forward_arguments &f) {
+    const std::vector<int64_t> offsets = offsets_of(f);
+    if (offsets.empty() || (f.outputs && f.output_stride < f.H) || (f.inputs && f.I < 1)) return FASTLSTM_BAD_SIZE;
+    if (!f.packed || !f.h_n || !f.c_n || (!f.inputs && !(f.projected && f.index))) return FASTLSTM_BAD_POINTER;
+    if (!f.inputs)
+        for (int64_t n = 0; n < offsets[f.T]; ++n)
+            if (f.index[n] < 0 || f.index[n] >= f.M) return FASTLSTM_BAD_INDEX;
+
+    const Forward pass = {&f, offsets.data()};
+    auto size = [&](const Cut &cut) { return loops.forward_workspace(f, cut); };
+    auto work = [&](const Cut &cut, float *workspace) { loops.forward(pass, cut, workspace); };
+    const int64_t panels = (f.H + loops.lanes - 1) / loops.lanes;
+    // A share of fewer rows than this a thread reads the weights too often for what it does with them.
+    if (too_large(loops, f.inputs ? f.I : 0, f.H) && f.B < 16 * threads())
+        one_team(smaller(threads(), panels), size, work);
+    else
+        each_shard(smaller(f.B, larger(threads(), (f.B + 31) / 32)), size, work);
+    return FASTLSTM_OK;
+}
+
+// Sequences a shard of the backward pass. Not up to the number of threads, on which the sums must not depend.
+constexpr int64_t shard_rows = 16;
+constexpr int64_t shards_most = 16;
+
+int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
+    const std::vector<int64_t> offsets = offsets_of(b);
+    if (offsets.empty() || b.output_stride < b.H || (b.grad_outputs && b.grad_output_stride < b.H) ||
+        (b.inputs && b.I < 1))
+        return FASTLSTM_BAD_SIZE;
+    if (!b.weight_hh || !b.outputs || !b.gates || !b.cells || !b.grad_weight_hh || !b.grad_bias ||
+        (b.inputs && !(b.weight_ih && b.grad_weight_ih)) || (!b.inputs && b.grad_inputs))
+        return FASTLSTM_BAD_POINTER;
+
+    const int64_t I = b.inputs ? b.I : 0;
+    const bool team = too_large(loops, I, b.H);
+    const int64_t shards = team ? 1 : larger(1, smaller(shards_most, b.B / shard_rows));
+    const Floats packed_hh = floats(loops.columns_size(b.H, b.H)), packed_ih = floats(loops.columns_size(b.H, I));
+    loops.pack_columns(b.H, b.H, b.weight_hh, packed_hh.get());
+    if (I) loops.pack_columns(b.H, I, b.weight_ih, packed_ih.get());
+    const Floats gradients = floats(shards * loops.gradient_size(I, b.H));
+
+    const Backward pass = {&b, offsets.data(), packed_hh.get(), packed_ih.get(), gradients.get()};
+    auto size = [&](const Cut &cut) { return loops.backward_workspace(b, cut); };
+    auto work = [&](const Cut &cut, float *workspace) { loops.backward(pass, cut, workspace); };
+    if (team)
+        one_team(smaller(threads(), (b.H + loops.lanes - 1) / loops.lanes), size, work);
+    else
+        each_shard(shards, size, work);
+
+    run(threads(), [&](int64_t member, int64_t members) {
+        loops.reduce(pass, shards, 4 * b.H * member / members, 4 * b.H * (member + 1) / members);
+    });
+    return FASTLSTM_OK;
+}
+
+template <class Work>
+int32_t without_exceptions(Work work) {
+    try {
+        return work();
+    } catch (const std::bad_alloc &) {
+        return FASTLSTM_NO_MEMORY;
+    }
+}
+
+}  // namespace
+}  // namespace fastlstm
+
+using namespace fastlstm;
+
+int32_t fastlstm_abi(void) { return FASTLSTM_ABI; }
+
+const fastlstm_isa *fastlstm_open(const char *name) {
+    for (const fastlstm_isa &isa : isas)
+        if ((!name || !strcmp(name, isa.loops.name)) && isa.there()) return &isa;
+    return nullptr;
+}
+
+const char *fastlstm_isa_name(const fastlstm_isa *isa) { return isa->loops.name; }
+int32_t fastlstm_lanes(const fastlstm_isa *isa) { return isa->loops.lanes; }
+void fastlstm_set_threads(int32_t threads) { set_threads(threads); }
+int32_t fastlstm_threads(void) { return threads(); }
+
+int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t I, int64_t H) {
+    return sizes_fit(I, H) ? isa->loops.packed_size(I, H) : 0;
+}
+
+int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t I, int64_t H, const float *weight_ih, const float *weight_hh,
+                      const float *bias, float *packed) {
+    if (!sizes_fit(I, H)) return FASTLSTM_BAD_SIZE;
+    if (!weight_hh || !bias || !packed || (I > 0 && !weight_ih)) return FASTLSTM_BAD_POINTER;
+    isa->loops.pack(I, H, weight_ih, weight_hh, bias, packed);
+    return FASTLSTM_OK;
+}
+
+int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t H, const float *packed,
+                         const float *inputs, float *projected) {
+    if (M < 1 || M > largest || !sizes_fit(I, H) || I < 1) return FASTLSTM_BAD_SIZE;
+    if (!packed || !inputs || !projected) return FASTLSTM_BAD_POINTER;
+    return without_exceptions([&] {
+        const int64_t width = 4 * ((H + isa->loops.lanes - 1) / isa->loops.lanes) * isa->loops.lanes;
+        run((M + 63) / 64, [&](int64_t member, int64_t members) {
+            const int64_t first = M * member / members, last = M * (member + 1) / members;
+            isa->loops.project(last - first, I, H, packed, inputs + first * I, projected + first * width);
+        });
+        return (int32_t)FASTLSTM_OK;
+    });
+}
+
+int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_arguments *arguments) {
+    return without_exceptions([&] { return forward(isa->loops, *arguments); });
+}
+
+int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments) {
+    return without_exceptions([&] { return backward(isa->loops, *arguments); });
+}

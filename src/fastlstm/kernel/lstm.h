@@ -1,0 +1,143 @@
+/* The kernel's contract: one LSTM layer in one direction, over a packed batch, on the CPU, in float32.
+ *
+ * Legend. Rightmost index fastest; every array is contiguous unless a stride is given.
+ *
+ *   T   steps of the longest sequence             I   input size, numbers a step
+ *   B   sequences, sorted longest first           H   hidden units
+ *   N   rows: all steps of all sequences          L   lanes of the instruction set: 4, 8 or 16
+ *   M   rows of `projected`                       P   H rounded up to a multiple of L
+ *
+ * A packed batch is time-major: the rows of step 0, then those of step 1, and so on. Step t has
+ * batch_sizes[t] rows, which belong to the sequences 0 .. batch_sizes[t] - 1. Batch sizes never rise, the
+ * first is B, the last at least 1, and they sum to N.
+ *
+ * Gates stand in the order i, f, g, o everywhere, as in PyTorch's nn.LSTM:
+ *
+ *   i, f, g, o = W_ih x_t + W_hh h_{t-1} + b        c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g)
+ *                                                   h_t = sigmoid(o) tanh(c_t)
+ *
+ * Who owns what. The caller allocates every array and keeps it alive during the call; the kernel keeps none.
+ * Outputs alias neither inputs nor each other, but for `gates` in the backward pass, which says so itself.
+ * float arrays are aligned to 4 bytes or better.
+ *
+ * What holds. Results have the same bits for any number of threads, and a row's results the same bits
+ * whatever else is in the batch. Denormals count as zero inside; the caller's floating-point mode stays as it
+ * was. Any thread may call at any time; a call made while another holds the library's threads runs on its
+ * caller's alone. After fork() the child starts threads of its own.
+ */
+#ifndef FASTLSTM_LSTM_H
+#define FASTLSTM_LSTM_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define FASTLSTM_API __declspec(dllexport)
+#else
+#define FASTLSTM_API __attribute__((visibility("default")))
+#endif
+
+/* Raised whenever anything below changes. */
+#define FASTLSTM_ABI 1
+
+/* What calls return. */
+enum fastlstm_status {
+    FASTLSTM_OK = 0,
+    FASTLSTM_BAD_SIZE = 1,    /* a size is below 1 or too large, or batch_sizes rise or end below 1 */
+    FASTLSTM_BAD_INDEX = 2,   /* an index lies outside the array it points into */
+    FASTLSTM_BAD_POINTER = 3, /* an array that the call needs is missing */
+    FASTLSTM_NO_MEMORY = 4
+};
+
+/* The loops as compiled for one instruction set. */
+typedef struct fastlstm_isa fastlstm_isa;
+
+FASTLSTM_API int32_t fastlstm_abi(void);
+
+/* The instruction set called `name` ("v2", "v3", "v4" for x86-64-v2 to v4; "neon"), or the best there is if NULL.
+ * NULL if this processor has it not. */
+FASTLSTM_API const fastlstm_isa *fastlstm_open(const char *name);
+FASTLSTM_API const char *fastlstm_isa_name(const fastlstm_isa *isa);
+FASTLSTM_API int32_t fastlstm_lanes(const fastlstm_isa *isa);
+
+/* How many threads a call may use, its caller's own included; at least 1. Counts for the calls that follow. */
+FASTLSTM_API void fastlstm_set_threads(int32_t threads);
+FASTLSTM_API int32_t fastlstm_threads(void);
+
+/* Weights in the order in which the forward pass reads them.
+ *
+ *   weight_ih [4H, I], or NULL where only `projected` rows will be read   weight_hh [4H, H]   bias [4H]
+ *   packed    out [fastlstm_packed_size(isa, I, H)], with I = 0 where weight_ih is NULL
+ */
+FASTLSTM_API int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t I, int64_t H);
+FASTLSTM_API int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t I, int64_t H, const float *weight_ih,
+                                   const float *weight_hh, const float *bias, float *packed);
+
+/* W_ih x + b of any rows: what `projected` holds. A word read many times is projected once.
+ *
+ *   inputs [M, I]   projected out [M, 4P], in an order of the kernel's own
+ */
+FASTLSTM_API int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t H,
+                                      const float *packed, const float *inputs, float *projected);
+
+typedef struct {
+    int64_t T, B, I, H;
+    int64_t reverse;            /* 1: every sequence is read from its own last step to its first */
+    const int64_t *batch_sizes; /* [T] */
+    const float *packed;        /* by fastlstm_pack, for the same instruction set */
+    const float *inputs;        /* [N, I], or NULL: then `projected` and `index` are read */
+    const float *projected;     /* [M, 4P], by fastlstm_project */
+    const int32_t *index;       /* [N], 0 .. M - 1: which row of `projected` each row reads */
+    int64_t M;
+    const float *h0, *c0;       /* [B, H] states before the first step read; zeros if NULL */
+    float *outputs;             /* out [N, output_stride]: h after every step; may be NULL */
+    int64_t output_stride;      /* at least H, so that two directions can write side by side */
+    float *h_n, *c_n;           /* out [B, H]: states after the last step read */
+    float *gates;               /* out [N, 4, P]: sigmoid(i), sigmoid(f), tanh(g), sigmoid(o); may be NULL */
+    float *cells;               /* out [N, P]: c after every step; may be NULL */
+} fastlstm_forward_arguments;
+
+FASTLSTM_API int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_arguments *arguments);
+
+typedef struct {
+    int64_t T, B, I, H;
+    int64_t reverse;
+    const int64_t *batch_sizes;   /* [T] */
+    const float *inputs;          /* [N, I], or NULL where the forward pass read `projected` */
+    const float *weight_ih;       /* [4H, I]; read only with `inputs` */
+    const float *weight_hh;       /* [4H, H] */
+    const float *h0, *c0;         /* [B, H], or NULL for zeros */
+    const float *outputs;         /* [N, output_stride], of the forward pass */
+    int64_t output_stride;
+    float *gates;                 /* [N, 4, P], of the forward pass. Where inputs is NULL, out: the gradient by
+                                     every row's W_ih x + W_hh h + b; else left as it is */
+    const float *cells;           /* [N, P], of the forward pass */
+    const float *grad_outputs;    /* [N, grad_output_stride], or NULL for zeros */
+    int64_t grad_output_stride;   /* at least H */
+    const float *grad_h_n, *grad_c_n; /* [B, H], or NULL for zeros */
+    float *grad_inputs;           /* out [N, I], or NULL where not wanted; only with `inputs` */
+    float *grad_weight_ih;        /* out [4H, I]; only with `inputs` */
+    float *grad_weight_hh;        /* out [4H, H] */
+    float *grad_bias;             /* out [4H] */
+    float *grad_h0, *grad_c0;     /* out [B, H], or NULL where not wanted */
+} fastlstm_backward_arguments;
+
+FASTLSTM_API int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments);
+
+/* The gradient by rows of `projected`: for each, the sum over the batch's rows that read it.
+ *
+ *   gates  [N, 4, P], as the backward pass left it       order   [N], the batch's rows, those of m together
+ *   starts [M + 1], where m's begin in `order`           result  out [M, 4H], in the order of weight_ih's rows
+ */
+FASTLSTM_API int32_t fastlstm_sum_rows(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t H,
+                                       const float *gates, const int64_t *order, const int64_t *starts,
+                                       float *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

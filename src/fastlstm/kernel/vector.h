@@ -1,0 +1,117 @@
+// One vector of floats, as wide as the instruction set this file is compiled for has them.
+#ifndef FASTLSTM_VECTOR_H
+#define FASTLSTM_VECTOR_H
+
+#include <stdint.h>
+
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE4_2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+namespace fastlstm {
+namespace FASTLSTM_ISA {
+
+#if defined(__AVX512F__)
+
+using Vector = __m512;
+constexpr int lanes = 16, registers = 32;
+inline Vector load(const float *from) { return _mm512_loadu_ps(from); }
+inline void store(float *to, Vector x) { _mm512_storeu_ps(to, x); }
+inline Vector same(float x) { return _mm512_set1_ps(x); }
+inline Vector add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
+inline Vector subtract(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
+inline Vector multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
+inline Vector divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
+// The second operand where one is no number: so NaN stays NaN.
+inline Vector at_most(Vector limit, Vector x) { return _mm512_min_ps(limit, x); }
+inline Vector at_least(Vector limit, Vector x) { return _mm512_max_ps(limit, x); }
+
+#elif defined(__AVX2__)
+
+using Vector = __m256;
+constexpr int lanes = 8, registers = 16;
+inline Vector load(const float *from) { return _mm256_loadu_ps(from); }
+inline void store(float *to, Vector x) { _mm256_storeu_ps(to, x); }
+inline Vector same(float x) { return _mm256_set1_ps(x); }
+inline Vector add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+inline Vector subtract(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
+inline Vector multiply(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
+inline Vector divide(Vector a, Vector b) { return _mm256_div_ps(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
+inline Vector at_most(Vector limit, Vector x) { return _mm256_min_ps(limit, x); }
+inline Vector at_least(Vector limit, Vector x) { return _mm256_max_ps(limit, x); }
+
+#elif defined(__SSE4_2__)
+
+using Vector = __m128;
+constexpr int lanes = 4, registers = 16;
+inline Vector load(const float *from) { return _mm_loadu_ps(from); }
+inline void store(float *to, Vector x) { _mm_storeu_ps(to, x); }
+inline Vector same(float x) { return _mm_set1_ps(x); }
+inline Vector add(Vector a, Vector b) { return _mm_add_ps(a, b); }
+inline Vector subtract(Vector a, Vector b) { return _mm_sub_ps(a, b); }
+inline Vector multiply(Vector a, Vector b) { return _mm_mul_ps(a, b); }
+inline Vector divide(Vector a, Vector b) { return _mm_div_ps(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+inline Vector at_most(Vector limit, Vector x) { return _mm_min_ps(limit, x); }
+inline Vector at_least(Vector limit, Vector x) { return _mm_max_ps(limit, x); }
+
+#elif defined(__ARM_NEON)
+
+using Vector = float32x4_t;
+constexpr int lanes = 4, registers = 32;
+inline Vector load(const float *from) { return vld1q_f32(from); }
+inline void store(float *to, Vector x) { vst1q_f32(to, x); }
+inline Vector same(float x) { return vdupq_n_f32(x); }
+inline Vector add(Vector a, Vector b) { return vaddq_f32(a, b); }
+inline Vector subtract(Vector a, Vector b) { return vsubq_f32(a, b); }
+inline Vector multiply(Vector a, Vector b) { return vmulq_f32(a, b); }
+inline Vector divide(Vector a, Vector b) { return vdivq_f32(a, b); }
+inline Vector multiply_add(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
+inline Vector at_most(Vector limit, Vector x) { return vminq_f32(limit, x); }
+inline Vector at_least(Vector limit, Vector x) { return vmaxq_f32(limit, x); }
+
+#else
+#error "no vector instructions that fastlstm knows"
+#endif
+
+inline Vector load_first(const float *from, int64_t count) {
+    float whole[lanes] = {};
+    for (int64_t i = 0; i < count; ++i) whole[i] = from[i];
+    return load(whole);
+}
+
+inline void store_first(float *to, Vector x, int64_t count) {
+    float whole[lanes];
+    store(whole, x);
+    for (int64_t i = 0; i < count; ++i) to[i] = whole[i];
+}
+
+// tanh, as x P(x^2) / Q(x^2) of degrees 4 and 4: scripts/fit_tanh.py finds the coefficients, whose relative
+// error is 2.1e-8 up to 9. From 9.2 on the quotient is above 1, so that saturated gates are 1 exactly.
+inline Vector tanh_of(Vector x) {
+    x = at_least(same(-9.3f), at_most(same(9.3f), x));
+    Vector z = multiply(x, x);
+    Vector p = same(1.90569729e-8f);
+    p = multiply_add(p, z, same(2.94088677e-5f));
+    p = multiply_add(p, z, same(0.00498814415f));
+    p = multiply_add(p, z, same(0.190944746f));
+    p = multiply_add(p, z, same(1.42698097f));
+    Vector q = same(1.10970552e-6f);
+    q = multiply_add(q, z, same(0.00046885488f));
+    q = multiply_add(q, z, same(0.0369259864f));
+    q = multiply_add(q, z, same(0.666604817f));
+    q = multiply_add(q, z, same(1.42698097f));
+    return at_least(same(-1.0f), at_most(same(1.0f), divide(multiply(x, p), q)));
+}
+
+// sigmoid of twice x.
+inline Vector sigmoid_of_double(Vector x) { return multiply_add(tanh_of(x), same(0.5f), same(0.5f)); }
+
+}  // namespace FASTLSTM_ISA
+}  // namespace fastlstm
+
+#endif
