@@ -1,5 +1,5 @@
 // The loops of one instruction set. Compiled once for each, with FASTLSTM_ISA its name.
-#include "backward.h"
+#include "project_backward.h"
 
 #define FASTLSTM_TEXT(name) #name
 #define FASTLSTM_NAME(name) FASTLSTM_TEXT(name)
@@ -22,6 +22,8 @@ const Loops FASTLSTM_LOOPS(FASTLSTM_ISA) = {
     FASTLSTM_ISA::backward_workspace,
     FASTLSTM_ISA::backward,
     FASTLSTM_ISA::reduce,
+    FASTLSTM_ISA::project_backward_rows,
+    FASTLSTM_ISA::project_backward_weight,
 };
 
 }  // namespace fastlstm

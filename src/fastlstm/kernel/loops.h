@@ -34,6 +34,19 @@ struct Backward {
     float *gradients;                 // out [shards, gradient_size]: of W_hh, W_ih and b, summed over a shard
 };
 
+struct ProjectBackward {
+    int64_t M, I, H;
+    const float *gates;            // [N, 4P]
+    const int64_t *order, *starts; // [N], [M + 1]
+    const float *inputs;           // [M, I]
+    const float *packed_ih;        // by `pack_columns`
+    float *sums;                   // [M, 4P], by project_backward_rows
+    float *padded_inputs;          // [M, padded I], by project_backward_rows
+    float *padded_weight;          // [4P, padded I], by project_backward_weight
+    float *grad_inputs;            // out [M, I]
+    float *grad_weight_ih;         // out [4H, I]
+};
+
 // One instruction set's loops, and the sizes of the workspaces (in floats) that they ask for.
 struct Loops {
     const char *name;
@@ -51,6 +64,10 @@ struct Loops {
     void (*backward)(const Backward &, const Cut &, float *workspace);
     // Sums the shards' gradients, for the weights' rows first_row .. last_row - 1 of 4H.
     void (*reduce)(const Backward &, int64_t shards, int64_t first_row, int64_t last_row);
+    // The backward pass of `project`, below: first for some of the rows of `projected`, then, when all are done,
+    // for some of the blocks of gates that the weight's rows are cut into.
+    void (*project_backward_rows)(const ProjectBackward &, int64_t first_row, int64_t last_row);
+    void (*project_backward_weight)(const ProjectBackward &, int64_t first_panel, int64_t last_panel);
 };
 
 extern const Loops loops_v2, loops_v3, loops_v4, loops_neon;

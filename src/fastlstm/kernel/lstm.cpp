@@ -56,8 +56,14 @@ std::vector<int64_t> offsets_of(const Arguments &a) {
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-using Floats = std::unique_ptr<float[]>;
-Floats floats(int64_t count) { return Floats(new float[count]); }
+// Memory whose vectors never cross a cache line.
+struct Free {
+    void operator()(float *memory) const { ::operator delete(memory, std::align_val_t(64)); }
+};
+using Floats = std::unique_ptr<float, Free>;
+Floats floats(int64_t count) {
+    return Floats((float *)::operator new(count * sizeof(float), std::align_val_t(64)));
+}
 
 // Where the weights are larger than this, threads share them out instead of the sequences: half a core's second
 // cache, as most processors have it.
@@ -141,6 +147,38 @@ int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
     return FASTLSTM_OK;
 }
 
+int32_t project_backward(const Loops &loops, int64_t N, ProjectBackward p, const float *weight_ih) {
+    if (N < 1 || N > largest || p.M < 1 || p.M > N || !sizes_fit(p.I, p.H) || p.I < 1) return FASTLSTM_BAD_SIZE;
+    if (!p.gates || !p.order || !p.starts || !p.inputs || !weight_ih || !p.grad_inputs || !p.grad_weight_ih)
+        return FASTLSTM_BAD_POINTER;
+    if (p.starts[0] != 0 || p.starts[p.M] != N) return FASTLSTM_BAD_INDEX;
+    for (int64_t m = 0; m < p.M; ++m)
+        if (p.starts[m] > p.starts[m + 1]) return FASTLSTM_BAD_INDEX;
+    for (int64_t n = 0; n < N; ++n)
+        if (p.order[n] < 0 || p.order[n] >= N) return FASTLSTM_BAD_INDEX;
+
+    const int64_t panels = (p.H + loops.lanes - 1) / loops.lanes, width = 4 * panels * loops.lanes;
+    const int64_t wide = (p.I + loops.lanes - 1) / loops.lanes * loops.lanes;
+    const Floats packed_ih = floats(loops.columns_size(p.H, p.I)), sums = floats(p.M * width);
+    const Floats padded_inputs = floats(p.M * wide), padded_weight = floats(width * wide);
+    loops.pack_columns(p.H, p.I, weight_ih, packed_ih.get());
+    p.packed_ih = packed_ih.get();
+    p.sums = sums.get();
+    p.padded_inputs = padded_inputs.get();
+    p.padded_weight = padded_weight.get();
+
+    constexpr int64_t together = 48;  // rows at a time, since some words are read far more often than others
+    std::atomic<int64_t> next{0};
+    run(threads(), [&](int64_t, int64_t) {
+        for (int64_t m; (m = next.fetch_add(together)) < p.M;)
+            loops.project_backward_rows(p, m, smaller(p.M, m + together));
+    });
+    run(smaller(threads(), panels), [&](int64_t member, int64_t members) {
+        loops.project_backward_weight(p, panels * member / members, panels * (member + 1) / members);
+    });
+    return FASTLSTM_OK;
+}
+
 template <class Work>
 int32_t without_exceptions(Work work) {
     try {
@@ -200,4 +238,15 @@ int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_argumen
 
 int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments) {
     return without_exceptions([&] { return backward(isa->loops, *arguments); });
+}
+
+int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t I, int64_t H,
+                                  const float *gates, const int64_t *order, const int64_t *starts,
+                                  const float *inputs, const float *weight_ih, float *grad_inputs,
+                                  float *grad_weight_ih) {
+    return without_exceptions([&] {
+        const ProjectBackward p = {M,       I,       H,       gates,   order,       starts,        inputs,
+                                   nullptr, nullptr, nullptr, nullptr, grad_inputs, grad_weight_ih};
+        return project_backward(isa->loops, N, p, weight_ih);
+    });
 }

@@ -127,14 +127,16 @@ typedef struct {
 
 FASTLSTM_API int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments);
 
-/* The gradient by rows of `projected`: for each, the sum over the batch's rows that read it.
+/* The backward pass of fastlstm_project, where row m of `projected` was read by several of the batch's N rows.
  *
- *   gates  [N, 4, P], as the backward pass left it       order   [N], the batch's rows, those of m together
- *   starts [M + 1], where m's begin in `order`           result  out [M, 4H], in the order of weight_ih's rows
+ *   gates   [N, 4, P], as the backward pass left it      order   [N], the batch's rows, those that read m together
+ *   starts  [M + 1], where m's begin in `order`          inputs  [M, I], that were projected
+ *   weight_ih [4H, I]     grad_inputs out [M, I]         grad_weight_ih out [4H, I]
  */
-FASTLSTM_API int32_t fastlstm_sum_rows(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t H,
-                                       const float *gates, const int64_t *order, const int64_t *starts,
-                                       float *result);
+FASTLSTM_API int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t I, int64_t H,
+                                               const float *gates, const int64_t *order, const int64_t *starts,
+                                               const float *inputs, const float *weight_ih, float *grad_inputs,
+                                               float *grad_weight_ih);
 
 #ifdef __cplusplus
 }
