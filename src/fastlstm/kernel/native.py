@@ -1,0 +1,368 @@
+"""The compiled kernel, by way of ctypes, which lets other Python threads run meanwhile. lstm.h is its contract.
+
+Legend: T steps, B sequences, N rows (all sequences' steps together), I input, H hidden units, P those units padded
+to whole vectors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from ctypes import c_char_p, c_int32, c_int64, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+ABI = 1
+_FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
+FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
+_ALIGNMENT = 64  # bytes: a vector that crosses a cache line loads at half the speed
+
+_ERRORS = {
+    1: "a size is out of range, or the batch sizes rise or end below 1",
+    2: "an index lies outside the array it points into",
+    3: "an array is missing",
+}
+
+
+class _Forward(ctypes.Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("T", "B", "I", "H", "reverse")),
+        *((name, c_void_p) for name in ("batch_sizes", "packed", "inputs", "projected", "index")),
+        ("M", c_int64),
+        *((name, c_void_p) for name in ("h0", "c0", "outputs")),
+        ("output_stride", c_int64),
+        *((name, c_void_p) for name in ("h_n", "c_n", "gates", "cells")),
+    )
+
+
+class _Backward(ctypes.Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("T", "B", "I", "H", "reverse")),
+        *((name, c_void_p) for name in ("batch_sizes", "inputs", "weight_ih", "weight_hh", "h0", "c0", "outputs")),
+        ("output_stride", c_int64),
+        *((name, c_void_p) for name in ("gates", "cells", "grad_outputs")),
+        ("grad_output_stride", c_int64),
+        *((name, c_void_p) for name in ("grad_h_n", "grad_c_n", "grad_inputs", "grad_weight_ih")),
+        *((name, c_void_p) for name in ("grad_weight_hh", "grad_bias", "grad_h0", "grad_c0")),
+    )
+
+
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "abi": (c_int32, []),
+    "open": (c_void_p, [c_char_p]),
+    "isa_name": (c_char_p, [c_void_p]),
+    "lanes": (c_int32, [c_void_p]),
+    "set_threads": (None, [c_int32]),
+    "threads": (c_int32, []),
+    "packed_size": (c_int64, [c_void_p, c_int64, c_int64]),
+    "pack": (c_int32, [c_void_p, c_int64, c_int64, *[c_void_p] * 4]),
+    "project": (c_int32, [c_void_p, c_int64, c_int64, c_int64, *[c_void_p] * 3]),
+    "forward": (c_int32, [c_void_p, c_void_p]),
+    "backward": (c_int32, [c_void_p, c_void_p]),
+    "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
+}
+
+
+def load(path: Path) -> SimpleNamespace:
+    """The functions of the shared library at `path`. Raises `OSError` if it is none, or of another version."""
+    library = ctypes.CDLL(str(path))
+    functions = SimpleNamespace()
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, f"fastlstm_{name}", None)
+        if function is None:
+            raise OSError(f"{path} has no function fastlstm_{name}")
+        function.restype, function.argtypes = result, arguments
+        setattr(functions, name, function)
+    if functions.abi() != ABI:
+        raise OSError(f"{path} has version {functions.abi()} of the interface, expected {ABI}")
+    return functions
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One direction's weights as the kernel reads them; `I` is 0 where only projected rows will be read."""
+
+    values: FloatArray
+    I: int  # noqa: E741
+    H: int
+
+
+@dataclass
+class Kept:
+    """What a forward pass keeps for its backward pass, or to be looked at.
+
+    `gates` [N, 4, P] float32: sigmoid(i), sigmoid(f), tanh(g), sigmoid(o). `cells` [N, P] float32: c of every step.
+    """
+
+    gates: FloatArray
+    cells: FloatArray
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """`inputs` [N, I], `weight_ih` [4H, I], `weight_hh` [4H, H], `bias` [4H], `h0` and `c0` [B, H], all float32."""
+
+    inputs: FloatArray | None
+    weight_ih: FloatArray | None
+    weight_hh: FloatArray
+    bias: FloatArray
+    h0: FloatArray | None
+    c0: FloatArray | None
+
+
+class Kernel:
+    """The loops of one instruction set of a library."""
+
+    def __init__(self, library: SimpleNamespace, isa: str | None = None) -> None:
+        """`library`: by `load`. `isa`: "v2", "v3", "v4" or "neon"; the best there is if None.
+
+        Raises `ValueError` where this processor lacks the instruction set."""
+        self._library = library
+        self._isa = self._library.open(isa.encode() if isa else None)
+        if not self._isa:
+            raise ValueError(f"this processor has not the instruction set {isa}")
+        self.isa: str = self._library.isa_name(self._isa).decode()
+        self._lanes = int(self._library.lanes(self._isa))
+
+    @property
+    def threads(self) -> int:
+        """How many threads a call may use. Shared by all kernels of a library."""
+        return int(self._library.threads())
+
+    @threads.setter
+    def threads(self, threads: int) -> None:
+        self._library.set_threads(threads)
+
+    def padded(self, H: int) -> int:
+        """Hidden units, rounded up to whole vectors."""
+        return -(-H // self._lanes) * self._lanes
+
+    def pack(self, weight_ih: FloatArray | None, weight_hh: FloatArray, bias: FloatArray) -> Packed:
+        """Weights [4H, I], [4H, H] and bias [4H] of nn.LSTM's layout, float32."""
+        H = weight_hh.shape[-1]
+        I = 0 if weight_ih is None else weight_ih.shape[-1]  # noqa: E741
+        _check("weight_ih", weight_ih, (4 * H, I))
+        _check("weight_hh", weight_hh, (4 * H, H))
+        _check("bias", bias, (4 * H,))
+        values = aligned(int(self._library.packed_size(self._isa, I, H)))
+        _raise(self._library.pack(self._isa, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(values)))
+        return Packed(values, I, H)
+
+    def project(self, packed: Packed, inputs: FloatArray) -> FloatArray:
+        """W_ih x + b of every row of `inputs` [M, I], as [M, 4P] in an order of the kernel's own."""
+        _check("inputs", inputs, (len(inputs), packed.I))
+        projected = aligned(len(inputs), 4 * self.padded(packed.H))
+        _raise(
+            self._library.project(
+                self._isa, len(inputs), packed.I, packed.H, _at(packed.values), _at(inputs), _at(projected)
+            )
+        )
+        return projected
+
+    def forward(
+        self,
+        packed: Packed,
+        batch_sizes: IntArray,
+        *,
+        inputs: FloatArray | None = None,
+        projected: FloatArray | None = None,
+        index: npt.NDArray[np.int32] | None = None,
+        h0: FloatArray | None = None,
+        c0: FloatArray | None = None,
+        reverse: bool = False,
+        outputs: FloatArray | None = None,
+        kept: Kept | None = None,
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """One direction over a packed batch. See `fastlstm.kernel.reference.forward`.
+
+        Args:
+            packed: by `pack`.
+            batch_sizes: [T] int64, see there.
+            inputs: [N, I] float32; or instead of it
+            projected: [M, 4P], by `project`, and
+            index: [N] int32, the row of `projected` that each row reads.
+            h0, c0: [B, H] float32, zeros if None.
+            reverse: read every sequence from its last step to its first.
+            outputs: [N, H] float32 to write to, its rows contiguous; made where None.
+            kept: filled where given.
+
+        Returns:
+            The outputs [N, H], and the last states h and c [B, H].
+
+        Raises:
+            ValueError: an array has another shape or type than said here, or an index lies outside.
+        """
+        H, B, N = packed.H, int(batch_sizes[0]), int(batch_sizes.sum())
+        _check("batch_sizes", batch_sizes, batch_sizes.shape, np.int64)
+        _check("inputs", inputs, (N, packed.I))
+        _check("index", index, (N,), np.int32)
+        _check("h0", h0, (B, H))
+        _check("c0", c0, (B, H))
+        if projected is not None:
+            _check("projected", projected, (len(projected), 4 * self.padded(H)))
+        if kept is not None:
+            _check("gates", kept.gates, (N, 4, self.padded(H)))
+            _check("cells", kept.cells, (N, self.padded(H)))
+        if outputs is None:
+            outputs = np.empty((N, H), np.float32)
+        last = np.empty((2, B, H), np.float32)
+        arguments = _Forward(
+            len(batch_sizes), B, packed.I, H, reverse,
+            _at(batch_sizes), _at(packed.values), _at(inputs), _at(projected), _at(index),
+            0 if projected is None else len(projected),
+            _at(h0), _at(c0), _at(outputs), _stride("outputs", outputs, (N, H)),
+            _at(last[0]), _at(last[1]),
+            None if kept is None else _at(kept.gates), None if kept is None else _at(kept.cells),
+        )  # fmt: skip
+        _raise(self._library.forward(self._isa, ctypes.byref(arguments)))
+        return outputs, last[0], last[1]
+
+    def backward(
+        self,
+        batch_sizes: IntArray,
+        weight_hh: FloatArray,
+        outputs: FloatArray,
+        kept: Kept,
+        *,
+        inputs: FloatArray | None = None,
+        weight_ih: FloatArray | None = None,
+        h0: FloatArray | None = None,
+        c0: FloatArray | None = None,
+        reverse: bool = False,
+        grad_outputs: FloatArray | None = None,
+        grad_h_n: FloatArray | None = None,
+        grad_c_n: FloatArray | None = None,
+        want_inputs: bool = True,
+        want_states: bool = False,
+    ) -> Gradients:
+        """The gradients of a forward pass that kept `kept`.
+
+        Args:
+            batch_sizes, weight_hh, outputs, h0, c0, reverse: those of the forward pass.
+            kept: what it kept. Where it read projected rows, its gates are overwritten by the gradient of every
+                row's W_ih x + W_hh h + b.
+            inputs: [N, I], as the forward pass read them, or None where it read projected rows.
+            weight_ih: [4H, I]; with `inputs`.
+            grad_outputs: [N, H], rows contiguous; grad_h_n, grad_c_n: [B, H]. Zeros if None.
+            want_inputs: whether to compute the gradient of `inputs`.
+            want_states: whether to compute those of h0 and c0.
+
+        Raises `ValueError`, as `forward` does.
+        """
+        H, B, N = weight_hh.shape[-1], int(batch_sizes[0]), int(batch_sizes.sum())
+        I = 0 if inputs is None else inputs.shape[-1]  # noqa: E741
+        _check("batch_sizes", batch_sizes, batch_sizes.shape, np.int64)
+        _check("weight_hh", weight_hh, (4 * H, H))
+        _check("inputs", inputs, (N, I))
+        _check("weight_ih", weight_ih, (4 * H, I))
+        _check("gates", kept.gates, (N, 4, self.padded(H)))
+        _check("cells", kept.cells, (N, self.padded(H)))
+        for name, state in (("h0", h0), ("c0", c0), ("grad_h_n", grad_h_n), ("grad_c_n", grad_c_n)):
+            _check(name, state, (B, H))
+        gradients = Gradients(
+            inputs=aligned(N, I) if inputs is not None and want_inputs else None,
+            weight_ih=np.empty((4 * H, I), np.float32) if inputs is not None else None,
+            weight_hh=np.empty((4 * H, H), np.float32),
+            bias=np.empty(4 * H, np.float32),
+            h0=np.empty((B, H), np.float32) if want_states else None,
+            c0=np.empty((B, H), np.float32) if want_states else None,
+        )
+        arguments = _Backward(
+            len(batch_sizes), B, I, H, reverse,
+            _at(batch_sizes), _at(inputs), _at(weight_ih), _at(weight_hh), _at(h0), _at(c0),
+            _at(outputs), _stride("outputs", outputs, (N, H)),
+            _at(kept.gates), _at(kept.cells),
+            _at(grad_outputs), 0 if grad_outputs is None else _stride("grad_outputs", grad_outputs, (N, H)),
+            _at(grad_h_n), _at(grad_c_n),
+            _at(gradients.inputs), _at(gradients.weight_ih), _at(gradients.weight_hh), _at(gradients.bias),
+            _at(gradients.h0), _at(gradients.c0),
+        )  # fmt: skip
+        _raise(self._library.backward(self._isa, ctypes.byref(arguments)))
+        return gradients
+
+    def project_backward(
+        self,
+        gates: FloatArray,
+        order: IntArray,
+        starts: IntArray,
+        inputs: FloatArray,
+        weight_ih: FloatArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """The gradients of `inputs` [M, I] and `weight_ih` [4H, I] of `project`.
+
+        Args:
+            gates: [N, 4, P], as `backward` left those of the pass that read the projected rows.
+            order: [N] int64, the batch's rows, those that read row 0 first, then those that read row 1, ...
+            starts: [M + 1] int64, where in `order` each row's readers begin, and N.
+
+        Raises `ValueError`, as `forward` does.
+        """
+        (M, I), H, N = inputs.shape, len(weight_ih) // 4, len(gates)  # noqa: E741
+        _check("gates", gates, (N, 4, self.padded(H)))
+        _check("order", order, (N,), np.int64)
+        _check("starts", starts, (M + 1,), np.int64)
+        _check("inputs", inputs, (M, I))
+        _check("weight_ih", weight_ih, (4 * H, I))
+        grad_inputs, grad_weight_ih = np.empty((M, I), np.float32), np.empty((4 * H, I), np.float32)
+        _raise(
+            self._library.project_backward(
+                self._isa, N, M, I, H, _at(gates), _at(order), _at(starts), _at(inputs), _at(weight_ih),
+                _at(grad_inputs), _at(grad_weight_ih),
+            )
+        )  # fmt: skip
+        return grad_inputs, grad_weight_ih
+
+    def keep(self, N: int, H: int) -> Kept:
+        """Room for what a forward pass of N rows keeps."""
+        P = self.padded(H)
+        return Kept(aligned(N, 4, P), aligned(N, P))
+
+
+def aligned(*shape: int) -> FloatArray:
+    """float32 [shape], not filled, at an address that vectors like."""
+    size = math.prod(shape)
+    memory = np.empty(size + _ALIGNMENT // 4, np.float32)
+    start = -memory.ctypes.data % _ALIGNMENT // 4
+    return memory[start : start + size].reshape(shape)
+
+
+def _at(array: npt.NDArray[Any] | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
+def _check(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+    if array is None:
+        return
+    if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name} is {array.dtype} {list(array.shape)}{'' if array.flags.c_contiguous else ', not contiguous'}; "
+            f"expected {np.dtype(dtype)} {list(shape)}, contiguous"
+        )
+
+
+def _stride(name: str, array: FloatArray, shape: tuple[int, int]) -> int:
+    """How many numbers lie from one row to the next; the rows themselves are contiguous."""
+    if (
+        array.shape != shape
+        or array.dtype != np.float32
+        or array.strides[1] != 4
+        or array.strides[0] < 4 * shape[1]
+    ):
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected float32 {list(shape)}, whole rows")
+    return array.strides[0] // 4
+
+
+def _raise(status: int) -> None:
+    if status == 4:
+        raise MemoryError("the kernel found no memory for its workspace")
+    if status:
+        raise ValueError(_ERRORS.get(status, f"the kernel returned {status}"))
