@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from fastlstm import kernel
+from fastlstm.kernel import reference
 from fastlstm.kernel.reference import sigmoid
 
 Array = npt.NDArray[Any]
@@ -28,7 +28,7 @@ class Layer:
     bias: Array
 
     def forward(self, inputs: Array, batch_sizes: Array, **options: Any) -> tuple[Array, Array, Array]:
-        return kernel.forward(inputs, batch_sizes, self.weight_ih, self.weight_hh, self.bias, **options)
+        return reference.forward(inputs, batch_sizes, self.weight_ih, self.weight_hh, self.bias, **options)
 
 
 def random_layer(I: int, H: int, dtype: Any = np.float32, seed: int = 0) -> Layer:  # noqa: E741

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm import kernel, weights
+from fastlstm import weights
 from fastlstm.batches import Packed, packed
 from fastlstm.config import ModelConfig
+from fastlstm.kernel import Direction
 from fastlstm.kernel.reference import sigmoid, times
 
 FloatArray = npt.NDArray[np.float32]
+
+TABLE_BYTES = 128 << 20
+"""Vocabularies whose projections take more than this are projected word by word as they come."""
 
 
 class Network:
@@ -22,10 +26,20 @@ class Network:
     def __init__(
         self, config: ModelConfig, classes: int, arrays: Mapping[str, FloatArray], temperature: float
     ) -> None:
+        self._made_of = config, classes, arrays, temperature
         self.config = config
         self.arrays = arrays
         self.temperature = np.float32(temperature)
         self.sigmoid = weights.uses_sigmoid(config, classes)
+        self._directions = [
+            (spec, Direction(*(arrays[f"{spec.prefix}.{name}"] for name in ("weight_ih", "weight_hh", "bias"))))
+            for spec in weights.directions(config)
+        ]
+        self._words = [Words(arrays["embedding.weight"], d) for spec, d in self._directions if spec.layer == 0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled without the kernel and its packed weights, which another machine may lay out otherwise."""
+        return Network, self._made_of
 
     def probabilities(self, texts: Sequence[npt.NDArray[np.int32]]) -> FloatArray:
         """[B, classes] for texts that are sorted by length, longest first. A row depends on its text alone."""
@@ -34,25 +48,48 @@ class Network:
 
     def _features(self, batch: Packed) -> FloatArray:
         """[B, features]: what pooling keeps of the last layer's outputs."""
-        outputs: Any = self.arrays["embedding.weight"][batch.ids]
-        last: list[Any] = []
-        by_layer: dict[int, list[Any]] = {}
-        for direction in weights.directions(self.config):
-            inputs = outputs if direction.layer == 0 else np.concatenate(by_layer[direction.layer - 1], axis=1)
-            h, h_n, _ = kernel.forward(
-                inputs,
-                batch.batch_sizes,
-                *(self.arrays[f"{direction.prefix}.{name}"] for name in ("weight_ih", "weight_hh", "bias")),
-                reverse=direction.reverse,
-            )
-            by_layer.setdefault(direction.layer, []).append(h)
-            last = [*last, h_n] if direction.reverse else [h_n]
-        return _pool(
-            self.config.pooling,
-            np.concatenate(by_layer[len(self.config.hidden_sizes) - 1], axis=1),
-            np.concatenate(last, axis=1),
-            batch.batch_sizes,
-        )
+        last: list[FloatArray] = []
+        by_layer: dict[int, list[FloatArray]] = {}
+        for k, (spec, direction) in enumerate(self._directions):
+            if spec.layer == 0:
+                projected, index = self._words[k].projected(batch.ids)
+                read = direction.forward_projected(projected, index, batch.batch_sizes, reverse=spec.reverse)
+            else:
+                inputs = _side_by_side(by_layer[spec.layer - 1])
+                read = direction.forward(inputs, batch.batch_sizes, reverse=spec.reverse)
+            by_layer.setdefault(spec.layer, []).append(read[0])
+            last = [*last, read[1]] if spec.reverse else [read[1]]
+        outputs = _side_by_side(by_layer[len(self.config.hidden_sizes) - 1])
+        return _pool(self.config.pooling, outputs, _side_by_side(last), batch.batch_sizes)
+
+
+class Words:
+    """What one direction of the first layer makes of every word before it reads any: W_ih e + b.
+
+    A batch's words are projected once each. When as many have been as the vocabulary has, all of them are, for
+    good: a table (of at most `TABLE_BYTES`) that later batches look up.
+    """
+
+    def __init__(self, embedding: FloatArray, direction: Direction) -> None:
+        self._embedding = embedding
+        self._direction = direction
+        self._read = 0
+        self._table: FloatArray | None = None
+
+    def projected(self, ids: npt.NDArray[np.int32]) -> tuple[FloatArray, npt.NDArray[np.int32]]:
+        """Projected rows, and for each of `ids` [N] which of them is its own."""
+        if self._table is not None:
+            return self._table, ids
+        distinct, index = np.unique(ids, return_inverse=True)
+        rows = self._direction.project(self._embedding[distinct])
+        self._read += len(distinct)
+        if self._read >= len(self._embedding) and rows[:1].nbytes * len(self._embedding) <= TABLE_BYTES:
+            self._table = self._direction.project(self._embedding)
+        return rows, index.astype(np.int32)
+
+
+def _side_by_side(parts: Sequence[FloatArray]) -> FloatArray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 def _pool(pooling: str, outputs: FloatArray, last: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> FloatArray:

@@ -1,5 +1,6 @@
-"""The LSTM itself. Callers use `forward` from here and never ask which implementation runs."""
+"""The LSTM itself. Callers use `Direction` and never ask which implementation runs."""
 
-from fastlstm.kernel.reference import forward
+from fastlstm.kernel.direction import Direction
+from fastlstm.kernel.found import Found, find
 
-__all__ = ["forward"]
+__all__ = ["Direction", "Found", "find"]

@@ -45,9 +45,28 @@ def forward(
         The hidden state after every step [N, H], packed as `inputs` are; the last hidden state and the last
         cell state [B, H] of every sequence. All in the dtype of `inputs`.
     """
+    projected = project(inputs, weight_ih, bias)
+    return recur(projected, batch_sizes, weight_hh, h0=h0, c0=c0, reverse=reverse)
+
+
+def project(inputs: Array, weight_ih: Array, bias: Array) -> Array:
+    """W_ih x + b of rows [M, I], as [M, 4H]."""
+    return times(inputs, weight_ih) + bias
+
+
+def recur(
+    projected: Array,
+    batch_sizes: npt.NDArray[np.int64],
+    weight_hh: Array,
+    *,
+    h0: Array | None = None,
+    c0: Array | None = None,
+    reverse: bool = False,
+) -> tuple[Array, Array, Array]:
+    """`forward` over inputs that are projected already [N, 4H]."""
     sequences, units = int(batch_sizes[0]), weight_hh.shape[1]
-    dtype = inputs.dtype
-    outputs = np.empty((len(inputs), units), dtype)
+    dtype = projected.dtype
+    outputs = np.empty((len(projected), units), dtype)
     h_n = np.zeros((sequences, units), dtype) if h0 is None else h0.astype(dtype)
     c_n = np.zeros((sequences, units), dtype) if c0 is None else c0.astype(dtype)
     offsets = np.concatenate(([0], np.cumsum(batch_sizes)))
@@ -55,8 +74,7 @@ def forward(
     for t in steps:
         running = int(batch_sizes[t])
         rows = slice(offsets[t], offsets[t] + running)
-        gates = times(inputs[rows], weight_ih) + times(h_n[:running], weight_hh) + bias
-        i, f, g, o = np.split(gates, 4, axis=1)
+        i, f, g, o = np.split(projected[rows] + times(h_n[:running], weight_hh), 4, axis=1)
         c_n[:running] = sigmoid(f) * c_n[:running] + sigmoid(i) * np.tanh(g)
         h_n[:running] = sigmoid(o) * np.tanh(c_n[:running])
         outputs[rows] = h_n[:running]
