@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastlstm.batches import by_length, lengths_of, packed, padded, padding, shuffled
+from fastlstm.batches import Distinct, by_length, lengths_of, packed, padding, shuffled
 
 Ids = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.int64]
@@ -71,23 +71,9 @@ def test_padding_is_small_on_any_lengths(lengths: Indices, batch_size: int) -> N
 
 @given(LENGTHS, BATCH_SIZES)
 def test_padding_is_the_share_of_places_without_a_token(lengths: Indices, batch_size: int) -> None:
-    texts = random_texts(lengths)
     batches = list(by_length(lengths, batch_size))
-    places = np.concatenate([padded(texts, batch)[0].ravel() for batch in batches])
-    assert padding(lengths, batches) == pytest.approx((places == 0).mean(), abs=1e-12)
-
-
-@given(LENGTHS, st.integers(0, 99))
-def test_padded_texts_are_columns_filled_up_with_zeros(lengths: Indices, seed: int) -> None:
-    texts = random_texts(lengths)
-    batch = np.random.default_rng(seed).permutation(len(texts))[:13]
-    ids, of_batch = padded(texts, batch)
-    assert ids.dtype == of_batch.dtype == np.int64
-    assert ids.shape == (lengths[batch].max(), len(batch))
-    assert of_batch.tolist() == lengths[batch].tolist()
-    for column, position in enumerate(batch):
-        assert ids[: lengths[position], column].tolist() == texts[position].tolist()
-        assert not ids[lengths[position] :, column].any()
+    empty = np.concatenate([(np.arange(lengths[b].max()) >= lengths[b][:, None]).ravel() for b in batches])
+    assert padding(lengths, batches) == pytest.approx(empty.mean(), abs=1e-12)
 
 
 @given(LENGTHS)
@@ -105,6 +91,37 @@ def test_packed_texts_can_be_rebuilt(lengths: Indices) -> None:
         for sequence in range(running):
             rebuilt[sequence].append(next(rows))
     assert rebuilt == [text.tolist() for text in texts]
+
+
+@given(LENGTHS)
+def test_rows_of_a_packed_batch_know_their_places(lengths: Indices) -> None:
+    lengths = np.sort(lengths)[::-1]
+    texts = random_texts(lengths)
+    batch = packed(texts)
+    assert batch.lengths().tolist() == lengths.tolist()
+    steps, of_text = batch.places()
+    rebuilt = [texts[text][step] for step, text in zip(steps, of_text, strict=True)]
+    assert batch.ids.tolist() == rebuilt
+    assert batch.ids[batch.turned()].tolist() == packed([text[::-1] for text in texts]).ids.tolist()
+
+
+@given(LENGTHS)
+def test_distinct_ids_are_those_of_the_batch_and_know_their_rows(lengths: Indices) -> None:
+    ids = np.concatenate(random_texts(lengths))
+    distinct = Distinct.of(ids)
+    assert distinct.ids.tolist() == sorted(set(ids.tolist()))
+    assert distinct.ids[distinct.index].tolist() == ids.tolist()
+    assert distinct.ids.dtype == distinct.index.dtype == np.int32
+    assert distinct.starts[0] == 0
+    assert distinct.starts[-1] == len(ids)
+    for m, (start, end) in enumerate(zip(distinct.starts[:-1], distinct.starts[1:], strict=True)):
+        assert distinct.order[start:end].tolist() == np.flatnonzero(distinct.index == m).tolist()
+
+
+@given(LENGTHS, BATCH_SIZES)
+def test_shuffled_batches_hold_the_longest_first(lengths: Indices, batch_size: int) -> None:
+    for batch in shuffled(lengths, batch_size, np.random.default_rng(0)):
+        assert (np.diff(lengths[batch]) <= 0).all()
 
 
 @given(LENGTHS, BATCH_SIZES)

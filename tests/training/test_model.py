@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
 from fastlstm import weights
+from fastlstm.batches import packed
 from fastlstm.config import ModelConfig, Pooling
 from fastlstm.training.model import TextClassifier
 
 TINY = ModelConfig(vocabulary_size=13, embedding_size=3, hidden_sizes=(5, 2))
-IDS = torch.tensor([[3, 4, 5], [6, 0, 7], [8, 0, 0]])
-LENGTHS = torch.tensor([3, 1, 2])
+TEXTS = [np.array(ids, np.int32) for ids in ([3, 6, 8], [5, 7], [4])]
+BATCH = packed(TEXTS)
 
 
 def test_weights_have_the_names_and_shapes_that_inference_reads() -> None:
@@ -49,10 +51,9 @@ def test_a_text_scores_the_same_alone_and_beside_longer_ones(pooling: Pooling, b
         bidirectional=bidirectional,
     )
     model = TextClassifier(config, 3, seed=0).double().eval()
-    together = model(IDS, LENGTHS)
-    for column, length in enumerate(LENGTHS.tolist()):
-        alone = model(IDS[:length, column : column + 1], LENGTHS[column : column + 1])
-        torch.testing.assert_close(alone[0], together[column], atol=1e-12, rtol=0)
+    together = model(BATCH)
+    for row, text in enumerate(TEXTS):
+        torch.testing.assert_close(model(packed([text]))[0], together[row], atol=1e-12, rtol=0)
 
 
 def test_one_logit_is_scored_by_binary_cross_entropy() -> None:
@@ -79,11 +80,11 @@ def test_several_classes_are_scored_by_cross_entropy_or_one_question_each() -> N
 def test_dropout_draws_from_its_generator_and_rests_in_evaluation() -> None:
     config = ModelConfig(vocabulary_size=13, embedding_size=3, hidden_sizes=(31,), dropout=0.5)
     model = TextClassifier(config, 2, seed=0)
-    one, two, other = (model(IDS, LENGTHS, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    one, two, other = (model(BATCH, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
     model.eval()
-    assert torch.equal(model(IDS, LENGTHS), model(IDS, LENGTHS, torch.Generator().manual_seed(1)))
+    assert torch.equal(model(BATCH), model(BATCH, torch.Generator().manual_seed(1)))
     kept = model.train()._dropped(torch.ones(1000, 31), torch.Generator().manual_seed(3))
     assert set(kept.flatten().tolist()) == {0.0, 2.0}
     assert abs(float(kept.mean()) - 1) < 0.05

@@ -1,4 +1,5 @@
 // The loops of one instruction set. Compiled once for each, with FASTLSTM_ISA its name.
+#include "adam.h"
 #include "project_backward.h"
 
 #define FASTLSTM_TEXT(name) #name
@@ -24,6 +25,7 @@ const Loops FASTLSTM_LOOPS(FASTLSTM_ISA) = {
     FASTLSTM_ISA::reduce,
     FASTLSTM_ISA::project_backward_rows,
     FASTLSTM_ISA::project_backward_weight,
+    FASTLSTM_ISA::adam,
 };
 
 }  // namespace fastlstm

@@ -68,6 +68,8 @@ struct Loops {
     // for some of the blocks of gates that the weight's rows are cut into.
     void (*project_backward_rows)(const ProjectBackward &, int64_t first_row, int64_t last_row);
     void (*project_backward_weight)(const ProjectBackward &, int64_t first_panel, int64_t last_panel);
+    // For some of the M rows that are moved.
+    void (*adam)(const fastlstm_adam_arguments &, int64_t first_row, int64_t last_row);
 };
 
 extern const Loops loops_v2, loops_v3, loops_v4, loops_neon;

@@ -179,6 +179,23 @@ int32_t project_backward(const Loops &loops, int64_t N, ProjectBackward p, const
     return FASTLSTM_OK;
 }
 
+int32_t adam(const Loops &loops, const fastlstm_adam_arguments &a) {
+    if (a.V < 1 || a.V > largest || a.I < 1 || a.I > largest || a.M < 0 || a.M > a.V || a.step < 1 || a.step > largest ||
+        (!a.rows && a.M != a.V))
+        return FASTLSTM_BAD_SIZE;
+    if (!a.rates || !a.weight || !a.mean || !a.square || !a.done) return FASTLSTM_BAD_POINTER;
+    for (int64_t m = 0; m < a.M; ++m) {
+        const int64_t row = a.rows ? a.rows[m] : m;
+        if (row < 0 || row >= a.V || a.done[row] < 0 || a.done[row] > a.step) return FASTLSTM_BAD_INDEX;
+    }
+    constexpr int64_t together = 64;  // rows at a time, since some have missed far more steps than others
+    std::atomic<int64_t> next{0};
+    run(smaller(threads(), (a.M + together - 1) / together), [&](int64_t, int64_t) {
+        for (int64_t m; (m = next.fetch_add(together)) < a.M;) loops.adam(a, m, smaller(a.M, m + together));
+    });
+    return FASTLSTM_OK;
+}
+
 template <class Work>
 int32_t without_exceptions(Work work) {
     try {
@@ -249,4 +266,8 @@ int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t N, int64_t M,
                                    nullptr, nullptr, nullptr, nullptr, grad_inputs, grad_weight_ih};
         return project_backward(isa->loops, N, p, weight_ih);
     });
+}
+
+int32_t fastlstm_adam(const fastlstm_isa *isa, const fastlstm_adam_arguments *arguments) {
+    return without_exceptions([&] { return adam(isa->loops, *arguments); });
 }

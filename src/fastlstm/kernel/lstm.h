@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Raised whenever anything below changes. */
-#define FASTLSTM_ABI 1
+#define FASTLSTM_ABI 2
 
 /* What calls return. */
 enum fastlstm_status {
@@ -137,6 +137,26 @@ FASTLSTM_API int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t 
                                                const float *gates, const int64_t *order, const int64_t *starts,
                                                const float *inputs, const float *weight_ih, float *grad_inputs,
                                                float *grad_weight_ih);
+
+/* Adam over a matrix of which a step reads few rows, as it does of an embedding: a row makes the steps that it has
+ * missed (whose gradient was zero) when it is next read, and ends with the bits that making each at once gives.
+ *
+ *   mean_s   = beta1 mean_{s-1} + (1 - beta1) g         square_s = beta2 square_{s-1} + (1 - beta2) g^2
+ *   weight_s = weight_{s-1} - rates[s][0] mean_s / (rates[s][1] sqrt(square_s) + epsilon)
+ */
+typedef struct {
+    int64_t V, I, M;                /* rows of the matrix, numbers a row, rows that this call moves */
+    const int32_t *rows;            /* [M] which ones, each once; or NULL for all, and M is V */
+    const float *grads;             /* [M, I], of the last step; or NULL where that too had none */
+    float scale;                    /* of `grads` */
+    float beta1, beta2, epsilon;
+    int64_t step;                   /* the last step to make; the first is 1 */
+    const float *rates;             /* [step + 1, 2]: learning rate / (1 - beta1^s), 1 / sqrt(1 - beta2^s) */
+    float *weight, *mean, *square;  /* in and out [V, I] */
+    int64_t *done;                  /* in and out [V]: the last step that each row has made */
+} fastlstm_adam_arguments;
+
+FASTLSTM_API int32_t fastlstm_adam(const fastlstm_isa *isa, const fastlstm_adam_arguments *arguments);
 
 #ifdef __cplusplus
 }

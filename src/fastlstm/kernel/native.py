@@ -7,9 +7,9 @@ to whole vectors.
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
-from ctypes import c_char_p, c_int32, c_int64, c_void_p
+from collections.abc import Callable
+from ctypes import c_char_p, c_float, c_int32, c_int64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.kernel.memory import aligned
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-ABI = 1
+ABI = 2
 _FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
 FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
-_ALIGNMENT = 64  # bytes: a vector that crosses a cache line loads at half the speed
 
 _ERRORS = {
     1: "a size is out of range, or the batch sizes rise or end below 1",
@@ -56,6 +57,16 @@ class _Backward(ctypes.Structure):
     )
 
 
+class _Adam(ctypes.Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("V", "I", "M")),
+        *((name, c_void_p) for name in ("rows", "grads")),
+        *((name, c_float) for name in ("scale", "beta1", "beta2", "epsilon")),
+        ("step", c_int64),
+        *((name, c_void_p) for name in ("rates", "weight", "mean", "square", "done")),
+    )
+
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "abi": (c_int32, []),
     "open": (c_void_p, [c_char_p]),
@@ -69,6 +80,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "forward": (c_int32, [c_void_p, c_void_p]),
     "backward": (c_int32, [c_void_p, c_void_p]),
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
+    "adam": (c_int32, [c_void_p, c_void_p]),
 }
 
 
@@ -122,16 +134,31 @@ class Gradients:
 class Kernel:
     """The loops of one instruction set of a library."""
 
-    def __init__(self, library: SimpleNamespace, isa: str | None = None) -> None:
-        """`library`: by `load`. `isa`: "v2", "v3", "v4" or "neon"; the best there is if None.
+    def __init__(
+        self,
+        library: SimpleNamespace,
+        isa: str | None = None,
+        allocate: Callable[..., FloatArray] = aligned,
+    ) -> None:
+        """Opens an instruction set.
+
+        Args:
+            library: by `load`.
+            isa: "v2", "v3", "v4" or "neon"; the best there is if None.
+            allocate: where the arrays that calls return come from, as `aligned` or `Pool.take`.
 
         Raises `ValueError` where this processor lacks the instruction set."""
         self._library = library
+        self._allocate = allocate
         self._isa = self._library.open(isa.encode() if isa else None)
         if not self._isa:
             raise ValueError(f"this processor has not the instruction set {isa}")
         self.isa: str = self._library.isa_name(self._isa).decode()
         self._lanes = int(self._library.lanes(self._isa))
+
+    def allocating(self, allocate: Callable[..., FloatArray]) -> Kernel:
+        """The same loops, whose calls take the arrays that they return from elsewhere."""
+        return Kernel(self._library, self.isa, allocate)
 
     @property
     def threads(self) -> int:
@@ -153,14 +180,14 @@ class Kernel:
         _check("weight_ih", weight_ih, (4 * H, I))
         _check("weight_hh", weight_hh, (4 * H, H))
         _check("bias", bias, (4 * H,))
-        values = aligned(int(self._library.packed_size(self._isa, I, H)))
+        values = self._allocate(int(self._library.packed_size(self._isa, I, H)))
         _raise(self._library.pack(self._isa, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(values)))
         return Packed(values, I, H)
 
     def project(self, packed: Packed, inputs: FloatArray) -> FloatArray:
         """W_ih x + b of every row of `inputs` [M, I], as [M, 4P] in an order of the kernel's own."""
         _check("inputs", inputs, (len(inputs), packed.I))
-        projected = aligned(len(inputs), 4 * self.padded(packed.H))
+        projected = self._allocate(len(inputs), 4 * self.padded(packed.H))
         _raise(
             self._library.project(
                 self._isa, len(inputs), packed.I, packed.H, _at(packed.values), _at(inputs), _at(projected)
@@ -213,7 +240,7 @@ class Kernel:
             _check("gates", kept.gates, (N, 4, self.padded(H)))
             _check("cells", kept.cells, (N, self.padded(H)))
         if outputs is None:
-            outputs = np.empty((N, H), np.float32)
+            outputs = self._allocate(N, H)
         last = np.empty((2, B, H), np.float32)
         arguments = _Forward(
             len(batch_sizes), B, packed.I, H, reverse,
@@ -269,7 +296,7 @@ class Kernel:
         for name, state in (("h0", h0), ("c0", c0), ("grad_h_n", grad_h_n), ("grad_c_n", grad_c_n)):
             _check(name, state, (B, H))
         gradients = Gradients(
-            inputs=aligned(N, I) if inputs is not None and want_inputs else None,
+            inputs=self._allocate(N, I) if inputs is not None and want_inputs else None,
             weight_ih=np.empty((4 * H, I), np.float32) if inputs is not None else None,
             weight_hh=np.empty((4 * H, H), np.float32),
             bias=np.empty(4 * H, np.float32),
@@ -312,7 +339,7 @@ class Kernel:
         _check("starts", starts, (M + 1,), np.int64)
         _check("inputs", inputs, (M, I))
         _check("weight_ih", weight_ih, (4 * H, I))
-        grad_inputs, grad_weight_ih = np.empty((M, I), np.float32), np.empty((4 * H, I), np.float32)
+        grad_inputs, grad_weight_ih = self._allocate(M, I), np.empty((4 * H, I), np.float32)
         _raise(
             self._library.project_backward(
                 self._isa, N, M, I, H, _at(gates), _at(order), _at(starts), _at(inputs), _at(weight_ih),
@@ -321,18 +348,49 @@ class Kernel:
         )  # fmt: skip
         return grad_inputs, grad_weight_ih
 
+    def adam(
+        self,
+        weight: FloatArray,
+        mean: FloatArray,
+        square: FloatArray,
+        done: IntArray,
+        rates: FloatArray,
+        *,
+        rows: npt.NDArray[np.int32] | None = None,
+        grads: FloatArray | None = None,
+        scale: float = 1.0,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+    ) -> None:
+        """Moves rows of `weight` by Adam's steps up to the last, those that each has missed included.
+
+        Args:
+            weight, mean, square: [V, I] float32, changed in place.
+            done: [V] int64, the last step that each row has made; changed in place.
+            rates: [last step + 1, 2] float32: learning rate / (1 - beta1^s) and 1 / sqrt(1 - beta2^s) of step s.
+            rows: [M] int32, the rows to move, each once; all if None.
+            grads: [M, I] float32, gradients of the last step, times `scale`; zero if None, as in missed steps.
+
+        Raises `ValueError`, as `forward` does.
+        """
+        V, I = weight.shape  # noqa: E741
+        M = V if rows is None else len(rows)
+        for name, array in (("weight", weight), ("mean", mean), ("square", square)):
+            _check(name, array, (V, I))
+        _check("done", done, (V,), np.int64)
+        _check("rates", rates, (len(rates), 2))
+        _check("rows", rows, (M,), np.int32)
+        _check("grads", grads, (M, I))
+        arguments = _Adam(
+            V, I, M, _at(rows), _at(grads), scale, *betas, epsilon, len(rates) - 1,
+            _at(rates), _at(weight), _at(mean), _at(square), _at(done),
+        )  # fmt: skip
+        _raise(self._library.adam(self._isa, ctypes.byref(arguments)))
+
     def keep(self, N: int, H: int) -> Kept:
         """Room for what a forward pass of N rows keeps."""
         P = self.padded(H)
-        return Kept(aligned(N, 4, P), aligned(N, P))
-
-
-def aligned(*shape: int) -> FloatArray:
-    """float32 [shape], not filled, at an address that vectors like."""
-    size = math.prod(shape)
-    memory = np.empty(size + _ALIGNMENT // 4, np.float32)
-    start = -memory.ctypes.data % _ALIGNMENT // 4
-    return memory[start : start + size].reshape(shape)
+        return Kept(self._allocate(N, 4, P), self._allocate(N, P))
 
 
 def _at(array: npt.NDArray[Any] | None) -> int | None:

@@ -24,6 +24,7 @@ inline Vector add(Vector a, Vector b) { return _mm512_add_ps(a, b); }
 inline Vector subtract(Vector a, Vector b) { return _mm512_sub_ps(a, b); }
 inline Vector multiply(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
 inline Vector divide(Vector a, Vector b) { return _mm512_div_ps(a, b); }
+inline Vector square_root(Vector a) { return _mm512_sqrt_ps(a); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm512_fmadd_ps(a, b, c); }
 // The second operand where one is no number: so NaN stays NaN.
 inline Vector at_most(Vector limit, Vector x) { return _mm512_min_ps(limit, x); }
@@ -40,6 +41,7 @@ inline Vector add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
 inline Vector subtract(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
 inline Vector multiply(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
 inline Vector divide(Vector a, Vector b) { return _mm256_div_ps(a, b); }
+inline Vector square_root(Vector a) { return _mm256_sqrt_ps(a); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
 inline Vector at_most(Vector limit, Vector x) { return _mm256_min_ps(limit, x); }
 inline Vector at_least(Vector limit, Vector x) { return _mm256_max_ps(limit, x); }
@@ -55,6 +57,7 @@ inline Vector add(Vector a, Vector b) { return _mm_add_ps(a, b); }
 inline Vector subtract(Vector a, Vector b) { return _mm_sub_ps(a, b); }
 inline Vector multiply(Vector a, Vector b) { return _mm_mul_ps(a, b); }
 inline Vector divide(Vector a, Vector b) { return _mm_div_ps(a, b); }
+inline Vector square_root(Vector a) { return _mm_sqrt_ps(a); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 inline Vector at_most(Vector limit, Vector x) { return _mm_min_ps(limit, x); }
 inline Vector at_least(Vector limit, Vector x) { return _mm_max_ps(limit, x); }
@@ -70,6 +73,7 @@ inline Vector add(Vector a, Vector b) { return vaddq_f32(a, b); }
 inline Vector subtract(Vector a, Vector b) { return vsubq_f32(a, b); }
 inline Vector multiply(Vector a, Vector b) { return vmulq_f32(a, b); }
 inline Vector divide(Vector a, Vector b) { return vdivq_f32(a, b); }
+inline Vector square_root(Vector a) { return vsqrtq_f32(a); }
 inline Vector multiply_add(Vector a, Vector b, Vector c) { return vfmaq_f32(c, a, b); }
 inline Vector at_most(Vector limit, Vector x) { return vminq_f32(limit, x); }
 inline Vector at_least(Vector limit, Vector x) { return vmaxq_f32(limit, x); }

@@ -19,7 +19,7 @@ from fastlstm.records import Records
 from fastlstm.records.checks import require_classes
 from fastlstm.saved_model import SavedModel
 from fastlstm.training.history import EpochResult
-from fastlstm.training.loop import Labelled, StepDone, denormals_flushed, make_optimizer, train_epochs
+from fastlstm.training.loop import Labelled, StepDone, arithmetic, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import TrainingState
 
@@ -99,7 +99,7 @@ def prepare(
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
     learned, longer = _labelled(tokenizer, training, labels, model_config)
     held_out, _ = _labelled(tokenizer, validation, labels, model_config)
-    with denormals_flushed():
+    with arithmetic():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(place)
     return Fitting(
         model_config=model_config,

@@ -5,9 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastlstm.batches import Distinct, Packed
+from fastlstm.training import kernel_lstm, pytorch_lstm
+
 
 class LSTMDirection(nn.Module):
-    """One LSTM layer that reads every sequence of a padded batch in one direction.
+    """One LSTM layer that reads every sequence of a packed batch in one direction.
+
+    float32 on a CPU is read by the kernel where there is one, everything else by PyTorch.
 
     The weights are those of `nn.LSTM` (gates i, f, g, o), whose second bias adds nothing that the first
     doesn't and is kept at zero. They start as Keras starts them: Glorot-uniform input weights, orthogonal
@@ -39,32 +44,29 @@ class LSTMDirection(nn.Module):
         """[4H]"""
         return self.lstm.get_parameter("bias_ih_l0")
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, batch: Packed, read: Distinct | None = None) -> tuple[Tensor, Tensor]:
         """Reads a batch.
 
         Args:
-            inputs: [T, B, I], time-major, padded behind each sequence's end.
-            lengths: [B] int64, steps of each sequence, at least 1, on the device of `inputs`.
+            inputs: [N, I], the batch's rows; with `read` [M, I], the rows that it names.
+            batch: how the rows belong to sequences.
+            read: which row of `inputs` each of the batch's rows is. The kernel multiplies each by the input
+                weights once, however often it is read.
 
         Returns:
-            The hidden state at every step [T, B, H], undefined behind a sequence's end, and the one after
-            the last step read [B, H].
+            The hidden state at every step [N, H], and the one after the last step read [B, H].
         """
-        if not self.reverse:
-            outputs: Tensor = self.lstm(inputs)[0]
-            return outputs, _at(outputs, lengths - 1)
-        # Turned round within its own length, a sequence still ends before its padding begins.
-        outputs = self.lstm(_turned(inputs, lengths))[0]
-        return _turned(outputs, lengths), _at(outputs, lengths - 1)
+        if uses_kernel(inputs):
+            weights = self.weight_ih, self.weight_hh, self.bias
+            outputs, last, _ = kernel_lstm.lstm(
+                inputs, *weights, batch.batch_sizes, read=read, reverse=self.reverse
+            )
+            return outputs, last
+        if read is not None:
+            inputs = inputs[torch.from_numpy(read.index).to(inputs.device)]
+        return pytorch_lstm.lstm(self.lstm, inputs, batch, reverse=self.reverse)
 
 
-def _at(outputs: Tensor, steps: Tensor) -> Tensor:
-    """[B, H] from [T, B, H]: of each sequence, one step."""
-    return outputs[steps, torch.arange(outputs.shape[1], device=outputs.device)]
-
-
-def _turned(values: Tensor, lengths: Tensor) -> Tensor:
-    """[T, B, F] with the first `lengths` steps of each sequence in reverse order."""
-    steps = torch.arange(values.shape[0], device=values.device)[:, None]
-    source = torch.where(steps < lengths, lengths - 1 - steps, steps)
-    return values.gather(0, source[:, :, None].expand_as(values))
+def uses_kernel(inputs: Tensor) -> bool:
+    """Whether the kernel reads such inputs."""
+    return inputs.device.type == "cpu" and inputs.dtype == torch.float32 and kernel_lstm.kernel() is not None

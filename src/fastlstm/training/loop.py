@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastlstm import batches
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
+from fastlstm.training import kernel_lstm
+from fastlstm.training.adam import Adam
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import Totals, TrainingState
@@ -45,9 +47,9 @@ class StepDone:
     accuracy: float
 
 
-def make_optimizer(model: TextClassifier, config: TrainingConfig) -> torch.optim.Adam:
-    """Adam (Kingma & Ba 2015) over the learned weights, each step in one fused pass."""
-    return torch.optim.Adam(list(model.named().values()), lr=config.learning_rate, fused=True)
+def make_optimizer(model: TextClassifier, config: TrainingConfig) -> Adam:
+    """Adam over the learned weights."""
+    return Adam(model.embedding, model.named(), config.clip_norm)
 
 
 def train_epochs(
@@ -69,7 +71,7 @@ def train_epochs(
         for batch in epoch_batches[state.step :]:
             started = time.perf_counter()
             rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
-            with denormals_flushed():
+            with arithmetic():
                 loss, right = _step(state, training, batch, config, rate, class_weights)
             totals = state.totals
             state.step += 1
@@ -94,14 +96,12 @@ def train_epochs(
 
 def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
     """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length."""
-    device = model.output.weight.device
     was_training = model.training
     model.eval()
     result = torch.empty(len(texts), model.output.out_features)
-    with torch.inference_mode(), denormals_flushed():
+    with torch.inference_mode(), arithmetic():
         for batch in batches.by_length(batches.lengths_of(texts), EVALUATION_BATCH):
-            ids, lengths = batches.padded(texts, batch)
-            logits = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device))
+            logits = model(batches.packed([texts[i] for i in batch]))
             result[torch.from_numpy(batch)] = logits.float().cpu()
     model.train(was_training)
     return result
@@ -117,29 +117,26 @@ def _step(
 ) -> tuple[float, int]:
     """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
     model, device = state.model, state.model.output.weight.device
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
     dropout = torch.Generator(device).manual_seed(_seed_of(config.seed, state.epoch, state.step))
-    ids, lengths = batches.padded(training.texts, batch)
+    packed = batches.packed([training.texts[i] for i in batch])
     truth = torch.from_numpy(training.truth[batch]).to(device)
+    state.optimizer.catch_up(packed.distinct.ids)
     model.train()
     with _autocast(device):
-        logits = model(torch.from_numpy(ids).to(device), torch.from_numpy(lengths).to(device), dropout)
+        logits = model(packed, dropout)
     losses = model.losses(logits.float(), truth)
     loss = losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
     total = float(losses.detach().sum())
     _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
-    state.optimizer.zero_grad()
     torch.autograd.backward(loss)
-    if config.clip_norm:
-        nn.utils.clip_grad_norm_(list(model.named().values()), config.clip_norm)
-    state.optimizer.step()
+    state.optimizer.step(rate)
     return total, int((model.predicted(logits) == truth).sum())
 
 
 def _finish_epoch(
     state: TrainingState, validation: Labelled, config: TrainingConfig, rate: float, padding: float
 ) -> EpochResult:
+    state.optimizer.catch_up()
     logits, truth = logits_of(state.model, validation.texts), torch.from_numpy(validation.truth)
     validation_loss = float(state.model.losses(logits, truth).mean())
     _check_finite(validation_loss, f"on validation after epoch {state.epoch + 1}")
@@ -210,13 +207,18 @@ def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]
 
 
 @contextlib.contextmanager
-def denormals_flushed() -> Iterator[None]:
-    """Numbers too small to matter count as zero here: where they appear they slow a CPU down.
+def arithmetic() -> Iterator[None]:
+    """How PyTorch computes here: numbers too small to matter count as zero, where else they slow a CPU down.
 
-    PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too.
+    PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too. They
+    wait for work busily, on the cores that the kernel's threads need: where there is a kernel they get none.
     """
+    threads = torch.get_num_threads()
     torch.set_flush_denormal(True)
+    if kernel_lstm.kernel() is not None:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
+        torch.set_num_threads(threads)
         torch.set_flush_denormal(False)

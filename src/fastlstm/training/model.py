@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastlstm import weights
+from fastlstm.batches import Packed
 from fastlstm.config import ModelConfig
 from fastlstm.training.layer import LSTMDirection
+from fastlstm.training.pytorch_lstm import padded
 
 EMBEDDING_RANGE = 0.05
 """Embeddings start uniform in this range around zero, as Keras starts them."""
@@ -38,36 +40,36 @@ class TextClassifier(nn.Module):
             nn.init.xavier_uniform_(self.output.weight)
             nn.init.zeros_(self.output.bias)
 
-    def forward(self, ids: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Logits [B, logits] of a padded, time-major batch.
+    def forward(self, batch: Packed, generator: torch.Generator | None = None) -> Tensor:
+        """Logits [B, logits] of a packed batch.
 
         Args:
-            ids: [T, B] int64.
-            lengths: [B] int64, at least 1.
+            batch: texts of at least one token each.
             generator: where dropout draws from in training; on the model's device.
         """
-        outputs = self.embedding(ids)
+        outputs = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
         each = 2 if self.config.bidirectional else 1
         last: list[Tensor] = []
         for first in range(0, len(self.directions), each):
-            pairs = [direction(outputs, lengths) for direction in self.directions[first : first + each]]
-            outputs = torch.cat([pair[0] for pair in pairs], dim=2) if each > 1 else pairs[0][0]
+            words = batch.distinct if first == 0 else None
+            pairs = [direction(outputs, batch, words) for direction in self.directions[first : first + each]]
+            outputs = torch.cat([pair[0] for pair in pairs], dim=1) if each > 1 else pairs[0][0]
             last = [pair[1] for pair in pairs]
-        features = self._pooled(outputs, torch.cat(last, dim=1), lengths)
+        features = self._pooled(outputs, torch.cat(last, dim=1), batch)
         logits: Tensor = self.output(self._dropped(features, generator))
         return logits
 
-    def _pooled(self, outputs: Tensor, last: Tensor, lengths: Tensor) -> Tensor:
-        """[B, features]: what pooling keeps of the outputs [T, B, H] before each sequence's end."""
+    def _pooled(self, outputs: Tensor, last: Tensor, batch: Packed) -> Tensor:
+        """[B, features]: what pooling keeps of all outputs [N, H] and the last states [B, H]."""
         pooling = self.config.pooling
         if pooling == "last":
             return last
-        beyond = (torch.arange(outputs.shape[0], device=outputs.device)[:, None] >= lengths)[:, :, None]
         kept = [last] if pooling == "concat" else []
         if pooling in ("max", "concat"):
-            kept.append(outputs.masked_fill(beyond, -math.inf).amax(dim=0))
+            kept.append(padded(outputs, batch, -math.inf).amax(dim=0))
         if pooling in ("mean", "concat"):
-            kept.append(outputs.masked_fill(beyond, 0).sum(dim=0) / lengths[:, None])
+            lengths = torch.from_numpy(batch.lengths()).to(outputs.device)
+            kept.append(padded(outputs, batch, 0.0).sum(dim=0) / lengths[:, None])
         return torch.cat(kept, dim=1)
 
     def _dropped(self, features: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -12,11 +12,11 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from fastlstm import atomic
 from fastlstm.errors import ResumeError
+from fastlstm.training.adam import Adam
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
 
@@ -39,7 +39,7 @@ class TrainingState:
     """A run between two steps. `epoch` counts finished epochs, `step` finished steps of the running one."""
 
     model: TextClassifier
-    optimizer: torch.optim.Adam
+    optimizer: Adam
     epoch: int = 0
     step: int = 0
     totals: Totals = field(default_factory=Totals)
@@ -51,11 +51,9 @@ class TrainingState:
 
         Raises `WriteError` if the file can't be written.
         """
-        tensors = {f"weights.{name}": w.detach() for name, w in self.model.named().items()}
+        tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
+        tensors |= {f"weights.{name}": w.detach() for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
-        for name, parameter in self.model.named().items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"adam.{key}.{name}"] = value
         run = {
             "epoch": self.epoch,
             "step": self.step,
@@ -106,10 +104,9 @@ class TrainingState:
             if (shape := tensors[f"{kind}.{name}"].shape) != parameter.shape:
                 raise ValueError(f"{kind}.{name} has the shape {list(shape)}")
         self.model.assign({name: tensors[f"weights.{name}"] for name in self.model.named()})
-        for name, parameter in self.model.named().items() if started else ():
-            self.optimizer.state[parameter] = {
-                key: tensors[f"adam.{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+        if started:
+            adam = {name.removeprefix("adam."): tensor for name, tensor in tensors.items()}
+            self.optimizer.restore(adam)
         self.best = {
             name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")
         }

@@ -1,0 +1,144 @@
+"""The compiled kernel under PyTorch's autograd: one LSTM layer in one direction over a packed batch, on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from fastlstm.batches import Distinct
+from fastlstm.kernel import find
+from fastlstm.kernel.memory import Pool
+from fastlstm.kernel.native import Kernel
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@cache
+def kernel() -> Kernel | None:
+    """The kernel, with memory of training's own; None where there is none."""
+    found = find().kernel
+    return None if found is None else found.allocating(Pool().take)
+
+
+def lstm(
+    inputs: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias: Tensor,
+    batch_sizes: IntArray,
+    *,
+    read: Distinct | None = None,
+    h0: Tensor | None = None,
+    c0: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs [N, H] and last states h and c [B, H]; differentiable once by every tensor given.
+
+    Args:
+        inputs: [N, I] float32 on the CPU, as are all tensors; with `read` [M, I].
+        weight_ih, weight_hh, bias: [4H, I], [4H, H] and [4H], gates in the order i, f, g, o.
+        batch_sizes: [T], as lstm.h says.
+        read: which row of `inputs` each of the N steps reads; each row is multiplied by weight_ih once, however
+            often it is read.
+        h0, c0: [B, H], zeros if None.
+        reverse: read every sequence from its last step to its first.
+    """
+    keep = torch.is_grad_enabled()
+    apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _LSTM.apply
+    return apply(inputs, weight_ih, weight_hh, bias, h0, c0, batch_sizes, read, reverse, keep)
+
+
+class _LSTM(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight_ih: Tensor,
+        weight_hh: Tensor,
+        bias: Tensor,
+        h0: Tensor | None,
+        c0: Tensor | None,
+        batch_sizes: IntArray,
+        read: Distinct | None,
+        reverse: bool,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        native = _kernel()
+        kept = native.keep(int(batch_sizes.sum()), weight_hh.shape[1]) if keep else None
+        rows = _array(inputs)
+        packed = native.pack(_array(weight_ih), _array(weight_hh), _array(bias))
+        results = native.forward(
+            packed,
+            batch_sizes,
+            inputs=rows if read is None else None,
+            projected=None if read is None else native.project(packed, rows),
+            index=None if read is None else read.index,
+            h0=_maybe(h0),
+            c0=_maybe(c0),
+            reverse=reverse,
+            kept=kept,
+        )
+        outputs, h_n, c_n = (torch.from_numpy(result) for result in results)
+        if keep:
+            ctx.set_materialize_grads(False)
+            ctx.save_for_backward(inputs, weight_ih, weight_hh, h0, c0, outputs)
+            ctx.batch_sizes, ctx.read, ctx.reverse, ctx.kept = batch_sizes, read, reverse, kept
+        return outputs, h_n, c_n
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_outputs: Tensor | None, grad_h_n: Tensor | None, grad_c_n: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        inputs, weight_ih, weight_hh, h0, c0, outputs = ctx.saved_tensors
+        native, read, kept = _kernel(), ctx.read, ctx.kept
+        if kept is None:
+            raise RuntimeError("this graph's backward pass has run, and what it needs is gone; run forward again")
+        ctx.kept = None
+        gradients = native.backward(
+            ctx.batch_sizes,
+            _array(weight_hh),
+            outputs.numpy(),
+            kept,
+            inputs=_array(inputs) if read is None else None,
+            weight_ih=_array(weight_ih) if read is None else None,
+            h0=_maybe(h0),
+            c0=_maybe(c0),
+            reverse=ctx.reverse,
+            grad_outputs=_maybe(grad_outputs),
+            grad_h_n=_maybe(grad_h_n),
+            grad_c_n=_maybe(grad_c_n),
+            want_inputs=ctx.needs_input_grad[0],
+            want_states=ctx.needs_input_grad[4] or ctx.needs_input_grad[5],
+        )
+        by_inputs, by_weight_ih = gradients.inputs, gradients.weight_ih
+        if read is not None:
+            by_inputs, by_weight_ih = native.project_backward(
+                kept.gates, read.order, read.starts, _array(inputs), _array(weight_ih)
+            )
+        by_weights = (by_inputs, by_weight_ih, gradients.weight_hh, gradients.bias, gradients.h0, gradients.c0)
+        return *(None if g is None else torch.from_numpy(g) for g in by_weights), None, None, None, None
+
+
+def _kernel() -> Kernel:
+    found = kernel()
+    assert found is not None, "callers ask whether there is a kernel first"
+    return found
+
+
+def _array(tensor: Tensor) -> FloatArray:
+    """The tensor's own memory, where it is contiguous."""
+    array: FloatArray = tensor.detach().contiguous().numpy()
+    return array
+
+
+def _maybe(tensor: Tensor | None) -> FloatArray | None:
+    return None if tensor is None else _array(tensor)

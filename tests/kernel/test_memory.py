@@ -1,0 +1,41 @@
+"""Arrays are aligned, and a pool's memory is used again only when nothing refers to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastlstm.kernel.memory import Pool, aligned
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 5), (13, 7), (129, 4, 33)])
+def test_arrays_begin_on_a_cache_line(shape: tuple[int, ...]) -> None:
+    for allocate in (aligned, Pool().take):
+        array = allocate(*shape)
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        assert array.ctypes.data % 64 == 0
+        assert array.flags.c_contiguous
+
+
+def test_memory_that_is_left_is_used_again_and_no_other() -> None:
+    pool = Pool()
+    first, second = pool.take(100, 300), pool.take(100, 300)
+    assert not np.shares_memory(first, second)
+    view, address = first[3:, ::2].T, first.ctypes.data
+    del first
+    assert not np.shares_memory(view, pool.take(100, 300))
+    del view
+    again = pool.take(299, 101)
+    assert again.ctypes.data == address
+    assert not np.shares_memory(again, second)
+
+
+def test_the_smallest_that_fits_is_taken_and_the_rest_makes_room() -> None:
+    pool = Pool()
+    large, small = pool.take(1_000_000), pool.take(20_000)
+    addresses = large.ctypes.data, small.ctypes.data
+    del large, small
+    assert pool.take(19_000).ctypes.data == addresses[1]
+    assert pool.take(21_000_000).size == 21_000_000
+    assert len(pool._memories) == 2
