@@ -16,7 +16,7 @@ from pathlib import Path
 import machine
 from fastlstm import load
 from fastlstm.datasets import load_imdb
-from fastlstm.tokens import encode, train_tokenizer
+from fastlstm.tokens import Encoder, train_tokenizer
 
 IMPORT = "import time; t = time.perf_counter(); import fastlstm; print(time.perf_counter() - t)"
 IMPORT_TO_USE = (
@@ -44,7 +44,7 @@ def main() -> None:
         ),
         "fastlstm predict --model DIR TEXT, whole process": repeated(lambda: process(predict), arguments.repeats),
         "tokenising 25,000 reviews": repeated(
-            lambda: timed(lambda: encode(tokenizer, texts, max_tokens=500, truncate="end")), 5
+            lambda: timed(lambda: Encoder(tokenizer, max_tokens=500, truncate="end")(texts)), 5
         ),
         "predict_proba of 25,000 reviews, NumPy": repeated(lambda: timed(lambda: model.predict_proba(test)), 1),
     }

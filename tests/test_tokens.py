@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from fastlstm.errors import OptionError
 from fastlstm.tokens import (
@@ -17,8 +17,8 @@ from fastlstm.tokens import (
     UNKNOWN,
     UNKNOWN_ID,
     WORD_PATTERN,
+    Encoder,
     clean,
-    encode,
     train_tokenizer,
 )
 
@@ -36,7 +36,7 @@ def tokens_of(text: str) -> list[str]:
 
 
 def ids_of(tokenizer: Tokenizer, text: str) -> list[int]:
-    ids: list[int] = encode(tokenizer, [text], max_tokens=10_000, truncate="end").ids[0].tolist()
+    ids: list[int] = Encoder(tokenizer, max_tokens=10_000, truncate="end")([text]).ids[0].tolist()
     return ids
 
 
@@ -82,6 +82,23 @@ def test_tokens_of_ascii_text_are_the_matches_of_the_pattern(text: str) -> None:
     assert tokens_of(text) == (expected or [UNKNOWN])
 
 
+@given(st.lists(st.one_of(PRINTABLE, st.text(max_size=40), st.text(st.characters(max_codepoint=127), max_size=40))))
+def test_ids_are_those_of_the_tokenizer(texts: list[str]) -> None:
+    texts = [clean(text) for text in texts]
+    tokenizer = train_tokenizer(texts[::2], 50)
+    expected = [one.ids or [UNKNOWN_ID] for one in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    assert [ids.tolist() for ids in Encoder(tokenizer, max_tokens=100, truncate="end")(texts).ids] == expected
+
+
+def test_a_tokenizer_of_another_making_is_followed() -> None:
+    tokenizer = train_tokenizer(["Some words"], 10)
+    tokenizer.normalizer = normalizers.Sequence([])
+    assert ids_of(tokenizer, "Some words") == [UNKNOWN_ID, 3]
+    tokenizer = train_tokenizer(["a-b"], 10)
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    assert ids_of(tokenizer, "a-b a") == [UNKNOWN_ID, tokenizer.token_to_id("a")]
+
+
 def test_composed_and_decomposed_accents_read_alike() -> None:
     tokenizer = train_tokenizer(["café"], 10)
     assert ids_of(tokenizer, "cafe\u0301") == ids_of(tokenizer, "café") == [2]
@@ -120,7 +137,7 @@ def test_texts_without_words_leave_padding_and_unknown() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u00a0", "<br />"])
 def test_a_text_without_a_token_is_one_unknown_token(text: str) -> None:
-    encoded = encode(NUMBERED, ["w1", text], max_tokens=1, truncate="both")
+    encoded = Encoder(NUMBERED, max_tokens=1, truncate="both")(["w1", text])
     assert encoded.ids[1].tolist() == [UNKNOWN_ID]
     assert encoded.longer == 0
 
@@ -141,7 +158,7 @@ def test_a_text_without_a_token_is_one_unknown_token(text: str) -> None:
     ],
 )
 def test_a_longer_text_keeps_the_part_asked_for(truncate: str, max_tokens: int, expected: str) -> None:
-    encoded = encode(NUMBERED, [" ".join(WORDS[:7])], max_tokens=max_tokens, truncate=truncate)
+    encoded = Encoder(NUMBERED, max_tokens=max_tokens, truncate=truncate)([" ".join(WORDS[:7])])
     assert encoded.ids[0].tolist() == ids_of(NUMBERED, expected)
     assert encoded.longer == (max_tokens < 7)
 
@@ -155,7 +172,7 @@ def test_what_is_kept_are_the_right_slices_of_the_whole(
     words: list[list[str]], max_tokens: int, truncate: str
 ) -> None:
     texts = [" ".join(text) for text in words]
-    encoded = encode(NUMBERED, texts, max_tokens=max_tokens, truncate=truncate)
+    encoded = Encoder(NUMBERED, max_tokens=max_tokens, truncate=truncate)(texts)
     assert encoded.longer == sum(len(text) > max_tokens for text in words)
     for text, ids in zip(texts, encoded.ids, strict=True):
         assert ids.dtype == np.int32
@@ -170,19 +187,19 @@ def test_what_is_kept_are_the_right_slices_of_the_whole(
 
 def test_an_unknown_truncation_is_refused() -> None:
     with pytest.raises(OptionError, match="truncate is 'middle'; expected end, beginning or both"):
-        encode(NUMBERED, ["w0"], max_tokens=3, truncate="middle")
+        Encoder(NUMBERED, max_tokens=3, truncate="middle")(["w0"])
 
 
 def test_no_texts_are_no_ids() -> None:
-    assert encode(NUMBERED, [], max_tokens=3, truncate="end").ids == []
+    assert Encoder(NUMBERED, max_tokens=3, truncate="end")([]).ids == []
 
 
 @pytest.mark.parametrize("texts", [1, 2, CHUNK_TEXTS - 1, CHUNK_TEXTS, CHUNK_TEXTS + 1, 2 * CHUNK_TEXTS + 3])
 def test_the_ids_of_a_text_do_not_depend_on_the_others(texts: int) -> None:
     generator = np.random.default_rng(texts)
     batch = [" ".join(generator.choice([*WORDS, "unseen", "!"], generator.integers(0, 12))) for _ in range(texts)]
-    together = encode(NUMBERED, batch, max_tokens=7, truncate="both")
-    alone = [encode(NUMBERED, [text], max_tokens=7, truncate="both") for text in batch]
+    together = Encoder(NUMBERED, max_tokens=7, truncate="both")(batch)
+    alone = [Encoder(NUMBERED, max_tokens=7, truncate="both")([text]) for text in batch]
     assert [ids.tolist() for ids in together.ids] == [one.ids[0].tolist() for one in alone]
     assert together.longer == sum(one.longer for one in alone)
 
@@ -204,6 +221,6 @@ def test_the_same_texts_give_the_same_tokenizer() -> None:
 
 def test_the_name_of_a_special_token_in_a_text_is_just_words() -> None:
     tokenizer = train_tokenizer(["pad the [PAD] film [UNK]"], 50)
-    ids = encode(tokenizer, ["[PAD] [UNK]"], max_tokens=9, truncate="end").ids[0]
+    ids = Encoder(tokenizer, max_tokens=9, truncate="end")(["[PAD] [UNK]"]).ids[0]
     assert PADDING_ID not in ids
     assert [tokenizer.id_to_token(i) for i in ids] == ["[", "pad", "]", "[", "unk", "]"]

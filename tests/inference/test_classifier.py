@@ -16,7 +16,7 @@ import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, InputError, ModelNotFoundError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import BATCH_TEXTS
+from fastlstm.inference.classifier import CHUNK_TEXTS
 from fastlstm.inference.golden import GOLDEN_TEXTS
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
@@ -140,7 +140,7 @@ def test_half_a_surrogate_pair_is_no_text(classifier: Classifier) -> None:
 # To the last bit, a text's prediction is its own.
 
 
-@pytest.mark.parametrize("texts", [2, 33, BATCH_TEXTS + 7])
+@pytest.mark.parametrize("texts", [2, 33, CHUNK_TEXTS + 7])
 def test_the_batch_does_not_change_a_bit(classifier: Classifier, three_classes: Classifier, texts: int) -> None:
     batch = random_texts(texts)
     order = np.random.default_rng(1).permutation(texts)
@@ -156,7 +156,7 @@ def test_chunks_do_not_change_a_bit(classifier: Classifier, monkeypatch: pytest.
     batch = random_texts(texts)
     expected = [classifier.predict_proba(text) for text in batch]
     monkeypatch.setattr("fastlstm.inference.classifier.CHUNK_TEXTS", 4)
-    monkeypatch.setattr("fastlstm.inference.classifier.BATCH_TEXTS", 3)
+    monkeypatch.setattr("fastlstm.inference.features.NUMPY_TEXTS", 3)
     assert np.array_equal(classifier.predict_proba(batch), expected)
 
 

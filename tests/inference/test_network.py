@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,22 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from fastlstm.batches import padded
+from fastlstm.batches import packed
 from fastlstm.config import ModelConfig
+from fastlstm.inference import features, network
 from fastlstm.inference.network import Network, probabilities_of
+from fastlstm.kernel import Found, find
 from fastlstm.training.model import TextClassifier
+
+
+@pytest.fixture(autouse=True, params=["kernel", "NumPy"])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads the texts."""
+    if request.param == "NumPy":
+        monkeypatch.setattr(network, "find", lambda: Found(None, "a test asks for NumPy", None))
+    elif find().kernel is None:
+        pytest.skip(f"no kernel: {find().why_not}")
+
 
 Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
@@ -34,13 +47,13 @@ def every_model(test: Any) -> Any:
     return test
 
 
-def random_classifier(classes: int, **options: Any) -> TextClassifier:
+def random_classifier(classes: int, spread: float = 0.6, **options: Any) -> TextClassifier:
     sizes: dict[str, Any] = {"embedding_size": 7, "hidden_sizes": (11, 5)}
     config = ModelConfig(vocabulary_size=VOCABULARY, **(sizes | options))
     classifier = TextClassifier(config, classes, seed=0)
     generator = np.random.default_rng(1)
     classifier.assign(
-        {name: torch.from_numpy(generator.normal(0, 0.6, w.shape)) for name, w in classifier.arrays().items()}
+        {name: torch.from_numpy(generator.normal(0, spread, w.shape)) for name, w in classifier.arrays().items()}
     )
     return classifier.eval()
 
@@ -50,26 +63,18 @@ def network_of(classifier: TextClassifier, temperature: float = 1.0) -> Network:
 
 
 def random_texts(texts: int, longest: int = 23, seed: int = 2) -> list[Ids]:
-    """Ragged texts, longest first."""
+    """Ragged texts in no order."""
     generator = np.random.default_rng(seed)
-    lengths = sorted(generator.integers(1, longest + 1, texts).tolist(), reverse=True)
-    return [generator.integers(0, VOCABULARY, length, np.int32) for length in lengths]
-
-
-def score(network: Network, texts: Sequence[Ids]) -> Floats:
-    """Probabilities of texts in any order."""
-    order = sorted(range(len(texts)), key=lambda k: -len(texts[k]))
-    scored = network.probabilities([texts[k] for k in order])
-    result = np.empty_like(scored)
-    result[order] = scored
-    return result
+    lengths = generator.integers(1, longest + 1, texts)
+    return [generator.integers(0, VOCABULARY, int(length), np.int32) for length in lengths]
 
 
 def expected_of(classifier: TextClassifier, texts: Sequence[Ids], temperature: float = 1.0) -> Any:
-    """Probabilities by PyTorch, from its logits on in double precision."""
-    ids, lengths = padded(texts, np.arange(len(texts)))
+    """Probabilities by PyTorch, in double precision."""
+    order = np.argsort([-len(text) for text in texts], kind="stable")
+    logits = torch.empty(len(texts), classifier.output.out_features, dtype=torch.float64)
     with torch.no_grad():
-        logits = classifier(torch.from_numpy(ids), torch.from_numpy(lengths)).double() / temperature
+        logits[order] = copy.deepcopy(classifier).double()(packed([texts[i] for i in order])) / temperature
     if not classifier.sigmoid:
         return torch.softmax(logits, dim=1).numpy()
     likely = torch.sigmoid(logits)
@@ -95,21 +100,21 @@ def test_probabilities_are_those_of_the_pytorch_model(
 @every_model
 def test_the_batch_does_not_change_a_bit(pooling: str, bidirectional: bool, activation: str, classes: int) -> None:
     classifier = random_classifier(classes, pooling=pooling, bidirectional=bidirectional, activation=activation)
-    network, texts = network_of(classifier), random_texts(67)
-    together = score(network, texts)
+    model, texts = network_of(classifier), random_texts(67)
+    together = model.probabilities(texts)
     for k in (0, 1, 30, 31, 32, 33, 66):
-        assert np.array_equal(score(network, texts[k : k + 1])[0], together[k])
+        assert np.array_equal(model.probabilities(texts[k : k + 1])[0], together[k])
     for seed in range(3):
         chosen = np.random.default_rng(seed).permutation(67)[: 67 - 20 * seed]
-        assert np.array_equal(score(network, [texts[k] for k in chosen]), together[chosen])
+        assert np.array_equal(model.probabilities([texts[k] for k in chosen]), together[chosen])
 
 
 def test_the_batch_does_not_change_a_bit_at_the_size_of_the_tutorial() -> None:
     classifier = random_classifier(2, embedding_size=64, hidden_sizes=(64, 32))
-    network, texts = network_of(classifier), random_texts(40)
-    together = score(network, texts)
+    model, texts = network_of(classifier), random_texts(40)
+    together = model.probabilities(texts)
     for k, text in enumerate(texts):
-        assert np.array_equal(score(network, [text])[0], together[k])
+        assert np.array_equal(model.probabilities([text])[0], together[k])
 
 
 @pytest.mark.parametrize(("activation", "classes"), OUTPUTS)
@@ -120,6 +125,36 @@ def test_temperature_divides_the_logits(activation: str, classes: int, temperatu
     np.testing.assert_allclose(came, expected_of(classifier, texts, temperature), rtol=0, atol=1e-5)
     if temperature > 1:
         assert came.max() < network_of(classifier).probabilities(texts).max()
+
+
+@pytest.mark.parametrize("table_bytes", [0, 1 << 20])
+def test_a_table_of_all_words_gives_the_bits_of_projecting_those_that_come(
+    monkeypatch: pytest.MonkeyPatch, table_bytes: int
+) -> None:
+    monkeypatch.setattr(features, "TABLE_BYTES", table_bytes)
+    model = network_of(random_classifier(3, pooling="concat", bidirectional=True))
+    texts = random_texts(41)
+    first = model.probabilities(texts)
+    for _ in range(3):
+        assert np.array_equal(model.probabilities(texts), first)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_few_texts_through_large_layers_are_read_by_all_threads_together(bidirectional: bool) -> None:
+    sizes: Any = {"hidden_sizes": (301, 17), "bidirectional": bidirectional, "pooling": "concat"}
+    classifier = random_classifier(2, 0.1, **sizes)
+    texts = random_texts(5)
+    came = network_of(classifier).probabilities(texts)
+    np.testing.assert_allclose(came, expected_of(classifier, texts), rtol=0, atol=1e-5)
+    kernel = find().kernel
+    if kernel is not None:
+        before = kernel.threads
+        try:
+            for threads in (1, 2, 3):
+                kernel.threads = threads
+                assert np.array_equal(network_of(classifier).probabilities(texts), came)
+        finally:
+            kernel.threads = before
 
 
 @pytest.mark.parametrize("length", [1, 2, 500])

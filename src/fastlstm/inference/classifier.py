@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import overload
 
@@ -11,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm import saved_model
-from fastlstm.batches import by_length, lengths_of
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
@@ -19,12 +19,10 @@ from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate
 from fastlstm.records import Records, read_records
 from fastlstm.saved_model import SavedModel
-from fastlstm.tokens import Encoded, encode
+from fastlstm.tokens import Encoded, Encoder
 
-BATCH_TEXTS = 256
-"""Texts read together; their like lengths make it fast, and it does not change their results."""
-CHUNK_TEXTS = 8192
-"""Texts held as token ids at a time, so that memory does not grow with the number of texts."""
+CHUNK_TEXTS = 1024
+"""Texts read together. It does not change their results."""
 
 
 class Classifier:
@@ -36,6 +34,8 @@ class Classifier:
 
     def __init__(self, model: SavedModel) -> None:
         self.model = model
+        config = model.config
+        self._encode = Encoder(model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
         self._network = Network(model.config, len(model.labels), model.weights, model.temperature)
 
     @property
@@ -67,16 +67,24 @@ class Classifier:
             return row
         batch = _checked(texts)
         result = np.empty((len(batch), len(self.labels)), np.float32)
-        for start in range(0, len(batch), CHUNK_TEXTS):
-            encoded = self.encode(batch[start : start + CHUNK_TEXTS])
-            for members in by_length(lengths_of(encoded.ids), BATCH_TEXTS):
-                result[start + members] = self._network.probabilities([encoded.ids[i] for i in members])
+        chunks = range(0, len(batch), CHUNK_TEXTS)
+        if len(chunks) == 1:
+            return self._network.probabilities(self.encode(batch).ids)
+        # The kernel reads one chunk while Python cuts the next into tokens.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            reading: list[Future[npt.NDArray[np.float32]]] = []
+            for start in chunks:
+                ids = self.encode(batch[start : start + CHUNK_TEXTS]).ids
+                if reading:
+                    result[start - CHUNK_TEXTS : start] = reading.pop().result()
+                reading.append(thread.submit(self._network.probabilities, ids))
+            for last in reading:
+                result[chunks[-1] :] = last.result()
         return result
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """The token ids that the model reads of each text."""
-        config = self.model.config
-        return encode(self.model.tokenizer, texts, max_tokens=config.max_tokens, truncate=config.truncate)
+        return self._encode(texts)
 
     def evaluate(self, data: Records | str | os.PathLike[str]) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.

@@ -1,6 +1,5 @@
-"""The LSTM itself. Callers use `Direction` and never ask which implementation runs."""
+"""The LSTM itself: compiled where `find` finds it, and in NumPy (`reference`)."""
 
-from fastlstm.kernel.direction import Direction
 from fastlstm.kernel.found import Found, find
 
-__all__ = ["Direction", "Found", "find"]
+__all__ = ["Found", "find"]

@@ -123,22 +123,26 @@ inline void step_tile(const Row *rows, const float *h, float *h_next, float *c, 
         }
 }
 
-// One step of `count` rows, for the panels first .. last - 1.
+// One step of `count` rows, for the panels first .. last - 1, or from the last back to the first: weights that are
+// larger than a cache are then half there from the step before (a text alone at H = 64: 11% less time).
 void step(const Row *rows, int64_t count, const float *h, float *h_next, float *c, int64_t H, int64_t P,
-          const float *weight, int64_t first, int64_t last) {
+          const float *weight, int64_t first, int64_t last, bool back) {
     if (count == 1) {  // two panels at a time, since four sums alone would wait for each other
-        int64_t panel = first;
-        for (; panel + 2 <= last; panel += 2) step_tile<1, 2>(rows, h, h_next, c, H, P, weight, panel);
-        if (panel < last) step_tile<1, 1>(rows, h, h_next, c, H, P, weight, panel);
+        const int64_t pairs = (last - first) / 2;
+        if ((last - first) % 2) step_tile<1, 1>(rows, h, h_next, c, H, P, weight, last - 1);
+        for (int64_t pair = 0; pair < pairs; ++pair)
+            step_tile<1, 2>(rows, h, h_next, c, H, P, weight, first + 2 * (back ? pairs - 1 - pair : pair));
         return;
     }
     Tiles tiles(count, gate_rows);
-    for (int64_t panel = first; panel < last; ++panel)
+    for (int64_t at = first; at < last; ++at) {
+        const int64_t panel = back ? first + last - 1 - at : at;
         for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
             with_rows<gate_rows>(tiles.size(tile), [&](auto tile_rows) {
                 step_tile<tile_rows.count, 1>(rows + row, h + row * P, h_next + row * P, c + row * P, H, P, weight,
                                               panel);
             });
+    }
 }
 
 // How many of a shard's sequences are running at a step that `running` of all sequences reach.
@@ -242,7 +246,7 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
                 const float *next = f.projected + f.index[row_of(s + 1, j)] * width;
                 for (int64_t at = first * panel_width; at < last * panel_width; at += 16) __builtin_prefetch(next + at);
             }
-        step(rows, running, h, h_next, c, f.H, P, packed.hh, first, last);
+        step(rows, running, h, h_next, c, f.H, P, packed.hh, first, last, s % 2 == 1);
         if (units > 0) {
             for (int64_t j = 0; f.outputs && j < running; ++j)
                 memcpy(f.outputs + row_of(s, j) * f.output_stride + unit, h_next + j * P + unit, units * sizeof(float));

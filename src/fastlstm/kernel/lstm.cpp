@@ -3,13 +3,16 @@
 
 #include <string.h>
 
+#include <algorithm>
 #include <atomic>
-#include <memory>
 #include <new>
+#include <numeric>
 #include <vector>
 
 #include "barrier.h"
 #include "loops.h"
+#include "memory.h"
+#include "texts.h"
 #include "threads.h"
 
 struct fastlstm_isa {
@@ -56,18 +59,12 @@ std::vector<int64_t> offsets_of(const Arguments &a) {
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Memory whose vectors never cross a cache line.
-struct Free {
-    void operator()(float *memory) const { ::operator delete(memory, std::align_val_t(64)); }
-};
-using Floats = std::unique_ptr<float, Free>;
-Floats floats(int64_t count) {
-    return Floats((float *)::operator new(count * sizeof(float), std::align_val_t(64)));
-}
-
 // Where the weights are larger than this, threads share them out instead of the sequences: half a core's second
 // cache, as most processors have it.
 constexpr int64_t weights_in_cache = (int64_t(1) << 20) / sizeof(float);
+
+// Where each thread's share of the sequences has fewer, it reads the weights too often for what it does with them.
+constexpr int64_t team_rows = 16;
 
 bool too_large(const Loops &loops, int64_t I, int64_t H) { return loops.packed_size(I, H) > weights_in_cache; }
 
@@ -92,6 +89,18 @@ void one_team(int64_t most, Size workspace_size, Work work) {
     run(most, [&](int64_t member, int64_t members) { work(Cut{0, 1, member, members, &barrier}, workspace.get()); });
 }
 
+// A layer, shared out to as many threads as there are.
+void forward_on_threads(const Loops &loops, const Forward &pass) {
+    const fastlstm_forward_arguments &f = *pass.arguments;
+    auto size = [&](const Cut &cut) { return loops.forward_workspace(f, cut); };
+    auto work = [&](const Cut &cut, float *workspace) { loops.forward(pass, cut, workspace); };
+    const int64_t panels = (f.H + loops.lanes - 1) / loops.lanes;
+    if (too_large(loops, f.inputs ? f.I : 0, f.H) && f.B < team_rows * threads())
+        one_team(smaller(threads(), panels), size, work);
+    else
+        each_shard(smaller(f.B, larger(threads(), (f.B + 31) / 32)), size, work);
+}
+
 int32_t forward(const Loops &loops, const fastlstm_forward_arguments &f) {
     const std::vector<int64_t> offsets = offsets_of(f);
     if (offsets.empty() || (f.outputs && f.output_stride < f.H) || (f.inputs && f.I < 1)) return FASTLSTM_BAD_SIZE;
@@ -100,16 +109,62 @@ int32_t forward(const Loops &loops, const fastlstm_forward_arguments &f) {
         for (int64_t n = 0; n < offsets[f.T]; ++n)
             if (f.index[n] < 0 || f.index[n] >= f.M) return FASTLSTM_BAD_INDEX;
 
-    const Forward pass = {&f, offsets.data()};
-    auto size = [&](const Cut &cut) { return loops.forward_workspace(f, cut); };
-    auto work = [&](const Cut &cut, float *workspace) { loops.forward(pass, cut, workspace); };
-    const int64_t panels = (f.H + loops.lanes - 1) / loops.lanes;
-    // A share of fewer rows than this a thread reads the weights too often for what it does with them.
-    if (too_large(loops, f.inputs ? f.I : 0, f.H) && f.B < 16 * threads())
-        one_team(smaller(threads(), panels), size, work);
-    else
-        each_shard(smaller(f.B, larger(threads(), (f.B + 31) / 32)), size, work);
+    forward_on_threads(loops, Forward{&f, offsets.data()});
     return FASTLSTM_OK;
+}
+
+int32_t check_texts(const fastlstm_texts_arguments &a) {
+    if (a.texts < 0 || a.texts > largest || a.M < 1 || a.M > largest || a.directions < 1 || a.directions > 2 ||
+        a.layers < 1 || a.layers > 1024 || a.pooling < 1 || a.pooling > 7)
+        return FASTLSTM_BAD_SIZE;
+    if (!a.starts || !a.index || !a.projected || !a.H || !a.packed || !a.features) return FASTLSTM_BAD_POINTER;
+    for (int64_t layer = 0; layer < a.layers; ++layer)
+        if (!sizes_fit(layer ? a.directions * a.H[layer - 1] : a.I, a.H[layer])) return FASTLSTM_BAD_SIZE;
+    for (int64_t k = 0; k < a.layers * a.directions; ++k)
+        if (!a.packed[k] || (k < a.directions && !a.projected[k])) return FASTLSTM_BAD_POINTER;
+    if (a.starts[0] != 0) return FASTLSTM_BAD_SIZE;
+    for (int64_t text = 0; text < a.texts; ++text)
+        if (a.starts[text + 1] <= a.starts[text] || a.starts[text + 1] > largest) return FASTLSTM_BAD_SIZE;
+    for (int64_t n = 0; n < a.starts[a.texts]; ++n)
+        if (a.index[n] < 0 || a.index[n] >= a.M) return FASTLSTM_BAD_INDEX;
+    return FASTLSTM_OK;
+}
+
+int32_t texts(const Loops &loops, const fastlstm_texts_arguments &a) {
+    if (const int32_t status = check_texts(a)) return status;
+    std::vector<int64_t> order(a.texts);
+    std::iota(order.begin(), order.end(), 0);
+    auto length = [&](int64_t text) { return a.starts[text + 1] - a.starts[text]; };
+    std::stable_sort(order.begin(), order.end(), [&](int64_t x, int64_t y) { return length(x) > length(y); });
+
+    bool large = false;
+    for (int64_t layer = 0; layer < a.layers; ++layer)
+        large = large || too_large(loops, layer ? a.directions * a.H[layer - 1] : 0, a.H[layer]);
+    if (large && a.texts < team_rows * threads()) {
+        Reader reader(loops, a, [&](const Forward &pass) { forward_on_threads(loops, pass); });
+        if (a.texts) reader.read(order.data(), a.texts);
+        return FASTLSTM_OK;
+    }
+
+    // Four shards a thread, so that all end at about the same time; the longest texts come first.
+    const int64_t together = smaller(32, larger(1, a.texts / (4 * threads())));
+    const int64_t shards = (a.texts + together - 1) / together;
+    std::atomic<int64_t> next{0};
+    std::atomic<bool> no_memory{false};
+    run(smaller(threads(), shards), [&](int64_t, int64_t) {
+        try {
+            Memory workspace;
+            Reader reader(loops, a, [&](const Forward &pass) {
+                const Cut cut = {0, 1, 0, 1, nullptr};
+                loops.forward(pass, cut, workspace.at_least(loops.forward_workspace(*pass.arguments, cut)));
+            });
+            for (int64_t shard; (shard = next.fetch_add(1)) < shards;)
+                reader.read(order.data() + shard * together, smaller(together, a.texts - shard * together));
+        } catch (const std::bad_alloc &) {  // it must not leave a thread of the library
+            no_memory = true;
+        }
+    });
+    return no_memory ? FASTLSTM_NO_MEMORY : FASTLSTM_OK;
 }
 
 // Sequences a shard of the backward pass. Not up to the number of threads, on which the sums must not depend.
@@ -251,6 +306,10 @@ int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t 
 
 int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_arguments *arguments) {
     return without_exceptions([&] { return forward(isa->loops, *arguments); });
+}
+
+int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *arguments) {
+    return without_exceptions([&] { return texts(isa->loops, *arguments); });
 }
 
 int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments) {

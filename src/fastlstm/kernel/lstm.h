@@ -17,7 +17,7 @@
  *                                                   h_t = sigmoid(o) tanh(c_t)
  *
  * Who owns what. The caller allocates every array and keeps it alive during the call; the kernel keeps none.
- * Outputs alias neither inputs nor each other, but for `gates` in the backward pass, which says so itself.
+ * Outputs alias neither inputs nor each other, but for those that say so themselves.
  * float arrays are aligned to 4 bytes or better.
  *
  * What holds. Results have the same bits for any number of threads, and a row's results the same bits
@@ -95,12 +95,33 @@ typedef struct {
     const float *h0, *c0;       /* [B, H] states before the first step read; zeros if NULL */
     float *outputs;             /* out [N, output_stride]: h after every step; may be NULL */
     int64_t output_stride;      /* at least H, so that two directions can write side by side */
-    float *h_n, *c_n;           /* out [B, H]: states after the last step read */
+    float *h_n, *c_n;           /* out [B, H]: states after the last step read; may be h0 and c0 */
     float *gates;               /* out [N, 4, P]: sigmoid(i), sigmoid(f), tanh(g), sigmoid(o); may be NULL */
     float *cells;               /* out [N, P]: c after every step; may be NULL */
 } fastlstm_forward_arguments;
 
 FASTLSTM_API int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_arguments *arguments);
+
+/* Whole texts, through every layer and both directions: what inference runs. Texts come in any order; like lengths
+ * are read together, a few texts a thread at a time. */
+enum fastlstm_pooling { FASTLSTM_LAST = 1, FASTLSTM_HIGHEST = 2, FASTLSTM_MEAN = 4 };
+
+typedef struct {
+    int64_t texts;
+    const int64_t *starts;            /* [texts + 1] where in `index` every text begins, and where the last ends */
+    const int32_t *index;             /* [starts[texts]] 0 .. M - 1, which row of `projected` each step reads */
+    int64_t M;
+    const float *const *projected;    /* [directions] of [M, 4P], by fastlstm_project with the first layer's weights */
+    int64_t directions;               /* 1: forward; 2: backward too, behind it */
+    int64_t layers;
+    int64_t I;                        /* input size of the first layer; that of others is directions H */
+    const int64_t *H;                 /* [layers] */
+    const float *const *packed;       /* [layers, directions], by fastlstm_pack */
+    int64_t pooling;                  /* which of fastlstm_pooling to take of the last layer's outputs, summed */
+    float *features;                  /* out [texts, poolings, directions H]: last, highest, mean */
+} fastlstm_texts_arguments;
+
+FASTLSTM_API int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *arguments);
 
 typedef struct {
     int64_t T, B, I, H;

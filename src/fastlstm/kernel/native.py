@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import c_char_p, c_float, c_int32, c_int64, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,19 @@ class _Forward(ctypes.Structure):
     )
 
 
+class _Texts(ctypes.Structure):
+    _fields_ = (
+        ("texts", c_int64),
+        *((name, c_void_p) for name in ("starts", "index")),
+        ("M", c_int64),
+        ("projected", c_void_p),
+        *((name, c_int64) for name in ("directions", "layers", "I")),
+        *((name, c_void_p) for name in ("H", "packed")),
+        ("pooling", c_int64),
+        ("features", c_void_p),
+    )
+
+
 class _Backward(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("T", "B", "I", "H", "reverse")),
@@ -78,6 +91,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "pack": (c_int32, [c_void_p, c_int64, c_int64, *[c_void_p] * 4]),
     "project": (c_int32, [c_void_p, c_int64, c_int64, c_int64, *[c_void_p] * 3]),
     "forward": (c_int32, [c_void_p, c_void_p]),
+    "texts": (c_int32, [c_void_p, c_void_p]),
     "backward": (c_int32, [c_void_p, c_void_p]),
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
     "adam": (c_int32, [c_void_p, c_void_p]),
@@ -106,6 +120,38 @@ class Packed:
     values: FloatArray
     I: int  # noqa: E741
     H: int
+
+
+class Stack:
+    """Layers of one or two directions, and what their first makes of every word, as `Kernel.texts` reads them."""
+
+    def __init__(
+        self, layers: Sequence[Sequence[Packed]], projected: Sequence[FloatArray], poolings: Sequence[str]
+    ) -> None:
+        """Puts a stack together.
+
+        Args:
+            layers: from the first to the last, of each its forward and, if there is one, its backward direction.
+            projected: [M, 4P] by `Kernel.project`, of each direction of the first layer.
+            poolings: some of "last", "highest" and "mean", in this order.
+        """
+        packed = [direction for layer in layers for direction in layer]
+        sizes = [layer[0].H for layer in layers]
+        self.features = len(poolings) * len(layers[0]) * sizes[-1]
+        self._alive = packed, projected
+        self._projected = (c_void_p * len(projected))(*(_at(rows) for rows in projected))
+        self._packed = (c_void_p * len(packed))(*(_at(direction.values) for direction in packed))
+        self._sizes = (c_int64 * len(sizes))(*sizes)
+        self.arguments = _Texts(
+            M=len(projected[0]),
+            projected=ctypes.addressof(self._projected),
+            directions=len(layers[0]),
+            layers=len(layers),
+            I=packed[0].I,
+            H=ctypes.addressof(self._sizes),
+            packed=ctypes.addressof(self._packed),
+            pooling=sum(1 << ("last", "highest", "mean").index(pooling) for pooling in poolings),
+        )
 
 
 @dataclass
@@ -252,6 +298,25 @@ class Kernel:
         )  # fmt: skip
         _raise(self._library.forward(self._isa, ctypes.byref(arguments)))
         return outputs, last[0], last[1]
+
+    def texts(self, stack: Stack, starts: IntArray, index: npt.NDArray[np.int32]) -> FloatArray:
+        """The features [texts, F] of whole texts, in any order.
+
+        Args:
+            stack: the layers, ready to read.
+            starts: [texts + 1] int64, where in `index` every text begins, and where the last ends.
+            index: int32, of all texts' steps, the row of the stack's `projected` that each reads.
+
+        Raises `ValueError`, as `forward` does.
+        """
+        _check("starts", starts, starts.shape, np.int64)
+        _check("index", index, (int(starts[-1]),), np.int32)
+        features = np.empty((len(starts) - 1, stack.features), np.float32)
+        arguments = _Texts.from_buffer_copy(stack.arguments)
+        arguments.texts = len(features)
+        arguments.starts, arguments.index, arguments.features = _at(starts), _at(index), _at(features)
+        _raise(self._library.texts(self._isa, ctypes.byref(arguments)))
+        return features
 
     def backward(
         self,

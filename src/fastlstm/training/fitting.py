@@ -133,7 +133,8 @@ def find_device(name: str) -> torch.device:
 def _labelled(
     tokenizer: Tokenizer, records: Records, labels: tuple[str, ...], config: ModelConfig
 ) -> tuple[Labelled, int]:
-    encoded = tokens.encode(tokenizer, records.texts, max_tokens=config.max_tokens, truncate=config.truncate)
+    encoder = tokens.Encoder(tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
+    encoded = encoder(records.texts)
     return Labelled(encoded.ids, records.label_indices(labels)), encoded.longer
 
 

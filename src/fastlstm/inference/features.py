@@ -1,0 +1,124 @@
+"""Token ids -> features: the LSTM layers and their pooling, on the compiled kernel or on NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm import weights
+from fastlstm.batches import Distinct, lengths_of, packed
+from fastlstm.config import ModelConfig
+from fastlstm.kernel import reference
+from fastlstm.kernel.native import Kernel, Stack
+
+FloatArray = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
+
+TABLE_BYTES = 128 << 20
+"""Vocabularies whose projections take more than this are projected word by word as they come."""
+NUMPY_TEXTS = 256
+"""Texts that NumPy reads together."""
+POOLINGS = {"last": ("last",), "max": ("highest",), "mean": ("mean",), "concat": ("last", "highest", "mean")}
+
+
+class KernelFeatures:
+    """What the kernel makes of texts.
+
+    Every word is projected by the first layer's input weights before any is read: those of a call once each, and
+    when as many have been as the vocabulary has, all of it for good, as a table of at most `TABLE_BYTES`.
+    """
+
+    def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray], kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
+        self._layers = [
+            [kernel.pack(*_direction(arrays, spec)) for spec in weights.directions(config) if spec.layer == layer]
+            for layer in range(len(config.hidden_sizes))
+        ]
+        self._poolings = POOLINGS[config.pooling]
+        self._row_bytes = 16 * sum(kernel.padded(first.H) for first in self._layers[0])
+        self._projected = 0
+        self._table: Stack | None = None
+
+    def __call__(self, texts: Sequence[Ids]) -> FloatArray:
+        """[texts, F] for texts in any order, of at least one token each."""
+        ids = np.concatenate(texts)
+        starts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum(lengths_of(texts), out=starts[1:])
+        if self._table is not None:
+            return self._kernel.texts(self._table, starts, ids)
+        read = Distinct.of(ids)
+        features = self._kernel.texts(self._stack(self._embedding[read.ids]), starts, read.index)
+        self._projected += len(read.ids)
+        words = len(self._embedding)
+        if self._projected >= words and words * self._row_bytes <= TABLE_BYTES:
+            self._table = self._stack(self._embedding)
+        return features
+
+    def _stack(self, rows: FloatArray) -> Stack:
+        projected = [self._kernel.project(direction, rows) for direction in self._layers[0]]
+        return Stack(self._layers, projected, self._poolings)
+
+
+class NumPyFeatures:
+    """What the reference makes of texts."""
+
+    def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray]) -> None:
+        self._embedding = arrays["embedding.weight"]
+        self._directions = [(spec, _direction(arrays, spec)) for spec in weights.directions(config)]
+        self._poolings = POOLINGS[config.pooling]
+        self._size = weights.feature_size(config)
+
+    def __call__(self, texts: Sequence[Ids]) -> FloatArray:
+        """[texts, F] for texts in any order, of at least one token each."""
+        features = np.empty((len(texts), self._size), np.float32)
+        order = np.argsort(-lengths_of(texts), kind="stable")
+        for start in range(0, len(texts), NUMPY_TEXTS):
+            members = order[start : start + NUMPY_TEXTS]
+            features[members] = self._read([texts[i] for i in members])
+        return features
+
+    def _read(self, texts: Sequence[Ids]) -> FloatArray:
+        """The features of texts that are sorted by length, longest first."""
+        batch = packed(texts)
+        read = batch.distinct
+        words = self._embedding[read.ids]
+        outputs: list[FloatArray] = []
+        for spec, (weight_ih, weight_hh, bias) in self._directions:
+            if not spec.reverse:
+                inputs, outputs, last = outputs, [], []
+            if spec.layer == 0:  # a word is projected once, however often it is read
+                projected = reference.project(words, weight_ih, bias)[read.index]
+            else:
+                projected = reference.project(np.concatenate(inputs, axis=1), weight_ih, bias)
+            of_steps, h_n, _ = reference.recur(projected, batch.batch_sizes, weight_hh, reverse=spec.reverse)
+            outputs.append(of_steps)
+            last.append(h_n)
+        pooled = _pool(np.concatenate(outputs, axis=1), np.concatenate(last, axis=1), batch.batch_sizes)
+        return np.concatenate([pooled[pooling] for pooling in self._poolings], axis=1)
+
+
+def _direction(
+    arrays: Mapping[str, FloatArray], spec: weights.Direction
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    weight_ih, weight_hh, bias = (
+        np.ascontiguousarray(arrays[f"{spec.prefix}.{name}"], np.float32)
+        for name in ("weight_ih", "weight_hh", "bias")
+    )
+    return weight_ih, weight_hh, bias
+
+
+def _pool(outputs: FloatArray, last: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
+    """Name -> [B, H], from the outputs [N, H] of all steps and the last states [B, H]."""
+    total, highest = np.zeros_like(last), np.full_like(last, -np.inf)
+    steps = np.zeros((len(last), 1), np.float32)
+    start = 0
+    for running in batch_sizes:
+        step = outputs[start : start + running]
+        total[:running] += step
+        steps[:running] += 1
+        np.maximum(highest[:running], step, out=highest[:running])
+        start += running
+    return {"last": last, "highest": highest, "mean": total / steps}
