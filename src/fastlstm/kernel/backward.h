@@ -268,7 +268,7 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
                         memcpy(b.gates + n * width + gate * P + first, gates + q * width + gate * P + first,
                                (last - first) * sizeof(float));
                 from[q] = gates + q * width;
-                to[q] = b.grad_inputs + n * I;
+                if (b.grad_inputs) to[q] = b.grad_inputs + n * I;
             }
         if (b.grad_inputs)
             times_columns(from, count, width, backward.packed_ih, to, I, from_to(input_blocks, cut.member),
@@ -293,7 +293,7 @@ void reduce(const Backward &backward, int64_t shards, int64_t first_row, int64_t
             for (int64_t shard = 1; shard < shards; ++shard)
                 for (int64_t k = 0; k < count; ++k) to[k] += backward.gradients[shard * size + from + k];
         };
-        const Gradients at(nullptr, I, H);
+        const Gradients at(backward.gradients, I, H);
         sum(m * P, H, b.grad_weight_hh + row * H);
         if (I) sum((at.ih - at.hh) + m * padded(I), I, b.grad_weight_ih + row * I);
         sum((at.bias - at.hh) + m, 1, b.grad_bias + row);

@@ -137,6 +137,16 @@ class Stack:
         """
         packed = [direction for layer in layers for direction in layer]
         sizes = [layer[0].H for layer in layers]
+        inputs = [packed[0].I, *(len(layers[0]) * size for size in sizes[:-1])]
+        expected = [(I, H) for I, H in zip(inputs, sizes, strict=True) for _ in layers[0]]  # noqa: E741
+        if [(direction.I, direction.H) for direction in packed] != expected:
+            came = [[(direction.I, direction.H) for direction in layer] for layer in layers]
+            raise ValueError(f"layers of inputs and units {came} do not fit each other")
+        if len(projected) != len(layers[0]):
+            raise ValueError(f"{len(projected)} directions are projected; expected {len(layers[0])}")
+        for rows, direction in zip(projected, packed, strict=False):
+            width = direction.values.size // (1 + direction.I + direction.H)
+            _check("projected", rows, (len(projected[0]), width))
         self.features = len(poolings) * len(layers[0]) * sizes[-1]
         self._alive = packed, projected
         self._projected = (c_void_p * len(projected))(*(_at(rows) for rows in projected))
@@ -274,17 +284,18 @@ class Kernel:
         Raises:
             ValueError: an array has another shape or type than said here, or an index lies outside.
         """
-        H, B, N = packed.H, int(batch_sizes[0]), int(batch_sizes.sum())
-        _check("batch_sizes", batch_sizes, batch_sizes.shape, np.int64)
+        B, N = _sizes(batch_sizes)
+        H, P = packed.H, self.padded(packed.H)
+        _check("packed weights", packed.values, (4 * P * (1 + packed.I + H),))
         _check("inputs", inputs, (N, packed.I))
         _check("index", index, (N,), np.int32)
         _check("h0", h0, (B, H))
         _check("c0", c0, (B, H))
         if projected is not None:
-            _check("projected", projected, (len(projected), 4 * self.padded(H)))
+            _check("projected", projected, (len(projected), 4 * P))
         if kept is not None:
-            _check("gates", kept.gates, (N, 4, self.padded(H)))
-            _check("cells", kept.cells, (N, self.padded(H)))
+            _check("gates", kept.gates, (N, 4, P))
+            _check("cells", kept.cells, (N, P))
         if outputs is None:
             outputs = self._allocate(N, H)
         last = np.empty((2, B, H), np.float32)
@@ -309,7 +320,7 @@ class Kernel:
 
         Raises `ValueError`, as `forward` does.
         """
-        _check("starts", starts, starts.shape, np.int64)
+        _check("starts", starts, (max(starts.size, 1),), np.int64)
         _check("index", index, (int(starts[-1]),), np.int32)
         features = np.empty((len(starts) - 1, stack.features), np.float32)
         arguments = _Texts.from_buffer_copy(stack.arguments)
@@ -350,9 +361,9 @@ class Kernel:
 
         Raises `ValueError`, as `forward` does.
         """
-        H, B, N = weight_hh.shape[-1], int(batch_sizes[0]), int(batch_sizes.sum())
+        B, N = _sizes(batch_sizes)
+        H = weight_hh.shape[-1]
         I = 0 if inputs is None else inputs.shape[-1]  # noqa: E741
-        _check("batch_sizes", batch_sizes, batch_sizes.shape, np.int64)
         _check("weight_hh", weight_hh, (4 * H, H))
         _check("inputs", inputs, (N, I))
         _check("weight_ih", weight_ih, (4 * H, I))
@@ -470,6 +481,14 @@ def _check(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...], dt
             f"{name} is {array.dtype} {list(array.shape)}{'' if array.flags.c_contiguous else ', not contiguous'}; "
             f"expected {np.dtype(dtype)} {list(shape)}, contiguous"
         )
+
+
+def _sizes(batch_sizes: IntArray) -> tuple[int, int]:
+    """How many sequences there are, and how many rows."""
+    _check("batch_sizes", batch_sizes, (max(batch_sizes.size, 1),), np.int64)
+    if batch_sizes.min() < 1:
+        raise ValueError(f"a step of the batch has {batch_sizes.min()} sequences; expected at least 1")
+    return int(batch_sizes[0]), int(batch_sizes.sum())
 
 
 def _stride(name: str, array: FloatArray, shape: tuple[int, int]) -> int:

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fastlstm.kernel import found, native
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))  # tests.kernel.exact and tests.kernel.fuzz
+
+
+@pytest.fixture(scope="session")
+def library_path() -> Path:
+    """The compiled library of this process."""
+    there = found.find()
+    if there.kernel is None or there.path is None:
+        pytest.skip(f"no compiled kernel: {there.why_not}")
+    return there.path
+
+
+@pytest.fixture(scope="session")
+def library(library_path: Path) -> SimpleNamespace:
+    return native.load(library_path)
+
+
+@pytest.fixture(params=found.ISAS)
+def kernel(request: pytest.FixtureRequest, library: SimpleNamespace) -> Iterator[native.Kernel]:
+    """A kernel of every instruction set that this processor has, on two threads."""
+    try:
+        kernel = native.Kernel(library, request.param)
+    except ValueError as error:
+        pytest.skip(str(error))
+    before, kernel.threads = kernel.threads, 2
+    yield kernel
+    kernel.threads = before
+
+
+@pytest.fixture
+def isa(kernel: native.Kernel) -> str:
+    return kernel.isa
