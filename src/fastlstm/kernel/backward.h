@@ -13,32 +13,40 @@ constexpr int64_t block_width = vectors_most * lanes;
 
 int64_t columns_size(int64_t H, int64_t columns) { return 4 * padded(H) * padded(columns); }
 
-void pack_columns(int64_t H, int64_t columns, const float *weight, float *packed) {
+int64_t column_blocks(int64_t columns) { return (padded(columns) + block_width - 1) / block_width; }
+
+void pack_columns(int64_t H, int64_t columns, const float *weight, int64_t first, int64_t last, float *packed) {
     const int64_t P = padded(H), wide = padded(columns);
-    memset(packed, 0, columns_size(H, columns) * sizeof(float));
-    for (int64_t column = 0; column < wide; column += block_width) {
+    for (int64_t column = first * block_width; column < wide && column < last * block_width; column += block_width) {
         const int64_t width = wide - column < block_width ? wide - column : block_width;
         const int64_t there = columns - column < width ? columns - column : width;
+        float *to = packed + 4 * P * column;
+        memset(to, 0, 4 * P * width * sizeof(float));
         for (int64_t gate = 0; gate < 4; ++gate)
             for (int64_t unit = 0; unit < H; ++unit)
-                memcpy(packed + (gate * P + unit) * width, weight + (gate * H + unit) * columns + column,
+                memcpy(to + (gate * P + unit) * width, weight + (gate * H + unit) * columns + column,
                        there * sizeof(float));
-        packed += 4 * P * width;
     }
 }
 
+// The terms first .. last - 1 of K, whose sums wait in `to` from one call to the next.
 template <int R, int N, int V>
-inline void columns_tile(const float *const *a, int64_t K, const float *b, float *const *to, int64_t column,
-                         int64_t columns) {
+inline void columns_tile(const float *const *a, int64_t K, int64_t first, int64_t last, const float *b,
+                         float *const *to, int64_t column, int64_t columns) {
     const float *from[R];
     Vector sums[R][N * V];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-        from[r] = a[r];
+        from[r] = a[r] + first;
 #pragma GCC unroll 8
-        for (int v = 0; v < N * V; ++v) sums[r][v] = same(0);
+        for (int v = 0; v < N * V; ++v) {
+            const int64_t at = column + v * lanes;
+            sums[r][v] = first == 0 || at >= columns  ? same(0)
+                         : at + lanes <= columns ? load(to[r] + at)
+                                                 : load_first(to[r] + at, columns - at);
+        }
     }
-    accumulate<R, N, V>(sums, from, K, b, K * V * lanes);
+    accumulate<R, N, V>(sums, from, last - first, b + first * V * lanes, K * V * lanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -54,11 +62,15 @@ inline void columns_tile(const float *const *a, int64_t K, const float *b, float
 template <int V>
 inline void columns_block(const float *const *a, int64_t count, int64_t K, const float *b, float *const *to,
                           int64_t column, int64_t columns) {
+    constexpr int64_t together = terms_in_cache / (V * lanes);
     Tiles tiles(count, column_rows);
-    for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
-        with_rows<column_rows>(tiles.size(tile), [&](auto rows) {
-            columns_tile<rows.count, 1, V>(a + row, K, b, to + row, column, columns);
-        });
+    for (int64_t term = 0, end; term < K; term = end) {
+        end = K - term < together ? K : term + together;
+        for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
+            with_rows<column_rows>(tiles.size(tile), [&](auto rows) {
+                columns_tile<rows.count, 1, V>(a + row, K, term, end, b, to + row, column, columns);
+            });
+    }
 }
 
 // to[r][column] = sum over k of a[r][k] weight[k][column], for the blocks first .. last - 1 of packed columns.
@@ -71,10 +83,10 @@ void times_columns(const float *const *a, int64_t count, int64_t K, const float 
          block += together) {
         const float *b = packed + block * block_width * K;
         if (count == 1)
-            columns_tile<1, together, vectors_most>(a, K, b, to, block * block_width, columns);
+            columns_tile<1, together, vectors_most>(a, K, 0, K, b, to, block * block_width, columns);
         else
-            columns_tile<2, together / 2, vectors_most>(a, K, b, to, block * block_width, columns),
-                columns_tile<2, together / 2, vectors_most>(a, K, b + together / 2 * block_width * K, to,
+            columns_tile<2, together / 2, vectors_most>(a, K, 0, K, b, to, block * block_width, columns),
+                columns_tile<2, together / 2, vectors_most>(a, K, 0, K, b + together / 2 * block_width * K, to,
                                                             (block + together / 2) * block_width, columns);
     }
     for (; block < last; ++block) {
@@ -90,12 +102,14 @@ void times_columns(const float *const *a, int64_t count, int64_t K, const float 
 }
 
 template <int R, int V>
-inline void outer_tile(const float *a, int64_t a_width, const float *b, int64_t b_width, int64_t count, float *to) {
+inline void outer_tile(const float *a, int64_t a_stride, const float *b, int64_t b_stride, int64_t count, float *to,
+                       int64_t columns) {
     Vector sums[R][V];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) sums[r][v] = same(0);
+    for (int r = 0; r < R; ++r) __builtin_prefetch(to + r * columns, 1);
     for (int64_t q = 0; q < count; ++q) {
         Vector columns[V];
 #pragma GCC unroll 8
@@ -106,37 +120,41 @@ inline void outer_tile(const float *a, int64_t a_width, const float *b, int64_t 
 #pragma GCC unroll 8
             for (int v = 0; v < V; ++v) sums[r][v] = multiply_add(factor, columns[v], sums[r][v]);
         }
-        a += a_width;
-        b += b_width;
+        a += a_stride;
+        b += b_stride;
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) {
-            float *at = to + r * b_width + v * lanes;
+            float *at = to + r * columns + v * lanes;
             store(at, add(load(at), sums[r][v]));
         }
 }
 
-// to[m][n] += sum over q of a[q][m] b[q][n], for m from first to last - 1 and all n < b_width, a multiple of L.
-void add_outer(const float *a, int64_t a_width, const float *b, int64_t b_width, int64_t count, int64_t first,
-               int64_t last, float *to) {
+// Rows multiplied at a time: what is read of them stays in the second cache.
+constexpr int64_t outer_rows = 128;
+
+// to[m][n] += sum over q of a[q][m] b[q][n], for m from first to last - 1 and all n < columns, a multiple of L.
+void add_outer(const float *a, int64_t a_stride, const float *b, int64_t b_stride, int64_t columns, int64_t count,
+               int64_t first, int64_t last, float *to) {
     Tiles tiles(last - first, column_rows);
-    for (int64_t tile = 0, m = first; tile < tiles.tiles; m += tiles.size(tile++))
-        with_rows<column_rows>(tiles.size(tile), [&](auto rows) {
-            constexpr int R = rows.count;
-            for (int64_t n = 0; n < b_width; n += block_width) {
-                float *at = to + m * b_width + n;
-                switch ((b_width - n) / lanes) {
-                    case 1: outer_tile<R, 1>(a + m, a_width, b + n, b_width, count, at); break;
-                    case 2: outer_tile<R, 2>(a + m, a_width, b + n, b_width, count, at); break;
-                    case 3: outer_tile<R, (vectors_most < 3 ? vectors_most : 3)>(a + m, a_width, b + n, b_width,
-                                                                                 count, at);
-                        break;
-                    default: outer_tile<R, vectors_most>(a + m, a_width, b + n, b_width, count, at);
+    for (; count > 0; count -= outer_rows, a += outer_rows * a_stride, b += outer_rows * b_stride) {
+        const int64_t terms = count < outer_rows ? count : outer_rows;
+        for (int64_t tile = 0, m = first; tile < tiles.tiles; m += tiles.size(tile++))
+            with_rows<column_rows>(tiles.size(tile), [&](auto rows) {
+                constexpr int R = rows.count, three = vectors_most < 3 ? vectors_most : 3;
+                for (int64_t n = 0; n < columns; n += block_width) {
+                    float *at = to + m * columns + n;
+                    switch ((columns - n) / lanes) {
+                        case 1: outer_tile<R, 1>(a + m, a_stride, b + n, b_stride, terms, at, columns); break;
+                        case 2: outer_tile<R, 2>(a + m, a_stride, b + n, b_stride, terms, at, columns); break;
+                        case 3: outer_tile<R, three>(a + m, a_stride, b + n, b_stride, terms, at, columns); break;
+                        default: outer_tile<R, vectors_most>(a + m, a_stride, b + n, b_stride, terms, at, columns);
+                    }
                 }
-            }
-        });
+            });
+    }
 }
 
 // A shard's gradients: of W_hh [4P, P], of W_ih [4P, padded I], of b [4P].
@@ -167,25 +185,28 @@ inline void gates_backward(const Activations &x, int64_t P, int64_t unit, Vector
     store(dc + unit, multiply(d, f));
 }
 
-// Steps gathered for one product: 64 KiB of gates' gradients, so that what they meet fits the first cache.
-constexpr int64_t backward_chunk_floats = 1 << 14;
+// Rows gathered for one product: 64 KiB of gates' gradients, so that what they meet fits the first cache, but enough
+// of them that the weights' gradients, however large, are not read and written too often for what is added.
+constexpr int64_t backward_chunk_floats = 1 << 14, backward_rows_least = 128;
 
 inline int64_t backward_rows(int64_t sequences, int64_t width) {
-    const int64_t rows = backward_chunk_floats / width;
+    int64_t rows = backward_chunk_floats / width;
+    if (rows < backward_rows_least) rows = backward_rows_least;
     return sequences > rows ? sequences : rows;
 }
 
 int64_t backward_workspace(const fastlstm_backward_arguments &b, const Cut &cut) {
     const int64_t sequences = share(b.B, cut), P = padded(b.H), rows = backward_rows(sequences, 4 * P);
-    return 4 * piece<float>(sequences * P) + piece<float>(rows * 4 * P) + piece<float>(rows * P) +
-           piece<float>(rows * padded(b.I)) + cut.members * 2 * piece<float *>(rows);
+    return 4 * piece<float>(sequences * P) + piece<float>(rows * strided(4 * P)) + piece<float>(rows * strided(P)) +
+           piece<float>(rows * strided(padded(b.I))) + cut.members * 2 * piece<float *>(rows);
 }
 
 void backward(const Backward &backward, const Cut &cut, float *workspace) {
     const fastlstm_backward_arguments &b = *backward.arguments;
     const int64_t I = b.inputs ? b.I : 0, H = b.H;
     const int64_t sequences = share(b.B, cut), P = padded(H), width = 4 * P, most_rows = backward_rows(sequences, width);
-    const int64_t blocks = (P + block_width - 1) / block_width, input_blocks = (padded(I) + block_width - 1) / block_width;
+    const int64_t gates_stride = strided(width), h_stride = strided(P), inputs_stride = strided(padded(I));
+    const int64_t blocks = column_blocks(H), input_blocks = column_blocks(I);
     auto from_to = [&](int64_t all, int64_t member) { return all * member / cut.members; };
     const int64_t first_block = from_to(blocks, cut.member), last_block = from_to(blocks, cut.member + 1);
     const int64_t first = first_block * block_width, last = last_block * block_width < P ? last_block * block_width : P;
@@ -194,8 +215,8 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
     Pieces pieces(workspace);
     float *dh = pieces.take<float>(sequences * P), *dc = pieces.take<float>(sequences * P);
     float *h0 = pieces.take<float>(sequences * P), *c0 = pieces.take<float>(sequences * P);
-    float *gates = pieces.take<float>(most_rows * width), *h_before = pieces.take<float>(most_rows * P);
-    float *inputs = pieces.take<float>(most_rows * padded(I));
+    float *gates = pieces.take<float>(most_rows * gates_stride), *h_before = pieces.take<float>(most_rows * h_stride);
+    float *inputs = pieces.take<float>(most_rows * inputs_stride);
     const float **from = nullptr;
     float **to = nullptr;
     for (int64_t member = 0; member <= cut.member; ++member) {
@@ -203,12 +224,12 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
         to = pieces.take<float *>(most_rows);
     }
     if (cut.member == 0) {
-        load_states(b.grad_h_n, dh, sequences, H, cut);
-        load_states(b.grad_c_n, dc, sequences, H, cut);
-        load_states(b.h0, h0, sequences, H, cut);
-        load_states(b.c0, c0, sequences, H, cut);
-        memset(h_before, 0, most_rows * P * sizeof(float));
-        memset(inputs, 0, most_rows * padded(I) * sizeof(float));
+        load_states(b.grad_h_n, dh, P, sequences, H, cut);
+        load_states(b.grad_c_n, dc, P, sequences, H, cut);
+        load_states(b.h0, h0, P, sequences, H, cut);
+        load_states(b.c0, c0, P, sequences, H, cut);
+        memset(h_before, 0, most_rows * h_stride * sizeof(float));
+        memset(inputs, 0, most_rows * inputs_stride * sizeof(float));
     }
     for (int64_t gate = 0; gate < 4; ++gate) {
         const int64_t m = gate * P + first, rows = last - first;
@@ -232,16 +253,16 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
                 const Activations x = {b.gates + n * width, b.cells + n * P,
                                        earlier < 0 ? c0 + j * P : b.cells + earlier * P};
                 const float *grad = b.grad_outputs ? b.grad_outputs + n * b.grad_output_stride : nullptr;
-                float *grad_gates = gates + q * width;
+                float *grad_gates = gates + q * gates_stride;
                 for (int64_t unit = first; unit < last; unit += lanes) {
                     Vector d = load(dh + j * P + unit);
                     if (grad) d = add(d, unit + lanes <= H ? load(grad + unit) : load_first(grad + unit, H - unit));
                     gates_backward(x, P, unit, d, dc + j * P, grad_gates);
                 }
                 if (j % cut.members == cut.member) {
-                    memcpy(h_before + q * P, earlier < 0 ? h0 + j * P : b.outputs + earlier * b.output_stride,
+                    memcpy(h_before + q * h_stride, earlier < 0 ? h0 + j * P : b.outputs + earlier * b.output_stride,
                            H * sizeof(float));
-                    if (I) memcpy(inputs + q * padded(I), b.inputs + n * I, I * sizeof(float));
+                    if (I) memcpy(inputs + q * inputs_stride, b.inputs + n * I, I * sizeof(float));
                 }
                 from[j] = grad_gates;
                 to[j] = dh + j * P;
@@ -253,11 +274,11 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
         }
         for (int64_t gate = 0; gate < 4; ++gate) {
             const int64_t m = gate * P + first, end = gate * P + last;
-            add_outer(gates, width, h_before, P, count, m, end, gradients.hh);
-            if (I) add_outer(gates, width, inputs, padded(I), count, m, end, gradients.ih);
+            add_outer(gates, gates_stride, h_before, h_stride, P, count, m, end, gradients.hh);
+            if (I) add_outer(gates, gates_stride, inputs, inputs_stride, padded(I), count, m, end, gradients.ih);
             for (int64_t q = 0; q < count; ++q)
                 for (int64_t at = m; at < end; at += lanes)
-                    store(gradients.bias + at, add(load(gradients.bias + at), load(gates + q * width + at)));
+                    store(gradients.bias + at, add(load(gradients.bias + at), load(gates + q * gates_stride + at)));
         }
         int64_t q = 0;
         for (int64_t done = chunk_begin; done > s; --done)
@@ -265,9 +286,9 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
                 const int64_t n = row_of(done, j);
                 if (!I)
                     for (int64_t gate = 0; gate < 4; ++gate)
-                        memcpy(b.gates + n * width + gate * P + first, gates + q * width + gate * P + first,
+                        memcpy(b.gates + n * width + gate * P + first, gates + q * gates_stride + gate * P + first,
                                (last - first) * sizeof(float));
-                from[q] = gates + q * width;
+                from[q] = gates + q * gates_stride;
                 if (b.grad_inputs) to[q] = b.grad_inputs + n * I;
             }
         if (b.grad_inputs)

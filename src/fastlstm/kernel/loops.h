@@ -40,8 +40,8 @@ struct ProjectBackward {
     const int64_t *order, *starts; // [N], [M + 1]
     const float *inputs;           // [M, I]
     const float *packed_ih;        // by `pack_columns`
-    float *sums;                   // [M, 4P], by project_backward_rows
-    float *padded_inputs;          // [M, padded I], by project_backward_rows
+    float *sums;                   // [M, strided 4P], by project_backward_rows
+    float *padded_inputs;          // [M, strided padded I], by project_backward_rows
     float *padded_weight;          // [4P, padded I], by project_backward_weight
     float *grad_inputs;            // out [M, I]
     float *grad_weight_ih;         // out [4H, I]
@@ -52,13 +52,18 @@ struct Loops {
     const char *name;
     int32_t lanes;
     int64_t (*packed_size)(int64_t I, int64_t H);
+    // For some of the panels of L hidden units.
     void (*pack)(int64_t I, int64_t H, const float *weight_ih, const float *weight_hh, const float *bias,
-                 float *packed);
+                 int64_t first_panel, int64_t last_panel, float *packed);
     void (*project)(int64_t rows, int64_t I, int64_t H, const float *packed, const float *inputs, float *projected);
     int64_t (*forward_workspace)(const fastlstm_forward_arguments &, const Cut &);
     void (*forward)(const Forward &, const Cut &, float *workspace);
+    int64_t (*strided)(int64_t columns);  // from one row to the next of a matrix with so many columns
     int64_t (*columns_size)(int64_t rows, int64_t columns);
-    void (*pack_columns)(int64_t H, int64_t columns, const float *weight, float *packed);
+    // For some of the blocks of columns.
+    int64_t (*column_blocks)(int64_t columns);
+    void (*pack_columns)(int64_t H, int64_t columns, const float *weight, int64_t first_block, int64_t last_block,
+                         float *packed);
     int64_t (*gradient_size)(int64_t I, int64_t H);
     int64_t (*backward_workspace)(const fastlstm_backward_arguments &, const Cut &);
     void (*backward)(const Backward &, const Cut &, float *workspace);

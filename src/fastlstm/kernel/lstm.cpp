@@ -89,6 +89,21 @@ void one_team(int64_t most, Size workspace_size, Work work) {
     run(most, [&](int64_t member, int64_t members) { work(Cut{0, 1, member, members, &barrier}, workspace.get()); });
 }
 
+// work(first, last) for parts 0 .. parts - 1 of what copies `moved` floats: by one thread, unless they are many.
+template <class Work>
+void share_out(int64_t parts, int64_t moved, Work work) {
+    const int64_t worth_a_thread = 1 << 16;
+    run(smaller(parts, moved / worth_a_thread), [&](int64_t member, int64_t members) {
+        work(parts * member / members, parts * (member + 1) / members);
+    });
+}
+
+void pack_columns(const Loops &loops, int64_t H, int64_t columns, const float *weight, float *packed) {
+    share_out(loops.column_blocks(columns), 4 * H * columns, [&](int64_t first, int64_t last) {
+        loops.pack_columns(H, columns, weight, first, last, packed);
+    });
+}
+
 // A layer, shared out to as many threads as there are.
 void forward_on_threads(const Loops &loops, const Forward &pass) {
     const fastlstm_forward_arguments &f = *pass.arguments;
@@ -188,8 +203,8 @@ int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
     const bool team = too_large(loops, I, b.H);
     const int64_t shards = team ? 1 : larger(1, smaller(shards_most, b.B / shard_rows));
     const Floats packed_hh = floats(loops.columns_size(b.H, b.H)), packed_ih = floats(loops.columns_size(b.H, I));
-    loops.pack_columns(b.H, b.H, b.weight_hh, packed_hh.get());
-    if (I) loops.pack_columns(b.H, I, b.weight_ih, packed_ih.get());
+    pack_columns(loops, b.H, b.H, b.weight_hh, packed_hh.get());
+    if (I) pack_columns(loops, b.H, I, b.weight_ih, packed_ih.get());
     const Floats gradients = floats(shards * loops.gradient_size(I, b.H));
 
     const Backward pass = {&b, offsets.data(), packed_hh.get(), packed_ih.get(), gradients.get()};
@@ -218,9 +233,9 @@ int32_t project_backward(const Loops &loops, int64_t N, ProjectBackward p, const
 
     const int64_t panels = (p.H + loops.lanes - 1) / loops.lanes, width = 4 * panels * loops.lanes;
     const int64_t wide = (p.I + loops.lanes - 1) / loops.lanes * loops.lanes;
-    const Floats packed_ih = floats(loops.columns_size(p.H, p.I)), sums = floats(p.M * width);
-    const Floats padded_inputs = floats(p.M * wide), padded_weight = floats(width * wide);
-    loops.pack_columns(p.H, p.I, weight_ih, packed_ih.get());
+    const Floats packed_ih = floats(loops.columns_size(p.H, p.I)), sums = floats(p.M * loops.strided(width));
+    const Floats padded_inputs = floats(p.M * loops.strided(wide)), padded_weight = floats(width * wide);
+    pack_columns(loops, p.H, p.I, weight_ih, packed_ih.get());
     p.packed_ih = packed_ih.get();
     p.sums = sums.get();
     p.padded_inputs = padded_inputs.get();
@@ -290,8 +305,14 @@ int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t I, int64_t H, const float
                       const float *bias, float *packed) {
     if (!sizes_fit(I, H)) return FASTLSTM_BAD_SIZE;
     if (!weight_hh || !bias || !packed || (I > 0 && !weight_ih)) return FASTLSTM_BAD_POINTER;
-    isa->loops.pack(I, H, weight_ih, weight_hh, bias, packed);
-    return FASTLSTM_OK;
+    return without_exceptions([&] {
+        const Loops &loops = isa->loops;
+        const int64_t panels = (H + loops.lanes - 1) / loops.lanes;
+        share_out(panels, 4 * H * (I + H), [&](int64_t first, int64_t last) {
+            loops.pack(I, H, weight_ih, weight_hh, bias, first, last, packed);
+        });
+        return (int32_t)FASTLSTM_OK;
+    });
 }
 
 int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t H, const float *packed,

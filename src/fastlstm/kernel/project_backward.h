@@ -10,14 +10,13 @@ namespace FASTLSTM_ISA {
 
 void project_backward_rows(const ProjectBackward &p, int64_t first, int64_t last) {
     const int64_t width = 4 * padded(p.H), wide = padded(p.I);
-    const int64_t blocks = (wide + block_width - 1) / block_width;
     constexpr int64_t together = 48;
     for (int64_t m = first; m < last; m += together) {
         const int64_t count = last - m < together ? last - m : together;
         const float *from[together];
         float *to[together];
         for (int64_t r = 0; r < count; ++r) {
-            float *sum = p.sums + (m + r) * width;
+            float *sum = p.sums + (m + r) * strided(width);
             memset(sum, 0, width * sizeof(float));
             for (int64_t at = p.starts[m + r]; at < p.starts[m + r + 1]; ++at) {
                 const float *row = p.gates + p.order[at] * width;
@@ -25,12 +24,12 @@ void project_backward_rows(const ProjectBackward &p, int64_t first, int64_t last
                     for (int64_t k = 0; k < width; k += 16) __builtin_prefetch(p.gates + p.order[at + 1] * width + k);
                 for (int64_t k = 0; k < width; k += lanes) store(sum + k, add(load(sum + k), load(row + k)));
             }
-            memset(p.padded_inputs + (m + r) * wide, 0, wide * sizeof(float));
-            memcpy(p.padded_inputs + (m + r) * wide, p.inputs + (m + r) * p.I, p.I * sizeof(float));
+            memset(p.padded_inputs + (m + r) * strided(wide), 0, wide * sizeof(float));
+            memcpy(p.padded_inputs + (m + r) * strided(wide), p.inputs + (m + r) * p.I, p.I * sizeof(float));
             from[r] = sum;
             to[r] = p.grad_inputs + (m + r) * p.I;
         }
-        times_columns(from, count, width, p.packed_ih, to, p.I, 0, blocks);
+        times_columns(from, count, width, p.packed_ih, to, p.I, 0, column_blocks(p.I));
     }
 }
 
@@ -41,8 +40,8 @@ void project_backward_weight(const ProjectBackward &p, int64_t first_panel, int6
         const int64_t begin = gate * P + first, end = gate * P + last;
         memset(p.padded_weight + begin * wide, 0, (end - begin) * wide * sizeof(float));
         for (int64_t m = 0; m < p.M; m += together)
-            add_outer(p.sums + m * 4 * P, 4 * P, p.padded_inputs + m * wide, wide,
-                      p.M - m < together ? p.M - m : together, begin, end, p.padded_weight);
+            add_outer(p.sums + m * strided(4 * P), strided(4 * P), p.padded_inputs + m * strided(wide), strided(wide),
+                      wide, p.M - m < together ? p.M - m : together, begin, end, p.padded_weight);
         for (int64_t unit = first; unit < last && unit < p.H; ++unit)
             memcpy(p.grad_weight_ih + (gate * p.H + unit) * p.I, p.padded_weight + (gate * P + unit) * wide,
                    p.I * sizeof(float));
