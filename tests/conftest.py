@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from fastlstm import weights
 from fastlstm.config import ModelConfig
+from fastlstm.installation import VARIABLES
+from fastlstm.kernel import found
 from fastlstm.saved_model import SavedModel
 from fastlstm.tokens import train_tokenizer
 
@@ -58,3 +60,16 @@ def make_model() -> MakeModel:
 def tiny_model(make_model: MakeModel) -> SavedModel:
     """A model of two classes and two small layers, with random weights. Not to be changed."""
     return make_model()
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No variable of fastlstm's is set, and an examination looks for the kernel anew. Its threads are put back."""
+    kernel = found.find().kernel
+    before = 1 if kernel is None else kernel.threads
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("fastlstm.installation.find", found.find.__wrapped__)
+    yield
+    if kernel is not None:
+        kernel.threads = before

@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "tell the class of texts",
     "evaluate": "measure a model on labelled texts",
     "info": "say what a model is and how it was trained",
+    "doctor": "say what this installation has and what is missing",
 }
 INTERRUPTED = 130
 
