@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fastlstm.kernel.native import Kernel
 from fastlstm.training import kernel_lstm
 from fastlstm.training.layer import uses_kernel
 
@@ -23,110 +24,141 @@ class Adam:
 
     A word vector that a step does not read has no gradient but moves all the same, by what its moments remember.
     Where there is a kernel it makes these steps when it is next read: ask `catch_up` before. The bits are those
-    of moving every word in every step. Everything else is PyTorch's fused Adam.
+    of moving every word in every step. Without one, PyTorch's fused Adam moves everything.
     """
 
     def __init__(self, embedding: nn.Embedding, named: Mapping[str, Tensor], clip_norm: float = 0.0) -> None:
         """`named`: all weights, `embedding`'s among them. `clip_norm`: 0 for no limit."""
         self._named = dict(named)
         self._clip_norm = clip_norm
-        self._step = 0
-        self._words = Words(embedding) if uses_kernel(embedding.weight) else None
-        rest = [w for w in named.values() if self._words is None or w is not embedding.weight]
-        self._rest = torch.optim.Adam(rest, betas=BETAS, eps=EPSILON, fused=True)
+        self._words = next(name for name, weight in named.items() if weight is embedding.weight)
+        self._by: _ByKernel | _ByPyTorch = _ByPyTorch(self._named)
+        if uses_kernel(embedding.weight):
+            embedding.sparse = True
+            self._by = _ByKernel(self._named)
 
     def catch_up(self, ids: npt.NDArray[np.int32] | None = None) -> None:
         """Brings these words' vectors [M] up to date, each named once; all of them if None."""
-        if self._words is not None:
-            self._words.move(ids)
+        self._by.catch_up(self._words, ids)
 
     def step(self, learning_rate: float) -> None:
         """Moves all weights by their gradients, and forgets those."""
-        scale = self._scale()
-        self._step += 1
-        if self._words is not None:
-            self._words.step(learning_rate, scale)
-        for group in self._rest.param_groups:
-            group["lr"] = learning_rate
-            if scale < 1:
-                torch._foreach_mul_([w.grad for w in group["params"] if w.grad is not None], scale)
-        self._rest.step()
-        self._rest.zero_grad()
+        grads = {name: weight.grad for name, weight in self._named.items() if weight.grad is not None}
+        grads = {name: grad.coalesce() if grad.is_sparse else grad for name, grad in grads.items()}
+        self._by.step(learning_rate, grads, self._scale(grads))
+        for weight in self._named.values():
+            weight.grad = None
 
-    def _scale(self) -> float:
+    def _scale(self, grads: Mapping[str, Tensor]) -> float:
         """By how much the gradient is shortened."""
         if not self._clip_norm:
             return 1.0
-        grads = [w.grad for w in self._named.values() if w.grad is not None]
-        norms = [torch.linalg.vector_norm(g.coalesce().values() if g.is_sparse else g) for g in grads]
+        norms = torch._foreach_norm([grad.values() if grad.is_sparse else grad for grad in grads.values()])
         return min(1.0, self._clip_norm / (float(torch.linalg.vector_norm(torch.stack(norms))) + 1e-6))
 
     def state(self) -> dict[str, Tensor]:
         """`step.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME` of every weight, once there was a step."""
         self.catch_up()
-        result: dict[str, Tensor] = {}
-        for name, weight in self._named.items() if self._step else ():
-            values = self._rest.state.get(weight) or self._words_state()
-            result |= {f"{key}.{name}": value for key, value in values.items()}
-        return result
+        return self._by.state()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Goes on from what `state` gave. Raises `KeyError` for a missing tensor."""
+        self._by.restore(state)
+
+
+class _ByPyTorch:
+    def __init__(self, named: Mapping[str, Tensor]) -> None:
+        self._named = named
+        self._adam = torch.optim.Adam(list(named.values()), betas=BETAS, eps=EPSILON, fused=True)
+
+    def catch_up(self, name: str, rows: npt.NDArray[np.int32] | None) -> None:
+        """Every step moves every weight."""
+
+    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float) -> None:
+        for group in self._adam.param_groups:
+            group["lr"] = learning_rate
+        if scale < 1:
+            torch._foreach_mul_(list(grads.values()), scale)
+        self._adam.step()
+
+    def state(self) -> dict[str, Tensor]:
+        moments = {name: self._adam.state.get(weight, {}) for name, weight in self._named.items()}
+        return {f"{key}.{name}": value for name, of in moments.items() for key, value in of.items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
         for name, weight in self._named.items():
-            values = {key: state[f"{key}.{name}"].to(weight.device) for key in ("step", *MOMENTS)}
-            self._step = int(values["step"])
-            if self._words is not None and weight is self._words.weight:
-                self._words.restore(values)
+            self._adam.state[weight] = {key: state[f"{key}.{name}"].to(weight.device) for key in ("step", *MOMENTS)}
+
+
+class _ByKernel:
+    def __init__(self, named: Mapping[str, Tensor]) -> None:
+        self._named = named
+        self._moments = {name: {key: torch.zeros_like(w) for key in MOMENTS} for name, w in named.items()}
+        self._done = {name: np.zeros(len(_matrix(weight)), np.int64) for name, weight in named.items()}
+        self._step = 0
+        self._rates = np.zeros((1024, 2), np.float32)
+
+    def catch_up(self, name: str, rows: npt.NDArray[np.int32] | None) -> None:
+        """The steps that these rows of a weight have missed, whose gradients were zero."""
+        if self._step:
+            self._move(name, rows)
+
+    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float) -> None:
+        self._step += 1
+        if self._step == len(self._rates):
+            self._rates = np.concatenate([self._rates, np.zeros_like(self._rates)])
+        corrections = [1 - beta**self._step for beta in BETAS]
+        self._rates[self._step] = learning_rate / corrections[0], 1 / math.sqrt(corrections[1])
+        for name, grad in grads.items():
+            if grad.is_sparse:
+                self._move(name, grad.indices()[0].int().numpy(), _matrix(grad.values().contiguous()), scale)
             else:
-                self._rest.state[weight] = values
+                self._move(name, None, _matrix(grad.contiguous()), scale)
 
-    def _words_state(self) -> dict[str, Tensor]:
-        assert self._words is not None
-        return {"step": torch.tensor(float(self._step)), **self._words.moments}
-
-
-class Words:
-    """The word vectors' part, on the kernel. Their gradient comes as a sparse tensor, of the words read only."""
-
-    def __init__(self, embedding: nn.Embedding) -> None:
-        embedding.sparse = True
-        self.weight = embedding.weight
-        self.moments = {key: torch.zeros_like(self.weight) for key in MOMENTS}
-        self._done = np.zeros(len(self.weight), np.int64)
-        self._rates = np.zeros((1, 2), np.float32)
-
-    def move(self, ids: npt.NDArray[np.int32] | None, grads: Tensor | None = None, scale: float = 1.0) -> None:
-        """The steps that these rows have missed, the last one by `grads` [M, I] if given."""
-        native = kernel_lstm.kernel()
-        assert native is not None
-        if len(self._rates) == 1:
-            return
-        native.adam(
-            self.weight.detach().numpy(),
-            self.moments["exp_avg"].numpy(),
-            self.moments["exp_avg_sq"].numpy(),
-            self._done,
-            self._rates,
-            rows=ids,
-            grads=None if grads is None else grads.numpy(),
+    def _move(
+        self,
+        name: str,
+        rows: npt.NDArray[np.int32] | None,
+        grads: npt.NDArray[np.float32] | None = None,
+        scale: float = 1.0,
+    ) -> None:
+        """The steps that these rows have missed, the last one by `grads` if given."""
+        mean, square = (_matrix(self._moments[name][key]) for key in MOMENTS)
+        _kernel().adam(
+            _matrix(self._named[name]),
+            mean,
+            square,
+            self._done[name],
+            self._rates[: self._step + 1],
+            rows=rows,
+            grads=grads,
             scale=scale,
             betas=BETAS,
             epsilon=EPSILON,
         )
 
-    def step(self, learning_rate: float, scale: float) -> None:
-        step = len(self._rates)
-        corrections = [1 - beta**step for beta in BETAS]
-        rates = [learning_rate / corrections[0], 1 / math.sqrt(corrections[1])]
-        self._rates = np.concatenate([self._rates, np.array([rates], np.float32)])
-        grad, self.weight.grad = self.weight.grad, None
-        if grad is not None:
-            grad = grad.coalesce()
-            ids: npt.NDArray[np.int32] = grad.indices()[0].int().numpy()
-            self.move(ids, grad.values(), scale)
+    def state(self) -> dict[str, Tensor]:
+        result: dict[str, Tensor] = {}
+        for name in self._named if self._step else ():
+            values = {"step": torch.tensor(float(self._step)), **self._moments[name]}
+            result |= {f"{key}.{name}": value for key, value in values.items()}
+        return result
 
-    def restore(self, values: Mapping[str, Tensor]) -> None:
-        step = int(values["step"])
-        self.moments = {key: values[key].contiguous() for key in MOMENTS}
-        self._done = np.full(len(self.weight), step, np.int64)
-        self._rates = np.zeros((step + 1, 2), np.float32)
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, done in self._done.items():
+            self._step = int(state[f"step.{name}"])
+            self._moments[name] = {key: state[f"{key}.{name}"].contiguous() for key in MOMENTS}
+            done[:] = self._step
+        self._rates = np.zeros((self._step + 1024, 2), np.float32)
+
+
+def _matrix(tensor: Tensor) -> npt.NDArray[np.float32]:
+    """The tensor's own memory, as rows; of a vector, one."""
+    rows: npt.NDArray[np.float32] = tensor.detach().view(-1, tensor.shape[-1]).numpy()
+    return rows
+
+
+def _kernel() -> Kernel:
+    kernel = kernel_lstm.kernel()
+    assert kernel is not None, "Adam asks whether there is a kernel first"
+    return kernel

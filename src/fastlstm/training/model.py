@@ -16,6 +16,7 @@ from fastlstm.batches import Packed
 from fastlstm.config import ModelConfig
 from fastlstm.training.layer import LSTMDirection
 from fastlstm.training.pytorch_lstm import padded
+from fastlstm.training.word_vectors import WordVectors
 
 EMBEDDING_RANGE = 0.05
 """Embeddings start uniform in this range around zero, as Keras starts them."""
@@ -31,7 +32,7 @@ class TextClassifier(nn.Module):
         self.sigmoid = weights.uses_sigmoid(config, classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.embedding = nn.Embedding(config.vocabulary_size, config.embedding_size)
+            self.embedding = WordVectors(config.vocabulary_size, config.embedding_size)
             nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE)
             self.directions = nn.ModuleList(
                 LSTMDirection(d.input_size, d.hidden_size, reverse=d.reverse) for d in weights.directions(config)
