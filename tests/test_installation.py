@@ -36,6 +36,7 @@ def test_the_kernel_is_told_with_its_threads_and_library(library: Path) -> None:
     assert came.kernel == KernelState(
         instruction_set=best,
         could_run=came.kernel.could_run,
+        precisions=came.kernel.precisions,
         threads=found.usable_cores(),
         threads_from="the cores this process may use",
         library=str(library),
@@ -43,6 +44,8 @@ def test_the_kernel_is_told_with_its_threads_and_library(library: Path) -> None:
         what_to_do=None,
     )
     assert best in came.kernel.could_run
+    assert came.kernel.precisions[0] == "float32"
+    assert set(came.kernel.precisions) <= set(native.PRECISIONS)
     assert set(came.kernel.could_run) <= set(found.ISAS)
     assert came.self_check is not None
     assert came.self_check.passed

@@ -22,7 +22,7 @@ class Opponent:
         self.session = onnxruntime.InferenceSession(graph(weights), options, ["CPUExecutionProvider"])
 
     def score(self, texts: Sequence[npt.NDArray[np.int32]]) -> FloatArray:
-        """[B] probabilities of the second class."""
+        """[B, 1] probabilities of the second class."""
         lengths = np.array([len(text) for text in texts], np.int32)
         ids = np.zeros((int(lengths.max()), len(texts)), np.int64)
         for column, text in enumerate(texts):

@@ -36,11 +36,11 @@ class Opponent:
                     parameter.zero_()
 
     def score(self, texts: Sequence[npt.NDArray[np.int32]]) -> FloatArray:
-        """[B] probabilities of the second class."""
+        """[B, 1] probabilities of the second class."""
         torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
         with torch.inference_mode():
             ids = pad_sequence([torch.from_numpy(text) for text in texts])
             lengths = torch.tensor([len(text) for text in texts])
-            result: FloatArray = self.model(ids, lengths).sigmoid().numpy()
+            result: FloatArray = self.model(ids, lengths).sigmoid()[:, None].numpy()
         return result

@@ -40,6 +40,7 @@ class KernelState:
 
     instruction_set: "v2", "v3", "v4" or "neon"; None where there is no kernel.
     could_run: the instruction sets of the library that this processor has.
+    precisions: what products can be taken of; "float32" is always there.
     threads, threads_from: how many, and what says so; None where there is no kernel.
     library: the library's file, if there is one.
     why_not, what_to_do: why there is no kernel, and what helps; None where there is one.
@@ -47,6 +48,7 @@ class KernelState:
 
     instruction_set: str | None
     could_run: tuple[str, ...]
+    precisions: tuple[str, ...]
     threads: int | None
     threads_from: str | None
     library: str | None
@@ -131,6 +133,7 @@ def _kernel_state(found: Found) -> KernelState:
     return KernelState(
         instruction_set=None if kernel is None else kernel.isa,
         could_run=() if kernel is None or found.path is None else _could_run(found.path),
+        precisions=("float32",) if kernel is None else tuple(filter(kernel.has, native.PRECISIONS)),
         threads=None if kernel is None else kernel.threads,
         threads_from=None if kernel is None else _threads_from(),
         library=None if found.path is None else str(found.path),

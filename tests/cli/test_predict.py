@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fastlstm.kernel import find
+
 from .conftest import Command
 
 
@@ -21,6 +23,16 @@ def test_each_text_gets_its_label_and_probability(command: Command, trained: Pat
         ("bad", "awful, dull film"),
     ]
     assert all(0.5 < float(probability) <= 1 for _, probability, _ in rows)
+
+
+def test_a_precision_is_taken_or_told_to_be_missing(command: Command, trained: Path) -> None:
+    kernel = find().kernel
+    result = command("predict", "--precision", "int8", "a great and funny film", "-m", trained)
+    if kernel is not None and kernel.has("int8"):
+        assert result.out.startswith("good\t")
+    else:
+        assert result.status == 2
+        assert "int8 was asked for" in result.err
 
 
 def test_json_holds_every_probability(command: Command, trained: Path) -> None:

@@ -18,6 +18,9 @@ from fastlstm.errors import DataError, InputError, ModelNotFoundError, OptionErr
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import CHUNK_TEXTS
 from fastlstm.inference.golden import GOLDEN_TEXTS
+from fastlstm.kernel import Found, find
+from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.native import load as load_library
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
 
@@ -280,6 +283,50 @@ def test_a_classifier_can_be_pickled(three_classes: Classifier) -> None:
     back, texts = pickle.loads(pickle.dumps(three_classes)), random_texts(9)
     assert back.labels == three_classes.labels
     assert np.array_equal(back.predict_proba(texts), three_classes.predict_proba(texts))
+
+
+# Less than float32.
+
+
+@pytest.fixture(params=["bfloat16", "int8"])
+def precision(request: pytest.FixtureRequest) -> str:
+    kernel = find().kernel
+    if kernel is None or not kernel.has(request.param):
+        pytest.skip(f"this machine has no {request.param}")
+    return str(request.param)
+
+
+def test_rounded_products_are_near_and_do_not_depend_on_the_batch(
+    three_classes: Classifier, precision: str, tmp_path: Path
+) -> None:
+    three_classes.save(tmp_path / "model")
+    texts = random_texts(50)
+    rounded = fastlstm.load(tmp_path / "model", precision=precision)
+    together = rounded.predict_proba(texts)
+    np.testing.assert_allclose(together, three_classes.predict_proba(texts), atol=0.05)
+    assert not np.array_equal(together, three_classes.predict_proba(texts))
+    for text, row in zip(texts, together, strict=True):
+        assert np.array_equal(rounded.predict_proba(text), row)
+    again = pickle.loads(pickle.dumps(rounded))
+    assert np.array_equal(again.predict_proba(texts), together)
+
+
+def test_an_unknown_precision_is_refused(three_classes: Classifier) -> None:
+    with pytest.raises(OptionError, match=r"unknown precision 'int9'; did you mean 'int8'\? known: "):
+        Classifier(three_classes.model, "int9")
+
+
+@pytest.mark.parametrize("isa", [None, "v2"])
+def test_a_precision_that_the_machine_lacks_is_refused(
+    three_classes: Classifier, isa: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = find()
+    if isa is not None and (there.path is None or there.kernel is None or there.kernel.isa == "neon"):
+        pytest.skip("no kernel for x86-64 here")
+    kernel = None if isa is None or there.path is None else Kernel(load_library(there.path), isa)
+    monkeypatch.setattr("fastlstm.inference.network.find", lambda: Found(kernel, "", None))
+    with pytest.raises(OptionError, match=r"^int8 was asked for, and needs .*; it has float32 \(see"):
+        Classifier(three_classes.model, "int8")
 
 
 def test_its_repr_names_the_labels(three_classes: Classifier) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,10 @@ def library(library_path: Path) -> SimpleNamespace:
     return native.load(library_path)
 
 
-@pytest.fixture(params=found.ISAS)
+ARM = platform.machine().lower() in ("aarch64", "arm64")
+
+
+@pytest.fixture(params=[isa for isa in found.ISAS if (isa == "neon") == ARM])
 def kernel(request: pytest.FixtureRequest, library: SimpleNamespace) -> Iterator[native.Kernel]:
     """A kernel of every instruction set that this processor has, on two threads."""
     try:

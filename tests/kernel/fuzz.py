@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from tests.kernel.exact import TOLERANCE, Array, Batch, Results, errors, exact, readers, sizes_of
+from tests.kernel.rounded import rounded
 
 from fastlstm.kernel import native
 
+ROUNDED_TOLERANCE = 0.05  # a state may round the other way now and then
 GUARD = 24  # floats before and after every array
 CANARY = np.uint32(0x7FA5A5A5)  # a NaN: reading it shows too
 
@@ -134,8 +136,8 @@ def call(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch, 
     wanted = {name: name not in case.missing for name in OPTIONAL}
     weight_ih, weight_hh, bias = (room.copy(n, getattr(b, n)) for n in ("weight_ih", "weight_hh", "bias"))
     h0, c0 = (room.copy(n, getattr(b, n)) if wanted[n] else None for n in ("h0", "c0"))
-    packed = room.empty("packed", library.packed_size(isa, I, H))
-    _fine(library.pack(isa, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(packed)), "pack")
+    packed = room.empty("packed", library.packed_size(isa, 0, I, H))
+    _fine(library.pack(isa, 0, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(packed)), "pack")
     inputs = None if case.projected else room.copy("inputs", b.inputs)
     words = room.copy("words", b.words)
     projected = room.empty("projected", case.M, 4 * P) if case.projected else None
@@ -149,7 +151,7 @@ def call(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch, 
     gates = room.empty("gates", N, 4, P) if wanted["kept"] else None
     cells = room.empty("cells", N, P) if wanted["kept"] else None
     forward = native._Forward(
-        len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(packed), _at(inputs),
+        0, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(packed), _at(inputs),
         _at(projected), _at(b.index), case.M, _at(h0), _at(c0), _at(rows), case.output_stride, _at(h_n), _at(c_n),
         _at(gates), _at(cells),
     )  # fmt: skip
@@ -225,6 +227,33 @@ def texts(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch,
         raise MismatchError("texts have other bits than their sequences")
 
 
+def narrow(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch, room: Guarded) -> None:
+    """The forward pass in the precisions that the processor has beside float32."""
+    b = replace(b, words=np.tanh(b.words), h0=np.tanh(b.h0))
+    isa, N, B, I, H, P = kernel._isa, len(b.index), case.B, case.I, case.H, kernel.padded(case.H)  # noqa: E741
+    projected = room.copy("projected", kernel.project(kernel.pack(b.weight_ih, b.weight_hh, b.bias), b.words))
+    for of, precision in enumerate(native.PRECISIONS):
+        if precision == "float32" or not kernel.has(precision):
+            continue
+        packed = room.empty("packed", library.packed_size(isa, of, I, H))
+        weights = (room.copy(n, getattr(b, n)) for n in ("weight_ih", "weight_hh", "bias"))
+        _fine(library.pack(isa, of, I, H, *map(_at, weights), _at(packed)), "pack")
+        h0, c0, inputs = room.copy("h0", b.h0), room.copy("c0", b.c0), room.copy("inputs", b.inputs)
+        h_n, c_n, outputs = room.empty("h_n", B, H), room.empty("c_n", B, H), room.empty("outputs", N, H)
+        gates, cells = room.empty("gates", N, 4, P), room.empty("cells", N, P)
+        read = (None, _at(projected), _at(b.index), case.M) if case.projected else (_at(inputs), None, None, 0)
+        forward = native._Forward(
+            of, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(packed), *read,
+            _at(h0), _at(c0), _at(outputs), H, _at(h_n), _at(c_n), _at(gates), _at(cells),
+        )  # fmt: skip
+        _fine(library.forward(isa, ctypes.byref(forward)), f"forward in {precision}")
+        if case.compared:
+            came = {"outputs": outputs, "h_n": h_n, "c_n": c_n}
+            found = errors(came, rounded(b, precision, projected=case.projected), 1)
+            if not max(found.values()) <= ROUNDED_TOLERANCE:
+                raise MismatchError(f"errors in {precision} larger than {ROUNDED_TOLERANCE}: {found}")
+
+
 def run_case(
     library: SimpleNamespace, kernel: native.Kernel, seed: int, number: int, share: float
 ) -> dict[str, float]:
@@ -237,6 +266,8 @@ def run_case(
         came = call(library, kernel, case, b, room)
         if number % 8 == 0:
             texts(library, kernel, case, b, room)
+        if number % 4 == 1:
+            narrow(library, kernel, case, b, room)
         room.check()
         if not case.compared:
             unwritten = [n for n, array in came.items() if not np.isfinite(array).all()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from tests.kernel.exact import Size, batch, readers
 
 from fastlstm.kernel import native
-from fastlstm.kernel.native import Kept, Kernel, Packed, Stack
+from fastlstm.kernel.native import Kept, Kernel, Stack
 
 OK, BAD_SIZE, BAD_INDEX, BAD_POINTER, NO_MEMORY = range(5)
 HUGE = [0, -1, -(2**63), 2**63 - 1, 2**62, 2**41]
@@ -207,7 +208,7 @@ def test_kept_arrays_of_another_shape_are_refused(calls: Calls) -> None:
 
 
 def test_weights_packed_for_other_vectors_are_refused(calls: Calls) -> None:
-    other = Packed(calls.packed.values[:-4], calls.packed.I, calls.packed.H)
+    other = replace(calls.packed, values=calls.packed.values[:-4])
     with pytest.raises(ValueError, match=r"packed weights is .*expected"):
         calls.forward(packed=other)
 
@@ -363,8 +364,8 @@ def test_layers_of_impossible_sizes_have_a_status(calls: Calls, H: int) -> None:
 @pytest.mark.parametrize("bad", HUGE)
 def test_functions_of_plain_sizes_have_a_status(calls: Calls, bad: int) -> None:
     library, isa, at = calls.kernel._library, calls.kernel._isa, calls.packed.values.ctypes.data
-    assert library.pack(isa, 3, bad, at, at, at, at) == BAD_SIZE
-    assert library.packed_size(isa, 3, bad) == 0
+    assert library.pack(isa, 0, 3, bad, at, at, at, at) == BAD_SIZE
+    assert library.packed_size(isa, 0, 3, bad) == 0
     assert library.project(isa, bad, 3, 7, at, at, at) == BAD_SIZE
     assert library.project(isa, 1, bad, 7, at, at, at) == BAD_SIZE
     assert library.project(isa, 1, 3, bad, at, at, at) == BAD_SIZE
@@ -372,13 +373,13 @@ def test_functions_of_plain_sizes_have_a_status(calls: Calls, bad: int) -> None:
         sizes = [bad if k == at_size else 2 for at_size in range(4)]
         assert library.project_backward(isa, *sizes, *[at] * 7) == BAD_SIZE
     if bad:
-        assert library.pack(isa, bad, 7, at, at, at, at) == BAD_SIZE
+        assert library.pack(isa, 0, bad, 7, at, at, at, at) == BAD_SIZE
 
 
 def test_functions_of_plain_pointers_have_a_status(calls: Calls) -> None:
     library, isa, at = calls.kernel._library, calls.kernel._isa, calls.packed.values.ctypes.data
     for k in range(4):
-        assert library.pack(isa, 3, 7, *[None if k == m else at for m in range(4)]) == BAD_POINTER
+        assert library.pack(isa, 0, 3, 7, *[None if k == m else at for m in range(4)]) == BAD_POINTER
     for k in range(3):
         assert library.project(isa, 1, 3, 7, *[None if k == m else at for m in range(3)]) == BAD_POINTER
     for k in range(7):

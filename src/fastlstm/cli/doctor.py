@@ -60,6 +60,7 @@ def _kernel(kernel: KernelState) -> dict[str, str]:
     return {
         "kernel": f"compiled, for {_named(kernel.instruction_set)}",
         "could run": ", ".join(map(_named, kernel.could_run)),
+        "precisions": ", ".join(kernel.precisions),
         "threads": f"{kernel.threads} ({kernel.threads_from})",
         "library": str(kernel.library),
     }

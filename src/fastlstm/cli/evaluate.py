@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option, table_options
+from fastlstm.cli.options import common, model_option, precision_option, table_options
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 
@@ -16,6 +16,7 @@ from fastlstm.inference import Classifier
 @click.command("evaluate")
 @click.argument("data", metavar="DATA")
 @model_option
+@precision_option
 @table_options
 @common
 def command(

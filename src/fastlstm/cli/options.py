@@ -10,6 +10,10 @@ import click
 
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
+from fastlstm.kernel.native import PRECISIONS
+
+PRECISION = "fastlstm.precision"
+"""Where the context keeps what --precision says."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,6 +39,20 @@ def model_option(function: Function) -> Function:
     )(function)
 
 
+def precision_option(function: Function) -> Function:
+    """--precision, in which `model_option`'s model then computes."""
+    return click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default=PRECISIONS[0],
+        show_default=True,
+        is_eager=True,  # known before the model is loaded
+        expose_value=False,
+        callback=_remember,
+        help="What the LSTM's products are taken of; less than float32 is faster where the processor has it.",
+    )(function)
+
+
 def table_options(function: Function) -> Function:
     """--text-column, --label-column and --data-dir."""
     for name, what in (("label", "labels"), ("text", "texts")):
@@ -50,4 +68,9 @@ def table_options(function: Function) -> Function:
 
 def _load(context: click.Context, parameter: click.Parameter, value: str | None) -> Classifier | None:
     del parameter
-    return None if context.resilient_parsing else load(value)
+    return None if context.resilient_parsing else load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: str) -> None:
+    del parameter
+    context.meta[PRECISION] = value

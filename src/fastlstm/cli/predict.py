@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from fastlstm.cli.options import common, model_option
+from fastlstm.cli.options import common, model_option, precision_option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
@@ -20,6 +20,7 @@ READ_BYTES = 1 << 16
 @click.command("predict")
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT... | -")
 @model_option
+@precision_option
 @common
 def command(texts: Sequence[str], model: Classifier, as_json: bool) -> None:
     """Tell the class of each TEXT, with its probability.

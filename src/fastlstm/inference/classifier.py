@@ -32,11 +32,12 @@ class Classifier:
     else is in the batch, to the last bit.
     """
 
-    def __init__(self, model: SavedModel) -> None:
+    def __init__(self, model: SavedModel, precision: str = "float32") -> None:
+        """`precision`: as `load` takes it. Raises `OptionError` for one that can't be had."""
         self.model = model
         config = model.config
         self._encode = Encoder(model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
-        self._network = Network(model.config, len(model.labels), model.weights, model.temperature)
+        self._network = Network(model.config, len(model.labels), model.weights, model.temperature, precision)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -124,16 +125,22 @@ class Classifier:
         return f"Classifier(labels={list(self.labels)}, {self.model.config})"
 
 
-def load(folder: str | os.PathLike[str] | None = None) -> Classifier:
+def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "float32") -> Classifier:
     """The classifier saved in `folder`.
 
+    Args:
+        folder: where `save` or `fastlstm train` wrote it.
+        precision: what the LSTM's products are taken of: "float32"; or rounded weights and states, "bfloat16" or
+            "int8", in about two thirds or half the time (docs/kernel.md says what it costs), on processors that
+            have instructions for it. The saved model stays as it is.
+
     Raises:
-        OptionError: no folder given; this version bundles no model.
+        OptionError: no folder given, as this version bundles no model; or a precision that this machine lacks.
         ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: what is wrong with the folder.
     """
     if folder is None:
         raise OptionError("no model given and none is bundled yet; pass the folder that fastlstm train wrote")
-    return Classifier(saved_model.read(Path(folder)))
+    return Classifier(saved_model.read(Path(folder)), precision)
 
 
 def _checked(texts: Iterable[str]) -> list[str]:

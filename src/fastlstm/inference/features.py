@@ -30,15 +30,24 @@ class KernelFeatures:
     when as many have been as the vocabulary has, all of it for good, as a table of at most `TABLE_BYTES`.
     """
 
-    def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray], kernel: Kernel) -> None:
+    def __init__(
+        self, config: ModelConfig, arrays: Mapping[str, FloatArray], kernel: Kernel, precision: str
+    ) -> None:
+        """`precision`: one of `kernel.native.PRECISIONS` that the kernel has."""
         self._kernel = kernel
         self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
-        self._layers = [
-            [kernel.pack(*_direction(arrays, spec)) for spec in weights.directions(config) if spec.layer == layer]
+        of_layers = [
+            [_direction(arrays, spec) for spec in weights.directions(config) if spec.layer == layer]
             for layer in range(len(config.hidden_sizes))
         ]
+        # Words are projected in float32, so what the first layer reads of them is never rounded.
+        self._projections = [kernel.pack(*direction) for direction in of_layers[0]]
+        self._layers = [
+            [kernel.pack(ih if layer else None, hh, bias, precision) for ih, hh, bias in directions]
+            for layer, directions in enumerate(of_layers)
+        ]
         self._poolings = POOLINGS[config.pooling]
-        self._row_bytes = 16 * sum(kernel.padded(first.H) for first in self._layers[0])
+        self._row_bytes = 16 * sum(direction.P for direction in self._projections)
         self._projected = 0
         self._table: Stack | None = None
 
@@ -58,7 +67,7 @@ class KernelFeatures:
         return features
 
     def _stack(self, rows: FloatArray) -> Stack:
-        projected = [self._kernel.project(direction, rows) for direction in self._layers[0]]
+        projected = [self._kernel.project(direction, rows) for direction in self._projections]
         return Stack(self._layers, projected, self._poolings)
 
 

@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from fastlstm import weights
 from fastlstm.config import ModelConfig
+from fastlstm.errors import OptionError, near
 from fastlstm.inference.features import KernelFeatures, NumPyFeatures
 from fastlstm.kernel import find
+from fastlstm.kernel.native import PRECISIONS, Kernel
 from fastlstm.kernel.reference import sigmoid, times
 
 FloatArray = npt.NDArray[np.float32]
@@ -21,11 +23,20 @@ class Network:
     """A model's weights, ready to score token ids."""
 
     def __init__(
-        self, config: ModelConfig, classes: int, arrays: Mapping[str, FloatArray], temperature: float
+        self,
+        config: ModelConfig,
+        classes: int,
+        arrays: Mapping[str, FloatArray],
+        temperature: float,
+        precision: str = "float32",
     ) -> None:
-        self._made_of = config, classes, arrays, temperature
+        """Raises `OptionError` for a precision that can't be had."""
+        self._made_of = config, classes, arrays, temperature, precision
         kernel = find().kernel
-        self._features = NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel)
+        check_precision(precision, kernel)
+        self._features = (
+            NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel, precision)
+        )
         self._output = arrays["output.weight"], arrays["output.bias"]
         self._temperature = np.float32(temperature)
         self._sigmoid = weights.uses_sigmoid(config, classes)
@@ -39,6 +50,19 @@ class Network:
         weight, bias = self._output
         logits = times(self._features(texts), weight) + bias
         return probabilities_of(logits / self._temperature, self._sigmoid)
+
+
+def check_precision(precision: str, kernel: Kernel | None) -> None:
+    """Raises `OptionError` for one that is unknown, or that this kernel lacks. NumPy has float32 alone."""
+    if precision not in PRECISIONS:
+        raise OptionError(f"unknown precision {precision!r}; {near(precision, PRECISIONS)}")
+    there = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.has(name))]
+    if precision not in there:
+        runs = "there is no compiled kernel" if kernel is None else f"the kernel runs {kernel.isa}"
+        raise OptionError(
+            f"{precision} was asked for, and needs the kernel on AVX-512 with BF16 or VNNI, while {runs} on this "
+            f"processor; it has {', '.join(there)} (see fastlstm doctor)"
+        )
 
 
 def probabilities_of(logits: FloatArray, use_sigmoid: bool) -> FloatArray:

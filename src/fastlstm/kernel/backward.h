@@ -46,7 +46,7 @@ inline void columns_tile(const float *const *a, int64_t K, int64_t first, int64_
                                                  : load_first(to[r] + at, columns - at);
         }
     }
-    accumulate<R, N, V>(sums, from, last - first, b + first * V * lanes, K * V * lanes);
+    accumulate<Float32, R, N, V>(sums, from, last - first, b + first * V * lanes, K * V * lanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <utility>
+
 #include "barrier.h"
 #include "loops.h"
 #include "tile.h"
@@ -20,41 +22,93 @@ inline int64_t padded(int64_t units) { return panels_of(units) * lanes; }
 // powers of two do not all fall into the same few sets of a cache.
 inline int64_t strided(int64_t columns) { return columns + 16; }
 
-// Packed weights: bias [panels, 4, L], W_ih [panels, I, 4, L], W_hh [panels, H, 4, L]. Those of the sigmoid gates
-// are halved, which is exact: sigmoid(x) is taken from tanh(x / 2).
-struct Packed {
-    const float *bias, *ih, *hh;
-    Packed(const float *packed, int64_t I, int64_t H)
-        : bias(packed), ih(packed + panels_of(H) * panel_width), hh(ih + panels_of(H) * panel_width * I) {}
+// Packed weights: bias [panels, 4, L], W_ih [panels, words of I, 4, L], W_hh [panels, words of H, 4, L]; where they are
+// scaled, behind each matrix what its sums start from and what they are multiplied by, both [panels, 4, L]. The weights
+// of the sigmoid gates are halved, which is exact: sigmoid(x) is taken from tanh(x / 2).
+template <class Arithmetic>
+struct Matrix {
+    const float *weight, *start, *scale;
+    Matrix(const float *at, int64_t panels, int64_t columns)
+        : weight(at), start(at + panels * panel_width * words<Arithmetic>(columns)), scale(start + panels * panel_width) {}
+    static int64_t size(int64_t panels, int64_t columns) {
+        return panels * panel_width * (words<Arithmetic>(columns) + (Arithmetic::scaled ? 2 : 0));
+    }
 };
 
-int64_t packed_size(int64_t I, int64_t H) { return panels_of(H) * panel_width * (1 + I + H); }
+template <class Arithmetic>
+struct Packed {
+    const float *bias;
+    Matrix<Arithmetic> ih, hh;
+    Packed(const float *packed, int64_t I, int64_t H)
+        : bias(packed),
+          ih(packed + panels_of(H) * panel_width, panels_of(H), I),
+          hh(ih.weight + Matrix<Arithmetic>::size(panels_of(H), I), panels_of(H), H) {}
+};
 
-// weight [4H, inputs] -> panels [inputs, 4, L], first .. last - 1 of them.
-void pack_panels(int64_t inputs, int64_t H, const float *weight, int64_t first, int64_t last, float *to) {
+template <class Arithmetic>
+int64_t packed_size(int64_t I, int64_t H) {
+    const int64_t panels = panels_of(H);
+    return panels * panel_width + Matrix<Arithmetic>::size(panels, I) + Matrix<Arithmetic>::size(panels, H);
+}
+
+// weight [4H, columns] -> panels [columns, 4, L], first .. last - 1 of them.
+void pack_panels(int64_t columns, int64_t H, const float *weight, int64_t first, int64_t last, float *to) {
     constexpr int64_t together = 64;  // columns, four cache lines of each row
     for (int64_t panel = first; panel < last; ++panel)
-        for (int64_t column = 0; column < inputs; column += together) {
-            const int64_t columns = inputs - column < together ? inputs - column : together;
+        for (int64_t column = 0; column < columns; column += together) {
+            const int64_t count = columns - column < together ? columns - column : together;
             for (int gate = 0; gate < 4; ++gate) {
                 const float scale = gate == 2 ? 1.0f : 0.5f;
                 float lines[lanes][together] = {};
                 for (int64_t unit = 0; unit < lanes && panel * lanes + unit < H; ++unit)
-                    memcpy(lines[unit], weight + (gate * H + panel * lanes + unit) * inputs + column,
-                           columns * sizeof(float));
-                float *out = to + (panel * inputs + column) * panel_width + gate * lanes;
-                for (int64_t k = 0; k < columns; ++k)
+                    memcpy(lines[unit], weight + (gate * H + panel * lanes + unit) * columns + column,
+                           count * sizeof(float));
+                float *out = to + (panel * columns + column) * panel_width + gate * lanes;
+                for (int64_t k = 0; k < count; ++k)
                     for (int unit = 0; unit < lanes; ++unit) out[k * panel_width + unit] = scale * lines[unit][k];
             }
         }
 }
 
+// The same in words of another arithmetic, with its starts and scales.
+template <class Arithmetic>
+void pack_words(int64_t columns, int64_t H, const float *weight, int64_t first, int64_t last, float *to) {
+    const Matrix<Arithmetic> matrix(to, panels_of(H), columns);
+    for (int64_t panel = first; panel < last; ++panel)
+        for (int gate = 0; gate < 4; ++gate)
+            for (int64_t lane = 0; lane < lanes; ++lane) {
+                const int64_t unit = panel * lanes + lane, at = panel * panel_width + gate * lanes + lane;
+                const float half = gate == 2 ? 1.0f : 0.5f;
+                const float *row = unit < H ? weight + (gate * H + unit) * columns : nullptr;
+                const float scale = row ? Arithmetic::scale_of(row, columns) : 1;
+                int32_t sum = 0;
+                for (int64_t word = 0; word < words<Arithmetic>(columns); ++word) {
+                    const int64_t column = word * Arithmetic::group;
+                    const int64_t left = row ? columns - column : 0;
+                    float *place = to + (panel * words<Arithmetic>(columns) + word) * panel_width + gate * lanes + lane;
+                    sum += Arithmetic::pack(row ? row + column : nullptr,
+                                            left < Arithmetic::group ? left : Arithmetic::group, scale, half, place);
+                }
+                if (Arithmetic::scaled) {
+                    const int32_t start = -128 * sum;
+                    memcpy(const_cast<float *>(matrix.start) + at, &start, sizeof start);
+                    const_cast<float *>(matrix.scale)[at] = half * scale / 127;
+                }
+            }
+}
+
+template <class Arithmetic>
 void pack(int64_t I, int64_t H, const float *weight_ih, const float *weight_hh, const float *bias, int64_t first,
           int64_t last, float *packed) {
+    float *ih = packed + panels_of(H) * panel_width, *hh = ih + Matrix<Arithmetic>::size(panels_of(H), I);
     pack_panels(1, H, bias, first, last, packed);
-    packed += panels_of(H) * panel_width;
-    pack_panels(I, H, weight_ih, first, last, packed);
-    pack_panels(H, H, weight_hh, first, last, packed + panels_of(H) * panel_width * I);
+    if constexpr (Arithmetic::group == 1) {
+        pack_panels(I, H, weight_ih, first, last, ih);
+        pack_panels(H, H, weight_hh, first, last, hh);
+    } else {
+        pack_words<Arithmetic>(I, H, weight_ih, first, last, ih);
+        pack_words<Arithmetic>(H, H, weight_hh, first, last, hh);
+    }
 }
 
 constexpr int64_t terms_together = terms_in_cache / panel_width;
@@ -62,56 +116,74 @@ constexpr int64_t terms_together = terms_in_cache / panel_width;
 // Rows that meet all weights before the next rows do: what is read and summed of them stays in the second cache.
 constexpr int64_t rows_together = 96;
 
-// The terms first .. last - 1 of the sums of R rows. `waiting` [R, 4, L] holds them in between.
-template <int R>
-inline void project_tile(const float *const *inputs, int64_t I, int64_t first, int64_t last, const float *bias,
-                         const float *weight, float *waiting, float *to, int64_t width) {
+// The sums of a tile: what they start from, and what they come to on top of `onto`.
+template <class Arithmetic>
+inline Vector start_of(const Matrix<Arithmetic> &matrix, int64_t at, const float *onto) {
+    return load(Arithmetic::scaled ? matrix.start + at : onto);
+}
+
+template <class Arithmetic>
+inline Vector finish(const Matrix<Arithmetic> &matrix, int64_t at, const float *onto, Vector sum) {
+    if constexpr (Arithmetic::scaled) return Arithmetic::finish(sum, load(matrix.scale + at), load(onto));
+    return sum;
+}
+
+// The words first .. last - 1 of K, of the sums of R rows. `waiting` [R, 4, L] holds them in between.
+template <class Arithmetic, int R>
+inline void project_tile(const float *const *inputs, int64_t K, int64_t first, int64_t last, const float *bias,
+                         const Matrix<Arithmetic> &matrix, int64_t panel, float *waiting, float *to, int64_t width) {
     const float *a[R];
     Vector sums[R][4];
+    const int64_t column = panel * panel_width;
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
         a[r] = inputs[r] + first;
 #pragma GCC unroll 8
-        for (int v = 0; v < 4; ++v) sums[r][v] = load((first ? waiting + r * panel_width : bias) + v * lanes);
+        for (int v = 0; v < 4; ++v)
+            sums[r][v] = first ? load(waiting + r * panel_width + v * lanes)
+                               : start_of(matrix, column + v * lanes, bias + column + v * lanes);
     }
-    accumulate<R, 1, 4>(sums, a, last - first, weight + first * panel_width, 0);
-    if (last < I) {
-        to = waiting;
-        width = panel_width;
-    }
+    accumulate<Arithmetic, R, 1, 4>(sums, a, last - first, matrix.weight + (panel * K + first) * panel_width, 0);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-        for (int v = 0; v < 4; ++v) store(to + r * width + v * lanes, sums[r][v]);
+        for (int v = 0; v < 4; ++v) {
+            if (last < K)
+                store(waiting + r * panel_width + v * lanes, sums[r][v]);
+            else
+                store(to + r * width + v * lanes,
+                      finish(matrix, column + v * lanes, bias + column + v * lanes, sums[r][v]));
+        }
 }
 
-// W_ih x + b of rows anywhere in memory, for the panels first .. last - 1, to [count, panels, 4, L].
-void project_rows(const float *const *inputs, int64_t count, int64_t I, const Packed &packed, int64_t first,
-                  int64_t last, int64_t width, float *projected) {
+// W_ih x + b of rows of K words anywhere in memory, for the panels first .. last - 1, to [count, panels, 4, L].
+template <class Arithmetic>
+void project_rows(const float *const *inputs, int64_t count, int64_t K, const float *bias,
+                  const Matrix<Arithmetic> &matrix, int64_t first, int64_t last, int64_t width, float *projected) {
     float waiting[rows_together * panel_width];
     for (; count > 0; count -= rows_together, inputs += rows_together, projected += rows_together * width) {
         Tiles tiles(count < rows_together ? count : rows_together, gate_rows);
-        for (int64_t panel = first; panel < last; ++panel) {
-            const float *bias = packed.bias + panel * panel_width, *weight = packed.ih + panel * I * panel_width;
-            for (int64_t term = 0, end; term < I; term = end) {
-                end = I - term < terms_together ? I : term + terms_together;
+        for (int64_t panel = first; panel < last; ++panel)
+            for (int64_t term = 0, end; term < K; term = end) {
+                end = K - term < terms_together ? K : term + terms_together;
                 for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
                     with_rows<gate_rows>(tiles.size(tile), [&](auto rows) {
-                        project_tile<rows.count>(inputs + row, I, term, end, bias, weight, waiting + row * panel_width,
-                                                 projected + row * width + panel * panel_width, width);
+                        project_tile<Arithmetic, rows.count>(inputs + row, K, term, end, bias, matrix, panel,
+                                                             waiting + row * panel_width,
+                                                             projected + row * width + panel * panel_width, width);
                     });
             }
-        }
     }
 }
 
 void project(int64_t rows, int64_t I, int64_t H, const float *packed, const float *inputs, float *projected) {
     const int64_t width = panels_of(H) * panel_width;
+    const Packed<Float32> weights(packed, I, H);
     const float *pointers[rows_together];
     for (int64_t row = 0; row < rows; row += rows_together) {
         int64_t count = rows - row < rows_together ? rows - row : rows_together;
         for (int64_t r = 0; r < count; ++r) pointers[r] = inputs + (row + r) * I;
-        project_rows(pointers, count, I, Packed(packed, I, H), 0, panels_of(H), width, projected + row * width);
+        project_rows(pointers, count, I, weights.bias, weights.ih, 0, panels_of(H), width, projected + row * width);
     }
 }
 
@@ -121,25 +193,39 @@ struct Row {
     float *gates, *cells;    // [4, P], [P]; or null
 };
 
-// The terms first .. last - 1 of R rows' sums, and after the last of all the gates. `waiting` holds the sums
+// The states of the rows that run: what a step's products read of h, and what it writes: the next h, the same in words
+// (in float32 they are one), all [count, stride]; and c [count, P], in place.
+struct States {
+    const float *words;
+    float *h_next, *words_next, *c;
+    int64_t stride, P;
+    States from(int64_t row) const {
+        return {words + row * stride, h_next + row * stride, words_next + row * stride, c + row * P, stride, P};
+    }
+};
+
+// The words first .. last - 1 of R rows' sums, and after the last of all the gates. `waiting` holds the sums
 // [R, 4, L] in between.
-template <int R, int N>
-inline void step_tile(const Row *rows, const float *h, float *h_next, float *c, int64_t H, int64_t P, int64_t stride,
-                      const float *weight, int64_t panel, int64_t first, int64_t last, float *waiting) {
+template <class Arithmetic, int R, int N>
+inline void step_tile(const Row *rows, const States &states, int64_t K, const Matrix<Arithmetic> &matrix, int64_t panel,
+                      int64_t first, int64_t last, float *waiting) {
+    const int64_t P = states.P, stride = states.stride, column = panel * panel_width;
     const float *a[R];
     Vector sums[R][N * 4];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-        a[r] = h + r * stride + first;
-        const float *from = first ? waiting + r * panel_width : rows[r].projected + panel * panel_width;
-#pragma GCC unroll 8
-        for (int v = 0; v < N * 4; ++v) sums[r][v] = load(from + v * lanes);
+        a[r] = states.words + r * stride + first;
+#pragma GCC unroll 16
+        for (int v = 0; v < N * 4; ++v)
+            sums[r][v] = first ? load(waiting + r * panel_width + v * lanes)
+                               : start_of(matrix, column + v * lanes, rows[r].projected + column + v * lanes);
     }
-    accumulate<R, N, 4>(sums, a, last - first, weight + (panel * H + first) * panel_width, H * panel_width);
-    if (last < H) {
+    accumulate<Arithmetic, R, N, 4>(sums, a, last - first, matrix.weight + (panel * K + first) * panel_width,
+                                    K * panel_width);
+    if (last < K) {
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int v = 0; v < N * 4; ++v) store(waiting + r * panel_width + v * lanes, sums[r][v]);
         return;
     }
@@ -148,11 +234,19 @@ inline void step_tile(const Row *rows, const float *h, float *h_next, float *c, 
 #pragma GCC unroll 8
         for (int n = 0; n < N; ++n) {
             const int64_t unit = (panel + n) * lanes;
-            Vector input = sigmoid_of_double(sums[r][n * 4]), forget = sigmoid_of_double(sums[r][n * 4 + 1]);
-            Vector candidate = tanh_of(sums[r][n * 4 + 2]), output = sigmoid_of_double(sums[r][n * 4 + 3]);
-            Vector cell = multiply_add(forget, load(c + r * P + unit), multiply(input, candidate));
-            store(c + r * P + unit, cell);
-            store(h_next + r * stride + unit, multiply(output, tanh_of(cell)));
+            Vector gates[4];
+#pragma GCC unroll 4
+            for (int gate = 0; gate < 4; ++gate) {
+                const int64_t at = column + (n * 4 + gate) * lanes;
+                gates[gate] = finish(matrix, at, rows[r].projected + at, sums[r][n * 4 + gate]);
+            }
+            Vector input = sigmoid_of_double(gates[0]), forget = sigmoid_of_double(gates[1]);
+            Vector candidate = tanh_of(gates[2]), output = sigmoid_of_double(gates[3]);
+            Vector cell = multiply_add(forget, load(states.c + r * P + unit), multiply(input, candidate));
+            Vector h = multiply(output, tanh_of(cell));
+            store(states.c + r * P + unit, cell);
+            store(states.h_next + r * stride + unit, h);
+            if constexpr (Arithmetic::group > 1) Arithmetic::narrow(h, states.words_next + r * stride, unit);
             if (rows[r].gates) {
                 store(rows[r].gates + unit, input);
                 store(rows[r].gates + P + unit, forget);
@@ -163,37 +257,43 @@ inline void step_tile(const Row *rows, const float *h, float *h_next, float *c, 
         }
 }
 
+// Panels of a row alone: two at a time, since four sums would wait for each other; narrow products are fewer and take
+// longer, and have registers for four.
+template <class Arithmetic, int N>
+void step_alone(const Row *row, const States &states, int64_t K, const Matrix<Arithmetic> &matrix, int64_t first,
+                int64_t last, bool back, float *waiting) {
+    const int64_t together = (last - first) / N, rest = first + together * N;
+    if constexpr (N > 1) step_alone<Arithmetic, N / 2>(row, states, K, matrix, rest, last, back, waiting);
+    for (int64_t at = 0; at < together; ++at)
+        step_tile<Arithmetic, 1, N>(row, states, K, matrix, first + N * (back ? together - 1 - at : at), 0, K,
+                                    waiting);
+}
+
 // One step of `count` rows, for the panels first .. last - 1, or from the last back to the first: weights that are
 // larger than a cache are then half there from the step before (a text alone at H = 64: 11% less time).
-void step(const Row *rows, int64_t count, const float *h, float *h_next, float *c, int64_t H, int64_t P,
-          int64_t stride, const float *weight, int64_t first, int64_t last, bool back) {
+template <class Arithmetic>
+void step(const Row *rows, int64_t count, States states, int64_t K, const Matrix<Arithmetic> &matrix, int64_t first,
+          int64_t last, bool back) {
     float waiting[rows_together * panel_width];
-    if (count == 1) {  // two panels at a time, since four sums alone would wait for each other
-        const int64_t pairs = (last - first) / 2;
-        if ((last - first) % 2) step_tile<1, 1>(rows, h, h_next, c, H, P, stride, weight, last - 1, 0, H, waiting);
-        for (int64_t pair = 0; pair < pairs; ++pair)
-            step_tile<1, 2>(rows, h, h_next, c, H, P, stride, weight, first + 2 * (back ? pairs - 1 - pair : pair), 0,
-                            H, waiting);
+    if (count == 1) {
+        step_alone<Arithmetic, (Arithmetic::group > 1 ? 4 : 2)>(rows, states, K, matrix, first, last, back, waiting);
         return;
     }
     for (; count > 0; count -= rows_together) {
         Tiles tiles(count < rows_together ? count : rows_together, gate_rows);
         for (int64_t at = first; at < last; ++at) {
             const int64_t panel = back ? first + last - 1 - at : at;
-            for (int64_t term = 0, end; term < H; term = end) {
-                end = H - term < terms_together ? H : term + terms_together;
+            for (int64_t term = 0, end; term < K; term = end) {
+                end = K - term < terms_together ? K : term + terms_together;
                 for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
                     with_rows<gate_rows>(tiles.size(tile), [&](auto tile_rows) {
-                        step_tile<tile_rows.count, 1>(rows + row, h + row * stride, h_next + row * stride, c + row * P,
-                                                      H, P, stride, weight, panel, term, end,
-                                                      waiting + row * panel_width);
+                        step_tile<Arithmetic, tile_rows.count, 1>(rows + row, states.from(row), K, matrix, panel, term,
+                                                                  end, waiting + row * panel_width);
                     });
             }
         }
         rows += rows_together;
-        h += rows_together * stride;
-        h_next += rows_together * stride;
-        c += rows_together * P;
+        states = states.from(rows_together);
     }
 }
 
@@ -243,24 +343,42 @@ inline int64_t chunk_rows(int64_t sequences, int64_t width) {
     return sequences > rows ? sequences : rows;
 }
 
+// Rows of numbers as words.
+template <class Arithmetic>
+void narrow_rows(const float *const *from, int64_t rows, int64_t columns, int64_t stride, float *to) {
+    for (int64_t row = 0; row < rows; ++row, to += stride) {
+        int64_t at = 0;
+        for (; at + lanes <= columns; at += lanes) Arithmetic::narrow(load(from[row] + at), to, at);
+        if (at < columns) Arithmetic::narrow(load_first(from[row] + at, columns - at), to, at);
+    }
+}
+
+template <class Arithmetic>
 int64_t forward_workspace(const fastlstm_forward_arguments &f, const Cut &cut) {
+    constexpr bool narrow = Arithmetic::group > 1;
     const int64_t sequences = share(f.B, cut), P = padded(f.H), rows = f.inputs ? chunk_rows(sequences, 4 * P) : 0;
-    return 2 * piece<float>(sequences * strided(P)) + piece<float>(sequences * P) + piece<float>(rows * 4 * P) +
+    return (narrow ? 4 : 2) * piece<float>(sequences * strided(P)) + piece<float>(sequences * P) +
+           piece<float>(rows * 4 * P) + (narrow ? piece<float>(rows * strided(padded(f.I))) : 0) +
            cut.members * (piece<Row>(sequences) + piece<const float *>(rows));
 }
 
+template <class Arithmetic>
 void forward(const Forward &forward, const Cut &cut, float *workspace) {
+    constexpr bool narrow = Arithmetic::group > 1;
     const fastlstm_forward_arguments &f = *forward.arguments;
     const int64_t sequences = share(f.B, cut), P = padded(f.H), width = 4 * P, stride = strided(P);
-    const int64_t most_rows = f.inputs ? chunk_rows(sequences, width) : 0;
+    const int64_t most_rows = f.inputs ? chunk_rows(sequences, width) : 0, input_stride = strided(padded(f.I));
     const int64_t first = panels_of(f.H) * cut.member / cut.members;
     const int64_t last = panels_of(f.H) * (cut.member + 1) / cut.members;
     const int64_t unit = first * lanes, units = (last * lanes < f.H ? last * lanes : f.H) - unit;
-    const Packed packed(f.packed, f.I, f.H);
+    const Packed<Arithmetic> packed(f.packed, f.I, f.H);
 
     Pieces pieces(workspace);
     float *h = pieces.take<float>(sequences * stride), *h_next = pieces.take<float>(sequences * stride);
+    float *words_now = narrow ? pieces.take<float>(sequences * stride) : h;
+    float *words_next = narrow ? pieces.take<float>(sequences * stride) : h_next;
     float *c = pieces.take<float>(sequences * P), *projected = pieces.take<float>(most_rows * width);
+    float *narrowed = narrow ? pieces.take<float>(most_rows * input_stride) : nullptr;
     Row *rows = nullptr;
     const float **inputs = nullptr;
     for (int64_t member = 0; member <= cut.member; ++member) {
@@ -271,6 +389,12 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
         load_states(f.h0, h, stride, sequences, f.H, cut);
         load_states(f.h0, h_next, stride, sequences, f.H, cut);  // a sequence may join at a later step
         load_states(f.c0, c, P, sequences, f.H, cut);
+        if constexpr (narrow)
+            for (int64_t j = 0; j < sequences; ++j)
+                for (int64_t at = 0; at < P; at += lanes) {
+                    Arithmetic::narrow(load(h + j * stride + at), words_now + j * stride, at);
+                    Arithmetic::narrow(load(h + j * stride + at), words_next + j * stride, at);
+                }
     }
     meet(cut);
 
@@ -285,7 +409,12 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
             int64_t count = 0;
             for (; chunk_end < f.T && count + running_at(chunk_end) <= most_rows; ++chunk_end)
                 for (int64_t j = 0; j < running_at(chunk_end); ++j) inputs[count++] = f.inputs + row_of(chunk_end, j) * f.I;
-            project_rows(inputs, count, f.I, packed, first, last, width, projected);
+            if constexpr (narrow) {
+                if (cut.member == 0) narrow_rows<Arithmetic>(inputs, count, f.I, input_stride, narrowed);
+                for (int64_t q = 0; q < count; ++q) inputs[q] = narrowed + q * input_stride;
+                meet(cut);
+            }
+            project_rows(inputs, count, words<Arithmetic>(f.I), packed.bias, packed.ih, first, last, width, projected);
             local = 0;
         }
         for (int64_t j = 0; j < running; ++j) {
@@ -299,7 +428,8 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
                 const float *next = f.projected + f.index[row_of(s + 1, j)] * width;
                 for (int64_t at = first * panel_width; at < last * panel_width; at += 16) __builtin_prefetch(next + at);
             }
-        step(rows, running, h, h_next, c, f.H, P, stride, packed.hh, first, last, s % 2 == 1);
+        step(rows, running, States{words_now, h_next, words_next, c, stride, P}, words<Arithmetic>(f.H), packed.hh, first,
+             last, s % 2 == 1);
         if (units > 0) {
             for (int64_t j = 0; f.outputs && j < running; ++j)
                 memcpy(f.outputs + row_of(s, j) * f.output_stride + unit, h_next + j * stride + unit, units * sizeof(float));
@@ -311,9 +441,8 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
             }
         }
         meet(cut);
-        float *other = h;
-        h = h_next;
-        h_next = other;
+        std::swap(h, h_next);
+        std::swap(words_now, words_next);
     }
 }
 

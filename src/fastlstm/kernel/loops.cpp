@@ -12,11 +12,13 @@ namespace fastlstm {
 const Loops FASTLSTM_LOOPS(FASTLSTM_ISA) = {
     FASTLSTM_NAME(FASTLSTM_ISA),
     FASTLSTM_ISA::lanes,
-    FASTLSTM_ISA::packed_size,
-    FASTLSTM_ISA::pack,
+    {
+        FASTLSTM_ISA::packed_size<FASTLSTM_ISA::Float32>,
+        FASTLSTM_ISA::pack<FASTLSTM_ISA::Float32>,
+        FASTLSTM_ISA::forward_workspace<FASTLSTM_ISA::Float32>,
+        FASTLSTM_ISA::forward<FASTLSTM_ISA::Float32>,
+    },
     FASTLSTM_ISA::project,
-    FASTLSTM_ISA::forward_workspace,
-    FASTLSTM_ISA::forward,
     FASTLSTM_ISA::strided,
     FASTLSTM_ISA::columns_size,
     FASTLSTM_ISA::column_blocks,

@@ -47,17 +47,22 @@ struct ProjectBackward {
     float *grad_weight_ih;         // out [4H, I]
 };
 
-// One instruction set's loops, and the sizes of the workspaces (in floats) that they ask for.
-struct Loops {
-    const char *name;
-    int32_t lanes;
+// The forward pass in one precision, and the sizes (in floats) of packed weights and of the workspace that it asks for.
+struct Pass {
     int64_t (*packed_size)(int64_t I, int64_t H);
     // For some of the panels of L hidden units.
     void (*pack)(int64_t I, int64_t H, const float *weight_ih, const float *weight_hh, const float *bias,
                  int64_t first_panel, int64_t last_panel, float *packed);
-    void (*project)(int64_t rows, int64_t I, int64_t H, const float *packed, const float *inputs, float *projected);
-    int64_t (*forward_workspace)(const fastlstm_forward_arguments &, const Cut &);
+    int64_t (*workspace)(const fastlstm_forward_arguments &, const Cut &);
     void (*forward)(const Forward &, const Cut &, float *workspace);
+};
+
+// One instruction set's loops, and the sizes of the workspaces (in floats) that they ask for.
+struct Loops {
+    const char *name;
+    int32_t lanes;
+    Pass float32;
+    void (*project)(int64_t rows, int64_t I, int64_t H, const float *packed, const float *inputs, float *projected);
     int64_t (*strided)(int64_t columns);  // from one row to the next of a matrix with so many columns
     int64_t (*columns_size)(int64_t rows, int64_t columns);
     // For some of the blocks of columns.
@@ -78,6 +83,7 @@ struct Loops {
 };
 
 extern const Loops loops_v2, loops_v3, loops_v4, loops_neon;
+extern const Pass bfloat16_v4, int8_v4;  // for processors with AVX512-BF16 and AVX512-VNNI
 
 }  // namespace fastlstm
 

@@ -18,21 +18,37 @@
 struct fastlstm_isa {
     const fastlstm::Loops &loops;
     bool (*there)();
+    const fastlstm::Pass *(*narrow)(int64_t precision);  // null where the processor has it not
 };
 
 namespace fastlstm {
 namespace {
 
+const Pass *no_pass(int64_t) { return nullptr; }
+
+#if defined(__x86_64__)
+const Pass *narrow_pass_of_v4(int64_t precision) {
+    if (precision == FASTLSTM_BFLOAT16 && __builtin_cpu_supports("avx512bf16")) return &bfloat16_v4;
+    if (precision == FASTLSTM_INT8 && __builtin_cpu_supports("avx512vnni")) return &int8_v4;
+    return nullptr;
+}
+#endif
+
 // Best first.
 const fastlstm_isa isas[] = {
 #if defined(__x86_64__)
-    {loops_v4, [] { return __builtin_cpu_supports("x86-64-v4") > 0; }},
-    {loops_v3, [] { return __builtin_cpu_supports("x86-64-v3") > 0; }},
-    {loops_v2, [] { return __builtin_cpu_supports("x86-64-v2") > 0; }},
+    {loops_v4, [] { return __builtin_cpu_supports("x86-64-v4") > 0; }, narrow_pass_of_v4},
+    {loops_v3, [] { return __builtin_cpu_supports("x86-64-v3") > 0; }, no_pass},
+    {loops_v2, [] { return __builtin_cpu_supports("x86-64-v2") > 0; }, no_pass},
 #elif defined(__aarch64__)
-    {loops_neon, [] { return true; }},
+    {loops_neon, [] { return true; }, no_pass},
 #endif
 };
+
+// Null where there is none.
+const Pass *pass_of(const fastlstm_isa &isa, int64_t precision) {
+    return precision == FASTLSTM_FLOAT32 ? &isa.loops.float32 : isa.narrow(precision);
+}
 
 constexpr int64_t largest = int64_t(1) << 40;  // no array has more elements: products of sizes stay in 64 bits
 
@@ -66,7 +82,7 @@ constexpr int64_t weights_in_cache = (int64_t(1) << 20) / sizeof(float);
 // Where each thread's share of the sequences has fewer, it reads the weights too often for what it does with them.
 constexpr int64_t team_rows = 16;
 
-bool too_large(const Loops &loops, int64_t I, int64_t H) { return loops.packed_size(I, H) > weights_in_cache; }
+bool too_large(const Pass &pass, int64_t I, int64_t H) { return pass.packed_size(I, H) > weights_in_cache; }
 
 // work(cut, workspace) for every shard, on as many threads as there are.
 template <class Size, class Work>
@@ -105,18 +121,19 @@ void pack_columns(const Loops &loops, int64_t H, int64_t columns, const float *w
 }
 
 // A layer, shared out to as many threads as there are.
-void forward_on_threads(const Loops &loops, const Forward &pass) {
-    const fastlstm_forward_arguments &f = *pass.arguments;
-    auto size = [&](const Cut &cut) { return loops.forward_workspace(f, cut); };
-    auto work = [&](const Cut &cut, float *workspace) { loops.forward(pass, cut, workspace); };
-    const int64_t panels = (f.H + loops.lanes - 1) / loops.lanes;
-    if (too_large(loops, f.inputs ? f.I : 0, f.H) && f.B < team_rows * threads())
-        one_team(smaller(threads(), panels), size, work);
+void forward_on_threads(const Pass &pass, int64_t lanes, const Forward &layer) {
+    const fastlstm_forward_arguments &f = *layer.arguments;
+    auto size = [&](const Cut &cut) { return pass.workspace(f, cut); };
+    auto work = [&](const Cut &cut, float *workspace) { pass.forward(layer, cut, workspace); };
+    if (too_large(pass, f.inputs ? f.I : 0, f.H) && f.B < team_rows * threads())
+        one_team(smaller(threads(), (f.H + lanes - 1) / lanes), size, work);
     else
         each_shard(smaller(f.B, larger(threads(), (f.B + 31) / 32)), size, work);
 }
 
-int32_t forward(const Loops &loops, const fastlstm_forward_arguments &f) {
+int32_t forward(const fastlstm_isa &isa, const fastlstm_forward_arguments &f) {
+    const Pass *pass = pass_of(isa, f.precision);
+    if (!pass) return FASTLSTM_BAD_PRECISION;
     if (!f.batch_sizes) return FASTLSTM_BAD_POINTER;
     const std::vector<int64_t> offsets = offsets_of(f);
     if (offsets.empty() || (f.outputs && f.output_stride < f.H) || (f.inputs && f.I < 1)) return FASTLSTM_BAD_SIZE;
@@ -125,7 +142,7 @@ int32_t forward(const Loops &loops, const fastlstm_forward_arguments &f) {
         for (int64_t n = 0; n < offsets[f.T]; ++n)
             if (f.index[n] < 0 || f.index[n] >= f.M) return FASTLSTM_BAD_INDEX;
 
-    forward_on_threads(loops, Forward{&f, offsets.data()});
+    forward_on_threads(*pass, isa.loops.lanes, Forward{&f, offsets.data()});
     return FASTLSTM_OK;
 }
 
@@ -146,7 +163,9 @@ int32_t check_texts(const fastlstm_texts_arguments &a) {
     return FASTLSTM_OK;
 }
 
-int32_t texts(const Loops &loops, const fastlstm_texts_arguments &a) {
+int32_t texts(const fastlstm_isa &isa, const fastlstm_texts_arguments &a) {
+    const Pass *pass = pass_of(isa, a.precision);
+    if (!pass) return FASTLSTM_BAD_PRECISION;
     if (const int32_t status = check_texts(a)) return status;
     std::vector<int64_t> order(a.texts);
     std::iota(order.begin(), order.end(), 0);
@@ -155,10 +174,10 @@ int32_t texts(const Loops &loops, const fastlstm_texts_arguments &a) {
 
     bool large = false;
     for (int64_t layer = 0; layer < a.layers; ++layer)
-        large = large || too_large(loops, layer ? a.directions * a.H[layer - 1] : 0, a.H[layer]);
+        large = large || too_large(*pass, layer ? a.directions * a.H[layer - 1] : 0, a.H[layer]);
     if (large && a.texts < team_rows * threads()) {
         run(1, [&](int64_t, int64_t) {  // pooling too counts denormals as zero
-            Reader reader(loops, a, [&](const Forward &pass) { forward_on_threads(loops, pass); });
+            Reader reader(a, [&](const Forward &layer) { forward_on_threads(*pass, isa.loops.lanes, layer); });
             if (a.texts) reader.read(order.data(), a.texts);
         });
         return FASTLSTM_OK;
@@ -172,9 +191,9 @@ int32_t texts(const Loops &loops, const fastlstm_texts_arguments &a) {
     run(smaller(threads(), shards), [&](int64_t, int64_t) {
         try {
             Memory workspace;
-            Reader reader(loops, a, [&](const Forward &pass) {
+            Reader reader(a, [&](const Forward &layer) {
                 const Cut cut = {0, 1, 0, 1, nullptr};
-                loops.forward(pass, cut, workspace.at_least(loops.forward_workspace(*pass.arguments, cut)));
+                pass->forward(layer, cut, workspace.at_least(pass->workspace(*layer.arguments, cut)));
             });
             for (int64_t shard; (shard = next.fetch_add(1)) < shards;)
                 reader.read(order.data() + shard * together, smaller(together, a.texts - shard * together));
@@ -200,7 +219,7 @@ int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
         return FASTLSTM_BAD_POINTER;
 
     const int64_t I = b.inputs ? b.I : 0;
-    const bool team = too_large(loops, I, b.H);
+    const bool team = too_large(loops.float32, I, b.H);
     const int64_t shards = team ? 1 : larger(1, smaller(shards_most, b.B / shard_rows));
     const Floats packed_hh = floats(loops.columns_size(b.H, b.H)), packed_ih = floats(loops.columns_size(b.H, I));
     pack_columns(loops, b.H, b.H, b.weight_hh, packed_hh.get());
@@ -297,19 +316,23 @@ int32_t fastlstm_lanes(const fastlstm_isa *isa) { return isa->loops.lanes; }
 void fastlstm_set_threads(int32_t threads) { set_threads(threads); }
 int32_t fastlstm_threads(void) { return threads(); }
 
-int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t I, int64_t H) {
-    return sizes_fit(I, H) ? isa->loops.packed_size(I, H) : 0;
+int32_t fastlstm_has(const fastlstm_isa *isa, int64_t precision) { return pass_of(*isa, precision) != nullptr; }
+
+int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H) {
+    const Pass *pass = pass_of(*isa, precision);
+    return pass && sizes_fit(I, H) ? pass->packed_size(I, H) : 0;
 }
 
-int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t I, int64_t H, const float *weight_ih, const float *weight_hh,
-                      const float *bias, float *packed) {
+int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H, const float *weight_ih,
+                      const float *weight_hh, const float *bias, float *packed) {
+    const Pass *pass = pass_of(*isa, precision);
+    if (!pass) return FASTLSTM_BAD_PRECISION;
     if (!sizes_fit(I, H)) return FASTLSTM_BAD_SIZE;
     if (!weight_hh || !bias || !packed || (I > 0 && !weight_ih)) return FASTLSTM_BAD_POINTER;
     return without_exceptions([&] {
-        const Loops &loops = isa->loops;
-        const int64_t panels = (H + loops.lanes - 1) / loops.lanes;
+        const int64_t panels = (H + isa->loops.lanes - 1) / isa->loops.lanes;
         share_out(panels, 4 * H * (I + H), [&](int64_t first, int64_t last) {
-            loops.pack(I, H, weight_ih, weight_hh, bias, first, last, packed);
+            pass->pack(I, H, weight_ih, weight_hh, bias, first, last, packed);
         });
         return (int32_t)FASTLSTM_OK;
     });
@@ -330,11 +353,11 @@ int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t 
 }
 
 int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_arguments *arguments) {
-    return without_exceptions([&] { return forward(isa->loops, *arguments); });
+    return without_exceptions([&] { return forward(*isa, *arguments); });
 }
 
 int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *arguments) {
-    return without_exceptions([&] { return texts(isa->loops, *arguments); });
+    return without_exceptions([&] { return texts(*isa, *arguments); });
 }
 
 int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments) {

@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Raised whenever anything below changes. */
-#define FASTLSTM_ABI 2
+#define FASTLSTM_ABI 3
 
 /* What calls return. */
 enum fastlstm_status {
@@ -49,7 +49,8 @@ enum fastlstm_status {
     FASTLSTM_BAD_SIZE = 1,    /* a size is below 1 or too large, or batch_sizes rise or end below 1 */
     FASTLSTM_BAD_INDEX = 2,   /* an index lies outside the array it points into */
     FASTLSTM_BAD_POINTER = 3, /* an array that the call needs is missing */
-    FASTLSTM_NO_MEMORY = 4
+    FASTLSTM_NO_MEMORY = 4,
+    FASTLSTM_BAD_PRECISION = 5 /* this processor has not the instructions for it */
 };
 
 /* The loops as compiled for one instruction set. */
@@ -67,27 +68,36 @@ FASTLSTM_API int32_t fastlstm_lanes(const fastlstm_isa *isa);
 FASTLSTM_API void fastlstm_set_threads(int32_t threads);
 FASTLSTM_API int32_t fastlstm_threads(void);
 
+/* What the forward pass multiplies: weights and states as they are; both rounded to bfloat16; or weights as whole
+ * numbers -127 .. 127 times a scale a row, and states as 127ths. Sums, gates and cells are float32 in all of them, but
+ * sums of int8 exact. Rounded inputs must be a layer's outputs, -1 .. 1; `projected` rows are float32 and may be any. */
+enum fastlstm_precision { FASTLSTM_FLOAT32 = 0, FASTLSTM_BFLOAT16 = 1, FASTLSTM_INT8 = 2 };
+
+/* 1 if this processor has instructions for it, beside those of `isa`; else 0. */
+FASTLSTM_API int32_t fastlstm_has(const fastlstm_isa *isa, int64_t precision);
+
 /* Weights in the order in which the forward pass reads them.
  *
  *   weight_ih [4H, I], or NULL where only `projected` rows will be read   weight_hh [4H, H]   bias [4H]
- *   packed    out [fastlstm_packed_size(isa, I, H)], with I = 0 where weight_ih is NULL
+ *   packed    out [fastlstm_packed_size(isa, precision, I, H)], with I = 0 where weight_ih is NULL
  */
-FASTLSTM_API int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t I, int64_t H);
-FASTLSTM_API int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t I, int64_t H, const float *weight_ih,
-                                   const float *weight_hh, const float *bias, float *packed);
+FASTLSTM_API int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H);
+FASTLSTM_API int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H,
+                                   const float *weight_ih, const float *weight_hh, const float *bias, float *packed);
 
 /* W_ih x + b of any rows: what `projected` holds. A word read many times is projected once.
  *
- *   inputs [M, I]   projected out [M, 4P], in an order of the kernel's own
+ *   packed in float32   inputs [M, I]   projected out [M, 4P], in an order of the kernel's own
  */
 FASTLSTM_API int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t H,
                                       const float *packed, const float *inputs, float *projected);
 
 typedef struct {
+    int64_t precision;          /* a fastlstm_precision that the processor has; backward follows float32 alone */
     int64_t T, B, I, H;
     int64_t reverse;            /* 1: every sequence is read from its own last step to its first */
     const int64_t *batch_sizes; /* [T] */
-    const float *packed;        /* by fastlstm_pack, for the same instruction set */
+    const float *packed;        /* by fastlstm_pack, for the same instruction set and precision */
     const float *inputs;        /* [N, I], or NULL: then `projected` and `index` are read */
     const float *projected;     /* [M, 4P], by fastlstm_project */
     const int32_t *index;       /* [N], 0 .. M - 1: which row of `projected` each row reads */
@@ -107,6 +117,7 @@ FASTLSTM_API int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_fo
 enum fastlstm_pooling { FASTLSTM_LAST = 1, FASTLSTM_HIGHEST = 2, FASTLSTM_MEAN = 4 };
 
 typedef struct {
+    int64_t precision;
     int64_t texts;
     const int64_t *starts;            /* [texts + 1] where in `index` every text begins, and where the last ends */
     const int32_t *index;             /* [starts[texts]] 0 .. M - 1, which row of `projected` each step reads */

@@ -23,20 +23,24 @@ from fastlstm.kernel.memory import aligned
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-ABI = 2
+ABI = 3
 _FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
 FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
+
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""What the forward pass multiplies: see lstm.h. The first is every processor's."""
 
 _ERRORS = {
     1: "a size is out of range, or the batch sizes rise or end below 1",
     2: "an index lies outside the array it points into",
     3: "an array is missing",
+    5: "this processor has not the instructions for this precision",
 }
 
 
 class _Forward(ctypes.Structure):
     _fields_ = (
-        *((name, c_int64) for name in ("T", "B", "I", "H", "reverse")),
+        *((name, c_int64) for name in ("precision", "T", "B", "I", "H", "reverse")),
         *((name, c_void_p) for name in ("batch_sizes", "packed", "inputs", "projected", "index")),
         ("M", c_int64),
         *((name, c_void_p) for name in ("h0", "c0", "outputs")),
@@ -47,7 +51,7 @@ class _Forward(ctypes.Structure):
 
 class _Texts(ctypes.Structure):
     _fields_ = (
-        ("texts", c_int64),
+        *((name, c_int64) for name in ("precision", "texts")),
         *((name, c_void_p) for name in ("starts", "index")),
         ("M", c_int64),
         ("projected", c_void_p),
@@ -87,8 +91,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "lanes": (c_int32, [c_void_p]),
     "set_threads": (None, [c_int32]),
     "threads": (c_int32, []),
-    "packed_size": (c_int64, [c_void_p, c_int64, c_int64]),
-    "pack": (c_int32, [c_void_p, c_int64, c_int64, *[c_void_p] * 4]),
+    "has": (c_int32, [c_void_p, c_int64]),
+    "packed_size": (c_int64, [c_void_p, *[c_int64] * 3]),
+    "pack": (c_int32, [c_void_p, *[c_int64] * 3, *[c_void_p] * 4]),
     "project": (c_int32, [c_void_p, c_int64, c_int64, c_int64, *[c_void_p] * 3]),
     "forward": (c_int32, [c_void_p, c_void_p]),
     "texts": (c_int32, [c_void_p, c_void_p]),
@@ -120,6 +125,8 @@ class Packed:
     values: FloatArray
     I: int  # noqa: E741
     H: int
+    P: int
+    precision: str
 
 
 class Stack:
@@ -142,17 +149,21 @@ class Stack:
         if [(direction.I, direction.H) for direction in packed] != expected:
             came = [[(direction.I, direction.H) for direction in layer] for layer in layers]
             raise ValueError(f"layers of inputs and units {came} do not fit each other")
+        if len({direction.precision for direction in packed}) > 1:
+            raise ValueError(
+                f"layers are packed in {sorted({of.precision for of in packed})}; expected one precision"
+            )
         if len(projected) != len(layers[0]):
             raise ValueError(f"{len(projected)} directions are projected; expected {len(layers[0])}")
         for rows, direction in zip(projected, packed, strict=False):
-            width = direction.values.size // (1 + direction.I + direction.H)
-            _check("projected", rows, (len(projected[0]), width))
+            _check("projected", rows, (len(projected[0]), 4 * direction.P))
         self.features = len(poolings) * len(layers[0]) * sizes[-1]
         self._alive = packed, projected
         self._projected = (c_void_p * len(projected))(*(_at(rows) for rows in projected))
         self._packed = (c_void_p * len(packed))(*(_at(direction.values) for direction in packed))
         self._sizes = (c_int64 * len(sizes))(*sizes)
         self.arguments = _Texts(
+            precision=PRECISIONS.index(packed[0].precision),
             M=len(projected[0]),
             projected=ctypes.addressof(self._projected),
             directions=len(layers[0]),
@@ -229,19 +240,35 @@ class Kernel:
         """Hidden units, rounded up to whole vectors."""
         return -(-H // self._lanes) * self._lanes
 
-    def pack(self, weight_ih: FloatArray | None, weight_hh: FloatArray, bias: FloatArray) -> Packed:
-        """Weights [4H, I], [4H, H] and bias [4H] of nn.LSTM's layout, float32."""
+    def has(self, precision: str) -> bool:
+        """Whether this processor has instructions for one of `PRECISIONS`."""
+        return bool(self._library.has(self._isa, PRECISIONS.index(precision)))
+
+    def pack(
+        self,
+        weight_ih: FloatArray | None,
+        weight_hh: FloatArray,
+        bias: FloatArray,
+        precision: str = "float32",
+    ) -> Packed:
+        """Weights [4H, I], [4H, H] and bias [4H] of nn.LSTM's layout, float32, for passes in `precision`.
+
+        Raises `ValueError` where this processor lacks it.
+        """
         H = weight_hh.shape[-1]
         I = 0 if weight_ih is None else weight_ih.shape[-1]  # noqa: E741
         _check("weight_ih", weight_ih, (4 * H, I))
         _check("weight_hh", weight_hh, (4 * H, H))
         _check("bias", bias, (4 * H,))
-        values = self._allocate(int(self._library.packed_size(self._isa, I, H)))
-        _raise(self._library.pack(self._isa, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(values)))
-        return Packed(values, I, H)
+        of = PRECISIONS.index(precision)
+        values = self._allocate(int(self._library.packed_size(self._isa, of, I, H)))
+        _raise(self._library.pack(self._isa, of, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(values)))
+        return Packed(values, I, H, self.padded(H), precision)
 
     def project(self, packed: Packed, inputs: FloatArray) -> FloatArray:
-        """W_ih x + b of every row of `inputs` [M, I], as [M, 4P] in an order of the kernel's own."""
+        """W_ih x + b of every row of `inputs` [M, I], as [M, 4P] in an order of the kernel's own. In float32."""
+        if packed.precision != "float32":
+            raise ValueError(f"weights packed in {packed.precision} came; expected float32 ones")
         _check("inputs", inputs, (len(inputs), packed.I))
         projected = self._allocate(len(inputs), 4 * self.padded(packed.H))
         _raise(
@@ -286,7 +313,8 @@ class Kernel:
         """
         B, N = _sizes(batch_sizes)
         H, P = packed.H, self.padded(packed.H)
-        _check("packed weights", packed.values, (4 * P * (1 + packed.I + H),))
+        precision = PRECISIONS.index(packed.precision)
+        _check("packed weights", packed.values, (self._library.packed_size(self._isa, precision, packed.I, H),))
         _check("inputs", inputs, (N, packed.I))
         _check("index", index, (N,), np.int32)
         _check("h0", h0, (B, H))
@@ -300,7 +328,7 @@ class Kernel:
             outputs = self._allocate(N, H)
         last = np.empty((2, B, H), np.float32)
         arguments = _Forward(
-            len(batch_sizes), B, packed.I, H, reverse,
+            precision, len(batch_sizes), B, packed.I, H, reverse,
             _at(batch_sizes), _at(packed.values), _at(inputs), _at(projected), _at(index),
             0 if projected is None else len(projected),
             _at(h0), _at(c0), _at(outputs), _stride("outputs", outputs, (N, H)),

@@ -13,9 +13,8 @@ constexpr int64_t rows_together = 1024;
 
 }  // namespace
 
-Reader::Reader(const Loops &loops, const fastlstm_texts_arguments &arguments, ReadLayer read_layer)
-    : loops_(loops),
-      a_(arguments),
+Reader::Reader(const fastlstm_texts_arguments &arguments, ReadLayer read_layer)
+    : a_(arguments),
       read_layer_(read_layer),
       outputs_(arguments.layers),
       h_(arguments.layers * arguments.directions),
@@ -67,6 +66,7 @@ void Reader::read_steps(int64_t first, int64_t last) {
         for (int64_t direction = 0; direction < a_.directions; ++direction) {
             const int64_t k = layer * a_.directions + direction;
             fastlstm_forward_arguments f = {};
+            f.precision = a_.precision;
             f.T = last - first;
             f.B = batch_sizes_[first];
             f.I = layer ? width(layer - 1) : a_.I;

@@ -16,7 +16,7 @@ using ReadLayer = std::function<void(const Forward &)>;
 // Reads shards of texts, one after another, in memory that it keeps.
 class Reader {
   public:
-    Reader(const Loops &loops, const fastlstm_texts_arguments &arguments, ReadLayer read_layer);
+    Reader(const fastlstm_texts_arguments &arguments, ReadLayer read_layer);
 
     // The features of `count` texts, longest first.
     void read(const int64_t *texts, int64_t count);
@@ -29,7 +29,6 @@ class Reader {
     int64_t length(int64_t text) const { return a_.starts[text + 1] - a_.starts[text]; }
     int64_t width(int64_t layer) const { return a_.directions * a_.H[layer]; }
 
-    const Loops &loops_;
     const fastlstm_texts_arguments &a_;
     const ReadLayer read_layer_;
     std::vector<int64_t> batch_sizes_, offsets_;

@@ -5,7 +5,7 @@
 #ifndef FASTLSTM_TILE_H
 #define FASTLSTM_TILE_H
 
-#include "vector.h"
+#include "arithmetic.h"
 
 namespace fastlstm {
 namespace FASTLSTM_ISA {
@@ -20,7 +20,7 @@ constexpr int vectors_most = registers == 16 ? 2 : 4;
 constexpr int64_t terms_in_cache = 3 << 11;
 
 // sums[r][n V + v] += a[r][k] b[n][k][v], for all k < K. The blocks n of b lie `block` floats apart.
-template <int R, int N, int V>
+template <class Arithmetic, int R, int N, int V>
 inline __attribute__((always_inline)) void accumulate(Vector (&sums)[R][N * V], const float *const (&a)[R], int64_t K,
                                                       const float *b, int64_t block) {
     for (int64_t k = 0; k < K; ++k) {
@@ -35,7 +35,7 @@ inline __attribute__((always_inline)) void accumulate(Vector (&sums)[R][N * V], 
                     Vector column = load(b + n * block + v * lanes);
 #pragma GCC unroll 8
                     for (int r = 0; r < R; ++r)
-                        sums[r][n * V + v] = multiply_add(factors[r], column, sums[r][n * V + v]);
+                        sums[r][n * V + v] = Arithmetic::multiply_add(factors[r], column, sums[r][n * V + v]);
                 }
         } else {
             Vector columns[N * V];
@@ -47,7 +47,7 @@ inline __attribute__((always_inline)) void accumulate(Vector (&sums)[R][N * V], 
             for (int r = 0; r < R; ++r) {
                 Vector factor = same(a[r][k]);
 #pragma GCC unroll 8
-                for (int v = 0; v < N * V; ++v) sums[r][v] = multiply_add(factor, columns[v], sums[r][v]);
+                for (int v = 0; v < N * V; ++v) sums[r][v] = Arithmetic::multiply_add(factor, columns[v], sums[r][v]);
             }
         }
         b += V * lanes;

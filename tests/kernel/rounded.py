@@ -1,0 +1,50 @@
+"""What the kernel's narrow precisions compute, written out: weights and states rounded, the rest in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+from tests.kernel.exact import Array, Batch, Results
+
+NARROW = ("bfloat16", "int8")
+
+
+def bfloat16(values: Array) -> Array:
+    """The nearest numbers with 8 bits of mantissa, even ones where two are as near."""
+    bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
+    nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+    result: Array = nearest.astype(np.uint32).view(np.float32).astype(np.float64)
+    return result
+
+
+def weight_in(precision: str, weight: Array) -> Array:
+    if precision == "bfloat16":
+        return bfloat16(weight)
+    scale = np.abs(weight).max(axis=1, keepdims=True) / np.float32(127)
+    result: Array = np.round(weight / scale) * scale.astype(np.float64)
+    return result
+
+
+def state_in(precision: str, h: Array) -> Array:
+    if precision == "bfloat16":
+        return bfloat16(h)
+    return np.round(np.clip(h, -1, 1).astype(np.float32) * np.float32(127)) / 127.0
+
+
+def rounded(batch: Batch, precision: str, *, projected: bool) -> Results:
+    """`outputs` [N, H], `h_n` and `c_n` [B, H]; rows that were projected are not rounded."""
+    weight_hh = weight_in(precision, batch.weight_hh)
+    inputs, weight_ih = batch.inputs.astype(np.float64), batch.weight_ih.astype(np.float64)
+    if not projected:
+        inputs, weight_ih = state_in(precision, inputs), weight_in(precision, batch.weight_ih)
+    before = inputs @ weight_ih.T + batch.bias
+    h, c = batch.h0.astype(np.float64), batch.c0.astype(np.float64)
+    outputs = np.empty((len(inputs), h.shape[1]))
+    ends = np.cumsum(batch.batch_sizes)
+    steps = [slice(end - n, end) for end, n in zip(ends, batch.batch_sizes, strict=True)]
+    for rows in reversed(steps) if batch.reverse else steps:
+        n = rows.stop - rows.start
+        i, f, g, o = np.split(before[rows] + state_in(precision, h[:n]) @ weight_hh.T, 4, axis=1)
+        c[:n] = c[:n] / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h[:n] = np.tanh(c[:n]) / (1 + np.exp(-o))
+        outputs[rows] = h[:n]
+    return {"outputs": outputs, "h_n": h, "c_n": c}
