@@ -27,7 +27,8 @@ def weight_in(precision: str, weight: Array) -> Array:
 def state_in(precision: str, h: Array) -> Array:
     if precision == "bfloat16":
         return bfloat16(h)
-    return np.round(np.clip(h, -1, 1).astype(np.float32) * np.float32(127)) / 127.0
+    result: Array = np.round(np.clip(h, -1, 1).astype(np.float32) * np.float32(127)) / 127.0
+    return result
 
 
 def rounded(batch: Batch, precision: str, *, projected: bool) -> Results:

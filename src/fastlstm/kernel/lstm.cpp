@@ -204,9 +204,11 @@ int32_t texts(const fastlstm_isa &isa, const fastlstm_texts_arguments &a) {
     return no_memory ? FASTLSTM_NO_MEMORY : FASTLSTM_OK;
 }
 
-// Sequences a shard of the backward pass. Not up to the number of threads, on which the sums must not depend.
-constexpr int64_t shard_rows = 16;
-constexpr int64_t shards_most = 16;
+// How many shards the backward pass cuts a batch into: 16 sequences each, but two from 8 on, so that another thread has
+// work. Not up to the number of threads, on which the sums must not depend.
+int64_t backward_shards(int64_t sequences) {
+    return larger(sequences < 8 ? 1 : 2, smaller(16, sequences / 16));
+}
 
 int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
     if (!b.batch_sizes) return FASTLSTM_BAD_POINTER;
@@ -220,7 +222,7 @@ int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
 
     const int64_t I = b.inputs ? b.I : 0;
     const bool team = too_large(loops.float32, I, b.H);
-    const int64_t shards = team ? 1 : larger(1, smaller(shards_most, b.B / shard_rows));
+    const int64_t shards = team ? 1 : backward_shards(b.B);
     const Floats packed_hh = floats(loops.columns_size(b.H, b.H)), packed_ih = floats(loops.columns_size(b.H, I));
     pack_columns(loops, b.H, b.H, b.weight_hh, packed_hh.get());
     if (I) pack_columns(loops, b.H, I, b.weight_ih, packed_ih.get());
