@@ -1,8 +1,8 @@
 """Finds the coefficients of tanh in src/fastlstm/kernel/vector.h, and prints them with their largest error.
 
-tanh(x) is taken as x P(x^2) / Q(x^2), P and Q of degree 4 with P(0) = Q(0) = 1. From 9.2 on the quotient is above 1,
-which the kernel cuts off. The fit makes the largest relative error small by Lawson's method: least squares, linear in
-the coefficients, whose weights grow where the error is large.
+tanh(x) is taken as x P(x^2) / Q(x^2), P and Q of degree 4 with P(0) = Q(0) = 1. From 9.2 on the quotient is above
+1, which the kernel cuts off. The fit makes the largest relative error small by Lawson's method: least squares,
+linear in the coefficients, whose weights grow where the error is large.
 """
 
 from __future__ import annotations
