@@ -44,7 +44,7 @@ class Adam:
     def step(self, learning_rate: float) -> None:
         """Moves all weights by their gradients, and forgets those."""
         grads = {name: weight.grad for name, weight in self._named.items() if weight.grad is not None}
-        grads = {name: grad.coalesce() if grad.is_sparse else grad for name, grad in grads.items()}
+        grads = {name: _summed(grad) if grad.is_sparse else grad for name, grad in grads.items()}
         self._by.step(learning_rate, grads, self._scale(grads))
         for weight in self._named.values():
             weight.grad = None
@@ -150,6 +150,12 @@ class _ByKernel:
             self._moments[name] = {key: state[f"{key}.{name}"].contiguous() for key in MOMENTS}
             done[:] = self._step
         self._rates = np.zeros((self._step + 1024, 2), np.float32)
+
+
+def _summed(grad: Tensor) -> Tensor:
+    """A sparse gradient with each row once. autograd forgets that one of `WordVectors` already is."""
+    rows = grad._indices()[0]
+    return grad._coalesced_(True) if bool((rows[1:] > rows[:-1]).all()) else grad.coalesce()
 
 
 def _matrix(tensor: Tensor) -> npt.NDArray[np.float32]:
