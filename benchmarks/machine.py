@@ -33,18 +33,22 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def commit() -> str:
+    """The commit that is measured; "-dirty" if what is measured, or what measures, differs from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(RESULTS.parents[1]), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "src", "benchmarks", "CMakeLists.txt", ":!benchmarks/results")
+    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+
+
 def save(name: str, machine: dict[str, Any], result: dict[str, Any]) -> Path:
     """Writes the raw result, with the machine, the date and the commit, to benchmarks/results/NAME.json."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
     content = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "commit": commit,
+        "commit": commit(),
         "machine": machine,
         **result,
     }
