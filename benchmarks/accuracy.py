@@ -1,9 +1,10 @@
-"""The tutorial preset on IMDb's official test split, through the command a user types, for several seeds.
+"""The tutorial preset on IMDb's official test split, through the command a user types, for several seeds: with the
+kernel, and with PyTorch's nn.LSTM and NumPy in its place.
 
     python benchmarks/accuracy.py IMDB_FOLDER
 
-Every seed is scored once, the epoch having been chosen on validation; seconds and peak memory are those of
-the whole command, baseline and all.
+Every run is scored once, the epoch having been chosen on validation; seconds and peak memory are those of the whole
+command, baseline and all.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from typing import Any
 
 import machine
 
+WAYS: dict[str, str | None] = {"kernel": None, "nn.LSTM": "reference"}
+"""What trains and scores, and the FASTLSTM_ISA that asks for it."""
+
 
 def main() -> None:
     """Trains, prints a line a seed and the mean, and keeps the raw result."""
@@ -29,22 +33,29 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
 
-    runs = [run(arguments.data_dir, seed) for seed in arguments.seeds]
-    accuracies = [r["accuracy"] for r in runs]
-    spread = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
-    print(f"mean {statistics.mean(accuracies):.2%}, standard deviation {spread:.2%}, {len(runs)} seeds")
+    result = {name: several(arguments.data_dir, arguments.seeds, name, isa) for name, isa in WAYS.items()}
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
-    result = {"mean_accuracy": statistics.mean(accuracies), "runs": runs}
     print(machine.save("accuracy", machine.describe(packages), result))
 
 
-def run(data_dir: Path, seed: int) -> dict[str, Any]:
+def several(data_dir: Path, seeds: list[int], name: str, isa: str | None) -> dict[str, Any]:
+    """The runs of all seeds, and their mean."""
+    runs = [run(data_dir, seed, name, isa) for seed in seeds]
+    accuracies = [r["accuracy"] for r in runs]
+    spread = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
+    mean = statistics.mean(accuracies)
+    print(f"{name}: mean {mean:.2%}, standard deviation {spread:.2%}, {len(runs)} seeds")
+    return {"mean_accuracy": mean, "standard_deviation": spread, "runs": runs}
+
+
+def run(data_dir: Path, seed: int, name: str, isa: str | None) -> dict[str, Any]:
     """One `fastlstm train imdb`: its figures, seconds and peak memory in MB."""
+    environment = os.environ | ({} if isa is None else {"FASTLSTM_ISA": isa})
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as out:
         command = [sys.executable, "-m", "fastlstm", "train", "imdb", "--data-dir", str(data_dir)]
         command += ["--out", f"{folder}/model", "--seed", str(seed), "--json"]
         started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out)
+        process = subprocess.Popen(command, stdout=out, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -53,7 +64,9 @@ def run(data_dir: Path, seed: int) -> dict[str, Any]:
         out.seek(0)
         answer = json.load(out)
     megabytes = usage.ru_maxrss / 1000
-    print(f"seed {seed}: accuracy {answer['accuracy']:.2%}, {seconds:.0f} s, {megabytes:,.0f} MB", flush=True)
+    print(
+        f"{name}, seed {seed}: accuracy {answer['accuracy']:.2%}, {seconds:.0f} s, {megabytes:,.0f} MB", flush=True
+    )
     return {
         "seed": seed,
         "accuracy": answer["accuracy"],

@@ -22,40 +22,61 @@ def main() -> None:
 
 def table() -> str:
     """The figures as Markdown, each with the script that printed it."""
-    accuracy, training, footprint, suite = (
+    accuracy, training, inference, footprint, suite = (
         json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("accuracy", "training", "footprint", "suite")
+        for name in ("accuracy", "training", "inference", "footprint", "suite")
     )
-    runs, medians = accuracy["runs"], training["medians"]
-    own = medians["fastlstm"]
-    seconds = {name: statistics.median(values) for name, values in footprint["seconds"].items()}
-    spread = statistics.stdev(run["accuracy"] for run in runs)
+    kernel, peer = accuracy["kernel"], accuracy["nn.LSTM"]
+    runs, medians = kernel["runs"], training["medians"]
     baseline = statistics.mean(run["baseline_accuracy"] for run in runs)
     slowest, largest = max(run["seconds"] for run in runs), max(run["peak_megabytes"] for run in runs)
     rows = [
         (
             f"IMDb test accuracy, `tutorial`, mean of {len(runs)} seeds",
-            f"{accuracy['mean_accuracy']:.2%} ± {spread:.2%}",
+            f"{kernel['mean_accuracy']:.2%} ± {kernel['standard_deviation']:.2%}",
+            "accuracy.py",
+        ),
+        (
+            "the same with PyTorch's `nn.LSTM`",
+            f"{peer['mean_accuracy']:.2%} ± {peer['standard_deviation']:.2%}",
             "accuracy.py",
         ),
         ("the same texts, NB-weighted logistic regression", f"{baseline:.2%}", "accuracy.py"),
         (
             "`fastlstm train imdb`, the whole command",
-            f"{slowest / 60:.1f} min, {largest / 1000:.2f} GB at its peak",
+            f"{slowest:.0f} s, {largest / 1000:.2f} GB at its peak",
             "accuracy.py",
         ),
-        ("an epoch of `tutorial` (20,000 reviews)", f"{own:.1f} s", "training.py"),
+        ("an epoch of `tutorial` (20,000 reviews)", side_by_side(medians, 1, "s"), "training.py"),
         *(
-            (f"the same, {name}", f"{medians[name]:.1f} s ({medians[name] / own:.2f} ×)", "training.py")
-            for name in medians
-            if name != "fastlstm"
+            (what, side_by_side(inference[name]["medians"], 1000, "ms"), "inference.py")
+            for what, name in (
+                ("one text of 200 tokens, one thread", "one text"),
+                (f"64 reviews, {inference['cores']} threads", "64 texts"),
+            )
         ),
-        *((f"{name}", f"{value:.3f} s", "footprint.py") for name, value in seconds.items()),
+        *((f"{name}", f"{of['median']:.2f} s", "inference.py") for name, of in inference["processes"].items()),
+        *(
+            (f"{name}", f"{statistics.median(values):.3f} s", "footprint.py")
+            for name, values in footprint["seconds"].items()
+        ),
         (f"the test suite, {suite['tests']} tests", f"{suite['seconds']:.0f} s", "suite.py"),
     ]
     lines = ["| what | figure | printed by |", "| --- | --- | --- |"]
     lines += [f"| {what} | {figure} | `benchmarks/{script}` |" for what, figure, script in rows]
     return "\n".join(lines) + "\n\n" + _machine(accuracy["machine"]) + "\n"
+
+
+def side_by_side(medians: dict[str, float], times: int, unit: str) -> str:
+    """fastlstm's time, and everybody else's with how many times as long that is; less than float32 is left out."""
+    own = medians["fastlstm"]
+    digits = 1 if own * times >= 1 else 3
+    others = (
+        f"{name} {seconds * times:.{digits}f} {unit} ({seconds / own:.1f} ×)"
+        for name, seconds in medians.items()
+        if not name.startswith("fastlstm")
+    )
+    return ", ".join([f"**{own * times:.{digits}f} {unit}**", *others])
 
 
 def _machine(machine: dict[str, Any]) -> str:

@@ -23,8 +23,8 @@ def aligned(*shape: int) -> FloatArray:
 class Pool:
     """Gives out arrays as `aligned` does, in memory that earlier ones have left.
 
-    New memory is slow the first time it is written to: the system clears it page by page, which costs a training
-    step up to a third of its time (`benchmarks/kernel.py`). An array is free again once nothing refers to it or to
+    New memory is slow the first time it is written to, since the system clears it page by page; how slow is the
+    system's matter (`benchmarks/kernel.py` measures it). An array is free again once nothing refers to it or to
     a view of it.
     """
 
