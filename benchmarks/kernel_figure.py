@@ -1,7 +1,5 @@
-"""Draws docs/kernel-onednn.svg, and prints docs/kernel.md's tables, from results/kernel.json and inference.json.
-
-python benchmarks/kernel_figure.py
-"""
+"""Draws docs/kernel-onednn.svg and writes docs/kernel.md's tables, from the committed results of kernel.py,
+inference.py and epoch_parts.py: python benchmarks/kernel_figure.py"""
 
 from __future__ import annotations
 
@@ -16,10 +14,11 @@ mpl.use("svg")
 
 import matplotlib.pyplot as plt
 
+from epoch_parts import PARTS
+
 HERE = Path(__file__).parent
 FIGURE = HERE.parent / "docs" / "kernel-onednn.svg"
 DOCUMENT = HERE.parent / "docs" / "kernel.md"
-START, END = "<!-- figures -->\n", "<!-- /figures -->\n"
 PASSES = ("forward", "forward and backward")
 COLOURS = ("#d1495b", "#edae49", "#00798c", "#30638e")
 
@@ -27,8 +26,12 @@ COLOURS = ("#d1495b", "#edae49", "#00798c", "#30638e")
 def main() -> None:
     """Draws the figure, and writes the tables between the document's two marks."""
     draw(read("kernel")["onednn"])
-    before, rest = DOCUMENT.read_text(encoding="utf-8").split(START)
-    DOCUMENT.write_text(before + START + tables() + END + rest.split(END)[1], encoding="utf-8")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for mark, content in tables().items():
+        start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->\n"
+        before, rest = text.split(start)
+        text = before + start + content + end + rest.split(end)[1]
+    DOCUMENT.write_text(text, encoding="utf-8")
 
 
 def read(name: str) -> dict[str, Any]:
@@ -78,10 +81,11 @@ def draw(cells: list[dict[str, Any]]) -> None:
     figure.savefig(FIGURE, metadata={"Date": None, "Creator": None})
 
 
-def tables() -> str:
-    """Everything that docs/kernel.md says in numbers."""
+def tables() -> dict[str, str]:
+    """Everything that docs/kernel.md says in numbers, by the marks between which it stands."""
     kernel, inference = read("kernel"), read("inference")
-    return "\n".join([*shares(kernel), "", *onednn(kernel), "", *precisions(inference), "", machine(kernel)]) + "\n"
+    figures = [*shares(kernel), "", *onednn(kernel), "", *precisions(inference), "", machine(kernel)]
+    return {"figures": "\n".join(figures) + "\n", "parts": "\n".join(parts(read("epoch_parts"))) + "\n"}
 
 
 def shares(kernel: dict[str, Any]) -> list[str]:
@@ -130,6 +134,16 @@ def precisions(inference: dict[str, Any]) -> list[str]:
             f"| {name} | {one[who] * 1e3:.3f} ms | {many[who] * 1e3:.2f} ms | {found['accuracy']:.2%} | "
             f"{found['other_labels']:.2%} | {found['mean_difference']:.5f}, {found['largest_difference']:.3f} |"
         ]
+    return lines
+
+
+def parts(found: dict[str, Any]) -> list[str]:
+    """What an epoch spends its time on."""
+    medians = found["medians"]
+    lines = ["| part | seconds | share |", "| --- | --- | --- |"]
+    for name, seconds in medians.items():
+        what = {"rest": "the rest: batches, PyTorch, Python", "all": "all"}.get(name, PARTS.get(name, name))
+        lines += [f"| {what} | {seconds:.2f} | {seconds / medians['all']:.0%} |"]
     return lines
 
 

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -91,7 +92,7 @@ def test_the_readme_s_scripts_are_there_and_can_be_run() -> None:
         assert os.access(ROOT / name, os.X_OK), name
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "docs/design.md", "docs/saved-model.md"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "docs/design.md", "docs/kernel.md", "docs/saved-model.md"])
 def test_every_file_a_document_links_to_is_there(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
@@ -99,10 +100,25 @@ def test_every_file_a_document_links_to_is_there(document: str) -> None:
             assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
-def test_the_readme_s_figures_are_those_of_the_committed_results() -> None:
-    spec = importlib.util.spec_from_file_location("report", ROOT / "benchmarks" / "report.py")
+def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script of benchmarks/ as a module."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    report = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(report)
-    assert report.table() in (ROOT / "README.md").read_text(encoding="utf-8")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_readme_s_figures_are_those_of_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = benchmark("report", monkeypatch).table()
+    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_kernel_s_figures_are_those_of_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = benchmark("kernel_figure", monkeypatch).tables()
+    text = (ROOT / "docs/kernel.md").read_text(encoding="utf-8")
+    assert set(tables) == {"figures", "parts"}
+    for table in tables.values():
+        assert table in text
