@@ -29,12 +29,24 @@ inline void adam_vector(const fastlstm_adam_arguments &a, int64_t done, Vector g
     }
 }
 
+// Rows in no order that the processor could guess are asked for so many before they are moved: those that catch up then
+// take a third less time (words of IMDb batches).
+constexpr int64_t adam_rows_ahead = 4;
+
 void adam(const fastlstm_adam_arguments &a, int64_t first, int64_t last) {
     const int64_t whole = a.I / lanes * lanes, rest = a.I - whole;
     const Vector scale = same(a.scale);
     for (int64_t m = first; m < last; ++m) {
         const int64_t row = a.rows ? a.rows[m] : m, done = a.done[row];
         a.done[row] = a.step;
+        if (a.rows && m + adam_rows_ahead < last) {
+            const int64_t at = (int64_t)a.rows[m + adam_rows_ahead] * a.I;
+            for (int64_t i = 0; i < a.I; i += 16) {
+                __builtin_prefetch(a.weight + at + i, 1);
+                __builtin_prefetch(a.mean + at + i, 1);
+                __builtin_prefetch(a.square + at + i, 1);
+            }
+        }
         float *weight = a.weight + row * a.I, *mean = a.mean + row * a.I, *square = a.square + row * a.I;
         const float *grad = a.grads ? a.grads + m * a.I : nullptr;
         if (!grad && all_zero(mean, a.I) && all_zero(square, a.I)) continue;  // it has never had a gradient

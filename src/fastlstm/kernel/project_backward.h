@@ -8,6 +8,10 @@
 namespace fastlstm {
 namespace FASTLSTM_ISA {
 
+// Rows in no order that the processor could guess are asked for so many before they are summed. One before is too late:
+// the backward pass of a projection then takes 14% longer (benchmarks/epoch_parts.py).
+constexpr int64_t rows_ahead = 6;
+
 void project_backward_rows(const ProjectBackward &p, int64_t first, int64_t last) {
     const int64_t width = 4 * padded(p.H), wide = padded(p.I);
     constexpr int64_t together = 48;
@@ -20,8 +24,7 @@ void project_backward_rows(const ProjectBackward &p, int64_t first, int64_t last
             memset(sum, 0, width * sizeof(float));
             for (int64_t at = p.starts[m + r]; at < p.starts[m + r + 1]; ++at) {
                 const float *row = p.gates + p.order[at] * width;
-                if (at + 1 < p.starts[last])
-                    for (int64_t k = 0; k < width; k += 16) __builtin_prefetch(p.gates + p.order[at + 1] * width + k);
+                if (at + rows_ahead < p.starts[last]) prefetch(p.gates + p.order[at + rows_ahead] * width, width);
                 for (int64_t k = 0; k < width; k += lanes) store(sum + k, add(load(sum + k), load(row + k)));
             }
             memset(p.padded_inputs + (m + r) * strided(wide), 0, wide * sizeof(float));
@@ -35,13 +38,10 @@ void project_backward_rows(const ProjectBackward &p, int64_t first, int64_t last
 
 void project_backward_weight(const ProjectBackward &p, int64_t first_panel, int64_t last_panel) {
     const int64_t P = padded(p.H), wide = padded(p.I), first = first_panel * lanes, last = last_panel * lanes;
-    constexpr int64_t together = 64;
     for (int64_t gate = 0; gate < 4; ++gate) {
         const int64_t begin = gate * P + first, end = gate * P + last;
         memset(p.padded_weight + begin * wide, 0, (end - begin) * wide * sizeof(float));
-        for (int64_t m = 0; m < p.M; m += together)
-            add_outer(p.sums + m * strided(4 * P), strided(4 * P), p.padded_inputs + m * strided(wide), strided(wide),
-                      wide, p.M - m < together ? p.M - m : together, begin, end, p.padded_weight);
+        add_outer(p.sums, strided(4 * P), p.padded_inputs, strided(wide), wide, p.M, begin, end, p.padded_weight);
         for (int64_t unit = first; unit < last && unit < p.H; ++unit)
             memcpy(p.grad_weight_ih + (gate * p.H + unit) * p.I, p.padded_weight + (gate * P + unit) * wide,
                    p.I * sizeof(float));

@@ -57,7 +57,7 @@ class DenormalsFlushed {
 #endif
 };
 
-constexpr int spins = 2000;  // some 20 microseconds: calls of one training step follow each other as fast
+constexpr int spins = 10000;  // some 100 microseconds: calls of one training step follow each other as fast
 
 class Pool {
   public:

@@ -117,7 +117,9 @@ def _step(
 ) -> tuple[float, int]:
     """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
     model, device = state.model, state.model.output.weight.device
-    dropout = torch.Generator(device).manual_seed(_seed_of(config.seed, state.epoch, state.step))
+    dropout = None
+    if model.config.dropout:
+        dropout = torch.Generator(device).manual_seed(_seed_of(config.seed, state.epoch, state.step))
     packed = batches.packed([training.texts[i] for i in batch])
     truth = torch.from_numpy(training.truth[batch]).to(device)
     state.optimizer.catch_up(packed.distinct.ids)
