@@ -101,6 +101,9 @@ class Layer:
         self.inputs = torch.randn(self.tokens, input_size).requires_grad_()
         self.by_outputs = torch.randn(self.tokens, hidden_size)
         self.operations = 2 * 4 * hidden_size * (input_size + hidden_size) * self.tokens
+        found = find().kernel
+        assert found is not None
+        self.inference = found
         self.reset(self._kernel())
 
     @staticmethod
@@ -115,7 +118,7 @@ class Layer:
         self.packed = kernel.pack(array(self.weight_ih), array(self.weight_hh), array(self.bias))
 
     def infer(self) -> None:
-        self.kernel.forward(self.packed, self.batch_sizes, inputs=array(self.inputs))
+        self.inference.forward(self.packed, self.batch_sizes, inputs=array(self.inputs))
 
     def keep(self) -> tuple[Any, ...]:
         """The forward pass that backward can follow."""

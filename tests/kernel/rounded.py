@@ -20,6 +20,7 @@ def weight_in(precision: str, weight: Array) -> Array:
     if precision == "bfloat16":
         return bfloat16(weight)
     scale = np.abs(weight).max(axis=1, keepdims=True) / np.float32(127)
+    scale = np.where(scale == 0, np.float32(1), scale)
     result: Array = np.round(weight / scale) * scale.astype(np.float64)
     return result
 

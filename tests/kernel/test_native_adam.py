@@ -48,6 +48,8 @@ def run(kernel: Kernel, V: int, I: int, steps: int, *, lazily: bool, scale: floa
 
 
 SHAPES = [(1, 1), (7, 5), (37, 13), (131, 64), (300, 67)]
+LARGE = (4099, 67)
+"""Enough to move for several threads."""
 
 
 @pytest.mark.parametrize(("V", "I"), SHAPES)
@@ -69,7 +71,7 @@ def test_steps_are_those_of_float64(kernel: Kernel, V: int, I: int) -> None:  # 
     assert_near(came, {"weight": weight, "mean": mean, "square": square}, 5e-5)
 
 
-@pytest.mark.parametrize(("V", "I"), SHAPES)
+@pytest.mark.parametrize(("V", "I"), [*SHAPES, LARGE])
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_a_row_that_catches_up_has_the_bits_of_one_that_never_fell_behind(
     kernel: Kernel,

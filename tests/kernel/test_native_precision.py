@@ -147,11 +147,50 @@ def test_a_word_that_is_no_number_stays_in_its_sequence(kernel: Kernel, precisio
         assert np.isnan(results["h_n"][4]).all()
 
 
+def test_states_beyond_one_count_as_one_in_int8_alone(kernel: Kernel, precision: str) -> None:
+    b = small(Size(1, 5, 3, 37))
+    far, near = replace(b, h0=3 * np.sign(b.h0)), replace(b, h0=np.sign(b.h0))
+    came_far, came_near = (came(kernel, of, precision, projected=True)["h_n"] for of in (far, near))
+    assert np.array_equal(came_far, came_near) == (precision == "int8")
+
+
+def test_rows_of_zeros_and_a_weight_that_is_no_number(kernel: Kernel, precision: str) -> None:
+    b = small(Size(5, 3, 7, 19))
+    weight_hh = b.weight_hh.copy()
+    weight_hh[[0, 19, 40]] = 0
+    zeros = replace(b, weight_hh=weight_hh)
+    assert_near(came(kernel, zeros, precision, projected=True), rounded(zeros, precision, projected=True), 0.03)
+    weight_hh[2 * 19 + 4, 3] = np.nan  # of unit 4's candidate
+    results = came(kernel, replace(b, weight_hh=weight_hh), precision, projected=True)
+    assert np.isnan(results["c_n"][:, 4]).all()
+
+
+@pytest.mark.parametrize("precision", ["int8"])
+def test_sums_of_int8_that_could_overflow_are_refused(kernel: Kernel, precision: str) -> None:
+    if not kernel.has(precision):
+        pytest.skip(f"this processor has no {precision} beside {kernel.isa}")
+    most, one = 1 << 17, np.ones((4, 1), np.float32)
+    bias = np.zeros(4, np.float32)
+    b = np.ones((1, most), np.float32)
+    packed = kernel.pack(np.full((4, most), 1 / most, np.float32), 0 * one, bias, precision)
+    _, _, c = kernel.forward(packed, np.ones(1, np.int64), inputs=b)
+    assert c[0, 0] == pytest.approx(np.tanh(1) / (1 + np.exp(-1)), rel=1e-3)
+    with pytest.raises(ValueError, match="a size is out of range"):
+        kernel.pack(np.ones((4, most + 1), np.float32), one, bias, precision)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [3, 50])
+@pytest.mark.parametrize("sizes", [(37, 13), (600, 5)], ids=str)
 @pytest.mark.parametrize("directions", [1, 2])
-def test_whole_texts_have_the_bits_of_their_layers(kernel: Kernel, precision: str, directions: int) -> None:
+def test_whole_texts_have_the_bits_of_their_layers(
+    kernel: Kernel, precision: str, directions: int, sizes: tuple[int, int], count: int, threads: int
+) -> None:
+    """The larger layer's weights are shared out among the threads, where texts are few."""
+    kernel.threads = threads
     generator = np.random.default_rng(5)
-    sizes, words = (37, 13), generator.standard_normal((29, 5)).astype(np.float32)
-    lengths = generator.integers(1, 20, 50)
+    words = generator.standard_normal((29, 5)).astype(np.float32)
+    lengths = generator.integers(1, 20, count)
     texts = [generator.integers(0, 29, n, np.int32) for n in lengths]
     layers, projected, inputs = [], [], 5
     for layer, H in enumerate(sizes):
@@ -167,7 +206,8 @@ def test_whole_texts_have_the_bits_of_their_layers(kernel: Kernel, precision: st
         layers.append(made)
         inputs = directions * H
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    features = kernel.texts(Stack(layers, projected, ("last",)), starts, np.concatenate(texts))
+    stack = Stack(layers, projected, ("last", "highest", "mean"))
+    features = kernel.texts(stack, starts, np.concatenate(texts))
     for text, features_of in zip(texts, features, strict=True):
         steps = np.ones(len(text), np.int64)
         first = [
@@ -175,11 +215,16 @@ def test_whole_texts_have_the_bits_of_their_layers(kernel: Kernel, precision: st
             for k, (packed, rows) in enumerate(zip(layers[0], projected, strict=True))
         ]
         outputs: Array = np.ascontiguousarray(np.concatenate(first, axis=1))
-        last = [
-            kernel.forward(packed, steps, inputs=outputs, reverse=bool(k))[1][0]
-            for k, packed in enumerate(layers[1])
+        read = [
+            kernel.forward(packed, steps, inputs=outputs, reverse=bool(k)) for k, packed in enumerate(layers[1])
         ]
-        assert np.concatenate(last).tobytes() == features_of.tobytes()
+        every = np.concatenate([of_steps for of_steps, _, _ in read], axis=1)
+        total = np.zeros_like(every[0])
+        for step in every:
+            total += step
+        last = np.concatenate([h[0] for _, h, _ in read])
+        expected = np.concatenate([last, every.max(axis=0), total / np.float32(len(text))])
+        assert expected.tobytes() == features_of.tobytes()
 
 
 def test_what_a_processor_lacks_is_refused(kernel: Kernel) -> None:

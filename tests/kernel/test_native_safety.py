@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tests.kernel.exact import Size, batch, readers
 
 from fastlstm.kernel import native
@@ -213,6 +212,23 @@ def test_weights_packed_for_other_vectors_are_refused(calls: Calls) -> None:
         calls.forward(packed=other)
 
 
+@pytest.mark.parametrize("name", ["weight", "mean", "square", "done"])
+def test_a_read_only_array_is_not_written_to(calls: Calls, name: str) -> None:
+    zeros = np.zeros((3, 5), np.float32)
+    state: dict[str, Any] = {key: zeros.copy() for key in ("weight", "mean", "square")}
+    state |= {"done": np.zeros(3, np.int64)}
+    state[name].flags.writeable = False
+    with pytest.raises(ValueError, match=f"{name} is read-only; expected an array that can be written to"):
+        calls.kernel.adam(**state, rates=np.ones((2, 2), np.float32), grads=zeros)
+
+
+def test_rows_that_lie_no_whole_number_apart_are_refused(calls: Calls) -> None:
+    memory = np.zeros(1000, np.uint8)
+    outputs: Any = np.ndarray((len(calls.b.index), 7), np.float32, memory, strides=(30, 4))
+    with pytest.raises(ValueError, match=r"outputs is float32 .*; expected float32 .*, whole rows"):
+        calls.forward(outputs=outputs)
+
+
 def test_layers_that_do_not_fit_are_refused(calls: Calls) -> None:
     packed, projected = calls.packed, calls.projected
     with pytest.raises(ValueError, match="do not fit each other"):
@@ -401,6 +417,7 @@ def denormals_count() -> bool:
 
 @pytest.fixture
 def flushing() -> Iterator[None]:
+    torch = pytest.importorskip("torch")
     if not torch.set_flush_denormal(True):
         pytest.skip("PyTorch cannot flush denormals on this processor")
     yield
@@ -425,6 +442,7 @@ def test_the_callers_denormals_stay_flushed(calls: Calls, flushing: None, method
 
 def test_the_callers_mode_does_not_change_a_bit(calls: Calls) -> None:
     before = calls.forward()[0]
+    torch = pytest.importorskip("torch")
     if not torch.set_flush_denormal(True):
         pytest.skip("PyTorch cannot flush denormals on this processor")
     try:

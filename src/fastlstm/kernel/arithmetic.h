@@ -16,6 +16,7 @@ namespace FASTLSTM_ISA {
 struct Float32 {
     static constexpr int group = 1;
     static constexpr bool scaled = false;
+    static constexpr int64_t most_columns = int64_t(1) << 18;
     static Vector multiply_add(Vector a, Vector b, Vector sum) { return FASTLSTM_ISA::multiply_add(a, b, sum); }
 };
 
@@ -25,6 +26,7 @@ struct Float32 {
 struct BFloat16 {
     static constexpr int group = 2;
     static constexpr bool scaled = false;
+    static constexpr int64_t most_columns = int64_t(1) << 18;
     static Vector multiply_add(Vector a, Vector b, Vector sum) {
         return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
     }
@@ -55,6 +57,8 @@ struct BFloat16 {
 struct Int8 {
     static constexpr int group = 4;
     static constexpr bool scaled = true;
+    static constexpr int64_t most_columns = int64_t(1) << 17;  // of 127 x 127, and 128 x 127, stay below 2^31
+    static constexpr int32_t zero = 128;
     static constexpr float steps = 127;
     static Vector multiply_add(Vector a, Vector b, Vector sum) {
         return _mm512_castsi512_ps(
@@ -62,7 +66,7 @@ struct Int8 {
     }
     static void narrow(Vector x, float *words, int64_t at) {
         x = at_least(same(-1), at_most(same(1), x));
-        const __m512i bytes = _mm512_add_epi32(_mm512_cvtps_epi32(multiply(x, same(steps))), _mm512_set1_epi32(128));
+        const __m512i bytes = _mm512_add_epi32(_mm512_cvtps_epi32(multiply(x, same(steps))), _mm512_set1_epi32(zero));
         _mm_storeu_si128((__m128i *)((uint8_t *)words + at), _mm512_cvtepi32_epi8(bytes));
     }
     static Vector finish(Vector sum, Vector scale, Vector onto) {

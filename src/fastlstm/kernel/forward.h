@@ -27,11 +27,18 @@ inline int64_t strided(int64_t columns) { return columns + 16; }
 // of the sigmoid gates are halved, which is exact: sigmoid(x) is taken from tanh(x / 2).
 template <class Arithmetic>
 struct Matrix {
-    const float *weight, *start, *scale;
-    Matrix(const float *at, int64_t panels, int64_t columns)
-        : weight(at), start(at + panels * panel_width * words<Arithmetic>(columns)), scale(start + panels * panel_width) {}
+    const float *weight, *start = nullptr, *scale = nullptr;
+    Matrix(const float *at, int64_t panels, int64_t columns) : weight(at) {
+        if constexpr (Arithmetic::scaled) {
+            start = at + starts_at(panels, columns);
+            scale = start + panels * panel_width;
+        }
+    }
+    static int64_t starts_at(int64_t panels, int64_t columns) {
+        return panels * panel_width * words<Arithmetic>(columns);
+    }
     static int64_t size(int64_t panels, int64_t columns) {
-        return panels * panel_width * (words<Arithmetic>(columns) + (Arithmetic::scaled ? 2 : 0));
+        return starts_at(panels, columns) + (Arithmetic::scaled ? 2 * panels * panel_width : 0);
     }
 };
 
@@ -73,7 +80,7 @@ void pack_panels(int64_t columns, int64_t H, const float *weight, int64_t first,
 // The same in words of another arithmetic, with its starts and scales.
 template <class Arithmetic>
 void pack_words(int64_t columns, int64_t H, const float *weight, int64_t first, int64_t last, float *to) {
-    const Matrix<Arithmetic> matrix(to, panels_of(H), columns);
+    float *starts = to + Matrix<Arithmetic>::starts_at(panels_of(H), columns);
     for (int64_t panel = first; panel < last; ++panel)
         for (int gate = 0; gate < 4; ++gate)
             for (int64_t lane = 0; lane < lanes; ++lane) {
@@ -89,10 +96,10 @@ void pack_words(int64_t columns, int64_t H, const float *weight, int64_t first, 
                     sum += Arithmetic::pack(row ? row + column : nullptr,
                                             left < Arithmetic::group ? left : Arithmetic::group, scale, half, place);
                 }
-                if (Arithmetic::scaled) {
-                    const int32_t start = -128 * sum;
-                    memcpy(const_cast<float *>(matrix.start) + at, &start, sizeof start);
-                    const_cast<float *>(matrix.scale)[at] = half * scale / 127;
+                if constexpr (Arithmetic::scaled) {
+                    const int32_t start = -Arithmetic::zero * sum;
+                    memcpy(starts + at, &start, sizeof start);
+                    starts[panels_of(H) * panel_width + at] = half * scale / Arithmetic::steps;
                 }
             }
 }
@@ -270,7 +277,7 @@ void step_alone(const Row *row, const States &states, int64_t K, const Matrix<Ar
 }
 
 // One step of `count` rows, for the panels first .. last - 1, or from the last back to the first: weights that are
-// larger than a cache are then half there from the step before (a text alone at H = 64: 11% less time).
+// larger than a cache are then half there from the step before (a text alone at H = 64: 11% less time, benchmarks/inference.py).
 template <class Arithmetic>
 void step(const Row *rows, int64_t count, States states, int64_t K, const Matrix<Arithmetic> &matrix, int64_t first,
           int64_t last, bool back) {
@@ -444,6 +451,12 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
         std::swap(h, h_next);
         std::swap(words_now, words_next);
     }
+}
+
+template <class Arithmetic>
+constexpr Pass pass_in() {
+    return {Arithmetic::most_columns, packed_size<Arithmetic>, pack<Arithmetic>, forward_workspace<Arithmetic>,
+            forward<Arithmetic>};
 }
 
 }  // namespace FASTLSTM_ISA

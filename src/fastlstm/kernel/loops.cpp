@@ -12,12 +12,7 @@ namespace fastlstm {
 const Loops FASTLSTM_LOOPS(FASTLSTM_ISA) = {
     FASTLSTM_NAME(FASTLSTM_ISA),
     FASTLSTM_ISA::lanes,
-    {
-        FASTLSTM_ISA::packed_size<FASTLSTM_ISA::Float32>,
-        FASTLSTM_ISA::pack<FASTLSTM_ISA::Float32>,
-        FASTLSTM_ISA::forward_workspace<FASTLSTM_ISA::Float32>,
-        FASTLSTM_ISA::forward<FASTLSTM_ISA::Float32>,
-    },
+    FASTLSTM_ISA::pass_in<FASTLSTM_ISA::Float32>(),
     FASTLSTM_ISA::project,
     FASTLSTM_ISA::strided,
     FASTLSTM_ISA::columns_size,

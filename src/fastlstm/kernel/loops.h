@@ -49,6 +49,7 @@ struct ProjectBackward {
 
 // The forward pass in one precision, and the sizes (in floats) of packed weights and of the workspace that it asks for.
 struct Pass {
+    int64_t most_columns;  // of W_ih and W_hh
     int64_t (*packed_size)(int64_t I, int64_t H);
     // For some of the panels of L hidden units.
     void (*pack)(int64_t I, int64_t H, const float *weight_ih, const float *weight_hh, const float *bias,

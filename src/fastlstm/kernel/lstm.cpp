@@ -52,10 +52,11 @@ const Pass *pass_of(const fastlstm_isa &isa, int64_t precision) {
 
 constexpr int64_t largest = int64_t(1) << 40;  // no array has more elements: products of sizes stay in 64 bits
 
-bool sizes_fit(int64_t I, int64_t H) {
-    const int64_t most = int64_t(1) << 18;
+bool sizes_fit(int64_t I, int64_t H, int64_t most = int64_t(1) << 18) {
     return I >= 0 && I <= most && H >= 1 && H <= most;
 }
+
+int64_t panels_of(const Loops &loops, int64_t H) { return (H + loops.lanes - 1) / loops.lanes; }
 
 // The first row of every step [T + 1]; empty where the batch sizes are none.
 template <class Arguments>
@@ -75,8 +76,8 @@ std::vector<int64_t> offsets_of(const Arguments &a) {
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Where the weights are larger than this, threads share them out instead of the sequences: half a core's second
-// cache, as most processors have it.
+// Where the weights are larger than this, threads share them out instead of the sequences, the forward pass only where
+// those are few: a megabyte, a core's second cache or half of it on today's processors (benchmarks/kernel.py).
 constexpr int64_t weights_in_cache = (int64_t(1) << 20) / sizeof(float);
 
 // Where each thread's share of the sequences has fewer, it reads the weights too often for what it does with them.
@@ -123,12 +124,12 @@ void pack_columns(const Loops &loops, int64_t H, int64_t columns, const float *w
 }
 
 // A layer, shared out to as many threads as there are.
-void forward_on_threads(const Pass &pass, int64_t lanes, const Forward &layer) {
+void forward_on_threads(const Loops &loops, const Pass &pass, const Forward &layer) {
     const fastlstm_forward_arguments &f = *layer.arguments;
     auto size = [&](const Cut &cut) { return pass.workspace(f, cut); };
     auto work = [&](const Cut &cut, float *workspace) { pass.forward(layer, cut, workspace); };
     if (too_large(pass, f.inputs ? f.I : 0, f.H) && f.B < team_rows * threads())
-        one_team(smaller(threads(), (f.H + lanes - 1) / lanes), size, work);
+        one_team(smaller(threads(), panels_of(loops, f.H)), size, work);
     else
         each_shard(smaller(f.B, larger(threads(), (f.B + 31) / 32)), size, work);
 }
@@ -138,23 +139,25 @@ int32_t forward(const fastlstm_isa &isa, const fastlstm_forward_arguments &f) {
     if (!pass) return FASTLSTM_BAD_PRECISION;
     if (!f.batch_sizes) return FASTLSTM_BAD_POINTER;
     const std::vector<int64_t> offsets = offsets_of(f);
-    if (offsets.empty() || (f.outputs && f.output_stride < f.H) || (f.inputs && f.I < 1)) return FASTLSTM_BAD_SIZE;
+    if (offsets.empty() || !sizes_fit(f.I, f.H, pass->most_columns) || (f.outputs && f.output_stride < f.H) ||
+        (f.inputs && f.I < 1))
+        return FASTLSTM_BAD_SIZE;
     if (!f.packed || !f.h_n || !f.c_n || (!f.inputs && !(f.projected && f.index))) return FASTLSTM_BAD_POINTER;
     if (!f.inputs)
         for (int64_t n = 0; n < offsets[f.T]; ++n)
             if (f.index[n] < 0 || f.index[n] >= f.M) return FASTLSTM_BAD_INDEX;
 
-    forward_on_threads(*pass, isa.loops.lanes, Forward{&f, offsets.data()});
+    forward_on_threads(isa.loops, *pass, Forward{&f, offsets.data()});
     return FASTLSTM_OK;
 }
 
-int32_t check_texts(const fastlstm_texts_arguments &a) {
+int32_t check_texts(const fastlstm_texts_arguments &a, int64_t most_columns) {
     if (a.texts < 0 || a.texts > largest || a.M < 1 || a.M > largest || a.directions < 1 || a.directions > 2 ||
         a.layers < 1 || a.layers > 1024 || a.pooling < 1 || a.pooling > 7)
         return FASTLSTM_BAD_SIZE;
     if (!a.starts || !a.index || !a.projected || !a.H || !a.packed || !a.features) return FASTLSTM_BAD_POINTER;
     for (int64_t layer = 0; layer < a.layers; ++layer)
-        if (!sizes_fit(layer ? a.directions * a.H[layer - 1] : a.I, a.H[layer])) return FASTLSTM_BAD_SIZE;
+        if (!sizes_fit(layer ? a.directions * a.H[layer - 1] : a.I, a.H[layer], most_columns)) return FASTLSTM_BAD_SIZE;
     for (int64_t k = 0; k < a.layers * a.directions; ++k)
         if (!a.packed[k] || (k < a.directions && !a.projected[k])) return FASTLSTM_BAD_POINTER;
     if (a.starts[0] != 0) return FASTLSTM_BAD_SIZE;
@@ -168,7 +171,7 @@ int32_t check_texts(const fastlstm_texts_arguments &a) {
 int32_t texts(const fastlstm_isa &isa, const fastlstm_texts_arguments &a) {
     const Pass *pass = pass_of(isa, a.precision);
     if (!pass) return FASTLSTM_BAD_PRECISION;
-    if (const int32_t status = check_texts(a)) return status;
+    if (const int32_t status = check_texts(a, pass->most_columns)) return status;
     std::vector<int64_t> order(a.texts);
     std::iota(order.begin(), order.end(), 0);
     auto length = [&](int64_t text) { return a.starts[text + 1] - a.starts[text]; };
@@ -179,7 +182,7 @@ int32_t texts(const fastlstm_isa &isa, const fastlstm_texts_arguments &a) {
         large = large || too_large(*pass, layer ? a.directions * a.H[layer - 1] : 0, a.H[layer]);
     if (large && a.texts < team_rows * threads()) {
         run(1, [&](int64_t, int64_t) {  // pooling too counts denormals as zero
-            Reader reader(a, [&](const Forward &layer) { forward_on_threads(*pass, isa.loops.lanes, layer); });
+            Reader reader(a, [&](const Forward &layer) { forward_on_threads(isa.loops, *pass, layer); });
             if (a.texts) reader.read(order.data(), a.texts);
         });
         return FASTLSTM_OK;
@@ -234,13 +237,12 @@ int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
     auto size = [&](const Cut &cut) { return loops.backward_workspace(b, cut); };
     auto work = [&](const Cut &cut, float *workspace) { loops.backward(pass, cut, workspace); };
     if (team)
-        one_team(smaller(threads(), (b.H + loops.lanes - 1) / loops.lanes), size, work);
+        one_team(smaller(threads(), panels_of(loops, b.H)), size, work);
     else
         each_shard(shards, size, work);
 
-    run(threads(), [&](int64_t member, int64_t members) {
-        loops.reduce(pass, shards, 4 * b.H * member / members, 4 * b.H * (member + 1) / members);
-    });
+    share_out(4 * b.H, shards * loops.gradient_size(I, b.H),
+              [&](int64_t first, int64_t last) { loops.reduce(pass, shards, first, last); });
     return FASTLSTM_OK;
 }
 
@@ -254,8 +256,8 @@ int32_t project_backward(const Loops &loops, int64_t N, ProjectBackward p, const
     for (int64_t n = 0; n < N; ++n)
         if (p.order[n] < 0 || p.order[n] >= N) return FASTLSTM_BAD_INDEX;
 
-    const int64_t panels = (p.H + loops.lanes - 1) / loops.lanes, width = 4 * panels * loops.lanes;
-    const int64_t wide = (p.I + loops.lanes - 1) / loops.lanes * loops.lanes;
+    const int64_t panels = panels_of(loops, p.H), width = 4 * panels * loops.lanes;
+    const int64_t wide = panels_of(loops, p.I) * loops.lanes;
     const Floats packed_ih = floats(loops.columns_size(p.H, p.I)), sums = floats(p.M * loops.strided(width));
     const Floats padded_inputs = floats(p.M * loops.strided(wide)), padded_weight = floats(width * wide);
     pack_columns(loops, p.H, p.I, weight_ih, packed_ih.get());
@@ -266,11 +268,11 @@ int32_t project_backward(const Loops &loops, int64_t N, ProjectBackward p, const
 
     constexpr int64_t together = 48;  // rows at a time, since some words are read far more often than others
     std::atomic<int64_t> next{0};
-    run(threads(), [&](int64_t, int64_t) {
+    run((p.M + together - 1) / together, [&](int64_t, int64_t) {
         for (int64_t m; (m = next.fetch_add(together)) < p.M;)
             loops.project_backward_rows(p, m, smaller(p.M, m + together));
     });
-    run(smaller(threads(), panels), [&](int64_t member, int64_t members) {
+    run(panels, [&](int64_t member, int64_t members) {
         loops.project_backward_weight(p, panels * member / members, panels * (member + 1) / members);
     });
     return FASTLSTM_OK;
@@ -324,18 +326,17 @@ int32_t fastlstm_has(const fastlstm_isa *isa, int64_t precision) { return pass_o
 
 int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H) {
     const Pass *pass = pass_of(*isa, precision);
-    return pass && sizes_fit(I, H) ? pass->packed_size(I, H) : 0;
+    return pass && sizes_fit(I, H, pass->most_columns) ? pass->packed_size(I, H) : 0;
 }
 
 int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H, const float *weight_ih,
                       const float *weight_hh, const float *bias, float *packed) {
     const Pass *pass = pass_of(*isa, precision);
     if (!pass) return FASTLSTM_BAD_PRECISION;
-    if (!sizes_fit(I, H)) return FASTLSTM_BAD_SIZE;
+    if (!sizes_fit(I, H, pass->most_columns)) return FASTLSTM_BAD_SIZE;
     if (!weight_hh || !bias || !packed || (I > 0 && !weight_ih)) return FASTLSTM_BAD_POINTER;
     return without_exceptions([&] {
-        const int64_t panels = (H + isa->loops.lanes - 1) / isa->loops.lanes;
-        share_out(panels, 4 * H * (I + H), [&](int64_t first, int64_t last) {
+        share_out(panels_of(isa->loops, H), 4 * H * (I + H), [&](int64_t first, int64_t last) {
             pass->pack(I, H, weight_ih, weight_hh, bias, first, last, packed);
         });
         return (int32_t)FASTLSTM_OK;
@@ -347,7 +348,7 @@ int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t 
     if (M < 1 || M > largest || !sizes_fit(I, H) || I < 1) return FASTLSTM_BAD_SIZE;
     if (!packed || !inputs || !projected) return FASTLSTM_BAD_POINTER;
     return without_exceptions([&] {
-        const int64_t width = 4 * ((H + isa->loops.lanes - 1) / isa->loops.lanes) * isa->loops.lanes;
+        const int64_t width = 4 * panels_of(isa->loops, H) * isa->loops.lanes;
         run((M + 63) / 64, [&](int64_t member, int64_t members) {
             const int64_t first = M * member / members, last = M * (member + 1) / members;
             isa->loops.project(last - first, I, H, packed, inputs + first * I, projected + first * width);

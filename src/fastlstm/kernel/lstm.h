@@ -70,7 +70,9 @@ FASTLSTM_API int32_t fastlstm_threads(void);
 
 /* What the forward pass multiplies: weights and states as they are; both rounded to bfloat16; or weights as whole
  * numbers -127 .. 127 times a scale a row, and states as 127ths. Sums, gates and cells are float32 in all of them, but
- * sums of int8 exact. Rounded inputs must be a layer's outputs, -1 .. 1; `projected` rows are float32 and may be any. */
+ * sums of int8 exact, for I and H of up to 2^17. In int8 `inputs` and h are taken to be a layer's outputs: what lies
+ * beyond -1 .. 1 counts as its end, and NaN as any number; a NaN in c or `projected` stays in its sequence. `projected`
+ * rows are float32 and may be any. */
 enum fastlstm_precision { FASTLSTM_FLOAT32 = 0, FASTLSTM_BFLOAT16 = 1, FASTLSTM_INT8 = 2 };
 
 /* 1 if this processor has instructions for it, beside those of `isa`; else 0. */
@@ -94,7 +96,7 @@ FASTLSTM_API int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_
 
 typedef struct {
     int64_t precision;          /* a fastlstm_precision that the processor has; backward follows float32 alone */
-    int64_t T, B, I, H;
+    int64_t T, B, I, H;         /* I as the weights were packed: 0 without weight_ih */
     int64_t reverse;            /* 1: every sequence is read from its own last step to its first */
     const int64_t *batch_sizes; /* [T] */
     const float *packed;        /* by fastlstm_pack, for the same instruction set and precision */
@@ -125,7 +127,7 @@ typedef struct {
     const float *const *projected;    /* [directions] of [M, 4P], by fastlstm_project with the first layer's weights */
     int64_t directions;               /* 1: forward; 2: backward too, behind it */
     int64_t layers;
-    int64_t I;                        /* input size of the first layer; that of others is directions H */
+    int64_t I;                        /* of the first layer, as its weights were packed; others' is directions H */
     const int64_t *H;                 /* [layers] */
     const float *const *packed;       /* [layers, directions], by fastlstm_pack */
     int64_t pooling;                  /* which of fastlstm_pooling to take of the last layer's outputs, summed */

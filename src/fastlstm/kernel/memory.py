@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 
@@ -30,6 +31,11 @@ class Pool:
 
     def __init__(self) -> None:
         self._memories: list[FloatArray] = []
+        self._renew_lock()
+        if hasattr(os, "register_at_fork"):  # a thread that held it does not survive a fork
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def take(self, *shape: int) -> FloatArray:

@@ -3,17 +3,7 @@
 
 namespace fastlstm {
 
-template <class Arithmetic>
-constexpr Pass pass_in() {
-    return {
-        FASTLSTM_ISA::packed_size<Arithmetic>,
-        FASTLSTM_ISA::pack<Arithmetic>,
-        FASTLSTM_ISA::forward_workspace<Arithmetic>,
-        FASTLSTM_ISA::forward<Arithmetic>,
-    };
-}
-
-const Pass bfloat16_v4 = pass_in<FASTLSTM_ISA::BFloat16>();
-const Pass int8_v4 = pass_in<FASTLSTM_ISA::Int8>();
+const Pass bfloat16_v4 = FASTLSTM_ISA::pass_in<FASTLSTM_ISA::BFloat16>();
+const Pass int8_v4 = FASTLSTM_ISA::pass_in<FASTLSTM_ISA::Int8>();
 
 }  // namespace fastlstm

@@ -322,8 +322,8 @@ class Kernel:
         if projected is not None:
             _check("projected", projected, (len(projected), 4 * P))
         if kept is not None:
-            _check("gates", kept.gates, (N, 4, P))
-            _check("cells", kept.cells, (N, P))
+            _check("gates", kept.gates, (N, 4, P), written=True)
+            _check("cells", kept.cells, (N, P), written=True)
         if outputs is None:
             outputs = self._allocate(N, H)
         last = np.empty((2, B, H), np.float32)
@@ -331,7 +331,7 @@ class Kernel:
             precision, len(batch_sizes), B, packed.I, H, reverse,
             _at(batch_sizes), _at(packed.values), _at(inputs), _at(projected), _at(index),
             0 if projected is None else len(projected),
-            _at(h0), _at(c0), _at(outputs), _stride("outputs", outputs, (N, H)),
+            _at(h0), _at(c0), _at(outputs), _stride("outputs", outputs, (N, H), written=True),
             _at(last[0]), _at(last[1]),
             None if kept is None else _at(kept.gates), None if kept is None else _at(kept.cells),
         )  # fmt: skip
@@ -395,7 +395,7 @@ class Kernel:
         _check("weight_hh", weight_hh, (4 * H, H))
         _check("inputs", inputs, (N, I))
         _check("weight_ih", weight_ih, (4 * H, I))
-        _check("gates", kept.gates, (N, 4, self.padded(H)))
+        _check("gates", kept.gates, (N, 4, self.padded(H)), written=True)
         _check("cells", kept.cells, (N, self.padded(H)))
         for name, state in (("h0", h0), ("c0", c0), ("grad_h_n", grad_h_n), ("grad_c_n", grad_c_n)):
             _check(name, state, (B, H))
@@ -480,8 +480,8 @@ class Kernel:
         V, I = weight.shape  # noqa: E741
         M = V if rows is None else len(rows)
         for name, array in (("weight", weight), ("mean", mean), ("square", square)):
-            _check(name, array, (V, I))
-        _check("done", done, (V,), np.int64)
+            _check(name, array, (V, I), written=True)
+        _check("done", done, (V,), np.int64, written=True)
         _check("rates", rates, (len(rates), 2))
         _check("rows", rows, (M,), np.int32)
         _check("grads", grads, (M, I))
@@ -501,14 +501,28 @@ def _at(array: npt.NDArray[Any] | None) -> int | None:
     return None if array is None else array.ctypes.data
 
 
-def _check(name: str, array: npt.NDArray[Any] | None, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
+def _check(
+    name: str,
+    array: npt.NDArray[Any] | None,
+    shape: tuple[int, ...],
+    dtype: Any = np.float32,
+    *,
+    written: bool = False,
+) -> None:
+    """`written`: the kernel writes to it."""
     if array is None:
         return
-    if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{name} is {array.dtype} {list(array.shape)}{'' if array.flags.c_contiguous else ', not contiguous'}; "
-            f"expected {np.dtype(dtype)} {list(shape)}, contiguous"
-        )
+    flags = array.flags
+    if array.shape != shape or array.dtype != dtype or not flags.c_contiguous or not flags.aligned:
+        ill = "" if flags.c_contiguous and flags.aligned else ", not contiguous or not aligned"
+        expected = f"{np.dtype(dtype)} {list(shape)}, contiguous"
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}{ill}; expected {expected}")
+    _check_writable(name, array, written)
+
+
+def _check_writable(name: str, array: npt.NDArray[Any], written: bool) -> None:
+    if written and not array.flags.writeable:
+        raise ValueError(f"{name} is read-only; expected an array that can be written to")
 
 
 def _sizes(batch_sizes: IntArray) -> tuple[int, int]:
@@ -519,15 +533,18 @@ def _sizes(batch_sizes: IntArray) -> tuple[int, int]:
     return int(batch_sizes[0]), int(batch_sizes.sum())
 
 
-def _stride(name: str, array: FloatArray, shape: tuple[int, int]) -> int:
+def _stride(name: str, array: FloatArray, shape: tuple[int, int], *, written: bool = False) -> int:
     """How many numbers lie from one row to the next; the rows themselves are contiguous."""
     if (
         array.shape != shape
         or array.dtype != np.float32
+        or not array.flags.aligned
         or array.strides[1] != 4
         or array.strides[0] < 4 * shape[1]
+        or array.strides[0] % 4
     ):
         raise ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected float32 {list(shape)}, whole rows")
+    _check_writable(name, array, written)
     return array.strides[0] // 4
 
 

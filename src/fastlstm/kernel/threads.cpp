@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -9,7 +10,7 @@
 
 #include "barrier.h"
 
-#if defined(__SSE4_2__) || defined(__x86_64__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 #if !defined(_WIN32)
@@ -57,7 +58,7 @@ class DenormalsFlushed {
 #endif
 };
 
-constexpr int spins = 10000;  // some 100 microseconds: calls of one training step follow each other as fast
+constexpr uint64_t spins = 10000;  // some 100 microseconds: calls of one training step follow each other as fast
 
 class Pool {
   public:
@@ -71,40 +72,47 @@ class Pool {
             std::lock_guard<std::mutex> guard(sleep_);
             work_ = &work;
             members_ = members;
-            job_.fetch_add(1, std::memory_order_release);
+            for (int64_t k = 0; k + 1 < members; ++k) workers_[k]->jobs.fetch_add(1, std::memory_order_release);
         }
-        if (members > 1) wake_.notify_all();
+        for (int64_t k = 0; k + 1 < members; ++k) workers_[k]->wake.notify_one();
         work(0, members);
-        for (int i = 0; left_.load(std::memory_order_acquire) > 0; ++i) i < spins ? pause_briefly() : give_core_away();
+        for (uint64_t i = 0; left_.load(std::memory_order_acquire) > 0; ++i)
+            i < spins ? pause_briefly() : give_core_away();
         return true;
     }
 
   private:
+    struct Worker {
+        std::condition_variable wake;
+        std::atomic<uint64_t> jobs{0};  // how many it was given; changes are guarded by sleep_
+        std::thread thread;
+    };
+
     // How many threads there are with the caller's, up to `most`; starts those that are missing.
     int64_t start(int64_t most) {
         while ((int64_t)workers_.size() + 1 < most) {
             try {
-                workers_.emplace_back(&Pool::live, this, (int64_t)workers_.size() + 1, job_.load());
+                workers_.push_back(std::make_unique<Worker>());
+                workers_.back()->thread = std::thread(&Pool::live, this, workers_.size(), std::ref(*workers_.back()));
             } catch (const std::system_error &) {
+                workers_.pop_back();
                 break;  // no more threads to be had: fewer do the work
             }
         }
         return most < (int64_t)workers_.size() + 1 ? most : (int64_t)workers_.size() + 1;
     }
 
-    void live(int64_t member, uint64_t seen) {
-        for (;;) {
-            for (int i = 0; i < spins && job_.load(std::memory_order_acquire) == seen; ++i) pause_briefly();
+    void live(int64_t member, Worker &self) {
+        for (uint64_t done = 0;; ++done) {
+            for (uint64_t i = 0; i < spins && self.jobs.load(std::memory_order_acquire) == done; ++i) pause_briefly();
             const std::function<void(int64_t, int64_t)> *work;
             int64_t members;
             {
                 std::unique_lock<std::mutex> guard(sleep_);
-                wake_.wait(guard, [&] { return job_.load(std::memory_order_relaxed) != seen; });
-                seen = job_.load(std::memory_order_relaxed);
+                self.wake.wait(guard, [&] { return self.jobs.load(std::memory_order_relaxed) != done; });
                 work = work_;
                 members = members_;
             }
-            if (member >= members) continue;
             {
                 DenormalsFlushed flushed;
                 (*work)(member, members);
@@ -114,11 +122,9 @@ class Pool {
     }
 
     std::mutex calls_, sleep_;
-    std::condition_variable wake_;
-    std::vector<std::thread> workers_;
-    std::atomic<uint64_t> job_{0};
+    std::vector<std::unique_ptr<Worker>> workers_;
     std::atomic<int64_t> left_{0};
-    int64_t members_ = 0;  // these two guarded by sleep_, as every change of job_ is
+    int64_t members_ = 0;  // these two guarded by sleep_
     const std::function<void(int64_t, int64_t)> *work_ = nullptr;
 };
 
@@ -154,7 +160,7 @@ void wait(Barrier &barrier, int64_t members) {
         __atomic_store_n(&barrier.round, round + 1, __ATOMIC_RELEASE);
         return;
     }
-    for (int i = 1; __atomic_load_n(&barrier.round, __ATOMIC_ACQUIRE) == round; ++i)
+    for (uint64_t i = 1; __atomic_load_n(&barrier.round, __ATOMIC_ACQUIRE) == round; ++i)
         i % spins ? pause_briefly() : give_core_away();
 }
 

@@ -215,7 +215,7 @@ def arithmetic() -> Iterator[None]:
     PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too. They
     wait for work busily, on the cores that the kernel's threads need: where there is a kernel they get none.
     """
-    threads = torch.get_num_threads()
+    threads, flushed = torch.get_num_threads(), not bool(torch.tensor([1e-30]) * 1e-10)
     torch.set_flush_denormal(True)
     if kernel_lstm.kernel() is not None:
         torch.set_num_threads(1)
@@ -223,4 +223,4 @@ def arithmetic() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
+        torch.set_flush_denormal(flushed)
