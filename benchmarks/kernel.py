@@ -50,6 +50,7 @@ def main() -> None:
         sys.exit(f"there is no kernel: {found.why_not}")
     kernel, cores = found.kernel, found.kernel.threads
     torch.set_flush_denormal(True)
+    torch.set_num_threads(1)  # as in training: PyTorch's threads wait busily, on the cores that the kernel's need
 
     lengths = lengths_of(tutorial(arguments.data_dir, epochs=1).training.texts)
     ragged = np.sort(np.random.default_rng(0).choice(lengths, 64, replace=False))[::-1]
