@@ -106,12 +106,11 @@ void one_team(int64_t most, Size workspace_size, Work work) {
     run(most, [&](int64_t member, int64_t members) { work(Cut{0, 1, member, members, &barrier}, workspace.get()); });
 }
 
-// Floats to move for which another thread is worth waking.
-constexpr int64_t worth_a_thread = 1 << 16;
-
-// work(first, last) for parts 0 .. parts - 1 of what copies `moved` floats: by one thread, unless they are many.
+// work(first, last) for parts 0 .. parts - 1 of what copies `moved` floats: by one thread, unless they are many. Waking
+// another takes time, and what it wrote lies in its core's cache.
 template <class Work>
 void share_out(int64_t parts, int64_t moved, Work work) {
+    const int64_t worth_a_thread = 1 << 17;
     run(smaller(parts, moved / worth_a_thread), [&](int64_t member, int64_t members) {
         work(parts * member / members, parts * (member + 1) / members);
     });
@@ -288,6 +287,7 @@ int32_t adam(const Loops &loops, const fastlstm_adam_arguments &a) {
         if (row < 0 || row >= a.V || a.done[row] < 0 || a.done[row] > a.step) return FASTLSTM_BAD_INDEX;
     }
     constexpr int64_t together = 64;  // rows at a time, since some have missed far more steps than others
+    constexpr int64_t worth_a_thread = 1 << 16;
     std::atomic<int64_t> next{0};
     run(smaller((a.M + together - 1) / together, a.M * a.I / worth_a_thread), [&](int64_t, int64_t) {
         for (int64_t m; (m = next.fetch_add(together)) < a.M;) loops.adam(a, m, smaller(a.M, m + together));
