@@ -171,8 +171,8 @@ def _what_to_do(found: Found) -> str:
     if platform.machine().lower() not in _BUILT_FOR:
         return f"nothing helps on this machine; the kernel is for x86-64 and 64-bit ARM, not {platform.machine()}"
     return (
-        "install a C++ compiler, such as g++ or clang, and then fastlstm again, "
-        "with pip's --force-reinstall --no-cache-dir"
+        "install a C++ compiler, such as g++ or clang, and then, in the folder of fastlstm's sources: "
+        "pip install --no-deps --force-reinstall --no-cache-dir ."
     )
 
 

@@ -12,6 +12,7 @@ from fastlstm.fit.events import Event, Measured, Note, Prepared, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.outcome import check_parity, measure, plotted, training_record
 from fastlstm.inference import Classifier
+from fastlstm.kernel import find
 from fastlstm.metrics import Report
 from fastlstm.training import baseline
 from fastlstm.training.fitting import Fitting, prepare
@@ -59,6 +60,9 @@ def run(job: Job) -> Generator[Event, None, None]:
 
 
 def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
+    kernel = find()
+    if kernel.kernel is None and fitting.identity["device"] == "cpu":
+        yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
     if fitting.model_config.vocabulary_size < job.model.vocabulary_size:
         yield Note(f"vocabulary: {fitting.model_config.vocabulary_size:,} words, all that the training texts have")
     if fitting.longer:

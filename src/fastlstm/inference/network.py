@@ -58,10 +58,16 @@ def check_precision(precision: str, kernel: Kernel | None) -> None:
         raise OptionError(f"unknown precision {precision!r}; {near(precision, PRECISIONS)}")
     there = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.has(name))]
     if precision not in there:
-        runs = "there is no compiled kernel" if kernel is None else f"the kernel runs {kernel.isa}"
+        needs = {"bfloat16": "AVX512-BF16", "int8": "AVX512-VNNI"}[precision]
+        if kernel is None:
+            lacks = "there is no compiled kernel here (fastlstm doctor says why, and what helps)"
+        elif kernel.isa == "v4":
+            lacks = f"this processor has no {needs}"
+        else:
+            lacks = f"the kernel runs {kernel.isa}, as FASTLSTM_ISA asks or for want of AVX-512"
         raise OptionError(
-            f"{precision} was asked for, and needs the kernel on AVX-512 with BF16 or VNNI, while {runs} on this "
-            f"processor; it has {', '.join(there)} (see fastlstm doctor)"
+            f"{precision} was asked for, and needs the kernel on a processor with {needs}; {lacks}; "
+            f"it has {', '.join(there)}"
         )
 
 
