@@ -29,8 +29,8 @@ inline void adam_vector(const fastlstm_adam_arguments &a, int64_t done, Vector g
     }
 }
 
-// Rows in no order that the processor could guess are asked for so many before they are moved: Adam takes a third less of
-// an epoch (benchmarks/epoch_parts.py).
+// Rows in no order that the processor could guess are asked for so many before they are moved. With this, and no thread
+// woken for small weights, Adam takes 0.13 s of an epoch instead of 0.17 s (benchmarks/epoch_parts.py).
 constexpr int64_t adam_rows_ahead = 4;
 
 void adam(const fastlstm_adam_arguments &a, int64_t first, int64_t last) {
