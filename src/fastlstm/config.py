@@ -16,6 +16,7 @@ Activation = Literal["auto", "sigmoid", "softmax"]
 Schedule = Literal["constant", "linear", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 Monitor = Literal["loss", "accuracy"]
+Direction = Literal["forward", "backward", "both"]
 
 
 def option(help: str, *, minimum: float | None = None, maximum: float | None = None, default: Any) -> Any:
@@ -67,7 +68,62 @@ class TrainingConfig:
         check(self)
 
 
-Config = TypeVar("Config", ModelConfig, TrainingConfig)
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelConfig:
+    """The shape of a language model: tokens -> embedding -> LSTM layers -> the embedding again, as a softmax."""
+
+    vocabulary_size: int = option(
+        "words kept, the most frequent ones; boundary and unknown included", minimum=3, default=30_000
+    )
+    embedding_size: int = option("numbers a word vector has", minimum=1, maximum=65536, default=256)
+    hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, maximum=65536, default=(512,))
+    direction: Direction = option(
+        "which token is foretold: the next one (forward), the one before (backward), or both, "
+        "by LSTMs that share the word vectors",
+        default="forward",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions in which texts are read."""
+        return ("forward", "backward") if self.direction == "both" else (self.direction,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingConfig:
+    """How a language model is fitted: Adam over windows of long streams, states carried from one to the next."""
+
+    epochs: int = option("passes over the texts, at most", minimum=1, default=5)
+    streams: int = option("streams read side by side", minimum=1, default=64)
+    window: int = option("tokens of each stream that a step reads, and looks back over", minimum=1, default=64)
+    samples: int = option(
+        "words in a step's softmax; all where the vocabulary has no more", minimum=16, default=2048
+    )
+    learning_rate: float = option("Adam's largest step size", minimum=1e-7, maximum=1, default=2e-3)
+    warmup: int = option("steps in which the learning rate rises", minimum=0, default=200)
+    schedule: Schedule = option("course of the learning rate over the run", default="cosine")
+    clip_norm: float = option("largest norm of a step's gradient; 0: no limit", minimum=0, default=0.5)
+    embedding_dropout: float = option("share of words dropped", minimum=0, maximum=0.95, default=0.0)
+    input_dropout: float = option(
+        "share of the word vectors' features dropped", minimum=0, maximum=0.95, default=0.0
+    )
+    weight_dropout: float = option("share of the recurrent weights dropped", minimum=0, maximum=0.95, default=0.0)
+    hidden_dropout: float = option("share of features dropped between layers", minimum=0, maximum=0.95, default=0.0)
+    output_dropout: float = option(
+        "share of the last layer's features dropped", minimum=0, maximum=0.95, default=0.0
+    )
+    activation_penalty: float = option("AR: weight of the outputs' mean square", minimum=0, default=0.0)
+    change_penalty: float = option("TAR: weight of the mean square of their changes", minimum=0, default=0.0)
+    seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+Config = TypeVar("Config", ModelConfig, TrainingConfig, LanguageModelConfig, PretrainingConfig)
 
 
 def from_json(kind: type[Config], values: object) -> Config:
@@ -83,7 +139,7 @@ def from_json(kind: type[Config], values: object) -> Config:
     return kind(**fields)
 
 
-def check(config: ModelConfig | TrainingConfig) -> None:
+def check(config: ModelConfig | TrainingConfig | LanguageModelConfig | PretrainingConfig) -> None:
     """Raises `OptionError` for the first field whose value is of the wrong type or out of range."""
     hints = get_type_hints(type(config))
     for f in dataclasses.fields(config):

@@ -18,6 +18,8 @@ Token = TypeVar("Token")
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
+BOUNDARY_ID = PADDING_ID
+"""What stands before and after each text that a language model reads. No token of a text has this id."""
 
 WORD_PATTERN = r"\w+|[^\w\s]+"
 """A token of a cleaned text: a run of letters and digits, or a run of punctuation."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastlstm.config import ModelConfig
+from fastlstm.config import LanguageModelConfig, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,25 @@ def shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...]]:
 def count(config: ModelConfig, classes: int) -> int:
     """How many numbers the model has learned."""
     return sum(math.prod(shape) for shape in shapes(config, classes).values())
+
+
+def has_projection(config: LanguageModelConfig) -> bool:
+    """Whether the last layer's states have another size than the word vectors they are compared with."""
+    return config.hidden_sizes[-1] != config.embedding_size
+
+
+def language_model_shapes(config: LanguageModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every weight of a language model. The LSTM layers are named as a classifier's are."""
+    result: dict[str, tuple[int, ...]] = {"embedding.weight": (config.vocabulary_size, config.embedding_size)}
+    for direction in config.directions:
+        input_size = config.embedding_size
+        for layer, size in enumerate(config.hidden_sizes):
+            prefix = f"lstm.{layer}.{direction}"
+            result[f"{prefix}.weight_ih"] = (4 * size, input_size)
+            result[f"{prefix}.weight_hh"] = (4 * size, size)
+            result[f"{prefix}.bias"] = (4 * size,)
+            input_size = size
+        if has_projection(config):
+            result[f"projection.{direction}.weight"] = (config.embedding_size, config.hidden_sizes[-1])
+    result["output.bias"] = (config.vocabulary_size,)
+    return result

@@ -10,8 +10,8 @@ from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.errors import InputError, ResumeError
 from fastlstm.fit.data import RunData
 from fastlstm.plots import require_matplotlib
+from fastlstm.training.checkpoint import is_checkpoint
 from fastlstm.training.fitting import find_device
-from fastlstm.training.state import is_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)

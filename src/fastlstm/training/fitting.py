@@ -18,8 +18,9 @@ from fastlstm.errors import DeviceError, OptionError, near
 from fastlstm.records import Records
 from fastlstm.records.checks import require_classes
 from fastlstm.saved_model import SavedModel
+from fastlstm.training.arithmetic import arithmetic
 from fastlstm.training.history import EpochResult
-from fastlstm.training.loop import Labelled, StepDone, arithmetic, make_optimizer, train_epochs
+from fastlstm.training.loop import Labelled, StepDone, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import TrainingState
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
@@ -17,8 +16,8 @@ from torch import Tensor
 from fastlstm import batches
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
-from fastlstm.training import kernel_lstm
 from fastlstm.training.adam import Adam
+from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import Totals, TrainingState
@@ -119,12 +118,12 @@ def _step(
     model, device = state.model, state.model.output.weight.device
     dropout = None
     if model.config.dropout:
-        dropout = torch.Generator(device).manual_seed(_seed_of(config.seed, state.epoch, state.step))
+        dropout = torch.Generator(device).manual_seed(seed_of(config.seed, state.epoch, state.step))
     packed = batches.packed([training.texts[i] for i in batch])
     truth = torch.from_numpy(training.truth[batch]).to(device)
     state.optimizer.catch_up(packed.distinct.ids)
     model.train()
-    with _autocast(device):
+    with autocast(device):
         logits = model(packed, dropout)
     losses = model.losses(logits.float(), truth)
     loss = losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
@@ -168,11 +167,6 @@ def _check_finite(loss: float, where: str) -> None:
         raise TrainingError(f"the loss is {loss} {where}; pass a lower --learning-rate or --clip-norm 1")
 
 
-def _seed_of(*numbers: int) -> int:
-    """One seed from several numbers, so that a step draws the same whatever ran before it."""
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-
-
 def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
     """What makes an epoch better than another: the higher, the better; of equal accuracies, the lower loss."""
     accuracy = result.validation_accuracy if config.monitor == "accuracy" else 0.0
@@ -181,11 +175,7 @@ def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
     """The rate when a share `progress` (0..1) of the run's steps is done."""
-    if config.schedule == "linear":
-        return config.learning_rate * (1 - progress)
-    if config.schedule == "cosine":
-        return config.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-    return config.learning_rate
+    return config.learning_rate * decayed(config.schedule, progress)
 
 
 def _out_of_patience(history: Sequence[EpochResult], patience: int) -> bool:
@@ -199,28 +189,3 @@ def _class_weights(truth: npt.NDArray[np.int64], model: TextClassifier, config: 
     counts = np.maximum(np.bincount(truth, minlength=model.classes), 1)
     values = len(truth) / (model.classes * counts)
     return torch.tensor(values, dtype=torch.float32, device=model.output.weight.device)
-
-
-def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 arithmetic on a GPU; on a CPU float32 as it is."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def arithmetic() -> Iterator[None]:
-    """How PyTorch computes here: numbers too small to matter count as zero, where else they slow a CPU down.
-
-    PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too. They
-    wait for work busily, on the cores that the kernel's threads need: where there is a kernel they get none.
-    """
-    threads, flushed = torch.get_num_threads(), not bool(torch.tensor([1e-30]) * 1e-10)
-    torch.set_flush_denormal(True)
-    if kernel_lstm.kernel() is not None:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushed)

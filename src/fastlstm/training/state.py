@@ -1,26 +1,20 @@
-"""Everything that the rest of a training run depends on, and its checkpoint: one safetensors file, no pickle."""
+"""A classifier's run between two steps, and its checkpoint."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 from torch import Tensor
 
-from fastlstm import atomic
-from fastlstm.errors import ResumeError
+from fastlstm.training import checkpoint
 from fastlstm.training.adam import Adam
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
-
-CHECKPOINT_VERSION = "1"
 
 
 @dataclass
@@ -52,7 +46,7 @@ class TrainingState:
         Raises `WriteError` if the file can't be written.
         """
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
-        tensors |= {f"weights.{name}": w.detach() for name, w in self.model.named().items()}
+        tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
         run = {
             "epoch": self.epoch,
@@ -60,40 +54,15 @@ class TrainingState:
             "totals": dataclasses.asdict(self.totals),
             "history": [dataclasses.asdict(result) for result in self.history],
         }
-        metadata = {
-            "checkpoint_version": CHECKPOINT_VERSION,
-            "run": json.dumps(run),
-            "identity": json.dumps(dict(identity)),
-        }
-        on_cpu = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        atomic.write_file(path, safetensors.torch.save(on_cpu, metadata))
+        checkpoint.write(path, tensors, run, identity)
 
     def restore(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Goes back to where the checkpoint was written.
 
         Raises `ResumeError` if there is none, it is damaged, or belongs to a run of another identity.
         """
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
-            if metadata["checkpoint_version"] != CHECKPOINT_VERSION:
-                raise ResumeError(
-                    f"the checkpoint {path} has version {metadata['checkpoint_version']}, and this fastlstm reads "
-                    f"{CHECKPOINT_VERSION}; go on with the fastlstm that wrote it, or delete it"
-                )
-            _check_identity(path, json.loads(metadata["identity"]), dict(identity))
-            self._take(json.loads(metadata["run"]), tensors)
-        except FileNotFoundError:
-            raise ResumeError(
-                f"nothing to resume: no checkpoint at {path}; run the command without --resume"
-            ) from None
-        except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, ResumeError):
-                raise
-            raise ResumeError(
-                f"the checkpoint {path} is damaged ({error}); delete it and run without --resume"
-            ) from error
+        with checkpoint.reading(path, identity) as (run, tensors):
+            self._take(run, tensors)
 
     def _take(self, run: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Raises `KeyError` or `ValueError`, before it changes anything, for a missing or ill-shaped tensor."""
@@ -113,22 +82,3 @@ class TrainingState:
         self.epoch, self.step = run["epoch"], run["step"]
         self.totals = Totals(**run["totals"])
         self.history = [EpochResult(**result) for result in run["history"]]
-
-
-def is_checkpoint(path: Path) -> bool:
-    """Whether the file is a checkpoint of fastlstm, of whatever version."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return "checkpoint_version" in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
-        return False
-
-
-def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raises `ResumeError` that names the first setting in which the two runs differ."""
-    for name in asked:
-        if saved.get(name) != asked[name]:
-            raise ResumeError(
-                f"{path} belongs to another run: its {name.replace('_', '-')} is {saved.get(name)}, this one's is "
-                f"{asked[name]}; give the same data and options, or start anew without --resume"
-            )

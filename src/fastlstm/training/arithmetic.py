@@ -1,0 +1,51 @@
+"""How training computes, whatever it trains: threads, tiny numbers, precision, seeds and the learning rate."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from fastlstm.training import kernel_lstm
+
+
+def seed_of(*numbers: int) -> int:
+    """One seed from several numbers, so that a step draws the same whatever ran before it."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def decayed(schedule: str, progress: float) -> float:
+    """The share of the learning rate that is left when a share `progress` (0..1) of the run's steps is done."""
+    if schedule == "linear":
+        return 1 - progress
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return 1.0
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """bfloat16 arithmetic on a GPU; on a CPU float32 as it is."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def arithmetic() -> Iterator[None]:
+    """How PyTorch computes here: numbers too small to matter count as zero, where else they slow a CPU down.
+
+    PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too. They
+    wait for work busily, on the cores that the kernel's threads need: where there is a kernel they get none.
+    """
+    threads, flushed = torch.get_num_threads(), not bool(torch.tensor([1e-30]) * 1e-10)
+    torch.set_flush_denormal(True)
+    if kernel_lstm.kernel() is not None:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushed)

@@ -1,0 +1,1 @@
+"""Plain texts -> a language model: an LSTM that foretells each next token."""

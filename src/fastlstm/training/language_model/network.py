@@ -1,0 +1,205 @@
+"""A language model as a PyTorch module: tokens -> embedding -> LSTM layers -> projection -> the embedding again."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fastlstm import weights
+from fastlstm.batches import Distinct
+from fastlstm.config import LanguageModelConfig, PretrainingConfig
+from fastlstm.training import kernel_lstm
+from fastlstm.training.language_model.corpus import Window
+from fastlstm.training.language_model.sampled_softmax import sampled_loss
+from fastlstm.training.layer import LSTMDirection, uses_kernel
+from fastlstm.training.word_vectors import WordVectors
+
+EMBEDDING_RANGE = 0.1
+"""Word vectors start uniform in this range around zero, as AWD-LSTM's (Merity et al. 2018)."""
+
+States = list[tuple[Tensor, Tensor]]
+"""h and c [B, H] of every layer."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words that a step needs.
+
+    `ids` [U], rising; `sampled` [S] the rows of `ids` that rival the true tokens, and `log_chances` [S] the
+    logarithm of each one's chance to be among them.
+    """
+
+    ids: npt.NDArray[np.int32]
+    sampled: npt.NDArray[np.int64]
+    log_chances: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, window: Window, sample: npt.NDArray[np.int32], log_chances: npt.NDArray[np.float32], size: int
+    ) -> Words:
+        """What a window reads, foretells and is rivalled by, of a vocabulary of `size`."""
+        there = np.zeros(size, np.bool_)
+        for ids in (window.read.ravel(), window.expected.ravel(), sample):
+            there[ids] = True
+        ids = np.flatnonzero(there).astype(np.int32)
+        return cls(ids, np.searchsorted(ids, sample), log_chances)
+
+    def rows(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Which row of `self.ids` each of these is."""
+        return np.searchsorted(self.ids, ids)
+
+    def hits(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where in the sample each of these rows stands, -1 where it does not."""
+        place = np.full(len(self.ids), -1, np.int64)
+        place[self.sampled] = np.arange(len(self.sampled))
+        return place[rows]
+
+
+class LanguageModelNetwork(nn.Module):
+    """One direction of a language model, with fresh weights drawn from PyTorch's generator.
+
+    The embedding is shared: with the other direction, and as the weights of the softmax (Press & Wolf 2017).
+    """
+
+    def __init__(self, config: LanguageModelConfig, direction: str, embedding: WordVectors) -> None:
+        super().__init__()
+        self.direction = direction
+        self.embedding = embedding
+        sizes = [config.embedding_size, *config.hidden_sizes]
+        self.layers = nn.ModuleList(LSTMDirection(*pair) for pair in itertools.pairwise(sizes))
+        self.projection = None
+        if weights.has_projection(config):
+            self.projection = nn.Parameter(torch.empty(config.embedding_size, sizes[-1]))
+            nn.init.xavier_uniform_(self.projection)
+
+    def loss(
+        self,
+        window: Window,
+        words: Words,
+        vectors: Tensor,
+        biases: Tensor,
+        states: States | None,
+        config: PretrainingConfig,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor, States]:
+        """The mean loss (nats) a token, the penalty that AR and TAR add to it, and the states to go on with.
+
+        Args:
+            window: what is read and foretold, [T, B].
+            words: the words needed, and
+            vectors: [U, E], theirs, and
+            biases: [U], theirs in the softmax.
+            states: where the window before ended; zeros if None.
+            config: what is dropped and penalised.
+            generator: where dropout draws from.
+        """
+        mask = _Masks(config, generator, vectors)
+        outputs, dropped, after = self._read(window, words, vectors, states, config, mask)
+        rows = words.rows(window.expected.ravel())
+        device = vectors.device
+        loss = sampled_loss(
+            dropped.flatten(0, 1),
+            self.projection,
+            vectors,
+            biases,
+            expected=torch.from_numpy(rows).to(device),
+            sampled=torch.from_numpy(words.sampled).to(device),
+            log_chances=torch.from_numpy(words.log_chances).to(device),
+            hits=torch.from_numpy(words.hits(rows)).to(device),
+        )
+        penalty = loss.new_zeros(())
+        if config.activation_penalty:
+            penalty = penalty + config.activation_penalty * dropped.square().mean()
+        if config.change_penalty and len(outputs) > 1:
+            penalty = penalty + config.change_penalty * (outputs[1:] - outputs[:-1]).square().mean()
+        return loss, penalty, after
+
+    def _read(
+        self,
+        window: Window,
+        words: Words,
+        vectors: Tensor,
+        states: States | None,
+        config: PretrainingConfig,
+        mask: _Masks,
+    ) -> tuple[Tensor, Tensor, States]:
+        """The last layer's outputs [T, B, H], the same after dropout, and each layer's last states."""
+        steps, count = window.read.shape
+        distinct: Distinct | None = Distinct.of(window.read.ravel())
+        assert distinct is not None
+        inputs = mask.words(vectors[torch.from_numpy(words.rows(distinct.ids)).to(vectors.device)])
+        if config.input_dropout or not uses_kernel(vectors):
+            inputs = inputs[torch.from_numpy(distinct.index).to(vectors.device)]
+            inputs = mask.locked(inputs.view(steps, count, -1), config.input_dropout).flatten(0, 1)
+            distinct = None
+        after: States = []
+        outputs = inputs
+        for number, layer in enumerate(self.layers):
+            assert isinstance(layer, LSTMDirection)
+            if number:
+                outputs = mask.locked(outputs.view(steps, count, -1), config.hidden_dropout).flatten(0, 1)
+                distinct = None
+            state = states[number] if states else None
+            outputs, state = _recur(layer, mask.weights(layer.weight_hh), outputs, steps, count, distinct, state)
+            after.append(state)
+        grid = outputs.view(steps, count, -1)
+        return grid, mask.locked(grid, config.output_dropout), after
+
+
+def _recur(
+    layer: LSTMDirection,
+    weight_hh: Tensor,
+    inputs: Tensor,
+    steps: int,
+    count: int,
+    distinct: Distinct | None,
+    state: tuple[Tensor, Tensor] | None,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Outputs [T * B, H] and last states [B, H] from inputs [T * B, I], or [M, I] of the `distinct` words."""
+    if uses_kernel(inputs):
+        h0, c0 = state or (None, None)
+        outputs, h, c = kernel_lstm.lstm(
+            inputs,
+            layer.weight_ih,
+            weight_hh,
+            layer.bias,
+            np.full(steps, count, np.int64),
+            read=distinct,
+            h0=h0,
+            c0=c0,
+        )
+        return outputs, (h.detach(), c.detach())
+    own = {"weight_hh_l0": weight_hh}
+    states = None if state is None else (state[0][None], state[1][None])
+    outputs, (h, c) = torch.func.functional_call(layer.lstm, own, (inputs.view(steps, count, -1), states))
+    return outputs.flatten(0, 1), (h[0].detach(), c[0].detach())
+
+
+class _Masks:
+    """Dropout. What is kept is scaled up, so that sums stay the same on average."""
+
+    def __init__(self, config: PretrainingConfig, generator: torch.Generator | None, like: Tensor) -> None:
+        self._config, self._generator, self._like = config, generator, like
+
+    def words(self, vectors: Tensor) -> Tensor:
+        """Whole words dropped, wherever they stand (Gal & Ghahramani 2016)."""
+        return vectors * self._kept((len(vectors), 1), self._config.embedding_dropout)
+
+    def locked(self, values: Tensor, share: float) -> Tensor:
+        """[T, B, F], the same features dropped in every step of a stream (Gal & Ghahramani 2016)."""
+        return values * self._kept(values.shape[1:], share)
+
+    def weights(self, weight_hh: Tensor) -> Tensor:
+        """Recurrent weights dropped (DropConnect; Merity et al. 2018)."""
+        return weight_hh * self._kept(weight_hh.shape, self._config.weight_dropout)
+
+    def _kept(self, shape: tuple[int, ...], share: float) -> Tensor | float:
+        if not share:
+            return 1.0
+        mask = torch.empty(shape, device=self._like.device).bernoulli_(1 - share, generator=self._generator)
+        return mask / (1 - share)
