@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +14,7 @@ from fastlstm import weights
 from fastlstm.batches import Packed
 from fastlstm.config import ModelConfig
 from fastlstm.training.layer import LSTMDirection
-from fastlstm.training.pytorch_lstm import padded
+from fastlstm.training.pooling import pooled
 from fastlstm.training.word_vectors import WordVectors
 
 EMBEDDING_RANGE = 0.05
@@ -50,27 +49,24 @@ class TextClassifier(nn.Module):
         """
         outputs = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
         each = 2 if self.config.bidirectional else 1
-        last: list[Tensor] = []
+        pairs: list[tuple[Tensor, Tensor]] = []
         for first in range(0, len(self.directions), each):
+            if pairs:
+                outputs = torch.cat([of_steps for of_steps, _ in pairs], dim=1) if each > 1 else pairs[0][0]
             words = batch.distinct if first == 0 else None
             pairs = [direction(outputs, batch, words) for direction in self.directions[first : first + each]]
-            outputs = torch.cat([pair[0] for pair in pairs], dim=1) if each > 1 else pairs[0][0]
-            last = [pair[1] for pair in pairs]
-        features = self._pooled(outputs, torch.cat(last, dim=1), batch)
+        features = self._pooled(pairs, batch)
         logits: Tensor = self.output(self._dropped(features, generator))
         return logits
 
-    def _pooled(self, outputs: Tensor, last: Tensor, batch: Packed) -> Tensor:
-        """[B, features]: what pooling keeps of all outputs [N, H] and the last states [B, H]."""
+    def _pooled(self, pairs: list[tuple[Tensor, Tensor]], batch: Packed) -> Tensor:
+        """[B, features]: what pooling keeps of each direction's outputs [N, H] and last states [B, H]."""
         pooling = self.config.pooling
-        if pooling == "last":
-            return last
-        kept = [last] if pooling == "concat" else []
-        if pooling in ("max", "concat"):
-            kept.append(padded(outputs, batch, -math.inf).amax(dim=0))
-        if pooling in ("mean", "concat"):
-            lengths = torch.from_numpy(batch.lengths()).to(outputs.device)
-            kept.append(padded(outputs, batch, 0.0).sum(dim=0) / lengths[:, None])
+        kept = [last for _, last in pairs] if pooling in ("last", "concat") else []
+        if pooling != "last":
+            highest, mean = zip(*(pooled(of_steps, batch) for of_steps, _ in pairs), strict=True)
+            kept += highest if pooling in ("max", "concat") else []
+            kept += mean if pooling in ("mean", "concat") else []
         return torch.cat(kept, dim=1)
 
     def _dropped(self, features: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -203,7 +203,7 @@ def pretrain(
         result = PretrainingEpoch(
             epoch=state.epoch + 1,
             loss=state.loss / state.tokens,
-            learning_rate=rate,
+            learning_rate=_rate(config, (state.epoch + 1) * steps - 1, config.epochs * steps),
             seconds=state.seconds,
             tokens=state.tokens,
         )

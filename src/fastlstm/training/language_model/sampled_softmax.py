@@ -93,7 +93,7 @@ class _SampledLoss(torch.autograd.Function):
         log_chances: Tensor,
         hits: Tensor,
     ) -> Tensor:
-        narrow = _narrow(states.device)
+        narrow, wide = _narrow(states.device), states.dtype
         rivals, offsets = words[sampled].to(narrow), biases[sampled] - log_chances
         project = None if projection is None else projection.to(narrow)
         by_states = torch.empty_like(states)
@@ -104,8 +104,8 @@ class _SampledLoss(torch.autograd.Function):
             truth, hit = words[expected[rows]], hits[rows]
             read = states[rows].to(narrow)
             vectors = read if project is None else read @ project.T
-            scores = (vectors @ rivals.T).float().add_(offsets)
-            own = (vectors.float() * truth).sum(dim=1) + biases[expected[rows]]
+            scores = (vectors @ rivals.T).to(wide).add_(offsets)
+            own = (vectors.to(wide) * truth).sum(dim=1) + biases[expected[rows]]
             drawn = torch.nonzero(hit >= 0)[:, 0]
             scores[drawn, hit[drawn]] = -torch.inf  # the true token is no rival of itself
             highest = torch.maximum(scores.amax(dim=1), own)
@@ -117,15 +117,15 @@ class _SampledLoss(torch.autograd.Function):
             by_offsets = by_scores.sum(dim=0)
             by_scores = by_scores.to(narrow)
             by_own = own_share.div_(total).sub_(1)[:, None]
-            by_vectors = (by_scores @ rivals).float().addcmul_(by_own, truth)
-            by_rivals = (by_scores.T @ vectors).float()
-            by_truth = by_own * vectors.float()
+            by_vectors = (by_scores @ rivals).to(wide).addcmul_(by_own, truth)
+            by_rivals = (by_scores.T @ vectors).to(wide)
+            by_truth = by_own * vectors.to(wide)
             if project is None:
                 by_states[rows] = by_vectors
                 return loss, by_own[:, 0], by_truth, by_rivals, by_offsets
             by_vectors = by_vectors.to(narrow)
-            by_states[rows] = (by_vectors @ project).float()
-            return loss, by_own[:, 0], by_truth, by_rivals, by_offsets, (by_vectors.T @ read).float()
+            by_states[rows] = (by_vectors @ project).to(wide)
+            return loss, by_own[:, 0], by_truth, by_rivals, by_offsets, (by_vectors.T @ read).to(wide)
 
         chunks = [slice(at, at + CHUNK_ROWS) for at in range(0, len(states), CHUNK_ROWS)]
         parts = list(_workers().map(of_chunk, chunks) if states.device.type == "cpu" else map(of_chunk, chunks))

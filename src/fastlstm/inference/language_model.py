@@ -1,0 +1,216 @@
+"""A language model at work: how likely texts are, and new ones, with NumPy and the kernel alone."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm import saved_language_model, weights
+from fastlstm.batches import by_length, lengths_of, packed
+from fastlstm.errors import DataError, OptionError
+from fastlstm.inference.recurrence import Recurrence, States
+from fastlstm.saved_language_model import SavedLanguageModel
+from fastlstm.tokens import BOUNDARY_ID, UNKNOWN_ID, Encoder
+
+FloatArray = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
+
+BATCH_TEXTS = 64
+SCORED_ROWS = 512
+"""Tokens whose scores over the whole vocabulary are in memory at a time."""
+ALL_TOKENS = 10**9
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """How well a language model foretells texts.
+
+    `loss` is the mean negative log likelihood of a token (nats), each text's end counted as one, over the whole
+    vocabulary; `perplexity` its exponential. `unknown` is the share of tokens that the vocabulary lacks: the model
+    foretells of them only that they are unknown, so perplexities compare only between models of one vocabulary.
+    """
+
+    texts: int
+    tokens: int
+    loss: float
+    perplexity: float
+    vocabulary_size: int
+    unknown: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.texts:,} texts, {self.tokens:,} tokens: perplexity {self.perplexity:.1f} "
+            f"({self.loss:.4f} nats a token), vocabulary {self.vocabulary_size:,}, unknown {self.unknown:.2%}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON takes them."""
+        return asdict(self)
+
+
+class LanguageModel:
+    """Foretells tokens. Made by `load_language_model`, `pretrain` or from a `SavedLanguageModel`."""
+
+    def __init__(self, model: SavedLanguageModel) -> None:
+        self.model = model
+        config, arrays = model.config, model.weights
+        self._encode = Encoder(model.tokenizer, max_tokens=ALL_TOKENS, truncate="end")
+        self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
+        self._bias = arrays["output.bias"]
+        layers = len(config.hidden_sizes)
+        self._directions = {name: Recurrence.of(arrays, name, layers) for name in config.directions}
+
+    def evaluate(self, texts: Iterable[str]) -> Perplexity:
+        """The perplexity of texts, each read by itself; of a model of both directions, the mean of the two's loss.
+
+        Raises `DataError` for no texts.
+        """
+        return self.perplexity(self._encode(list(texts)).ids)
+
+    def perplexity(self, encoded: Sequence[Ids]) -> Perplexity:
+        """`evaluate` for texts that are token ids already."""
+        if not encoded:
+            raise DataError("no texts came; expected one or more to measure perplexity on")
+        losses = [self._loss(encoded, direction) for direction in self._directions]
+        tokens = int(lengths_of(encoded).sum()) + len(encoded)
+        loss = float(np.mean(losses)) / tokens
+        return Perplexity(
+            texts=len(encoded),
+            tokens=tokens,
+            loss=loss,
+            perplexity=math.exp(loss),
+            vocabulary_size=self.model.config.vocabulary_size,
+            unknown=sum(int((ids == UNKNOWN_ID).sum()) for ids in encoded) / tokens,
+        )
+
+    def _loss(self, encoded: Sequence[Ids], direction: str) -> float:
+        """The summed loss (nats) of all texts, each between two boundaries."""
+        boundary = np.array([BOUNDARY_ID], np.int32)
+        turned = encoded if direction == "forward" else [ids[::-1] for ids in encoded]
+        between = [np.concatenate([boundary, ids, boundary]) for ids in turned]
+        total = 0.0
+        for members in by_length(lengths_of(between), BATCH_TEXTS):
+            read = packed([between[i][:-1] for i in members])
+            expected = packed([between[i][1:] for i in members]).ids
+            outputs, _ = self._directions[direction](self._embedding[read.ids], read.batch_sizes)
+            for at in range(0, len(outputs), SCORED_ROWS):
+                rows = slice(at, at + SCORED_ROWS)
+                scores = self._scores(outputs[rows], direction)
+                highest = scores.max(axis=1)
+                own = scores[np.arange(len(scores)), expected[rows]]
+                spread = np.exp(scores - highest[:, None]).sum(axis=1, dtype=np.float64)
+                total += float((highest + np.log(spread) - own).sum())
+        return total
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 100,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> str:
+        """The prompt and what the model writes after it; a backward model writes before it.
+
+        Args:
+            prompt: how the text begins, or for a backward model ends. Words that the model does not know are read
+                as unknown ones.
+            max_tokens: tokens to write at most; a text that the model ends is shorter.
+            temperature: scores are divided by it: below 1 the likely becomes likelier; 0: always the likeliest.
+            top_p: draw only from the likeliest tokens that have this probability together (Holtzman et al. 2020).
+            seed: of the draws. The same seed gives the same text.
+
+        Raises `OptionError` for a number out of its range.
+        """
+        direction = self.model.config.directions[0]
+        pieces = list(self.tokens(prompt, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed))
+        if direction == "backward":
+            pieces.reverse()
+        words = detokenized(pieces)
+        return joined(words, prompt) if direction == "backward" else joined(prompt, words)
+
+    def tokens(self, prompt: str, *, max_tokens: int, temperature: float, top_p: float, seed: int) -> Iterator[str]:
+        """The tokens that `generate` writes, one by one as they are drawn."""
+        _check_range("temperature", temperature, 0, 100)
+        _check_range("top-p", top_p, 1e-6, 1)
+        _check_range("max-tokens", max_tokens, 1, math.inf)
+        direction = self.model.config.directions[0]
+        generator = np.random.default_rng(seed)
+        ids = self._encode([prompt]).ids[0] if prompt.strip() else np.zeros(0, np.int32)
+        ids = np.concatenate([[BOUNDARY_ID], ids if direction == "forward" else ids[::-1]]).astype(np.int32)
+        states: States | None = None
+        for _ in range(max_tokens):
+            steps = np.ones(len(ids), np.int64)
+            outputs, states = self._directions[direction](self._embedding[ids], steps, states)
+            scores = self._scores(outputs[-1:], direction)[0]
+            scores[UNKNOWN_ID] = -np.inf  # not a word
+            drawn = _draw(scores, temperature, top_p, generator)
+            if drawn == BOUNDARY_ID:
+                return
+            yield str(self.model.tokenizer.id_to_token(drawn))
+            ids = np.array([drawn], np.int32)
+
+    def _scores(self, outputs: FloatArray, direction: str) -> FloatArray:
+        """[N, V] of the last layer's outputs [N, H]: the logits of every word."""
+        if weights.has_projection(self.model.config):
+            outputs = outputs @ self.model.weights[f"projection.{direction}.weight"].T
+        scores: FloatArray = outputs @ self._embedding.T + self._bias
+        return scores
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.model.config})"
+
+
+def load_language_model(folder: str | os.PathLike[str]) -> LanguageModel:
+    """The language model that `fastlstm pretrain` saved in `folder`.
+
+    Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
+    """
+    return LanguageModel(saved_language_model.read(Path(folder)))
+
+
+def _draw(scores: FloatArray, temperature: float, top_p: float, generator: np.random.Generator) -> int:
+    if temperature == 0:
+        return int(scores.argmax())
+    scaled = (scores.astype(np.float64) - scores.max()) / temperature
+    order = np.argsort(-scaled, kind="stable")
+    chances = np.exp(scaled[order])
+    chances /= chances.sum()
+    before = np.cumsum(chances) - chances
+    chances = np.where(before < top_p, chances, 0)
+    return int(order[generator.choice(len(order), p=chances / chances.sum())])
+
+
+def _check_range(name: str, value: float, lowest: float, highest: float) -> None:
+    if not lowest <= value <= highest:
+        limits = f"at least {lowest:g}" if highest == math.inf else f"from {lowest:g} to {highest:g}"
+        raise OptionError(f"{name} is {value!r}; expected {limits}")
+
+
+_NO_SPACE_BEFORE = re.compile(r"[.,;:!?)\]}%…]|['’]$")
+_NO_SPACE_AFTER = re.compile(r".*[(\[{$'’\-/]$")
+
+
+def detokenized(tokens: Iterable[str]) -> str:
+    """Words and punctuation as one line, with spaces where English has them, as far as tokens tell."""
+    line = ""
+    for token in tokens:
+        line = joined(line, token)
+    return line
+
+
+def joined(line: str, token: str) -> str:
+    """Two pieces of a text, with a space between where English has one."""
+    if not line or not token:
+        return line or token
+    close = _NO_SPACE_BEFORE.match(token) or token[0] in "-/" or _NO_SPACE_AFTER.match(line)
+    return line + token if close else f"{line} {token}"

@@ -1,0 +1,87 @@
+"""A language model <-> one folder. The format is specified in docs/saved-language-model.md."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+from tokenizers import Tokenizer
+
+from fastlstm import atomic, model_folder, weights
+from fastlstm.config import LanguageModelConfig, from_json
+from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
+
+FORMAT = model_folder.Format("fastlstm-language-model", 1, "fastlstm pretrain")
+
+
+@dataclass(frozen=True)
+class SavedLanguageModel:
+    """Everything a language model needs to be used, fine-tuned or trained on, and the record of how it was trained.
+
+    `weights` are float32 arrays with the names and shapes of `fastlstm.weights.language_model_shapes`.
+    """
+
+    config: LanguageModelConfig
+    tokenizer: Tokenizer
+    weights: Mapping[str, npt.NDArray[np.float32]]
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(
+    model: SavedLanguageModel, folder: Path, *, card: str, extras: Mapping[str, bytes], half: bool = False
+) -> None:
+    """Writes the model as `folder`, whole or not at all, in place of an older language model there.
+
+    Args:
+        model: what to write.
+        folder: where; made with its parents. Must be free, or an older language model.
+        card: the model card, Markdown.
+        extras: further files, name -> content.
+        half: keep the weights as float16, half as large.
+
+    Raises:
+        InputError: `folder` holds something else.
+        WriteError: the disk is full or can't be written; what stood there is untouched.
+    """
+    model_folder.check_target(folder, FORMAT, overwrite=True)
+    dtype = np.float16 if half else np.float32
+    arrays = {name: np.ascontiguousarray(w, dtype) for name, w in model.weights.items()}
+    files = {
+        TOKENIZER: model.tokenizer.to_str(pretty=False).encode(),
+        WEIGHTS: safetensors.numpy.save(arrays),
+    }
+    config = {
+        **FORMAT.header(),
+        "model": dataclasses.asdict(model.config),
+        "sha256": {name: model_folder.sha256(content) for name, content in files.items()},
+        "training": dict(model.training),
+    }
+    atomic.write_folder(folder, {CONFIG: model_folder.json_bytes(config), **files, CARD: card.encode(), **extras})
+
+
+def read(folder: Path) -> SavedLanguageModel:
+    """The language model in `folder`, checked in every part.
+
+    Raises:
+        ModelNotFoundError: no such folder.
+        NotAModelError: a folder or file that is something else.
+        ModelTooNewError: written by a later format.
+        CorruptModelError: a file is missing, damaged, or does not fit the others.
+    """
+    config = model_folder.read_config(folder, FORMAT)
+    with model_folder.misstated(folder):
+        model = from_json(LanguageModelConfig, config["model"])
+        sums, training = dict(config["sha256"]), dict(config["training"])
+    contents = {name: model_folder.read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
+    return SavedLanguageModel(
+        config=model,
+        tokenizer=model_folder.tokenizer(folder, contents[TOKENIZER], model.vocabulary_size),
+        weights=model_folder.arrays(folder, contents[WEIGHTS], weights.language_model_shapes(model)),
+        training=training,
+    )
