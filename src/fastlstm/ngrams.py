@@ -1,7 +1,7 @@
 """Which words and word pairs a text holds: token ids -> numbers of n-grams, each named once a text.
 
-An n-gram's number is a hash of its token ids, one of `NUMBERS`. Two n-grams share a number so seldom that it does not
-show: of a vocabulary's 200,000 that matter, one in twenty with another that is ever met.
+An n-gram's number is a hash of its token ids, one of `NUMBERS`. Where 100,000 n-grams count for something, one in
+forty of the others shares a number with one of them by chance.
 """
 
 from __future__ import annotations
@@ -65,11 +65,13 @@ def _mixed(ids: Unsigned, size: int) -> Unsigned:
     result = np.full(max(count, 0), size, np.uint64)
     for place in range(size):
         result = _stirred(result + (ids[place : place + len(result)] + np.uint64(1)) * _STIR[0])
-    return result & np.uint64(NUMBERS - 1)
+    numbers: Unsigned = result & np.uint64(NUMBERS - 1)
+    return numbers
 
 
 def _stirred(values: Unsigned) -> Unsigned:
     """SplitMix64's finaliser: every bit of the result depends on every bit that went in."""
     values = (values ^ (values >> np.uint64(30))) * _STIR[1]
     values = (values ^ (values >> np.uint64(27))) * _STIR[2]
-    return values ^ (values >> np.uint64(31))
+    result: Unsigned = values ^ (values >> np.uint64(31))
+    return result

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastlstm import weights
 from fastlstm.batches import Distinct, lengths_of, packed
 from fastlstm.config import ModelConfig
+from fastlstm.inference.recurrence import layer_weights
 from fastlstm.kernel import reference
 from fastlstm.kernel.native import Kernel, Stack
 
@@ -37,7 +38,7 @@ class KernelFeatures:
         self._kernel = kernel
         self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
         of_layers = [
-            [_direction(arrays, spec) for spec in weights.directions(config) if spec.layer == layer]
+            [layer_weights(arrays, spec.prefix) for spec in weights.directions(config) if spec.layer == layer]
             for layer in range(len(config.hidden_sizes))
         ]
         # Words are projected in float32, so what the first layer reads of them is never rounded.
@@ -76,7 +77,7 @@ class NumPyFeatures:
 
     def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray]) -> None:
         self._embedding = arrays["embedding.weight"]
-        self._directions = [(spec, _direction(arrays, spec)) for spec in weights.directions(config)]
+        self._directions = [(spec, layer_weights(arrays, spec.prefix)) for spec in weights.directions(config)]
         self._poolings = POOLINGS[config.pooling]
         self._size = weights.feature_size(config)
 
@@ -107,16 +108,6 @@ class NumPyFeatures:
             last.append(h_n)
         pooled = _pool(np.concatenate(outputs, axis=1), np.concatenate(last, axis=1), batch.batch_sizes)
         return np.concatenate([pooled[pooling] for pooling in self._poolings], axis=1)
-
-
-def _direction(
-    arrays: Mapping[str, FloatArray], spec: weights.Direction
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    weight_ih, weight_hh, bias = (
-        np.ascontiguousarray(arrays[f"{spec.prefix}.{name}"], np.float32)
-        for name in ("weight_ih", "weight_hh", "bias")
-    )
-    return weight_ih, weight_hh, bias
 
 
 def _pool(outputs: FloatArray, last: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> dict[str, FloatArray]:

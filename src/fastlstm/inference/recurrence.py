@@ -26,15 +26,7 @@ class Recurrence:
     @classmethod
     def of(cls, arrays: Mapping[str, FloatArray], direction: str, layers: int) -> Recurrence:
         """That of weights with the names of `fastlstm.weights`."""
-        names = ("weight_ih", "weight_hh", "bias")
-        return cls(
-            [
-                tuple(
-                    np.ascontiguousarray(arrays[f"lstm.{layer}.{direction}.{name}"], np.float32) for name in names
-                )
-                for layer in range(layers)
-            ]
-        )
+        return cls([layer_weights(arrays, f"lstm.{layer}.{direction}") for layer in range(layers)])
 
     def __call__(
         self, inputs: FloatArray, batch_sizes: npt.NDArray[np.int64], states: States | None = None
@@ -49,3 +41,11 @@ class Recurrence:
                 inputs, h, c = reference.forward(inputs, batch_sizes, weight_ih, weight_hh, bias, h0=h0, c0=c0)
             after.append((h, c))
         return inputs, after
+
+
+def layer_weights(arrays: Mapping[str, FloatArray], prefix: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """W_ih [4H, I], W_hh [4H, H] and bias [4H] of the layer and direction that `prefix` names."""
+    weight_ih, weight_hh, bias = (
+        np.ascontiguousarray(arrays[f"{prefix}.{name}"], np.float32) for name in ("weight_ih", "weight_hh", "bias")
+    )
+    return weight_ih, weight_hh, bias

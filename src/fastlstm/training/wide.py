@@ -1,7 +1,7 @@
 """The wide part of a classifier: evidence of words and word pairs, added to the LSTM's logits.
 
-It is learned as the baseline is, by NB-weighted logistic regression (Wang & Manning 2012), but on n-grams of token ids,
-so that a saved model holds it as two small arrays. The name is that of Cheng et al. (2016), "Wide & Deep Learning".
+It is learned as the baseline is, by NB-weighted logistic regression (Wang & Manning 2012), but on n-grams of token
+ids, so that a saved model holds it as two small arrays. The name is from Cheng et al. (2016), "Wide & Deep Learning".
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ INVERSE_PENALTY = 0.3
 
 @dataclass(frozen=True)
 class Wide:
-    """`numbers` [K] int32, rising, the n-grams that tell something; `weight` [K, logits] float32 what each adds to the
-    logits, and `bias` [logits] what is added to every text's."""
+    """`numbers` [K] int32, rising, the n-grams that tell something; `weight` [K, logits] float32, what each adds to
+    the logits; `bias` [logits], what is added to every text's."""
 
     numbers: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]

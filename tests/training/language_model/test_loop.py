@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastlstm import weights
-from fastlstm.config import LanguageModelConfig, PretrainingConfig
+from fastlstm.config import Direction, LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import ResumeError, TrainingError
 from fastlstm.training.language_model import network
 from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingState, make_state, pretrain
@@ -47,7 +47,7 @@ def arrays_of(state: PretrainingState) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_weights_have_the_names_and_shapes_that_are_saved(direction: str) -> None:
+def test_weights_have_the_names_and_shapes_that_are_saved(direction: Direction) -> None:
     for hidden_sizes in ((9, 5), (9, 7)):
         config = LanguageModelConfig(
             vocabulary_size=31, embedding_size=7, hidden_sizes=hidden_sizes, direction=direction

@@ -41,7 +41,8 @@ def plainly(problem: dict[str, Any]) -> torch.Tensor:
     rivals = scores[:, problem["sampled"]] - problem["log_chances"]
     own = scores.gather(1, problem["expected"][:, None])
     others = torch.where(problem["sampled"] == problem["expected"][:, None], -torch.inf, rivals)
-    return (torch.cat([own, others], dim=1).logsumexp(dim=1) - own[:, 0]).mean()
+    loss: torch.Tensor = (torch.cat([own, others], dim=1).logsumexp(dim=1) - own[:, 0]).mean()
+    return loss
 
 
 def test_loss_and_gradients_are_those_of_the_definition(problem: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """The loss of foretelling a token, with a softmax over a sample of the vocabulary.
 
-The sum over all words in the softmax's denominator is estimated from a sample (Horvitz & Thompson 1952): a word that
-is drawn one time in ten counts ten times when it is. The estimate is true on average, so a model trained with it gives
-probabilities over the whole vocabulary. The commonest words are always in the sample.
+The sum over all words in the softmax's denominator is estimated from a sample (Horvitz & Thompson 1952): a word
+that is drawn one time in ten counts ten times when it is. The estimate is true on average, so a model trained with it
+gives probabilities over the whole vocabulary. The commonest words are always in the sample.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class _SampledLoss(torch.autograd.Function):
 
         @torch.no_grad()  # which the workers do not know of
         def of_chunk(rows: slice) -> tuple[Tensor, ...]:
-            """The chunk's loss, and its gradients by own scores, own words, rivals, their biases, the projection."""
+            """The chunk's loss; its gradients by own scores, own words, rivals, their biases, the projection."""
             truth, hit = words[expected[rows]], hits[rows]
             read = states[rows].to(narrow)
             vectors = read if project is None else read @ project.T
