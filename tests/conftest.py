@@ -42,6 +42,7 @@ def make_model() -> MakeModel:
         *,
         seed: int = 0,
         temperature: float = 1.0,
+        threshold: float = 0.5,
     ) -> SavedModel:
         config = config or ModelConfig(embedding_size=5, hidden_sizes=(4, 3), max_tokens=30)
         tokenizer = train_tokenizer(TEXTS, config.vocabulary_size)
@@ -51,7 +52,7 @@ def make_model() -> MakeModel:
             name: generator.normal(0, 0.5, shape).astype(np.float32)
             for name, shape in weights.shapes(config, len(labels)).items()
         }
-        return SavedModel(config, tuple(labels), tokenizer, arrays, temperature)
+        return SavedModel(config, tuple(labels), tokenizer, arrays, temperature, threshold=threshold)
 
     return make
 

@@ -102,6 +102,13 @@ def test_an_unknown_option_is_told_with_the_near_one() -> None:
         ),
         (
             TrainingConfig,
+            "threshold_metric",
+            "F1",
+            "unknown threshold-metric 'F1'; known: accuracy, balanced-accuracy, f1, macro-f1, none",
+        ),
+        (TrainingConfig, "calibration", "yes", "unknown calibration 'yes'; known: auto, none"),
+        (
+            TrainingConfig,
             "class_weights",
             ["balanced"],
             "unknown class-weights ['balanced']; did you mean 'balanced'? known: balanced, none",
@@ -222,6 +229,18 @@ def test_json_with_a_missing_or_an_extra_field_is_refused(kind: type[Any]) -> No
             from_json(kind, {k: v for k, v in values.items() if k != name})
     with pytest.raises(OptionError, match=f"^{kind.__name__} has .*'colour'.*; expected the fields "):
         from_json(kind, {**values, "colour": "blue"})
+
+
+def test_json_may_leave_out_what_is_not_required_and_hold_only_what_is_known() -> None:
+    values = dataclasses.asdict(ModelConfig(dropout=0.25))
+    less = {k: v for k, v in values.items() if k != "pooling"}
+    rest = set(values) - {"pooling"}
+    assert from_json(ModelConfig, less, required=rest) == from_json(ModelConfig, values, required=rest)
+    assert from_json(ModelConfig, less, required=rest, known=rest) == ModelConfig(dropout=0.25)
+    with pytest.raises(OptionError, match="expected the fields"):
+        from_json(ModelConfig, values, required=rest, known=rest)
+    with pytest.raises(OptionError, match="expected the fields"):
+        from_json(ModelConfig, {k: v for k, v in less.items() if k != "dropout"}, required=rest)
 
 
 @pytest.mark.parametrize("values", [None, [], "x", 3, [["epochs", 5]]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 import fastlstm
 from fastlstm import LSTMClassifier
+from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.errors import DataError, OptionError
+from fastlstm.inference import Classifier
 
 TEXTS = [f"{word} film number {i}" for i in range(20) for word in ("great", "dull", "plain")]
 NAMES = ["good", "bad", "so-so"] * 20
@@ -109,6 +112,43 @@ def test_labels_that_only_look_different_are_refused() -> None:
         small().fit(TEXTS, ["a ", " a", "b"] * 20)
     with pytest.raises(DataError, match="requires y to be passed"):
         small().fit(TEXTS, None)  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_its_probabilities_are_fitted_unless_told_otherwise() -> None:
+    fitted, raw = (
+        small(validation_fraction=0.5, calibration=way).fit(TEXTS * 2, NAMES * 2) for way in (None, "none")
+    )
+    assert raw.classifier_.model.temperature == 1.0
+    temperature = fitted.classifier_.model.temperature
+    output = [of.classifier_.model.weights["output.weight"] for of in (fitted, raw)]
+    assert temperature != 1.0 or not np.array_equal(output[0], output[1])
+    few = small().fit(TEXTS, NAMES)
+    assert few.classifier_.model.temperature == 1.0
+
+
+@pytest.mark.parametrize("labels", [["10", "9"], [10, 9], ["b", "a"], [False, True]])
+def test_two_classes_are_told_apart_by_the_threshold(labels: list[Any]) -> None:
+    names = np.array([labels[i % 2] for i in range(60)])
+    texts = [f"{'great' if i % 2 else 'dull'} film" for i in range(60)]
+    estimator = small(threshold_metric="f1").fit(texts, names)
+    model = estimator.classifier_
+    assert estimator.predict(texts).tolist() == names.tolist()
+    for threshold, position in ((0.0, 1), (1.0, 0)):
+        estimator.classifier_ = Classifier(dataclasses.replace(model.model, threshold=threshold))
+        came = estimator.predict(texts)
+        assert came.dtype == estimator.classes_.dtype
+        assert {str(label).lower() for label in came} == {model.labels[position]}
+        assert np.array_equal(estimator.predict_proba(texts).sum(axis=1).round(5), np.ones(60))
+
+
+def test_a_threshold_for_three_classes_is_refused() -> None:
+    with pytest.raises(OptionError, match="threshold-metric is 'f1', and the training texts have 3 classes"):
+        small(threshold_metric="f1").fit(TEXTS, NAMES)
+
+
+def test_every_option_of_the_configurations_is_a_parameter() -> None:
+    fields = {f.name for kind in (ModelConfig, TrainingConfig) for f in dataclasses.fields(kind)}
+    assert fields - {"seed"} <= set(small().get_params())
 
 
 def test_numpy_numbers_are_numbers() -> None:

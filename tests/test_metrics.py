@@ -8,7 +8,7 @@ import pytest
 import sklearn.metrics
 from matplotlib.figure import Figure
 
-from fastlstm.metrics import CALIBRATION_BINS, SMALLEST_PROBABILITY, Report, evaluate
+from fastlstm.metrics import CALIBRATION_BINS, SMALLEST_PROBABILITY, Report, evaluate, predicted_of
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -109,6 +109,35 @@ def test_one_text_makes_a_report() -> None:
     report = evaluate(np.array([[0.25, 0.75]]), np.array([1]), names(2))
     assert (report.texts, report.accuracy) == (1, 1)
     assert report.calibration_error == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_two_classes_the_second_is_predicted_from_the_threshold_on(dtype: type[np.floating]) -> None:
+    second = np.array([0.0, 0.3, 0.30000007, 0.5, 1.0], dtype)
+    probabilities = np.stack([1 - second, second], axis=1)
+    for threshold, predicted in [
+        (0.0, [1, 1, 1, 1, 1]),
+        (0.3, [0, 1, 1, 1, 1]),
+        (0.4, [0, 0, 0, 1, 1]),
+        (0.5, [0, 0, 0, 1, 1]),
+        (1.0, [0, 0, 0, 0, 1]),
+    ]:
+        assert predicted_of(probabilities, threshold).tolist() == predicted
+    assert predicted_of(probabilities).tolist() == predicted_of(probabilities, 0.5).tolist()
+
+
+def test_of_more_classes_the_first_of_the_most_likely_is_predicted() -> None:
+    probabilities = np.array([[0.2, 0.4, 0.4], [0.5, 0.1, 0.4], [0.1, 0.2, 0.7]], np.float32)
+    assert predicted_of(probabilities).tolist() == [1, 0, 2]
+
+
+def test_a_threshold_changes_the_predictions_and_their_confidence_but_not_the_loss() -> None:
+    probabilities, truth = np.array([[0.7, 0.3], [0.9, 0.1]]), np.array([1, 0])
+    usual, lower = (evaluate(probabilities, truth, names(2), threshold) for threshold in (0.5, 0.3))
+    assert (usual.accuracy, lower.accuracy) == (0.5, 1)
+    assert usual.loss == lower.loss
+    assert lower.confusion == ((1, 0), (0, 1))
+    assert [(b.confidence, b.accuracy, b.texts) for b in lower.calibration] == [(0.3, 1, 1), (0.9, 1, 1)]
 
 
 @pytest.mark.parametrize("classes", [2, 7])

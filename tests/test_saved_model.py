@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastlstm import saved_model
-from fastlstm.config import ModelConfig
+from fastlstm.config import ModelConfig, option
 from fastlstm.errors import (
     CorruptModelError,
     InputError,
@@ -23,7 +23,18 @@ from fastlstm.errors import (
     ModelTooNewError,
     NotAModelError,
 )
-from fastlstm.saved_model import CARD, CONFIG, GOLDEN, TOKENIZER, WEIGHTS, SavedModel, check_target, read, write
+from fastlstm.saved_model import (
+    CARD,
+    CONFIG,
+    FIRST_FIELDS,
+    GOLDEN,
+    TOKENIZER,
+    WEIGHTS,
+    SavedModel,
+    check_target,
+    read,
+    write,
+)
 
 MakeModel = Callable[..., SavedModel]
 Files = dict[str, bytes]
@@ -121,9 +132,12 @@ def test_a_model_survives_writing_and_reading(
 ) -> None:
     training = {"seed": 3, "data": {"train": "critiques_françaises.csv"}, "losses": [0.5, 0.25]}
     model = dataclasses.replace(make_model(config, labels, temperature=1.37), training=training)
+    if len(labels) == 2:
+        model = dataclasses.replace(model, threshold=0.3)
     write(model, tmp_path / "model", card="# Karte ✓\n", golden=[{"text": "é"}], extras={"loss.png": b"\x89PNG"})
     back = read(tmp_path / "model")
     assert (back.config, back.labels, back.temperature) == (model.config, labels, 1.37)
+    assert back.threshold == model.threshold
     assert back.training == training
     assert back.tokenizer.to_str() == model.tokenizer.to_str()
     assert set(back.weights) == set(model.weights)
@@ -148,7 +162,7 @@ def test_the_folder_holds_the_five_files_and_the_extras(tiny_model: SavedModel, 
     assert json.loads((folder / GOLDEN).read_bytes()) == golden
     assert (folder / "more/notes.txt").read_bytes() == b"notes"
     config = json.loads((folder / CONFIG).read_bytes())
-    assert (config["format"], config["format_version"]) == ("fastlstm", 1)
+    assert (config["format"], config["format_version"]) == ("fastlstm", 2)
 
 
 def test_the_same_model_is_written_as_the_same_bytes(tiny_model: SavedModel, files: Files, tmp_path: Path) -> None:
@@ -245,7 +259,7 @@ def test_an_older_model_is_replaced_wholly(tiny_model: SavedModel, files: Files,
 
 
 def test_a_newer_format_is_too_new_not_corrupt(files: Files, place: Place) -> None:
-    message = complaint(place(changed(files, "format_version", value=2)), ModelTooNewError, "version 2")
+    message = complaint(place(changed(files, "format_version", value=3)), ModelTooNewError, "version 3")
     assert "pip install --upgrade fastlstm" in message
 
 
@@ -385,6 +399,8 @@ def test_labels_that_are_not_two_or_more_different_texts_are_corrupt(
         1e300,
         pytest.param(10**400, id="401 digits"),
         "warm",
+        "1.5",
+        True,
         None,
         [1.0],
     ],
@@ -394,6 +410,91 @@ def test_a_temperature_that_nothing_can_be_divided_by_is_corrupt(
 ) -> None:
     damaged = changed(files, "calibration", "temperature", value=temperature)
     complaint(place(damaged), CorruptModelError, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [
+        -1e-9,
+        1.0000001,
+        float("nan"),
+        float("inf"),
+        pytest.param(10**400, id="401 digits"),
+        "0.5",
+        True,
+        None,
+        [0.5],
+    ],
+)
+def test_a_threshold_that_is_no_probability_is_corrupt(files: Files, place: Place, threshold: object) -> None:
+    complaint(place(changed(files, "calibration", "threshold", value=threshold)), CorruptModelError, CONFIG)
+
+
+@pytest.mark.parametrize("threshold", [0, 0.0, 0.25, 1, 1.0])
+def test_a_threshold_is_read_back(files: Files, place: Place, threshold: float) -> None:
+    assert read(place(changed(files, "calibration", "threshold", value=threshold))).threshold == threshold
+
+
+def test_only_two_classes_have_a_threshold(make_model: MakeModel, tmp_path: Path) -> None:
+    for threshold in (0.5, 0.4):
+        model = make_model(labels=("a", "b", "c"), threshold=threshold)
+        write(model, tmp_path / str(threshold), card="", golden=[], extras={})
+    assert read(tmp_path / "0.5").threshold == 0.5
+    complaint(tmp_path / "0.4", CorruptModelError, "threshold 0.4 for 3 classes")
+
+
+def test_a_configuration_without_a_threshold_is_corrupt(files: Files, place: Place) -> None:
+    damaged = changed(files, "calibration", value={"temperature": 1.0})
+    complaint(place(damaged), CorruptModelError, f"{CONFIG} lacks or misstates 'threshold'")
+
+
+# Older formats.
+
+
+def of_version_1(files: Files) -> Files:
+    """The same model as version 1 wrote it."""
+    model = {name: json.loads(files[CONFIG])["model"][name] for name in FIRST_FIELDS}
+    first = changed(changed(files, "format_version", value=1), "model", value=model)
+    return changed(first, "calibration", value={"temperature": 1.5})
+
+
+def test_version_1_has_no_threshold_and_later_fields_at_their_defaults(files: Files, place: Place) -> None:
+    model = read(place(of_version_1(files)))
+    assert (model.temperature, model.threshold) == (1.5, 0.5)
+    assert model.config == ModelConfig(**{name: getattr(model.config, name) for name in FIRST_FIELDS})
+
+
+@pytest.mark.parametrize("name", FIRST_FIELDS)
+def test_a_field_that_version_1_had_must_be_there_in_every_version(files: Files, place: Place, name: str) -> None:
+    for of_version in (files, of_version_1(files)):
+        model = {k: v for k, v in json.loads(of_version[CONFIG])["model"].items() if k != name}
+        complaint(place(changed(of_version, "model", value=model)), CorruptModelError, f"'{name}'")
+
+
+def test_a_field_that_no_version_knows_is_corrupt(files: Files, place: Place) -> None:
+    for of_version in (files, of_version_1(files)):
+        damaged = changed(of_version, "model", "colour", value="blue")
+        complaint(place(damaged), CorruptModelError, "'colour'")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Later(ModelConfig):
+    """A model's configuration as a later fastlstm may have it."""
+
+    colour: str = option("of nothing", default="blue")
+
+    def __post_init__(self) -> None:
+        """Nothing to check."""
+
+
+def test_a_field_added_later_is_at_its_default_where_an_older_model_lacks_it(
+    files: Files, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_model, "ModelConfig", Later)
+    for of_version in (files, of_version_1(files)):
+        assert getattr(read(place(of_version)).config, "colour") == "blue"  # noqa: B009 -- a field of Later alone
+    assert getattr(read(place(changed(files, "model", "colour", value="red"))).config, "colour") == "red"  # noqa: B009
+    complaint(place(changed(of_version_1(files), "model", "colour", value="red")), CorruptModelError, "'colour'")
 
 
 @pytest.mark.parametrize(
@@ -445,6 +546,7 @@ PLACES = [
     ("sha256",),
     ("training",),
     ("calibration", "temperature"),
+    ("calibration", "threshold"),
     ("sha256", TOKENIZER),
     *(("model", field.name) for field in dataclasses.fields(ModelConfig)),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,6 +17,8 @@ Schedule = Literal["constant", "linear", "cosine"]
 ClassWeights = Literal["none", "balanced"]
 Monitor = Literal["loss", "accuracy"]
 Direction = Literal["forward", "backward", "both"]
+Calibrate = Literal["auto", "none"]
+ThresholdMetric = Literal["none", "accuracy", "balanced-accuracy", "f1", "macro-f1"]
 
 
 def option(help: str, *, minimum: float | None = None, maximum: float | None = None, default: Any) -> Any:
@@ -62,6 +64,14 @@ class TrainingConfig:
     class_weights: ClassWeights = option("balanced: rare classes count more", default="none")
     patience: int = option("epochs without a better one before training stops", minimum=1, default=5)
     monitor: Monitor = option("what makes an epoch the best one, on validation", default="loss")
+    calibration: Calibrate = option(
+        "auto: fit the probabilities to the validation texts, where there are enough", default="auto"
+    )
+    threshold_metric: ThresholdMetric = option(
+        "for two classes, what the decision threshold makes best on validation (f1: of the second class); "
+        "none: it stays at 0.5",
+        default="none",
+    )
     seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
@@ -126,13 +136,26 @@ class PretrainingConfig:
 Config = TypeVar("Config", ModelConfig, TrainingConfig, LanguageModelConfig, PretrainingConfig)
 
 
-def from_json(kind: type[Config], values: object) -> Config:
+def from_json(
+    kind: type[Config],
+    values: object,
+    *,
+    required: Collection[str] | None = None,
+    known: Collection[str] | None = None,
+) -> Config:
     """A configuration from what `dataclasses.asdict` gave and JSON brought back.
 
-    Raises `OptionError` for anything but an object with exactly the fields of `kind`.
+    Args:
+        kind: which configuration.
+        values: an object with exactly the fields of `kind`, unless the next two say otherwise.
+        required: the fields that must be there; others that are missing have their defaults.
+        known: the fields that may be there.
+
+    Raises `OptionError` for anything else.
     """
-    names = {f.name for f in dataclasses.fields(kind)}
-    if not isinstance(values, dict) or set(values) != names:
+    names = {f.name for f in dataclasses.fields(kind)} if known is None else set(known)
+    needed = names if required is None else set(required)
+    if not isinstance(values, dict) or not needed <= set(values) <= names:
         came = sorted(values) if isinstance(values, dict) else type(values).__name__
         raise OptionError(f"{kind.__name__} has {came}; expected the fields {sorted(names)}")
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

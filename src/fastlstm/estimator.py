@@ -31,11 +31,13 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     Args:
         preset: the configuration to start from.
-        validation_fraction: share of the texts held out to choose the best epoch, between 0 and 1.
+        validation_fraction: share of the texts held out to choose the best epoch and to fit the probabilities,
+            between 0 and 1.
         device: "auto", "cpu" or "cuda".
         random_state: an int makes fits repeatable; None draws a new seed each time.
         Others: a field of `ModelConfig` or `TrainingConfig`; None keeps the preset's value. A vocabulary
-            larger than the texts' is cut to theirs.
+            larger than the texts' is cut to theirs. `threshold_metric` "f1" is of the class that is second in
+            `classifier_.labels`.
 
     Attributes:
         classes_: [classes] the labels as they came to `fit`, sorted.
@@ -64,6 +66,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         class_weights: str | None = None,
         patience: int | None = None,
         monitor: str | None = None,
+        calibration: str | None = None,
+        threshold_metric: str | None = None,
         validation_fraction: float = 0.2,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -86,6 +90,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.class_weights = class_weights
         self.patience = patience
         self.monitor = monitor
+        self.calibration = calibration
+        self.threshold_metric = threshold_metric
         self.validation_fraction = validation_fraction
         self.device = device
         self.random_state = random_state
@@ -111,15 +117,17 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         learned, held_out = split(records, self.validation_fraction, seed)
         fitting = prepare(learned, held_out, model_config, training_config, device=self.device, cap_vocabulary=True)
         self.history_ = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
-        self.classifier_ = Classifier(fitting.saved_model({}))
+        calibration = fitting.calibrate(fitting.validation_logits())
+        self.classifier_ = Classifier(fitting.saved_model({}, calibration))
         self.classes_ = classes
         self._columns = [fitting.labels.index(name) for name in names]
         return self
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:  # noqa: N803
-        """[n] the most likely class of each text, as the labels came to `fit`."""
-        best = self.predict_proba(X).argmax(axis=1)
-        result: npt.NDArray[Any] = self.classes_[best]
+        """[n] the most likely class of each text, as the labels came to `fit`; of two classes, by the threshold."""
+        check_is_fitted(self, "classifier_")
+        chosen = self.classifier_.choose(self.classifier_.predict_proba(_texts(X)))
+        result: npt.NDArray[Any] = self.classes_[np.argsort(self._columns)[chosen]]
         return result
 
     def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float32]:  # noqa: N803

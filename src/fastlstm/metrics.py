@@ -44,8 +44,8 @@ class Report:
     """How good predictions are.
 
     `loss` is the mean negative log probability of the truth (nats); `calibration_error` the expected
-    calibration error of the predicted class over 15 equal bins (Naeini et al. 2015); `confusion` counts
-    texts, a row a true class, a column a predicted one.
+    calibration error of the predicted class over 15 equal bins (Naeini et al. 2015), its confidence the
+    probability of that class; `confusion` counts texts, a row a true class, a column a predicted one.
     """
 
     texts: int
@@ -82,8 +82,24 @@ class Report:
         )
 
 
+def predicted_of(probabilities: npt.NDArray[np.floating], threshold: float = 0.5) -> npt.NDArray[np.int64]:
+    """[n] the index of each predicted class, from probabilities [n, classes].
+
+    Of two classes the second where its probability is at least `threshold`, taken in the type of the
+    probabilities; of more the most likely one, the first of equals.
+    """
+    if probabilities.shape[1] == 2:
+        second: npt.NDArray[np.bool_] = probabilities[:, 1] >= probabilities.dtype.type(threshold)
+        return second.astype(np.int64)
+    likeliest: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
+    return likeliest
+
+
 def evaluate(
-    probabilities: npt.NDArray[np.floating], truth: npt.NDArray[np.integer], labels: tuple[str, ...]
+    probabilities: npt.NDArray[np.floating],
+    truth: npt.NDArray[np.integer],
+    labels: tuple[str, ...],
+    threshold: float = 0.5,
 ) -> Report:
     """Compares predictions with the truth.
 
@@ -91,14 +107,15 @@ def evaluate(
         probabilities: [n, classes], rows sum to 1; n at least 1.
         truth: [n], the index of each true class.
         labels: the class names, in the order of the columns.
+        threshold: of two classes, the probability of the second from which it is predicted.
     """
-    probabilities = probabilities.astype(np.float64)
-    predicted = probabilities.argmax(axis=1)
+    predicted = predicted_of(probabilities, threshold)
+    double = probabilities.astype(np.float64)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, predicted), 1)
     classes = tuple(_class_report(confusion, k, label) for k, label in enumerate(labels))
-    bins = _calibration(probabilities.max(axis=1), predicted == truth)
-    of_truth = np.clip(probabilities[np.arange(len(truth)), truth], SMALLEST_PROBABILITY, 1)
+    bins = _calibration(double[np.arange(len(truth)), predicted], predicted == truth)
+    of_truth = np.clip(double[np.arange(len(truth)), truth], SMALLEST_PROBABILITY, 1)
     return Report(
         texts=len(truth),
         accuracy=float((predicted == truth).mean()),

@@ -27,7 +27,7 @@ from fastlstm.errors import (
     OptionError,
 )
 
-FORMAT, FORMAT_VERSION = "fastlstm", 1
+FORMAT, FORMAT_VERSION = "fastlstm", 2
 CONFIG, TOKENIZER, WEIGHTS, CARD, GOLDEN = (
     "config.json",
     "tokenizer.json",
@@ -35,6 +35,20 @@ CONFIG, TOKENIZER, WEIGHTS, CARD, GOLDEN = (
     "README.md",
     "golden.json",
 )
+FIRST_FIELDS = (
+    "vocabulary_size",
+    "max_tokens",
+    "truncate",
+    "embedding_size",
+    "hidden_sizes",
+    "bidirectional",
+    "pooling",
+    "dropout",
+    "activation",
+)
+"""What version 1 says of a model. A later field that a folder does not have is at its default."""
+THRESHOLD = 0.5
+"""The decision threshold where none was chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,8 @@ class SavedModel:
     """Everything inference needs, and the record of how it was trained.
 
     `labels` are the class names in the order of the probabilities; `weights` are float32 arrays with the
-    names and shapes of `fastlstm.weights.shapes`; logits are divided by `temperature`.
+    names and shapes of `fastlstm.weights.shapes`; logits are divided by `temperature`. Of two classes,
+    the second is predicted where its probability is at least `threshold`; of more, the most likely one.
     """
 
     config: ModelConfig
@@ -51,6 +66,7 @@ class SavedModel:
     weights: Mapping[str, npt.NDArray[np.float32]]
     temperature: float = 1.0
     training: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float = THRESHOLD
 
 
 def write(model: SavedModel, folder: Path, *, card: str, golden: object, extras: Mapping[str, bytes]) -> None:
@@ -75,7 +91,7 @@ def write(model: SavedModel, folder: Path, *, card: str, golden: object, extras:
         "format_version": FORMAT_VERSION,
         "labels": list(model.labels),
         "model": dataclasses.asdict(model.config),
-        "calibration": {"temperature": model.temperature},
+        "calibration": {"temperature": model.temperature, "threshold": model.threshold},
         "sha256": {TOKENIZER: _sha256(tokenizer), WEIGHTS: _sha256(tensors)},
         "training": dict(model.training),
     }
@@ -103,14 +119,20 @@ def read(folder: Path) -> SavedModel:
     config = _read_config(folder)
     try:
         labels = _labels(config["labels"])
-        model = from_json(ModelConfig, config["model"])
-        temperature = float(config["calibration"]["temperature"])
+        first = config["format_version"] == 1
+        model = from_json(
+            ModelConfig, config["model"], required=FIRST_FIELDS, known=FIRST_FIELDS if first else None
+        )
+        temperature = _number(config["calibration"], "temperature")
+        threshold = THRESHOLD if first else _number(config["calibration"], "threshold")
         sums, training = dict(config["sha256"]), dict(config["training"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _corrupt(folder, f"{CONFIG} lacks or misstates {error}") from error
     single = np.finfo(np.float32)
     if not float(single.tiny) <= temperature <= float(single.max):
         raise _corrupt(folder, f"{CONFIG} has the temperature {temperature}")
+    if not 0 <= threshold <= 1 or (len(labels) != 2 and threshold != THRESHOLD):
+        raise _corrupt(folder, f"{CONFIG} has the threshold {threshold} for {len(labels)} classes")
     contents = {name: _read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
     return SavedModel(
         config=model,
@@ -119,6 +141,7 @@ def read(folder: Path) -> SavedModel:
         weights=_weights(folder, contents[WEIGHTS], weights.shapes(model, len(labels))),
         temperature=temperature,
         training=training,
+        threshold=threshold,
     )
 
 
@@ -173,6 +196,13 @@ def _labels(value: object) -> tuple[str, ...]:
         raise OptionError("labels")
     "".join(value).encode()  # half a surrogate pair is JSON, and no text
     return tuple(value)
+
+
+def _number(values: Mapping[str, object], name: str) -> float:
+    value = values[name]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise OptionError(name)
+    return float(value)
 
 
 def _read_checked(folder: Path, name: str, sum_expected: object) -> bytes:

@@ -21,6 +21,18 @@ def test_evaluate_measures_a_model_on_any_labelled_texts(command: Command, train
     assert sum(map(sum, as_json["confusion"])) == 50
 
 
+def test_evaluate_takes_another_threshold(command: Command, trained: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "other.csv", reviews(50, seed=5))
+    arguments = ["evaluate", data, "--model", trained, "--json", "--threshold"]
+    all_good, usual = (command(*arguments, threshold).json for threshold in ("0", "0.5"))
+    assert all_good["confusion"] == [[0, 25], [0, 25]]
+    assert all_good["loss"] == usual["loss"]
+    assert usual == command("evaluate", data, "--model", trained, "--json").json
+    refused = command(*arguments, "1.5")
+    assert (refused.status, refused.out) == (2, "")
+    assert "threshold is 1.5; expected a number from 0 to 1" in refused.err
+
+
 def test_evaluate_on_imdb_takes_its_test_split(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

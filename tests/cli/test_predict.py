@@ -35,6 +35,17 @@ def test_a_precision_is_taken_or_told_to_be_missing(command: Command, trained: P
         assert "int8 was asked for" in result.err
 
 
+def test_another_threshold_changes_the_label_and_tells_its_probability(command: Command, trained: Path) -> None:
+    arguments = ["predict", "-m", trained, "a great film", "--json"]
+    (usual,) = command(*arguments).json["predictions"]
+    (never,) = command(*arguments, "--threshold", "1").json["predictions"]
+    assert (usual["label"], never["label"]) == ("good", "bad")
+    assert usual["probabilities"] == never["probabilities"]
+    assert never["probability"] == never["probabilities"]["bad"] < 0.5
+    assert command(*arguments, "--threshold", "nan").status == 2
+    assert command(*arguments, "--threshold", "half").status == 2
+
+
 def test_json_holds_every_probability(command: Command, trained: Path) -> None:
     result = command("predict", "-m", trained, "a great film", "--json")
     (prediction,) = result.json["predictions"]
@@ -124,7 +135,7 @@ def test_a_model_that_is_missing_foreign_corrupt_or_too_new_is_told_apart(
     assert "no such folder" in said(tmp_path / "gone")
     assert "is not a fastlstm model" in said(tmp_path)
     (copy / "config.json").write_text(json.dumps({**config, "format_version": 99}))
-    assert "format version 99, and this fastlstm reads up to 1" in said(copy)
+    assert "format version 99, and this fastlstm reads up to 2" in said(copy)
     (copy / "config.json").write_text(json.dumps(config))
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1])
     assert "is corrupt: model.safetensors" in said(copy)

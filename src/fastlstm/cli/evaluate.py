@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option, precision_option, table_options
+from fastlstm.cli.options import common, model_option, precision_option, table_options, threshold_option
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 
@@ -17,10 +17,17 @@ from fastlstm.inference import Classifier
 @click.argument("data", metavar="DATA")
 @model_option
 @precision_option
+@threshold_option
 @table_options
 @common
 def command(
-    data: str, model: Classifier, text_column: str, label_column: str, data_dir: Path | None, as_json: bool
+    data: str,
+    model: Classifier,
+    threshold: float | None,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Measure a model on DATA: imdb (its test split), or a file or folder of labelled texts."""
     if data == "imdb":
@@ -41,7 +48,7 @@ def command(
 
         records = read_records(data, text_column=text_column, label_column=label_column)
         measured_on = records.source
-    report = model.evaluate(records)
+    report = model.evaluate(records, threshold=threshold)
     if as_json:
         show.json_object({**report.to_json(), "measured_on": measured_on})
     else:

@@ -11,6 +11,7 @@ from fastlstm import weights
 from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option
 from fastlstm.inference import Classifier
+from fastlstm.saved_model import THRESHOLD, SavedModel
 
 
 @click.command("info")
@@ -26,13 +27,15 @@ def command(model: Classifier, as_json: bool) -> None:
                 "labels": list(saved.labels),
                 "weights": count,
                 "model": dataclasses.asdict(saved.config),
-                "calibration": {"temperature": saved.temperature},
+                "calibration": {"temperature": saved.temperature, "threshold": saved.threshold},
                 "training": dict(saved.training),
             }
         )
         return
     show.weights_table(saved.config, len(saved.labels), sys.stdout)
     facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens"}
+    if saved.threshold != THRESHOLD:
+        facts["threshold"] = f"{saved.labels[1]} from the probability {saved.threshold:.4g} on"
     training = saved.training
     if {"preset", "data", "results"} <= set(training):
         data, results = training["data"], training["results"]
@@ -40,6 +43,15 @@ def command(model: Classifier, as_json: bool) -> None:
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
         facts["epoch kept"] = f"{training['best_epoch']} of {training['epochs']}"
         facts["accuracy"] = f"{results['accuracy']:.2%} on {results['texts']:,} texts ({results['evaluated_on']})"
+        facts["calibration"] = f"error {results['calibration_error']:.2%} there; {_fitted(saved)}"
         if training["baseline"]:
             facts["baseline"] = f"{training['baseline']['accuracy']:.2%}, {training['baseline']['name']}"
     show.facts(facts, sys.stdout)
+
+
+def _fitted(saved: SavedModel) -> str:
+    """How the probabilities were fitted."""
+    method = saved.training.get("calibration", {}).get("method", "none")
+    if method == "vector scaling":
+        return "vector scaling"
+    return "not fitted" if method == "none" else f"temperature {saved.temperature:.4g}"

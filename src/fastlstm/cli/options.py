@@ -53,6 +53,16 @@ def precision_option(function: Function) -> Function:
     )(function)
 
 
+def threshold_option(function: Function) -> Function:
+    """--threshold, for `Classifier.choose` and `Classifier.evaluate`."""
+    return click.option(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="Of two classes, predict the second one from this probability on. [the model's own]",
+    )(function)
+
+
 def table_options(function: Function) -> Function:
     """--text-column, --label-column and --data-dir."""
     for name, what in (("label", "labels"), ("text", "texts")):

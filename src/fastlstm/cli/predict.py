@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from fastlstm.cli.options import common, model_option, precision_option
+from fastlstm.cli.options import common, model_option, precision_option, threshold_option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
@@ -21,8 +21,9 @@ READ_BYTES = 1 << 16
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT... | -")
 @model_option
 @precision_option
+@threshold_option
 @common
-def command(texts: Sequence[str], model: Classifier, as_json: bool) -> None:
+def command(texts: Sequence[str], model: Classifier, threshold: float | None, as_json: bool) -> None:
     """Tell the class of each TEXT, with its probability.
 
     With - instead, every line of standard input is a text, answered as it comes.
@@ -33,16 +34,17 @@ def command(texts: Sequence[str], model: Classifier, as_json: bool) -> None:
         raise OptionError("- stands for the lines of standard input, and there is none; pipe a file in")
     batches = _lines(sys.stdin.buffer) if "-" in texts else iter([list(texts)])
     write = _write_json if as_json else _write_lines
-    write(prediction for batch in batches for prediction in _predict(model, batch))
+    write(prediction for batch in batches for prediction in _predict(model, batch, threshold))
 
 
-def _predict(model: Classifier, texts: list[str]) -> Iterator[dict[str, Any]]:
-    for text, row in zip(texts, model.predict_proba(texts), strict=True):
-        best = int(row.argmax())
+def _predict(model: Classifier, texts: list[str], threshold: float | None) -> Iterator[dict[str, Any]]:
+    probabilities = model.predict_proba(texts)
+    chosen = model.choose(probabilities, threshold=threshold)
+    for text, row, k in zip(texts, probabilities, chosen, strict=True):
         yield {
             "text": text,
-            "label": model.labels[best],
-            "probability": float(row[best]),
+            "label": model.labels[k],
+            "probability": float(row[k]),
             "probabilities": {label: float(p) for label, p in zip(model.labels, row, strict=True)},
         }
 

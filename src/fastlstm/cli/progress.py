@@ -9,7 +9,7 @@ from typing import TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fastlstm.cli import show
-from fastlstm.fit.events import Event, Measured, Note, Prepared, TrainingResult
+from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, TrainingResult
 from fastlstm.training.history import EpochResult
 from fastlstm.training.loop import StepDone
 
@@ -62,10 +62,13 @@ class Display:
                 self._step(event)
             case EpochResult():
                 self._epoch(event)
+            case Calibrated():
+                self._calibrated(event)
             case Measured():
                 self._end_bar()
-                accuracy = f"accuracy {event.report.accuracy:.2%} on {event.measured_on}"
-                self.note(f"{event.name}: {accuracy}; {event.seconds:.1f} s")
+                report = event.report
+                figures = f"accuracy {report.accuracy:.2%}, calibration error {report.calibration_error:.2%}"
+                self.note(f"{event.name}: {figures} on {event.measured_on}; {event.seconds:.1f} s")
             case TrainingResult():
                 self.result = event
 
@@ -99,6 +102,24 @@ class Display:
             f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
             f"{'  best' if event.best else ''}"
         )
+
+    def _calibrated(self, event: Calibrated) -> None:
+        self._end_bar()
+        of, before, after = event.calibration, event.before, event.after
+        if of.why_not:
+            self.note(f"probabilities are left as they are: {of.why_not}")
+        elif of.method != "none":
+            found = f"temperature {of.temperature:.4g}" if of.method == "temperature" else of.method
+            error = f"calibration error {before.calibration_error:.2%} -> {after.calibration_error:.2%}"
+            self.note(
+                f"probabilities fitted to the {of.texts:,} validation texts by {found}: "
+                f"there {error}, loss {before.loss:.4f} -> {after.loss:.4f}"
+            )
+        if event.threshold_metric != "none":
+            self.note(
+                f"{event.labels[1]} is predicted from the probability {of.threshold:.4g} on, for the best "
+                f"{event.threshold_metric} on validation"
+            )
 
     def _bar(self, description: str, done: int, total: int | None, details: str) -> None:
         if self._progress is None:

@@ -165,6 +165,7 @@ def _show_result(result: TrainingResult, as_json: bool) -> None:
             **result.report.to_json(),
             "measured_on": result.measured_on,
             "baseline": result.baseline.to_json() if result.baseline else None,
+            "calibrated": result.classifier.model.training["calibration"],
             "history": [dataclasses.asdict(epoch) for epoch in result.history],
         }
     )

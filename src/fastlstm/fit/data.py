@@ -17,7 +17,10 @@ from fastlstm.records import Records, read_records, split
 from fastlstm.records.checks import collect, require_classes
 
 IMDB = "imdb"
-VALIDATION_NOTE = "validation texts, which also chose the epoch: a little flattering; --test gives honest figures"
+VALIDATION_NOTE = (
+    "validation texts, which also chose the epoch, and temperature and threshold if any: a little flattering; "
+    "--test gives honest figures"
+)
 
 TEST_SEED = 0
 

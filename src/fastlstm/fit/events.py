@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fastlstm.config import ModelConfig, TrainingConfig
+from fastlstm.config import ModelConfig, ThresholdMetric, TrainingConfig
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report
+from fastlstm.training.calibration import Calibration
 from fastlstm.training.history import EpochResult
 from fastlstm.training.loop import StepDone
 
@@ -30,6 +32,38 @@ class Prepared:
     training_texts: int
     validation_texts: int
     test_texts: int
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Probabilities are fitted to the validation texts, and a threshold where one was asked for.
+
+    `before` and `after` are about these texts: the model as training left it, and as it is saved.
+    """
+
+    calibration: Calibration
+    labels: tuple[str, ...]
+    threshold_metric: ThresholdMetric
+    before: Report
+    after: Report
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON takes them."""
+        of = self.calibration
+        return {
+            "method": of.method,
+            "temperature": of.temperature,
+            "scale": list(of.scale),
+            "bias": list(of.bias),
+            "why_not": of.why_not,
+            "threshold": of.threshold,
+            "threshold_metric": self.threshold_metric,
+            "validation_texts": of.texts,
+            "loss_before": self.before.loss,
+            "loss_after": self.after.loss,
+            "calibration_error_before": self.before.calibration_error,
+            "calibration_error_after": self.after.calibration_error,
+        }
 
 
 @dataclass(frozen=True)
@@ -57,4 +91,4 @@ class TrainingResult:
     measured_on: str
 
 
-Event = Note | Prepared | StepDone | EpochResult | Measured | TrainingResult
+Event = Note | Prepared | StepDone | EpochResult | Calibrated | Measured | TrainingResult

@@ -48,7 +48,7 @@ def train(
         resume: go on with the unfinished run of the same data and options.
         baseline: measure NB-weighted logistic regression on the same texts too.
         plots: draw learning curves, confusion matrix and reliability diagram into `out`/plots.
-        watch: called with every event on the way: notes, steps, epochs, measurements.
+        watch: called with every event on the way: notes, steps, epochs, calibration, measurements.
         options: fields of `ModelConfig` and `TrainingConfig`, such as `epochs=3`.
 
     Returns:

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastlstm import __version__, plots
 from fastlstm.errors import TrainingError
+from fastlstm.fit.events import Calibrated
 from fastlstm.fit.job import Job
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
 from fastlstm.metrics import Report, evaluate
 from fastlstm.records import Records
 from fastlstm.training import baseline
+from fastlstm.training.calibration import Calibration
 from fastlstm.training.fitting import Fitting
 from fastlstm.training.history import EpochResult
 from fastlstm.training.loop import logits_of
@@ -25,20 +28,35 @@ PARITY_TOLERANCE = 1e-4
 """Training and inference may differ by so much in a probability (float32 sums in another order)."""
 
 
-def measure(fitting: Fitting, records: Records) -> Report:
-    """How good the model in training is on `records`."""
+def calibrated(fitting: Fitting) -> Calibrated:
+    """Fits probabilities and threshold to the validation texts, and measures on these before and after."""
+    logits = fitting.validation_logits()
+    chosen = fitting.calibrate(logits)
+    before, after = (_report(fitting, logits, fitting.validation.truth, of) for of in (Calibration(), chosen))
+    return Calibrated(chosen, fitting.labels, fitting.training_config.threshold_metric, before, after)
+
+
+def measure(fitting: Fitting, records: Records, calibration: Calibration) -> Report:
+    """How good the model in training is on `records`, with the probabilities and the threshold that are saved."""
     encoded = fitting.encode(records)
     logits = logits_of(fitting.state.model, encoded.texts).numpy()
-    return evaluate(probabilities_of(logits, fitting.state.model.sigmoid), encoded.truth, fitting.labels)
+    return _report(fitting, logits, encoded.truth, calibration)
 
 
-def check_parity(classifier: Classifier, fitting: Fitting, records: Records) -> None:
+def _report(
+    fitting: Fitting, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], calibration: Calibration
+) -> Report:
+    probabilities = probabilities_of(calibration.apply(logits), fitting.state.model.sigmoid)
+    return evaluate(probabilities, truth, fitting.labels, calibration.threshold)
+
+
+def check_parity(classifier: Classifier, fitting: Fitting, records: Records, calibration: Calibration) -> None:
     """Raises `TrainingError` if inference would answer otherwise than training does."""
     if fitting.identity["device"] != "cpu":
         return  # a GPU rounds far coarser (TF32) than any fault this could find
     some = records.take(range(min(PARITY_TEXTS, len(records))))
     logits = logits_of(fitting.state.model, fitting.encode(some).texts).numpy()
-    expected = probabilities_of(logits, fitting.state.model.sigmoid)
+    expected = probabilities_of(calibration.apply(logits), fitting.state.model.sigmoid)
     difference = np.abs(classifier.predict_proba(some.texts) - expected).max()
     if not difference <= PARITY_TOLERANCE:
         raise TrainingError(
@@ -47,7 +65,9 @@ def check_parity(classifier: Classifier, fitting: Fitting, records: Records) -> 
         )
 
 
-def training_record(job: Job, fitting: Fitting, report: Report, compared: Report | None) -> dict[str, Any]:
+def training_record(
+    job: Job, fitting: Fitting, calibration: Calibrated, report: Report, compared: Report | None
+) -> dict[str, Any]:
     """How the model came about, as config.json keeps it."""
 
     def figures(of: Report) -> dict[str, Any]:
@@ -65,6 +85,7 @@ def training_record(job: Job, fitting: Fitting, report: Report, compared: Report
         },
         "epochs": len(fitting.state.history),
         "best_epoch": _best(fitting.state.history),
+        "calibration": calibration.to_json(),
         "results": {"evaluated_on": job.data.measured_on, **figures(report)},
         "baseline": {"name": baseline.NAME, **figures(compared)} if compared else None,
     }

@@ -10,7 +10,7 @@ from fastlstm import saved_model
 from fastlstm.errors import InputError
 from fastlstm.fit.events import Event, Measured, Note, Prepared, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
-from fastlstm.fit.outcome import check_parity, measure, plotted, training_record
+from fastlstm.fit.outcome import calibrated, check_parity, measure, plotted, training_record
 from fastlstm.inference import Classifier
 from fastlstm.kernel import find
 from fastlstm.metrics import Report
@@ -121,12 +121,15 @@ def _check_finished_model(job: Job, fitting: Fitting) -> None:
 
 def _finish(job: Job, fitting: Fitting, compared: Report | None) -> Iterator[Event]:
     data, history = job.data, tuple(fitting.state.history)
-    classifier = Classifier(fitting.saved_model({}))
-    check_parity(classifier, fitting, data.validation)
+    calibration = calibrated(fitting)
+    yield calibration
+    chosen = calibration.calibration
+    check_parity(Classifier(fitting.saved_model({}, chosen)), fitting, data.validation, chosen)
     started = time.perf_counter()
-    report = measure(fitting, data.measured)
+    report = measure(fitting, data.measured, chosen)
     yield Measured("LSTM", report, data.measured_on, time.perf_counter() - started)
-    classifier = Classifier(fitting.saved_model(training_record(job, fitting, report, compared)))
+    record = training_record(job, fitting, calibration, report, compared)
+    classifier = Classifier(fitting.saved_model(record, chosen))
     extras = {"history.json": saved_model.json_bytes([dataclasses.asdict(result) for result in history])}
     if job.plots:
         extras |= plotted(history, report)

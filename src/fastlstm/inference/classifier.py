@@ -16,7 +16,7 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
 from fastlstm.inference.network import Network
-from fastlstm.metrics import Report, evaluate
+from fastlstm.metrics import Report, evaluate, predicted_of
 from fastlstm.records import Records, read_records
 from fastlstm.saved_model import SavedModel
 from fastlstm.tokens import Encoded, Encoder
@@ -45,18 +45,46 @@ class Classifier:
         return self.model.labels
 
     @overload
-    def predict(self, texts: str) -> str: ...  # type: ignore[overload-overlap]  # a str is one text
+    def predict(self, texts: str, *, threshold: float | None = None) -> str: ...  # type: ignore[overload-overlap]  # a str is one text
     @overload
-    def predict(self, texts: Iterable[str]) -> list[str]: ...
-    def predict(self, texts: str | Iterable[str]) -> str | list[str]:
-        """The most likely class of one text, or of each text of a batch.
+    def predict(self, texts: Iterable[str], *, threshold: float | None = None) -> list[str]: ...
+    def predict(self, texts: str | Iterable[str], *, threshold: float | None = None) -> str | list[str]:
+        """The most likely class of one text, or of each text of a batch; of two classes, by the threshold.
 
-        Raises `DataError` for anything that is not text.
+        Args:
+            texts: what to read.
+            threshold: of two classes, the probability of the second from which it is predicted, instead of the
+                saved one.
+
+        Raises:
+            DataError: for anything that is not text.
+            OptionError: for a threshold outside 0..1, or with more than two classes.
         """
-        best = self.predict_proba(texts).argmax(axis=-1)
         if isinstance(texts, str):
-            return self.labels[int(best)]
-        return [self.labels[k] for k in best]
+            return self.predict([texts], threshold=threshold)[0]
+        limit = self._threshold(threshold)
+        return [self.labels[k] for k in predicted_of(self.predict_proba(texts), limit)]
+
+    def choose(
+        self, probabilities: npt.NDArray[np.float32], *, threshold: float | None = None
+    ) -> npt.NDArray[np.int64]:
+        """[n] the index among `labels` of the class that `predict` names, for rows of `predict_proba`.
+
+        Raises `OptionError` for a threshold outside 0..1, or with more than two classes.
+        """
+        return predicted_of(probabilities, self._threshold(threshold))
+
+    def _threshold(self, asked: float | None) -> float:
+        if asked is None:
+            return self.model.threshold
+        number = not isinstance(asked, bool | np.bool_) and isinstance(asked, int | float | np.number)
+        if not number or not 0 <= asked <= 1:
+            raise OptionError(f"threshold is {asked!r}; expected a number from 0 to 1")
+        if len(self.labels) != 2:
+            raise OptionError(
+                f"threshold is {asked!r}, and the model has {len(self.labels)} classes; only a model of two has one"
+            )
+        return float(asked)
 
     def predict_proba(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
         """Probabilities, float32: [classes] for one text, [n, classes] for a batch; rows sum to 1.
@@ -87,16 +115,23 @@ class Classifier:
         """The token ids that the model reads of each text."""
         return self._encode(texts)
 
-    def evaluate(self, data: Records | str | os.PathLike[str]) -> Report:
+    def evaluate(self, data: Records | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.
 
-        Raises `DataError` for a file that can't be read, for no records, and for a label the model does not know.
+        Args:
+            data: what to measure on.
+            threshold: as `predict` takes it.
+
+        Raises:
+            DataError: for a file that can't be read, for no records, and for a label the model does not know.
+            OptionError: for a threshold that `predict` would not take.
         """
+        limit = self._threshold(threshold)
         records = data if isinstance(data, Records) else read_records(data)
         if not len(records):
             raise DataError(f"{records.source} holds no texts; expected one or more, each with its label")
         truth = records.label_indices(self.labels)
-        return evaluate(self.predict_proba(records.texts), truth, self.labels)
+        return evaluate(self.predict_proba(records.texts), truth, self.labels, limit)
 
     def save(
         self,

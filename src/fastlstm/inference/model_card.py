@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastlstm import weights
-from fastlstm.saved_model import SavedModel
+from fastlstm.saved_model import THRESHOLD, SavedModel
 
 
 def model_card(model: SavedModel) -> str:
@@ -26,6 +26,8 @@ def _lines(model: SavedModel) -> Iterator[str]:
     yield f"- reads {'in both directions' if config.bidirectional else 'in one direction'}"
     yield f"- {weights.count(config, len(model.labels)):,} weights, vocabulary {config.vocabulary_size:,}"
     yield f"- reads {config.max_tokens} tokens of a text; of a longer one it keeps: {config.truncate}"
+    if model.threshold != THRESHOLD:
+        yield f"- predicts `{model.labels[1]}` from the probability {model.threshold:.4g} on"
     if data := training.get("data"):
         yield from ("", "## Training data", "")
         parts = (
@@ -40,6 +42,15 @@ def _lines(model: SavedModel) -> Iterator[str]:
         yield f"- log loss {results['loss']:.4f}, calibration error {results['calibration_error']:.2%}"
         if baseline := training.get("baseline"):
             yield f"- a bag of words ({baseline['name']}) on the same texts: accuracy {baseline['accuracy']:.2%}"
+    if (fitted := training.get("calibration")) and fitted["method"] != "none":
+        found = fitted["method"] + (f" {model.temperature:.4g}" if fitted["method"] == "temperature" else "")
+        yield from ("", "## Probabilities", "")
+        yield f"Fitted to the {fitted['validation_texts']:,} validation texts by {found}. On these:"
+        yield ""
+        for what, name in (("log loss", "loss"), ("calibration error", "calibration_error")):
+            before, after = (fitted[f"{name}_{when}"] for when in ("before", "after"))
+            shown = ".4f" if name == "loss" else ".2%"
+            yield f"- {what} {before:{shown}} before, {after:{shown}} after"
     yield from ("", "## Limits", "")
     yield "It knows the words and the manner of its training texts. On other subjects, other languages, irony,"
     yield "or texts much shorter or longer than those, measure before you rely on it: `fastlstm evaluate`."

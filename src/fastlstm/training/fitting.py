@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
@@ -19,10 +20,15 @@ from fastlstm.records import Records
 from fastlstm.records.checks import require_classes
 from fastlstm.saved_model import SavedModel
 from fastlstm.training.arithmetic import arithmetic
+from fastlstm.training.calibration import Calibration, calibrate, log_probabilities
 from fastlstm.training.history import EpochResult
-from fastlstm.training.loop import Labelled, StepDone, make_optimizer, train_epochs
+from fastlstm.training.loop import Labelled, StepDone, logits_of, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import TrainingState
+from fastlstm.training.threshold import best_threshold
+
+AFTER_TRAINING = ("calibration", "threshold_metric")
+"""Options that no weight depends on: an unfinished run can go on with others."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +56,36 @@ class Fitting:
         """Further labelled texts, as this model reads them. Raises `DataError` for an unknown label."""
         return _labelled(self.tokenizer, records, self.labels, self.model_config)[0]
 
-    def saved_model(self, training_record: dict[str, Any]) -> SavedModel:
+    def calibrate(self, logits: npt.NDArray[np.float32]) -> Calibration:
+        """Fits the probabilities and the decision threshold, as they are asked for.
+
+        Args:
+            logits: of the validation texts, as `logits_of` gives them for the model as it stands.
+        """
+        sigmoid, config, truth = self.state.model.sigmoid, self.training_config, self.validation.truth
+        calibration = Calibration(texts=len(truth))
+        if config.calibration == "auto":
+            calibration = calibrate(logits, truth, sigmoid=sigmoid)
+        if config.threshold_metric == "none":
+            return calibration
+        likely = np.exp(log_probabilities(calibration.apply(logits).astype(np.float64), sigmoid)[:, 1])
+        threshold = best_threshold(likely.astype(np.float32), truth, config.threshold_metric)
+        return dataclasses.replace(calibration, threshold=threshold)
+
+    def validation_logits(self) -> npt.NDArray[np.float32]:
+        """[n, logits] of the validation texts, for the model as it stands."""
+        return logits_of(self.state.model, self.validation.texts).numpy()
+
+    def saved_model(self, training_record: dict[str, Any], calibration: Calibration) -> SavedModel:
         """The model as it stands, for inference and for saving."""
         return SavedModel(
             config=self.model_config,
             labels=self.labels,
             tokenizer=self.tokenizer,
-            weights=self.state.model.arrays(),
+            weights=calibration.folded(self.state.model.arrays()),
+            temperature=calibration.temperature,
             training=training_record,
+            threshold=calibration.threshold,
         )
 
 
@@ -84,11 +112,16 @@ def prepare(
     Raises:
         DataError: fewer than two classes, or a validation label that training lacks.
         DeviceError: cuda is asked for and not there.
-        OptionError: see `cap_vocabulary`.
+        OptionError: see `cap_vocabulary`; or a decision threshold is asked for, and there are not two classes.
     """
     place = find_device(device)
     require_classes(training)
     labels = tuple(training.class_names)
+    if training_config.threshold_metric != "none" and len(labels) != 2:
+        raise OptionError(
+            f"threshold-metric is {training_config.threshold_metric!r}, and the training texts have {len(labels)} "
+            "classes; only a model of two classes has a threshold: leave it at none"
+        )
     tokenizer = tokens.train_tokenizer(training.texts, model_config.vocabulary_size)
     words = tokenizer.get_vocab_size()
     if words < model_config.vocabulary_size:
@@ -113,7 +146,7 @@ def prepare(
         state=TrainingState(model, make_optimizer(model, training_config)),
         identity={
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
-            **dataclasses.asdict(training_config),
+            **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
             "device": place.type,
             "training data": _fingerprint(learned),
             "validation data": _fingerprint(held_out),
