@@ -9,30 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastlstm import plots
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, configure
 from fastlstm.datasets.download import Progress
 from fastlstm.errors import OptionError
+from fastlstm.examination import advice
 from fastlstm.examination.blemishes import Blemish, find_blemishes
+from fastlstm.examination.classes import Part, count_classes
 from fastlstm.examination.duplicates import Duplicates, find_duplicates, groups_of
 from fastlstm.examination.label_noise import LabelNoise, find_label_noise
 from fastlstm.examination.languages import Languages, find_languages
 from fastlstm.examination.lengths import Lengths, measure_lengths
-from fastlstm.examination.pool import Pool, pool
+from fastlstm.examination.pool import pool
 from fastlstm.examination.vocabulary import Vocabulary, measure_vocabulary
 from fastlstm.examination.words import words_of
-from fastlstm.fit.data import Part, RunData, read_data
+from fastlstm.fit import data as run_data
 from fastlstm.records import Records
 
 MOST = 20
-
-
-@dataclass(frozen=True)
-class PartFacts:
-    """A part of the data: where it comes from, its texts, and how many of them each class has."""
-
-    source: str
-    texts: int
-    classes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -41,28 +35,46 @@ class Examination:
 
     `data` says where they come from; the parts are "training", "validation" and, where there is one, "test".
     `label_noise` is None where it was not asked for or fewer than two classes have five different texts.
+    `advice` says what to do about each finding, in sentences under the finding's name; no sentence: nothing.
     """
 
     data: str
-    parts: dict[str, PartFacts]
+    parts: dict[str, Part]
     duplicates: Duplicates
     label_noise: LabelNoise | None
     lengths: Lengths
     vocabulary: Vocabulary
     languages: Languages
     blemishes: tuple[Blemish, ...]
+    advice: dict[str, tuple[str, ...]]
 
     def to_json(self) -> dict[str, Any]:
         """The findings as JSON takes them."""
         return dataclasses.asdict(self)
+
+    def plots(self) -> dict[str, bytes]:
+        """Class balance, text lengths with the limit, and the labels' probabilities: file name -> PNG.
+
+        Raises `MissingDependencyError` without matplotlib.
+        """
+        classes = list(next(iter(self.parts.values())).classes)
+        texts = {name: list(part.classes.values()) for name, part in self.parts.items()}
+        limit = self.lengths.cuts[0].max_tokens
+        figures = {
+            "classes.png": plots.class_balance(classes, texts),
+            "lengths.png": plots.text_lengths(self.lengths.histogram, self.lengths.to, limit),
+        }
+        if self.label_noise is not None:
+            figures["label_noise.png"] = plots.label_probabilities(self.label_noise.histogram)
+        return {name: plots.png(figure) for name, figure in figures.items()}
 
 
 def examine(
     data: str | os.PathLike[str] | Records,
     *,
     preset: str = DEFAULT_PRESET,
-    validation: Part = 0.2,
-    test: Part | None = None,
+    validation: run_data.Part = 0.2,
+    test: run_data.Part | None = None,
     text_column: str = "text",
     label_column: str = "label",
     data_dir: str | os.PathLike[str] | None = None,
@@ -98,7 +110,7 @@ def examine(
         raise OptionError(f"most is {most}; expected how many examples to name, 1 or more")
     model, training = configure(preset, options)
     say = say or (lambda _: None)
-    run_data = read_data(
+    read = run_data.read_data(
         data,
         validation=validation,
         test=test,
@@ -109,12 +121,12 @@ def examine(
         say=say,
         progress=progress,
     )
-    say(f"data: {run_data.origin}")
-    return examined(run_data, model, limits=_limits(preset, model), label_noise=label_noise, most=most, say=say)
+    say(f"data: {read.origin}")
+    return examined(read, model, limits=_limits(preset, model), label_noise=label_noise, most=most, say=say)
 
 
 def examined(
-    data: RunData,
+    data: run_data.RunData,
     model: ModelConfig,
     *,
     limits: dict[str, ModelConfig],
@@ -131,25 +143,36 @@ def examined(
     if label_noise:
         say("judging each label by a bag of words that has not read its text")
         noise = find_label_noise(texts, groups, most)
+    parts = count_classes(texts)
+    duplicates = find_duplicates(texts, groups, most)
+    lengths = measure_lengths(texts, words.lengths, limits)
+    vocabulary = measure_vocabulary(texts, words, model.vocabulary_size, most)
+    languages = find_languages(texts, most)
+    blemishes = find_blemishes(texts, words.lengths, most)
     return Examination(
         data=data.origin,
-        parts={name: _facts(texts, records) for name, records in texts.parts.items()},
-        duplicates=find_duplicates(texts, groups, most),
+        parts=parts,
+        duplicates=duplicates,
         label_noise=noise,
-        lengths=measure_lengths(texts, words.lengths, limits),
-        vocabulary=measure_vocabulary(texts, words, model.vocabulary_size, most),
-        languages=find_languages(texts, most),
-        blemishes=find_blemishes(texts, words.lengths, most),
+        lengths=lengths,
+        vocabulary=vocabulary,
+        languages=languages,
+        blemishes=blemishes,
+        advice={
+            "classes": advice.on_classes(parts),
+            "duplicates": advice.on_duplicates(duplicates, parts),
+            "label_noise": advice.on_label_noise(noise) if label_noise else (),
+            "lengths": advice.on_lengths(lengths),
+            "vocabulary": advice.on_vocabulary(vocabulary),
+            "languages": advice.on_languages(languages),
+            "blemishes": advice.on_blemishes(blemishes),
+        },
     )
 
 
-def _parts(data: RunData) -> dict[str, Records]:
+def _parts(data: run_data.RunData) -> dict[str, Records]:
     parts = {"training": data.training, "validation": data.validation}
     return parts if data.test is None else {**parts, "test": data.test}
-
-
-def _facts(texts: Pool, records: Records) -> PartFacts:
-    return PartFacts(records.source, len(records), {name: records.labels.count(name) for name in texts.classes})
 
 
 def _limits(preset: str, model: ModelConfig) -> dict[str, ModelConfig]:

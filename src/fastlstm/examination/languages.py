@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from fastlstm.examination.pool import Example, Pool
-from fastlstm.tokens import clean
 
 READ = 300
 """Characters of a text that tell its language."""
@@ -67,16 +67,22 @@ def script_of(text: str) -> str:
 def identifier() -> Tell | None:
     """What tells the language of a text, or None where py3langid is not installed."""
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        from py3langid import langid
     except ImportError:
         return None
-    model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    classify = _model(langid).classify
 
     def tell(text: str) -> str:
-        language, probability = model.classify(clean(text[: 2 * READ])[:READ])
+        language, probability = classify(text[:READ])
         return str(language) if probability >= SURE else UNSURE
 
     return tell
+
+
+@cache
+def _model(langid: Any) -> Any:
+    """The library's model with probabilities, which takes a while to load."""
+    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
 
 
 @cache

@@ -18,8 +18,9 @@ DRAWN = 0.995
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Tokens of the shortest text, of those at the 5th to 99th percentile, and of the longest; the mean."""
+    """Tokens of a text: the mean, the shortest, those at the 5th to 99th percentile, the longest."""
 
+    mean: float
     shortest: int
     p5: int
     p25: int
@@ -28,7 +29,6 @@ class Percentiles:
     p95: int
     p99: int
     longest: int
-    mean: float
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Lengths:
 
 def measure_lengths(pool: Pool, lengths: npt.NDArray[np.int64], limits: Mapping[str, ModelConfig]) -> Lengths:
     """Args: `lengths` [n], each text's tokens; `limits`: what to call a configuration -> the configuration."""
-    to = max(int(np.quantile(lengths, DRAWN, method="higher")), 1)
+    to = max(int(np.quantile(lengths, DRAWN, method="inverted_cdf")), 1)
     return Lengths(
         parts={part: _percentiles(lengths[pool.within(part)]) for part in pool.parts},
         cuts=tuple(_cut(name, lengths, config) for name, config in limits.items()),
@@ -64,8 +64,8 @@ def measure_lengths(pool: Pool, lengths: npt.NDArray[np.int64], limits: Mapping[
 
 
 def _percentiles(lengths: npt.NDArray[np.int64]) -> Percentiles:
-    at = np.percentile(lengths, [0, 5, 25, 50, 75, 95, 99, 100], method="higher")
-    return Percentiles(*map(int, at), float(lengths.mean()))  # type: ignore[call-arg]
+    at = np.percentile(lengths, [0, 5, 25, 50, 75, 95, 99, 100], method="inverted_cdf")
+    return Percentiles(float(lengths.mean()), *map(int, at))
 
 
 def _cut(name: str, lengths: npt.NDArray[np.int64], config: ModelConfig) -> Cut:
