@@ -122,3 +122,11 @@ def test_without_matplotlib_plots_are_refused_before_any_work(
     assert (result.status, result.out) == (2, "")
     assert "pip install 'fastlstm[plot]'" in result.err
     assert not (tmp_path / "plots").exists()
+
+
+def test_labels_that_nobody_asked_about_are_not_told_of(command: Command, data: Path) -> None:
+    result = command("doctor", data, "--no-label-noise")
+    assert result.status == 0
+    assert "Duplicates" in result.out.splitlines()
+    assert "Labels" not in result.out.splitlines()
+    assert "judging" not in result.err

@@ -13,11 +13,11 @@ from .conftest import MakePool
 
 def test_a_text_is_named_by_its_part_and_its_place_there() -> None:
     texts = pool({
-        "training": Records(["a  b<br />c", "d"], ["x", "y"], "a.csv", [4, 7]),
+        "training": Records(["a  b\n很好<br />c", "d"], ["x", "y"], "a.csv", [4, 7]),
         "test": Records(["e"], ["y"], "b", ["y/1.txt"]),
     })  # fmt: skip
     assert [texts.example(index) for index in range(3)] == [
-        Example("training", 4, "x", "a b c"),
+        Example("training", 4, "x", "a b 很好<br />c"),
         Example("training", 7, "y", "d"),
         Example("test", "y/1.txt", "y", "e"),
     ]

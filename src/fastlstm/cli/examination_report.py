@@ -41,6 +41,8 @@ def report(found: Examination, file: TextIO) -> None:
         ("Duplicates", "duplicates", partial(_duplicates, console, found.duplicates)),
         ("Labels", "label_noise", partial(_label_noise, console, found.label_noise)),
     ):
+        if name == "label_noise" and found.label_noise is None and not found.advice[name]:
+            continue  # nobody asked
         console.print(f"\n{title}", style="bold")
         figures()
         for sentence in found.advice[name] or ("nothing to do",):

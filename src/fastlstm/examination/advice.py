@@ -143,7 +143,7 @@ def on_languages(found: Languages) -> Advice:
         texts = sum(told[name] for name in others)
         counts = _listed([f"{name} {told[name]:,}" for name in others])
         said.append(
-            f"not in {usual}: {_number(texts, 'text')} ({counts}); drop these, unless the model will meet such"
+            f"not in {usual}: {_number(texts, 'text')} ({counts}); drop these, unless the model will meet such too"
         )
     if found.languages is None:
         said.append("scripts only; to tell languages, run: pip install 'fastlstm[language]'")

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.records import Records
-from fastlstm.tokens import clean
 
 EXCERPT = 100
 """Characters of a text that an example shows."""
@@ -66,7 +65,7 @@ class Pool:
 
 def _excerpt(text: str, at: int) -> str:
     begin = at - EXCERPT // 4 if at > EXCERPT // 2 else 0
-    words = " ".join(clean(text[begin : begin + 10 * EXCERPT]).split())  # texts may be books
+    words = " ".join(text[begin : begin + 10 * EXCERPT].split())  # texts may be books
     shown = words if len(words) <= EXCERPT else f"{words[: EXCERPT - 3]}..."
     return f"...{shown}" if begin else shown
 
