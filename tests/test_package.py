@@ -34,7 +34,7 @@ def test_without_the_training_extra_the_error_prints_the_pip_command(missing: st
         f"import sys; sys.modules[{missing!r}] = None\n"
         "import fastlstm, fastlstm.errors\n"
         "fastlstm.load\n"
-        "for name in ('train', 'LSTMClassifier'):\n"
+        "for name in ('train', 'examine', 'LSTMClassifier'):\n"
         "    try: getattr(fastlstm, name)\n"
         "    except fastlstm.errors.MissingDependencyError as error:\n"
         "        assert \"pip install 'fastlstm[train]'\" in str(error), error\n"

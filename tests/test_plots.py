@@ -100,3 +100,29 @@ def test_class_names_in_chinese_are_drawn_without_warnings() -> None:
         calibration_error=0.1,
     )
     assert plots.png(figure).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("classes", [2, 21])
+def test_class_balance_has_a_bar_for_each_class_and_part(classes: int) -> None:
+    labels = [f"$class {k}" for k in range(classes)]
+    figure = plots.class_balance(
+        labels, {part: list(range(classes)) for part in ("training", "validation", "test")}
+    )
+    (axes,) = figure.axes
+    assert len(axes.patches) == 3 * classes
+    assert plots.png(figure).startswith(PNG_SIGNATURE)
+
+
+@pytest.mark.parametrize(("limit", "lines"), [(3, 1), (14, 1), (500, 0)])
+def test_a_limit_far_beyond_all_texts_is_not_drawn(limit: int, lines: int) -> None:
+    figure = plots.text_lengths([1, 5, 2], 10, limit)
+    (axes,) = figure.axes
+    assert len(axes.lines) == lines
+    assert plots.png(figure).startswith(PNG_SIGNATURE)
+
+
+@pytest.mark.parametrize("texts", [[0, 0, 5], [700, 20, 36_000], [1]])
+def test_probabilities_of_labels_are_drawn(texts: list[int]) -> None:
+    figure = plots.label_probabilities(texts)
+    assert figure.axes[0].get_xlim() == (0, 1)
+    assert plots.png(figure).startswith(PNG_SIGNATURE)

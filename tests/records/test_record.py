@@ -133,3 +133,26 @@ def test_classes_are_required_where_there_are_fewer_than_two(labels: list[str]) 
 
 def test_two_classes_are_enough() -> None:
     require_classes(records_of(["x", "y"]))
+
+
+def test_a_record_keeps_its_place_when_parts_are_taken() -> None:
+    records = records_of(["x", "y"] * 5)
+    assert [records.place(index) for index in (0, 9)] == [1, 10]
+    rest, held_out = split(records, 0.2, seed=0)
+    assert [rest.places, held_out.places] != [None, None]
+    assert {rest.place(i): text for i, text in enumerate(rest.texts)} | {
+        held_out.place(i): text for i, text in enumerate(held_out.texts)
+    } == {number: f"text {number - 1}" for number in range(1, 11)}
+    files = Records(["a", "b"], ["x", "y"], places=["x/1.txt", "y/2.txt"])
+    assert files.take([1]).place(0) == "y/2.txt"
+
+
+def test_a_place_is_needed_for_each_text_or_none() -> None:
+    with pytest.raises(DataError, match=r"2 texts and 1 places came; expected one place a text, or none"):
+        Records(["a", "b"], ["x", "y"], places=[1])
+
+
+def test_an_unknown_label_is_named_by_its_place() -> None:
+    records = Records(["a", "b"], ["x", "z"], "reviews.csv", [7, 9])
+    with pytest.raises(DataError, match=r"text 9 of reviews\.csv has the label 'z'"):
+        records.label_indices(["x", "y"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import click
 
+from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.native import PRECISIONS
@@ -74,6 +76,68 @@ def table_options(function: Function) -> Function:
         type=click.Path(path_type=Path),
         help="The folder that holds IMDb, for DATA imdb. [env: FASTLSTM_DATA_DIR]",
     )(function)
+
+
+def preset_option(function: Function) -> Function:
+    """--preset."""
+    return click.option(
+        "--preset",
+        default=DEFAULT_PRESET,
+        show_default=True,
+        help="; ".join(f"{name}: {chosen.purpose}" for name, chosen in PRESETS.items()) + ".",
+    )(function)
+
+
+def config_options(*only: str) -> Callable[[Function], Function]:
+    """An option for every field of the two configurations, or `only` for some, named and described by the field."""
+
+    def with_options(function: Function) -> Function:
+        for kind in (TrainingConfig, ModelConfig):
+            for f in reversed(dataclasses.fields(kind)):
+                if not only or f.name in only:
+                    function = _field_option(f, get_type_hints(kind)[f.name])(function)
+        return function
+
+    return with_options
+
+
+def _field_option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Function]:
+    name = f.name.replace("_", "-")
+    return click.option(
+        f"--{name}/--no-{name}" if hint is bool else f"--{name}",
+        f.name,
+        type=hint if hint in (int, float, bool) else str,
+        default=None,
+        metavar="SIZE,SIZE,..." if get_origin(hint) is tuple else None,
+        help=f"{_sentence(f.metadata['help'])}{_choices(hint)} {_defaults(f.name)}",
+    )
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _defaults(name: str) -> str:
+    """What each preset has there: [tutorial: 5]."""
+    values = {key: {**vars(chosen.model), **vars(chosen.training)}[name] for key, chosen in PRESETS.items()}
+    return "[" + ", ".join(f"{key}: {_written(value)}" for key, value in values.items()) + "]"
+
+
+def _written(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _choices(hint: Any) -> str:
+    values = getattr(hint, "__args__", ()) if get_origin(hint) is not tuple else ()
+    return f" [{'|'.join(values)}]" if values else ""
+
+
+def part(value: str) -> float | str:
+    """A fraction if it reads as a number, else the name of data."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
 
 
 def _load(context: click.Context, parameter: click.Parameter, value: str | None) -> Classifier | None:

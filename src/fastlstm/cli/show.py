@@ -41,7 +41,7 @@ def console(file: TextIO) -> Console:
 
 def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
     """The model's layers with their shapes and numbers of weights, and the sum."""
-    table = _table("layer", "shape", "weights")
+    table = table_of("layer", "shape", "weights")
     table.show_footer = True
     table.columns[0].footer = "in all"
     table.columns[2].footer = f"{weights.count(config, classes):,}"
@@ -53,7 +53,7 @@ def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
 def report(value: Report, measured_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
     """Loss, accuracy, and each class's precision, recall and F1; the baseline's figures beside."""
     print(f"On {value.texts:,} texts ({measured_on}):", file=file)
-    summary = _table("", "accuracy", "macro F1", "loss", "calibration error")
+    summary = table_of("", "accuracy", "macro F1", "loss", "calibration error")
     for name, of in (("LSTM", value), ("bag of words", baseline)):
         if of is not None:
             summary.add_row(
@@ -68,13 +68,13 @@ def report(value: Report, measured_on: str, file: TextIO, *, baseline: Report | 
     if len(shown) > MANY_CLASSES:
         shown = tuple(sorted(shown, key=lambda c: c.f1)[:MANY_CLASSES])
         print(f"The {MANY_CLASSES} hardest of {len(value.classes)} classes:", file=file)
-    classes = _table("class", "precision", "recall", "F1", "texts")
+    classes = table_of("class", "precision", "recall", "F1", "texts")
     for c in shown:
         classes.add_row(c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.texts:,}")
     console(file).print(classes)
 
 
-def _table(first: str, *others: str) -> Table:
+def table_of(first: str, *others: str) -> Table:
     """A table whose first column holds names, shown as they are, and the others figures."""
     from rich import box
     from rich.table import Table

@@ -10,62 +10,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.options import common, table_options
-from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, configure
+from fastlstm.cli.options import common, config_options, part, preset_option, table_options
+from fastlstm.config import configure
 from fastlstm.errors import Interrupted, OptionError
 
 if TYPE_CHECKING:
     from fastlstm.fit.events import TrainingResult
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def config_options(function: Function) -> Function:
-    """An option for every field of the two configurations, named and described by the field."""
-    for kind in (TrainingConfig, ModelConfig):
-        hints = get_type_hints(kind)
-        for f in reversed(dataclasses.fields(kind)):
-            name, hint = f.name.replace("_", "-"), hints[f.name]
-            declaration = f"--{name}/--no-{name}" if hint is bool else f"--{name}"
-            function = click.option(
-                declaration,
-                f.name,
-                type=hint if hint in (int, float, bool) else str,
-                default=None,
-                metavar="SIZE,SIZE,..." if get_origin(hint) is tuple else None,
-                help=f"{_sentence(f.metadata['help'])}{_choices(hint)} {_defaults(f.name)}",
-            )(function)
-    return function
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
-
-
-def _defaults(name: str) -> str:
-    """What each preset has there: [tutorial: 5]."""
-    values = {key: {**vars(chosen.model), **vars(chosen.training)}[name] for key, chosen in PRESETS.items()}
-    return "[" + ", ".join(f"{key}: {_written(value)}" for key, value in values.items()) + "]"
-
-
-def _written(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _choices(hint: Any) -> str:
-    values = getattr(hint, "__args__", ()) if get_origin(hint) is not tuple else ()
-    return f" [{'|'.join(values)}]" if values else ""
-
 
 @click.command("train")
 @click.argument("data", metavar="DATA")
-@click.option("--preset", default=DEFAULT_PRESET, show_default=True,
-              help="; ".join(f"{name}: {chosen.purpose}" for name, chosen in PRESETS.items()) + ".")  # fmt: skip
+@preset_option
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
               help="The folder to save the model to.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out.")
@@ -77,7 +37,7 @@ def _choices(hint: Any) -> str:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
 @click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]")
 @click.option("--plots", is_flag=True, help="Draw curves, confusion and reliability into OUT/plots.")
-@config_options
+@config_options()
 @table_options
 @common
 def command(
@@ -116,8 +76,8 @@ def command(
         check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
         run_data = read_data(
             data,
-            validation=_part(validation),
-            test=None if test is None else _part(test),
+            validation=part(validation),
+            test=None if test is None else part(test),
             text_column=text_column,
             label_column=label_column,
             data_dir=data_dir,
@@ -169,14 +129,6 @@ def _show_result(result: TrainingResult, as_json: bool) -> None:
             "history": [dataclasses.asdict(epoch) for epoch in result.history],
         }
     )
-
-
-def _part(value: str) -> float | str:
-    """A fraction if it reads as a number, else the name of data."""
-    try:
-        return float(value)
-    except ValueError:
-        return value
 
 
 def _sizes(value: str) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,7 +83,8 @@ def read_data(
 
     def read(part: str | os.PathLike[str] | Records) -> Records:
         if isinstance(part, Records):  # made by the caller: checked here as those from files are
-            return collect(zip(itertools.count(1), part.texts, part.labels), part.source)
+            places = part.places or range(1, len(part) + 1)
+            return collect(zip(places, part.texts, part.labels, strict=True), part.source)
         if part == IMDB:
             return load_imdb(data_dir, say=say or (lambda _: None), progress=progress).test
         if not isinstance(part, str | os.PathLike):

@@ -31,6 +31,7 @@ def collect(rows: Iterable[Row], source: str, *, unit: str = "row", has_columns:
     label_advice = "; pass --label-column to choose another column" if has_columns else ""
     texts: list[str] = []
     labels: list[str] = []
+    places: list[int | str] = []
     names: dict[str, str] = {}
     for number, text, label in rows:
         try:
@@ -39,9 +40,10 @@ def collect(rows: Iterable[Row], source: str, *, unit: str = "row", has_columns:
         except DataError as error:
             raise DataError(f"{unit} {number} of {source}: {error}") from None
         labels.append(names.setdefault(name, name))
+        places.append(number)
     if not texts:
         raise DataError(f"{source} is empty; expected one or more texts, each with its label")
-    return Records(texts, labels, source)
+    return Records(texts, labels, source, places)
 
 
 def checked_text(text: object, advice: str = "") -> str:

@@ -19,18 +19,24 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 class Records:
     """Texts and their labels, one label a text.
 
-    `source` says in one line, for people, where they come from: "reviews.csv".
-    Raises `DataError` where there are not as many labels as texts.
+    `source` says in one line, for people, where they come from: "reviews.csv". `places` are the numbers of their
+    rows or lines there, or the names of their files; None: they are counted from 1.
+    Raises `DataError` where there are not as many labels, or places, as texts.
     """
 
     texts: list[str] = field(repr=False)
     labels: list[str] = field(repr=False)
     source: str = "records"
+    places: list[int | str] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.labels):
             raise DataError(
                 f"{len(self.texts)} texts and {len(self.labels)} labels came; expected one label a text"
+            )
+        if self.places is not None and len(self.places) != len(self.texts):
+            raise DataError(
+                f"{len(self.texts)} texts and {len(self.places)} places came; expected one place a text, or none"
             )
 
     def __len__(self) -> int:
@@ -44,17 +50,21 @@ class Records:
             names.sort(key=int)
         return names
 
+    def place(self, index: SupportsIndex) -> int | str:
+        """Where the record at `index` stands in its source; it keeps that when a part is taken."""
+        return int(index) + 1 if self.places is None else self.places[index]
+
     def label_indices(self, labels: Sequence[str]) -> npt.NDArray[np.int64]:
         """[n] the position of each record's label among `labels`.
 
         Raises `DataError` for a label that is not among them.
         """
         position = {label: k for k, label in enumerate(labels)}
-        for row, label in enumerate(self.labels, 1):
+        for index, label in enumerate(self.labels):
             if label not in position:
                 raise DataError(
-                    f"text {row} of {self.source} has the label {label!r}, which was never seen in training; "
-                    f"{near(label, labels)}; correct the label, or train with it"
+                    f"text {self.place(index)} of {self.source} has the label {label!r}, "
+                    f"which was never seen in training; {near(label, labels)}; correct the label, or train with it"
                 )
         return np.fromiter((position[label] for label in self.labels), np.int64, len(self))
 
@@ -65,6 +75,7 @@ class Records:
             [self.texts[index] for index in chosen],
             [self.labels[index] for index in chosen],
             self.source if source is None else source,
+            [self.place(index) for index in chosen],
         )
 
 

@@ -7,6 +7,8 @@ class; for two classes, one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
@@ -27,21 +29,42 @@ def baseline_report(training: Records, test: Records, labels: tuple[str, ...]) -
 
     Raises `DataError` for a label that is not among `labels`.
     """
-    try:
-        vectorizer, counts = _counted(training, min_texts=2 if len(training) >= MANY_TEXTS else 1)
-    except ValueError:  # no n-gram stands in two texts
-        vectorizer, counts = _counted(training, min_texts=1)
+    vectorizer, counts = count(training.texts)
     test_counts = csr_matrix(vectorizer.transform(test.texts))
-    truth = training.label_indices(labels)
-    classes = [1] if len(labels) == 2 else range(len(labels))
-    likely = np.stack([_probability(counts, truth == k, test_counts) for k in classes], axis=1)
-    probabilities = np.hstack([1 - likely, likely]) if len(labels) == 2 else likely
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return evaluate(probabilities, test.label_indices(labels), labels)
+    predicted = probabilities(counts, training.label_indices(labels), test_counts, len(labels))
+    return evaluate(predicted, test.label_indices(labels), labels)
 
 
-def _counted(training: Records, min_texts: int) -> tuple[CountVectorizer, csr_matrix]:
-    """The n-grams that stand in at least `min_texts` texts, and which texts have which [n, n-grams]."""
+def count(texts: Sequence[str]) -> tuple[CountVectorizer, csr_matrix]:
+    """The n-grams of `texts`, and which texts have which: float32 [n, n-grams], 1 or 0.
+
+    Of `MANY_TEXTS` and more, an n-gram counts that stands in two of them, where any does.
+    """
+    try:
+        return _counted(texts, min_texts=2 if len(texts) >= MANY_TEXTS else 1)
+    except ValueError:  # no n-gram stands in two texts
+        return _counted(texts, min_texts=1)
+
+
+def probabilities(
+    counts: csr_matrix, truth: npt.NDArray[np.integer], test_counts: csr_matrix, classes: int
+) -> npt.NDArray[np.float64]:
+    """What the baseline that learns from `counts` says of other texts: [n, classes], rows sum to 1.
+
+    Args:
+        counts: [m, n-grams] of the texts to learn from, as `count` gives them.
+        truth: [m] the index of each one's class; every class must be among them.
+        test_counts: [n, n-grams] of the others.
+        classes: how many there are, 2 or more.
+    """
+    regressions = [1] if classes == 2 else range(classes)
+    likely = np.stack([_probability(counts, truth == k, test_counts) for k in regressions], axis=1)
+    result: npt.NDArray[np.float64] = np.hstack([1 - likely, likely]) if classes == 2 else likely
+    result /= result.sum(axis=1, keepdims=True)
+    return result
+
+
+def _counted(texts: Sequence[str], min_texts: int) -> tuple[CountVectorizer, csr_matrix]:
     vectorizer = CountVectorizer(
         preprocessor=_lowered,
         token_pattern=WORD_PATTERN,
@@ -50,7 +73,7 @@ def _counted(training: Records, min_texts: int) -> tuple[CountVectorizer, csr_ma
         min_df=min_texts,
         dtype=np.float32,
     )
-    return vectorizer, csr_matrix(vectorizer.fit_transform(training.texts))
+    return vectorizer, csr_matrix(vectorizer.fit_transform(texts))
 
 
 def _probability(
