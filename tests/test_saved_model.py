@@ -14,7 +14,7 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastlstm import saved_model
+from fastlstm import model_folder, saved_model
 from fastlstm.config import ModelConfig, option
 from fastlstm.errors import (
     CorruptModelError,
@@ -23,13 +23,10 @@ from fastlstm.errors import (
     ModelTooNewError,
     NotAModelError,
 )
+from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.saved_model import (
-    CARD,
-    CONFIG,
     FIRST_FIELDS,
     GOLDEN,
-    TOKENIZER,
-    WEIGHTS,
     SavedModel,
     check_target,
     read,
@@ -579,11 +576,18 @@ def wrong_type(arrays: dict[str, Any], dtype: str) -> dict[str, Any]:
     return {**arrays, "lstm.0.forward.bias": arrays["lstm.0.forward.bias"].astype(dtype)}
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int8", "int32", "bool", "complex64"])
+@pytest.mark.parametrize("dtype", ["float64", "int8", "int32", "bool", "complex64"])
 def test_weights_of_another_type_are_corrupt(files: Files, place: Place, dtype: str) -> None:
     damaged = replaced(files, WEIGHTS, safetensors.numpy.save(wrong_type(tensors(files), dtype)))
     expected = f"{WEIGHTS}: lstm.0.forward.bias is {dtype} [16]; expected float32 [16]"
     complaint(place(damaged), CorruptModelError, expected)
+
+
+def test_weights_stored_in_half_precision_are_read_as_float32(files: Files, place: Place) -> None:
+    halved = {name: array.astype(np.float16) for name, array in tensors(files).items()}
+    model = read(place(replaced(files, WEIGHTS, safetensors.numpy.save(halved))))
+    assert {str(array.dtype) for array in model.weights.values()} == {"float32"}
+    np.testing.assert_array_equal(model.weights["output.weight"], halved["output.weight"].astype(np.float32))
 
 
 @pytest.mark.parametrize("shape", [(15,), (17,), (0,), (16, 1), (1, 16), (4, 4), ()])
@@ -708,4 +712,4 @@ def test_any_bytes_in_a_file_are_read_or_have_their_error(
 
 
 def test_json_is_written_for_people() -> None:
-    assert saved_model.json_bytes({"größe": [1]}) == '{\n  "größe": [\n    1\n  ]\n}\n'.encode()
+    assert model_folder.json_bytes({"größe": [1]}) == '{\n  "größe": [\n    1\n  ]\n}\n'.encode()

@@ -47,6 +47,9 @@ class ModelConfig:
     activation: Activation = option(
         "sigmoid or softmax; auto: sigmoid for two classes, else softmax", default="auto"
     )
+    ngrams: int = option(
+        "words and word pairs whose evidence is added to the LSTM's, at most; 0: none", minimum=0, default=0
+    )
 
     def __post_init__(self) -> None:
         check(self)

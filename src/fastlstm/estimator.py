@@ -58,6 +58,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         pooling: str | None = None,
         dropout: float | None = None,
         activation: str | None = None,
+        ngrams: int | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
@@ -82,6 +83,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.pooling = pooling
         self.dropout = dropout
         self.activation = activation
+        self.ngrams = ngrams
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -59,6 +59,26 @@ def ngrams(texts: Sequence[Ids], among: npt.NDArray[np.bool_] | None = None) -> 
     return NGrams((joined & np.uint64(0xFFFFFFFF)).astype(np.int32), starts.astype(np.int64))
 
 
+class Evidence:
+    """What n-grams that were learned to matter add to the logits of texts."""
+
+    def __init__(self, numbers: npt.NDArray[np.int32], weight: npt.NDArray[np.float32]) -> None:
+        """`numbers` [K], rising; `weight` [K, logits], what each adds."""
+        self._among = np.zeros(NUMBERS, np.bool_)
+        self._among[numbers] = True
+        self._numbers = numbers
+        self._weight = weight
+
+    def __call__(self, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
+        """[n, logits] for texts of at least one token. A row depends on its text alone, to the last bit."""
+        found = ngrams(texts, self._among)
+        rows = self._weight[np.searchsorted(self._numbers, found.numbers)]
+        of = found.texts()
+        # bincount adds one by one in order, as no other sum of NumPy does.
+        columns = [np.bincount(of, column, len(texts)) for column in rows.T]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
 def _mixed(ids: Unsigned, size: int) -> Unsigned:
     """The number of every n-gram of that size, across the ends of texts too."""
     count = len(ids) - size + 1

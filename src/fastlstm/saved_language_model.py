@@ -17,7 +17,7 @@ from fastlstm import atomic, model_folder, weights
 from fastlstm.config import LanguageModelConfig, from_json
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 
-FORMAT = model_folder.Format("fastlstm-language-model", 1, "fastlstm pretrain")
+FORMAT = model_folder.Format("fastlstm-language-model", 1, "fastlstm language model", "fastlstm pretrain")
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,10 @@ def read(folder: Path) -> SavedLanguageModel:
         model = from_json(LanguageModelConfig, config["model"])
         sums, training = dict(config["sha256"]), dict(config["training"])
     contents = {name: model_folder.read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
+    floats, _ = model_folder.arrays(folder, contents[WEIGHTS], weights.language_model_shapes(model))
     return SavedLanguageModel(
         config=model,
         tokenizer=model_folder.tokenizer(folder, contents[TOKENIZER], model.vocabulary_size),
-        weights=model_folder.arrays(folder, contents[WEIGHTS], weights.language_model_shapes(model)),
+        weights=floats,
         training=training,
     )

@@ -58,10 +58,14 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Texts as token ids (int32, at least one each), and how many texts were longer than `max_tokens`."""
+    """Texts as token ids (int32, at least one each), and how many texts were longer than `max_tokens`.
+
+    `ids` are what is kept of each text; `whole`, where it is asked for, all of it.
+    """
 
     ids: list[npt.NDArray[np.int32]]
     longer: int
+    whole: list[npt.NDArray[np.int32]] | None = None
 
 
 class Encoder:
@@ -71,28 +75,43 @@ class Encoder:
     the tokenizer goes by too, and looked up in its vocabulary: the same ids for a fifth of the processor's time.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, truncate: str) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, truncate: str, whole: bool = False) -> None:
         """Of a text with more than `max_tokens`, `truncate` keeps the "end", the "beginning", or the first and the
-        last halves ("both"; an odd token goes to the end). Raises `OptionError` for anything else."""
+        last halves ("both"; an odd token goes to the end). Raises `OptionError` for anything else.
+
+        `whole`: give the ids of whole texts too.
+        """
         if truncate not in ("end", "beginning", "both"):
             raise OptionError(f"truncate is {truncate!r}; expected end, beginning or both")
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
+        self._whole = whole
         self._first = {"end": 0, "beginning": max_tokens, "both": max_tokens // 2}[truncate]
         self._vocabulary = tokenizer.get_vocab() if _is_own(tokenizer) else None
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
         """The ids of every text; a text without any token reads as one unknown token."""
         ids: list[npt.NDArray[np.int32]] = []
+        whole: list[npt.NDArray[np.int32]] = []
         longer = 0
         for start in range(0, len(texts), CHUNK_TEXTS):
             for tokens, text_ids in self._chunk([clean(text) for text in texts[start : start + CHUNK_TEXTS]]):
                 longer += tokens > self._max_tokens
-                ids.append(np.array(text_ids or [UNKNOWN_ID], np.int32))
-        return Encoded(ids, longer)
+                array = np.array(text_ids or [UNKNOWN_ID], np.int32)
+                if self._whole:
+                    whole.append(array)
+                    array = self.kept(array)
+                ids.append(array)
+        return Encoded(ids, longer, whole if self._whole else None)
+
+    def kept(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """What is kept of a whole text's ids."""
+        if len(ids) <= self._max_tokens:
+            return ids
+        return np.concatenate([ids[: self._first], ids[len(ids) - (self._max_tokens - self._first) :]])
 
     def _chunk(self, texts: list[str]) -> list[tuple[int, list[int]]]:
-        """Of each text, how many tokens it has, and the ids of those that are kept."""
+        """Of each text, how many tokens it has, and the ids of those that are kept, or of all."""
         vocabulary = self._vocabulary
         rest = [text for text in texts if vocabulary is None or not text.isascii()]
         of_rest = iter(self._tokenizer.encode_batch_fast(rest, add_special_tokens=False)) if rest else iter(())
@@ -107,7 +126,7 @@ class Encoder:
         return result
 
     def _kept(self, tokens: list[Token]) -> list[Token]:
-        if len(tokens) <= self._max_tokens:
+        if self._whole or len(tokens) <= self._max_tokens:
             return tokens
         return tokens[: self._first] + tokens[len(tokens) - (self._max_tokens - self._first) :]
 

@@ -57,7 +57,14 @@ def shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...]]:
     logits = output_size(config, classes)
     result["output.weight"] = (logits, feature_size(config))
     result["output.bias"] = (logits,)
+    if config.ngrams:
+        result["wide.weight"] = (config.ngrams, logits)
     return result
+
+
+def number_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every array that holds whole numbers, int32."""
+    return {"wide.ngrams": (config.ngrams,)} if config.ngrams else {}
 
 
 def count(config: ModelConfig, classes: int) -> int:

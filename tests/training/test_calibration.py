@@ -18,8 +18,8 @@ from fastlstm.training.calibration import (
     calibrate,
     fit_temperature,
     fit_vector,
-    log_probabilities,
 )
+from fastlstm.training.likelihood import log_probabilities
 
 Single = npt.NDArray[np.float32]
 Truth = npt.NDArray[np.int64]

@@ -21,7 +21,7 @@ from fastlstm.training import baseline
 from fastlstm.training.calibration import Calibration
 from fastlstm.training.fitting import Fitting
 from fastlstm.training.history import EpochResult
-from fastlstm.training.loop import logits_of
+from fastlstm.training.loop import Labelled, logits_of
 
 PARITY_TEXTS = 64
 PARITY_TOLERANCE = 1e-4
@@ -32,7 +32,8 @@ def calibrated(fitting: Fitting) -> Calibrated:
     """Fits probabilities and threshold to the validation texts, and measures on these before and after."""
     logits = fitting.validation_logits()
     chosen = fitting.calibrate(logits)
-    before, after = (_report(fitting, logits, fitting.validation.truth, of) for of in (Calibration(), chosen))
+    uncalibrated = Calibration(blend=chosen.blend)
+    before, after = (_report(fitting, logits, fitting.validation, of) for of in (uncalibrated, chosen))
     return Calibrated(chosen, fitting.labels, fitting.training_config.threshold_metric, before, after)
 
 
@@ -40,14 +41,12 @@ def measure(fitting: Fitting, records: Records, calibration: Calibration) -> Rep
     """How good the model in training is on `records`, with the probabilities and the threshold that are saved."""
     encoded = fitting.encode(records)
     logits = logits_of(fitting.state.model, encoded.texts).numpy()
-    return _report(fitting, logits, encoded.truth, calibration)
+    return _report(fitting, logits, encoded, calibration)
 
 
-def _report(
-    fitting: Fitting, logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], calibration: Calibration
-) -> Report:
-    probabilities = probabilities_of(calibration.apply(logits), fitting.state.model.sigmoid)
-    return evaluate(probabilities, truth, fitting.labels, calibration.threshold)
+def _report(fitting: Fitting, logits: npt.NDArray[np.float32], texts: Labelled, calibration: Calibration) -> Report:
+    probabilities = probabilities_of(calibration.apply(logits, texts.evidence), fitting.state.model.sigmoid)
+    return evaluate(probabilities, texts.truth, fitting.labels, calibration.threshold)
 
 
 def check_parity(classifier: Classifier, fitting: Fitting, records: Records, calibration: Calibration) -> None:
@@ -55,8 +54,9 @@ def check_parity(classifier: Classifier, fitting: Fitting, records: Records, cal
     if fitting.identity["device"] != "cpu":
         return  # a GPU rounds far coarser (TF32) than any fault this could find
     some = records.take(range(min(PARITY_TEXTS, len(records))))
-    logits = logits_of(fitting.state.model, fitting.encode(some).texts).numpy()
-    expected = probabilities_of(calibration.apply(logits), fitting.state.model.sigmoid)
+    encoded = fitting.encode(some)
+    logits = calibration.apply(logits_of(fitting.state.model, encoded.texts).numpy(), encoded.evidence)
+    expected = probabilities_of(logits, fitting.state.model.sigmoid)
     difference = np.abs(classifier.predict_proba(some.texts) - expected).max()
     if not difference <= PARITY_TOLERANCE:
         raise TrainingError(

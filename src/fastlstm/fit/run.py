@@ -14,6 +14,7 @@ from fastlstm.fit.outcome import calibrated, check_parity, measure, plotted, tra
 from fastlstm.inference import Classifier
 from fastlstm.kernel import find
 from fastlstm.metrics import Report
+from fastlstm.model_folder import CONFIG, json_bytes
 from fastlstm.training import baseline
 from fastlstm.training.fitting import Fitting, prepare
 from fastlstm.training.history import EpochResult
@@ -111,7 +112,7 @@ def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
 
 def _check_finished_model(job: Job, fitting: Fitting) -> None:
     """A resumed run may write over a model without `--overwrite` only if it was this run that wrote it."""
-    if job.overwrite or not (job.out / saved_model.CONFIG).exists():
+    if job.overwrite or not (job.out / CONFIG).exists():
         return
     if saved_model.read(job.out).training.get("identity") != fitting.identity:
         raise InputError(
@@ -130,7 +131,7 @@ def _finish(job: Job, fitting: Fitting, compared: Report | None) -> Iterator[Eve
     yield Measured("LSTM", report, data.measured_on, time.perf_counter() - started)
     record = training_record(job, fitting, calibration, report, compared)
     classifier = Classifier(fitting.saved_model(record, chosen))
-    extras = {"history.json": saved_model.json_bytes([dataclasses.asdict(result) for result in history])}
+    extras = {"history.json": json_bytes([dataclasses.asdict(result) for result in history])}
     if job.plots:
         extras |= plotted(history, report)
     classifier.save(job.out, overwrite=job.overwrite or job.resume, extras=extras)

@@ -36,8 +36,12 @@ class Classifier:
         """`precision`: as `load` takes it. Raises `OptionError` for one that can't be had."""
         self.model = model
         config = model.config
-        self._encode = Encoder(model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
-        self._network = Network(model.config, len(model.labels), model.weights, model.temperature, precision)
+        self._encode = Encoder(
+            model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
+        )
+        self._network = Network(
+            config, len(model.labels), model.weights, model.temperature, precision, model.numbers
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -98,15 +102,16 @@ class Classifier:
         result = np.empty((len(batch), len(self.labels)), np.float32)
         chunks = range(0, len(batch), CHUNK_TEXTS)
         if len(chunks) == 1:
-            return self._network.probabilities(self.encode(batch).ids)
+            encoded = self.encode(batch)
+            return self._network.probabilities(encoded.ids, encoded.whole)
         # The kernel reads one chunk while Python cuts the next into tokens.
         with ThreadPoolExecutor(max_workers=1) as thread:
             reading: list[Future[npt.NDArray[np.float32]]] = []
             for start in chunks:
-                ids = self.encode(batch[start : start + CHUNK_TEXTS]).ids
+                encoded = self.encode(batch[start : start + CHUNK_TEXTS])
                 if reading:
                     result[start - CHUNK_TEXTS : start] = reading.pop().result()
-                reading.append(thread.submit(self._network.probabilities, ids))
+                reading.append(thread.submit(self._network.probabilities, encoded.ids, encoded.whole))
             for last in reading:
                 result[chunks[-1] :] = last.result()
         return result

@@ -15,8 +15,10 @@ from fastlstm.inference.features import KernelFeatures, NumPyFeatures
 from fastlstm.kernel import find
 from fastlstm.kernel.native import PRECISIONS, Kernel
 from fastlstm.kernel.reference import sigmoid, times
+from fastlstm.ngrams import Evidence
 
 FloatArray = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int32]
 
 
 class Network:
@@ -29,9 +31,10 @@ class Network:
         arrays: Mapping[str, FloatArray],
         temperature: float,
         precision: str = "float32",
+        numbers: Mapping[str, npt.NDArray[np.int32]] | None = None,
     ) -> None:
         """Raises `OptionError` for a precision that can't be had."""
-        self._made_of = config, classes, arrays, temperature, precision
+        self._made_of = config, classes, arrays, temperature, precision, numbers
         kernel = find().kernel
         check_precision(precision, kernel)
         self._features = (
@@ -40,15 +43,23 @@ class Network:
         self._output = arrays["output.weight"], arrays["output.bias"]
         self._temperature = np.float32(temperature)
         self._sigmoid = weights.uses_sigmoid(config, classes)
+        self._wide = Evidence(numbers["wide.ngrams"], arrays["wide.weight"]) if numbers else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without the kernel and its packed weights, which another machine may lay out otherwise."""
         return Network, self._made_of
 
-    def probabilities(self, texts: Sequence[npt.NDArray[np.int32]]) -> FloatArray:
-        """[B, classes] for texts of at least one token each. A row depends on its text alone."""
+    def probabilities(self, texts: Sequence[Ids], whole: Sequence[Ids] | None = None) -> FloatArray:
+        """[B, classes] for texts of at least one token each. A row depends on its text alone.
+
+        Args:
+            texts: what the LSTM reads.
+            whole: what the wide part reads, the same texts before they were cut; None where nothing was.
+        """
         weight, bias = self._output
         logits = times(self._features(texts), weight) + bias
+        if self._wide is not None:
+            logits += self._wide(texts if whole is None else whole)
         return probabilities_of(logits / self._temperature, self._sigmoid)
 
 

@@ -80,10 +80,15 @@ def _probability(
     counts: csr_matrix, inside: npt.NDArray[np.bool_], test_counts: csr_matrix
 ) -> npt.NDArray[np.float64]:
     """[n] the probability that each test text belongs to the class which holds the texts `inside`."""
-    ratio = _smoothed(counts[inside]) - _smoothed(counts[~inside])
-    regression = LogisticRegression(max_iter=200).fit(_weighted(counts, ratio), inside)
-    result: npt.NDArray[np.float64] = regression.predict_proba(_weighted(test_counts, ratio))[:, 1]
+    ratio = log_count_ratio(counts, inside)
+    regression = LogisticRegression(max_iter=200).fit(weighted(counts, ratio), inside)
+    result: npt.NDArray[np.float64] = regression.predict_proba(weighted(test_counts, ratio))[:, 1]
     return np.clip(result, 1e-12, 1)
+
+
+def log_count_ratio(counts: csr_matrix, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """[n-grams] how much likelier each is in the texts `inside` than in the others, as a logarithm."""
+    return _smoothed(counts[inside]) - _smoothed(counts[~inside])
 
 
 def _smoothed(counts: csr_matrix) -> npt.NDArray[np.float32]:
@@ -93,7 +98,8 @@ def _smoothed(counts: csr_matrix) -> npt.NDArray[np.float32]:
     return result
 
 
-def _weighted(counts: csr_matrix, ratio: npt.NDArray[np.float32]) -> csr_matrix:
+def weighted(counts: csr_matrix, ratio: npt.NDArray[np.float32]) -> csr_matrix:
+    """The same texts, each n-gram counting by its ratio."""
     return csr_matrix((counts.data * ratio[counts.indices], counts.indices, counts.indptr), counts.shape)
 
 

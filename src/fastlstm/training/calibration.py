@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import expit
 
 from fastlstm.metrics import SMALLEST_PROBABILITY
+from fastlstm.training.blend import Blend
+from fastlstm.training.likelihood import log_probabilities, targets
+from fastlstm.training.wide import Wide
 
 Floats = npt.NDArray[np.float64]
 Single = npt.NDArray[np.float32]
@@ -47,7 +50,8 @@ class Calibration:
 
     `method` says which of the other fields count: `temperature` divides all logits; vector scaling has a `scale`
     and a `bias` for each class instead. `texts` is the number of validation texts, `why_not` why they were not
-    used. Of two classes, the second is predicted from the probability `threshold` on.
+    used. Of two classes, the second is predicted from the probability `threshold` on. `blend` comes first: how the
+    LSTM's logits and the wide part's, if there is one, become one.
     """
 
     method: Method = "none"
@@ -57,21 +61,30 @@ class Calibration:
     texts: int = 0
     why_not: str = ""
     threshold: float = 0.5
+    blend: Blend = field(default_factory=Blend)
 
-    def apply(self, logits: Single) -> Single:
-        """[n, logits] float32, of logits as the model gives them."""
+    def apply(self, logits: Single, evidence: Single | None = None) -> Single:
+        """[n, logits] float32, of the LSTM's logits and of the wide part's evidence for the same texts."""
+        if evidence is not None:
+            logits = self.blend.apply(logits, evidence)
+        return self._rescaled(logits)
+
+    def _rescaled(self, logits: Single) -> Single:
         if self.scale:
             scaled: Single = logits * np.array(self.scale, np.float32) + np.array(self.bias, np.float32)
             return scaled
         divided: Single = logits / np.float32(self.temperature)
         return divided
 
-    def folded(self, arrays: Mapping[str, Single]) -> dict[str, Single]:
-        """The model's weights with vector scaling in the output layer, whose logits are then those of `apply`."""
-        result = dict(arrays)
+    def folded(self, arrays: Mapping[str, Single], wide: Wide | None = None) -> dict[str, Single]:
+        """The model's weights, with what comes before the temperature in the output layer and in the wide part."""
+        result = dict(arrays) if wide is None else self.blend.folded(arrays, wide)
         if self.scale:
-            result["output.weight"] = result["output.weight"] * np.array(self.scale, np.float32)[:, None]
-            result["output.bias"] = self.apply(result["output.bias"])
+            scale = np.array(self.scale, np.float32)
+            result["output.weight"] = result["output.weight"] * scale[:, None]
+            result["output.bias"] = self._rescaled(result["output.bias"])
+            if wide is not None:
+                result["wide.weight"] = result["wide.weight"] * scale
         return result
 
 
@@ -100,10 +113,10 @@ def calibrate(logits: Single, truth: Truth, *, sigmoid: bool) -> Calibration:
 
 def fit_temperature(logits: Floats, truth: Truth, sigmoid: bool) -> float:
     """The temperature from `SMALLEST` to `LARGEST` with the lowest loss; 1 where none is better than that."""
-    targets = _targets(truth, max(logits.shape[1], 2))
+    expected = targets(truth, max(logits.shape[1], 2))
 
     def loss(logarithm: float) -> float:
-        return -float((targets * log_probabilities(logits / np.exp(logarithm), sigmoid)).sum()) / len(truth)
+        return -float((expected * log_probabilities(logits / np.exp(logarithm), sigmoid)).sum()) / len(truth)
 
     grid = np.linspace(np.log(SMALLEST), np.log(LARGEST), GRID)
     best = int(np.argmin([loss(at) for at in grid]))
@@ -118,31 +131,21 @@ def fit_vector(logits: Floats, truth: Truth, sigmoid: bool) -> tuple[Floats, Flo
     No scale is negative: a class's own evidence never speaks against it.
     """
     classes = logits.shape[1]
-    targets = _targets(truth, classes)
+    expected = targets(truth, classes)
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         scaled = logits * parameters[:classes] + parameters[classes:]
         logarithms = log_probabilities(scaled, sigmoid)
-        slope = np.exp(logarithms) - targets
+        slope = np.exp(logarithms) - expected
         if sigmoid:
             slope *= expit(-scaled)
         gradient = np.concatenate([(slope * logits).sum(axis=0), slope.sum(axis=0)])
-        return -float((targets * logarithms).sum()) / len(truth), gradient / len(truth)
+        return -float((expected * logarithms).sum()) / len(truth), gradient / len(truth)
 
     start = np.repeat([1 / fit_temperature(logits, truth, sigmoid), 0.0], classes)
     bounds = [(SMALLEST, LARGEST)] * classes + [(-LARGEST, LARGEST)] * classes
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": ENOUGH})
     return found.x[:classes], found.x[classes:]
-
-
-def log_probabilities(logits: Floats, sigmoid: bool) -> Floats:
-    """[n, classes] logarithms of the probabilities that inference gives for these logits [n, logits]."""
-    if logits.shape[1] == 1:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    elif sigmoid:  # each one's sigmoid, scaled to sum 1
-        logits = log_expit(logits)
-    result: Floats = log_softmax(logits, axis=1)
-    return result
 
 
 def _vector_is_better(logits: Floats, truth: Truth, sigmoid: bool) -> bool:
@@ -167,18 +170,6 @@ def _log_losses(logits: Floats, truth: Truth, sigmoid: bool) -> Floats:
     logarithms = log_probabilities(logits, sigmoid)[np.arange(len(truth)), truth]
     losses: Floats = -np.maximum(logarithms, np.log(SMALLEST_PROBABILITY))
     return losses
-
-
-def _targets(truth: Truth, classes: int) -> Floats:
-    """[n, classes] what the probabilities should be: nearly 1 for the truth.
-
-    As if one more text had been seen, of the other classes (Platt 1999): however well validation goes, a finite
-    number of texts makes nothing certain, and texts without a mistake still give a finite temperature.
-    """
-    wrong = 1 / (len(truth) + 2)
-    targets = np.full((len(truth), classes), wrong / (classes - 1))
-    targets[np.arange(len(truth)), truth] = 1 - wrong
-    return targets
 
 
 def _spread(truth: Truth, most: int) -> npt.NDArray[np.int64]:

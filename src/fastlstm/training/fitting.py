@@ -13,19 +13,22 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
-from fastlstm import batches, tokens
+from fastlstm import batches, tokens, weights
 from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.errors import DeviceError, OptionError, near
 from fastlstm.records import Records
 from fastlstm.records.checks import require_classes
 from fastlstm.saved_model import SavedModel
 from fastlstm.training.arithmetic import arithmetic
-from fastlstm.training.calibration import Calibration, calibrate, log_probabilities
+from fastlstm.training.blend import Blend, fit_blend
+from fastlstm.training.calibration import Calibration, calibrate
 from fastlstm.training.history import EpochResult
+from fastlstm.training.likelihood import log_probabilities
 from fastlstm.training.loop import Labelled, StepDone, logits_of, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import TrainingState
 from fastlstm.training.threshold import best_threshold
+from fastlstm.training.wide import Wide, learn_wide
 
 AFTER_TRAINING = ("calibration", "threshold_metric")
 """Options that no weight depends on: an unfinished run can go on with others."""
@@ -47,6 +50,7 @@ class Fitting:
     longer: float
     state: TrainingState
     identity: dict[str, Any]
+    wide: Wide | None = None
 
     def epochs(self) -> Iterator[StepDone | EpochResult]:
         """Trains from where the state is to the end. See `train_epochs`."""
@@ -54,7 +58,8 @@ class Fitting:
 
     def encode(self, records: Records) -> Labelled:
         """Further labelled texts, as this model reads them. Raises `DataError` for an unknown label."""
-        return _labelled(self.tokenizer, records, self.labels, self.model_config)[0]
+        encoded = _encoder(self.tokenizer, self.model_config)(records.texts)
+        return _labelled(encoded, records.label_indices(self.labels), self.wide)
 
     def calibrate(self, logits: npt.NDArray[np.float32]) -> Calibration:
         """Fits the probabilities and the decision threshold, as they are asked for.
@@ -63,9 +68,14 @@ class Fitting:
             logits: of the validation texts, as `logits_of` gives them for the model as it stands.
         """
         sigmoid, config, truth = self.state.model.sigmoid, self.training_config, self.validation.truth
+        evidence, blend = self.validation.evidence, Blend()
+        if evidence is not None:
+            blend = fit_blend(logits, evidence, truth, sigmoid=sigmoid)
+            logits = blend.apply(logits, evidence)
         calibration = Calibration(texts=len(truth))
         if config.calibration == "auto":
             calibration = calibrate(logits, truth, sigmoid=sigmoid)
+        calibration = dataclasses.replace(calibration, blend=blend)
         if config.threshold_metric == "none":
             return calibration
         likely = np.exp(log_probabilities(calibration.apply(logits).astype(np.float64), sigmoid)[:, 1])
@@ -82,7 +92,8 @@ class Fitting:
             config=self.model_config,
             labels=self.labels,
             tokenizer=self.tokenizer,
-            weights=calibration.folded(self.state.model.arrays()),
+            weights=calibration.folded(self.state.model.arrays(), self.wide),
+            numbers={} if self.wide is None else {"wide.ngrams": self.wide.numbers},
             temperature=calibration.temperature,
             training=training_record,
             threshold=calibration.threshold,
@@ -131,8 +142,15 @@ def prepare(
                 f"different words; pass --vocabulary-size {words} or less"
             )
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
-    learned, longer = _labelled(tokenizer, training, labels, model_config)
-    held_out, _ = _labelled(tokenizer, validation, labels, model_config)
+    encoder = _encoder(tokenizer, model_config)
+    encoded, truth = encoder(training.texts), training.label_indices(labels)
+    wide = None
+    if encoded.whole is not None:
+        logits = weights.output_size(model_config, len(labels))
+        wide = learn_wide(encoded.whole, truth, logits, model_config.ngrams)
+        model_config = dataclasses.replace(model_config, ngrams=len(wide.numbers))
+    learned = Labelled(encoded.ids, truth)
+    held_out = _labelled(encoder(validation.texts), validation.label_indices(labels), wide)
     with arithmetic():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(place)
     return Fitting(
@@ -142,7 +160,7 @@ def prepare(
         tokenizer=tokenizer,
         training=learned,
         validation=held_out,
-        longer=longer / len(training),
+        longer=encoded.longer / len(training),
         state=TrainingState(model, make_optimizer(model, training_config)),
         identity={
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
@@ -151,6 +169,7 @@ def prepare(
             "training data": _fingerprint(learned),
             "validation data": _fingerprint(held_out),
         },
+        wide=wide,
     )
 
 
@@ -164,12 +183,16 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
-def _labelled(
-    tokenizer: Tokenizer, records: Records, labels: tuple[str, ...], config: ModelConfig
-) -> tuple[Labelled, int]:
-    encoder = tokens.Encoder(tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
-    encoded = encoder(records.texts)
-    return Labelled(encoded.ids, records.label_indices(labels)), encoded.longer
+def _encoder(tokenizer: Tokenizer, config: ModelConfig) -> tokens.Encoder:
+    return tokens.Encoder(
+        tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
+    )
+
+
+def _labelled(encoded: tokens.Encoded, truth: npt.NDArray[np.int64], wide: Wide | None) -> Labelled:
+    if wide is None or encoded.whole is None:
+        return Labelled(encoded.ids, truth)
+    return Labelled(encoded.ids, truth, wide.evidence(encoded.whole))
 
 
 def _fingerprint(data: Labelled) -> str:

@@ -27,10 +27,14 @@ EVALUATION_BATCH = 128
 
 @dataclass(frozen=True)
 class Labelled:
-    """Encoded texts (int32 ids, at least one each) and the index of each one's class [n] int64."""
+    """Encoded texts (int32 ids, at least one each) and the index of each one's class [n] int64.
+
+    `evidence` [n, logits] is what the wide part says of them, where there is one.
+    """
 
     texts: Sequence[npt.NDArray[np.int32]]
     truth: npt.NDArray[np.int64]
+    evidence: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

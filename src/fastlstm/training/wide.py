@@ -1,7 +1,7 @@
 """The wide part of a classifier: evidence of words and word pairs, added to the LSTM's logits.
 
 It is learned as the baseline is, by NB-weighted logistic regression (Wang & Manning 2012), but on n-grams of token
-ids, so that a saved model holds it as two small arrays. The name is from Cheng et al. (2016), "Wide & Deep Learning".
+ids, so that a saved model holds it as two small arrays. The name is of Cheng et al. (2016), "Wide & Deep Learning".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from fastlstm.ngrams import NUMBERS, NGrams, ngrams
+from fastlstm.ngrams import NUMBERS, Evidence, NGrams, ngrams
 from fastlstm.training.baseline import MANY_TEXTS, log_count_ratio, weighted
 
 Ids = npt.NDArray[np.int32]
@@ -31,6 +31,10 @@ class Wide:
     numbers: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
+
+    def evidence(self, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
+        """[n, logits] of encoded whole texts, the bias included."""
+        return Evidence(self.numbers, self.weight)(texts) + self.bias
 
 
 def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, most: int) -> Wide:

@@ -1,8 +1,8 @@
 """The loss of foretelling a token, with a softmax over a sample of the vocabulary.
 
 The sum over all words in the softmax's denominator is estimated from a sample (Horvitz & Thompson 1952): a word
-that is drawn one time in ten counts ten times when it is. The estimate is true on average, so a model trained with it
-gives probabilities over the whole vocabulary. The commonest words are always in the sample.
+that is drawn one time in ten counts ten times when it is. The estimate is true on average, so a model trained with
+it gives probabilities over the whole vocabulary. The commonest words are always in the sample.
 """
 
 from __future__ import annotations
