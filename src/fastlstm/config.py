@@ -65,6 +65,18 @@ class TrainingConfig:
     schedule: Schedule = option("course of the learning rate over the run", default="constant")
     clip_norm: float = option("largest norm of a step's gradient; 0: no limit", minimum=0, default=1.0)
     class_weights: ClassWeights = option("balanced: rare classes count more", default="none")
+    word_dropout: float = option(
+        "share of a text's tokens left out, others in every epoch", minimum=0, maximum=0.95, default=0.0
+    )
+    adversarial: float = option(
+        "size of the disturbance of word vectors that each step is trained against, as a share of theirs; 0: none",
+        minimum=0,
+        maximum=1,
+        default=0.0,
+    )
+    pretraining_epochs: int = option(
+        "passes over the texts as a language model, before their labels are read", minimum=0, default=0
+    )
     patience: int = option("epochs without a better one before training stops", minimum=1, default=5)
     monitor: Monitor = option("what makes an epoch the best one, on validation", default="loss")
     calibration: Calibrate = option(

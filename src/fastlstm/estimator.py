@@ -65,6 +65,9 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         schedule: str | None = None,
         clip_norm: float | None = None,
         class_weights: str | None = None,
+        pretraining_epochs: int | None = None,
+        adversarial: float | None = None,
+        word_dropout: float | None = None,
         patience: int | None = None,
         monitor: str | None = None,
         calibration: str | None = None,
@@ -90,6 +93,9 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.schedule = schedule
         self.clip_norm = clip_norm
         self.class_weights = class_weights
+        self.pretraining_epochs = pretraining_epochs
+        self.adversarial = adversarial
+        self.word_dropout = word_dropout
         self.patience = patience
         self.monitor = monitor
         self.calibration = calibration

@@ -79,10 +79,11 @@ def read(folder: Path) -> SavedLanguageModel:
         model = from_json(LanguageModelConfig, config["model"])
         sums, training = dict(config["sha256"]), dict(config["training"])
     contents = {name: model_folder.read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
+    tokenizer = model_folder.tokenizer(folder, contents[TOKENIZER], model.vocabulary_size)
     floats, _ = model_folder.arrays(folder, contents[WEIGHTS], weights.language_model_shapes(model))
     return SavedLanguageModel(
         config=model,
-        tokenizer=model_folder.tokenizer(folder, contents[TOKENIZER], model.vocabulary_size),
+        tokenizer=tokenizer,
         weights=floats,
         training=training,
     )

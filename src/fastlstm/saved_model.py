@@ -118,6 +118,7 @@ def read(folder: Path) -> SavedModel:
     if not 0 <= threshold <= 1 or (len(labels) != 2 and threshold != THRESHOLD):
         raise model_folder.corrupt(folder, f"{CONFIG} has the threshold {threshold} for {len(labels)} classes")
     contents = {name: model_folder.read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
+    tokenizer = model_folder.tokenizer(folder, contents[TOKENIZER], model.vocabulary_size)
     floats, numbers = model_folder.arrays(
         folder, contents[WEIGHTS], weights.shapes(model, len(labels)), weights.number_shapes(model)
     )
@@ -127,7 +128,7 @@ def read(folder: Path) -> SavedModel:
     return SavedModel(
         config=model,
         labels=labels,
-        tokenizer=model_folder.tokenizer(folder, contents[TOKENIZER], model.vocabulary_size),
+        tokenizer=tokenizer,
         weights=floats,
         temperature=temperature,
         training=training,

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from fastlstm.cli import show
 from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, TrainingResult
 from fastlstm.training.history import EpochResult
+from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
 from fastlstm.training.loop import StepDone
 
 PLAIN_SECONDS = 10.0
@@ -28,7 +29,7 @@ class Display:
         self._live = file.isatty()
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._epochs = 0
+        self._epochs = self._pretraining_epochs = 0
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Display:
@@ -58,6 +59,10 @@ class Display:
                 self.note(event.text)
             case Prepared():
                 self._prepared(event)
+            case PretrainingStep():
+                self._pretraining_step(event)
+            case PretrainingEpoch():
+                self._pretraining_epoch(event)
             case StepDone():
                 self._step(event)
             case EpochResult():
@@ -75,11 +80,30 @@ class Display:
     def _prepared(self, event: Prepared) -> None:
         self._end_bar()
         self._epochs = event.training.epochs
+        self._pretraining_epochs = event.training.pretraining_epochs
         show.weights_table(event.model, len(event.labels), self._file)
         tested = f"testing on {event.test_texts:,}" if event.test_texts else "and no test texts: see --test"
         self.note(
             f"training on {event.training_texts:,} texts ({event.device}), choosing the epoch on "
             f"{event.validation_texts:,}, {tested}"
+        )
+
+    def _pretraining_step(self, event: PretrainingStep) -> None:
+        rate = event.tokens / max(event.seconds, 1e-9)
+        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.recent:.4f} a token"
+        if self._live:
+            done = (event.epoch - 1) * event.steps + event.step
+            description = f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}"
+            self._bar(description, done, self._pretraining_epochs * event.steps, details)
+        elif time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            self.note(f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}")
+
+    def _pretraining_epoch(self, event: PretrainingEpoch) -> None:
+        self._last_line = time.monotonic()
+        self.note(
+            f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} a token  "
+            f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
         )
 
     def _step(self, event: StepDone) -> None:

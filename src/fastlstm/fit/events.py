@@ -11,6 +11,7 @@ from fastlstm.inference import Classifier
 from fastlstm.metrics import Report
 from fastlstm.training.calibration import Calibration
 from fastlstm.training.history import EpochResult
+from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
 from fastlstm.training.loop import StepDone
 
 
@@ -91,4 +92,14 @@ class TrainingResult:
     measured_on: str
 
 
-Event = Note | Prepared | StepDone | EpochResult | Calibrated | Measured | TrainingResult
+Event = (
+    Note
+    | Prepared
+    | PretrainingStep
+    | PretrainingEpoch
+    | StepDone
+    | EpochResult
+    | Calibrated
+    | Measured
+    | TrainingResult
+)

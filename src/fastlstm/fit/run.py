@@ -18,6 +18,7 @@ from fastlstm.model_folder import CONFIG, json_bytes
 from fastlstm.training import baseline
 from fastlstm.training.fitting import Fitting, prepare
 from fastlstm.training.history import EpochResult
+from fastlstm.training.language_model.loop import PretrainingEpoch
 
 CHECKPOINT_SECONDS = 15.0
 """How much work a crash may cost."""
@@ -76,14 +77,15 @@ def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
 
 def _begin(job: Job, fitting: Fitting) -> Iterator[Note]:
     """From here on there is a checkpoint to go on from."""
-    state, checkpoint = fitting.state, checkpoint_of(job.out)
+    checkpoint = checkpoint_of(job.out)
     if job.resume:
-        state.restore(checkpoint, fitting.identity)
+        fitting.restore(checkpoint)
         _check_finished_model(job, fitting)
+        state = fitting.running
         yield Note(f"going on after {state.epoch} finished epochs and {state.step} steps of the next")
     else:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        state.save(checkpoint, fitting.identity)
+        fitting.save(checkpoint)
 
 
 def _baseline(job: Job, fitting: Fitting) -> Generator[Measured, None, Report | None]:
@@ -97,16 +99,16 @@ def _baseline(job: Job, fitting: Fitting) -> Generator[Measured, None, Report | 
 
 
 def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
-    state, checkpoint = fitting.state, checkpoint_of(job.out)
+    checkpoint = checkpoint_of(job.out)
     saved = time.monotonic()
     try:
         for event in fitting.epochs():
-            if isinstance(event, EpochResult) or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                state.save(checkpoint, fitting.identity)
+            if isinstance(event, EpochResult | PretrainingEpoch) or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                fitting.save(checkpoint)
                 saved = time.monotonic()
             yield event
     except GeneratorExit:  # the caller stops here, between two steps
-        state.save(checkpoint, fitting.identity)
+        fitting.save(checkpoint)
         raise
 
 

@@ -66,6 +66,18 @@ def reading(path: Path, identity: Mapping[str, Any]) -> Iterator[tuple[dict[str,
         ) from error
 
 
+def phase_of(path: Path) -> str:
+    """Which phase of a run wrote the checkpoint: "training", or another that its `run` names as "phase".
+
+    What can't be read counts as training, whose `reading` then says what is wrong with it.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return str(json.loads((file.metadata() or {})["run"]).get("phase", "training"))
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError, AttributeError):
+        return "training"
+
+
 def is_checkpoint(path: Path) -> bool:
     """Whether the file is a checkpoint of fastlstm, of whatever version."""
     try:

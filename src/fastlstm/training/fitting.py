@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,25 @@ from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.errors import DeviceError, OptionError, near
 from fastlstm.records import Records
 from fastlstm.records.checks import require_classes
+from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.saved_model import SavedModel
+from fastlstm.training import checkpoint
 from fastlstm.training.arithmetic import arithmetic
 from fastlstm.training.blend import Blend, fit_blend
 from fastlstm.training.calibration import Calibration, calibrate
+from fastlstm.training.encoder import beginning_from, take_encoder
 from fastlstm.training.history import EpochResult
+from fastlstm.training.language_model.loop import PHASE, PretrainingEpoch, PretrainingState, PretrainingStep
 from fastlstm.training.likelihood import log_probabilities
 from fastlstm.training.loop import Labelled, StepDone, logits_of, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
+from fastlstm.training.pretraining import Pretraining
 from fastlstm.training.state import TrainingState
 from fastlstm.training.threshold import best_threshold
 from fastlstm.training.wide import Wide, learn_wide
+
+Progress = PretrainingStep | PretrainingEpoch | StepDone | EpochResult
+"""What a run in training brings, one after the other."""
 
 AFTER_TRAINING = ("calibration", "threshold_metric")
 """Options that no weight depends on: an unfinished run can go on with others."""
@@ -51,10 +60,43 @@ class Fitting:
     state: TrainingState
     identity: dict[str, Any]
     wide: Wide | None = None
+    pretraining: Pretraining | None = None
 
-    def epochs(self) -> Iterator[StepDone | EpochResult]:
-        """Trains from where the state is to the end. See `train_epochs`."""
-        return train_epochs(self.state, self.training, self.validation, self.training_config)
+    def epochs(self) -> Iterator[Progress]:
+        """Trains from where the state is to the end: as a language model, if that is asked for, then on labels.
+
+        See `pretrain` and `train_epochs`.
+        """
+        if self.pretraining is not None and self._is_fresh():
+            yield from self.pretraining.steps()
+            with arithmetic():
+                self.pretraining.hand_over(self.state.model)
+        yield from train_epochs(self.state, self.training, self.validation, self.training_config)
+
+    @property
+    def running(self) -> PretrainingState | TrainingState:
+        """The state of the phase that runs."""
+        if self.pretraining is not None and self._is_fresh():
+            return self.pretraining.state
+        return self.state
+
+    def save(self, path: Path) -> None:
+        """Writes the checkpoint of the phase that runs, whole or not at all. Raises `WriteError`."""
+        self.running.save(path, self.identity)
+
+    def restore(self, path: Path) -> None:
+        """Goes back to where the checkpoint was written.
+
+        Raises `ResumeError` if there is none, it is damaged, or belongs to a run of another identity.
+        """
+        if self.pretraining is not None and checkpoint.phase_of(path) == PHASE:
+            self.pretraining.state.restore(path, self.identity)
+        else:
+            self.state.restore(path, self.identity)
+
+    def _is_fresh(self) -> bool:
+        """Whether training on labels has yet to begin."""
+        return self.state.epoch == self.state.step == 0
 
     def encode(self, records: Records) -> Labelled:
         """Further labelled texts, as this model reads them. Raises `DataError` for an unknown label."""
@@ -108,6 +150,8 @@ def prepare(
     *,
     device: str = "auto",
     cap_vocabulary: bool,
+    unlabelled: Sequence[str] = (),
+    encoder: SavedLanguageModel | None = None,
 ) -> Fitting:
     """Builds the vocabulary from the training texts, encodes all, and makes the model.
 
@@ -119,6 +163,8 @@ def prepare(
         device: "auto", "cpu" or "cuda".
         cap_vocabulary: where the texts have fewer words than `vocabulary_size`, take those there are;
             otherwise that is an `OptionError`.
+        unlabelled: further texts, for the vocabulary and for pretraining.
+        encoder: a language model to begin from, whose vocabulary and sizes the model then has.
 
     Raises:
         DataError: fewer than two classes, or a validation label that training lacks.
@@ -133,7 +179,10 @@ def prepare(
             f"threshold-metric is {training_config.threshold_metric!r}, and the training texts have {len(labels)} "
             "classes; only a model of two classes has a threshold: leave it at none"
         )
-    tokenizer = tokens.train_tokenizer(training.texts, model_config.vocabulary_size)
+    if encoder is None:
+        tokenizer = tokens.train_tokenizer([*training.texts, *unlabelled], model_config.vocabulary_size)
+    else:
+        tokenizer, model_config = encoder.tokenizer, beginning_from(encoder.config, model_config)
     words = tokenizer.get_vocab_size()
     if words < model_config.vocabulary_size:
         if not cap_vocabulary:
@@ -142,17 +191,25 @@ def prepare(
                 f"different words; pass --vocabulary-size {words} or less"
             )
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
-    encoder = _encoder(tokenizer, model_config)
-    encoded, truth = encoder(training.texts), training.label_indices(labels)
+    pretrains = training_config.pretraining_epochs > 0
+    encode = _encoder(tokenizer, model_config, whole=pretrains)
+    encoded, truth = encode(training.texts), training.label_indices(labels)
     wide = None
-    if encoded.whole is not None:
+    if model_config.ngrams and encoded.whole is not None:
         logits = weights.output_size(model_config, len(labels))
         wide = learn_wide(encoded.whole, truth, logits, model_config.ngrams)
         model_config = dataclasses.replace(model_config, ngrams=len(wide.numbers))
     learned = Labelled(encoded.ids, truth)
-    held_out = _labelled(encoder(validation.texts), validation.label_indices(labels), wide)
+    held_out = _labelled(encode(validation.texts), validation.label_indices(labels), wide)
     with arithmetic():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(place)
+        if encoder is not None:
+            take_encoder(model, encoder.weights)
+    pretraining = None
+    if pretrains and encoded.whole is not None:
+        texts = [*encoded.whole, *(encode(unlabelled).whole or [])]
+        begin = None if encoder is None else encoder.weights
+        pretraining = Pretraining.of(texts, model_config, training_config, place, begin)
     return Fitting(
         model_config=model_config,
         training_config=training_config,
@@ -166,10 +223,13 @@ def prepare(
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
             "device": place.type,
+            **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
+            **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
             "training data": _fingerprint(learned),
             "validation data": _fingerprint(held_out),
         },
         wide=wide,
+        pretraining=pretraining,
     )
 
 
@@ -183,9 +243,10 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
-def _encoder(tokenizer: Tokenizer, config: ModelConfig) -> tokens.Encoder:
+def _encoder(tokenizer: Tokenizer, config: ModelConfig, *, whole: bool = False) -> tokens.Encoder:
+    """`whole`: give whole texts even where no wide part reads them."""
     return tokens.Encoder(
-        tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
+        tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=whole or config.ngrams > 0
     )
 
 
@@ -196,7 +257,12 @@ def _labelled(encoded: tokens.Encoded, truth: npt.NDArray[np.int64], wide: Wide 
 
 
 def _fingerprint(data: Labelled) -> str:
-    digest = hashlib.sha256(batches.lengths_of(data.texts).tobytes())
-    digest.update(data.truth.tobytes())
-    digest.update(np.concatenate(data.texts).tobytes())
+    return fingerprint([batches.lengths_of(data.texts), data.truth, *data.texts])
+
+
+def fingerprint(arrays: Iterable[npt.NDArray[Any]]) -> str:
+    """What tells arrays from others, in 16 characters."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

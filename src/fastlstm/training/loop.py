@@ -17,6 +17,7 @@ from fastlstm import batches
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
 from fastlstm.training.adam import Adam
+from fastlstm.training.adversarial import disturbance
 from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
@@ -120,22 +121,54 @@ def _step(
 ) -> tuple[float, int]:
     """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
     model, device = state.model, state.model.output.weight.device
-    dropout = None
-    if model.config.dropout:
-        dropout = torch.Generator(device).manual_seed(seed_of(config.seed, state.epoch, state.step))
-    packed = batches.packed([training.texts[i] for i in batch])
+    seed = seed_of(config.seed, state.epoch, state.step)
+    dropout = torch.Generator(device).manual_seed(seed) if model.config.dropout else None
+    texts = [training.texts[i] for i in batch]
+    if config.word_dropout:
+        texts, batch = _thinned(texts, batch, config.word_dropout, np.random.default_rng(seed))
+    packed = batches.packed(texts)
     truth = torch.from_numpy(training.truth[batch]).to(device)
     state.optimizer.catch_up(packed.distinct.ids)
     model.train()
+
+    def mean_loss(losses: Tensor) -> Tensor:
+        return losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
+
+    vectors = None
     with autocast(device):
-        logits = model(packed, dropout)
+        if config.adversarial:
+            vectors = model.embedded(packed)
+            vectors.retain_grad()
+            logits = model.read(vectors, packed, dropout)
+        else:
+            logits = model(packed, dropout)
     losses = model.losses(logits.float(), truth)
-    loss = losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
     total = float(losses.detach().sum())
     _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
-    torch.autograd.backward(loss)
+    torch.autograd.backward(mean_loss(losses))
+    if vectors is not None:
+        assert vectors.grad is not None
+        against = disturbance(vectors.detach(), vectors.grad, packed, config.adversarial)
+        with autocast(device):
+            disturbed = model.read(model.embedded(packed) + against, packed, dropout)
+        torch.autograd.backward(mean_loss(model.losses(disturbed.float(), truth)))
     state.optimizer.step(rate)
     return total, int((model.predicted(logits) == truth).sum())
+
+
+def _thinned(
+    texts: list[npt.NDArray[np.int32]],
+    batch: npt.NDArray[np.int64],
+    share: float,
+    generator: np.random.Generator,
+) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
+    """The texts without a random share of their tokens, at least one left in each; longest first again."""
+    left = []
+    for ids in texts:
+        kept = ids[generator.random(len(ids)) >= share]
+        left.append(kept if len(kept) else ids[:1])
+    order = np.argsort([-len(ids) for ids in left], kind="stable")
+    return [left[i] for i in order], batch[order]
 
 
 def _finish_epoch(

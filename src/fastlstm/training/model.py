@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastlstm import weights
-from fastlstm.batches import Packed
+from fastlstm.batches import Distinct, Packed
 from fastlstm.config import ModelConfig
 from fastlstm.training.layer import LSTMDirection
 from fastlstm.training.pooling import pooled
@@ -47,13 +47,28 @@ class TextClassifier(nn.Module):
             batch: texts of at least one token each.
             generator: where dropout draws from in training; on the model's device.
         """
-        outputs = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
+        vectors = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
+        return self._logits(vectors, batch, batch.distinct, generator)
+
+    def embedded(self, batch: Packed) -> Tensor:
+        """[N, E], the word vector of every token of a packed batch."""
+        device = self.embedding.weight.device
+        vectors: Tensor = self.embedding(torch.from_numpy(batch.distinct.ids).to(device))
+        return vectors[torch.from_numpy(batch.distinct.index).to(device)]
+
+    def read(self, vectors: Tensor, batch: Packed, generator: torch.Generator | None = None) -> Tensor:
+        """`forward` for tokens whose vectors [N, E] are given."""
+        return self._logits(vectors, batch, None, generator)
+
+    def _logits(
+        self, outputs: Tensor, batch: Packed, words: Distinct | None, generator: torch.Generator | None
+    ) -> Tensor:
         each = 2 if self.config.bidirectional else 1
         pairs: list[tuple[Tensor, Tensor]] = []
         for first in range(0, len(self.directions), each):
             if pairs:
                 outputs = torch.cat([of_steps for of_steps, _ in pairs], dim=1) if each > 1 else pairs[0][0]
-            words = batch.distinct if first == 0 else None
+                words = None
             pairs = [direction(outputs, batch, words) for direction in self.directions[first : first + each]]
         features = self._pooled(pairs, batch)
         logits: Tensor = self.output(self._dropped(features, generator))

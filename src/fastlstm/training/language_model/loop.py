@@ -28,6 +28,10 @@ from fastlstm.training.word_vectors import WordVectors
 
 Ids = npt.NDArray[np.int32]
 
+PHASE = "pretraining"
+COUNTED = ("epoch", "step", "tokens", "loss", "recent", "seconds")
+"""What a checkpoint keeps of a state besides its tensors and its history."""
+
 
 @dataclass(frozen=True)
 class PretrainingStep:
@@ -89,6 +93,12 @@ class LanguageModelNetworks(nn.Module):
                 result[f"projection.{network.direction}.weight"] = network.projection
         return {**result, "output.bias": self.bias}
 
+    def assign(self, values: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Copies in weights, by the names that `named` gives."""
+        with torch.no_grad():
+            for name, weight in self.named().items():
+                weight.copy_(torch.from_numpy(values[name]))
+
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """The learned weights as float32 arrays of their own."""
         return {name: w.detach().float().cpu().numpy().copy() for name, w in self.named().items()}
@@ -116,8 +126,9 @@ class PretrainingState:
         for network, states in enumerate(self.carried):
             for layer, (h, c) in enumerate(states):
                 tensors |= {f"carried.{network}.{layer}.h": h, f"carried.{network}.{layer}.c": c}
-        run = {name: getattr(self, name) for name in ("epoch", "step", "tokens", "loss", "recent", "seconds")}
+        run = {name: getattr(self, name) for name in COUNTED}
         run["history"] = [asdict(result) for result in self.history]
+        run["phase"] = PHASE
         checkpoint.write(path, tensors, run, identity)
 
     def restore(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -148,9 +159,9 @@ class PretrainingState:
                 for name, weight in named.items():
                     weight.copy_(tensors[f"weights.{name}"])
             self.carried = carried
-            self.history = [PretrainingEpoch(**result) for result in run.pop("history")]
-            for name, value in run.items():
-                setattr(self, name, value)
+            self.history = [PretrainingEpoch(**result) for result in run["history"]]
+            for name in COUNTED:
+                setattr(self, name, run[name])
 
 
 def pretrain(

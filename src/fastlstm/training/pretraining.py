@@ -1,0 +1,69 @@
+"""A run's first phase, where it has one: its own texts, read as a language model reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fastlstm.config import ModelConfig, PretrainingConfig, TrainingConfig
+from fastlstm.training.encoder import language_model_config, take_encoder
+from fastlstm.training.language_model.loop import (
+    PretrainingEpoch,
+    PretrainingState,
+    PretrainingStep,
+    make_state,
+    pretrain,
+)
+from fastlstm.training.model import TextClassifier
+
+Ids = npt.NDArray[np.int32]
+
+MOST_STREAMS, WINDOW, SAMPLES, LEARNING_RATE = 128, 40, 1024, 4e-3
+"""Chosen for the small preset on IMDb, see docs/accuracy.md."""
+FEWEST_WINDOWS = 20
+"""Texts are read in fewer streams where there would be fewer windows than this in an epoch."""
+
+
+@dataclass
+class Pretraining:
+    """The phase and its state."""
+
+    texts: Sequence[Ids]
+    config: PretrainingConfig
+    state: PretrainingState
+
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[Ids],
+        model: ModelConfig,
+        training: TrainingConfig,
+        device: torch.device,
+        begin: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    ) -> Pretraining:
+        """That of a classifier's texts, labelled or not, with fresh weights, or with those of a language model."""
+        tokens = sum(len(ids) + 1 for ids in texts)
+        config = PretrainingConfig(
+            epochs=training.pretraining_epochs,
+            streams=max(1, min(MOST_STREAMS, tokens // (WINDOW * FEWEST_WINDOWS))),
+            window=WINDOW,
+            samples=SAMPLES,
+            learning_rate=LEARNING_RATE,
+            seed=training.seed,
+        )
+        state = make_state(language_model_config(model), config, device)
+        if begin is not None:
+            state.model.assign(begin)
+        return cls(texts, config, state)
+
+    def steps(self) -> Iterator[PretrainingStep | PretrainingEpoch]:
+        """From where the state is to the end."""
+        return pretrain(self.state, self.texts, self.config)
+
+    def hand_over(self, model: TextClassifier) -> None:
+        """Gives the classifier what was learned."""
+        take_encoder(model, self.state.model.arrays())
