@@ -152,6 +152,7 @@ def prepare(
     cap_vocabulary: bool,
     unlabelled: Sequence[str] = (),
     encoder: SavedLanguageModel | None = None,
+    shares: npt.NDArray[np.float32] | None = None,
 ) -> Fitting:
     """Builds the vocabulary from the training texts, encodes all, and makes the model.
 
@@ -165,6 +166,8 @@ def prepare(
             otherwise that is an `OptionError`.
         unlabelled: further texts, for the vocabulary and for pretraining.
         encoder: a language model to begin from, whose vocabulary and sizes the model then has.
+        shares: [n, classes] how likely a teacher finds each class of each training text, the classes in the order
+            of their names. The LSTM learns these; the wide part learns the labels.
 
     Raises:
         DataError: fewer than two classes, or a validation label that training lacks.
@@ -199,7 +202,7 @@ def prepare(
         logits = weights.output_size(model_config, len(labels))
         wide = learn_wide(encoded.whole, truth, logits, model_config.ngrams)
         model_config = dataclasses.replace(model_config, ngrams=len(wide.numbers))
-    learned = Labelled(encoded.ids, truth)
+    learned = Labelled(encoded.ids, truth, shares=shares)
     held_out = _labelled(encode(validation.texts), validation.label_indices(labels), wide)
     with arithmetic():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(place)
@@ -257,7 +260,8 @@ def _labelled(encoded: tokens.Encoded, truth: npt.NDArray[np.int64], wide: Wide 
 
 
 def _fingerprint(data: Labelled) -> str:
-    return fingerprint([batches.lengths_of(data.texts), data.truth, *data.texts])
+    shares = [] if data.shares is None else [data.shares]
+    return fingerprint([batches.lengths_of(data.texts), data.truth, *data.texts, *shares])
 
 
 def fingerprint(arrays: Iterable[npt.NDArray[Any]]) -> str:

@@ -30,12 +30,14 @@ EVALUATION_BATCH = 128
 class Labelled:
     """Encoded texts (int32 ids, at least one each) and the index of each one's class [n] int64.
 
-    `evidence` [n, logits] is what the wide part says of them, where there is one.
+    `evidence` [n, logits] is what the wide part says of them, where there is one. `shares` [n, classes] float32,
+    rows that sum to 1, is what training learns in place of the classes, where a teacher says how likely each is.
     """
 
     texts: Sequence[npt.NDArray[np.int32]]
     truth: npt.NDArray[np.int64]
     evidence: npt.NDArray[np.float32] | None = None
+    shares: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def _step(
         texts, batch = _thinned(texts, batch, config.word_dropout, np.random.default_rng(seed))
     packed = batches.packed(texts)
     truth = torch.from_numpy(training.truth[batch]).to(device)
+    learned = truth if training.shares is None else torch.from_numpy(training.shares[batch]).to(device)
     state.optimizer.catch_up(packed.distinct.ids)
     model.train()
 
@@ -142,7 +145,7 @@ def _step(
             logits = model.read(vectors, packed, dropout)
         else:
             logits = model(packed, dropout)
-    losses = model.losses(logits.float(), truth)
+    losses = model.losses(logits.float(), learned)
     total = float(losses.detach().sum())
     _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     torch.autograd.backward(mean_loss(losses))
@@ -151,7 +154,7 @@ def _step(
         against = disturbance(vectors.detach(), vectors.grad, packed, config.adversarial)
         with autocast(device):
             disturbed = model.read(model.embedded(packed) + against, packed, dropout)
-        torch.autograd.backward(mean_loss(model.losses(disturbed.float(), truth)))
+        torch.autograd.backward(mean_loss(model.losses(disturbed.float(), learned)))
     state.optimizer.step(rate)
     return total, int((model.predicted(logits) == truth).sum())
 

@@ -94,13 +94,13 @@ class TextClassifier(nn.Module):
         """[B] each text's negative log likelihood (nats), for the true classes [B] int64.
 
         A sigmoid over several classes asks one yes-or-no question a class, and their losses are summed.
+        Instead of classes, `truth` may hold the probability of each, [B, classes].
         """
         if not self.sigmoid:
             return functional.cross_entropy(logits, truth, reduction="none")
-        if logits.shape[1] == 1:
-            target = truth[:, None].to(logits.dtype)
-        else:
-            target = functional.one_hot(truth, self.classes).to(logits.dtype)
+        if truth.dim() == 1:
+            truth = functional.one_hot(truth, self.classes)
+        target = (truth[:, 1:] if logits.shape[1] == 1 else truth).to(logits.dtype)
         return functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1)
 
     def predicted(self, logits: Tensor) -> Tensor:
