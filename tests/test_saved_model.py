@@ -22,8 +22,10 @@ from fastlstm.errors import (
     ModelNotFoundError,
     ModelTooNewError,
     NotAModelError,
+    OptionError,
 )
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
+from fastlstm.ngrams import NUMBERS
 from fastlstm.saved_model import (
     FIRST_FIELDS,
     GOLDEN,
@@ -296,7 +298,7 @@ def test_a_deeply_nested_configuration_is_corrupt(files: Files, place: Place, de
     nested = b"[" * depth + b"]" * depth
     for key in ("format_version", "labels", "sha256"):
         marked = changed(files, key, value="HERE")
-        content = marked[CONFIG].replace(b'"HERE"', nested)
+        content = marked[CONFIG].dataclasses.replace(b'"HERE"', nested)
         complaint(place({**files, CONFIG: content}), CorruptModelError, CONFIG)
 
 
@@ -588,6 +590,53 @@ def test_weights_stored_in_half_precision_are_read_as_float32(files: Files, plac
     model = read(place(replaced(files, WEIGHTS, safetensors.numpy.save(halved))))
     assert {str(array.dtype) for array in model.weights.values()} == {"float32"}
     np.testing.assert_array_equal(model.weights["output.weight"], halved["output.weight"].astype(np.float32))
+
+
+def test_a_halved_model_is_stored_in_half_the_space_and_comes_back_to_the_bit(
+    tiny_model: SavedModel, files: Files, tmp_path: Path
+) -> None:
+    half = saved_model.halved(tiny_model)
+    write(half, tmp_path / "half", card="", golden=[], extras={}, half=True)
+    stored = safetensors.numpy.load((tmp_path / "half" / WEIGHTS).read_bytes())
+    assert {str(array.dtype) for array in stored.values()} == {"float16"}
+    assert sum(a.nbytes for a in stored.values()) * 2 == sum(a.nbytes for a in tensors(files).values())
+    for name, array in read(tmp_path / "half").weights.items():
+        np.testing.assert_array_equal(array, half.weights[name])
+        np.testing.assert_allclose(array, tiny_model.weights[name], rtol=1e-3, atol=1e-6)
+
+
+def test_weights_too_large_for_half_precision_are_refused(tiny_model: SavedModel) -> None:
+    weights = {**tiny_model.weights, "output.bias": np.full(1, 1e5, np.float32)}
+    with pytest.raises(OptionError, match=r"output\.bias has weights above 65,504"):
+        saved_model.halved(dataclasses.replace(tiny_model, weights=weights))
+
+
+def wide(model: SavedModel, numbers: list[int]) -> SavedModel:
+    """The model with a wide part of these n-grams."""
+    logits = len(model.weights["output.bias"])
+    return dataclasses.replace(
+        model,
+        config=dataclasses.replace(model.config, ngrams=len(numbers)),
+        weights={**model.weights, "wide.weight": np.ones((len(numbers), logits), np.float32)},
+        numbers={"wide.ngrams": np.array(numbers, np.int32)},
+    )
+
+
+def test_a_wide_part_comes_back_as_it_was_saved(tiny_model: SavedModel, tmp_path: Path) -> None:
+    model = wide(tiny_model, [0, 7, NUMBERS - 1])
+    write(model, tmp_path / "model", card="", golden=[], extras={})
+    came = read(tmp_path / "model")
+    assert came.config == model.config
+    np.testing.assert_array_equal(came.numbers["wide.ngrams"], model.numbers["wide.ngrams"])
+    np.testing.assert_array_equal(came.weights["wide.weight"], model.weights["wide.weight"])
+
+
+@pytest.mark.parametrize("numbers", [[3, 3], [5, 4], [-1, 4], [4, NUMBERS]])
+def test_ngrams_that_do_not_rise_in_their_range_are_corrupt(
+    tiny_model: SavedModel, tmp_path: Path, numbers: list[int]
+) -> None:
+    write(wide(tiny_model, numbers), tmp_path / "model", card="", golden=[], extras={})
+    complaint(tmp_path / "model", CorruptModelError, "wide.ngrams does not rise within 0 to")
 
 
 @pytest.mark.parametrize("shape", [(15,), (17,), (0,), (16, 1), (1, 16), (4, 4), ()])

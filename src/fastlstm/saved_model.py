@@ -57,7 +57,28 @@ class SavedModel:
     numbers: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
 
 
-def write(model: SavedModel, folder: Path, *, card: str, golden: object, extras: Mapping[str, bytes]) -> None:
+def halved(model: SavedModel) -> SavedModel:
+    """The model with every weight rounded to the nearest float16, which `write` can then store in half the space.
+
+    Raises `OptionError` for a weight that float16 can't hold.
+    """
+    with np.errstate(over="ignore"):
+        rounded = {name: array.astype(np.float16).astype(np.float32) for name, array in model.weights.items()}
+    for name, array in rounded.items():
+        if not np.isfinite(array).all():
+            raise OptionError(f"{name} has weights above 65,504, the largest of float16; save without half")
+    return dataclasses.replace(model, weights=rounded)
+
+
+def write(
+    model: SavedModel,
+    folder: Path,
+    *,
+    card: str,
+    golden: object,
+    extras: Mapping[str, bytes],
+    half: bool = False,
+) -> None:
     """Writes the model as `folder`, whole or not at all, in place of an older model there.
 
     Args:
@@ -66,6 +87,7 @@ def write(model: SavedModel, folder: Path, *, card: str, golden: object, extras:
         card: the model card, Markdown.
         golden: texts and expected probabilities, as JSON takes them.
         extras: further files, name -> content.
+        half: store weights as float16, which must be those of `halved`.
 
     Raises:
         InputError: `folder` holds something other than a fastlstm model.
@@ -73,7 +95,8 @@ def write(model: SavedModel, folder: Path, *, card: str, golden: object, extras:
     """
     check_target(folder, overwrite=True)
     tokenizer = model.tokenizer.to_str(pretty=False).encode()
-    arrays = {**model.weights, **model.numbers}
+    dtype = np.float16 if half else np.float32
+    arrays = {**{name: w.astype(dtype, copy=False) for name, w in model.weights.items()}, **model.numbers}
     tensors = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     config = {
         **FORMAT.header(),

@@ -31,7 +31,8 @@ Part = float | str | os.PathLike[str] | Records
 class RunData:
     """The three parts, and two lines for people: where they come from, and what the figures are measured on.
 
-    `test` is None where nothing is held out for testing; figures are then measured on `validation`.
+    `test` is None where nothing is held out for testing; figures are then measured on `validation`. `unlabelled`
+    are further texts, to pretrain on or to be labelled by a teacher.
     """
 
     training: Records
@@ -39,6 +40,7 @@ class RunData:
     test: Records | None
     origin: str
     measured_on: str
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def measured(self) -> Records:

@@ -33,6 +33,7 @@ class Prepared:
     training_texts: int
     validation_texts: int
     test_texts: int
+    unlabelled_texts: int
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,10 @@ from fastlstm.training.fitting import find_device
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a run is to do. Frozen, so that two runs of equal jobs on equal data are equal."""
+    """What a run is to do. Frozen, so that two runs of equal jobs on equal data are equal.
+
+    `encoder` is the folder of a language model to begin from; `teacher` that of a classifier to learn from.
+    """
 
     data: RunData
     model: ModelConfig
@@ -29,6 +32,8 @@ class Job:
     resume: bool = False
     baseline: bool = True
     plots: bool = False
+    encoder: Path | None = None
+    teacher: Path | None = None
 
 
 def checkpoint_of(out: Path) -> Path:

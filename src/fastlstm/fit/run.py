@@ -6,12 +6,14 @@ import dataclasses
 import time
 from collections.abc import Generator, Iterator
 
-from fastlstm import saved_model
+from fastlstm import saved_language_model, saved_model
 from fastlstm.errors import InputError
 from fastlstm.fit.events import Event, Measured, Note, Prepared, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.outcome import calibrated, check_parity, measure, plotted, training_record
+from fastlstm.fit.teaching import lesson
 from fastlstm.inference import Classifier
+from fastlstm.inference.classifier import load
 from fastlstm.kernel import find
 from fastlstm.metrics import Report
 from fastlstm.model_folder import CONFIG, json_bytes
@@ -37,13 +39,21 @@ def run(job: Job) -> Generator[Event, None, None]:
     """
     check_before(job.out, overwrite=job.overwrite, resume=job.resume, device=job.device, plots=job.plots)
     data = job.data
+    taught = None
+    if job.teacher is not None:
+        started = time.perf_counter()
+        taught = lesson(load(job.teacher), data.training, data.unlabelled)
+        yield Note(f"the teacher has read {len(taught.records):,} texts; {time.perf_counter() - started:.1f} s")
     fitting = prepare(
-        data.training,
+        data.training if taught is None else taught.records,
         data.validation,
         job.model,
         job.training,
         device=job.device,
         cap_vocabulary=job.cap_vocabulary,
+        unlabelled=data.unlabelled if taught is None else (),
+        encoder=None if job.encoder is None else saved_language_model.read(job.encoder),
+        shares=None if taught is None else taught.shares,
     )
     yield from _notes(job, fitting)
     yield Prepared(
@@ -54,6 +64,7 @@ def run(job: Job) -> Generator[Event, None, None]:
         training_texts=len(data.training),
         validation_texts=len(data.validation),
         test_texts=len(data.test or ()),
+        unlabelled_texts=len(data.unlabelled),
     )
     yield from _begin(job, fitting)
     compared = yield from _baseline(job, fitting)

@@ -143,6 +143,7 @@ class Classifier:
         folder: str | os.PathLike[str],
         *,
         overwrite: bool = False,
+        half: bool = False,
         extras: Mapping[str, bytes] | None = None,
     ) -> None:
         """Writes the model as a folder, whole or not at all.
@@ -150,6 +151,8 @@ class Classifier:
         Args:
             folder: where; must be free, or with `overwrite` an older fastlstm model.
             overwrite: replace an older model there.
+            half: round weights to float16, which takes half the space; what is saved answers a little otherwise
+                than this model does.
             extras: further files, name -> content.
 
         Raises:
@@ -158,8 +161,15 @@ class Classifier:
         """
         folder = Path(folder)
         saved_model.check_target(folder, overwrite=overwrite)
-        expected = golden(self.predict_proba)
-        saved_model.write(self.model, folder, card=model_card(self.model), golden=expected, extras=extras or {})
+        saved = Classifier(saved_model.halved(self.model)) if half else self
+        saved_model.write(
+            saved.model,
+            folder,
+            card=model_card(saved.model),
+            golden=golden(saved.predict_proba),
+            extras=extras or {},
+            half=half,
+        )
 
     def __repr__(self) -> str:
         return f"Classifier(labels={list(self.labels)}, {self.model.config})"
