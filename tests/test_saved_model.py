@@ -298,7 +298,7 @@ def test_a_deeply_nested_configuration_is_corrupt(files: Files, place: Place, de
     nested = b"[" * depth + b"]" * depth
     for key in ("format_version", "labels", "sha256"):
         marked = changed(files, key, value="HERE")
-        content = marked[CONFIG].dataclasses.replace(b'"HERE"', nested)
+        content = marked[CONFIG].replace(b'"HERE"', nested)
         complaint(place({**files, CONFIG: content}), CorruptModelError, CONFIG)
 
 
