@@ -233,9 +233,31 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             training=TrainingConfig(schedule="linear", monitor="accuracy"),
             purpose="the classic: Embedding 64 -> LSTM 64 -> LSTM 32 -> Dense 1, five epochs of Adam",
         ),
+        "small": Preset(
+            model=ModelConfig(
+                vocabulary_size=30_000,
+                max_tokens=400,
+                truncate="both",
+                embedding_size=128,
+                hidden_sizes=(96,),
+                bidirectional=True,
+                pooling="concat",
+                dropout=0.5,
+                ngrams=100_000,
+            ),
+            training=TrainingConfig(
+                epochs=3,
+                schedule="cosine",
+                word_dropout=0.1,
+                adversarial=0.02,
+                pretraining_epochs=2,
+            ),
+            purpose="the best of a few minutes: a bidirectional LSTM that has read the texts before their labels, "
+            "beside words and word pairs",
+        ),
     }
 )
-DEFAULT_PRESET = "tutorial"
+DEFAULT_PRESET = "small"
 """What `train` uses when no preset is named."""
 
 

@@ -18,7 +18,18 @@ from fastlstm.cli import main
 
 GOOD, BAD = ["great", "superb", "moving", "funny"], ["awful", "boring", "dull", "weak"]
 NEUTRAL = ["the", "film", "was", "a", "story", "with", "actors", "and", "music"]
-SMALL = ["--hidden-sizes", "7", "--embedding-size", "5", "--epochs", "2", "--batch-size", "16"]
+SMALL = [
+    "--preset",
+    "tutorial",
+    "--hidden-sizes",
+    "7",
+    "--embedding-size",
+    "5",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "16",
+]
 """Options that make training a matter of a second."""
 
 

@@ -171,7 +171,7 @@ def test_a_run_goes_on_with_another_calibration_since_no_weight_depends_on_it(no
     next(event for event in events if isinstance(event, EpochResult))
     events.close()
     result = fastlstm.train(
-        noisy, tmp_path / "other", resume=True, baseline=False,
+        noisy, tmp_path / "other", preset="tutorial", resume=True, baseline=False,
         hidden_sizes=(7,), embedding_size=5, epochs=2, calibration="none", threshold_metric="f1",
     )  # fmt: skip
     assert isinstance(whole, TrainingResult)

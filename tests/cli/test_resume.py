@@ -12,7 +12,18 @@ import pytest
 
 from .conftest import reviews, write_csv
 
-OPTIONS = ["--hidden-sizes", "7", "--embedding-size", "5", "--dropout", "0.2", "--batch-size", "4"]
+OPTIONS = [
+    "--preset",
+    "tutorial",
+    "--hidden-sizes",
+    "7",
+    "--embedding-size",
+    "5",
+    "--dropout",
+    "0.2",
+    "--batch-size",
+    "4",
+]
 OPTIONS += ["--epochs", "20", "--patience", "20"]
 
 

@@ -146,7 +146,14 @@ def test_nothing_but_a_model_is_ever_replaced(command: Command, data: Path, tmp_
 def test_python_and_the_command_line_train_the_same_model(command: Command, data: Path, tmp_path: Path) -> None:
     command("train", data, "--out", tmp_path / "one", *SMALL, "--no-baseline")
     result = fastlstm.train(
-        data, tmp_path / "two", baseline=False, hidden_sizes=(7,), embedding_size=5, epochs=2, batch_size=16
+        data,
+        tmp_path / "two",
+        preset="tutorial",
+        baseline=False,
+        hidden_sizes=(7,),
+        embedding_size=5,
+        epochs=2,
+        batch_size=16,
     )
     weights = [safetensors.numpy.load_file(tmp_path / name / "model.safetensors") for name in ("one", "two")]
     assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])

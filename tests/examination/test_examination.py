@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fastlstm
-from fastlstm.config import PRESETS
+from fastlstm.config import DEFAULT_PRESET, PRESETS
 from fastlstm.errors import DataError, MissingDependencyError, OptionError
 from fastlstm.records import Records
 
@@ -58,12 +58,13 @@ def test_the_same_data_gives_the_same_findings_and_they_are_json() -> None:
 
 
 def test_limits_are_the_preset_s_or_those_given() -> None:
+    others = [name for name in PRESETS if name != DEFAULT_PRESET]
     preset = fastlstm.examine(records(20), label_noise=False)
-    assert [cut.name for cut in preset.lengths.cuts] == list(PRESETS)
+    assert [cut.name for cut in preset.lengths.cuts] == [DEFAULT_PRESET, *others]
     given = fastlstm.examine(records(20), label_noise=False, max_tokens=3, vocabulary_size=7)
     assert [cut.name for cut in given.lengths.cuts] == ["as given", *PRESETS]
     assert given.lengths.cuts[0].max_tokens == 3
-    assert (preset.vocabulary.asked, given.vocabulary.asked) == (10_000, 7)
+    assert (preset.vocabulary.asked, given.vocabulary.asked) == (30_000, 7)
 
 
 def test_each_step_is_told() -> None:
