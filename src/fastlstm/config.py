@@ -74,6 +74,11 @@ class TrainingConfig:
         maximum=1,
         default=0.0,
     )
+    virtual_texts: int = option(
+        "unlabelled texts a step that are trained to be judged alike when disturbed, as adversarial says; 0: none",
+        minimum=0,
+        default=0,
+    )
     pretraining_epochs: int = option(
         "passes over the texts as a language model, before their labels are read", minimum=0, default=0
     )

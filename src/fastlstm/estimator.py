@@ -65,6 +65,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         schedule: str | None = None,
         clip_norm: float | None = None,
         class_weights: str | None = None,
+        virtual_texts: int | None = None,
         pretraining_epochs: int | None = None,
         adversarial: float | None = None,
         word_dropout: float | None = None,
@@ -93,6 +94,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.schedule = schedule
         self.clip_norm = clip_norm
         self.class_weights = class_weights
+        self.virtual_texts = virtual_texts
         self.pretraining_epochs = pretraining_epochs
         self.adversarial = adversarial
         self.word_dropout = word_dropout

@@ -1,9 +1,14 @@
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 
 from fastlstm.batches import packed
-from fastlstm.config import ModelConfig
-from fastlstm.training.adversarial import disturbance
+from fastlstm.config import ModelConfig, configure
+from fastlstm.records import Records
+from fastlstm.training.adversarial import disturbance, virtual_loss
+from fastlstm.training.fitting import prepare
 from fastlstm.training.model import TextClassifier
 
 TEXTS = [np.array(ids, np.int32) for ids in ([3, 4, 5, 3, 9], [6, 6, 2], [7], [8])]
@@ -61,3 +66,39 @@ def test_reading_given_vectors_is_reading_the_words() -> None:
         model = TextClassifier(config, 3, seed=0).eval()
         with torch.no_grad():
             torch.testing.assert_close(model.read(model.embedded(batch), batch), model(batch), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("classes", "activation"), [(2, "auto"), (3, "softmax"), (3, "sigmoid")])
+def test_the_virtual_loss_is_that_of_a_disturbance_which_sways_more_than_chance(
+    classes: int, activation: Any
+) -> None:
+    batch = packed(TEXTS)
+    config = ModelConfig(
+        vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), pooling="concat", activation=activation
+    )
+    model = TextClassifier(config, classes, seed=0).eval()
+    found = virtual_loss(model, batch, 0.05, torch.Generator().manual_seed(2))
+    assert found.requires_grad
+    with torch.no_grad():
+        vectors = model.embedded(batch)
+        said = model.read(vectors, batch)
+        assert model.divergence(said, said).abs().item() < 1e-7
+        chances = []
+        for seed in range(20):
+            random = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
+            moved = vectors + disturbance(vectors, random, batch, 0.05)
+            chances.append(model.divergence(said, model.read(moved, batch)).item())
+    assert found.item() > max(chances) > 0
+
+
+def test_unlabelled_texts_move_the_weights_only_where_they_are_asked_for() -> None:
+    def weights(**options: Any) -> Any:
+        model, training = configure("tutorial", {"hidden_sizes": (5,), "embedding_size": 4, "epochs": 1, **options})
+        records = Records(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
+        fitting = prepare(records, records, model, training, cap_vocabulary=True, unlabelled=["a good one", "film"])
+        list(fitting.epochs())
+        return fitting.state.model.arrays()["output.weight"]
+
+    without, with_them = weights(adversarial=0.05), weights(adversarial=0.05, virtual_texts=2)
+    assert not np.array_equal(without, with_them)
+    assert np.array_equal(with_them, weights(adversarial=0.05, virtual_texts=2))

@@ -61,6 +61,7 @@ class Fitting:
     identity: dict[str, Any]
     wide: Wide | None = None
     pretraining: Pretraining | None = None
+    unlabelled: Sequence[npt.NDArray[np.int32]] = ()
 
     def epochs(self) -> Iterator[Progress]:
         """Trains from where the state is to the end: as a language model, if that is asked for, then on labels.
@@ -71,7 +72,7 @@ class Fitting:
             yield from self.pretraining.steps()
             with arithmetic():
                 self.pretraining.hand_over(self.state.model)
-        yield from train_epochs(self.state, self.training, self.validation, self.training_config)
+        yield from train_epochs(self.state, self.training, self.validation, self.training_config, self.unlabelled)
 
     @property
     def running(self) -> PretrainingState | TrainingState:
@@ -209,8 +210,9 @@ def prepare(
         if encoder is not None:
             take_encoder(model, encoder.weights)
     pretraining = None
+    further = encode(unlabelled)
     if pretrains and encoded.whole is not None:
-        texts = [*encoded.whole, *(encode(unlabelled).whole or [])]
+        texts = [*encoded.whole, *(further.whole or [])]
         begin = None if encoder is None else encoder.weights
         pretraining = Pretraining.of(texts, model_config, training_config, place, begin)
     return Fitting(
@@ -228,11 +230,13 @@ def prepare(
             "device": place.type,
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
+            **({"unlabelled data": fingerprint(further.ids)} if further.ids else {}),
             "training data": _fingerprint(learned),
             "validation data": _fingerprint(held_out),
         },
         wide=wide,
         pretraining=pretraining,
+        unlabelled=further.ids,
     )
 
 

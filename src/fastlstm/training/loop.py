@@ -17,7 +17,7 @@ from fastlstm import batches
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
 from fastlstm.training.adam import Adam
-from fastlstm.training.adversarial import disturbance
+from fastlstm.training.adversarial import disturbance, virtual_loss
 from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
@@ -59,9 +59,15 @@ def make_optimizer(model: TextClassifier, config: TrainingConfig) -> Adam:
 
 
 def train_epochs(
-    state: TrainingState, training: Labelled, validation: Labelled, config: TrainingConfig
+    state: TrainingState,
+    training: Labelled,
+    validation: Labelled,
+    config: TrainingConfig,
+    unlabelled: Sequence[npt.NDArray[np.int32]] = (),
 ) -> Iterator[StepDone | EpochResult]:
     """Trains from where `state` is to the end, and leaves the best epoch's weights in `state.model`.
+
+    `unlabelled` are encoded texts for virtual adversarial training.
 
     Between any two results `state` is whole: it can be saved, and a run that goes on from it ends with the
     same weights, bit for bit on a CPU.
@@ -78,7 +84,7 @@ def train_epochs(
             started = time.perf_counter()
             rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
             with arithmetic():
-                loss, right = _step(state, training, batch, config, rate, class_weights)
+                loss, right = _step(state, training, batch, config, rate, class_weights, unlabelled)
             totals = state.totals
             state.step += 1
             totals.texts += len(batch)
@@ -120,6 +126,7 @@ def _step(
     config: TrainingConfig,
     rate: float,
     class_weights: Tensor | None,
+    unlabelled: Sequence[npt.NDArray[np.int32]],
 ) -> tuple[float, int]:
     """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
     model, device = state.model, state.model.output.weight.device
@@ -129,9 +136,11 @@ def _step(
     if config.word_dropout:
         texts, batch = _thinned(texts, batch, config.word_dropout, np.random.default_rng(seed))
     packed = batches.packed(texts)
+    further = _some(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
     truth = torch.from_numpy(training.truth[batch]).to(device)
     learned = truth if training.shares is None else torch.from_numpy(training.shares[batch]).to(device)
-    state.optimizer.catch_up(packed.distinct.ids)
+    read = packed.distinct.ids if further is None else np.union1d(packed.distinct.ids, further.distinct.ids)
+    state.optimizer.catch_up(read)
     model.train()
 
     def mean_loss(losses: Tensor) -> Tensor:
@@ -155,8 +164,23 @@ def _step(
         with autocast(device):
             disturbed = model.read(model.embedded(packed) + against, packed, dropout)
         torch.autograd.backward(mean_loss(model.losses(disturbed.float(), learned)))
+    if further is not None:
+        random = torch.Generator(device).manual_seed(seed)
+        with autocast(device):
+            swayed = virtual_loss(model, further, config.adversarial, random)
+        torch.autograd.backward(swayed)
     state.optimizer.step(rate)
     return total, int((model.predicted(logits) == truth).sum())
+
+
+def _some(
+    texts: Sequence[npt.NDArray[np.int32]], count: int, generator: np.random.Generator
+) -> batches.Packed | None:
+    """A random `count` of the texts, packed; None for none."""
+    if not count or not texts:
+        return None
+    chosen = [texts[i] for i in generator.choice(len(texts), min(count, len(texts)), replace=False)]
+    return batches.packed(sorted(chosen, key=len, reverse=True))
 
 
 def _thinned(

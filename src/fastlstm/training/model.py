@@ -103,6 +103,17 @@ class TextClassifier(nn.Module):
         target = (truth[:, 1:] if logits.shape[1] == 1 else truth).to(logits.dtype)
         return functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(dim=1)
 
+    def divergence(self, said: Tensor, logits: Tensor) -> Tensor:
+        """The mean Kullback-Leibler divergence (nats) from what logits [B, logits] `said` to what these say."""
+        if not self.sigmoid:
+            expected = functional.log_softmax(said.float(), dim=1)
+            came = functional.log_softmax(logits.float(), dim=1)
+            return functional.kl_div(came, expected, reduction="batchmean", log_target=True)
+        expected = torch.sigmoid(said.float())
+        of_each = functional.binary_cross_entropy_with_logits(logits.float(), expected, reduction="none")
+        own = functional.binary_cross_entropy_with_logits(said.float(), expected, reduction="none")
+        return (of_each - own).sum(dim=1).mean()
+
     def predicted(self, logits: Tensor) -> Tensor:
         """[B] int64, the most likely class."""
         return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
