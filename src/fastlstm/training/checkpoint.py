@@ -15,7 +15,7 @@ from torch import Tensor
 from fastlstm import atomic
 from fastlstm.errors import ResumeError
 
-CHECKPOINT_VERSION = "1"
+CHECKPOINT_VERSION = "2"
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], run: Mapping[str, Any], identity: Mapping[str, Any]) -> None:

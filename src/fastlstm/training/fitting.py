@@ -26,6 +26,7 @@ from fastlstm.training.arithmetic import arithmetic
 from fastlstm.training.blend import Blend, fit_blend
 from fastlstm.training.calibration import Calibration, calibrate
 from fastlstm.training.encoder import beginning_from, take_encoder
+from fastlstm.training.head import fit_head
 from fastlstm.training.history import EpochResult
 from fastlstm.training.language_model.loop import PHASE, PretrainingEpoch, PretrainingState, PretrainingStep
 from fastlstm.training.likelihood import log_probabilities
@@ -62,6 +63,7 @@ class Fitting:
     wide: Wide | None = None
     pretraining: Pretraining | None = None
     unlabelled: Sequence[npt.NDArray[np.int32]] = ()
+    begins_from_language_model: bool = False
 
     def epochs(self) -> Iterator[Progress]:
         """Trains from where the state is to the end: as a language model, if that is asked for, then on labels.
@@ -72,6 +74,8 @@ class Fitting:
             yield from self.pretraining.steps()
             with arithmetic():
                 self.pretraining.hand_over(self.state.model)
+        if self.begins_from_language_model and self._is_fresh():
+            fit_head(self.state.model, self.training, self.validation)
         yield from train_epochs(self.state, self.training, self.validation, self.training_config, self.unlabelled)
 
     @property
@@ -237,6 +241,7 @@ def prepare(
         wide=wide,
         pretraining=pretraining,
         unlabelled=further.ids,
+        begins_from_language_model=encoder is not None or pretraining is not None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,13 +108,26 @@ def train_epochs(
 
 def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
     """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length."""
+    return _of_all(model, texts, model, model.output.out_features)
+
+
+def features_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
+    """[n, features] likewise: what the output layer reads, before it is standardised."""
+    return _of_all(model, texts, model.features, model.output.in_features)
+
+
+def _of_all(
+    model: TextClassifier,
+    texts: Sequence[npt.NDArray[np.int32]],
+    compute: Callable[[batches.Packed], Tensor],
+    width: int,
+) -> Tensor:
     was_training = model.training
     model.eval()
-    result = torch.empty(len(texts), model.output.out_features)
+    result = torch.empty(len(texts), width)
     with torch.inference_mode(), arithmetic():
         for batch in batches.by_length(batches.lengths_of(texts), EVALUATION_BATCH):
-            logits = model(batches.packed([texts[i] for i in batch]))
-            result[torch.from_numpy(batch)] = logits.float().cpu()
+            result[torch.from_numpy(batch)] = compute(batches.packed([texts[i] for i in batch])).float().cpu()
     model.train(was_training)
     return result
 

@@ -39,6 +39,18 @@ class TextClassifier(nn.Module):
             self.output = nn.Linear(weights.feature_size(config), weights.output_size(config, classes))
             nn.init.xavier_uniform_(self.output.weight)
             nn.init.zeros_(self.output.bias)
+        self.center: Tensor
+        self.deviation: Tensor
+        self.register_buffer("center", torch.zeros(self.output.in_features))
+        self.register_buffer("deviation", torch.ones(self.output.in_features))
+
+    def standardise(self, center: Tensor, deviation: Tensor) -> None:
+        """Makes the output layer read (feature - center) / deviation, both [features], from now on.
+
+        Dropout then puts a feature at its centre. What is saved has it folded into the output layer.
+        """
+        self.center.copy_(center)
+        self.deviation.copy_(deviation)
 
     def forward(self, batch: Packed, generator: torch.Generator | None = None) -> Tensor:
         """Logits [B, logits] of a packed batch.
@@ -63,6 +75,16 @@ class TextClassifier(nn.Module):
     def _logits(
         self, outputs: Tensor, batch: Packed, words: Distinct | None, generator: torch.Generator | None
     ) -> Tensor:
+        features = (self._features(outputs, batch, words) - self.center) / self.deviation
+        logits: Tensor = self.output(self._dropped(features, generator))
+        return logits
+
+    def features(self, batch: Packed) -> Tensor:
+        """[B, features] that pooling keeps of a packed batch, as the LSTM gives them."""
+        vectors = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
+        return self._features(vectors, batch, batch.distinct)
+
+    def _features(self, outputs: Tensor, batch: Packed, words: Distinct | None) -> Tensor:
         each = 2 if self.config.bidirectional else 1
         pairs: list[tuple[Tensor, Tensor]] = []
         for first in range(0, len(self.directions), each):
@@ -70,9 +92,7 @@ class TextClassifier(nn.Module):
                 outputs = torch.cat([of_steps for of_steps, _ in pairs], dim=1) if each > 1 else pairs[0][0]
                 words = None
             pairs = [direction(outputs, batch, words) for direction in self.directions[first : first + each]]
-        features = self._pooled(pairs, batch)
-        logits: Tensor = self.output(self._dropped(features, generator))
-        return logits
+        return self._pooled(pairs, batch)
 
     def _pooled(self, pairs: list[tuple[Tensor, Tensor]], batch: Packed) -> Tensor:
         """[B, features]: what pooling keeps of each direction's outputs [N, H] and last states [B, H]."""
@@ -135,5 +155,9 @@ class TextClassifier(nn.Module):
                 parameter.copy_(values[name])
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The learned weights as float32 arrays of their own."""
-        return {name: w.detach().float().cpu().numpy().copy() for name, w in self.named().items()}
+        """The learned weights as float32 arrays of their own, for features as the LSTM gives them."""
+        result = {name: w.detach().float().cpu().numpy().copy() for name, w in self.named().items()}
+        weight = self.output.weight.detach().double() / self.deviation
+        bias = self.output.bias.detach().double() - weight @ self.center.double()
+        result["output.weight"], result["output.bias"] = (w.float().cpu().numpy() for w in (weight, bias))
+        return result

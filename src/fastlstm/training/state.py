@@ -48,6 +48,7 @@ class TrainingState:
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
+        tensors |= {"features.center": self.model.center, "features.deviation": self.model.deviation}
         run = {
             "epoch": self.epoch,
             "step": self.step,
@@ -72,6 +73,10 @@ class TrainingState:
         for kind, (name, parameter) in itertools.product(kinds, self.model.named().items()):
             if (shape := tensors[f"{kind}.{name}"].shape) != parameter.shape:
                 raise ValueError(f"{kind}.{name} has the shape {list(shape)}")
+        center, deviation = (tensors[f"features.{name}"] for name in ("center", "deviation"))
+        if center.shape != self.model.center.shape or deviation.shape != center.shape:
+            raise ValueError(f"features.center has the shape {list(center.shape)}")
+        self.model.standardise(center, deviation)
         self.model.assign({name: tensors[f"weights.{name}"] for name in self.model.named()})
         if started:
             adam = {name.removeprefix("adam."): tensor for name, tensor in tensors.items()}

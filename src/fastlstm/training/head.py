@@ -1,0 +1,50 @@
+"""The output layer of a classifier that begins from a language model: fitted first, while all below it rests.
+
+A fresh output layer's first gradients would undo what the language model has learned. Kumar et al. (2022),
+"Fine-Tuning can Distort Pretrained Features": fit the output layer alone, then all together. It is what gradual
+unfreezing (Howard & Ruder 2018) does in its first epoch, by one pass over the texts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from fastlstm.training.loop import Labelled, features_of
+from fastlstm.training.model import TextClassifier
+
+INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
+"""scikit-learn's C: the one that validation texts like best is taken."""
+SMALLEST_DEVIATION = 0.01
+"""Of a feature, in units of an LSTM's output, which lies between -1 and 1: what hardly moves is not blown up."""
+
+
+def fit_head(model: TextClassifier, training: Labelled, validation: Labelled) -> None:
+    """Standardises the model's features, and gives it the best output layer for them, on a CPU.
+
+    Args:
+        model: with the language model's weights; its `standardise` is called.
+        training: to learn from; every class must be there.
+        validation: to choose the penalty by.
+    """
+    features = features_of(model, training.texts)
+    center, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(SMALLEST_DEVIATION)
+    model.standardise(center, deviation)
+    learned = ((features - center) / deviation).numpy()
+    held_out = ((features_of(model, validation.texts) - center) / deviation).numpy()
+    logits = model.output.out_features
+    columns = [1] if logits == 1 else list(range(logits))
+    best, least = None, np.inf
+    for penalty in INVERSE_PENALTIES:
+        fitted = [LogisticRegression(C=penalty, max_iter=200).fit(learned, training.truth == k) for k in columns]
+        weight = np.concatenate([of.coef_ for of in fitted]).astype(np.float32)
+        bias = np.concatenate([of.intercept_ for of in fitted]).astype(np.float32)
+        scores = torch.from_numpy(held_out @ weight.T + bias)
+        loss = float(model.losses(scores, torch.from_numpy(validation.truth)).mean())
+        if loss < least:
+            best, least = (weight, bias), loss
+    assert best is not None, "a loss of finite features is finite"
+    with torch.no_grad():
+        model.output.weight.copy_(torch.from_numpy(best[0]))
+        model.output.bias.copy_(torch.from_numpy(best[1]))
