@@ -11,12 +11,13 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm import saved_model
+from fastlstm import models, saved_model
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_of
+from fastlstm.models import DEFAULT_MODEL
 from fastlstm.records import Records, read_records
 from fastlstm.saved_model import SavedModel
 from fastlstm.tokens import Encoded, Encoder
@@ -176,21 +177,25 @@ class Classifier:
 
 
 def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "float32") -> Classifier:
-    """The classifier saved in `folder`.
+    """The classifier saved in `folder`; without one, the English sentiment model that comes with the package.
 
     Args:
-        folder: where `save` or `fastlstm train` wrote it.
+        folder: where `save` or `fastlstm train` wrote it; or the name of a bundled model, where no such folder is.
         precision: what the LSTM's products are taken of: "float32"; or rounded weights and states, "bfloat16" or
             "int8", in about two thirds or half the time (docs/kernel.md says what it costs), on processors that
             have instructions for it. The saved model stays as it is.
 
     Raises:
-        OptionError: no folder given, as this version bundles no model; or a precision that this machine lacks.
+        OptionError: a precision that this machine lacks.
         ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: what is wrong with the folder.
     """
-    if folder is None:
-        raise OptionError("no model given and none is bundled yet; pass the folder that fastlstm train wrote")
-    return Classifier(saved_model.read(Path(folder)), precision)
+    return Classifier(saved_model.read(_found(DEFAULT_MODEL if folder is None else folder)), precision)
+
+
+def _found(folder: str | os.PathLike[str]) -> Path:
+    """The folder, or where there is none the bundled model of that name."""
+    path = Path(folder)
+    return path if path.exists() else models.bundled(os.fspath(folder)) or path
 
 
 def _checked(texts: Iterable[str]) -> list[str]:

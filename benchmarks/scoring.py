@@ -1,0 +1,46 @@
+"""The official test split, scored: what a model gets right there, with and without texts that training holds too.
+
+Every scoring is logged, with date and commit, in benchmarks/results/scorings.jsonl.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastlstm
+import machine
+from fastlstm.datasets import load_imdb
+from fastlstm.metrics import evaluate
+
+LOG = machine.RESULTS / "scorings.jsonl"
+
+
+def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
+    """Scores the model in `folder` and logs it as `name`: its configuration and seed, in a few words."""
+    imdb, model = load_imdb(data_dir), fastlstm.load(folder)
+    probabilities = model.predict_proba(imdb.test.texts)
+    truth = imdb.test.label_indices(model.labels)
+    known = set(imdb.train.texts)
+    fresh = np.array([text not in known for text in imdb.test.texts])
+    report = evaluate(probabilities, truth, model.labels)
+    result = {
+        "accuracy": report.accuracy,
+        "loss": report.loss,
+        "calibration_error": report.calibration_error,
+        "repeated_texts": int((~fresh).sum()),
+        "accuracy_without_repeated": evaluate(probabilities[fresh], truth[fresh], model.labels).accuracy,
+    }
+    entry = {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "commit": machine.commit(),
+        "name": name,
+        **result,
+    }
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    return result
