@@ -260,6 +260,26 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             purpose="the best of a few minutes: a bidirectional LSTM that has read the texts before their labels, "
             "beside words and word pairs",
         ),
+        "accurate": Preset(
+            model=ModelConfig(
+                vocabulary_size=30_000,
+                max_tokens=400,
+                truncate="both",
+                embedding_size=256,
+                hidden_sizes=(512,),
+                pooling="concat",
+                dropout=0.5,
+                ngrams=100_000,
+            ),
+            training=TrainingConfig(
+                epochs=3,
+                schedule="cosine",
+                word_dropout=0.1,
+                adversarial=0.02,
+                pretraining_epochs=4,
+            ),
+            purpose="an hour or more: a large LSTM that has read all texts there are as a language model",
+        ),
     }
 )
 DEFAULT_PRESET = "small"

@@ -9,7 +9,7 @@ from typing import TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fastlstm.cli import show
-from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, TrainingResult
+from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, RungDone, TrainingResult
 from fastlstm.training.history import EpochResult
 from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
 from fastlstm.training.loop import StepDone
@@ -69,6 +69,9 @@ class Display:
                 self._epoch(event)
             case Calibrated():
                 self._calibrated(event)
+            case RungDone():
+                self._end_bar()
+                self.note(f"{event.name}: {event.report.accuracy:.2%} on validation; {event.seconds:.0f} s")
             case Measured():
                 self._end_bar()
                 report = event.report

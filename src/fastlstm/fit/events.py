@@ -69,6 +69,15 @@ class Calibrated:
 
 
 @dataclass(frozen=True)
+class RungDone:
+    """One model of a run with a budget is fitted: its name, what it took in seconds, and its validation texts."""
+
+    name: str
+    seconds: float
+    report: Report
+
+
+@dataclass(frozen=True)
 class Measured:
     """How good something is: the trained model or the baseline (`name`), on which texts, in what time."""
 
@@ -101,6 +110,7 @@ Event = (
     | StepDone
     | EpochResult
     | Calibrated
+    | RungDone
     | Measured
     | TrainingResult
 )

@@ -19,6 +19,8 @@ class Job:
     """What a run is to do. Frozen, so that two runs of equal jobs on equal data are equal.
 
     `encoder` is the folder of a language model to begin from; `teacher` that of a classifier to learn from.
+    With a `budget` of seconds, the best model that can be had in that time is made, whatever `model` and `training`
+    say.
     """
 
     data: RunData
@@ -34,6 +36,7 @@ class Job:
     plots: bool = False
     encoder: Path | None = None
     teacher: Path | None = None
+    budget: float | None = None
 
 
 def checkpoint_of(out: Path) -> Path:

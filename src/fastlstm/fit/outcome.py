@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fastlstm import __version__, plots
 from fastlstm.errors import TrainingError
-from fastlstm.fit.events import Calibrated
+from fastlstm.fit.data import VALIDATION_NOTE
+from fastlstm.fit.events import Calibrated, Prepared
 from fastlstm.fit.job import Job
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
@@ -65,6 +66,32 @@ def check_parity(classifier: Classifier, fitting: Fitting, records: Records, cal
         )
 
 
+def prepared(job: Job, fitting: Fitting) -> Prepared:
+    """What is about to be trained, on what."""
+    data = job.data
+    return Prepared(
+        model=fitting.model_config,
+        training=fitting.training_config,
+        labels=fitting.labels,
+        device=fitting.identity["device"],
+        training_texts=len(data.training),
+        validation_texts=len(data.validation),
+        test_texts=len(data.test or ()),
+        unlabelled_texts=len(data.unlabelled),
+    )
+
+
+def save_so_far(job: Job, fitting: Fitting, outcome: Calibrated, *, first: bool) -> None:
+    """Saves a model before a run with a budget is over, measured on its validation texts alone.
+
+    `first`: nothing of this run stands in `job.out` yet.
+    """
+    data = dataclasses.replace(job.data, test=None, measured_on=VALIDATION_NOTE)
+    record = training_record(dataclasses.replace(job, data=data), fitting, outcome, outcome.after, None)
+    classifier = Classifier(fitting.saved_model(record, outcome.calibration))
+    classifier.save(job.out, overwrite=job.overwrite or not first)
+
+
 def training_record(
     job: Job, fitting: Fitting, calibration: Calibrated, report: Report, compared: Report | None
 ) -> dict[str, Any]:
@@ -76,7 +103,7 @@ def training_record(
     return {
         "fastlstm_version": __version__,
         "preset": job.preset,
-        "config": dataclasses.asdict(job.training),
+        "config": dataclasses.asdict(fitting.training_config),
         "identity": fitting.identity,
         "data": {
             "train": job.data.origin,

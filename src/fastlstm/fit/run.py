@@ -8,9 +8,10 @@ from collections.abc import Generator, Iterator
 
 from fastlstm import saved_language_model, saved_model
 from fastlstm.errors import InputError
-from fastlstm.fit.events import Event, Measured, Note, Prepared, TrainingResult
+from fastlstm.fit.events import Event, Measured, Note, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
-from fastlstm.fit.outcome import calibrated, check_parity, measure, plotted, training_record
+from fastlstm.fit.ladder import climb
+from fastlstm.fit.outcome import calibrated, check_parity, measure, plotted, prepared, training_record
 from fastlstm.fit.teaching import lesson
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
@@ -38,6 +39,17 @@ def run(job: Job) -> Generator[Event, None, None]:
         TrainingError: the loss went astray.
     """
     check_before(job.out, overwrite=job.overwrite, resume=job.resume, device=job.device, plots=job.plots)
+    if job.budget is None:
+        yield from _run_once(job)
+        return
+    started = time.monotonic()
+    compared = yield from _baseline(job)
+    best = yield from climb(job, job.budget - (time.monotonic() - started))
+    yield Note(f"the best on validation: {best.name}")
+    yield from _finish(dataclasses.replace(job, overwrite=True), best.fitting, compared)
+
+
+def _run_once(job: Job) -> Generator[Event, None, None]:
     data = job.data
     taught = None
     if job.teacher is not None:
@@ -56,18 +68,9 @@ def run(job: Job) -> Generator[Event, None, None]:
         shares=None if taught is None else taught.shares,
     )
     yield from _notes(job, fitting)
-    yield Prepared(
-        model=fitting.model_config,
-        training=job.training,
-        labels=fitting.labels,
-        device=fitting.identity["device"],
-        training_texts=len(data.training),
-        validation_texts=len(data.validation),
-        test_texts=len(data.test or ()),
-        unlabelled_texts=len(data.unlabelled),
-    )
+    yield prepared(job, fitting)
     yield from _begin(job, fitting)
-    compared = yield from _baseline(job, fitting)
+    compared = yield from _baseline(job)
     yield from _train(job, fitting)
     yield from _finish(job, fitting, compared)
 
@@ -99,12 +102,12 @@ def _begin(job: Job, fitting: Fitting) -> Iterator[Note]:
         fitting.save(checkpoint)
 
 
-def _baseline(job: Job, fitting: Fitting) -> Generator[Measured, None, Report | None]:
+def _baseline(job: Job) -> Generator[Measured, None, Report | None]:
     """Before training, while memory is free: the figure to beat."""
     if not job.baseline:
         return None
     started = time.perf_counter()
-    report = baseline.baseline_report(job.data.training, job.data.measured, fitting.labels)
+    report = baseline.baseline_report(job.data.training, job.data.measured, tuple(job.data.training.class_names))
     yield Measured(baseline.NAME, report, job.data.measured_on, time.perf_counter() - started)
     return report
 

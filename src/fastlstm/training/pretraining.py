@@ -28,6 +28,18 @@ FEWEST_WINDOWS = 20
 """Texts are read in fewer streams where there would be fewer windows than this in an epoch."""
 
 
+def pretraining_config(training: TrainingConfig, tokens: int) -> PretrainingConfig:
+    """How a run reads texts of so many tokens as a language model."""
+    return PretrainingConfig(
+        epochs=training.pretraining_epochs,
+        streams=max(1, min(MOST_STREAMS, tokens // (WINDOW * FEWEST_WINDOWS))),
+        window=WINDOW,
+        samples=SAMPLES,
+        learning_rate=LEARNING_RATE,
+        seed=training.seed,
+    )
+
+
 @dataclass
 class Pretraining:
     """The phase and its state."""
@@ -46,15 +58,7 @@ class Pretraining:
         begin: Mapping[str, npt.NDArray[np.float32]] | None = None,
     ) -> Pretraining:
         """That of a classifier's texts, labelled or not, with fresh weights, or with those of a language model."""
-        tokens = sum(len(ids) + 1 for ids in texts)
-        config = PretrainingConfig(
-            epochs=training.pretraining_epochs,
-            streams=max(1, min(MOST_STREAMS, tokens // (WINDOW * FEWEST_WINDOWS))),
-            window=WINDOW,
-            samples=SAMPLES,
-            learning_rate=LEARNING_RATE,
-            seed=training.seed,
-        )
+        config = pretraining_config(training, sum(len(ids) + 1 for ids in texts))
         state = make_state(language_model_config(model), config, device)
         if begin is not None:
             state.model.assign(begin)

@@ -1,0 +1,131 @@
+"""The best model that can be had in a given time: rungs are climbed one after the other, from the cheapest up.
+
+Each rung is a model of its own. The one that validation texts like best so far is kept and saved, so that there is
+one from the first seconds on, never worse on them than the words alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
+from fastlstm.fit.events import Calibrated, Event, Note, RungDone
+from fastlstm.fit.job import Job
+from fastlstm.fit.outcome import calibrated, prepared, save_so_far
+from fastlstm.fit.pace import measure_pace
+from fastlstm.training.fitting import Fitting, find_device, prepare
+
+SHARE_FOR_THE_END = 0.05
+"""Of the budget, kept for measuring and saving."""
+SAFETY = 1.15
+"""A rung is begun where this times what it is expected to take is left."""
+CHARACTERS_A_TOKEN = 4.5
+"""About, in English, spaces included: enough to tell minutes from hours."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A model to try."""
+
+    name: str
+    model: ModelConfig
+    training: TrainingConfig
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """The best rung: what was fitted, and how its validation texts came out."""
+
+    name: str
+    fitting: Fitting
+    outcome: Calibrated
+
+    def is_better_than(self, other: Climbed | None) -> bool:
+        """More validation texts are right; of as many, they are found likelier."""
+        if other is None:
+            return True
+        mine, theirs = self.outcome.after, other.outcome.after
+        return (mine.accuracy, -mine.loss) > (theirs.accuracy, -theirs.loss)
+
+
+def climb(job: Job, budget: float) -> Generator[Event, None, Climbed]:
+    """Climbs as far as the time goes, and returns the best.
+
+    Args:
+        job: what to learn from; its configurations are not asked, its seed is.
+        budget: seconds.
+    """
+    end = time.monotonic() + budget * (1 - SHARE_FOR_THE_END)
+    best: Climbed | None = None
+    for rung in _rungs(job.training.seed):
+        fitted = rung if best is None else _fitted(rung, job, end - time.monotonic())
+        if fitted is None:
+            yield Note(
+                f"{rung.name}: would take longer than the {max(end - time.monotonic(), 0):.0f} s that are left"
+            )
+            continue
+        climbed = yield from _climb_one(job, fitted, end)
+        if climbed is None:
+            yield Note(f"{rung.name}: the time was over before its first epoch was")
+            break
+        if climbed.is_better_than(best):
+            save_so_far(job, climbed.fitting, climbed.outcome, first=best is None)
+            best = climbed
+    assert best is not None, "the first rung is climbed whatever it takes"
+    return best
+
+
+def _rungs(seed: int) -> Iterator[Rung]:
+    small = PRESETS["small"]
+    alone = dataclasses.replace(
+        small.model, embedding_size=1, hidden_sizes=(1,), bidirectional=False, pooling="last", max_tokens=1
+    )
+    yield Rung("words", alone, TrainingConfig(epochs=1, seed=seed))
+    for name in ("small", "accurate"):
+        of = PRESETS[name]
+        yield Rung(name, of.model, dataclasses.replace(of.training, seed=seed))
+
+
+def _fitted(rung: Rung, job: Job, seconds: float) -> Rung | None:
+    """The rung with as many epochs as the time allows, those of the preset at most; None where not even one is."""
+    data, model = job.data, rung.model
+    labelled = data.training.texts
+    pace = measure_pace(model, rung.training, len(data.training.class_names), find_device(job.device))
+    lengths = [len(text) / CHARACTERS_A_TOKEN for text in labelled]
+    trained = int(sum(min(length, model.max_tokens) for length in lengths))
+    read = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_A_TOKEN)
+    for pretraining_epochs in range(rung.training.pretraining_epochs, 0, -1):
+        for epochs in (rung.training.epochs, max(rung.training.epochs - 1, 1)):
+            training = dataclasses.replace(rung.training, pretraining_epochs=pretraining_epochs, epochs=epochs)
+            if SAFETY * pace.seconds(training, read, trained) < seconds:
+                return dataclasses.replace(rung, training=training)
+    return None
+
+
+def _climb_one(job: Job, rung: Rung, end: float) -> Generator[Event, None, Climbed | None]:
+    started = time.perf_counter()
+    data = job.data
+    fitting = prepare(
+        data.training,
+        data.validation,
+        rung.model,
+        rung.training,
+        device=job.device,
+        cap_vocabulary=True,
+        unlabelled=data.unlabelled if rung.training.pretraining_epochs else (),
+    )
+    yield Note(f"{rung.name}:")
+    yield prepared(job, fitting)
+    for event in fitting.epochs():
+        yield event
+        if time.monotonic() > end and fitting.state.history:
+            fitting.state.model.assign(fitting.state.best)
+            break
+        if time.monotonic() > end and rung.name != "words":
+            return None
+    outcome = calibrated(fitting)
+    yield RungDone(rung.name, time.perf_counter() - started, outcome.after)
+    return Climbed(rung.name, fitting, outcome)

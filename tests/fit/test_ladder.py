@@ -1,0 +1,116 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fastlstm
+from fastlstm.config import PRESETS, Preset, configure
+from fastlstm.fit import ladder
+from fastlstm.fit.data import RunData, read_data
+from fastlstm.fit.events import Measured, Note, RungDone, TrainingResult
+from fastlstm.fit.job import Job
+from fastlstm.fit.pace import Pace, measure_pace
+from fastlstm.fit.run import run
+from fastlstm.records import Records
+from fastlstm.training.fitting import find_device
+
+
+@pytest.fixture
+def data() -> RunData:
+    generator = np.random.default_rng(0)
+    texts, labels = [], []
+    for i in range(120):
+        words = generator.choice(
+            ["the", "a", "film", "was", "it", "story"], int(generator.integers(3, 15))
+        ).tolist()
+        words[int(generator.integers(len(words)))] = ("good", "bad")[i % 2]
+        texts.append(" ".join(words))
+        labels.append(("positive", "negative")[i % 2])
+    return read_data(Records(texts, labels), test=0.2)
+
+
+@pytest.fixture(autouse=True)
+def little_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ladder's presets, made small enough for a test."""
+    sizes: dict[str, Any] = {"hidden_sizes": (4,), "embedding_size": 5, "ngrams": 30, "batch_size": 16}
+    little = {}
+    for name in ("small", "accurate"):
+        model, training = configure(name, {**sizes, "epochs": 2, "pretraining_epochs": 2})
+        little[name] = Preset(model=model, training=training, purpose="")
+    monkeypatch.setattr(ladder, "PRESETS", {**PRESETS, **little})
+
+
+def job_of(data: RunData, out: Path, budget: float) -> Job:
+    model, training = configure("small", {})
+    return Job(data=data, model=model, training=training, out=out, preset="small", budget=budget)
+
+
+def fixed_pace(monkeypatch: pytest.MonkeyPatch, pace: Pace) -> None:
+    monkeypatch.setattr(ladder, "measure_pace", lambda *_: pace)
+
+
+def test_all_rungs_are_climbed_where_there_is_time(data: RunData, tmp_path: Path) -> None:
+    events = list(run(job_of(data, tmp_path / "model", 600)))
+    rungs = [event for event in events if isinstance(event, RungDone)]
+    assert [rung.name for rung in rungs] == ["words", "small", "accurate"]
+    result = events[-1]
+    assert isinstance(result, TrainingResult)
+    assert result.baseline is not None
+    best = max(rungs, key=lambda rung: (rung.report.accuracy, -rung.report.loss))
+    assert any(isinstance(e, Note) and e.text == f"the best on validation: {best.name}" for e in events)
+    loaded = fastlstm.load(tmp_path / "model")
+    assert loaded.evaluate(data.validation).accuracy == best.report.accuracy
+    assert loaded.evaluate(data.measured).accuracy == result.report.accuracy
+
+
+def test_what_does_not_fit_is_passed_over_and_the_words_are_always_there(
+    data: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed_pace(monkeypatch, Pace(10.0, 10.0))
+    events = list(run(job_of(data, tmp_path / "model", 5)))
+    assert [event.name for event in events if isinstance(event, RungDone)] == ["words"]
+    assert sum("would take longer" in event.text for event in events if isinstance(event, Note)) == 2
+    (measured,) = [event for event in events if isinstance(event, Measured) and event.name == "LSTM"]
+    assert measured.report.accuracy > 0.9
+
+
+def test_a_rung_takes_fewer_epochs_where_that_makes_it_fit(
+    data: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = sum(len(text) for text in data.training.texts) / ladder.CHARACTERS_A_TOKEN
+    fixed_pace(monkeypatch, Pace(100 / tokens, 1 / tokens))
+    job = job_of(data, tmp_path / "model", 1)
+    (_, small, _) = ladder._rungs(0)
+    epochs = [ladder._fitted(small, job, seconds) for seconds in (1e4, 170.0, 116.5, 50.0)]
+    came = [None if of is None else (of.training.pretraining_epochs, of.training.epochs) for of in epochs]
+    assert came == [(2, 2), (1, 2), (1, 1), None]
+
+
+def test_an_interrupted_climb_leaves_the_best_so_far(data: RunData, tmp_path: Path) -> None:
+    events = run(job_of(data, tmp_path / "model", 600))
+    for event in events:
+        if isinstance(event, RungDone) and event.name == "small":
+            next(events)  # the best so far is saved before the climb goes on
+            break
+    events.close()
+    assert fastlstm.load(tmp_path / "model").evaluate(data.validation).accuracy > 0.9
+
+
+def test_a_better_rung_is_right_more_often_or_as_often_and_surer(data: RunData, tmp_path: Path) -> None:
+    events = list(run(job_of(data, tmp_path / "model", 600)))
+    rungs = [event for event in events if isinstance(event, RungDone)]
+    result = events[-1]
+    assert isinstance(result, TrainingResult)
+    kept = result.classifier.evaluate(data.validation)
+    assert (kept.accuracy, -kept.loss) >= max((r.report.accuracy, -r.report.loss - 1e-6) for r in rungs)
+
+
+def test_the_pace_is_measured_for_both_kinds_of_reading() -> None:
+    model, training = configure("small", {"hidden_sizes": (4,), "embedding_size": 5, "vocabulary_size": 50})
+    pace = measure_pace(model, training, 2, find_device("cpu"))
+    assert pace.pretraining > 0
+    assert pace.training > 0
+    assert pace.seconds(training, 100, 10) == pytest.approx(
+        pace.pretraining * 100 * training.pretraining_epochs + pace.training * 10 * training.epochs
+    )
