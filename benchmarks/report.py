@@ -43,7 +43,7 @@ def table() -> str:
         ),
         ("the same texts, NB-weighted logistic regression", f"{baseline:.2%}", "accuracy.py"),
         (
-            "`fastlstm train imdb`, the whole command",
+            "`fastlstm train imdb --preset tutorial`, the whole command",
             f"{slowest:.0f} s, {largest / 1000:.2f} GB at its peak",
             "accuracy.py",
         ),

@@ -32,7 +32,7 @@ def main() -> None:
         link = Path(folder) / "imdb"
         link.symlink_to(data_dir)
         for command in (
-            ["fastlstm", "train", "imdb", "--data-dir", "imdb", "--out", "imdb-model"],
+            ["fastlstm", "train", "imdb", "--preset", "tutorial", "--data-dir", "imdb", "--out", "imdb-model"],
             PREDICT,
         ):
             shown = " ".join(f'"{word}"' if " " in word else word for word in command)
