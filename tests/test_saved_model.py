@@ -22,7 +22,6 @@ from fastlstm.errors import (
     ModelNotFoundError,
     ModelTooNewError,
     NotAModelError,
-    OptionError,
 )
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.ngrams import NUMBERS
@@ -592,23 +591,23 @@ def test_weights_stored_in_half_precision_are_read_as_float32(files: Files, plac
     np.testing.assert_array_equal(model.weights["output.weight"], halved["output.weight"].astype(np.float32))
 
 
-def test_a_halved_model_is_stored_in_half_the_space_and_comes_back_to_the_bit(
-    tiny_model: SavedModel, files: Files, tmp_path: Path
-) -> None:
-    half = saved_model.halved(tiny_model)
-    write(half, tmp_path / "half", card="", golden=[], extras={}, half=True)
-    stored = safetensors.numpy.load((tmp_path / "half" / WEIGHTS).read_bytes())
-    assert {str(array.dtype) for array in stored.values()} == {"float16"}
-    assert sum(a.nbytes for a in stored.values()) * 2 == sum(a.nbytes for a in tensors(files).values())
-    for name, array in read(tmp_path / "half").weights.items():
-        np.testing.assert_array_equal(array, half.weights[name])
-        np.testing.assert_allclose(array, tiny_model.weights[name], rtol=1e-3, atol=1e-6)
+def test_scales_that_do_not_belong_to_whole_numbers_are_corrupt(files: Files, place: Place) -> None:
+    arrays = {**tensors(files), "embedding.weight.scale": np.ones(40, np.float16)}
+    complaint(
+        place(replaced(files, WEIGHTS, safetensors.numpy.save(arrays))),
+        CorruptModelError,
+        "embedding.weight is float32 [40, 5]; expected int8 [40, 5]",
+    )
 
 
-def test_weights_too_large_for_half_precision_are_refused(tiny_model: SavedModel) -> None:
-    weights = {**tiny_model.weights, "output.bias": np.full(1, 1e5, np.float32)}
-    with pytest.raises(OptionError, match=r"output\.bias has weights above 65,504"):
-        saved_model.halved(dataclasses.replace(tiny_model, weights=weights))
+def test_scales_of_another_number_are_corrupt(files: Files, place: Place) -> None:
+    arrays = {**tensors(files), "embedding.weight": np.ones((40, 5), np.int8)}
+    arrays["embedding.weight.scale"] = np.ones(39, np.float16)
+    complaint(
+        place(replaced(files, WEIGHTS, safetensors.numpy.save(arrays))),
+        CorruptModelError,
+        "embedding.weight.scale is float16 [39]; expected float16 [40]",
+    )
 
 
 def wide(model: SavedModel, numbers: list[int]) -> SavedModel:

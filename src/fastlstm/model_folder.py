@@ -23,10 +23,11 @@ from fastlstm.errors import (
     ModelTooNewError,
     NotAModelError,
 )
+from fastlstm.storage import SCALE, restored
 
 CONFIG, TOKENIZER, WEIGHTS, CARD = "config.json", "tokenizer.json", "model.safetensors", "README.md"
 FLOATS = ("float32", "float16")
-"""What weights may be stored as. They are float32 once read."""
+"""What weights may be stored as, besides int8 with scales. They are float32 once read."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def arrays(
 ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, npt.NDArray[np.int32]]]:
     """The float32 weights of these `shapes`, and the int32 arrays of those of `numbers`; no others may be there.
 
+    Weights may be stored as `fastlstm.storage` says.
     Raises `CorruptModelError`.
     """
     try:
@@ -155,6 +157,9 @@ def arrays(
         raise corrupt(folder, f"{WEIGHTS} is not a safetensors file ({error})") from error
     wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
     wanted = {name: (FLOATS, shape) for name, shape in shapes.items()}
+    for name, shape in shapes.items():
+        if len(shape) == 2 and name + SCALE in came:
+            wanted[name], wanted[name + SCALE] = (("int8",), shape), (("float16",), shape[:1])
     wanted |= {name: (("int32",), shape) for name, shape in (numbers or {}).items()}
     for name, (dtypes, shape) in wanted.items():
         array = came.get(name)
@@ -165,8 +170,8 @@ def arrays(
             raise corrupt(folder, f"{WEIGHTS}: {name} holds values that are no finite numbers")
     if len(came) > len(wanted):
         raise corrupt(folder, f"{WEIGHTS} has more than the model needs: {sorted(set(came) - set(wanted))}")
-    floats = {name: came[name].astype(np.float32, copy=False) for name in shapes}
-    return floats, {name: came[name] for name in numbers or {}}
+    whole = {name: came.pop(name) for name in numbers or {}}
+    return restored(came), whole
 
 
 def corrupt(folder: Path, what: str) -> CorruptModelError:

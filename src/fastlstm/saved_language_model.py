@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from fastlstm import atomic, model_folder, weights
 from fastlstm.config import LanguageModelConfig, from_json
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
+from fastlstm.storage import stored
 
 FORMAT = model_folder.Format("fastlstm-language-model", 1, "fastlstm language model", "fastlstm pretrain")
 
@@ -34,7 +35,7 @@ class SavedLanguageModel:
 
 
 def write(
-    model: SavedLanguageModel, folder: Path, *, card: str, extras: Mapping[str, bytes], half: bool = False
+    model: SavedLanguageModel, folder: Path, *, card: str, extras: Mapping[str, bytes], storage: str = "float32"
 ) -> None:
     """Writes the model as `folder`, whole or not at all, in place of an older language model there.
 
@@ -43,15 +44,14 @@ def write(
         folder: where; made with its parents. Must be free, or an older language model.
         card: the model card, Markdown.
         extras: further files, name -> content.
-        half: keep the weights as float16, half as large.
+        storage: what weights are kept as, see `fastlstm.storage`.
 
     Raises:
         InputError: `folder` holds something else.
         WriteError: the disk is full or can't be written; what stood there is untouched.
     """
     model_folder.check_target(folder, FORMAT, overwrite=True)
-    dtype = np.float16 if half else np.float32
-    arrays = {name: np.ascontiguousarray(w, dtype) for name, w in model.weights.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in stored(model.weights, storage).items()}
     files = {
         TOKENIZER: model.tokenizer.to_str(pretty=False).encode(),
         WEIGHTS: safetensors.numpy.save(arrays),

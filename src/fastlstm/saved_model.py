@@ -18,6 +18,7 @@ from fastlstm.config import ModelConfig, from_json
 from fastlstm.errors import OptionError
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.ngrams import NUMBERS
+from fastlstm.storage import stored
 
 FORMAT = model_folder.Format("fastlstm", 2, "fastlstm model", "fastlstm train")
 GOLDEN = "golden.json"
@@ -57,19 +58,6 @@ class SavedModel:
     numbers: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
 
 
-def halved(model: SavedModel) -> SavedModel:
-    """The model with every weight rounded to the nearest float16, which `write` can then store in half the space.
-
-    Raises `OptionError` for a weight that float16 can't hold.
-    """
-    with np.errstate(over="ignore"):
-        rounded = {name: array.astype(np.float16).astype(np.float32) for name, array in model.weights.items()}
-    for name, array in rounded.items():
-        if not np.isfinite(array).all():
-            raise OptionError(f"{name} has weights above 65,504, the largest of float16; save without half")
-    return dataclasses.replace(model, weights=rounded)
-
-
 def write(
     model: SavedModel,
     folder: Path,
@@ -77,7 +65,7 @@ def write(
     card: str,
     golden: object,
     extras: Mapping[str, bytes],
-    half: bool = False,
+    storage: str = "float32",
 ) -> None:
     """Writes the model as `folder`, whole or not at all, in place of an older model there.
 
@@ -87,7 +75,8 @@ def write(
         card: the model card, Markdown.
         golden: texts and expected probabilities, as JSON takes them.
         extras: further files, name -> content.
-        half: store weights as float16, which must be those of `halved`.
+        storage: what weights are kept as, see `fastlstm.storage`. Those of `model` should be rounded to it
+            already, or what is read answers a little otherwise.
 
     Raises:
         InputError: `folder` holds something other than a fastlstm model.
@@ -95,8 +84,7 @@ def write(
     """
     check_target(folder, overwrite=True)
     tokenizer = model.tokenizer.to_str(pretty=False).encode()
-    dtype = np.float16 if half else np.float32
-    arrays = {**{name: w.astype(dtype, copy=False) for name, w in model.weights.items()}, **model.numbers}
+    arrays = {**stored(model.weights, storage), **model.numbers}
     tensors = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     config = {
         **FORMAT.header(),

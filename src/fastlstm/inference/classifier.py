@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from fastlstm.metrics import Report, evaluate, predicted_of
 from fastlstm.models import DEFAULT_MODEL
 from fastlstm.records import Records, read_records
 from fastlstm.saved_model import SavedModel
+from fastlstm.storage import rounded
 from fastlstm.tokens import Encoded, Encoder
 
 CHUNK_TEXTS = 1024
@@ -144,7 +146,7 @@ class Classifier:
         folder: str | os.PathLike[str],
         *,
         overwrite: bool = False,
-        half: bool = False,
+        storage: str = "float32",
         extras: Mapping[str, bytes] | None = None,
     ) -> None:
         """Writes the model as a folder, whole or not at all.
@@ -152,24 +154,26 @@ class Classifier:
         Args:
             folder: where; must be free, or with `overwrite` an older fastlstm model.
             overwrite: replace an older model there.
-            half: round weights to float16, which takes half the space; what is saved answers a little otherwise
-                than this model does.
+            storage: what weights are kept as: "float32"; or rounded to "float16" or "int8", in a half or a
+                quarter of the space. What is saved then answers a little otherwise than this model does.
             extras: further files, name -> content.
 
         Raises:
-            InputError: the folder is taken.
+            InputError: the folder is taken; or weights are too large for the storage.
             WriteError: it can't be written; what stood there is untouched.
         """
         folder = Path(folder)
         saved_model.check_target(folder, overwrite=overwrite)
-        saved = Classifier(saved_model.halved(self.model)) if half else self
+        saved = self
+        if storage != "float32":
+            saved = Classifier(dataclasses.replace(self.model, weights=rounded(self.model.weights, storage)))
         saved_model.write(
             saved.model,
             folder,
             card=model_card(saved.model),
             golden=golden(saved.predict_proba),
             extras=extras or {},
-            half=half,
+            storage=storage,
         )
 
     def __repr__(self) -> str:
