@@ -34,6 +34,12 @@ if TYPE_CHECKING:
               help="What chooses the best epoch: a share of the texts, or data of its own.")  # fmt: skip
 @click.option("--test", default=None, metavar="DATA|FRACTION",
               help="What the model is measured on. [imdb: its test split; else: the validation texts]")  # fmt: skip
+@click.option("--unlabelled", default=None, metavar="TEXTS",
+              help="Further texts without labels: imdb, or a file or folder of plain texts.")  # fmt: skip
+@click.option("--encoder", default=None, metavar="DIR|NAME", help="A language model to begin from.")
+@click.option("--teacher", default=None, metavar="DIR", help="A classifier whose probabilities are learned.")
+@click.option("--budget", default=None, metavar="TIME",
+              help="The best model that can be had in 10m, 1h30m, ...; only --seed counts beside.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
 @click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]")
 @click.option("--plots", is_flag=True, help="Draw curves, confusion and reliability into OUT/plots.")
@@ -48,6 +54,10 @@ def command(
     resume: bool,
     validation: str,
     test: str | None,
+    unlabelled: str | None,
+    encoder: str | None,
+    teacher: str | None,
+    budget: str | None,
     device: str,
     baseline: bool,
     plots: bool,
@@ -64,8 +74,10 @@ def command(
     """
     if options["hidden_sizes"] is not None:
         options["hidden_sizes"] = _sizes(options["hidden_sizes"])
-    model_config, training_config = configure(preset, options)
+    from fastlstm.fit.beginning import Beginnings, with_encoder, within
 
+    model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
+    seconds = None if budget is None else within(budget, resume=resume)
     from fastlstm.cli.progress import Display
     from fastlstm.fit.data import read_data
     from fastlstm.fit.events import TrainingResult
@@ -73,11 +85,13 @@ def command(
     from fastlstm.fit.run import run
 
     with Display(sys.stderr) as display:
+        places = Beginnings.of(encoder, teacher)
         check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
         run_data = read_data(
             data,
             validation=part(validation),
             test=None if test is None else part(test),
+            unlabelled=unlabelled,
             text_column=text_column,
             label_column=label_column,
             data_dir=data_dir,
@@ -97,6 +111,9 @@ def command(
             resume=resume,
             baseline=baseline,
             plots=plots,
+            encoder=places.encoder,
+            teacher=places.teacher,
+            budget=seconds,
         )
         display.note(f"data: {run_data.origin}")
         with _stop_on_interrupt() as asked_to_stop:

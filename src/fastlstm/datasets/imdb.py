@@ -16,6 +16,7 @@ from fastlstm.records.files import readable
 from fastlstm.records.folders import folder_rows
 from fastlstm.records.reading import read_records
 from fastlstm.records.record import Records, split
+from fastlstm.records.texts import Texts, read_texts
 
 ARCHIVE = Archive(
     url="https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
@@ -23,6 +24,7 @@ ARCHIVE = Archive(
 )
 HELD_OUT_NOTE = "held-out part of the training split, not the official test"
 
+UNLABELLED = "IMDb unlabelled"
 IMDB_LABELS = ("negative", "positive")
 _CLASSES = {"0": "negative", "neg": "negative", "1": "positive", "pos": "positive"}
 _HELD_OUT_SHARE = 0.2  # 5,000 of the 25,000
@@ -86,6 +88,40 @@ def load_imdb(
     except OSError as error:
         return _from_package(distribution, f"{archive.url} can't be had: {reason(error)}", say)
     return _read_acl(folder, f"the official archive, in {folder}")
+
+
+def load_imdb_unlabelled(
+    data_dir: Path | None = None,
+    *,
+    say: Callable[[str], None] = _silent,
+    progress: Progress | None = None,
+    archive: Archive = ARCHIVE,
+    cache_dir: Path | None = None,
+) -> Texts:
+    """IMDb's 50,000 reviews without labels, taken from where `load_imdb` takes the others.
+
+    Raises `DataError` where a given folder lacks them, `DownloadError` where the archive can't be had.
+    """
+    given = data_dir or os.environ.get("FASTLSTM_DATA_DIR")
+    if given:
+        folder = Path(given)
+        if (folder / "unsupervised.parquet").is_file():
+            return replace(read_texts(folder / "unsupervised.parquet"), source=UNLABELLED)
+        for candidate in (folder / "train" / "unsup", folder / "aclImdb" / "train" / "unsup"):
+            if candidate.is_dir():
+                return replace(read_texts(candidate), source=UNLABELLED)
+        raise DataError(
+            f"{given!s} holds no unlabelled reviews; expected unsupervised.parquet, or train/unsup of the unpacked "
+            "aclImdb folder"
+        )
+    cache = _cache_dir() if cache_dir is None else cache_dir
+    try:
+        unpacked = _from_archive(archive, cache / "imdb", say, progress)
+    except OSError as error:
+        raise DownloadError(
+            f"{archive.url} can't be had: {reason(error)}; the unlabelled reviews are nowhere else: pass --data-dir"
+        ) from error
+    return replace(read_texts(unpacked / "train" / "unsup"), source=UNLABELLED)
 
 
 def _from_folder(folder: Path) -> Dataset:

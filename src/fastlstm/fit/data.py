@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fastlstm.datasets import load_imdb
+from fastlstm.datasets import load_imdb, load_imdb_unlabelled
 from fastlstm.datasets.download import Progress
 from fastlstm.errors import DataError
-from fastlstm.records import Records, read_records, split
+from fastlstm.records import Records, Texts, read_records, read_texts, split
 from fastlstm.records.checks import collect, require_classes
+from fastlstm.records.texts import checked_texts
 
 IMDB = "imdb"
 VALIDATION_NOTE = (
@@ -25,6 +26,9 @@ TEST_SEED = 0
 
 Part = float | str | os.PathLike[str] | Records
 """A part of the data: a fraction to hold out, or data of its own."""
+
+Plain = str | os.PathLike[str] | Sequence[str] | Texts
+"""Texts without labels: the name of data, or the texts."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ def read_data(
     *,
     validation: Part = 0.2,
     test: Part | None = None,
+    unlabelled: Plain | None = None,
     text_column: str = "text",
     label_column: str = "label",
     data_dir: Path | None = None,
@@ -72,6 +77,7 @@ def read_data(
         data: "imdb", a file or folder of labelled texts, or records.
         validation: the fraction of the training texts to hold out, or data of its own.
         test: likewise; None: IMDb's own test split, and for other data no test.
+        unlabelled: further texts: "imdb", its unlabelled reviews; a file or folder of plain texts; or a list.
         text_column, label_column: where texts and labels stand in tables.
         data_dir: the folder that holds IMDb.
         seed: of the validation split. The test split is the same whatever the seed, so that runs compare.
@@ -117,4 +123,30 @@ def read_data(
         chosen_on = read(validation)
     for part in (chosen_on, *([held_out] if held_out else [])):
         part.label_indices(training.class_names)
-    return RunData(training, chosen_on, held_out, origin, measured_on)
+    further: tuple[str, ...] = ()
+    if unlabelled is not None:
+        further = tuple(
+            read_plain(unlabelled, text_column=text_column, data_dir=data_dir, say=say, progress=progress).texts
+        )
+    return RunData(training, chosen_on, held_out, origin, measured_on, further)
+
+
+def read_plain(
+    texts: Plain,
+    *,
+    text_column: str = "text",
+    data_dir: Path | None = None,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> Texts:
+    """Texts without labels; the arguments are those of `read_data`.
+
+    Raises `DataError` for whatever is wrong with them, `DownloadError` where IMDb can't be had.
+    """
+    if isinstance(texts, Texts):
+        return texts
+    if texts == IMDB:
+        return load_imdb_unlabelled(data_dir, say=say or (lambda _: None), progress=progress)
+    if isinstance(texts, str | os.PathLike):
+        return read_texts(texts, text_column=text_column)
+    return checked_texts(texts, "the unlabelled texts")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, configure
-from fastlstm.fit.data import Part, read_data
+from fastlstm.fit.beginning import Beginnings, with_encoder, within
+from fastlstm.fit.data import Part, Plain, read_data
 from fastlstm.fit.events import Event, TrainingResult
 from fastlstm.fit.job import Job, check_before
 from fastlstm.fit.run import run
@@ -22,6 +23,10 @@ def train(
     preset: str = DEFAULT_PRESET,
     validation: Part = 0.2,
     test: Part | None = None,
+    unlabelled: Plain | None = None,
+    encoder: str | os.PathLike[str] | None = None,
+    teacher: str | os.PathLike[str] | None = None,
+    budget: str | float | None = None,
     text_column: str = "text",
     label_column: str = "label",
     data_dir: str | os.PathLike[str] | None = None,
@@ -38,9 +43,16 @@ def train(
     Args:
         data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one sub-folder a class; records.
         out: the folder to save to; must be free, or with `overwrite` a fastlstm model.
-        preset: the configuration to start from: "tutorial".
+        preset: the configuration to start from: "small", "accurate" or "tutorial".
         validation: the fraction of texts held out to choose the best epoch, or data of its own.
         test: the fraction of texts held out to measure, or data of its own.
+        unlabelled: further texts, to pretrain on, for virtual adversarial training, or to be labelled by a teacher:
+            "imdb", its unlabelled reviews; a file or folder of plain texts; or a list of them.
+        encoder: the folder of a language model, or the name of a bundled one, to begin from. Sizes and vocabulary
+            are then its own, and `pretraining_epochs` is 0 unless it is given.
+        teacher: the folder of a classifier whose probabilities are learned, on the unlabelled texts too.
+        budget: seconds, or a duration such as "10m": the best model that can be had in that time is made, by
+            presets of growing size; no other option but `seed` counts then.
         text_column, label_column: where texts and labels stand in tables.
         data_dir: the folder that holds IMDb, for `data="imdb"`.
         device: "auto", "cpu" or "cuda".
@@ -58,13 +70,15 @@ def train(
         InputError: something about the call or its data is wrong; nothing was written.
         WriteError: the model can't be written; an older one is untouched.
     """
-    model_config, training_config = configure(preset, options)
+    model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
+    places = Beginnings.of(encoder, teacher)
     check_before(Path(out), overwrite=overwrite, resume=resume, device=device, plots=plots)
     job = Job(
         data=read_data(
             data,
             validation=validation,
             test=test,
+            unlabelled=unlabelled,
             text_column=text_column,
             label_column=label_column,
             data_dir=Path(data_dir) if data_dir is not None else None,
@@ -80,6 +94,9 @@ def train(
         resume=resume,
         baseline=baseline,
         plots=plots,
+        encoder=places.encoder,
+        teacher=places.teacher,
+        budget=None if budget is None else within(budget, resume=resume),
     )
     for event in run(job):
         if watch is not None:

@@ -16,13 +16,14 @@ from fastlstm.records.folders import folder_rows
 from fastlstm.records.record import Records
 from fastlstm.records.tables import csv_rows, jsonl_rows, parquet_rows
 
-_TABLES: dict[str, Callable[[Path, str, str, str], Rows]] = {
+TABLES: dict[str, Callable[[Path, str, str, str | None], Rows]] = {
     ".csv": csv_rows,
     ".tsv": partial(csv_rows, delimiter="\t"),
     ".jsonl": jsonl_rows,
     ".ndjson": jsonl_rows,
     ".parquet": parquet_rows,
 }
+"""Ending -> what reads the rows of such a table: all texts, with their labels where a column is named."""
 _FASTTEXT = (".txt", ".train", ".valid", ".test")
 _KNOWN = (
     ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, "
@@ -52,11 +53,11 @@ def read_records(
             raise DataError(f"there is no file or folder {str(path)!r}; expected {_KNOWN}; check the path")
         if path.is_dir():
             return _collected(folder_rows(path, source), source, unit="file")
-        ending = _ending(path)
+        ending = ending_of(path)
         if ending in _FASTTEXT:
             return _collected(fasttext_rows(path, source), source, unit="line")
-        if ending in _TABLES:
-            rows = _TABLES[ending](path, source, text_column, label_column)
+        if ending in TABLES:
+            rows = TABLES[ending](path, source, text_column, label_column)
             unit = "line" if ending in (".jsonl", ".ndjson") else "row"
             return _collected(rows, source, unit=unit, has_columns=True)
     raise DataError(f"{source} has no known ending; expected {_KNOWN}; rename or convert it")
@@ -68,7 +69,7 @@ def shown_name(path: Path) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _ending(path: Path) -> str:
+def ending_of(path: Path) -> str:
     """The ending that tells the format, in lower case and without .gz where that may follow it."""
     name = path.name.lower()
     ending = Path(name.removesuffix(".gz")).suffix

@@ -20,8 +20,9 @@ _ROWS_AT_ONCE = 1024
 _MOST_NAMES_SHOWN = 12
 
 
-def csv_rows(path: Path, source: str, text_column: str, label_column: str, *, delimiter: str = ",") -> Rows:
+def csv_rows(path: Path, source: str, text_column: str, label_column: str | None, *, delimiter: str = ",") -> Rows:
     """The rows below the header line, numbered from 1; blank lines are skipped.
+    Without a label column, labels are None.
 
     Raises `DataError` for a missing column, a row with more or fewer cells than the header,
     and wrong quoting, the last two with the number of the line where the row begins.
@@ -34,14 +35,14 @@ def csv_rows(path: Path, source: str, text_column: str, label_column: str, *, de
         if not all(is_unicode(name) for name in header):
             raise DataError(f"line {line} of {source}: the header is not valid UTF-8; save the file as UTF-8")
         text = _position(text_column, header, source, "--text-column")
-        label = _position(label_column, header, source, "--label-column")
+        label = None if label_column is None else _position(label_column, header, source, "--label-column")
         for number, (line, cells) in enumerate(rows, start=1):
             if len(cells) != len(header):
                 raise DataError(
                     f"line {line} of {source}: {len(cells)} cells came, expected {len(header)} "
                     f"({_listed(header)}); quote cells that hold the delimiter or a line break"
                 )
-            yield number, cells[text], cells[label]
+            yield number, cells[text], None if label is None else cells[label]
 
 
 def _cells(lines: Iterable[str], delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
@@ -68,8 +69,8 @@ def _without_nul(lines: Iterable[str], source: str) -> Iterator[str]:
         yield line
 
 
-def jsonl_rows(path: Path, source: str, text_column: str, label_column: str) -> Rows:
-    """One row a line, each a JSON object, numbered by line; blank lines are skipped.
+def jsonl_rows(path: Path, source: str, text_column: str, label_column: str | None) -> Rows:
+    """One row a line, each a JSON object, numbered by line; blank lines are skipped. Labels as `csv_rows` has them.
 
     Raises `DataError`, with the line's number, for anything else and for a missing key.
     """
@@ -89,12 +90,13 @@ def jsonl_rows(path: Path, source: str, text_column: str, label_column: str) -> 
                 raise DataError(f"{where}: {type(values).__name__} came; expected one JSON object a line")
             names = list(values)
             _position(text_column, names, where, "--text-column")
-            _position(label_column, names, where, "--label-column")
-            yield number, values[text_column], values[label_column]
+            if label_column is not None:
+                _position(label_column, names, where, "--label-column")
+            yield number, values[text_column], None if label_column is None else values[label_column]
 
 
-def parquet_rows(path: Path, source: str, text_column: str, label_column: str) -> Rows:
-    """The rows of a Parquet file, numbered from 1; no other column than the two is read.
+def parquet_rows(path: Path, source: str, text_column: str, label_column: str | None) -> Rows:
+    """The rows of a Parquet file, numbered from 1; no other column is read. Labels as `csv_rows` has them.
 
     Raises `MissingDependencyError` without pyarrow, `DataError` for a missing column and for
     a file that is not Parquet or damaged.
@@ -110,10 +112,14 @@ def parquet_rows(path: Path, source: str, text_column: str, label_column: str) -
             table = pyarrow.parquet.ParquetFile(file)
             names = table.schema_arrow.names
             _position(text_column, names, source, "--text-column")
-            _position(label_column, names, source, "--label-column")
+            columns = [text_column]
+            if label_column is not None:
+                _position(label_column, names, source, "--label-column")
+                columns.append(label_column)
             number = 0
-            for batch in table.iter_batches(_ROWS_AT_ONCE, columns=[text_column, label_column]):
-                texts, labels = (_values(batch.column(name)) for name in (text_column, label_column))
+            for batch in table.iter_batches(_ROWS_AT_ONCE, columns=columns):
+                texts = _values(batch.column(text_column))
+                labels = [None] * len(texts) if label_column is None else _values(batch.column(label_column))
                 for text, label in zip(texts, labels, strict=True):
                     number += 1
                     yield number, text, label
