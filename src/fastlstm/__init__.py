@@ -18,6 +18,8 @@ _HOME = {
     "TrainingConfig": "fastlstm.config",
     "examine": "fastlstm.examination",
     "load": "fastlstm.inference.classifier",
+    "load_language_model": "fastlstm.inference.language_model",
+    "pretrain": "fastlstm.fit.pretrain_call",
     "read_records": "fastlstm.records",
     "train": "fastlstm.fit",
 }
@@ -35,6 +37,8 @@ __all__ = [
     "__version__",
     "examine",
     "load",
+    "load_language_model",
+    "pretrain",
     "read_records",
     "train",
 ]
@@ -45,8 +49,10 @@ if TYPE_CHECKING:
     from fastlstm.estimator import LSTMClassifier
     from fastlstm.examination import Examination, examine
     from fastlstm.fit import train
+    from fastlstm.fit.pretrain_call import pretrain
     from fastlstm.inference import Classifier
     from fastlstm.inference.classifier import load
+    from fastlstm.inference.language_model import load_language_model
     from fastlstm.metrics import Report
     from fastlstm.records import Records, read_records
 

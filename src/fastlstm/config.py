@@ -300,13 +300,69 @@ def configure(preset_name: str, values: Mapping[str, Any]) -> tuple[ModelConfig,
     Raises `OptionError` for an unknown preset, an unknown name or a bad value.
     """
     base = preset(preset_name)
-    fields = {c: {f.name for f in dataclasses.fields(c)} for c in (ModelConfig, TrainingConfig)}
-    known = fields[ModelConfig] | fields[TrainingConfig]
+    of_model, of_training = _given(values, ModelConfig, TrainingConfig)
+    return dataclasses.replace(base.model, **of_model), dataclasses.replace(base.training, **of_training)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguagePreset:
+    """A named pair of configurations of a language model, with one line on what it is for."""
+
+    model: LanguageModelConfig
+    training: PretrainingConfig
+    purpose: str
+
+
+LANGUAGE_PRESETS: Mapping[str, LanguagePreset] = types.MappingProxyType(
+    {
+        "quick": LanguagePreset(
+            model=LanguageModelConfig(),
+            training=PretrainingConfig(epochs=4, learning_rate=4e-3),
+            purpose="one large layer, no dropout: for a few passes on a CPU",
+        ),
+        "awd": LanguagePreset(
+            model=LanguageModelConfig(embedding_size=400, hidden_sizes=(1150, 1150, 400)),
+            training=PretrainingConfig(
+                epochs=12,
+                window=70,
+                learning_rate=4e-3,
+                clip_norm=0.3,
+                input_dropout=0.25,
+                output_dropout=0.1,
+                weight_dropout=0.2,
+                embedding_dropout=0.02,
+                hidden_dropout=0.15,
+                activation_penalty=2.0,
+                change_penalty=1.0,
+            ),
+            purpose="AWD-LSTM (Merity et al. 2018) as ULMFiT trains it: for a GPU, or for days",
+        ),
+    }
+)
+
+
+def configure_language_model(
+    preset_name: str, values: Mapping[str, Any]
+) -> tuple[LanguageModelConfig, PretrainingConfig]:
+    """A language preset's two configurations, changed by those of `values` that are not None.
+
+    Raises `OptionError` for an unknown preset, an unknown name or a bad value.
+    """
+    if preset_name not in LANGUAGE_PRESETS:
+        raise OptionError(f"unknown preset {preset_name!r}; {near(preset_name, LANGUAGE_PRESETS)}")
+    base = LANGUAGE_PRESETS[preset_name]
+    of_model, of_training = _given(values, LanguageModelConfig, PretrainingConfig)
+    return dataclasses.replace(base.model, **of_model), dataclasses.replace(base.training, **of_training)
+
+
+def _given(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str, Any]]:
+    """Those of `values` that are not None, each with the one of `kinds` that has it.
+
+    Raises `OptionError` for a name that none has.
+    """
+    fields = [{f.name for f in dataclasses.fields(kind)} for kind in kinds]
     for name in values:
-        if name not in known:
-            raise OptionError(f"unknown option {name!r}; {near(name, known)}")
+        if not any(name in of for of in fields):
+            raise OptionError(f"unknown option {name!r}; {near(name, set().union(*fields))}")
     given = {name: _plain(value) for name, value in values.items() if value is not None}
-    return (
-        dataclasses.replace(base.model, **{k: v for k, v in given.items() if k in fields[ModelConfig]}),
-        dataclasses.replace(base.training, **{k: v for k, v in given.items() if k in fields[TrainingConfig]}),
-    )
+    return [{name: value for name, value in given.items() if name in of} for of in fields]

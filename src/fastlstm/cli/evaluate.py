@@ -11,6 +11,7 @@ from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option, precision_option, table_options, threshold_option
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
+from fastlstm.inference.language_model import LanguageModel
 
 
 @click.command("evaluate")
@@ -22,14 +23,20 @@ from fastlstm.inference import Classifier
 @common
 def command(
     data: str,
-    model: Classifier,
+    model: Classifier | LanguageModel,
     threshold: float | None,
     text_column: str,
     label_column: str,
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure a model on DATA: imdb (its test split), or a file or folder of labelled texts."""
+    """Measure a model on DATA: imdb (its test split), or a file or folder of labelled texts.
+
+    A language model's perplexity is measured on any texts, with or without labels.
+    """
+    if isinstance(model, LanguageModel):
+        _perplexity(model, data, text_column, data_dir, as_json)
+        return
     if data == "imdb":
         from fastlstm.datasets import IMDB_LABELS, load_imdb
 
@@ -53,3 +60,19 @@ def command(
         show.json_object({**report.to_json(), "measured_on": measured_on})
     else:
         show.report(report, measured_on, sys.stdout)
+
+
+def _perplexity(model: LanguageModel, data: str, text_column: str, data_dir: Path | None, as_json: bool) -> None:
+    if data == "imdb":
+        from fastlstm.datasets import load_imdb
+
+        texts = load_imdb(data_dir, say=show.note).test.texts
+    else:
+        from fastlstm.records import read_texts
+
+        texts = read_texts(data, text_column=text_column).texts
+    measured = model.evaluate(texts)
+    if as_json:
+        show.json_object({**measured.to_json(), "measured_on": data})
+    else:
+        print(measured)

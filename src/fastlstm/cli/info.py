@@ -11,14 +11,18 @@ from fastlstm import weights
 from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option
 from fastlstm.inference import Classifier
+from fastlstm.inference.language_model import LanguageModel
 from fastlstm.saved_model import THRESHOLD, SavedModel
 
 
 @click.command("info")
 @model_option
 @common
-def command(model: Classifier, as_json: bool) -> None:
+def command(model: Classifier | LanguageModel, as_json: bool) -> None:
     """Say what a model is, how it was trained, and how good it was."""
+    if isinstance(model, LanguageModel):
+        _language_model(model, as_json)
+        return
     saved = model.model
     count = weights.count(saved.config, len(saved.labels))
     if as_json:
@@ -46,6 +50,26 @@ def command(model: Classifier, as_json: bool) -> None:
         facts["calibration"] = f"error {results['calibration_error']:.2%} there; {_fitted(saved)}"
         if training["baseline"]:
             facts["baseline"] = f"{training['baseline']['accuracy']:.2%}, {training['baseline']['name']}"
+    show.facts(facts, sys.stdout)
+
+
+def _language_model(model: LanguageModel, as_json: bool) -> None:
+    saved = model.model
+    if as_json:
+        show.json_object({"model": dataclasses.asdict(saved.config), "training": dict(saved.training)})
+        return
+    config = saved.config
+    facts = {
+        "a language model": f"embedding {config.embedding_size}, LSTM {', '.join(map(str, config.hidden_sizes))}",
+        "direction": config.direction,
+        "vocabulary": f"{config.vocabulary_size:,} words",
+    }
+    if {"data", "results"} <= set(saved.training):
+        data, results = saved.training["data"], saved.training["results"]
+        facts["trained on"] = f"{data['count']:,} texts, {data['tokens']:,} tokens, {data['texts']}"
+        facts["perplexity"] = (
+            f"{results['perplexity']:.1f} on {results['texts']:,} texts ({results['measured_on']})"
+        )
     show.facts(facts, sys.stdout)
 
 

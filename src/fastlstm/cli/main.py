@@ -18,7 +18,9 @@ from fastlstm.errors import FastLSTMError, near
 COMMANDS = {
     "train": "train a classifier on labelled texts, and measure it",
     "predict": "tell the class of texts",
-    "evaluate": "measure a model on labelled texts",
+    "evaluate": "measure a model on labelled texts; a language model on any",
+    "pretrain": "train a language model on texts without labels",
+    "generate": "write text with a language model",
     "info": "say what a model is and how it was trained",
     "doctor": "say what this installation has and what is missing",
 }

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
 
 import click
 
+from fastlstm import model_folder, saved_language_model
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
+from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
+from fastlstm.inference.language_model import LanguageModel, load_language_model
 from fastlstm.kernel.native import PRECISIONS
 
+OF_LANGUAGE_MODELS = ("evaluate", "info")
+"""The commands of classifiers that take a language model too."""
 PRECISION = "fastlstm.precision"
 """Where the context keeps what --precision says."""
 
@@ -78,30 +83,46 @@ def table_options(function: Function) -> Function:
     )(function)
 
 
-def preset_option(function: Function) -> Function:
-    """--preset."""
+def preset_option(function: Function, presets: Mapping[str, Any] = PRESETS) -> Function:
+    """--preset, by default the first of other presets than a classifier's."""
     return click.option(
         "--preset",
-        default=DEFAULT_PRESET,
+        default=DEFAULT_PRESET if presets is PRESETS else next(iter(presets)),
         show_default=True,
-        help="; ".join(f"{name}: {chosen.purpose}" for name, chosen in PRESETS.items()) + ".",
+        help="; ".join(f"{name}: {chosen.purpose}" for name, chosen in presets.items()) + ".",
     )(function)
 
 
-def config_options(*only: str) -> Callable[[Function], Function]:
+def config_options(
+    *only: str,
+    kinds: Sequence[type[Any]] = (TrainingConfig, ModelConfig),
+    presets: Mapping[str, Any] = PRESETS,
+) -> Callable[[Function], Function]:
     """An option for every field of the two configurations, or `only` for some, named and described by the field."""
 
     def with_options(function: Function) -> Function:
-        for kind in (TrainingConfig, ModelConfig):
+        for kind in kinds:
             for f in reversed(dataclasses.fields(kind)):
                 if not only or f.name in only:
-                    function = _field_option(f, get_type_hints(kind)[f.name])(function)
+                    function = _field_option(f, get_type_hints(kind)[f.name], presets)(function)
         return function
 
     return with_options
 
 
-def _field_option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Function]:
+def sizes(value: str | None) -> tuple[int, ...] | None:
+    """What --hidden-sizes says."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(size) for size in value.split(","))
+    except ValueError:
+        raise OptionError(f"hidden-sizes is {value!r}; expected whole numbers such as 64,32") from None
+
+
+def _field_option(
+    f: dataclasses.Field[Any], hint: Any, presets: Mapping[str, Any]
+) -> Callable[[Function], Function]:
     name = f.name.replace("_", "-")
     return click.option(
         f"--{name}/--no-{name}" if hint is bool else f"--{name}",
@@ -109,7 +130,7 @@ def _field_option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Function], 
         type=hint if hint in (int, float, bool) else str,
         default=None,
         metavar="SIZE,SIZE,..." if get_origin(hint) is tuple else None,
-        help=f"{_sentence(f.metadata['help'])}{_choices(hint)} {_defaults(f.name)}",
+        help=f"{_sentence(f.metadata['help'])}{_choices(hint)} {_defaults(f.name, presets)}",
     )
 
 
@@ -117,9 +138,9 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}."
 
 
-def _defaults(name: str) -> str:
+def _defaults(name: str, presets: Mapping[str, Any]) -> str:
     """What each preset has there: [tutorial: 5]."""
-    values = {key: {**vars(chosen.model), **vars(chosen.training)}[name] for key, chosen in PRESETS.items()}
+    values = {key: {**vars(chosen.model), **vars(chosen.training)}[name] for key, chosen in presets.items()}
     return "[" + ", ".join(f"{key}: {_written(value)}" for key, value in values.items()) + "]"
 
 
@@ -140,9 +161,33 @@ def part(value: str) -> float | str:
         return value
 
 
-def _load(context: click.Context, parameter: click.Parameter, value: str | None) -> Classifier | None:
+def language_model_option(function: Function) -> Function:
+    """--model, read into a `LanguageModel`."""
+    return click.option(
+        "--model",
+        "-m",
+        "model",
+        required=True,
+        callback=lambda context, _, value: None if context.resilient_parsing else load_language_model(value),
+        metavar="DIR",
+        help="The folder that fastlstm pretrain wrote.",
+    )(function)
+
+
+def _load(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> Classifier | LanguageModel | None:
     del parameter
-    return None if context.resilient_parsing else load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
+    if context.resilient_parsing:
+        return None
+    if value is not None and model_folder.is_of(Path(value), saved_language_model.FORMAT):
+        if context.info_name not in OF_LANGUAGE_MODELS:
+            raise NotAModelError(
+                f"{value} is a language model, and {context.info_name} needs a classifier; give one that was made "
+                f"with fastlstm train DATA --encoder {value}"
+            )
+        return load_language_model(value)
+    return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str) -> None:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from fastlstm.cli import show
 from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, RungDone, TrainingResult
+from fastlstm.fit.pretrain import PerplexityMeasured, PretrainingEvent, PretrainingPrepared, PretrainingResult
 from fastlstm.training.history import EpochResult
 from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
 from fastlstm.training.loop import StepDone
@@ -79,6 +80,22 @@ class Display:
                 self.note(f"{event.name}: {figures} on {event.measured_on}; {event.seconds:.1f} s")
             case TrainingResult():
                 self.result = event
+
+    def show_pretraining(self, event: PretrainingEvent) -> None:
+        """Shows one event of a language model's run."""
+        match event:
+            case PretrainingPrepared():
+                self._pretraining_epochs = event.training.epochs
+                self.note(
+                    f"reading {event.texts:,} texts, {event.tokens:,} tokens ({event.device}), vocabulary "
+                    f"{event.model.vocabulary_size:,}; perplexity on {event.held_out_texts:,} held-out texts"
+                )
+            case PerplexityMeasured():
+                self.note(f"epoch {event.epoch}: perplexity {event.perplexity.perplexity:.2f} on held-out texts")
+            case PretrainingResult():
+                self._end_bar()
+            case _:
+                self.show(event)
 
     def _prepared(self, event: Prepared) -> None:
         self._end_bar()

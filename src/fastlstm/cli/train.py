@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.options import common, config_options, part, preset_option, table_options
+from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.options import common, config_options, part, preset_option, sizes, table_options
 from fastlstm.config import configure
-from fastlstm.errors import Interrupted, OptionError
+from fastlstm.errors import Interrupted
 
 if TYPE_CHECKING:
     from fastlstm.fit.events import TrainingResult
@@ -72,8 +69,7 @@ def command(
     DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also .gz; or a folder with one sub-folder a
     class. Options that are not given have the preset's values.
     """
-    if options["hidden_sizes"] is not None:
-        options["hidden_sizes"] = _sizes(options["hidden_sizes"])
+    options["hidden_sizes"] = sizes(options["hidden_sizes"])
     from fastlstm.fit.beginning import Beginnings, with_encoder, within
 
     model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
@@ -116,14 +112,14 @@ def command(
             budget=seconds,
         )
         display.note(f"data: {run_data.origin}")
-        with _stop_on_interrupt() as asked_to_stop:
+        with stop_on_interrupt() as asked_to_stop:
             events = run(job)
             for event in events:
                 display.show(event)
                 if asked_to_stop() and not isinstance(event, TrainingResult):
                     events.close()
                     raise Interrupted(
-                        f"stopped and saved; go on with: {_resuming(sys.argv[1:])}"
+                        f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
                         if checkpoint_of(out).is_file()
                         else "stopped before training began; nothing was saved"
                     )
@@ -146,32 +142,3 @@ def _show_result(result: TrainingResult, as_json: bool) -> None:
             "history": [dataclasses.asdict(epoch) for epoch in result.history],
         }
     )
-
-
-def _sizes(value: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(size) for size in value.split(","))
-    except ValueError:
-        raise OptionError(f"hidden-sizes is {value!r}; expected whole numbers such as 64,32") from None
-
-
-def _resuming(arguments: list[str]) -> str:
-    return shlex.join(["fastlstm", *(argument for argument in arguments if argument != "--resume"), "--resume"])
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop after the running step; a second one stops at once."""
-    asked: list[int] = []
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked:
-            signal.default_int_handler(number, frame)
-        asked.append(number)
-        show.note("stopping after this step; Ctrl-C again stops at once, without saving")
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)

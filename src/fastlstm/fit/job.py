@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastlstm import atomic, saved_model
+from fastlstm import atomic, model_folder, saved_model
 from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.errors import InputError, ResumeError
 from fastlstm.fit.data import RunData
@@ -44,8 +44,16 @@ def checkpoint_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.checkpoint")
 
 
-def check_before(out: Path, *, overwrite: bool, resume: bool, device: str, plots: bool) -> None:
-    """Raises what would end a run later, before it costs any time.
+def check_before(
+    out: Path,
+    *,
+    overwrite: bool,
+    resume: bool,
+    device: str,
+    plots: bool = False,
+    of: model_folder.Format = saved_model.FORMAT,
+) -> None:
+    """Raises what would end a run later, before it costs any time. `of`: what kind of model it makes.
 
     Raises:
         InputError: `out` is taken, there is nothing to resume, no such device, or nothing to draw with.
@@ -68,5 +76,5 @@ def check_before(out: Path, *, overwrite: bool, resume: bool, device: str, plots
         raise InputError(
             f"{checkpoint} holds an unfinished run; pass --resume to go on with it, or --overwrite to start anew"
         )
-    saved_model.check_target(out, overwrite=overwrite or resume)
+    model_folder.check_target(out, of, overwrite=overwrite or resume)
     atomic.check_writable(out)

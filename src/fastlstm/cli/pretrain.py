@@ -1,0 +1,100 @@
+"""`fastlstm pretrain`: from plain texts to a language model."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastlstm.cli import show
+from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.options import common, config_options, part, preset_option, sizes
+from fastlstm.config import LANGUAGE_PRESETS, LanguageModelConfig, PretrainingConfig
+from fastlstm.errors import Interrupted
+
+
+@click.command("pretrain")
+@click.argument("texts", metavar="TEXTS")
+@functools.partial(preset_option, presets=LANGUAGE_PRESETS)
+@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("language-model"), show_default=True,
+              help="The folder to save the model to.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
+@click.option("--validation", default="0.01", show_default=True, metavar="TEXTS|FRACTION",
+              help="What perplexity is measured on: a share of the texts, or texts of their own.")  # fmt: skip
+@click.option("--from", "begin", default=None, metavar="DIR",
+              help="A language model whose weights and vocabulary to begin from.")  # fmt: skip
+@click.option("--storage", type=click.Choice(["float32", "float16", "int8"]), default="float32", show_default=True,
+              help="What weights are kept as.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
+@click.option("--text-column", default="text", show_default=True, help="Where texts stand in tables.")
+@click.option("--data-dir", type=click.Path(path_type=Path),
+              help="The folder that holds IMDb, for TEXTS imdb. [env: FASTLSTM_DATA_DIR]")  # fmt: skip
+@config_options(kinds=(PretrainingConfig, LanguageModelConfig), presets=LANGUAGE_PRESETS)
+@common
+def command(
+    texts: str,
+    preset: str,
+    out: Path,
+    overwrite: bool,
+    resume: bool,
+    validation: str,
+    begin: str | None,
+    storage: str,
+    device: str,
+    text_column: str,
+    data_dir: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a language model on TEXTS, measure its perplexity, and save it.
+
+    TEXTS is imdb (all but its test split); a .txt file with a text a line; a CSV, TSV, JSONL or Parquet file, of
+    which the text column is read; all but Parquet also .gz; or a folder of .txt files.
+    """
+    from fastlstm.cli.progress import Display
+    from fastlstm.fit.job import checkpoint_of
+    from fastlstm.fit.pretrain import PretrainingResult, run_pretraining
+    from fastlstm.fit.pretrain_call import make_job
+
+    options["hidden_sizes"] = sizes(options["hidden_sizes"])
+    with Display(sys.stderr) as display:
+        job = make_job(
+            texts,
+            out,
+            preset=preset,
+            validation=part(validation),
+            begin=begin,
+            text_column=text_column,
+            data_dir=data_dir,
+            device=device,
+            overwrite=overwrite,
+            resume=resume,
+            storage=storage,
+            options=options,
+            say=display.note,
+            progress=display.download,
+        )
+        with stop_on_interrupt() as asked_to_stop:
+            events = run_pretraining(job)
+            for event in events:
+                display.show_pretraining(event)
+                if isinstance(event, PretrainingResult):
+                    result = event
+                elif asked_to_stop():
+                    events.close()
+                    raise Interrupted(
+                        f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
+                        if checkpoint_of(out).is_file()
+                        else "stopped before training began; nothing was saved"
+                    )
+    if as_json:
+        show.json_object({"model": str(out), **result.perplexity.to_json(), "measured_on": job.held_out.source})
+        return
+    print(f"{job.held_out.source}: {result.perplexity}")
+    print(f"saved: {out}")
+    print(f"use it: fastlstm train DATA --encoder {shlex.quote(str(out))}")
