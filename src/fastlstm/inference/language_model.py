@@ -202,9 +202,14 @@ _NO_SPACE_AFTER = re.compile(r".*[(\[{$'’\-/]$")
 
 def detokenized(tokens: Iterable[str]) -> str:
     """Words and punctuation as one line, with spaces where English has them, as far as tokens tell."""
-    line = ""
+    line, quoted, opened = "", False, False
     for token in tokens:
-        line = joined(line, token)
+        if token == '"' and quoted:
+            line, quoted, opened = line + token, False, False
+        elif token == '"':
+            line, quoted, opened = f"{line} {token}".lstrip(), True, True
+        else:
+            line, opened = line + token if opened else joined(line, token), False
     return line
 
 
