@@ -2,8 +2,8 @@
 
     python recipes/english_sentiment.py IMDB_FOLDER WORK_FOLDER
 
-IMDB_FOLDER holds train.parquet, test.parquet and unsupervised.parquet. Every stage keeps its model in WORK_FOLDER and
-is passed over when it is there; one that was cut off goes on from its checkpoint. The stages:
+IMDB_FOLDER holds train.parquet, test.parquet and unsupervised.parquet. Every stage keeps its model in WORK_FOLDER
+and is passed over when it is there; one that was cut off goes on from its checkpoint. The stages:
 
 1. a language model of the training reviews, without their labels, and of the unlabelled ones;
 2. a teacher, fine-tuned from it on 80% of the training reviews, the others choosing the epoch;
