@@ -1,0 +1,76 @@
+"""What an encoder is worth where labels are few: IMDb's test split after training on 100, 500 and 2,000 reviews.
+
+    python benchmarks/few_labels.py IMDB_FOLDER ENCODER [--draws 0 1 2 3 4]
+
+For each number and each draw of reviews: a classifier that begins from the encoder, the small preset from scratch,
+and NB-weighted logistic regression, on the same reviews. The two LSTMs hold 20% of them out to choose by; the
+regression has no choice to make and learns from all. Every scoring of the test split is logged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import fastlstm
+import machine
+from fastlstm.datasets import load_imdb
+from fastlstm.records import Records, split
+from fastlstm.training.baseline import baseline_report
+from scoring import score
+
+SIZES = 100, 500, 2000
+
+
+def main() -> None:
+    """Trains and scores all, prints the means and keeps the raw result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("encoder", type=Path)
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    arguments = parser.parse_args()
+
+    imdb = load_imdb(arguments.data_dir)
+    runs: list[dict[str, Any]] = []
+    for size in arguments.sizes:
+        for draw in arguments.draws:
+            _, few = split(imdb.train, size / len(imdb.train), draw)
+            regression = baseline_report(few, imdb.test, tuple(few.class_names)).accuracy
+            runs.append({"size": size, "draw": draw, "what": "regression", "accuracy": regression, "seconds": None})
+            for what, options in (
+                ("encoder", {"preset": "accurate", "encoder": arguments.encoder, "batch_size": 32}),
+                ("small", {"preset": "small"}),
+            ):
+                runs.append(
+                    {"size": size, "draw": draw, "what": what, **run(few, draw, what, options, arguments.data_dir)}
+                )
+            print(
+                *(f"{of['what']} {of['accuracy']:.2%}" for of in runs[-3:]),
+                f"({size} labels, draw {draw})",
+                flush=True,
+            )
+    for size in arguments.sizes:
+        for what in ("regression", "encoder", "small"):
+            values = [of["accuracy"] for of in runs if (of["size"], of["what"]) == (size, what)]
+            print(f"{size} labels, {what}: {statistics.mean(values):.2%}")
+    packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
+    print(machine.save("few_labels", machine.describe(packages), {"runs": runs}))
+
+
+def run(few: Records, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+    """One model's accuracy on the test split, and the seconds that it took to train."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        fastlstm.train(few, Path(folder, "model"), seed=draw, baseline=False, **options)
+        seconds = time.perf_counter() - started
+        scored = score(Path(folder, "model"), data_dir, f"{what}, {len(few)} labels, draw {draw}")
+    return {"accuracy": scored["accuracy"], "seconds": seconds}
+
+
+if __name__ == "__main__":
+    main()
