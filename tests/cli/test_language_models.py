@@ -46,6 +46,8 @@ def test_a_language_model_is_trained_measured_and_used(
     command: Command, texts: Path, labelled: Path, pretrained: Path, tmp_path: Path
 ) -> None:
     assert not pretrained.with_name("lm.checkpoint").exists()
+    few = command("pretrain", texts, "--out", tmp_path / "few", *SMALL, "--streams", "64", "--epochs", "1")
+    assert "tokens are few: they are read in" in few.err
     evaluated = command("evaluate", texts, "--model", pretrained, "--json").json
     assert evaluated["texts"] == 60
     assert 1 < evaluated["perplexity"] < 11.5
@@ -182,7 +184,7 @@ def test_what_a_model_is_not_for_is_said(
     ("options", "message"),
     [
         (["--preset", "quik"], "unknown preset 'quik'; did you mean 'quick'?"),
-        (["--streams", "5000"], "too few for 5000 streams"),
+        (["--direction", "sideways"], "unknown direction 'sideways'"),
         (["--validation", "1.5"], "the fraction to hold out is 1.5"),
         (["--vocabulary-size", "9999"], r"the texts have \d+ different words"),
     ],

@@ -22,6 +22,7 @@ from fastlstm.inference.language_model import ALL_TOKENS, LanguageModel, Perplex
 from fastlstm.records import Texts
 from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.training.fitting import find_device, fingerprint
+from fastlstm.training.language_model.corpus import fitting_streams
 from fastlstm.training.language_model.loop import (
     PretrainingEpoch,
     PretrainingState,
@@ -125,6 +126,11 @@ def run_pretraining(job: PretrainingJob) -> Generator[PretrainingEvent, None, No
         tokenizer, config = begin.tokenizer, begin.config
     encode = tokens.Encoder(tokenizer, max_tokens=ALL_TOKENS, truncate="end")
     learned, held_out = encode(job.texts.texts).ids, encode(job.held_out.texts).ids
+    count = sum(map(len, learned))
+    streams = fitting_streams(job.training.streams, job.training.window, count + len(learned))
+    if streams < job.training.streams:
+        yield Note(f"{count:,} tokens are few: they are read in {streams} streams, not {job.training.streams}")
+        job = dataclasses.replace(job, training=dataclasses.replace(job.training, streams=streams))
     state = make_state(config, job.training, place)
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
@@ -136,7 +142,6 @@ def run_pretraining(job: PretrainingJob) -> Generator[PretrainingEvent, None, No
     if begin is not None:
         state.model.assign(begin.weights)
         identity["begin"] = fingerprint(begin.weights.values())
-    count = sum(map(len, learned))
     yield PretrainingPrepared(config, job.training, place.type, len(learned), count, len(held_out))
     checkpoint = checkpoint_of(job.out)
     if job.resume:

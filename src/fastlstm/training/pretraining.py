@@ -11,6 +11,7 @@ import torch
 
 from fastlstm.config import ModelConfig, PretrainingConfig, TrainingConfig
 from fastlstm.training.encoder import language_model_config, take_encoder
+from fastlstm.training.language_model.corpus import fitting_streams
 from fastlstm.training.language_model.loop import (
     PretrainingEpoch,
     PretrainingState,
@@ -24,15 +25,13 @@ Ids = npt.NDArray[np.int32]
 
 MOST_STREAMS, WINDOW, SAMPLES, LEARNING_RATE = 128, 40, 1024, 4e-3
 """Chosen for the small preset on IMDb, see docs/accuracy.md."""
-FEWEST_WINDOWS = 20
-"""Texts are read in fewer streams where there would be fewer windows than this in an epoch."""
 
 
 def pretraining_config(training: TrainingConfig, tokens: int) -> PretrainingConfig:
     """How a run reads texts of so many tokens as a language model."""
     return PretrainingConfig(
         epochs=training.pretraining_epochs,
-        streams=max(1, min(MOST_STREAMS, tokens // (WINDOW * FEWEST_WINDOWS))),
+        streams=fitting_streams(MOST_STREAMS, WINDOW, tokens),
         window=WINDOW,
         samples=SAMPLES,
         learning_rate=LEARNING_RATE,

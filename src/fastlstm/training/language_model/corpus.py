@@ -12,6 +12,9 @@ from fastlstm.tokens import BOUNDARY_ID
 
 Ids = npt.NDArray[np.int32]
 
+FEWEST_WINDOWS = 20
+"""Few texts are read in fewer streams, so that an epoch has this many steps."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -37,6 +40,11 @@ def streams(texts: Sequence[Ids], count: int, generator: np.random.Generator, *,
     joined = np.concatenate([*pieces, boundary])
     length = len(joined) // count
     return np.ascontiguousarray(joined[: length * count].reshape(count, length).T)
+
+
+def fitting_streams(most: int, window: int, tokens: int) -> int:
+    """As many streams as leave an epoch `FEWEST_WINDOWS` windows or more, at least one and at most `most`."""
+    return max(1, min(most, tokens // (window * FEWEST_WINDOWS)))
 
 
 def window_count(length: int, tokens: int) -> int:
