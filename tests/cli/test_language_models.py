@@ -81,6 +81,8 @@ def test_a_language_model_is_trained_measured_and_used(
     config = json.loads((tmp_path / "m" / "config.json").read_text())
     assert config["model"]["hidden_sizes"] == [7]
     assert config["training"]["config"]["pretraining_epochs"] == 0
+    assert config["training"]["encoder"] == "lm"
+    assert "began from the language model `lm`" in (tmp_path / "m" / "README.md").read_text()
     assert fastlstm.load(tmp_path / "m").predict(["a film good", "the bad"]) == ["positive", "negative"]
 
 
@@ -231,3 +233,6 @@ def test_a_student_learns_from_its_teacher_on_texts_without_labels(
     assert student.status == 0, student.err
     assert "the teacher has read 124 texts" in student.err
     assert fastlstm.load(tmp_path / "student").labels == fastlstm.load(tmp_path / "teacher").labels
+    card = (tmp_path / "student" / "README.md").read_text()
+    for words in ("60 texts without labels", "classifier `teacher`, its teacher", "10 words and word pairs"):
+        assert words in card

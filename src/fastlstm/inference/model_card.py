@@ -26,6 +26,8 @@ def _lines(model: SavedModel) -> Iterator[str]:
     yield f"- reads {'in both directions' if config.bidirectional else 'in one direction'}"
     yield f"- {weights.count(config, len(model.labels)):,} weights, vocabulary {config.vocabulary_size:,}"
     yield f"- reads {config.max_tokens} tokens of a text; of a longer one it keeps: {config.truncate}"
+    if config.ngrams:
+        yield f"- adds the evidence of {config.ngrams:,} words and word pairs, of the whole text"
     if model.threshold != THRESHOLD:
         yield f"- predicts `{model.labels[1]}` from the probability {model.threshold:.4g} on"
     if data := training.get("data"):
@@ -34,6 +36,12 @@ def _lines(model: SavedModel) -> Iterator[str]:
             f"{data['train_texts']:,} texts to train on and {data['validation_texts']:,} to choose the epoch with"
         )
         yield f"{data['train']}: {parts}."
+        if unlabelled := data.get("unlabelled_texts"):
+            yield f"Besides these, {unlabelled:,} texts without labels."
+        if training.get("encoder"):
+            yield f"It began from the language model `{training['encoder']}`."
+        if training.get("teacher"):
+            yield f"It learned the probabilities of the classifier `{training['teacher']}`, its teacher."
     if results := training.get("results"):
         yield from ("", "## How good it is", "")
         yield f"On {results['texts']:,} texts ({results['evaluated_on']}):"
