@@ -337,7 +337,7 @@ def test_something_else_is_never_written_over(classifier: Classifier, tmp_path: 
 
 
 def test_loading_nothing_asks_for_a_folder() -> None:
-    with pytest.raises(OptionError, match="pass the folder that fastlstm train wrote"):
+    with pytest.raises(ModelNotFoundError, match="pass the folder that fastlstm train wrote"):
         fastlstm.load()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm import models, saved_model
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import DataError, ModelNotFoundError, OptionError
 from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
 from fastlstm.inference.network import Network
@@ -193,13 +193,17 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
         OptionError: a precision that this machine lacks.
         ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: what is wrong with the folder.
     """
-    return Classifier(saved_model.read(_found(DEFAULT_MODEL if folder is None else folder)), precision)
+    return Classifier(saved_model.read(_found(folder)), precision)
 
 
-def _found(folder: str | os.PathLike[str]) -> Path:
-    """The folder, or where there is none the bundled model of that name."""
-    path = Path(folder)
-    return path if path.exists() else models.bundled(os.fspath(folder)) or path
+def _found(folder: str | os.PathLike[str] | None) -> Path:
+    """The folder, or where there is none the bundled model of that name. Raises `ModelNotFoundError`."""
+    if folder is not None and Path(folder).exists():
+        return Path(folder)
+    found = models.bundled(DEFAULT_MODEL if folder is None else os.fspath(folder))
+    if found is None and folder is None:
+        raise ModelNotFoundError("no model given, and none is bundled; pass the folder that fastlstm train wrote")
+    return Path(folder or "") if found is None else found
 
 
 def _checked(texts: Iterable[str]) -> list[str]:
