@@ -7,7 +7,7 @@ from fastlstm.config import Direction, LanguageModelConfig, ModelConfig, Pretrai
 from fastlstm.errors import OptionError
 from fastlstm.inference.recurrence import Recurrence
 from fastlstm.training.encoder import beginning_from, language_model_config, take_encoder
-from fastlstm.training.language_model.loop import make_state
+from fastlstm.training.language_model.state import make_state
 from fastlstm.training.model import TextClassifier
 
 TEXTS = [np.array(ids, np.int32) for ids in ([3, 4, 5, 3, 9], [6, 6, 2], [7])]

@@ -9,7 +9,8 @@ from fastlstm.errors import ResumeError
 from fastlstm.records import Records
 from fastlstm.training.fitting import Fitting, prepare
 from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
+from fastlstm.training.language_model.loop import PretrainingStep
+from fastlstm.training.language_model.state import PretrainingEpoch
 from fastlstm.training.loop import StepDone
 
 OPTIONS: dict[str, Any] = {

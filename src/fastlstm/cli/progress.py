@@ -12,7 +12,8 @@ from fastlstm.cli import show
 from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, RungDone, TrainingResult
 from fastlstm.fit.pretrain import PerplexityMeasured, PretrainingEvent, PretrainingPrepared, PretrainingResult
 from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
+from fastlstm.training.language_model.loop import PretrainingStep
+from fastlstm.training.language_model.state import PretrainingEpoch
 from fastlstm.training.loop import StepDone
 
 PLAIN_SECONDS = 10.0

@@ -11,7 +11,8 @@ from fastlstm.inference import Classifier
 from fastlstm.metrics import Report
 from fastlstm.training.calibration import Calibration
 from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingStep
+from fastlstm.training.language_model.loop import PretrainingStep
+from fastlstm.training.language_model.state import PretrainingEpoch
 from fastlstm.training.loop import StepDone
 
 

@@ -11,7 +11,8 @@ import torch
 
 from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.training.encoder import language_model_config
-from fastlstm.training.language_model.loop import make_state, pretrain
+from fastlstm.training.language_model.loop import pretrain
+from fastlstm.training.language_model.state import make_state
 from fastlstm.training.loop import Labelled, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import pretraining_config

@@ -23,13 +23,8 @@ from fastlstm.records import Texts
 from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.training.fitting import find_device, fingerprint
 from fastlstm.training.language_model.corpus import fitting_streams
-from fastlstm.training.language_model.loop import (
-    PretrainingEpoch,
-    PretrainingState,
-    PretrainingStep,
-    make_state,
-    pretrain,
-)
+from fastlstm.training.language_model.loop import PretrainingStep, pretrain
+from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
 
 CHECKPOINT_SECONDS = 60.0
 """How much work a crash may cost; these checkpoints are large."""

@@ -21,7 +21,7 @@ from fastlstm.model_folder import CONFIG, json_bytes
 from fastlstm.training import baseline
 from fastlstm.training.fitting import Fitting, prepare
 from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PretrainingEpoch
+from fastlstm.training.language_model.state import PretrainingEpoch
 
 CHECKPOINT_SECONDS = 15.0
 """How much work a crash may cost."""

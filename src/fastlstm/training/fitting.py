@@ -28,7 +28,8 @@ from fastlstm.training.calibration import Calibration, calibrate
 from fastlstm.training.encoder import beginning_from, take_encoder
 from fastlstm.training.head import fit_head
 from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PHASE, PretrainingEpoch, PretrainingState, PretrainingStep
+from fastlstm.training.language_model.loop import PretrainingStep
+from fastlstm.training.language_model.state import PHASE, PretrainingEpoch, PretrainingState
 from fastlstm.training.likelihood import log_probabilities
 from fastlstm.training.loop import Labelled, StepDone, logits_of, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier

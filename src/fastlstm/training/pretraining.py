@@ -12,13 +12,8 @@ import torch
 from fastlstm.config import ModelConfig, PretrainingConfig, TrainingConfig
 from fastlstm.training.encoder import language_model_config, take_encoder
 from fastlstm.training.language_model.corpus import fitting_streams
-from fastlstm.training.language_model.loop import (
-    PretrainingEpoch,
-    PretrainingState,
-    PretrainingStep,
-    make_state,
-    pretrain,
-)
+from fastlstm.training.language_model.loop import PretrainingStep, pretrain
+from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
 from fastlstm.training.model import TextClassifier
 
 Ids = npt.NDArray[np.int32]

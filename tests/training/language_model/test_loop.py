@@ -9,7 +9,8 @@ from fastlstm import weights
 from fastlstm.config import Direction, LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import ResumeError, TrainingError
 from fastlstm.training.language_model import network
-from fastlstm.training.language_model.loop import PretrainingEpoch, PretrainingState, make_state, pretrain
+from fastlstm.training.language_model.loop import pretrain
+from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
 
 CPU = torch.device("cpu")
 MODEL = LanguageModelConfig(vocabulary_size=31, embedding_size=7, hidden_sizes=(9, 5), direction="both")

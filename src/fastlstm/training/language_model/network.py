@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -203,3 +204,47 @@ class _Masks:
             return 1.0
         mask = torch.empty(shape, device=self._like.device).bernoulli_(1 - share, generator=self._generator)
         return mask / (1 - share)
+
+
+class LanguageModelNetworks(nn.Module):
+    """Both directions, or the one there is, around one embedding."""
+
+    def __init__(self, config: LanguageModelConfig, *, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embedding = WordVectors(config.vocabulary_size, config.embedding_size)
+            nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE)
+            self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
+            self.networks = nn.ModuleList(
+                LanguageModelNetwork(config, direction, self.embedding) for direction in config.directions
+            )
+
+    def each(self) -> list[LanguageModelNetwork]:
+        """The directions' networks."""
+        return [network for network in self.networks if isinstance(network, LanguageModelNetwork)]
+
+    def named(self) -> dict[str, Tensor]:
+        """The learned weights, under the names of `fastlstm.weights.language_model_shapes`."""
+        result: dict[str, Tensor] = {"embedding.weight": self.embedding.weight}
+        for network in self.each():
+            for number, layer in enumerate(network.layers):
+                assert isinstance(layer, LSTMDirection)
+                prefix = f"lstm.{number}.{network.direction}"
+                result[f"{prefix}.weight_ih"] = layer.weight_ih
+                result[f"{prefix}.weight_hh"] = layer.weight_hh
+                result[f"{prefix}.bias"] = layer.bias
+            if network.projection is not None:
+                result[f"projection.{network.direction}.weight"] = network.projection
+        return {**result, "output.bias": self.bias}
+
+    def assign(self, values: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Copies in weights, by the names that `named` gives."""
+        with torch.no_grad():
+            for name, weight in self.named().items():
+                weight.copy_(torch.from_numpy(values[name]))
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The learned weights as float32 arrays of their own."""
+        return {name: w.detach().float().cpu().numpy().copy() for name, w in self.named().items()}
