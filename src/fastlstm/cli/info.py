@@ -67,8 +67,13 @@ def _language_model(model: LanguageModel, as_json: bool) -> None:
     if {"data", "results"} <= set(saved.training):
         data, results = saved.training["data"], saved.training["results"]
         facts["trained on"] = f"{data['count']:,} texts, {data['tokens']:,} tokens, {data['texts']}"
+        if saved.training.get("begin"):
+            facts["begun from"] = saved.training["begin"]
+        if "best_epoch" in saved.training:
+            facts["epoch kept"] = f"{saved.training['best_epoch']} of {saved.training['epochs']}"
         facts["perplexity"] = (
-            f"{results['perplexity']:.1f} on {results['texts']:,} texts ({results['measured_on']})"
+            f"{results['perplexity']:.1f} on {results['texts']:,} texts ({results['measured_on']}), "
+            f"{results['unknown']:.2%} of tokens unknown"
         )
     show.facts(facts, sys.stdout)
 

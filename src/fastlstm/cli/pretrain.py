@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shlex
 import sys
@@ -93,7 +94,16 @@ def command(
                         else "stopped before training began; nothing was saved"
                     )
     if as_json:
-        show.json_object({"model": str(out), **result.perplexity.to_json(), "measured_on": job.held_out.source})
+        show.json_object(
+            {
+                "model": str(out),
+                **result.perplexity.to_json(),
+                "measured_on": job.held_out.source,
+                "best_epoch": result.model.model.training["best_epoch"],
+                "history": [dataclasses.asdict(epoch) for epoch in result.history],
+                "validation_losses": list(result.validation),
+            }
+        )
         return
     print(f"{job.held_out.source}: {result.perplexity}")
     print(f"saved: {out}")

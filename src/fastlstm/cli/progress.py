@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import TextIO
@@ -18,6 +19,8 @@ from fastlstm.training.loop import StepDone
 
 PLAIN_SECONDS = 10.0
 """Between two lines on the running epoch where there is no terminal."""
+MOST_NATS = 700.0
+"""A loss whose exponential is still a number."""
 
 
 class Display:
@@ -92,7 +95,10 @@ class Display:
                     f"{event.model.vocabulary_size:,}; perplexity on {event.held_out_texts:,} held-out texts"
                 )
             case PerplexityMeasured():
-                self.note(f"epoch {event.epoch}: perplexity {event.perplexity.perplexity:.2f} on held-out texts")
+                best = "  best" if event.best else ""
+                self.note(
+                    f"epoch {event.epoch}: perplexity {event.perplexity.perplexity:.2f} on held-out texts{best}"
+                )
             case PretrainingResult():
                 self._end_bar()
             case _:
@@ -111,14 +117,19 @@ class Display:
 
     def _pretraining_step(self, event: PretrainingStep) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
-        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.recent:.4f} a token"
+        perplexity = math.exp(min(event.recent, MOST_NATS))
+        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.recent:.4f}  perplexity {perplexity:,.1f}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
             description = f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}"
             self._bar(description, done, self._pretraining_epochs * event.steps, details)
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
-            self.note(f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}")
+            steps_left = (self._pretraining_epochs - event.epoch + 1) * event.steps - event.step
+            left = event.seconds / event.step * steps_left
+            self.note(
+                f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left"
+            )
 
     def _pretraining_epoch(self, event: PretrainingEpoch) -> None:
         self._last_line = time.monotonic()

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
 
 from fastlstm import __version__, model_folder, saved_language_model, tokens
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import DataError, OptionError
+from fastlstm.fit.checkpoints import check_own_model, checkpointed
 from fastlstm.fit.events import Event, Note
 from fastlstm.fit.job import checkpoint_of
 from fastlstm.inference.language_card import language_card
 from fastlstm.inference.language_model import ALL_TOKENS, LanguageModel, Perplexity
+from fastlstm.kernel import find
 from fastlstm.records import Texts
 from fastlstm.saved_language_model import SavedLanguageModel
+from fastlstm.storage import rounded
 from fastlstm.training.fitting import find_device, fingerprint
 from fastlstm.training.language_model.corpus import fitting_streams
 from fastlstm.training.language_model.loop import PretrainingStep, pretrain
@@ -42,6 +45,7 @@ class PretrainingJob:
     model: LanguageModelConfig
     training: PretrainingConfig
     out: Path
+    preset: str
     cap_vocabulary: bool = True
     device: str = "auto"
     overwrite: bool = False
@@ -64,20 +68,25 @@ class PretrainingPrepared:
 
 @dataclass(frozen=True)
 class PerplexityMeasured:
-    """How well the model foretells the held-out texts after an epoch."""
+    """How well the model foretells the held-out texts after an epoch, and whether no epoch before did better."""
 
     epoch: int
     perplexity: Perplexity
+    best: bool
 
 
 @dataclass(frozen=True)
 class PretrainingResult:
-    """A finished run: the model, where it is saved, and how well it foretells the held-out texts."""
+    """A finished run: the model of the best epoch, where it is saved, and how well it foretells the held-out texts.
+
+    `validation` has the loss (nats a token) on these after each epoch.
+    """
 
     model: LanguageModel
     folder: Path
     perplexity: Perplexity
     history: tuple[PretrainingEpoch, ...]
+    validation: tuple[float, ...]
 
 
 PretrainingEvent = Event | PretrainingPrepared | PerplexityMeasured | PretrainingResult
@@ -112,6 +121,57 @@ def run_pretraining(job: PretrainingJob) -> Generator[PretrainingEvent, None, No
         WriteError: the model or a checkpoint can't be written; an older model is untouched.
         TrainingError: the loss went astray, or there is too little text.
     """
+    reading = _prepare(job)
+    yield from _notes(job, reading)
+    yield PretrainingPrepared(
+        model=reading.config,
+        training=reading.training,
+        device=reading.identity["device"],
+        texts=len(reading.learned),
+        tokens=reading.tokens,
+        held_out_texts=len(reading.held_out),
+    )
+    yield from _begin(job, reading)
+
+    def save() -> None:
+        reading.state.save(checkpoint_of(job.out), reading.identity)
+
+    yield from checkpointed(reading.epochs(), save, whole=PretrainingEpoch, seconds=CHECKPOINT_SECONDS)
+    yield _finish(job, reading)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A run that is ready to train: encoded texts, the model and the state of its training."""
+
+    config: LanguageModelConfig
+    training: PretrainingConfig
+    tokenizer: Tokenizer
+    learned: list[npt.NDArray[np.int32]]
+    held_out: list[npt.NDArray[np.int32]]
+    state: PretrainingState
+    identity: dict[str, Any]
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(len, self.learned))
+
+    def model(self, weights: dict[str, npt.NDArray[np.float32]], record: dict[str, Any]) -> LanguageModel:
+        return LanguageModel(SavedLanguageModel(self.config, self.tokenizer, weights, record))
+
+    def epochs(self) -> Iterator[PretrainingStep | PretrainingEpoch | PerplexityMeasured]:
+        """Trains from where the state is to the end. An epoch is told of once it is measured."""
+        for event in pretrain(self.state, self.learned, self.training):
+            if isinstance(event, PretrainingEpoch):
+                measured = self.model(self.state.model.arrays(), {}).perplexity(self.held_out)
+                best = self.state.measured(measured.loss)
+                yield event
+                yield PerplexityMeasured(event.epoch, measured, best)
+            else:
+                yield event
+
+
+def _prepare(job: PretrainingJob) -> _Reading:
     place = find_device(job.device)
     begin = None if job.begin is None else saved_language_model.read(job.begin)
     if begin is None:
@@ -121,75 +181,86 @@ def run_pretraining(job: PretrainingJob) -> Generator[PretrainingEvent, None, No
         tokenizer, config = begin.tokenizer, begin.config
     encode = tokens.Encoder(tokenizer, max_tokens=ALL_TOKENS, truncate="end")
     learned, held_out = encode(job.texts.texts).ids, encode(job.held_out.texts).ids
-    count = sum(map(len, learned))
-    streams = fitting_streams(job.training.streams, job.training.window, count + len(learned))
-    if streams < job.training.streams:
-        yield Note(f"{count:,} tokens are few: they are read in {streams} streams, not {job.training.streams}")
-        job = dataclasses.replace(job, training=dataclasses.replace(job.training, streams=streams))
-    state = make_state(config, job.training, place)
+    streams = fitting_streams(job.training.streams, job.training.window, sum(map(len, learned)) + len(learned))
+    training = dataclasses.replace(job.training, streams=streams)
+    state = make_state(config, training, place)
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
-        **dataclasses.asdict(job.training),
+        **dataclasses.asdict(training),
         "device": place.type,
         "texts": fingerprint(learned),
         "held-out texts": fingerprint(held_out),
+        "begin": None if begin is None else fingerprint(begin.weights.values()),
     }
     if begin is not None:
         state.model.assign(begin.weights)
-        identity["begin"] = fingerprint(begin.weights.values())
-    yield PretrainingPrepared(config, job.training, place.type, len(learned), count, len(held_out))
-    checkpoint = checkpoint_of(job.out)
+    return _Reading(config, training, tokenizer, learned, held_out, state, identity)
+
+
+def _notes(job: PretrainingJob, reading: _Reading) -> Iterator[Note]:
+    kernel = find()
+    if kernel.kernel is None and reading.identity["device"] == "cpu":
+        yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
+    if job.begin is None and reading.config.vocabulary_size < job.model.vocabulary_size:
+        yield Note(f"vocabulary: {reading.config.vocabulary_size:,} words, all that the texts have")
+    if (streams := reading.training.streams) < job.training.streams:
+        yield Note(
+            f"{reading.tokens:,} tokens are few: they are read in {streams} streams, not {job.training.streams}"
+        )
+    known = set(job.texts.texts)
+    if repeated := sum(text in known for text in job.held_out.texts):
+        yield Note(f"{repeated:,} of the {len(job.held_out):,} held-out texts stand among those learned from too")
+
+
+def _begin(job: PretrainingJob, reading: _Reading) -> Iterator[Note]:
+    """From here on there is a checkpoint to go on from."""
+    state, checkpoint = reading.state, checkpoint_of(job.out)
     if job.resume:
-        state.restore(checkpoint, identity)
+        state.restore(checkpoint, reading.identity)
+        if not job.overwrite and (job.out / model_folder.CONFIG).exists():
+            there = saved_language_model.read(job.out).training.get("identity")
+            check_own_model(job.out, there, reading.identity)
         yield Note(f"going on after {state.epoch} finished epochs and {state.step} steps of the next")
     else:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        state.save(checkpoint, identity)
+        state.save(checkpoint, reading.identity)
 
-    def as_it_stands(training: dict[str, Any]) -> LanguageModel:
-        return LanguageModel(SavedLanguageModel(config, tokenizer, state.model.arrays(), training))
 
-    measured = None
-    for event in _train(state, learned, job, identity):
-        yield event
-        if isinstance(event, PretrainingEpoch):
-            measured = as_it_stands({}).perplexity(held_out)
-            yield PerplexityMeasured(event.epoch, measured)
-    if measured is None:  # resumed when all was done but this
-        measured = as_it_stands({}).perplexity(held_out)
+def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
+    """Measures the best epoch's model as it will be read, and saves it."""
+    state = reading.state
+    best, losses = state.best_arrays(), state.validation
+    unmeasured = len(state.history) - len(losses)
+    measured = reading.model(rounded(best, job.storage), {}).perplexity(reading.held_out)
     record = {
         "fastlstm_version": __version__,
-        "config": dataclasses.asdict(job.training),
-        "data": {"texts": job.texts.source, "count": len(learned), "tokens": count},
+        "preset": job.preset,
+        "config": dataclasses.asdict(reading.training),
+        "identity": reading.identity,
+        "begin": None if job.begin is None else job.begin.name,
+        "data": {"texts": job.texts.source, "count": len(reading.learned), "tokens": reading.tokens},
         "epochs": len(state.history),
+        "best_epoch": max(
+            (i for i, loss in enumerate(losses, unmeasured + 1) if loss == min(losses)), default=unmeasured
+        ),
         "seconds": round(sum(epoch.seconds for epoch in state.history), 1),
+        "storage": job.storage,
         "results": {"measured_on": job.held_out.source, **measured.to_json()},
     }
-    model = as_it_stands(record)
+    history = [
+        {**dataclasses.asdict(epoch), "validation_loss": loss}
+        for epoch, loss in zip(state.history, [*[None] * unmeasured, *losses], strict=True)
+    ]
+    model = reading.model(best, record)
     saved_language_model.write(
         model.model,
         job.out,
         card=language_card(model.model),
-        extras={"history.json": model_folder.json_bytes([dataclasses.asdict(epoch) for epoch in state.history])},
+        extras={"history.json": model_folder.json_bytes(history)},
         storage=job.storage,
     )
-    checkpoint.unlink(missing_ok=True)
-    yield PretrainingResult(model, job.out, measured, tuple(state.history))
-
-
-def _train(
-    state: PretrainingState, texts: Sequence[npt.NDArray[np.int32]], job: PretrainingJob, identity: dict[str, Any]
-) -> Iterator[PretrainingStep | PretrainingEpoch]:
-    checkpoint, saved = checkpoint_of(job.out), time.monotonic()
-    try:
-        for event in pretrain(state, texts, job.training):
-            if isinstance(event, PretrainingEpoch) or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                state.save(checkpoint, identity)
-                saved = time.monotonic()
-            yield event
-    except GeneratorExit:  # the caller stops here, between two steps
-        state.save(checkpoint, identity)
-        raise
+    checkpoint_of(job.out).unlink(missing_ok=True)
+    return PretrainingResult(model, job.out, measured, tuple(state.history), tuple(losses))
 
 
 def _capped(job: PretrainingJob, words: int) -> LanguageModelConfig:

@@ -126,6 +126,7 @@ def make_job(
         model=model,
         training=training,
         out=out,
+        preset=preset,
         cap_vocabulary=options.get("vocabulary_size") is None,
         device=device,
         overwrite=overwrite,

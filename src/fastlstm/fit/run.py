@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator, Iterator
 
 from fastlstm import saved_language_model, saved_model
-from fastlstm.errors import InputError
+from fastlstm.fit.checkpoints import check_own_model, checkpointed
 from fastlstm.fit.events import Event, Measured, Note, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.ladder import climb
@@ -113,27 +113,18 @@ def _baseline(job: Job) -> Generator[Measured, None, Report | None]:
 
 
 def _train(job: Job, fitting: Fitting) -> Iterator[Event]:
-    checkpoint = checkpoint_of(job.out)
-    saved = time.monotonic()
-    try:
-        for event in fitting.epochs():
-            if isinstance(event, EpochResult | PretrainingEpoch) or time.monotonic() - saved > CHECKPOINT_SECONDS:
-                fitting.save(checkpoint)
-                saved = time.monotonic()
-            yield event
-    except GeneratorExit:  # the caller stops here, between two steps
-        fitting.save(checkpoint)
-        raise
+    def save() -> None:
+        fitting.save(checkpoint_of(job.out))
+
+    epochs = EpochResult, PretrainingEpoch
+    yield from checkpointed(fitting.epochs(), save, whole=epochs, seconds=CHECKPOINT_SECONDS)
 
 
 def _check_finished_model(job: Job, fitting: Fitting) -> None:
     """A resumed run may write over a model without `--overwrite` only if it was this run that wrote it."""
     if job.overwrite or not (job.out / CONFIG).exists():
         return
-    if saved_model.read(job.out).training.get("identity") != fitting.identity:
-        raise InputError(
-            f"{job.out} holds another run's model; pass --overwrite to replace it, or choose another --out"
-        )
+    check_own_model(job.out, saved_model.read(job.out).training.get("identity"), fitting.identity)
 
 
 def _finish(job: Job, fitting: Fitting, compared: Report | None) -> Iterator[Event]:

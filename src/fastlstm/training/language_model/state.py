@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from fastlstm import weights
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
@@ -34,7 +37,11 @@ class PretrainingEpoch:
 
 @dataclass
 class PretrainingState:
-    """A run between two steps. `epoch` counts finished epochs, `step` finished steps of the running one."""
+    """A run between two steps. `epoch` counts finished epochs, `step` finished steps of the running one.
+
+    Whoever measures the model after each epoch says so by `measured`: `validation` then has the losses, and `best`
+    the weights of the epoch with the lowest one.
+    """
 
     model: LanguageModelNetworks
     optimizer: Adam
@@ -46,17 +53,32 @@ class PretrainingState:
     seconds: float = 0.0
     history: list[PretrainingEpoch] = field(default_factory=list)
     carried: list[States] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def measured(self, loss: float) -> bool:
+        """Takes the validation loss of the epoch just finished; returns whether none was lower so far."""
+        self.validation.append(loss)
+        best = loss <= min(self.validation)
+        if best:
+            self.best = {name: weight.detach().clone() for name, weight in self.model.named().items()}
+        return best
+
+    def best_arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """The best epoch's weights as float32 arrays; of a run that nobody measures, the weights as they stand."""
+        return {name: w.float().cpu().numpy().copy() for name, w in self.best.items()} or self.model.arrays()
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Writes the checkpoint, whole or not at all. Raises `WriteError` if it can't be written."""
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
+        tensors |= {f"best.{name}": w for name, w in self.best.items()}
         for network, states in enumerate(self.carried):
             for layer, (h, c) in enumerate(states):
                 tensors |= {f"carried.{network}.{layer}.h": h, f"carried.{network}.{layer}.c": c}
         run = {name: getattr(self, name) for name in COUNTED}
         run["history"] = [asdict(result) for result in self.history]
-        run["phase"] = PHASE
+        run |= {"validation": self.validation, "phase": PHASE}
         checkpoint.write(path, tensors, run, identity)
 
     def restore(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -67,9 +89,11 @@ class PretrainingState:
         with checkpoint.reading(path, identity) as (run, tensors):
             started = run["epoch"] > 0 or run["step"] > 0
             named = self.model.named()
-            for name, weight in named.items():
-                if (shape := tensors[f"weights.{name}"].shape) != weight.shape:
-                    raise ValueError(f"weights.{name} has the shape {list(shape)}")
+            validation = run.get("validation", [])
+            for kind in ("weights", "best") if validation else ("weights",):
+                for name, weight in named.items():
+                    if (shape := tensors[f"{kind}.{name}"].shape) != weight.shape:
+                        raise ValueError(f"{kind}.{name} has the shape {list(shape)}")
             device = self.model.bias.device
             carried = [
                 [
@@ -86,7 +110,8 @@ class PretrainingState:
             with torch.no_grad():
                 for name, weight in named.items():
                     weight.copy_(tensors[f"weights.{name}"])
-            self.carried = carried
+            self.carried, self.validation = carried, validation
+            self.best = {name: tensors[f"best.{name}"].to(device) for name in named} if validation else {}
             self.history = [PretrainingEpoch(**result) for result in run["history"]]
             for name in COUNTED:
                 setattr(self, name, run[name])

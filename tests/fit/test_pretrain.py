@@ -1,0 +1,191 @@
+"""A language model's run: which epoch is kept, what stops it, and what it may write over."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastlstm.config import LanguageModelConfig, PretrainingConfig
+from fastlstm.errors import InputError, WriteError
+from fastlstm.fit.events import Note
+from fastlstm.fit.pretrain import (
+    PerplexityMeasured,
+    PretrainingEvent,
+    PretrainingJob,
+    PretrainingResult,
+    run_pretraining,
+)
+from fastlstm.inference.language_model import LanguageModel, load_language_model
+from fastlstm.kernel import Found
+from fastlstm.records import Texts
+from fastlstm.training.language_model.loop import PretrainingStep
+from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState
+
+GENERATOR = np.random.default_rng(0)
+LEARNED = [" ".join(GENERATOR.choice(list("abcdefgh"), 6)) for _ in range(30)]
+HELD_OUT = ["b c d", "a z", "h g"]
+
+
+def make_job(out: Path, **options: Any) -> PretrainingJob:
+    job = PretrainingJob(
+        texts=Texts(LEARNED, "some"),
+        held_out=Texts(HELD_OUT, "others"),
+        model=LanguageModelConfig(vocabulary_size=100, embedding_size=4, hidden_sizes=(5,)),
+        training=PretrainingConfig(epochs=3, streams=2, window=5, learning_rate=0.05, warmup=0),
+        out=out,
+        preset="quick",
+    )
+    return dataclasses.replace(job, **options)
+
+
+def finished(job: PretrainingJob) -> tuple[list[PretrainingEvent], PretrainingResult]:
+    events = list(run_pretraining(job))
+    assert isinstance(events[-1], PretrainingResult)
+    return events, events[-1]
+
+
+def stopped_at(job: PretrainingJob, kind: type, number: int = 1) -> None:
+    """Runs until the event of that number and kind, and closes the run there."""
+    events = run_pretraining(job)
+    for event in events:
+        number -= isinstance(event, kind)
+        if not number:
+            break
+    events.close()
+
+
+def judge_by(monkeypatch: pytest.MonkeyPatch, losses: list[float]) -> list[dict[str, np.ndarray]]:
+    """Each measurement is said to have come to the next of `losses`; returns the weights that were measured."""
+    seen: list[dict[str, np.ndarray]] = []
+    perplexity = LanguageModel.perplexity
+
+    def told(self: LanguageModel, encoded: Any) -> Any:
+        seen.append(dict(self.model.weights))
+        return dataclasses.replace(perplexity(self, encoded), loss=[*losses, 0.0][len(seen) - 1])
+
+    monkeypatch.setattr(LanguageModel, "perplexity", told)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept", "told"),
+    [
+        ([3.0, 2.0, 1.0], 3, [True, True, True]),
+        ([2.0, 1.0, 3.0], 2, [True, True, False]),
+        ([1.0, 2.0, 1.0], 3, [True, False, True]),
+    ],
+)
+def test_the_epoch_that_validation_likes_best_is_kept_and_the_later_of_equals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losses: list[float], kept: int, told: list[bool]
+) -> None:
+    seen = judge_by(monkeypatch, losses)
+    events, result = finished(make_job(tmp_path / "lm"))
+    assert [event.best for event in events if isinstance(event, PerplexityMeasured)] == told
+    assert result.validation == tuple(losses)
+    saved = load_language_model(tmp_path / "lm").model
+    assert (saved.training["best_epoch"], saved.training["epochs"]) == (kept, 3)
+    for name, array in saved.weights.items():
+        np.testing.assert_array_equal(array, seen[kept - 1][name])
+    history = json.loads((tmp_path / "lm" / "history.json").read_bytes())
+    assert [epoch["validation_loss"] for epoch in history] == losses
+
+
+def test_a_run_that_goes_on_keeps_the_best_epoch_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(tmp_path / "lm")
+    seen = judge_by(monkeypatch, [1.0, 2.0, 3.0])
+    stopped_at(job, PretrainingStep, 30)
+    assert len(seen) == 1
+    _, result = finished(dataclasses.replace(job, resume=True))
+    assert result.validation == (1.0, 2.0, 3.0)
+    for name, array in result.model.model.weights.items():
+        np.testing.assert_array_equal(array, seen[0][name])
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [(PretrainingStep, 1), (PretrainingEpoch, 1), (PerplexityMeasured, 2), (PretrainingEpoch, 3)],
+)
+def test_a_run_may_be_stopped_at_any_event(tmp_path: Path, kind: type, number: int) -> None:
+    whole = finished(make_job(tmp_path / "whole"))[1]
+    job = make_job(tmp_path / "lm")
+    stopped_at(job, kind, number)
+    again = finished(dataclasses.replace(job, resume=True))[1]
+    assert again.validation == whole.validation
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "lm" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_checkpoint_from_before_epochs_were_measured_can_be_gone_on_from(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "lm")
+    stopped_at(job, PerplexityMeasured)
+    unmeasured: list[PretrainingState] = []
+    restore = PretrainingState.restore
+
+    def forgetting(self: PretrainingState, *arguments: Any) -> None:
+        restore(self, *arguments)
+        self.validation, self.best = [], {}
+        unmeasured.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PretrainingState, "restore", forgetting)
+        _, result = finished(dataclasses.replace(job, resume=True))
+    assert len(unmeasured) == 1
+    assert len(result.validation) == 2
+    assert result.model.model.training["best_epoch"] in (2, 3)
+    assert not (tmp_path / "lm.checkpoint").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_when_the_run_is_stopped_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = run_pretraining(make_job(tmp_path / "lm"))
+    while not isinstance(next(events), PretrainingStep):
+        pass
+
+    def refuse(*_: object) -> None:
+        raise WriteError("the disk is full")
+
+    monkeypatch.setattr(PretrainingState, "save", refuse)
+    with pytest.raises(WriteError, match="the disk is full"):
+        events.close()
+
+
+def test_going_on_never_replaces_another_run_s_model(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "lm")
+    other = dataclasses.replace(job, training=dataclasses.replace(job.training, seed=7))
+    finished(other)
+    stopped_at(job, PretrainingStep)
+    before = (tmp_path / "lm" / "config.json").read_bytes()
+    with pytest.raises(InputError, match="holds another run's model; pass --overwrite"):
+        finished(dataclasses.replace(job, resume=True))
+    assert (tmp_path / "lm" / "config.json").read_bytes() == before
+    finished(dataclasses.replace(job, resume=True, overwrite=True))
+    assert load_language_model(tmp_path / "lm").model.training["config"]["seed"] == 0
+
+
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+def test_the_figures_are_those_of_the_model_as_it_is_stored(tmp_path: Path, storage: str) -> None:
+    model = LanguageModelConfig(vocabulary_size=100, embedding_size=16, hidden_sizes=(5,))
+    _, result = finished(make_job(tmp_path / "lm", model=model, storage=storage))
+    assert load_language_model(tmp_path / "lm").evaluate(HELD_OUT) == result.perplexity
+    assert result.perplexity.loss != min(result.validation)
+
+
+def test_what_deserves_a_word_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.fit.pretrain.find", lambda: Found(None, "it was not built", None))
+    held_out = Texts([*HELD_OUT, LEARNED[0]], "others")
+    training = PretrainingConfig(epochs=1, streams=64, window=5)
+    events, _ = finished(make_job(tmp_path / "lm", held_out=held_out, training=training, device="cpu"))
+    notes = " / ".join(event.text for event in events if isinstance(event, Note))
+    for words in (
+        "no compiled kernel, PyTorch trains, slower: it was not built",
+        "vocabulary: 10 words, all that the texts have",
+        "180 tokens are few: they are read in 2 streams, not 64",
+        "1 of the 4 held-out texts stand among those learned from too",
+    ):
+        assert words in notes
