@@ -34,17 +34,39 @@ FLOATS = ("float32", "float16")
 class Format:
     """A kind of model folder: the `name` and the latest `version` that its configuration states.
 
-    `kind` is what people call it, `maker` the command that writes it.
+    `kind` is what people call it, `holds` what is in it, `maker` the command that writes it, `takers` those that
+    read it.
     """
 
     name: str
     version: int
     kind: str
+    holds: str
     maker: str
+    takers: str
 
     def header(self) -> dict[str, Any]:
         """What a configuration begins with."""
         return {"format": self.name, "format_version": self.version}
+
+
+CLASSIFIER = Format(
+    "fastlstm",
+    2,
+    "fastlstm model",
+    holds="a text classifier",
+    maker="fastlstm train",
+    takers="fastlstm predict, evaluate and info",
+)
+LANGUAGE_MODEL = Format(
+    "fastlstm-language-model",
+    1,
+    "fastlstm language model",
+    holds="a language model",
+    maker="fastlstm pretrain",
+    takers="fastlstm generate, evaluate, info and train --encoder",
+)
+FORMATS = (CLASSIFIER, LANGUAGE_MODEL)
 
 
 def check_target(folder: Path, of: Format, *, overwrite: bool) -> None:
@@ -89,6 +111,12 @@ def read_config(folder: Path, of: Format) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise corrupt(folder, f"{CONFIG} is not JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format") != of.name:
+        for other in FORMATS:
+            if isinstance(config, dict) and config.get("format") == other.name:
+                raise NotAModelError(
+                    f"{folder} is not a {of.kind}: it holds {other.holds}, which {other.takers} take; "
+                    f"expected {of.holds}, as {of.maker} writes it"
+                )
         raise NotAModelError(f"{folder} is not a {of.kind}: its {CONFIG} does not say so; expected {expected}")
     version = config.get("format_version")
     if type(version) is not int or version < 1:

@@ -1,4 +1,4 @@
-"""A language model <-> one folder. The format is specified in docs/saved-language-model.md."""
+"""A language model <-> one folder. The format is specified in docs/language-models.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastlstm.config import LanguageModelConfig, from_json
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.storage import stored
 
-FORMAT = model_folder.Format("fastlstm-language-model", 1, "fastlstm language model", "fastlstm pretrain")
+FORMAT = model_folder.LANGUAGE_MODEL
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.ngrams import NUMBERS
 from fastlstm.storage import stored
 
-FORMAT = model_folder.Format("fastlstm", 2, "fastlstm model", "fastlstm train")
+FORMAT = model_folder.CLASSIFIER
 GOLDEN = "golden.json"
 FIRST_FIELDS = (
     "vocabulary_size",

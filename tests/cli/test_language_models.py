@@ -52,6 +52,7 @@ def test_a_language_model_is_trained_measured_and_used(
     assert evaluated["texts"] == 60
     assert 1 < evaluated["perplexity"] < 11.5
     assert command("evaluate", labelled, "--model", pretrained).out.startswith("80 texts")
+    assert evaluated["measured_on"] == "texts.txt"
     info = command("info", "--model", pretrained).out
     for words in ("a language model", "perplexity", "59 texts", "forward"):
         assert words in info
@@ -179,7 +180,14 @@ def test_what_a_model_is_not_for_is_said(
     )
     refused = command("generate", "a", "--model", tmp_path / "m")
     assert refused.status == 2
-    assert "is not a fastlstm language model" in refused.err
+    assert refused.err.rstrip().endswith(
+        "is not a fastlstm language model: it holds a text classifier, which fastlstm predict, evaluate and info take; "
+        "expected a language model, as fastlstm pretrain writes it"
+    )
+    for option, words in ((["--threshold", "0.3"], "predicts no class"), (["--precision", "int8"], "in float32")):
+        refused = command("evaluate", labelled, "--model", pretrained, *option)
+        assert refused.status == 2
+        assert words in refused.err
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,44 @@ def test_what_is_wrong_is_said(tmp_path: Path, name: str, content: bytes | None,
         read_texts(tmp_path / name)
 
 
+def test_several_paths_are_read_one_after_the_other(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.txt" for name in "abcd"]
+    for path in paths:
+        path.write_text(f"a text of {path.stem}\n")
+    assert read_texts(paths[:3]) == Texts(["a text of a", "a text of b", "a text of c"], "a.txt, b.txt, c.txt")
+    assert read_texts([str(path) for path in paths]).source == "a.txt, b.txt and 2 more"
+    with pytest.raises(DataError, match=r"there is no file or folder .*e\.txt"):
+        read_texts([*paths, tmp_path / "e.txt"])
+    with pytest.raises(DataError, match="no file or folder was named"):
+        read_texts([])
+
+
+def test_a_line_or_a_file_may_be_a_number(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("the year was\n1984\n")
+    assert read_texts(tmp_path / "t.txt").texts == ["the year was", "1984"]
+    assert read_texts(tmp_path).texts == ["the year was\n1984\n"]
+    assert checked_texts(["12"], "mine").texts == ["12"]
+
+
+def test_hidden_files_and_folders_named_like_texts_are_passed_over(tmp_path: Path) -> None:
+    for place in (".git/x.txt", ".y.txt", "folder.txt/z.txt", "w.TXT"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(f"text of {place}")
+    assert read_texts(tmp_path).texts == ["text of folder.txt/z.txt", "text of w.TXT"]
+
+
+def test_a_bad_file_of_a_folder_is_named_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "texts" / "deep").mkdir(parents=True)
+    (tmp_path / "texts" / "deep" / "a\nb.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError) as caught:
+        read_texts(tmp_path / "texts")
+    assert str(caught.value).startswith(r"file 'deep/a\nb.txt' of texts: the text is not valid UTF-8")
+    assert "\n" not in str(caught.value)
+    (tmp_path / "texts" / "deep" / "0.txt.gz").write_bytes(b"plain")
+    with pytest.raises(DataError, match=r"file deep/0\.txt\.gz of texts is not an intact gzip file"):
+        read_texts(tmp_path / "texts")
+
+
 def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no \.txt file"):
         read_texts(tmp_path)

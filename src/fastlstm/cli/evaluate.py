@@ -9,7 +9,7 @@ import click
 
 from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option, precision_option, table_options, threshold_option
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.language_model import LanguageModel
 
@@ -35,6 +35,10 @@ def command(
     A language model's perplexity is measured on any texts, with or without labels.
     """
     if isinstance(model, LanguageModel):
+        if threshold is not None:
+            raise OptionError(
+                "--threshold is for classifiers, and a language model predicts no class; leave it out"
+            )
         _perplexity(model, data, text_column, data_dir, as_json)
         return
     if data == "imdb":
@@ -66,13 +70,18 @@ def _perplexity(model: LanguageModel, data: str, text_column: str, data_dir: Pat
     if data == "imdb":
         from fastlstm.datasets import load_imdb
 
-        texts = load_imdb(data_dir, say=show.note).test.texts
+        imdb = load_imdb(data_dir, say=show.note)
+        show.note(f"imdb: {imdb.origin}")
+        texts, measured_on = imdb.test.texts, imdb.measured_on
+        if imdb.test_note:
+            show.note("a model that has read the whole training split has seen these texts")
     else:
         from fastlstm.records import read_texts
 
-        texts = read_texts(data, text_column=text_column).texts
+        read = read_texts(data, text_column=text_column)
+        texts, measured_on = read.texts, read.source
     measured = model.evaluate(texts)
     if as_json:
-        show.json_object({**measured.to_json(), "measured_on": data})
+        show.json_object({**measured.to_json(), "measured_on": measured_on})
     else:
         print(measured)

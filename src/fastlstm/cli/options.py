@@ -186,6 +186,8 @@ def _load(
                 f"{value} is a language model, and {context.info_name} needs a classifier; give one that was made "
                 f"with fastlstm train DATA --encoder {value}"
             )
+        if context.meta.get(PRECISION, PRECISIONS[0]) != PRECISIONS[0]:
+            raise OptionError("--precision is for classifiers; a language model computes in float32: leave it out")
         return load_language_model(value)
     return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
 

@@ -46,8 +46,8 @@ def collect(rows: Iterable[Row], source: str, *, unit: str = "row", has_columns:
     return Records(texts, labels, source, places)
 
 
-def checked_text(text: object, advice: str = "") -> str:
-    """`text`, when it is a string that can be words.
+def checked_text(text: object, advice: str = "", *, numbers: bool = False) -> str:
+    """`text`, when it is a string that can be words, or with `numbers` a number too.
 
     Raises `DataError`, without a row number; `advice` ends it where the column may be the wrong one.
     """
@@ -55,7 +55,7 @@ def checked_text(text: object, advice: str = "") -> str:
         stripped = text.strip()
         if not stripped:
             raise DataError("the text is empty; expected words")
-        if _NUMBER.fullmatch(stripped):
+        if not numbers and _NUMBER.fullmatch(stripped):
             raise DataError(f"the text is a number ({shown(repr(stripped))}); expected words{advice}")
         if not is_unicode(text):
             raise DataError("the text is not valid UTF-8; expected words; save it as UTF-8")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastlstm.errors import DataError
-from fastlstm.records.checks import Rows, checked_text
+from fastlstm.records.checks import Rows, checked_text, shown
 from fastlstm.records.files import open_text, readable
 from fastlstm.records.reading import TABLES, ending_of, shown_name
 
@@ -18,6 +18,7 @@ _LABELS = re.compile(r"\s*(?:__label__\S*\s*)*")
 _KNOWN = (
     ".txt (a text a line), .csv, .tsv, .jsonl, .ndjson, each also with .gz, .parquet, or a folder of .txt files"
 )
+_MOST_SOURCES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,33 @@ class Texts:
         return len(self.texts)
 
 
-def read_texts(path: str | os.PathLike[str], *, text_column: str = "text") -> Texts:
-    """The texts of a file or folder, in its order; texts without any word are passed over.
+def read_texts(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, text_column: str = "text"
+) -> Texts:
+    """The texts of a file or folder, or of several, in their order; texts without any word are passed over.
 
-    `path` is a text file with a text a line, of which fastText's labels are dropped; a CSV or TSV file with a
+    A path is a text file with a text a line, of which fastText's labels are dropped; a CSV or TSV file with a
     header line, a JSON Lines or a Parquet file, of which the text column alone is read; each but Parquet also
-    gzipped; or a folder, whose .txt files are a text each, wherever in it they stand.
+    gzipped; or a folder, whose .txt files are a text each, wherever in it they stand, but for names that begin with a
+    dot. A line or file may be a number; in a table that tells of a wrong column.
     Raises `DataError` for anything that can't be read as such, with the first bad row's number, and for no text at
     all; `MissingDependencyError` for a Parquet file where pyarrow is not installed.
     """
-    path = Path(path)
+    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not several:
+        raise DataError(f"no file or folder was named; expected one or more of {_KNOWN}")
+    parts = [_read(Path(path), text_column) for path in several]
+    return Texts([text for part in parts for text in part.texts], joined_sources([part.source for part in parts]))
+
+
+def joined_sources(sources: Sequence[str]) -> str:
+    """Several sources as one, in a line: all of a few, the first of many."""
+    if len(sources) <= _MOST_SOURCES_SHOWN:
+        return ", ".join(sources)
+    return f"{', '.join(sources[: _MOST_SOURCES_SHOWN - 1])} and {len(sources) - _MOST_SOURCES_SHOWN + 1} more"
+
+
+def _read(path: Path, text_column: str) -> Texts:
     source = shown_name(path)
     with readable(source):
         if not path.exists():
@@ -50,7 +68,8 @@ def read_texts(path: str | os.PathLike[str], *, text_column: str = "text") -> Te
         ending = ending_of(path)
         if ending in TABLES:
             rows = TABLES[ending](path, source, text_column, None)
-            return _collected(rows, source, "line" if ending in (".jsonl", ".ndjson") else "row")
+            unit = "line" if ending in (".jsonl", ".ndjson") else "row"
+            return _collected(rows, source, unit, has_columns=True)
         if ending in (".txt", ".train", ".valid", ".test"):
             return _collected(_line_rows(path), source, "line")
     raise DataError(f"{source} has no known ending; expected {_KNOWN}; rename or convert it")
@@ -71,23 +90,31 @@ def _line_rows(path: Path) -> Rows:
 
 
 def _folder_rows(folder: Path) -> Rows:
-    files = sorted(p for p in folder.rglob("*") if p.name.lower().endswith((".txt", ".txt.gz")) and p.is_file())
-    if not files:
-        raise DataError(f"{shown_name(folder)} holds no .txt file; expected one text file a text")
-    for file in files:
-        with readable(f"file {file.name} of {shown_name(folder)}"), open_text(file, newline="") as text:
+    found = False
+    for file in sorted(folder.rglob("*")):
+        parts = file.relative_to(folder).parts
+        if not file.name.lower().endswith((".txt", ".txt.gz")) or any(part.startswith(".") for part in parts):
+            continue
+        if file.is_dir():
+            continue
+        found = True
+        place = shown("/".join(parts))
+        with readable(f"file {place} of {shown_name(folder)}"), open_text(file, newline="") as text:
             content = text.read()
-        yield str(file.relative_to(folder)), content, None
+        yield place, content, None
+    if not found:
+        raise DataError(f"{shown_name(folder)} holds no .txt file; expected one text file a text")
 
 
-def _collected(rows: Rows, source: str, unit: str) -> Texts:
+def _collected(rows: Rows, source: str, unit: str, *, has_columns: bool = False) -> Texts:
+    advice = "; pass --text-column to choose another column" if has_columns else ""
     texts: list[str] = []
     with closing(rows):
         for number, text, _ in rows:
             if isinstance(text, str) and not text.strip():
                 continue
             try:
-                texts.append(checked_text(text, "; pass --text-column to choose another column"))
+                texts.append(checked_text(text, advice, numbers=not has_columns))
             except DataError as error:
                 raise DataError(f"{unit} {number} of {source}: {error}") from None
     if not texts:
