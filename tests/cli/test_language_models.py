@@ -181,8 +181,8 @@ def test_what_a_model_is_not_for_is_said(
     refused = command("generate", "a", "--model", tmp_path / "m")
     assert refused.status == 2
     assert refused.err.rstrip().endswith(
-        "is not a fastlstm language model: it holds a text classifier, which fastlstm predict, evaluate and info take; "
-        "expected a language model, as fastlstm pretrain writes it"
+        "is not a fastlstm language model: it holds a text classifier, which fastlstm predict, evaluate and info "
+        "take; expected a language model, as fastlstm pretrain writes it"
     )
     for option, words in ((["--threshold", "0.3"], "predicts no class"), (["--precision", "int8"], "in float32")):
         refused = command("evaluate", labelled, "--model", pretrained, *option)

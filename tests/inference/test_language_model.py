@@ -1,4 +1,6 @@
 import itertools
+import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +10,23 @@ from torch import nn
 from fastlstm import weights
 from fastlstm.config import Direction, LanguageModelConfig
 from fastlstm.errors import DataError, OptionError
-from fastlstm.inference.language_model import LanguageModel, detokenized
+from fastlstm.inference import language_model, recurrence
+from fastlstm.inference.language_model import LanguageModel
 from fastlstm.inference.recurrence import Recurrence
+from fastlstm.inference.spacing import detokenized
+from fastlstm.kernel import Found, find
 from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.tokens import BOUNDARY_ID, UNKNOWN_ID, train_tokenizer
+
+
+@pytest.fixture(autouse=True, params=["kernel", "NumPy"])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads the texts."""
+    if request.param == "NumPy":
+        monkeypatch.setattr(recurrence, "find", lambda: Found(None, "a test asks for NumPy", None))
+    elif find().kernel is None:
+        pytest.skip(f"no kernel: {find().why_not}")
+
 
 TEXTS = ["The film was good.", "A story, and what a story!", "good", "It was not the end of it: it was the start."]
 
@@ -99,13 +114,51 @@ def test_no_texts_have_no_perplexity() -> None:
         make_model().evaluate([])
 
 
+@pytest.mark.parametrize("hidden_sizes", [(5,), (7, 5)])
+def test_word_vectors_of_the_states_size_need_no_projection(hidden_sizes: tuple[int, ...]) -> None:
+    model = make_model(hidden_sizes=hidden_sizes)
+    assert not any(name.startswith("projection") for name in model.model.weights)
+    (ids,) = model._encode(TEXTS[:1]).ids
+    assert model.evaluate(TEXTS[0]).loss * (len(ids) + 1) == pytest.approx(plain_loss(model, "forward", ids))
+
+
+def test_more_tokens_than_are_scored_at_a_time_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, texts = make_model("both"), TEXTS * 5
+    whole = model.evaluate(texts)
+    monkeypatch.setattr(language_model, "SCORED_ROWS", 7)
+    monkeypatch.setattr(language_model, "BATCH_TEXTS", 3)
+    assert model.evaluate(texts).loss == pytest.approx(whole.loss, rel=1e-6)
+
+
+def test_a_string_is_one_text() -> None:
+    model = make_model()
+    assert model.evaluate(TEXTS[0]) == model.evaluate([TEXTS[0]])
+    assert model.evaluate(iter(TEXTS)) == model.evaluate(TEXTS)
+
+
+@pytest.mark.parametrize("texts", [["a", 3], ["a \ud800"], b"a", 3])
+def test_what_is_no_text_is_refused(texts: Any) -> None:
+    with pytest.raises(DataError, match="expected"):
+        make_model().evaluate(texts)
+
+
+def test_the_worst_perplexity_is_still_a_number() -> None:
+    model = make_model()
+    model.model.weights["output.bias"][BOUNDARY_ID] = -1e6
+    measured = model.evaluate([""])
+    assert measured.loss > 1e5
+    assert np.isfinite(measured.perplexity)
+    assert json.loads(json.dumps(measured.to_json()))["texts"] == 1
+    assert "1 texts, 2 tokens: perplexity" in str(measured)
+
+
 def test_reading_goes_on_from_given_states() -> None:
     model = make_model(hidden_sizes=(7, 5))
-    recurrence = Recurrence.of(model.model.weights, "forward", 2)
+    read = Recurrence.of(model.model.weights, "forward", 2)
     inputs = np.random.default_rng(1).normal(size=(9, 5)).astype(np.float32)
-    whole, end = recurrence(inputs, np.ones(9, np.int64))
-    first, states = recurrence(inputs[:4], np.ones(4, np.int64))
-    rest, after = recurrence(inputs[4:], np.ones(5, np.int64), states)
+    whole, end = read(inputs, np.ones(9, np.int64))
+    first, states = read(inputs[:4], np.ones(4, np.int64))
+    rest, after = read(inputs[4:], np.ones(5, np.int64), states)
     np.testing.assert_allclose(np.concatenate([first, rest]), whole, rtol=1e-6, atol=1e-6)
     for (h, c), (expected_h, expected_c) in zip(after, end, strict=True):
         np.testing.assert_allclose(h, expected_h, rtol=1e-6, atol=1e-6)
@@ -152,7 +205,33 @@ def test_a_text_that_the_model_ends_is_short_and_unknown_words_are_never_written
 
 
 def test_a_backward_model_writes_what_comes_before() -> None:
-    assert make_model("backward").generate("the end", max_tokens=5, seed=3).endswith("the end")
+    model = make_model("backward")
+    text = model.generate("the end", max_tokens=5, seed=3)
+    assert text.endswith("the end")
+    drawn = list(model.tokens("the end", max_tokens=5, seed=3))
+    assert text == detokenized([*reversed(drawn), "the", "end"])
+    assert len(model.generate(max_tokens=5, seed=3)) > 0
+
+
+def test_a_text_is_streamed_as_it_is_written() -> None:
+    model = make_model()
+    pieces = list(model.stream("The  film ", max_tokens=8, seed=1))
+    assert len(pieces) > 2
+    assert pieces[0] == "The  film"
+    assert "".join(pieces) == model.generate("The  film ", max_tokens=8, seed=1)
+
+
+def test_a_cold_model_writes_the_likeliest_and_a_hot_one_anything() -> None:
+    model = make_model()
+    likeliest = model.generate("the", max_tokens=6, temperature=0)
+    assert {model.generate("the", max_tokens=6, temperature=1e-310, seed=seed) for seed in range(5)} == {likeliest}
+    assert {model.generate("the", max_tokens=6, top_p=1e-6, seed=seed) for seed in range(5)} == {likeliest}
+    assert len({model.generate("the", max_tokens=1, temperature=100, seed=seed) for seed in range(60)}) > 10
+
+
+def test_a_prompt_that_is_no_text_is_refused() -> None:
+    with pytest.raises(DataError, match="not valid Unicode"):
+        make_model().generate("a \udcff")
 
 
 @pytest.mark.parametrize(
@@ -161,26 +240,11 @@ def test_a_backward_model_writes_what_comes_before() -> None:
         ({"temperature": -1}, "temperature is -1"),
         ({"top_p": 0}, "top-p is 0"),
         ({"max_tokens": 0}, "max-tokens is 0"),
+        ({"max_tokens": 1.5}, "max-tokens is 1.5; expected a whole number"),
+        ({"temperature": float("nan")}, "temperature is nan; expected from 0 to 100"),
+        ({"seed": -1}, "seed is -1; expected at least 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make_model().generate("the", **options)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("tokens", "text"),
-    [
-        ("i don ' t know .", "i don't know."),
-        ("well , it ' s fine !", "well, it's fine!"),
-        ("( a film ) and more", "(a film) and more"),
-        ("half - hearted", "half-hearted"),
-        ("wait ... what ?", "wait... what?"),
-        ('he said " no " .', 'he said "no".'),
-        ('" yes " , he said', '"yes", he said'),
-        ("10 / 10", "10/10"),
-        ("", ""),
-    ],
-)
-def test_tokens_are_joined_as_english_is_written(tokens: str, text: str) -> None:
-    assert detokenized(tokens.split()) == text

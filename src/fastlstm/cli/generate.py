@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from fastlstm.cli import show
@@ -31,8 +29,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Write on from PROMPT with a language model; one that reads backward writes what comes before it."""
-    text = model.generate(prompt, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
+    pieces = model.stream(prompt, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
     if as_json:
-        show.json_object({"prompt": prompt, "text": text})
-    else:
-        print(text, file=sys.stdout)
+        show.json_object({"prompt": prompt, "text": "".join(pieces)})
+        return
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()

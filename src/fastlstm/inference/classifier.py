@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fastlstm import models, saved_model
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError
+from fastlstm.inference.batch import checked_batch
 from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
 from fastlstm.inference.network import Network
@@ -101,7 +102,7 @@ class Classifier:
         if isinstance(texts, str):
             row: npt.NDArray[np.float32] = self.predict_proba([texts])[0]
             return row
-        batch = _checked(texts)
+        batch = checked_batch(texts)
         result = np.empty((len(batch), len(self.labels)), np.float32)
         chunks = range(0, len(batch), CHUNK_TEXTS)
         if len(chunks) == 1:
@@ -204,19 +205,3 @@ def _found(folder: str | os.PathLike[str] | None) -> Path:
     if found is None and folder is None:
         raise ModelNotFoundError("no model given, and none is bundled; pass the folder that fastlstm train wrote")
     return Path(folder or "") if found is None else found
-
-
-def _checked(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
-        raise DataError(f"got {type(texts).__name__}; expected a text or a list of texts (str)")
-    batch = list(texts)
-    for position, text in enumerate(batch):
-        if not isinstance(text, str):
-            raise DataError(f"text {position} of the batch is {type(text).__name__}; expected str")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise DataError(
-                f"text {position} of the batch is not valid Unicode (half a surrogate pair); expected text"
-            ) from None
-    return batch

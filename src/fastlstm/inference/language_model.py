@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,9 @@ import numpy.typing as npt
 from fastlstm import saved_language_model, weights
 from fastlstm.batches import by_length, lengths_of, packed
 from fastlstm.errors import DataError, OptionError
+from fastlstm.inference.batch import checked_batch
 from fastlstm.inference.recurrence import Recurrence, States
+from fastlstm.inference.spacing import detokenized, spaced, tokens_of
 from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.tokens import BOUNDARY_ID, UNKNOWN_ID, Encoder
 
@@ -27,6 +29,8 @@ BATCH_TEXTS = 64
 SCORED_ROWS = 512
 """Tokens whose scores over the whole vocabulary are in memory at a time."""
 ALL_TOKENS = 10**9
+MOST_NATS = math.log(sys.float_info.max)
+"""The largest loss whose exponential is a number."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,13 @@ class LanguageModel:
         layers = len(config.hidden_sizes)
         self._directions = {name: Recurrence.of(arrays, name, layers) for name in config.directions}
 
-    def evaluate(self, texts: Iterable[str]) -> Perplexity:
-        """The perplexity of texts, each read by itself; of a model of both directions, the mean of the two's loss.
+    def evaluate(self, texts: str | Iterable[str]) -> Perplexity:
+        """The perplexity of one text or of several, each read by itself; of a model of both directions, the mean of
+        the two's loss.
 
-        Raises `DataError` for no texts.
+        Raises `DataError` for no texts, and for anything that is not text.
         """
-        return self.perplexity(self._encode(list(texts)).ids)
+        return self.perplexity(self._encode(checked_batch([texts] if isinstance(texts, str) else texts)).ids)
 
     def perplexity(self, encoded: Sequence[Ids]) -> Perplexity:
         """`evaluate` for texts that are token ids already."""
@@ -86,7 +91,7 @@ class LanguageModel:
             texts=len(encoded),
             tokens=tokens,
             loss=loss,
-            perplexity=math.exp(loss),
+            perplexity=math.exp(min(loss, MOST_NATS)),
             vocabulary_size=self.model.config.vocabulary_size,
             unknown=sum(int((ids == UNKNOWN_ID).sum()) for ids in encoded) / tokens,
         )
@@ -129,20 +134,34 @@ class LanguageModel:
             top_p: draw only from the likeliest tokens that have this probability together (Holtzman et al. 2020).
             seed: of the draws. The same seed gives the same text.
 
-        Raises `OptionError` for a number out of its range.
+        Raises `OptionError` for a number out of its range, `DataError` for a prompt that is not text.
         """
-        direction = self.model.config.directions[0]
-        pieces = list(self.tokens(prompt, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed))
-        if direction == "backward":
-            pieces.reverse()
-        words = detokenized(pieces)
-        return joined(words, prompt) if direction == "backward" else joined(prompt, words)
+        given = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
+        return "".join(self.stream(prompt, **given))
 
-    def tokens(self, prompt: str, *, max_tokens: int, temperature: float, top_p: float, seed: int) -> Iterator[str]:
+    def stream(self, prompt: str, **options: Any) -> Iterator[str]:
+        """The text of `generate`, with its options, piece by piece as it is written; a backward model's at once."""
+        tokens = self.tokens(prompt, **options)
+        if self.model.config.direction == "backward":
+            first = tokens_of(prompt)[:1]
+            text = detokenized([*reversed(list(tokens)), *first])
+            yield text[: len(text) - len("".join(first))] + prompt.lstrip()
+            return
+        if prompt.strip():
+            yield prompt.rstrip()
+        yield from spaced(tokens, prompt)
+
+    def tokens(
+        self, prompt: str, *, max_tokens: int = 100, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0
+    ) -> Iterator[str]:
         """The tokens that `generate` writes, one by one as they are drawn."""
         _check_range("temperature", temperature, 0, 100)
         _check_range("top-p", top_p, 1e-6, 1)
         _check_range("max-tokens", max_tokens, 1, math.inf)
+        if not isinstance(max_tokens, int):
+            raise OptionError(f"max-tokens is {max_tokens!r}; expected a whole number")
+        _check_range("seed", seed, 0, math.inf)
+        (prompt,) = checked_batch([prompt])
         direction = self.model.config.directions[0]
         generator = np.random.default_rng(seed)
         ids = self._encode([prompt]).ids[0] if prompt.strip() else np.zeros(0, np.int32)
@@ -181,7 +200,8 @@ def load_language_model(folder: str | os.PathLike[str]) -> LanguageModel:
 def _draw(scores: FloatArray, temperature: float, top_p: float, generator: np.random.Generator) -> int:
     if temperature == 0:
         return int(scores.argmax())
-    scaled = (scores.astype(np.float64) - scores.max()) / temperature
+    with np.errstate(over="ignore"):  # what is too unlikely to be a number is not drawn
+        scaled = (scores.astype(np.float64) - scores.max()) / temperature
     order = np.argsort(-scaled, kind="stable")
     chances = np.exp(scaled[order])
     chances /= chances.sum()
@@ -194,28 +214,3 @@ def _check_range(name: str, value: float, lowest: float, highest: float) -> None
     if not lowest <= value <= highest:
         limits = f"at least {lowest:g}" if highest == math.inf else f"from {lowest:g} to {highest:g}"
         raise OptionError(f"{name} is {value!r}; expected {limits}")
-
-
-_NO_SPACE_BEFORE = re.compile(r"[.,;:!?)\]}%…]|['’]$")
-_NO_SPACE_AFTER = re.compile(r".*[(\[{$'’\-/]$")
-
-
-def detokenized(tokens: Iterable[str]) -> str:
-    """Words and punctuation as one line, with spaces where English has them, as far as tokens tell."""
-    line, quoted, opened = "", False, False
-    for token in tokens:
-        if token == '"' and quoted:
-            line, quoted, opened = line + token, False, False
-        elif token == '"':
-            line, quoted, opened = f"{line} {token}".lstrip(), True, True
-        else:
-            line, opened = line + token if opened else joined(line, token), False
-    return line
-
-
-def joined(line: str, token: str) -> str:
-    """Two pieces of a text, with a space between where English has one."""
-    if not line or not token:
-        return line or token
-    close = _NO_SPACE_BEFORE.match(token) or token[0] in "-/" or _NO_SPACE_AFTER.match(line)
-    return line + token if close else f"{line} {token}"

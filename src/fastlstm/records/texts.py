@@ -39,8 +39,8 @@ def read_texts(
 
     A path is a text file with a text a line, of which fastText's labels are dropped; a CSV or TSV file with a
     header line, a JSON Lines or a Parquet file, of which the text column alone is read; each but Parquet also
-    gzipped; or a folder, whose .txt files are a text each, wherever in it they stand, but for names that begin with a
-    dot. A line or file may be a number; in a table that tells of a wrong column.
+    gzipped; or a folder, whose .txt files are a text each, wherever in it they stand, but for names that begin with
+    a dot. A line or file may be a number; in a table that tells of a wrong column.
     Raises `DataError` for anything that can't be read as such, with the first bad row's number, and for no text at
     all; `MissingDependencyError` for a Parquet file where pyarrow is not installed.
     """
