@@ -33,8 +33,8 @@ def test_without_the_training_extra_the_error_prints_the_pip_command(missing: st
     script = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "import fastlstm, fastlstm.errors\n"
-        "fastlstm.load\n"
-        "for name in ('train', 'examine', 'LSTMClassifier'):\n"
+        "fastlstm.load, fastlstm.load_language_model\n"
+        "for name in ('train', 'pretrain', 'examine', 'LSTMClassifier'):\n"
         "    try: getattr(fastlstm, name)\n"
         "    except fastlstm.errors.MissingDependencyError as error:\n"
         "        assert \"pip install 'fastlstm[train]'\" in str(error), error\n"

@@ -1,5 +1,6 @@
 import json
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import safetensors.numpy
 from tests.cli.conftest import Command
 
 import fastlstm
+from fastlstm.training.language_model.state import PretrainingEpoch
 
 SMALL = ["--embedding-size", "6", "--hidden-sizes", "7", "--streams", "3", "--window", "8", "--epochs", "3"]
 SMALL += ["--warmup", "0", "--learning-rate", "0.02"]
@@ -85,6 +87,53 @@ def test_a_language_model_is_trained_measured_and_used(
     assert config["training"]["encoder"] == "lm"
     assert "began from the language model `lm`" in (tmp_path / "m" / "README.md").read_text()
     assert fastlstm.load(tmp_path / "m").predict(["a film good", "the bad"]) == ["positive", "negative"]
+
+
+def test_several_texts_are_read_and_the_result_is_one_object(
+    command: Command, texts: Path, labelled: Path, tmp_path: Path
+) -> None:
+    result = command(
+        "pretrain", texts, labelled, "--validation", labelled, "--out", tmp_path / "lm", *SMALL, "--json"
+    )  # fmt: skip
+    assert result.json["measured_on"] == "reviews.csv"
+    assert (result.json["texts"], len(result.json["history"]), len(result.json["validation_losses"])) == (80, 3, 3)
+    best = result.json["validation_losses"][result.json["best_epoch"] - 1]
+    assert best == min(result.json["validation_losses"]) == pytest.approx(result.json["loss"])
+    assert "reading 140 texts" in result.err
+    assert "80 of the 80 held-out texts stand among those learned from too" in result.err
+    assert result.err.count("  best") >= 1
+    info = command("info", "--model", tmp_path / "lm").out
+    for words in ("texts.txt, reviews.csv", "epoch kept", "of tokens unknown"):
+        assert words in info
+
+
+def test_ctrl_c_says_how_to_go_on(
+    command: Command, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastlstm.cli.progress import Display
+
+    show, out = Display.show_pretraining, tmp_path / "lm"
+
+    def interrupting(self: Display, event: object) -> None:
+        show(self, event)  # type: ignore[arg-type]
+        if isinstance(event, PretrainingEpoch):
+            signal.raise_signal(signal.SIGINT)
+
+    arguments = ["pretrain", texts, "--out", out, *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(Display, "show_pretraining", interrupting)
+        stopped = command(*arguments)
+    assert stopped.status == 130
+    assert stopped.err.splitlines()[-1].startswith("fastlstm: stopped and saved; go on with: fastlstm pretrain")
+    again = command(*arguments)
+    assert again.status == 2
+    assert "holds an unfinished run; pass --resume" in again.err
+    other = command(*arguments, "--resume", "--seed", "5")
+    assert other.status == 2
+    assert "belongs to another run: its seed is 0, this one's is 5" in other.err
+    assert command(*arguments, "--resume").status == 0
+    assert command("pretrain", texts, "--out", tmp_path / "whole", *SMALL).status == 0
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
 
 
 def test_python_trains_the_same_language_model(texts: Path, pretrained: Path, tmp_path: Path) -> None:

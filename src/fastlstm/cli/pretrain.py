@@ -19,7 +19,7 @@ from fastlstm.errors import Interrupted
 
 
 @click.command("pretrain")
-@click.argument("texts", metavar="TEXTS")
+@click.argument("texts", metavar="TEXTS...", nargs=-1, required=True)
 @functools.partial(preset_option, presets=LANGUAGE_PRESETS)
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("language-model"), show_default=True,
               help="The folder to save the model to.")  # fmt: skip
@@ -38,7 +38,7 @@ from fastlstm.errors import Interrupted
 @config_options(kinds=(PretrainingConfig, LanguageModelConfig), presets=LANGUAGE_PRESETS)
 @common
 def command(
-    texts: str,
+    texts: tuple[str, ...],
     preset: str,
     out: Path,
     overwrite: bool,
@@ -54,8 +54,9 @@ def command(
 ) -> None:
     """Train a language model on TEXTS, measure its perplexity, and save it.
 
-    TEXTS is imdb (all but its test split); a .txt file with a text a line; a CSV, TSV, JSONL or Parquet file, of
-    which the text column is read; all but Parquet also .gz; or a folder of .txt files.
+    Each of TEXTS is imdb (all but its test split); a .txt file with a text a line; a CSV, TSV, JSONL or Parquet
+    file, of which the text column is read; all but Parquet also .gz; or a folder of .txt files. The epoch that
+    foretells the held-out texts best is kept.
     """
     from fastlstm.cli.progress import Display
     from fastlstm.fit.job import checkpoint_of
@@ -65,7 +66,7 @@ def command(
     options["hidden_sizes"] = sizes(options["hidden_sizes"])
     with Display(sys.stderr) as display:
         job = make_job(
-            texts,
+            texts[0] if len(texts) == 1 else [Path(path) for path in texts],
             out,
             preset=preset,
             validation=part(validation),

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from fastlstm import __version__, model_folder, saved_language_model, tokens
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import OptionError
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
 from fastlstm.fit.events import Event, Note
 from fastlstm.fit.job import checkpoint_of
@@ -31,8 +31,6 @@ from fastlstm.training.language_model.state import PretrainingEpoch, Pretraining
 
 CHECKPOINT_SECONDS = 60.0
 """How much work a crash may cost; these checkpoints are large."""
-FEWEST_TEXTS = 2
-VALIDATION_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,24 +88,6 @@ class PretrainingResult:
 
 
 PretrainingEvent = Event | PretrainingPrepared | PerplexityMeasured | PretrainingResult
-
-
-def hold_out(texts: Texts, fraction: float) -> tuple[Texts, Texts]:
-    """The rest, and a random part of about `fraction`, at least one text.
-
-    Raises `OptionError` for a fraction outside 0..1, `DataError` for fewer than two texts.
-    """
-    if not 0 < fraction < 1:
-        raise OptionError(
-            f"the fraction to hold out is {fraction}; expected a number between 0 and 1, such as 0.01"
-        )
-    if len(texts) < FEWEST_TEXTS:
-        raise DataError(f"{texts.source} holds {len(texts)} text; expected {FEWEST_TEXTS} or more")
-    order = np.random.default_rng(VALIDATION_SEED).permutation(len(texts))
-    count = min(max(1, round(len(texts) * fraction)), len(texts) - 1)
-    chosen = {int(i) for i in order[:count]}
-    rest = [text for i, text in enumerate(texts.texts) if i not in chosen]
-    return Texts(rest, texts.source), Texts([texts.texts[i] for i in order[:count]], f"{texts.source} (held out)")
 
 
 def run_pretraining(job: PretrainingJob) -> Generator[PretrainingEvent, None, None]:

@@ -9,24 +9,22 @@ from typing import Any
 
 from fastlstm import saved_language_model
 from fastlstm.config import LANGUAGE_PRESETS, configure_language_model
-from fastlstm.datasets import load_imdb
 from fastlstm.datasets.download import Progress
 from fastlstm.errors import OptionError
-from fastlstm.fit.data import IMDB, Plain, read_plain
 from fastlstm.fit.job import check_before
-from fastlstm.fit.pretrain import PretrainingEvent, PretrainingJob, PretrainingResult, hold_out, run_pretraining
-from fastlstm.records import Texts
+from fastlstm.fit.pretrain import PretrainingEvent, PretrainingJob, PretrainingResult, run_pretraining
+from fastlstm.fit.pretraining_texts import Given, read_held_out, read_learned
 
 SIZES = ("vocabulary_size", "embedding_size", "hidden_sizes", "direction")
 """What a language model that another begins from decides."""
 
 
 def pretrain(
-    texts: Plain,
+    texts: Given,
     out: str | os.PathLike[str] = "language-model",
     *,
     preset: str = next(iter(LANGUAGE_PRESETS)),
-    validation: float | Plain = 0.01,
+    validation: float | Given = 0.01,
     begin: str | os.PathLike[str] | None = None,
     text_column: str = "text",
     data_dir: str | os.PathLike[str] | None = None,
@@ -40,7 +38,8 @@ def pretrain(
     """Trains a language model on plain texts, measures its perplexity and saves it.
 
     Args:
-        texts: "imdb", all of its reviews but those of the test split; a file or folder of plain texts; or a list.
+        texts: "imdb", all of its reviews but those of the test split; a file or folder of plain texts, or a list of
+            `pathlib.Path` for several; a list of texts; or records, whose labels are not read.
         out: the folder to save to; must be free, or with `overwrite` a language model.
         preset: the configuration to start from: "quick" or "awd".
         validation: the fraction of the texts to hold out for measuring perplexity, or texts of their own.
@@ -81,11 +80,11 @@ def pretrain(
 
 
 def make_job(
-    texts: Plain,
+    texts: Given,
     out: Path,
     *,
     preset: str,
-    validation: float | Plain,
+    validation: float | Given,
     begin: str | os.PathLike[str] | None,
     text_column: str,
     data_dir: Path | None,
@@ -108,18 +107,8 @@ def make_job(
                 )
     check_before(out, overwrite=overwrite, resume=resume, device=device, of=saved_language_model.FORMAT)
 
-    def read(of: Plain) -> Texts:
-        further = read_plain(of, text_column=text_column, data_dir=data_dir, say=say, progress=progress)
-        if of != IMDB:
-            return further
-        labelled = load_imdb(data_dir, say=say or (lambda _: None), progress=progress).train
-        return Texts([*labelled.texts, *further.texts], "IMDb, all but the test split")
-
-    learned = read(texts)
-    if isinstance(validation, int | float):
-        learned, held_out = hold_out(learned, float(validation))
-    else:
-        held_out = read(validation)
+    every = read_learned(texts, text_column=text_column, data_dir=data_dir, say=say, progress=progress)
+    learned, held_out = read_held_out(every, validation, text_column=text_column)
     return PretrainingJob(
         texts=learned,
         held_out=held_out,
