@@ -93,7 +93,15 @@ def test_the_readme_s_scripts_are_there_and_can_be_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [*DOCUMENTS, "CONTRIBUTING.md", "docs/design.md", "docs/kernel.md", "docs/saved-model.md"]
+    "document",
+    [
+        *DOCUMENTS,
+        "CONTRIBUTING.md",
+        "docs/design.md",
+        "docs/kernel.md",
+        "docs/language-models.md",
+        "docs/saved-model.md",
+    ],
 )
 def test_every_file_a_document_links_to_is_there(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

@@ -33,7 +33,7 @@ def _lines(model: SavedLanguageModel) -> Iterator[str]:
         yield from ("", "## How good it is", "")
         yield (
             f"On {results['texts']:,} texts ({results['measured_on']}): perplexity {results['perplexity']:.1f} "
-            f"over the vocabulary, {results['unknown']:.2%} of the tokens unknown."
+            f"over the vocabulary, {results['unknown']:.2%} of the tokens unknown. They also chose the epoch."
         )
     yield from ("", "## Limits", "")
     yield "It has learned what its texts say, and says it again: facts, manners and prejudices. It knows no other"
