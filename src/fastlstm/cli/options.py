@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 import click
 
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.native import PRECISIONS
@@ -99,6 +100,16 @@ def config_options(*only: str) -> Callable[[Function], Function]:
         return function
 
     return with_options
+
+
+def sizes(value: str | None) -> tuple[int, ...] | None:
+    """What --hidden-sizes says."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(size) for size in value.split(","))
+    except ValueError:
+        raise OptionError(f"hidden-sizes is {value!r}; expected whole numbers such as 64,32") from None
 
 
 def _field_option(f: dataclasses.Field[Any], hint: Any) -> Callable[[Function], Function]:
