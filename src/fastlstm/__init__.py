@@ -20,6 +20,7 @@ _HOME = {
     "load": "fastlstm.inference.classifier",
     "read_records": "fastlstm.records",
     "train": "fastlstm.fit",
+    "tune": "fastlstm.fit.tuning",
 }
 """Public name -> the module it is loaded from at its first use, so that importing fastlstm costs nothing."""
 
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "read_records",
     "train",
+    "tune",
 ]
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from fastlstm.estimator import LSTMClassifier
     from fastlstm.examination import Examination, examine
     from fastlstm.fit import train
+    from fastlstm.fit.tuning import tune
     from fastlstm.inference import Classifier
     from fastlstm.inference.classifier import load
     from fastlstm.metrics import Report
