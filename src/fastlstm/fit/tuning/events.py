@@ -24,8 +24,8 @@ class Trial:
 
     Attributes:
         number: from 1. One that was stopped, and the one that takes its place later, have the same.
-        state: "complete"; "pruned", given up after an epoch worse than the others'; "stopped" by the budget or by the
-            caller; "failed", with `why_not`.
+        state: "complete"; "pruned", given up after an epoch worse than the others'; "stopped" by the budget or
+            the caller; "failed", with `why_not`.
         options: what was searched, and the values tried.
         changes: those that differ from the preset.
         epochs: finished ones.

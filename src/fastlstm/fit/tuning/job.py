@@ -79,9 +79,13 @@ def limits(budget: float | None, trials: int | None) -> tuple[float | None, int 
 
     Raises `OptionError` for a number of trials below 1.
     """
-    if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int) or trials < 1):
+    if trials is not None and (not _is_count(trials)):
         raise OptionError(f"trials is {trials!r}; expected a whole number, at least 1")
     return BUDGET if budget is None and trials is None else budget, trials
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def check_before_tuning(

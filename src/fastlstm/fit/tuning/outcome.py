@@ -92,9 +92,7 @@ def finish(job: TuningJob, study: Study) -> Iterator[Measured | TuningResult]:
         extras |= _plotted(job, study)
     classifier.save(job.out, overwrite=True, extras=extras)
     options = {name: value for name, value in job.given.items() if value is not None} | dict(best.changes)
-    yield TuningResult(
-        classifier, job.out, study.trials, best, job.metric, options, report, compared, measured_on
-    )
+    yield TuningResult(classifier, job.out, study.trials, best, job.metric, options, report, compared, measured_on)
 
 
 def _measured(

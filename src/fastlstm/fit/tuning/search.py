@@ -6,11 +6,12 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from fastlstm import saved_model
 from fastlstm.config import TrainingConfig
-from fastlstm.errors import ResumeError, TrainingError
+from fastlstm.errors import InputError, ResumeError, TrainingError
 from fastlstm.fit.events import Note
 from fastlstm.fit.job import Job
 from fastlstm.fit.outcome import calibrated
@@ -27,7 +28,6 @@ from fastlstm.fit.tuning.job import TuningJob, check_before_tuning, study_of
 from fastlstm.fit.tuning.outcome import finish, keep, kept_trial, list_trials
 from fastlstm.fit.tuning.space import space_of, values_of
 from fastlstm.fit.tuning.study import Asked, Study
-from fastlstm.records import Records
 from fastlstm.training.fitting import Fitting, Progress, find_device, prepare
 from fastlstm.training.history import EpochResult
 
@@ -35,8 +35,9 @@ from fastlstm.training.history import EpochResult
 def search(job: TuningJob) -> Generator[TuningEvent, None, None]:
     """Tries configurations, keeps the best one's model, and measures it; the last event is the `TuningResult`.
 
-    The best model so far is in `job.out` as soon as its trial has ended, and every trial in `study_of(job.out)`. Where
-    the caller closes the generator, the running trial counts as stopped; a search that goes on tries it again.
+    The best model so far is in `job.out` as soon as its trial has ended, and every trial in `study_of(job.out)`.
+    Where the caller closes the generator, the running trial counts as stopped, and a search that goes on tries it
+    again.
 
     Raises:
         InputError: something about the job is wrong; nothing was written.
@@ -58,8 +59,13 @@ def search(job: TuningJob) -> Generator[TuningEvent, None, None]:
     if job.resume:
         yield Note(f"going on after {_trials(study.finished)}")
     end = None if job.budget is None else started + job.budget
-    while not _late(end) and (job.trials is None or study.finished < job.trials):
-        yield from _try_next(job, study, end)
+    try:
+        while not _late(end) and (job.trials is None or study.finished < job.trials):
+            yield from _try_next(job, study, end)
+    except InputError:  # these options don't fit these texts: nothing is to go on from
+        if not study.trials:
+            study_of(job.out).unlink(missing_ok=True)
+        raise
     if study.best is None:
         raise TrainingError(_nothing(study))
     yield from finish(job, study)
@@ -75,6 +81,8 @@ def _open(job: TuningJob) -> Study:
     study = Study(path, _identity(job, space), space, values_of(job.preset), metric=job.metric, seed=seed)
     saved = kept_trial(job.out, study.key)
     study.settle(saved)
+    if study.best is None and saved is None:
+        saved_model.check_target(job.out, overwrite=job.overwrite)
     if study.best is not None and saved != study.best.number:
         raise ResumeError(
             f"{job.out} no longer holds the model of trial {study.best.number}, the best one of {path}; "
@@ -92,14 +100,14 @@ def _identity(job: TuningJob, space: tuple[Any, ...]) -> dict[str, Any]:
         "metric": job.metric,
         "device": find_device(job.device).type,
         "space": [repr(field) for field in space],
-        "training data": _fingerprint(data.training),
-        "validation data": _fingerprint(data.validation),
-        "unlabelled data": _fingerprint(Records(data.unlabelled, [""] * len(data.unlabelled), "")),
+        "training data": _fingerprint(data.training.texts, data.training.labels),
+        "validation data": _fingerprint(data.validation.texts, data.validation.labels),
+        "unlabelled data": _fingerprint(data.unlabelled),
     }
 
 
-def _fingerprint(records: Records) -> str:
-    listed = json.dumps([list(records.texts), list(records.labels)])
+def _fingerprint(*columns: Sequence[str]) -> str:
+    listed = json.dumps([list(column) for column in columns])
     return hashlib.sha256(listed.encode(errors="surrogatepass")).hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
 """The trials of a search in a file, and what to try next: Optuna (the `tune` extra), asked and told.
 
-Bergstra et al. (2011), "Algorithms for Hyper-Parameter Optimization": the tree-structured Parzen estimator. A trial is
-given up after an epoch in which it does worse than half of the others did at their best until there.
+Bergstra et al. (2011), "Algorithms for Hyper-Parameter Optimization": the tree-structured Parzen estimator. A trial
+is given up after an epoch by which its best is worse than the median of the others' in that epoch.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Study:
         return tuple(
             Trial.from_json(trial.user_attrs[DONE])
             for trial in self._study.get_trials(deepcopy=False)
-            if trial.state.is_finished() and DONE in trial.user_attrs
+            if DONE in trial.user_attrs and _counts(trial)
         )
 
     @property
@@ -171,7 +171,7 @@ class Study:
                 self._study.tell(asked.trial, state=TrialState.PRUNED)
 
     def importances(self) -> dict[str, float]:
-        """How much each option mattered among complete trials, shares that sum to 1; empty where they are too few."""
+        """How much each option mattered in complete trials, shares that sum to 1; empty for too few of them."""
         import optuna
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
@@ -189,6 +189,13 @@ class Study:
                     f"{self._path} belongs to another search: its {name} is {saved.get(name)}, this one's is "
                     f"{asked[name]}; give the same data and options, or start anew with --overwrite"
                 )
+
+
+def _counts(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial ended as it says. One that Optuna calls failed was stopped, or a crash cut it off."""
+    if trial.state.name == "FAIL":
+        return bool(trial.user_attrs[DONE]["state"] == "stopped")
+    return trial.state.is_finished()
 
 
 def _mend(path: Path) -> None:
