@@ -56,11 +56,6 @@ def test_without_the_tuning_extra_the_error_prints_the_pip_command() -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_training_does_not_load_what_tuning_needs() -> None:
-    script = "import sys, fastlstm; fastlstm.train; fastlstm.tune; assert 'optuna' not in sys.modules"
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
 def test_python_m_runs_the_command_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fastlstm", "--version"], capture_output=True, text=True, check=True

@@ -144,8 +144,8 @@ def test_probabilities_of_labels_are_drawn(texts: list[int]) -> None:
 def test_a_search_s_best_so_far_never_gets_worse(higher_is_better: bool, best: list[float]) -> None:
     figure = plots.search_course({1: 0.5, 2: 0.2, 4: 0.8}, [3], name="it", higher_is_better=higher_is_better)
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
-    assert list(lines["best so far"].get_ydata()) == best
-    assert list(lines["given up"].get_xdata()) == [3]
+    assert np.array_equal(lines["best so far"].get_ydata(), best)
+    assert np.array_equal(lines["given up"].get_xdata(), [3])
 
 
 def test_a_search_of_many_trials_is_drawn_without_a_tick_for_each() -> None:

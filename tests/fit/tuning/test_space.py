@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +66,9 @@ def test_sizes_are_text_in_the_study_and_numbers_in_the_model() -> None:
     assert field.suggested(FixedTrial({"hidden_sizes": "4,5"})) == "4,5"
     assert field.tried("4,5", (3,)) == (4, 5)
     assert re.fullmatch(r"\d+(,\d+)*", field.raw((4, 5)))
+
+
+def test_the_command_reference_lists_what_is_searched() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `--([a-z-]+)` \|", text, flags=re.MULTILINE)
+    assert listed == [field.name.replace("_", "-") for field in SPACE]
