@@ -34,11 +34,24 @@ def test_without_the_training_extra_the_error_prints_the_pip_command(missing: st
         f"import sys; sys.modules[{missing!r}] = None\n"
         "import fastlstm, fastlstm.errors\n"
         "fastlstm.load, fastlstm.load_language_model\n"
-        "for name in ('train', 'pretrain', 'examine', 'LSTMClassifier'):\n"
+        "for name in ('train', 'pretrain', 'tune', 'examine', 'LSTMClassifier'):\n"
         "    try: getattr(fastlstm, name)\n"
         "    except fastlstm.errors.MissingDependencyError as error:\n"
         "        assert \"pip install 'fastlstm[train]'\" in str(error), error\n"
         "    else: raise SystemExit(f'{name} came without it')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_without_the_tuning_extra_the_error_prints_the_pip_command() -> None:
+    script = (
+        "import sys; sys.modules['optuna'] = None\n"
+        "import fastlstm, fastlstm.errors\n"
+        "fastlstm.train\n"
+        "try: fastlstm.tune(fastlstm.Records(['a', 'b'], ['x', 'y'], 'texts'))\n"
+        "except fastlstm.errors.MissingDependencyError as error:\n"
+        "    assert \"pip install 'fastlstm[tune]'\" in str(error), error\n"
+        "else: raise SystemExit('tune came without it')\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

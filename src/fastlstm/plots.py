@@ -147,6 +147,45 @@ def label_probabilities(texts: Sequence[int]) -> Figure:
     return figure
 
 
+def search_course(
+    values: Mapping[int, float], without: Sequence[int], *, name: str, higher_is_better: bool
+) -> Figure:
+    """What each trial of a search reached, and the best so far.
+
+    Args:
+        values: number of a trial -> what it reached, called `name`.
+        without: the numbers of trials that were given up.
+        name: what is drawn upwards.
+        higher_is_better: whether the best is the highest.
+    """
+    figure = _figure(9, 3.6)
+    axes = figure.subplots()
+    numbers, reached = list(values), list(values.values())
+    best = (np.maximum if higher_is_better else np.minimum).accumulate(reached)
+    axes.plot(numbers, reached, "o", color=BLUE, label="trial")
+    axes.step(numbers, best, where="post", color=ORANGE, label="best so far")
+    if without:
+        floor = axes.get_xaxis_transform()  # their place upwards is the frame's foot, whatever the scale
+        axes.plot(without, [0.02] * len(without), "x", color="grey", transform=floor, label="given up")
+    axes.set(xlabel="trial", ylabel=name)
+    if max([*numbers, *without]) <= 20:
+        axes.set_xticks(range(1, max([*numbers, *without]) + 1))
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def importances(shares: Mapping[str, float]) -> Figure:
+    """Bars of how much each option mattered in a search, the most on top; `shares` sum to 1."""
+    figure = _figure(9, 3.6)
+    axes = figure.subplots()
+    ordered = sorted(shares.items(), key=lambda item: item[1])
+    axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=BLUE)
+    axes.set(xlabel="share of the differences between trials", title="Which options mattered")
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's content, without a date or a version in it."""
     buffer = io.BytesIO()

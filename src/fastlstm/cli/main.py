@@ -17,6 +17,7 @@ from fastlstm.errors import FastLSTMError, near
 
 COMMANDS = {
     "train": "train a classifier on labelled texts, and measure it",
+    "tune": "search the options that suit some texts best",
     "predict": "tell the class of texts",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "pretrain": "train a language model on texts without labels",

@@ -10,6 +10,7 @@ from typing import TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from fastlstm.cli import show
+from fastlstm.config import TrainingConfig
 from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, RungDone, TrainingResult
 from fastlstm.fit.pretrain import PerplexityMeasured, PretrainingEvent, PretrainingPrepared, PretrainingResult
 from fastlstm.training.history import EpochResult
@@ -104,10 +105,13 @@ class Display:
             case _:
                 self.show(event)
 
-    def _prepared(self, event: Prepared) -> None:
+    def begin(self, training: TrainingConfig) -> None:
+        """From here on, steps are those of a run of so many epochs."""
         self._end_bar()
-        self._epochs = event.training.epochs
-        self._pretraining_epochs = event.training.pretraining_epochs
+        self._epochs, self._pretraining_epochs = training.epochs, training.pretraining_epochs
+
+    def _prepared(self, event: Prepared) -> None:
+        self.begin(event.training)
         show.weights_table(event.model, len(event.labels), self._file)
         tested = f"testing on {event.test_texts:,}" if event.test_texts else "and no test texts: see --test"
         self.note(

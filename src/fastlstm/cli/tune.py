@@ -1,0 +1,173 @@
+"""`fastlstm tune`: from labelled texts to the best model that a search finds in some time."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastlstm.cli import show
+from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.options import common, config_options, part, preset_option, sizes, table_options
+from fastlstm.config import configure
+from fastlstm.duration import seconds_of
+from fastlstm.errors import Interrupted
+
+if TYPE_CHECKING:
+    from fastlstm.fit.tuning.events import TuningResult
+
+OF_TRAINING = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
+"""Options of `train` besides the configurations' that make the same model again."""
+
+
+@click.command("tune")
+@click.argument("data", metavar="DATA")
+@preset_option
+@click.option("--budget", default=None, metavar="DURATION",
+              help="How long to search, as 90s, 10m or 1h30m. [10m, unless --trials is given]")  # fmt: skip
+@click.option("--trials", type=int, default=None, metavar="N",
+              help="How many configurations to try at most, those of a resumed search included.")  # fmt: skip
+@click.option("--metric", default="loss", show_default=True, metavar="loss|accuracy",
+              help="What is made best on the validation texts.")  # fmt: skip
+@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
+              help="The folder to save the best model to.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace a model, or a search, in --out.")
+@click.option("--resume", is_flag=True, help="Go on with the search in --out.")
+@click.option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION",
+              help="What chooses: a share of the texts, or data of its own.")  # fmt: skip
+@click.option("--test", default=None, metavar="DATA|FRACTION",
+              help="What the best model is measured on. [imdb: its test split; else: validation]")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
+@click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]")
+@click.option("--plots", is_flag=True, help="Draw the search, and what train draws, into OUT/plots.")
+@config_options()
+@table_options
+@common
+def command(
+    data: str,
+    preset: str,
+    budget: str | None,
+    trials: int | None,
+    metric: str,
+    out: Path,
+    overwrite: bool,
+    resume: bool,
+    validation: str,
+    test: str | None,
+    device: str,
+    baseline: bool,
+    plots: bool,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search the options that suit DATA best, and save the best model.
+
+    The preset as it stands is tried first. Options that are given are as they are given; learning rate, sizes,
+    dropout and the like are searched where they are not. Validation texts choose.
+    """
+    options["hidden_sizes"] = sizes(options["hidden_sizes"])
+    _, training_config = configure(preset, options)
+
+    from fastlstm.cli.tuning_display import TuningDisplay
+    from fastlstm.fit.data import read_data
+    from fastlstm.fit.tuning.events import TuningResult
+    from fastlstm.fit.tuning.job import TuningJob, check_before_tuning, limits
+    from fastlstm.fit.tuning.search import search
+
+    seconds, most = limits(None if budget is None else seconds_of(budget), trials)
+    with TuningDisplay(sys.stderr) as display:
+        check_before_tuning(
+            out,
+            preset,
+            options,
+            metric=metric,
+            device=device,
+            overwrite=overwrite,
+            resume=resume,
+            plots=plots,
+        )
+        run_data = read_data(
+            data,
+            validation=part(validation),
+            test=None if test is None else part(test),
+            text_column=text_column,
+            label_column=label_column,
+            data_dir=data_dir,
+            seed=training_config.seed,
+            say=display.note,
+            progress=display.download,
+        )
+        job = TuningJob(
+            data=run_data,
+            preset=preset,
+            out=out,
+            given=options,
+            metric="accuracy" if metric == "accuracy" else "loss",
+            budget=seconds,
+            trials=most,
+            device=device,
+            overwrite=overwrite,
+            resume=resume,
+            baseline=baseline,
+            plots=plots,
+        )
+        display.note(f"data: {run_data.origin}")
+        with stop_on_interrupt() as asked_to_stop:
+            events = search(job)
+            for event in events:
+                display.show_tuning(event)
+                if asked_to_stop() and not isinstance(event, TuningResult):
+                    events.close()
+                    raise Interrupted(_stopped(out, display.has_best))
+    again = _training_command(click.get_current_context().params, display.result.options)
+    _show_result(display.result, again, as_json)
+
+
+def _stopped(out: Path, has_best: bool) -> str:
+    kept = f"the best model so far is in {out}" if has_best else "no trial has ended yet"
+    return f"stopped, {kept}; go on with: {resuming(sys.argv[1:])}"
+
+
+def _show_result(result: TuningResult, again: str, as_json: bool) -> None:
+    if not as_json:
+        show.report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
+        print(f"saved: {result.folder}")
+        print(f"make it again: {again}")
+        return
+    show.json_object(
+        {
+            "model": str(result.folder),
+            **result.report.to_json(),
+            "measured_on": result.measured_on,
+            "baseline": result.baseline.to_json() if result.baseline else None,
+            "calibrated": result.classifier.model.training["calibration"],
+            "metric": result.metric,
+            "options": dict(result.options),
+            "best_trial": result.best.number,
+            "trials": [trial.to_json() for trial in result.trials],
+            "command": again,
+        }
+    )
+
+
+def _training_command(given: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """The `fastlstm train` that makes the model again: with the same data, and `options` of the configurations."""
+    defaults = {parameter.name: parameter.default for parameter in command.params}
+    words = ["fastlstm", "train", given["data"], "--out", f"{given['out']}-again"]
+    for name in OF_TRAINING:
+        if name == "preset" or given[name] not in (None, defaults[name]):
+            words += [f"--{name.replace('_', '-')}", str(given[name])]
+    for name, value in options.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return shlex.join(words)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import FixedTrial
+
+from fastlstm.config import PRESETS, configure
+from fastlstm.errors import OptionError
+from fastlstm.fit.tuning.space import SPACE, Between, OneOf, space_of, values_of
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_a_preset_says_is_within_the_space_and_tried_as_it_stands(name: str) -> None:
+    standing = values_of(name)
+    space = space_of(name, {})
+    trial = FixedTrial({field.name: field.raw(standing[field.name]) for field in space})
+    tried = {field.name: field.tried(field.suggested(trial), standing[field.name]) for field in space}
+    assert tried == {field.name: standing[field.name] for field in SPACE}
+    assert configure(name, tried) == configure(name, {})
+
+
+@pytest.mark.parametrize("field", SPACE, ids=lambda field: field.name)
+def test_every_value_of_the_space_is_one_that_the_option_takes(field: Between | OneOf) -> None:
+    values: tuple[Any, ...] = (field.low, field.high) if isinstance(field, Between) else field.choices
+    for value in values:
+        configure("tutorial", {field.name: value})
+
+
+def test_what_is_given_is_not_searched() -> None:
+    names = [field.name for field in space_of("tutorial", {"dropout": 0.0, "epochs": None, "seed": 3})]
+    assert "dropout" not in names
+    assert "epochs" in names
+
+
+def test_where_everything_is_given_the_error_names_what_could_be_searched() -> None:
+    given = {name: value for name, value in values_of("tutorial").items() if name != "seed"}
+    with pytest.raises(OptionError, match=r"every option that could be searched is given; .*learning-rate, epochs"):
+        space_of("tutorial", given)
+
+
+def test_an_unknown_preset_is_an_error() -> None:
+    with pytest.raises(OptionError, match="unknown preset 'smal'; did you mean 'small'"):
+        space_of("smal", {})
+
+
+def test_numbers_are_tried_with_few_digits_but_the_preset_s_own_as_it_is() -> None:
+    field = Between("dropout", 0.0, 0.7)
+    assert field.tried(0.123456, 0.5) == 0.123
+    assert field.tried(0.123456, 0.123456) == 0.123456
+    assert Between("epochs", 2, 8, log=True).tried(7, 5) == 7
+
+
+def test_a_range_widens_to_the_preset_s_value_and_choices_take_it_in() -> None:
+    assert Between("dropout", 0.1, 0.5).including(0.9) == Between("dropout", 0.1, 0.9)
+    assert Between("dropout", 0.1, 0.5).including(0.0) == Between("dropout", 0.0, 0.5)
+    field = OneOf("hidden_sizes", ((3,), (4, 5)))
+    assert field.including((4, 5)) is field
+    assert field.including((6,)).choices == ((3,), (4, 5), (6,))
+
+
+def test_sizes_are_text_in_the_study_and_numbers_in_the_model() -> None:
+    field = OneOf("hidden_sizes", ((3,), (4, 5)))
+    assert field.suggested(FixedTrial({"hidden_sizes": "4,5"})) == "4,5"
+    assert field.tried("4,5", (3,)) == (4, 5)
+    assert re.fullmatch(r"\d+(,\d+)*", field.raw((4, 5)))
+
+
+def test_the_command_reference_lists_what_is_searched() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `--([a-z-]+)` \|", text, flags=re.MULTILINE)
+    assert listed == [field.name.replace("_", "-") for field in SPACE]
