@@ -82,6 +82,10 @@ class TrainingConfig:
     pretraining_epochs: int = option(
         "passes over the texts as a language model, before their labels are read", minimum=0, default=0
     )
+    output_first: bool = option(
+        "fit the output layer on standardised features before all is trained, after pretraining or from an encoder",
+        default=False,
+    )
     patience: int = option("epochs without a better one before training stops", minimum=1, default=5)
     monitor: Monitor = option("what makes an epoch the best one, on validation", default="loss")
     calibration: Calibrate = option(
@@ -277,6 +281,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 word_dropout=0.1,
                 adversarial=0.02,
                 pretraining_epochs=4,
+                output_first=True,
             ),
             purpose="an hour or more: a large LSTM that has read all texts there are as a language model",
         ),

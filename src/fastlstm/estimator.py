@@ -67,6 +67,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         class_weights: str | None = None,
         virtual_texts: int | None = None,
         pretraining_epochs: int | None = None,
+        output_first: bool | None = None,
         adversarial: float | None = None,
         word_dropout: float | None = None,
         patience: int | None = None,
@@ -96,6 +97,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.class_weights = class_weights
         self.virtual_texts = virtual_texts
         self.pretraining_epochs = pretraining_epochs
+        self.output_first = output_first
         self.adversarial = adversarial
         self.word_dropout = word_dropout
         self.patience = patience

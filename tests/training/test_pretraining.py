@@ -21,6 +21,7 @@ OPTIONS: dict[str, Any] = {
     "dropout": 0.2,
     "ngrams": 40,
     "pretraining_epochs": 2,
+    "output_first": True,
     "word_dropout": 0.2,
     "adversarial": 0.02,
     "epochs": 2,

@@ -30,7 +30,7 @@ class Beginnings:
 
 
 def with_encoder(options: Mapping[str, Any], encoder: bool) -> dict[str, Any]:
-    """The options of a run; with an encoder, no pretraining unless it is asked for.
+    """The options of a run; with an encoder, the output layer first and no pretraining unless it is asked for.
 
     Raises `OptionError` where a size is given that the encoder decides.
     """
@@ -43,6 +43,8 @@ def with_encoder(options: Mapping[str, Any], encoder: bool) -> dict[str, Any]:
                 )
         if result.get("pretraining_epochs") is None:
             result["pretraining_epochs"] = 0
+        if result.get("output_first") is None:
+            result["output_first"] = True
     return result
 
 

@@ -75,7 +75,7 @@ class Fitting:
             yield from self.pretraining.steps()
             with arithmetic():
                 self.pretraining.hand_over(self.state.model)
-        if self.begins_from_language_model and self._is_fresh():
+        if self.training_config.output_first and self.begins_from_language_model and self._is_fresh():
             fit_head(self.state.model, self.training, self.validation)
         yield from train_epochs(self.state, self.training, self.validation, self.training_config, self.unlabelled)
 
