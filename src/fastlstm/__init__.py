@@ -16,6 +16,7 @@ _HOME = {
     "Records": "fastlstm.records",
     "Report": "fastlstm.metrics",
     "TrainingConfig": "fastlstm.config",
+    "distill": "fastlstm.fit.one_call",
     "examine": "fastlstm.examination",
     "load": "fastlstm.inference.classifier",
     "load_language_model": "fastlstm.inference.language_model",
@@ -36,6 +37,7 @@ __all__ = [
     "Report",
     "TrainingConfig",
     "__version__",
+    "distill",
     "examine",
     "load",
     "load_language_model",
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from fastlstm.estimator import LSTMClassifier
     from fastlstm.examination import Examination, examine
     from fastlstm.fit import train
+    from fastlstm.fit.one_call import distill
     from fastlstm.fit.pretrain_call import pretrain
     from fastlstm.fit.tuning import tune
     from fastlstm.inference import Classifier

@@ -262,7 +262,6 @@ def test_wrong_use_is_said_in_a_line(
     [
         (["--encoder", "LM", "--embedding-size", "9"], "embedding-size was given with an encoder"),
         (["--encoder", "nowhere"], "no model at nowhere"),
-        (["--teacher", "LM"], "is not a fastlstm model"),
         (["--budget", "soon"], "budget is 'soon'; expected a duration"),
         (["--budget", "10m", "--resume"], "a run with a budget can't be resumed"),
         (["--unlabelled", "nowhere.txt"], "there is no file or folder 'nowhere.txt'"),
@@ -284,12 +283,18 @@ def test_a_student_learns_from_its_teacher_on_texts_without_labels(
     shape = ["--preset", "tutorial", "--hidden-sizes", "6", "--embedding-size", "5", "--no-baseline"]
     assert command("train", labelled, "--out", tmp_path / "teacher", *shape, "--epochs", "8").status == 0
     student = command(
-        "train", labelled, "--teacher", tmp_path / "teacher", "--unlabelled", texts, "--out", tmp_path / "student",
+        "distill", tmp_path / "teacher", labelled, "--unlabelled", texts, "--out", tmp_path / "student",
         *shape, "--epochs", "3", "--ngrams", "10",
     )  # fmt: skip
     assert student.status == 0, student.err
     assert "the teacher has read 124 texts" in student.err
     assert fastlstm.load(tmp_path / "student").labels == fastlstm.load(tmp_path / "teacher").labels
+    again = fastlstm.distill(
+        tmp_path / "teacher", labelled, tmp_path / "again", unlabelled=texts, preset="tutorial", baseline=False,
+        hidden_sizes=(6,), embedding_size=5, epochs=3, ngrams=10,
+    )  # fmt: skip
+    for name, array in fastlstm.load(tmp_path / "student").model.weights.items():
+        np.testing.assert_array_equal(again.classifier.model.weights[name], array)
     card = (tmp_path / "student" / "README.md").read_text()
     for words in ("60 texts without labels", "classifier `teacher`, its teacher", "10 words and word pairs"):
         assert words in card

@@ -20,6 +20,7 @@ COMMANDS = {
     "tune": "search the options that suit some texts best",
     "predict": "tell the class of texts",
     "evaluate": "measure a model on labelled texts; a language model on any",
+    "distill": "train a small classifier on what a large one says",
     "pretrain": "train a language model on texts without labels",
     "generate": "write text with a language model",
     "info": "say what a model is and how it was trained",

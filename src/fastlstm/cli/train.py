@@ -2,143 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from fastlstm.cli import show
-from fastlstm.cli.interrupt import resuming, stop_on_interrupt
-from fastlstm.cli.options import common, config_options, part, preset_option, sizes, table_options
-from fastlstm.config import configure
-from fastlstm.errors import Interrupted
-
-if TYPE_CHECKING:
-    from fastlstm.fit.events import TrainingResult
+from fastlstm.cli.training import train_and_show, training_options
 
 
 @click.command("train")
 @click.argument("data", metavar="DATA")
-@preset_option
-@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
-              help="The folder to save the model to.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out.")
-@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
-@click.option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION",
-              help="What chooses the best epoch: a share of the texts, or data of its own.")  # fmt: skip
-@click.option("--test", default=None, metavar="DATA|FRACTION",
-              help="What the model is measured on. [imdb: its test split; else: the validation texts]")  # fmt: skip
-@click.option("--unlabelled", default=None, metavar="TEXTS",
-              help="Further texts without labels: imdb, or a file or folder of plain texts.")  # fmt: skip
-@click.option("--encoder", default=None, metavar="DIR|NAME", help="A language model to begin from.")
-@click.option("--teacher", default=None, metavar="DIR", help="A classifier whose probabilities are learned.")
-@click.option("--budget", default=None, metavar="TIME",
-              help="The best model that can be had in 10m, 1h30m, ...; only --seed counts beside.")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
-@click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]")
-@click.option("--plots", is_flag=True, help="Draw curves, confusion and reliability into OUT/plots.")
-@config_options()
-@table_options
-@common
-def command(
-    data: str,
-    preset: str,
-    out: Path,
-    overwrite: bool,
-    resume: bool,
-    validation: str,
-    test: str | None,
-    unlabelled: str | None,
-    encoder: str | None,
-    teacher: str | None,
-    budget: str | None,
-    device: str,
-    baseline: bool,
-    plots: bool,
-    text_column: str,
-    label_column: str,
-    data_dir: Path | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+@click.option(
+    "--budget",
+    default=None,
+    metavar="TIME",
+    help="The best model that can be had in 10m, 1h30m, ...; only --seed counts beside.",
+)
+@training_options
+def command(data: str, budget: str | None, **options: Any) -> None:
     """Train a classifier on DATA, measure it beside a bag of words, and save it.
 
     DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also .gz; or a folder with one sub-folder a
     class. Options that are not given have the preset's values.
     """
-    options["hidden_sizes"] = sizes(options["hidden_sizes"])
-    from fastlstm.fit.beginning import Beginnings, with_encoder, within
-
-    model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
-    seconds = None if budget is None else within(budget, resume=resume)
-    from fastlstm.cli.progress import Display
-    from fastlstm.fit.data import read_data
-    from fastlstm.fit.events import TrainingResult
-    from fastlstm.fit.job import Job, check_before, checkpoint_of
-    from fastlstm.fit.run import run
-
-    with Display(sys.stderr) as display:
-        places = Beginnings.of(encoder, teacher)
-        check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
-        run_data = read_data(
-            data,
-            validation=part(validation),
-            test=None if test is None else part(test),
-            unlabelled=unlabelled,
-            text_column=text_column,
-            label_column=label_column,
-            data_dir=data_dir,
-            seed=training_config.seed,
-            say=display.note,
-            progress=display.download,
-        )
-        job = Job(
-            data=run_data,
-            model=model_config,
-            training=training_config,
-            out=out,
-            preset=preset,
-            cap_vocabulary=options["vocabulary_size"] is None,
-            device=device,
-            overwrite=overwrite,
-            resume=resume,
-            baseline=baseline,
-            plots=plots,
-            encoder=places.encoder,
-            teacher=places.teacher,
-            budget=seconds,
-        )
-        display.note(f"data: {run_data.origin}")
-        with stop_on_interrupt() as asked_to_stop:
-            events = run(job)
-            for event in events:
-                display.show(event)
-                if asked_to_stop() and not isinstance(event, TrainingResult):
-                    events.close()
-                    raise Interrupted(
-                        f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
-                        if checkpoint_of(out).is_file()
-                        else "stopped before training began; nothing was saved"
-                    )
-    _show_result(display.result, as_json)
-
-
-def _show_result(result: TrainingResult, as_json: bool) -> None:
-    if not as_json:
-        show.report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
-        print(f"saved: {result.folder}")
-        print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
-        return
-    show.json_object(
-        {
-            "model": str(result.folder),
-            **result.report.to_json(),
-            "measured_on": result.measured_on,
-            "baseline": result.baseline.to_json() if result.baseline else None,
-            "calibrated": result.classifier.model.training["calibration"],
-            "history": [dataclasses.asdict(epoch) for epoch in result.history],
-        }
-    )
+    train_and_show(data, budget=budget, **options)

@@ -103,3 +103,23 @@ def train(
             watch(event)
     assert isinstance(event, TrainingResult)
     return event
+
+
+def distill(
+    teacher: str | os.PathLike[str],
+    data: str | os.PathLike[str] | Records,
+    out: str | os.PathLike[str] = "student",
+    **options: Any,
+) -> TrainingResult:
+    """Trains a student on the probabilities that a teacher gives to texts, measures it and saves it.
+
+    Args:
+        teacher: the folder of the classifier to learn from.
+        data: labelled texts with the teacher's classes; their labels count half.
+        out: the folder to save to.
+        options: those of `train`: `unlabelled` texts above all, on which the teacher alone is believed, and
+            `bidirectional=False` for a student that can read streams.
+
+    Raises what `train` raises, and `DataError` for classes that are not the teacher's.
+    """
+    return train(data, out, teacher=teacher, **options)

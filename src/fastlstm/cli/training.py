@@ -1,0 +1,152 @@
+"""What `train` and `distill` share: their options, and a run from these to its result."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastlstm.cli import show
+from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.options import Function, common, config_options, part, preset_option, sizes, table_options
+from fastlstm.config import configure
+from fastlstm.errors import Interrupted
+
+if TYPE_CHECKING:
+    from fastlstm.fit.events import TrainingResult
+
+
+_OPTIONS = (
+    preset_option,
+    click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
+                 help="The folder to save the model to."),
+    click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out."),
+    click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out."),
+    click.option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION",
+                 help="What chooses the best epoch: a share of the texts, or data of its own."),
+    click.option("--test", default=None, metavar="DATA|FRACTION",
+                 help="What the model is measured on. [imdb: its test split; else: the validation texts]"),
+    click.option("--unlabelled", default=None, metavar="TEXTS",
+                 help="Further texts without labels: imdb, or a file or folder of plain texts."),
+    click.option("--encoder", default=None, metavar="DIR|NAME", help="A language model to begin from."),
+    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train."),
+    click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]"),
+    click.option("--plots", is_flag=True, help="Draw curves, confusion and reliability into OUT/plots."),
+    config_options(),
+    table_options,
+    common,
+)  # fmt: skip
+
+
+def training_options(function: Function) -> Function:
+    """Everything that a run of either command can be told, for `train_and_show`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def train_and_show(
+    data: str,
+    *,
+    teacher: str | None = None,
+    budget: str | None = None,
+    preset: str,
+    out: Path,
+    overwrite: bool,
+    resume: bool,
+    validation: str,
+    test: str | None,
+    unlabelled: str | None,
+    encoder: str | None,
+    device: str,
+    baseline: bool,
+    plots: bool,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Trains on `data` as the options say, shows the run as it goes, and its result."""
+    options["hidden_sizes"] = sizes(options["hidden_sizes"])
+    from fastlstm.fit.beginning import Beginnings, with_encoder, within
+
+    model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
+    seconds = None if budget is None else within(budget, resume=resume)
+    from fastlstm.cli.progress import Display
+    from fastlstm.fit.data import read_data
+    from fastlstm.fit.events import TrainingResult
+    from fastlstm.fit.job import Job, check_before, checkpoint_of
+    from fastlstm.fit.run import run
+
+    with Display(sys.stderr) as display:
+        places = Beginnings.of(encoder, teacher)
+        check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
+        run_data = read_data(
+            data,
+            validation=part(validation),
+            test=None if test is None else part(test),
+            unlabelled=unlabelled,
+            text_column=text_column,
+            label_column=label_column,
+            data_dir=data_dir,
+            seed=training_config.seed,
+            say=display.note,
+            progress=display.download,
+        )
+        job = Job(
+            data=run_data,
+            model=model_config,
+            training=training_config,
+            out=out,
+            preset=preset,
+            cap_vocabulary=options["vocabulary_size"] is None,
+            device=device,
+            overwrite=overwrite,
+            resume=resume,
+            baseline=baseline,
+            plots=plots,
+            encoder=places.encoder,
+            teacher=places.teacher,
+            budget=seconds,
+        )
+        display.note(f"data: {run_data.origin}")
+        with stop_on_interrupt() as asked_to_stop:
+            events = run(job)
+            for event in events:
+                display.show(event)
+                if asked_to_stop() and not isinstance(event, TrainingResult):
+                    events.close()
+                    raise Interrupted(_stopped(out, checkpoint_of(out), seconds))
+    _show_result(display.result, as_json)
+
+
+def _stopped(out: Path, checkpoint: Path, budget: float | None) -> str:
+    """What a stopped run has left."""
+    if checkpoint.is_file():
+        return f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
+    if budget is not None:
+        return f"stopped; the best model so far, if there was one, is in {out}"
+    return "stopped before training began; nothing was saved"
+
+
+def _show_result(result: TrainingResult, as_json: bool) -> None:
+    if not as_json:
+        show.report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
+        print(f"saved: {result.folder}")
+        print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
+        return
+    show.json_object(
+        {
+            "model": str(result.folder),
+            **result.report.to_json(),
+            "measured_on": result.measured_on,
+            "baseline": result.baseline.to_json() if result.baseline else None,
+            "calibrated": result.classifier.model.training["calibration"],
+            "history": [dataclasses.asdict(epoch) for epoch in result.history],
+        }
+    )
