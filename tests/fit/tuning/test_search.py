@@ -275,6 +275,16 @@ def test_a_stopped_search_lists_its_trials_too(make_job: MakeJob, tmp_path: Path
     assert [trial["state"] for trial in listed["trials"]] == ["complete", "stopped"]
 
 
+def test_a_lock_that_a_killed_search_left_is_no_hindrance(make_job: MakeJob, whole: TuningResult) -> None:
+    job = make_job()
+    stop_in(job, 2)
+    lock = study_of(job.out).with_name(f"{study_of(job.out).name}.lock")
+    lock.touch()
+    result = finished(dataclasses.replace(job, resume=True))[1]
+    assert without_seconds(result.trials) == without_seconds(whole.trials)
+    assert not lock.exists()
+
+
 def test_a_search_is_resumed_with_the_same_data_and_options_alone(make_job: MakeJob) -> None:
     finished(make_job(trials=1))
     with pytest.raises(InputError, match="holds a search; pass --resume to go on with it"):

@@ -87,10 +87,13 @@ class Study:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        if optuna.logging.get_verbosity() < optuna.logging.WARNING:  # whoever wants less keeps it
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._standing, self._metric, self._seed = path, space, standing, metric, seed
         self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         try:
+            # What a killed search has left would make this one wait. Nobody else searches beside the same folder.
+            path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
             _mend(path)
             backend = JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
             self._study = optuna.create_study(
