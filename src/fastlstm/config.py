@@ -137,7 +137,7 @@ class PretrainingConfig:
         "words in a step's softmax; all where the vocabulary has no more", minimum=16, default=2048
     )
     learning_rate: float = option("Adam's largest step size", minimum=1e-7, maximum=1, default=2e-3)
-    warmup: int = option("steps in which the learning rate rises", minimum=0, default=200)
+    warmup: int = option("steps in which the learning rate rises, at most a tenth of all", minimum=0, default=200)
     schedule: Schedule = option("course of the learning rate over the run", default="cosine")
     clip_norm: float = option("largest norm of a step's gradient; 0: no limit", minimum=0, default=0.5)
     embedding_dropout: float = option("share of words dropped", minimum=0, maximum=0.95, default=0.0)

@@ -102,3 +102,25 @@ def test_unlabelled_texts_move_the_weights_only_where_they_are_asked_for() -> No
     without, with_them = weights(adversarial=0.05), weights(adversarial=0.05, virtual_texts=2)
     assert not np.array_equal(without, with_them)
     assert np.array_equal(with_them, weights(adversarial=0.05, virtual_texts=2))
+
+
+def test_virtual_training_draws_from_its_seed_alone() -> None:
+    model, training = configure(
+        "tutorial",
+        {
+            "hidden_sizes": (5,),
+            "embedding_size": 4,
+            "epochs": 1,
+            "dropout": 0.5,
+            "adversarial": 0.05,
+            "virtual_texts": 2,
+        },
+    )
+    records = Records(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
+    came = []
+    for seed in (1, 2):  # of what else runs beside
+        torch.manual_seed(seed)
+        fitting = prepare(records, records, model, training, cap_vocabulary=True, unlabelled=["a good one", "film"])
+        list(fitting.epochs())
+        came.append(fitting.state.model.arrays()["output.weight"])
+    np.testing.assert_array_equal(came[0], came[1])

@@ -27,17 +27,17 @@ def virtual_loss(model: TextClassifier, batch: Packed, share: float, generator: 
         model: in training.
         batch: unlabelled texts.
         share: the disturbance's size, as `disturbance` takes it.
-        generator: where the first, random disturbance is drawn from.
+        generator: where the first, random disturbance and dropout are drawn from.
     """
     with torch.no_grad():
         vectors = model.embedded(batch)
-        said = model.read(vectors, batch)
+        said = model.read(vectors, batch, generator)
         random = torch.randn(vectors.shape, generator=generator, device=vectors.device)
         random = disturbance(vectors, random, batch, FIRST_SHARE)
     moved = (vectors + random).requires_grad_()
-    (gradient,) = torch.autograd.grad(model.divergence(said, model.read(moved, batch)), [moved])
+    (gradient,) = torch.autograd.grad(model.divergence(said, model.read(moved, batch, generator)), [moved])
     against = disturbance(vectors, gradient, batch, share)
-    return model.divergence(said, model.read(model.embedded(batch) + against, batch))
+    return model.divergence(said, model.read(model.embedded(batch) + against, batch, generator))
 
 
 def disturbance(vectors: Tensor, gradient: Tensor, batch: Packed, share: float) -> Tensor:

@@ -9,7 +9,7 @@ from fastlstm import weights
 from fastlstm.config import Direction, LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import ResumeError, TrainingError
 from fastlstm.training.language_model import network
-from fastlstm.training.language_model.loop import pretrain
+from fastlstm.training.language_model.loop import _rate, pretrain
 from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
 
 CPU = torch.device("cpu")
@@ -122,3 +122,13 @@ def test_a_loss_that_is_no_number_ends_the_run() -> None:
         state.model.bias.fill_(math.nan)
     with pytest.raises(TrainingError, match="loss is nan in step 1 of epoch 1"):
         list(pretrain(state, some_texts(), TRAINING))
+
+
+def test_the_rate_rises_and_falls_within_a_run_of_any_length() -> None:
+    training = PretrainingConfig(warmup=200, learning_rate=0.5, schedule="cosine")
+    for steps in (3, 40, 5000):
+        rates = [_rate(training, done, steps) for done in range(steps)]
+        top = int(np.argmax(rates))
+        assert rates[top] > 0.45
+        assert top <= steps // 10
+        assert rates[-1] < 0.2 * rates[top] or steps < 10

@@ -22,6 +22,9 @@ from fastlstm.training.language_model.state import PretrainingEpoch, Pretraining
 
 Ids = npt.NDArray[np.int32]
 
+LONGEST_WARMUP = 10
+"""The learning rate rises in one of so many steps at most: a short run must not end before it has begun."""
+
 
 @dataclass(frozen=True)
 class PretrainingStep:
@@ -149,5 +152,5 @@ def _step(
 
 
 def _rate(config: PretrainingConfig, done: int, steps: int) -> float:
-    rising = min(1.0, (done + 1) / (config.warmup + 1))
+    rising = min(1.0, (done + 1) / (min(config.warmup, steps // LONGEST_WARMUP) + 1))
     return config.learning_rate * rising * decayed(config.schedule, done / steps)
