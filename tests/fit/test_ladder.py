@@ -107,10 +107,20 @@ def test_a_better_rung_is_right_more_often_or_as_often_and_surer(data: RunData, 
 
 
 def test_the_pace_is_measured_for_both_kinds_of_reading() -> None:
-    model, training = configure("small", {"hidden_sizes": (4,), "embedding_size": 5, "vocabulary_size": 50})
+    model, training = configure("accurate", {"hidden_sizes": (4,), "embedding_size": 5, "vocabulary_size": 50})
     pace = measure_pace(model, training, 2, find_device("cpu"))
     assert pace.pretraining > 0
     assert pace.training > 0
     assert pace.seconds(training, 100, 10) == pytest.approx(
         pace.pretraining * 100 * training.pretraining_epochs + pace.training * 10 * training.epochs
     )
+
+
+def test_a_rung_without_pretraining_is_fitted_too(
+    data: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed_pace(monkeypatch, Pace(0.0, 1e-6))
+    model, training = configure("small", {"pretraining_epochs": 0, "epochs": 3})
+    fitted = ladder._fitted(ladder.Rung("small", model, training), job_of(data, tmp_path / "model", 1), 60.0)
+    assert fitted is not None
+    assert (fitted.training.pretraining_epochs, fitted.training.epochs) == (0, 3)

@@ -129,10 +129,8 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 schedule="cosine",
                 word_dropout=0.1,
                 adversarial=0.02,
-                pretraining_epochs=2,
             ),
-            purpose="the best of a few minutes: a bidirectional LSTM that has read the texts before their labels, "
-            "beside words and word pairs",
+            purpose="a few minutes: a bidirectional LSTM beside words and word pairs",
         ),
         "accurate": Preset(
             model=ModelConfig(
