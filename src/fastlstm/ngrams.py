@@ -17,7 +17,7 @@ Unsigned = npt.NDArray[np.uint64]
 
 NUMBERS = 1 << 22
 LONGEST = 2
-"""Tokens of the longest n-gram. Word triples made no text clearer on IMDb (docs/accuracy.md)."""
+"""Tokens of the longest n-gram."""
 
 _STIR = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """The odd constants of SplitMix64 (Steele, Lea & Flood 2014)."""

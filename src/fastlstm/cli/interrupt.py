@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
 
 from fastlstm.cli import show
+from fastlstm.errors import Interrupted
+
+RunEvent = TypeVar("RunEvent")
 
 
 def resuming(arguments: list[str]) -> str:
     """The command line that goes on with the run of these arguments."""
     return shlex.join(["fastlstm", *(argument for argument in arguments if argument != "--resume"), "--resume"])
+
+
+def watch(
+    events: Generator[RunEvent, None, None],
+    shown: Callable[[RunEvent], object],
+    last: type[RunEvent],
+    stopped: Callable[[], str],
+) -> None:
+    """Shows a run's events as they come. Ctrl-C closes the run, and `stopped` then says what is left of it.
+
+    Raises `Interrupted` with that, unless the `last` kind of event was there already.
+    """
+    with stop_on_interrupt() as asked_to_stop:
+        for event in events:
+            shown(event)
+            if asked_to_stop() and not isinstance(event, last):
+                events.close()
+                raise Interrupted(stopped())
 
 
 @contextmanager

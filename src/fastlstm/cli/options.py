@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import click
 
@@ -14,8 +14,10 @@ from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
 from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.inference.language_model import LanguageModel, load_language_model
 from fastlstm.kernel.native import PRECISIONS
+
+if TYPE_CHECKING:
+    from fastlstm.inference.language_model import LanguageModel
 
 OF_LANGUAGE_MODELS = ("evaluate", "info")
 """The commands of classifiers that take a language model too."""
@@ -168,7 +170,7 @@ def language_model_option(function: Function) -> Function:
         "-m",
         "model",
         required=True,
-        callback=lambda context, _, value: None if context.resilient_parsing else load_language_model(value),
+        callback=lambda context, _, value: None if context.resilient_parsing else _load_language_model(value),
         metavar="DIR",
         help="The folder that fastlstm pretrain wrote.",
     )(function)
@@ -188,10 +190,17 @@ def _load(
             )
         if context.meta.get(PRECISION, PRECISIONS[0]) != PRECISIONS[0]:
             raise OptionError("--precision is for classifiers; a language model computes in float32: leave it out")
-        return load_language_model(value)
+        return _load_language_model(value)
     return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: str) -> None:
     del parameter
     context.meta[PRECISION] = value
+
+
+def _load_language_model(folder: str) -> LanguageModel:
+    """Imported here, so that `predict` does not wait for what it never uses."""
+    from fastlstm.inference.language_model import load_language_model
+
+    return load_language_model(folder)

@@ -12,10 +12,9 @@ from typing import Any
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.interrupt import resuming, watch
 from fastlstm.cli.options import common, config_options, part, preset_option, sizes
 from fastlstm.config import LANGUAGE_PRESETS, LanguageModelConfig, PretrainingConfig
-from fastlstm.errors import Interrupted
 
 
 @click.command("pretrain")
@@ -81,19 +80,10 @@ def command(
             say=display.note,
             progress=display.download,
         )
-        with stop_on_interrupt() as asked_to_stop:
-            events = run_pretraining(job)
-            for event in events:
-                display.show_pretraining(event)
-                if isinstance(event, PretrainingResult):
-                    result = event
-                elif asked_to_stop():
-                    events.close()
-                    raise Interrupted(
-                        f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
-                        if checkpoint_of(out).is_file()
-                        else "stopped before training began; nothing was saved"
-                    )
+        watch(
+            run_pretraining(job), display.show_pretraining, PretrainingResult, lambda: _stopped(checkpoint_of(out))
+        )
+    result = display.pretrained
     if as_json:
         show.json_object(
             {
@@ -109,3 +99,10 @@ def command(
     print(f"{job.held_out.source}: {result.perplexity}")
     print(f"saved: {out}")
     print(f"use it: fastlstm train DATA --encoder {shlex.quote(str(out))}")
+
+
+def _stopped(checkpoint: Path) -> str:
+    """What a stopped run has left."""
+    if checkpoint.is_file():
+        return f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
+    return "stopped before training began; nothing was saved"

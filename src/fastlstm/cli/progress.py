@@ -25,9 +25,10 @@ MOST_NATS = 700.0
 
 
 class Display:
-    """Shows a run's events on `file`. `result` is there once the run has finished."""
+    """Shows a run's events on `file`. `result`, or `pretrained`, is there once the run has finished."""
 
     result: TrainingResult
+    pretrained: PretrainingResult
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -102,6 +103,7 @@ class Display:
                 )
             case PretrainingResult():
                 self._end_bar()
+                self.pretrained = event
             case _:
                 self.show(event)
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.interrupt import resuming, watch
 from fastlstm.cli.options import Function, common, config_options, part, preset_option, sizes, table_options
 from fastlstm.config import configure
-from fastlstm.errors import Interrupted
 
 if TYPE_CHECKING:
     from fastlstm.fit.events import TrainingResult
@@ -115,13 +114,7 @@ def train_and_show(
             budget=seconds,
         )
         display.note(f"data: {run_data.origin}")
-        with stop_on_interrupt() as asked_to_stop:
-            events = run(job)
-            for event in events:
-                display.show(event)
-                if asked_to_stop() and not isinstance(event, TrainingResult):
-                    events.close()
-                    raise Interrupted(_stopped(out, checkpoint_of(out), seconds))
+        watch(run(job), display.show, TrainingResult, lambda: _stopped(out, checkpoint_of(out), seconds))
     _show_result(display.result, as_json)
 
 

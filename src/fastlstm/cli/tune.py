@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastlstm.cli import show
-from fastlstm.cli.interrupt import resuming, stop_on_interrupt
+from fastlstm.cli.interrupt import resuming, watch
 from fastlstm.cli.options import common, config_options, part, preset_option, sizes, table_options
 from fastlstm.config import configure
 from fastlstm.duration import seconds_of
-from fastlstm.errors import Interrupted
 
 if TYPE_CHECKING:
     from fastlstm.fit.tuning.events import TuningResult
@@ -119,13 +118,7 @@ def command(
             plots=plots,
         )
         display.note(f"data: {run_data.origin}")
-        with stop_on_interrupt() as asked_to_stop:
-            events = search(job)
-            for event in events:
-                display.show_tuning(event)
-                if asked_to_stop() and not isinstance(event, TuningResult):
-                    events.close()
-                    raise Interrupted(_stopped(out, display.has_best))
+        watch(search(job), display.show_tuning, TuningResult, lambda: _stopped(out, display.has_best))
     again = _training_command(click.get_current_context().params, display.result.options)
     _show_result(display.result, again, as_json)
 

@@ -130,7 +130,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 word_dropout=0.1,
                 adversarial=0.02,
             ),
-            purpose="a few minutes: a bidirectional LSTM beside words and word pairs",
+            purpose="a bidirectional LSTM beside words and word pairs",
         ),
         "accurate": Preset(
             model=ModelConfig(
@@ -151,7 +151,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 pretraining_epochs=4,
                 output_first=True,
             ),
-            purpose="an hour or more: a large LSTM that has read all texts there are as a language model",
+            purpose="a large LSTM, for hours: one that has read all texts there are as a language model",
         ),
     }
 )

@@ -57,7 +57,6 @@ def fit_blend(logits: Single, evidence: Single, truth: Truth, *, sigmoid: bool) 
         mixed = shares[0] * parts[0] + shares[1] * parts[1]
         return -float((expected * log_probabilities(mixed, sigmoid)).sum()) / len(truth)
 
-    # A start at the scale that each part would have alone keeps the search short and the same on any machine.
     found = minimize(loss, [0.5, 0.5], method="Nelder-Mead", bounds=[(0, LARGEST)] * 2, options={"xatol": 1e-4})
     lstm, wide = (float(f"{share:.4g}") for share in found.x)
     return Blend(lstm, wide)

@@ -215,7 +215,7 @@ def prepare(
         if encoder is not None:
             take_encoder(model, encoder.weights)
     pretraining = None
-    further = encode(unlabelled)
+    further = encode(unlabelled if pretrains or training_config.virtual_texts else ())
     if pretrains and encoded.whole is not None:
         texts = [*encoded.whole, *(further.whole or [])]
         begin = None if encoder is None else encoder.weights

@@ -19,7 +19,7 @@ from fastlstm.training.model import TextClassifier
 Ids = npt.NDArray[np.int32]
 
 MOST_STREAMS, WINDOW, SAMPLES, LEARNING_RATE = 128, 40, 1024, 4e-3
-"""Chosen for the small preset on IMDb, see docs/accuracy.md."""
+"""Usual values, not searched for."""
 
 
 def pretraining_config(training: TrainingConfig, tokens: int) -> PretrainingConfig:

@@ -20,7 +20,7 @@ from fastlstm.training.baseline import MANY_TEXTS, log_count_ratio, weighted
 Ids = npt.NDArray[np.int32]
 
 INVERSE_PENALTY = 0.3
-"""scikit-learn's C of the regression. Chosen on IMDb's validation texts, see docs/accuracy.md."""
+"""scikit-learn's C of the regression."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ class Sampler:
 
     def __init__(self, vocabulary_size: int, samples: int) -> None:
         """`samples`: words in a sample, about; the whole vocabulary where it has no more."""
-        self.whole = samples >= vocabulary_size
-        always = vocabulary_size if self.whole else int(samples * ALWAYS)
+        always = vocabulary_size if samples >= vocabulary_size else int(samples * ALWAYS)
         # Zipf's law: the word of rank r is seen in proportion to 1/r. The square root draws rare words more often,
         # which lowers the estimate's variance.
         shares = 1 / np.sqrt(np.arange(always + 1, vocabulary_size + 1))
@@ -149,7 +148,7 @@ class _SampledLoss(torch.autograd.Function):
 
 
 def _narrow(device: torch.device) -> torch.dtype:
-    """What matrix products are taken of: bfloat16 where the processor multiplies it, several times faster."""
+    """What matrix products are taken of: bfloat16 where the processor multiplies it, for speed."""
     there = kernel_lstm.kernel()
     if device.type == "cpu" and (there is None or not there.has("bfloat16")):
         return torch.float32
