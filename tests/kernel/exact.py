@@ -186,18 +186,26 @@ def readers(batch: Batch) -> tuple[Array, Array]:
     return order, np.searchsorted(batch.index[order], np.arange(len(batch.words) + 1)).astype(np.int64)
 
 
-def computed(kernel: Kernel, batch: Batch, *, projected: bool = False, stride: int | None = None) -> Results:
+def computed(
+    kernel: Kernel,
+    batch: Batch,
+    *,
+    projected: bool = False,
+    stride: int | None = None,
+    precision: str = "float32",
+) -> Results:
     """What a kernel computes of what `exact` does: `grad_inputs`, or where rows are read that it projected
     first, `grad_rows` and `grad_words`. `stride`: numbers from one row of the outputs to the next.
     """
     H = batch.weight_hh.shape[1]
     states: dict[str, Any] = {"h0": batch.h0, "c0": batch.c0, "reverse": batch.reverse}
-    packed = kernel.pack(batch.weight_ih, batch.weight_hh, batch.bias)
+    packed = kernel.pack(batch.weight_ih, batch.weight_hh, batch.bias, precision)
     N, kept = len(batch.index), kernel.keep(len(batch.index), H)
     room = None if stride is None else np.full((N, stride), 7, np.float32)
     read: dict[str, Any] = {"inputs": batch.inputs}
     if projected:
-        read = {"projected": kernel.project(packed, batch.words), "index": batch.index}
+        whole = kernel.pack(batch.weight_ih, batch.weight_hh, batch.bias)
+        read = {"projected": kernel.project(whole, batch.words), "index": batch.index}
     outputs, h_n, c_n = kernel.forward(
         packed, batch.batch_sizes, **read, **states, outputs=None if room is None else room[:, :H], kept=kept
     )
@@ -215,6 +223,7 @@ def computed(kernel: Kernel, batch: Batch, *, projected: bool = False, stride: i
         grad_h_n=batch.grad_h_n,
         grad_c_n=batch.grad_c_n,
         want_states=True,
+        precision=precision,
     )
     results |= {"grad_weight_hh": came.weight_hh, "grad_bias": came.bias}
     assert came.h0 is not None

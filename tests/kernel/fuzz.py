@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from tests.kernel.exact import TOLERANCE, Array, Batch, Results, errors, exact, readers, sizes_of
-from tests.kernel.rounded import rounded
+from tests.kernel.rounded import rounded, rounded_gradients
 
 from fastlstm.kernel import native
 
@@ -182,7 +182,7 @@ def call(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch, 
             made["grad_inputs"] = room.empty("grad_inputs", N, I)
     made |= {name: room.empty(name, B, H) for name in ("grad_h0", "grad_c0") if wanted[name]}
     arguments = native._Backward(
-        len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(inputs),
+        0, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(inputs),
         _at(weight_ih) if inputs is not None else None, _at(weight_hh), _at(h0), _at(c0), _at(rows),
         case.output_stride, _at(gates), _at(cells), _at(grad_rows), case.grad_output_stride, _at(grad_h_n),
         _at(grad_c_n), _at(made.get("grad_inputs")), _at(made.get("grad_weight_ih")), _at(made["grad_weight_hh"]),
@@ -247,11 +247,43 @@ def narrow(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch
             _at(h0), _at(c0), _at(outputs), H, _at(h_n), _at(c_n), _at(gates), _at(cells),
         )  # fmt: skip
         _fine(library.forward(isa, ctypes.byref(forward)), f"forward in {precision}")
+        if precision == "bfloat16":
+            read_gates = gates[:, :, :H].copy()
+            gradients = narrow_backward(library, isa, case, b, room, (outputs, gates, cells))
+            expected = rounded_gradients(b, outputs, read_gates, cells[:, :H])
+            found = errors(gradients, expected, max(0.1, 0.02 * (4 * H) ** 0.5))
+            if case.compared and not max(found.values()) <= ROUNDED_TOLERANCE:
+                raise MismatchError(f"gradients' errors in {precision} larger than {ROUNDED_TOLERANCE}: {found}")
         if case.compared:
             came = {"outputs": outputs, "h_n": h_n, "c_n": c_n}
             found = errors(came, rounded(b, precision, projected=case.projected), 1)
             if not max(found.values()) <= ROUNDED_TOLERANCE:
                 raise MismatchError(f"errors in {precision} larger than {ROUNDED_TOLERANCE}: {found}")
+
+
+def narrow_backward(
+    library: SimpleNamespace, isa: Any, case: Case, b: Batch, room: Guarded, kept: tuple[Array, Array, Array]
+) -> Results:
+    """The gradients in bfloat16, of a forward pass's outputs, gates and cells."""
+    N, B, I, H = len(b.index), case.B, case.I, case.H  # noqa: E741
+    outputs, gates, cells = kept
+    weight_ih, weight_hh, inputs = (room.copy(n, getattr(b, n)) for n in ("weight_ih", "weight_hh", "inputs"))
+    h0, c0, grad_h_n, grad_c_n = (room.copy(n, getattr(b, n)) for n in ("h0", "c0", "grad_h_n", "grad_c_n"))
+    grad_outputs = None if b.grad_outputs is None else room.copy("grad_outputs", b.grad_outputs)
+    shapes = {"grad_weight_hh": (4 * H, H), "grad_bias": (4 * H,), "grad_h0": (B, H), "grad_c0": (B, H)}
+    if not case.projected:
+        shapes |= {"grad_weight_ih": (4 * H, I), "grad_inputs": (N, I)}
+    made = {name: room.empty(name, *shape) for name, shape in shapes.items()}
+    arguments = native._Backward(
+        1, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes),
+        *((None, None) if case.projected else (_at(inputs), _at(weight_ih))), _at(weight_hh), _at(h0), _at(c0),
+        _at(outputs), H, _at(gates), _at(cells), _at(grad_outputs), H, _at(grad_h_n), _at(grad_c_n),
+        _at(made.get("grad_inputs")),
+        _at(made.get("grad_weight_ih")), _at(made["grad_weight_hh"]), _at(made["grad_bias"]), _at(made["grad_h0"]),
+        _at(made["grad_c0"]),
+    )  # fmt: skip
+    _fine(library.backward(isa, ctypes.byref(arguments)), "backward in bfloat16")
+    return made | ({"grad_rows": gates[:, :, :H]} if case.projected else {})
 
 
 def run_case(

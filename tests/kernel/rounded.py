@@ -50,3 +50,48 @@ def rounded(batch: Batch, precision: str, *, projected: bool) -> Results:
         h[:n] = np.tanh(c[:n]) / (1 + np.exp(-o))
         outputs[rows] = h[:n]
     return {"outputs": outputs, "h_n": h, "c_n": c}
+
+
+def rounded_gradients(batch: Batch, outputs: Array, gates: Array, cells: Array) -> Results:
+    """What the backward pass in bfloat16 makes of what a forward pass left: [N, H], [N, 4, H] and [N, H].
+
+    The names of `exact`. Every operand of a product is rounded: weights, inputs, h, and the gradients by the gates.
+    """
+    weight_ih, weight_hh = bfloat16(batch.weight_ih), bfloat16(batch.weight_hh)
+    x, h0, c0 = bfloat16(batch.inputs), bfloat16(batch.h0), batch.c0.astype(np.float64)
+    dh, dc = batch.grad_h_n.astype(np.float64), batch.grad_c_n.astype(np.float64)
+    outputs, gates, cells = outputs.astype(np.float64), gates.astype(np.float64), cells.astype(np.float64)
+    N, H, ends = len(x), weight_hh.shape[1], np.cumsum(batch.batch_sizes)
+    steps = [slice(end - n, end) for end, n in zip(ends, batch.batch_sizes, strict=True)]
+    if batch.reverse:
+        steps.reverse()
+    grad_rows, h_before = np.empty((N, 4, H)), np.empty((N, H))
+    for number in reversed(range(len(steps))):
+        rows, earlier = steps[number], steps[number - 1]
+        n = rows.stop - rows.start
+        h_before[rows], c_before = h0[:n], c0[:n].copy()
+        if number > 0:
+            running = min(n, earlier.stop - earlier.start)
+            h_before[rows][:running] = bfloat16(outputs[earlier][:running])
+            c_before[:running] = cells[earlier][:running]
+        d = dh[:n] if batch.grad_outputs is None else dh[:n] + batch.grad_outputs[rows]
+        i, f, g, o = np.moveaxis(gates[rows], 1, 0)
+        t = np.tanh(cells[rows])
+        dc_now = dc[:n] + d * o * (1 - t**2)
+        grad_rows[rows] = np.stack(
+            [
+                dc_now * g * i * (1 - i),
+                dc_now * c_before * f * (1 - f),
+                dc_now * i * (1 - g**2),
+                d * t * o * (1 - o),
+            ],
+            1,
+        )
+        dc[:n] = dc_now * f
+        dh[:n] = bfloat16(grad_rows[rows]).reshape(n, 4 * H) @ weight_hh
+    flat = bfloat16(grad_rows).reshape(N, 4 * H)
+    return {
+        "grad_rows": grad_rows, "grad_inputs": flat @ weight_ih, "grad_weight_ih": flat.T @ x,
+        "grad_weight_hh": flat.T @ h_before, "grad_bias": grad_rows.sum(0).reshape(4 * H),
+        "grad_h0": dh, "grad_c0": dc,
+    }  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import Schedule, check, given, option
+from fastlstm.config.options import MULTIPLIED, Precision, Schedule, check, given, option
 from fastlstm.errors import OptionError, near
 
 Truncate = Literal["end", "beginning", "both"]
@@ -90,6 +90,7 @@ class TrainingConfig:
         "none: it stays at 0.5",
         default="none",
     )
+    precision: Precision = option(MULTIPLIED, default="float32")
     seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
@@ -149,6 +150,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 word_dropout=0.1,
                 adversarial=0.02,
                 pretraining_epochs=4,
+                precision="bfloat16",
                 output_first=True,
             ),
             purpose="a large LSTM, for hours: one that has read all texts there are as a language model",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import Schedule, check, given, option
+from fastlstm.config.options import MULTIPLIED, Precision, Schedule, check, given, option
 from fastlstm.errors import OptionError, near
 
 Direction = Literal["forward", "backward", "both"]
@@ -63,6 +63,7 @@ class PretrainingConfig:
     )
     activation_penalty: float = option("AR: weight of the outputs' mean square", minimum=0, default=0.0)
     change_penalty: float = option("TAR: weight of the mean square of their changes", minimum=0, default=0.0)
+    precision: Precision = option(MULTIPLIED, default="bfloat16")
     seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from fastlstm.errors import OptionError, near
 
 Schedule = Literal["constant", "linear", "cosine"]
+Precision = Literal["float32", "bfloat16"]
+MULTIPLIED = "what a CPU multiplies in training; bfloat16: less exact, faster, float32 where the processor lacks it"
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -33,6 +33,11 @@ struct BFloat16 {
     static void narrow(Vector x, float *words, int64_t at) {
         _mm256_storeu_si256((__m256i *)((uint16_t *)words + at), (__m256i)_mm512_cvtneps_pbh(x));
     }
+    static Vector pair(Vector first, Vector second) {
+        const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
+        const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
+        return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    }
     static float scale_of(const float *, int64_t) { return 1; }
     // Packs up to `group` weights times `factor` as a word.
     static int32_t pack(const float *from, int64_t count, float, float factor, float *word) {

@@ -456,9 +456,9 @@ void forward(const Forward &forward, const Cut &cut, float *workspace) {
 }
 
 template <class Arithmetic>
-constexpr Pass pass_in() {
+constexpr Pass forward_in() {
     return {Arithmetic::most_columns, packed_size<Arithmetic>, pack<Arithmetic>, forward_workspace<Arithmetic>,
-            forward<Arithmetic>};
+            forward<Arithmetic>, nullptr, nullptr, nullptr, nullptr};
 }
 
 }  // namespace FASTLSTM_ISA

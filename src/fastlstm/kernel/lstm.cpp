@@ -116,9 +116,9 @@ void share_out(int64_t parts, int64_t moved, Work work) {
     });
 }
 
-void pack_columns(const Loops &loops, int64_t H, int64_t columns, const float *weight, float *packed) {
+void pack_columns(const Loops &loops, const Pass &pass, int64_t H, int64_t columns, const float *weight, float *packed) {
     share_out(loops.column_blocks(columns), 4 * H * columns, [&](int64_t first, int64_t last) {
-        loops.pack_columns(H, columns, weight, first, last, packed);
+        pass.pack_columns(H, columns, weight, first, last, packed);
     });
 }
 
@@ -214,7 +214,11 @@ int64_t backward_shards(int64_t sequences) {
     return larger(sequences < 8 ? 1 : 2, smaller(16, sequences / 16));
 }
 
-int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
+int32_t backward(const fastlstm_isa &isa, const fastlstm_backward_arguments &b) {
+    const Loops &loops = isa.loops;
+    const Pass *there = pass_of(isa, b.precision);
+    if (!there || !there->backward) return FASTLSTM_BAD_PRECISION;
+    const Pass &in = *there;
     if (!b.batch_sizes) return FASTLSTM_BAD_POINTER;
     const std::vector<int64_t> offsets = offsets_of(b);
     if (offsets.empty() || b.output_stride < b.H || (b.grad_outputs && b.grad_output_stride < b.H) ||
@@ -227,14 +231,14 @@ int32_t backward(const Loops &loops, const fastlstm_backward_arguments &b) {
     const int64_t I = b.inputs ? b.I : 0;
     const bool team = too_large(loops.float32, I, b.H);
     const int64_t shards = team ? 1 : backward_shards(b.B);
-    const Floats packed_hh = floats(loops.columns_size(b.H, b.H)), packed_ih = floats(loops.columns_size(b.H, I));
-    pack_columns(loops, b.H, b.H, b.weight_hh, packed_hh.get());
-    if (I) pack_columns(loops, b.H, I, b.weight_ih, packed_ih.get());
+    const Floats packed_hh = floats(in.columns_size(b.H, b.H)), packed_ih = floats(in.columns_size(b.H, I));
+    pack_columns(loops, in, b.H, b.H, b.weight_hh, packed_hh.get());
+    if (I) pack_columns(loops, in, b.H, I, b.weight_ih, packed_ih.get());
     const Floats gradients = floats(shards * loops.gradient_size(I, b.H));
 
     const Backward pass = {&b, offsets.data(), packed_hh.get(), packed_ih.get(), gradients.get()};
-    auto size = [&](const Cut &cut) { return loops.backward_workspace(b, cut); };
-    auto work = [&](const Cut &cut, float *workspace) { loops.backward(pass, cut, workspace); };
+    auto size = [&](const Cut &cut) { return in.backward_workspace(b, cut); };
+    auto work = [&](const Cut &cut, float *workspace) { in.backward(pass, cut, workspace); };
     if (team)
         one_team(smaller(threads(), panels_of(loops, b.H)), size, work);
     else
@@ -257,9 +261,9 @@ int32_t project_backward(const Loops &loops, int64_t N, ProjectBackward p, const
 
     const int64_t panels = panels_of(loops, p.H), width = 4 * panels * loops.lanes;
     const int64_t wide = panels_of(loops, p.I) * loops.lanes;
-    const Floats packed_ih = floats(loops.columns_size(p.H, p.I)), sums = floats(p.M * loops.strided(width));
+    const Floats packed_ih = floats(loops.float32.columns_size(p.H, p.I)), sums = floats(p.M * loops.strided(width));
     const Floats padded_inputs = floats(p.M * loops.strided(wide)), padded_weight = floats(width * wide);
-    pack_columns(loops, p.H, p.I, weight_ih, packed_ih.get());
+    pack_columns(loops, loops.float32, p.H, p.I, weight_ih, packed_ih.get());
     p.packed_ih = packed_ih.get();
     p.sums = sums.get();
     p.padded_inputs = padded_inputs.get();
@@ -366,7 +370,7 @@ int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *
 }
 
 int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments) {
-    return without_exceptions([&] { return backward(isa->loops, *arguments); });
+    return without_exceptions([&] { return backward(*isa, *arguments); });
 }
 
 int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t I, int64_t H,

@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Raised whenever anything below changes. */
-#define FASTLSTM_ABI 3
+#define FASTLSTM_ABI 4
 
 /* What calls return. */
 enum fastlstm_status {
@@ -68,11 +68,12 @@ FASTLSTM_API int32_t fastlstm_lanes(const fastlstm_isa *isa);
 FASTLSTM_API void fastlstm_set_threads(int32_t threads);
 FASTLSTM_API int32_t fastlstm_threads(void);
 
-/* What the forward pass multiplies: weights and states as they are; both rounded to bfloat16; or weights as whole
+/* What the passes multiply: weights and states as they are; both rounded to bfloat16; or weights as whole
  * numbers -127 .. 127 times a scale a row, and states as 127ths. Sums, gates and cells are float32 in all of them, but
  * sums of int8 exact, for I and H of up to 2^17. In int8 `inputs` and h are taken to be a layer's outputs: what lies
  * beyond -1 .. 1 counts as its end, and NaN as any number; a NaN in c or `projected` stays in its sequence. `projected`
- * rows are float32 and may be any. */
+ * rows are float32 and may be any. The backward pass knows float32 and bfloat16, in which it also rounds the gradients
+ * that it multiplies, by the gates; its sums and what it returns are float32. */
 enum fastlstm_precision { FASTLSTM_FLOAT32 = 0, FASTLSTM_BFLOAT16 = 1, FASTLSTM_INT8 = 2 };
 
 /* 1 if this processor has instructions for it, beside those of `isa`; else 0. */
@@ -95,7 +96,7 @@ FASTLSTM_API int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_
                                       const float *packed, const float *inputs, float *projected);
 
 typedef struct {
-    int64_t precision;          /* a fastlstm_precision that the processor has; backward follows float32 alone */
+    int64_t precision;          /* a fastlstm_precision that the processor has */
     int64_t T, B, I, H;         /* I as the weights were packed: 0 without weight_ih */
     int64_t reverse;            /* 1: every sequence is read from its own last step to its first */
     const int64_t *batch_sizes; /* [T] */
@@ -137,6 +138,7 @@ typedef struct {
 FASTLSTM_API int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *arguments);
 
 typedef struct {
+    int64_t precision;            /* float32, or bfloat16 where the processor has it; best that of the forward pass */
     int64_t T, B, I, H;
     int64_t reverse;
     const int64_t *batch_sizes;   /* [T] */

@@ -23,7 +23,7 @@ from fastlstm.kernel.memory import aligned
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-ABI = 3
+ABI = 4
 _FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
 FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
 
@@ -64,7 +64,7 @@ class _Texts(ctypes.Structure):
 
 class _Backward(ctypes.Structure):
     _fields_ = (
-        *((name, c_int64) for name in ("T", "B", "I", "H", "reverse")),
+        *((name, c_int64) for name in ("precision", "T", "B", "I", "H", "reverse")),
         *((name, c_void_p) for name in ("batch_sizes", "inputs", "weight_ih", "weight_hh", "h0", "c0", "outputs")),
         ("output_stride", c_int64),
         *((name, c_void_p) for name in ("gates", "cells", "grad_outputs")),
@@ -374,6 +374,7 @@ class Kernel:
         grad_c_n: FloatArray | None = None,
         want_inputs: bool = True,
         want_states: bool = False,
+        precision: str = "float32",
     ) -> Gradients:
         """The gradients of a forward pass that kept `kept`.
 
@@ -386,6 +387,7 @@ class Kernel:
             grad_outputs: [N, H], rows contiguous; grad_h_n, grad_c_n: [B, H]. Zeros if None.
             want_inputs: whether to compute the gradient of `inputs`.
             want_states: whether to compute those of h0 and c0.
+            precision: what products are taken of: "float32" or "bfloat16"; best that of the forward pass.
 
         Raises `ValueError`, as `forward` does.
         """
@@ -408,7 +410,7 @@ class Kernel:
             c0=np.empty((B, H), np.float32) if want_states else None,
         )
         arguments = _Backward(
-            len(batch_sizes), B, I, H, reverse,
+            PRECISIONS.index(precision), len(batch_sizes), B, I, H, reverse,
             _at(batch_sizes), _at(inputs), _at(weight_ih), _at(weight_hh), _at(h0), _at(c0),
             _at(outputs), _stride("outputs", outputs, (N, H)),
             _at(kept.gates), _at(kept.cells),

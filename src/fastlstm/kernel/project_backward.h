@@ -32,7 +32,7 @@ void project_backward_rows(const ProjectBackward &p, int64_t first, int64_t last
             from[r] = sum;
             to[r] = p.grad_inputs + (m + r) * p.I;
         }
-        times_columns(from, count, width, p.packed_ih, to, p.I, 0, column_blocks(p.I));
+        times_columns<Float32>(from, count, width, p.packed_ih, to, p.I, 0, column_blocks(p.I));
     }
 }
 
@@ -41,7 +41,7 @@ void project_backward_weight(const ProjectBackward &p, int64_t first_panel, int6
     for (int64_t gate = 0; gate < 4; ++gate) {
         const int64_t begin = gate * P + first, end = gate * P + last;
         memset(p.padded_weight + begin * wide, 0, (end - begin) * wide * sizeof(float));
-        add_outer(p.sums, strided(4 * P), p.padded_inputs, strided(wide), wide, p.M, begin, end, p.padded_weight);
+        add_outer<Float32>(p.sums, strided(4 * P), p.padded_inputs, strided(wide), wide, p.M, begin, end, p.padded_weight);
         for (int64_t unit = first; unit < last && unit < p.H; ++unit)
             memcpy(p.grad_weight_ih + (gate * p.H + unit) * p.I, p.padded_weight + (gate * P + unit) * wide,
                    p.I * sizeof(float));

@@ -34,8 +34,10 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
 
 
 @contextlib.contextmanager
-def arithmetic() -> Iterator[None]:
-    """How PyTorch computes here: numbers too small to matter count as zero, where else they slow a CPU down.
+def arithmetic(precision: str = "float32") -> Iterator[None]:
+    """How training computes here: numbers too small to matter count as zero, where else they slow a CPU down.
+
+    What is trained inside multiplies in `precision`, on a CPU that can. See `kernel_lstm.multiplying`.
 
     PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too. They
     wait for work busily, on the cores that the kernel's threads need: where there is a kernel they get none.
@@ -45,7 +47,8 @@ def arithmetic() -> Iterator[None]:
     if kernel_lstm.kernel() is not None:
         torch.set_num_threads(1)
     try:
-        yield
+        with kernel_lstm.multiplying(precision):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_flush_denormal(flushed)

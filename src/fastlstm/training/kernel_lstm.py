@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -26,6 +28,25 @@ def kernel() -> Kernel | None:
     """The kernel, with memory of training's own; None where there is none."""
     found = find().kernel
     return None if found is None else found.allocating(Pool().take)
+
+
+_precision = ContextVar("_precision", default="float32")
+
+
+@contextlib.contextmanager
+def multiplying(precision: str) -> Iterator[None]:
+    """Passes that keep what backward needs multiply in `precision`, where this processor can; others in float32."""
+    before = _precision.set(precision)
+    try:
+        yield
+    finally:
+        _precision.reset(before)
+
+
+def precision() -> str:
+    """What training's products are taken of: "bfloat16" where that is asked for and the processor has it."""
+    there, asked = kernel(), _precision.get()
+    return asked if there is not None and there.has(asked) else "float32"
 
 
 def lstm(
@@ -73,13 +94,19 @@ class _LSTM(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         native = _kernel()
         kept = native.keep(int(batch_sizes.sum()), weight_hh.shape[1]) if keep else None
-        rows = _array(inputs)
-        packed = native.pack(_array(weight_ih), _array(weight_hh), _array(bias))
+        of = precision() if keep else "float32"
+        rows, by_inputs, by_states, starts = _array(inputs), _array(weight_ih), _array(weight_hh), _array(bias)
+        projected = None
+        if read is not None:
+            packed = native.pack(by_inputs, by_states, starts)
+            projected = native.project(packed, rows)
+        if read is None or of != "float32":
+            packed = native.pack(by_inputs if read is None else None, by_states, starts, of)
         results = native.forward(
             packed,
             batch_sizes,
             inputs=rows if read is None else None,
-            projected=None if read is None else native.project(packed, rows),
+            projected=projected,
             index=None if read is None else read.index,
             h0=_maybe(h0),
             c0=_maybe(c0),
@@ -91,6 +118,7 @@ class _LSTM(torch.autograd.Function):
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(inputs, weight_ih, weight_hh, h0, c0, outputs)
             ctx.batch_sizes, ctx.read, ctx.reverse, ctx.kept = batch_sizes, read, reverse, kept
+            ctx.precision = of
         return outputs, h_n, c_n
 
     @staticmethod
@@ -118,6 +146,7 @@ class _LSTM(torch.autograd.Function):
             grad_c_n=_maybe(grad_c_n),
             want_inputs=ctx.needs_input_grad[0],
             want_states=ctx.needs_input_grad[4] or ctx.needs_input_grad[5],
+            precision=ctx.precision,
         )
         by_inputs, by_weight_ih = gradients.inputs, gradients.weight_ih
         if read is not None:

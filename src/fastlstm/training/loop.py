@@ -83,7 +83,7 @@ def train_epochs(
         for batch in epoch_batches[state.step :]:
             started = time.perf_counter()
             rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
-            with arithmetic():
+            with arithmetic(config.precision):
                 loss, right = _step(state, training, batch, config, rate, class_weights, unlabelled)
             totals = state.totals
             state.step += 1

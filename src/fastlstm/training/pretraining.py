@@ -30,6 +30,7 @@ def pretraining_config(training: TrainingConfig, tokens: int) -> PretrainingConf
         window=WINDOW,
         samples=SAMPLES,
         learning_rate=LEARNING_RATE,
+        precision=training.precision,
         seed=training.seed,
     )
 

@@ -99,7 +99,9 @@ def test_a_checkpoint_of_another_run_or_shape_is_refused(tmp_path: Path) -> None
 
 def test_pytorch_and_the_kernel_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = some_texts()
-    training = PretrainingConfig(epochs=1, streams=3, window=5, samples=31, input_dropout=0.2, weight_dropout=0.2)
+    training = PretrainingConfig(
+        epochs=1, streams=3, window=5, samples=31, input_dropout=0.2, weight_dropout=0.2, precision="float32"
+    )
     kernel = make_state(MODEL, training, CPU)
     list(pretrain(kernel, texts, training))
     monkeypatch.setattr(network, "uses_kernel", lambda _: False)

@@ -71,7 +71,7 @@ def pretrain(
             started = time.perf_counter()
             done = state.epoch * steps + state.step
             rate = _rate(config, done, config.epochs * steps)
-            with arithmetic():
+            with arithmetic(config.precision):
                 loss = _step(state, windows, sampler, config, rate)
             read = sum(window.read.size for window in windows)
             state.step += 1

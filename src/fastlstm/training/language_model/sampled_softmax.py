@@ -148,11 +148,9 @@ class _SampledLoss(torch.autograd.Function):
 
 
 def _narrow(device: torch.device) -> torch.dtype:
-    """What matrix products are taken of: bfloat16 where the processor multiplies it, for speed."""
-    there = kernel_lstm.kernel()
-    if device.type == "cpu" and (there is None or not there.has("bfloat16")):
-        return torch.float32
-    return torch.bfloat16
+    """What matrix products are taken of."""
+    bfloat16 = device.type != "cpu" or kernel_lstm.precision() == "bfloat16"
+    return torch.bfloat16 if bfloat16 else torch.float32
 
 
 @cache
