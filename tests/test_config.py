@@ -272,3 +272,24 @@ def test_configure_refuses_what_the_configurations_refuse() -> None:
         configure("tutorial", {"epochs": 0})
     with pytest.raises(OptionError, match="unknown preset 'smal'"):
         configure("smal", {})
+
+
+@pytest.mark.parametrize(
+    ("texts", "batch_size", "epochs"),
+    [(20_000, 64, 3), (6_400, 64, 3), (1_600, 16, 3), (400, 8, 6), (80, 8, 30), (9, 8, 150), (1, 8, 300)],
+)
+def test_few_texts_are_read_in_smaller_batches_and_more_often(texts: int, batch_size: int, epochs: int) -> None:
+    config = TrainingConfig(epochs=3, batch_size=64, min_steps=300)
+    of_texts = config.for_texts(texts)
+    assert (of_texts.batch_size, of_texts.epochs) == (batch_size, epochs)
+    assert epochs * -(-texts // batch_size) >= 300
+    assert of_texts.for_texts(texts) == of_texts
+    assert TrainingConfig(epochs=3).for_texts(texts) == TrainingConfig(epochs=3)
+
+
+def test_who_gives_a_batch_size_or_epochs_has_these() -> None:
+    assert configure("small", {})[1].min_steps > 0
+    for given_values in ({"epochs": 4}, {"batch_size": 32}):
+        _, training = configure("small", given_values)
+        assert training.for_texts(10) == training
+    assert configure("small", {"epochs": 4, "min_steps": 50})[1].min_steps == 50

@@ -61,6 +61,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         ngrams: int | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
+        min_steps: int | None = None,
         learning_rate: float | None = None,
         schedule: str | None = None,
         clip_norm: float | None = None,
@@ -74,6 +75,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         monitor: str | None = None,
         calibration: str | None = None,
         threshold_metric: str | None = None,
+        precision: str | None = None,
         validation_fraction: float = 0.2,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -91,6 +93,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.ngrams = ngrams
         self.epochs = epochs
         self.batch_size = batch_size
+        self.min_steps = min_steps
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.clip_norm = clip_norm
@@ -104,6 +107,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.monitor = monitor
         self.calibration = calibration
         self.threshold_metric = threshold_metric
+        self.precision = precision
         self.validation_fraction = validation_fraction
         self.device = device
         self.random_state = random_state

@@ -1,4 +1,4 @@
-"""The backward pass in bfloat16: the rounding it says, gradients near float64's, and bits that threads don't change."""
+"""The backward pass in bfloat16: the rounding it says, gradients near float64's, bits for any threads."""
 
 from __future__ import annotations
 

@@ -97,9 +97,10 @@ def _fitted(rung: Rung, job: Job, seconds: float) -> Rung | None:
     lengths = [len(text) / CHARACTERS_A_TOKEN for text in labelled]
     trained = int(sum(min(length, model.max_tokens) for length in lengths))
     read = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_A_TOKEN)
-    for pretraining_epochs in range(rung.training.pretraining_epochs, 0, -1) or [0]:
-        for epochs in (rung.training.epochs, max(rung.training.epochs - 1, 1)):
-            training = dataclasses.replace(rung.training, pretraining_epochs=pretraining_epochs, epochs=epochs)
+    whole = rung.training.for_texts(len(labelled))
+    for pretraining_epochs in range(whole.pretraining_epochs, 0, -1) or [0]:
+        for epochs in (whole.epochs, max(whole.epochs - 1, 1)):
+            training = dataclasses.replace(whole, pretraining_epochs=pretraining_epochs, epochs=epochs, min_steps=0)
             if SAFETY * pace.seconds(training, read, trained) < seconds:
                 return dataclasses.replace(rung, training=training)
     return None

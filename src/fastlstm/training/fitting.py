@@ -166,7 +166,7 @@ def prepare(
         training: texts to learn from; their labels are the model's classes.
         validation: texts that choose the best epoch.
         model_config: the model's shape.
-        training_config: how it is trained.
+        training_config: how it is trained; few texts may change its batch size and epochs, see there.
         device: "auto", "cpu" or "cuda".
         cap_vocabulary: where the texts have fewer words than `vocabulary_size`, take those there are;
             otherwise that is an `OptionError`.
@@ -182,6 +182,7 @@ def prepare(
     """
     place = find_device(device)
     require_classes(training)
+    training_config = training_config.for_texts(len(training))
     labels = tuple(training.class_names)
     if training_config.threshold_metric != "none" and len(labels) != 2:
         raise OptionError(
