@@ -1,3 +1,6 @@
+import dataclasses
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +84,55 @@ def test_a_rung_takes_fewer_epochs_where_that_makes_it_fit(
     tokens = sum(len(text) for text in data.training.texts) / ladder.CHARACTERS_A_TOKEN
     fixed_pace(monkeypatch, Pace(100 / tokens, 1 / tokens))
     job = job_of(data, tmp_path / "model", 1)
-    (_, small, _) = ladder._rungs(0)
+    (_, small, _) = ladder._rungs(0, None)
     epochs = [ladder._fitted(small, job, seconds) for seconds in (1e4, 170.0, 116.5, 50.0)]
     came = [None if of is None else (of.training.pretraining_epochs, of.training.epochs) for of in epochs]
     assert came == [(2, 2), (1, 2), (1, 1), None]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny language model of the words that `data` is made of."""
+    texts = ["the film was good", "a bad story it was", "the story was a good film", "it was the bad film"] * 8
+    sizes: dict[str, Any] = {"hidden_sizes": (6,), "embedding_size": 5, "epochs": 1, "streams": 2, "window": 8}
+    folder = tmp_path_factory.mktemp("encoder") / "lm"
+    fastlstm.pretrain(texts, folder, validation=0.1, **sizes)
+    return folder
+
+
+def rungs_of(job: Job) -> list[ladder.Rung]:
+    def found() -> Iterator[Any]:
+        yield (yield from ladder._encoder(job))
+
+    *_, encoder = found()
+    return list(ladder._rungs(3, encoder))
+
+
+def test_a_climb_passes_an_encoder_where_there_is_one(data: RunData, tmp_path: Path, encoder: Path) -> None:
+    job = dataclasses.replace(job_of(data, tmp_path / "model", 600), encoder=encoder)
+    rungs = [event for event in run(job) if isinstance(event, RungDone)]
+    assert [rung.name for rung in rungs] == ["words", "small", "encoder", "encoder, after reading these texts"]
+    words, small, begun, read = rungs_of(job)
+    assert words.encoder is small.encoder is None
+    assert (begun.training.pretraining_epochs, read.training.pretraining_epochs) == (0, 2)
+    for rung in (begun, read):
+        assert rung.encoder is not None
+        assert (rung.model.hidden_sizes, rung.training.seed) == ((6,), 3)
+
+
+def test_the_bundled_encoder_is_tried_unasked_where_it_knows_the_words(
+    data: RunData, tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastlstm.models.bundled", lambda name: encoder if name == "english" else None)
+    job = job_of(data, tmp_path / "model", 600)
+    assert [rung.name for rung in rungs_of(job)][2] == "encoder"
+    foreign = Records(["der Film war gut", "die Story war mies"] * 9, ["positive", "negative"] * 9)
+    other = dataclasses.replace(job, data=dataclasses.replace(data, training=foreign))
+    assert [rung.name for rung in rungs_of(other)] == ["words", "small", "accurate"]
+    (note,) = list(ladder._encoder(other))
+    assert re.search(r"does not know \d\d% of the words", note.text)
+    monkeypatch.setattr("fastlstm.models.bundled", lambda _: None)
+    assert [rung.name for rung in rungs_of(job)] == ["words", "small", "accurate"]
 
 
 def test_an_interrupted_climb_leaves_the_best_so_far(data: RunData, tmp_path: Path) -> None:

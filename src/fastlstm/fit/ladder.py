@@ -11,11 +11,15 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
+from fastlstm import models, saved_language_model, tokens
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
 from fastlstm.fit.events import Calibrated, Event, Note, RungDone
 from fastlstm.fit.job import Job
 from fastlstm.fit.outcome import calibrated, prepared, save_so_far
 from fastlstm.fit.pace import measure_pace
+from fastlstm.models import ENGLISH_ENCODER
+from fastlstm.saved_language_model import SavedLanguageModel
+from fastlstm.training.encoder import beginning_from
 from fastlstm.training.fitting import Fitting, find_device, prepare
 
 SHARE_FOR_THE_END = 0.05
@@ -26,13 +30,21 @@ CHARACTERS_A_TOKEN = 4.5
 """About, in English, spaces included: enough to tell minutes from hours."""
 
 
+MOST_UNKNOWN = 0.05
+"""The share of tokens that the bundled encoder may lack, of texts that it is tried on unasked."""
+SOME_TEXTS = 1_000
+TOKENS_LOOKED_AT = 200
+"""Of how many texts, and of how many tokens of each, this share is."""
+
+
 @dataclass(frozen=True)
 class Rung:
-    """A model to try."""
+    """A model to try, and the language model that it begins from, if it does."""
 
     name: str
     model: ModelConfig
     training: TrainingConfig
+    encoder: SavedLanguageModel | None = None
 
 
 @dataclass(frozen=True)
@@ -55,12 +67,13 @@ def climb(job: Job, budget: float) -> Generator[Event, None, Climbed]:
     """Climbs as far as the time goes, and returns the best.
 
     Args:
-        job: what to learn from; its configurations are not asked, its seed is.
+        job: what to learn from; its configurations are not asked, its seed and its encoder are.
         budget: seconds.
     """
     end = time.monotonic() + budget * (1 - SHARE_FOR_THE_END)
     best: Climbed | None = None
-    for rung in _rungs(job.training.seed):
+    encoder = yield from _encoder(job)
+    for rung in _rungs(job.training.seed, encoder):
         fitted = rung if best is None else _fitted(rung, job, end - time.monotonic())
         if fitted is None:
             yield Note(
@@ -78,15 +91,38 @@ def climb(job: Job, budget: float) -> Generator[Event, None, Climbed]:
     return best
 
 
-def _rungs(seed: int) -> Iterator[Rung]:
+def _encoder(job: Job) -> Generator[Note, None, SavedLanguageModel | None]:
+    """The job's; or the bundled one, where it knows the words of the texts."""
+    if job.encoder is not None:
+        return saved_language_model.read(job.encoder)
+    folder = models.bundled(ENGLISH_ENCODER)
+    if folder is None:
+        return None
+    encoder = saved_language_model.read(folder)
+    some = job.data.training.texts[:: -(-len(job.data.training) // SOME_TEXTS)]
+    ids = tokens.Encoder(encoder.tokenizer, max_tokens=TOKENS_LOOKED_AT, truncate="end")(some).ids
+    unknown = sum(int((text == tokens.UNKNOWN_ID).sum()) for text in ids) / sum(map(len, ids))
+    if unknown > MOST_UNKNOWN:
+        yield Note(f"encoder: the bundled one is of English, and does not know {unknown:.0%} of the words here")
+        return None
+    return encoder
+
+
+def _rungs(seed: int, encoder: SavedLanguageModel | None) -> Iterator[Rung]:
     small = PRESETS["small"]
     alone = dataclasses.replace(
         small.model, embedding_size=1, hidden_sizes=(1,), bidirectional=False, pooling="last", max_tokens=1
     )
     yield Rung("words", alone, TrainingConfig(epochs=1, seed=seed))
-    for name in ("small", "accurate"):
-        of = PRESETS[name]
-        yield Rung(name, of.model, dataclasses.replace(of.training, seed=seed))
+    yield Rung("small", small.model, dataclasses.replace(small.training, seed=seed))
+    accurate = PRESETS["accurate"]
+    training = dataclasses.replace(accurate.training, seed=seed)
+    if encoder is None:
+        yield Rung("accurate", accurate.model, training)
+        return
+    model = beginning_from(encoder.config, accurate.model)
+    yield Rung("encoder", model, dataclasses.replace(training, pretraining_epochs=0), encoder)
+    yield Rung("encoder, after reading these texts", model, training, encoder)
 
 
 def _fitted(rung: Rung, job: Job, seconds: float) -> Rung | None:
@@ -99,7 +135,7 @@ def _fitted(rung: Rung, job: Job, seconds: float) -> Rung | None:
     read = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_A_TOKEN)
     whole = rung.training.for_texts(len(labelled))
     for pretraining_epochs in range(whole.pretraining_epochs, 0, -1) or [0]:
-        for epochs in (whole.epochs, max(whole.epochs - 1, 1)):
+        for epochs in range(whole.epochs, max(whole.epochs // 2, 1) - 1, -1):
             training = dataclasses.replace(whole, pretraining_epochs=pretraining_epochs, epochs=epochs, min_steps=0)
             if SAFETY * pace.seconds(training, read, trained) < seconds:
                 return dataclasses.replace(rung, training=training)
@@ -117,6 +153,7 @@ def _climb_one(job: Job, rung: Rung, end: float) -> Generator[Event, None, Climb
         device=job.device,
         cap_vocabulary=True,
         unlabelled=data.unlabelled if rung.training.pretraining_epochs else (),
+        encoder=rung.encoder,
     )
     yield Note(f"{rung.name}:")
     yield prepared(job, fitting)
