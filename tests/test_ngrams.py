@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from fastlstm.ngrams import NUMBERS, Evidence, NGrams, ngrams
+from fastlstm.ngrams import KINDS, NUMBERS, Evidence, Kind, NGrams, ngrams
 
 Ids = np.ndarray
 
@@ -93,3 +94,42 @@ def test_texts_without_any_known_ngram_have_no_evidence() -> None:
     evidence = Evidence(known, np.array([[2.5]], np.float32))
     came = evidence([np.array([1], np.int32), np.array([7], np.int32), np.array([2], np.int32)])
     np.testing.assert_array_equal(came, [[0], [2.5], [0]])
+
+
+def told_apart(text: list[int], kind: Kind) -> set[tuple[int, ...]]:
+    """The n-grams of a kind that a text holds, written out."""
+    held = set()
+    for first in range(len(text)):
+        places = [first + offset for offset in kind.offsets]
+        inside = places[-1] < len(text)
+        inside &= kind.beginning == 0 or places[-1] < kind.beginning
+        inside &= kind.end == 0 or first >= len(text) - kind.end
+        if inside:
+            held.add(tuple(text[place] for place in places))
+    return held
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 9, 31, 100, 101, 350])
+def test_places_tell_apart_where_ngrams_stand(length: int) -> None:
+    generator = np.random.default_rng(length)
+    text = generator.integers(0, 1000, length, np.int32)
+    beside = random_texts(3)
+    for kind in KINDS["places"]:
+        expected = told_apart(text.tolist(), kind)
+        (*_, row) = rows(ngrams([*beside, text], kinds=[kind]))
+        assert len(row) == len(expected)
+        alone = Kind(kind.tag, kind.offsets)
+        for held in expected:
+            whole = np.zeros(kind.offsets[-1] + 1, np.int32)
+            whole[list(kind.offsets)] = held
+            (number,) = ngrams([whole], kinds=[alone]).numbers.tolist()[:1]
+            assert number in row
+
+
+def test_kinds_have_numbers_of_their_own() -> None:
+    kinds = KINDS["places"]
+    assert len({kind.tag for kind in kinds}) == len(kinds)
+    text = np.arange(5, 25, dtype=np.int32)
+    numbers = [set(ngrams([text], kinds=[kind]).numbers.tolist()) for kind in kinds]
+    assert sum(map(len, numbers)) == len(set().union(*numbers))
+    assert set(ngrams([text]).numbers.tolist()) == numbers[0] | numbers[1]

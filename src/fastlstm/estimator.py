@@ -59,6 +59,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         dropout: float | None = None,
         activation: str | None = None,
         ngrams: int | None = None,
+        ngram_kinds: str | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         min_steps: int | None = None,
@@ -91,6 +92,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.dropout = dropout
         self.activation = activation
         self.ngrams = ngrams
+        self.ngram_kinds = ngram_kinds
         self.epochs = epochs
         self.batch_size = batch_size
         self.min_steps = min_steps

@@ -1,12 +1,13 @@
 """Which words and word pairs a text holds: token ids -> numbers of n-grams, each named once a text.
 
-An n-gram's number is a hash of its token ids, one of `NUMBERS`. Where 100,000 n-grams count for something, one in
-forty of the others shares a number with one of them by chance.
+An n-gram's number is a hash of its token ids and its kind, one of `NUMBERS`. Where 100,000 n-grams count for
+something, one in forty of the others shares a number with one of them by chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import types
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,45 @@ Ids = npt.NDArray[np.int32]
 Unsigned = npt.NDArray[np.uint64]
 
 NUMBERS = 1 << 22
-LONGEST = 2
-"""Tokens of the longest n-gram."""
 
 _STIR = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """The odd constants of SplitMix64 (Steele, Lea & Flood 2014)."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of n-gram.
+
+    `tag` tells its numbers from those of other kinds. It is made of the tokens that stand `offsets` after its first,
+    and counts where all of it stands among the first `beginning` tokens of a text, or the last `end`; 0: anywhere.
+    """
+
+    tag: int
+    offsets: tuple[int, ...]
+    beginning: int = 0
+    end: int = 0
+
+
+_PAIRS = (Kind(1, (0,)), Kind(2, (0, 1)))
+ENDS, BEGINNINGS = (10, 30, 100, 300), (30, 100)
+"""How near to the end, and to the beginning, is told apart, in tokens."""
+KINDS: Mapping[str, tuple[Kind, ...]] = types.MappingProxyType(
+    {
+        "pairs": _PAIRS,
+        "places": (
+            *_PAIRS,
+            Kind(3, (0, 2)),
+            *(
+                Kind(4 + 2 * place + size - 1, tuple(range(size)), beginning=beginning, end=end)
+                for place, (beginning, end) in enumerate(
+                    [*((0, end) for end in ENDS), *((beginning, 0) for beginning in BEGINNINGS)]
+                )
+                for size in (1, 2)
+            ),
+        ),
+    }
+)
+"""What `ngram_kinds` names. "places": pairs, those with a word between, and words and pairs near either end."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +70,14 @@ class NGrams:
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
 
-def ngrams(texts: Sequence[Ids], among: npt.NDArray[np.bool_] | None = None) -> NGrams:
+def ngrams(
+    texts: Sequence[Ids], among: npt.NDArray[np.bool_] | None = None, kinds: Sequence[Kind] = KINDS["pairs"]
+) -> NGrams:
     """The different n-grams of texts of at least one token each.
 
     `among` [NUMBERS]: only those that are true in it, which saves time.
     """
-    ids = np.concatenate(texts).astype(np.uint64)
-    lengths = np.fromiter((len(text) for text in texts), np.int64, len(texts))
-    text = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
-    keys = []
-    for size in range(1, LONGEST + 1):
-        mixed = _mixed(ids, size)
-        last = len(ids) - size + 1
-        inside = text[:last] == text[size - 1 :]
-        if among is not None:
-            inside &= among[mixed]
-        keys.append(text[:last][inside] << np.uint64(32) | mixed[inside])
+    keys = [text << np.uint64(32) | number for text, number in _each(texts, kinds, among)]
     joined = np.sort(np.concatenate(keys))
     first = np.ones(len(joined), np.bool_)
     first[1:] = joined[1:] != joined[:-1]
@@ -59,11 +86,45 @@ def ngrams(texts: Sequence[Ids], among: npt.NDArray[np.bool_] | None = None) -> 
     return NGrams((joined & np.uint64(0xFFFFFFFF)).astype(np.int32), starts.astype(np.int64))
 
 
+def _each(
+    texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.bool_] | None
+) -> Iterator[tuple[Unsigned, Unsigned]]:
+    """Of every kind, the text and the number of each n-gram, repeated ones too."""
+    ids = np.concatenate(texts).astype(np.uint64) + np.uint64(1)
+    lengths = np.fromiter((len(text) for text in texts), np.int64, len(texts))
+    text = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
+    place = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    left = np.repeat(lengths, lengths) - place  # tokens from here to the text's end
+    for kind in kinds:
+        reach = kind.offsets[-1]
+        there = left > reach
+        if kind.beginning:
+            there &= place + reach < kind.beginning
+        if kind.end:
+            there &= left <= kind.end
+        first = np.flatnonzero(there)
+        number = np.full(len(first), kind.tag, np.uint64)
+        for offset in kind.offsets:
+            number = _stirred(number + ids[first + offset] * _STIR[0])
+        number &= np.uint64(NUMBERS - 1)
+        of = text[first]
+        if among is not None:
+            kept = among[number]
+            of, number = of[kept], number[kept]
+        yield of, number
+
+
 class Evidence:
     """What n-grams that were learned to matter add to the logits of texts."""
 
-    def __init__(self, numbers: npt.NDArray[np.int32], weight: npt.NDArray[np.float32]) -> None:
-        """`numbers` [K], rising; `weight` [K, logits], what each adds."""
+    def __init__(
+        self,
+        numbers: npt.NDArray[np.int32],
+        weight: npt.NDArray[np.float32],
+        kinds: Sequence[Kind] = KINDS["pairs"],
+    ) -> None:
+        """`numbers` [K], rising, of those `kinds`; `weight` [K, logits], what each adds."""
+        self._kinds = kinds
         self._among = np.zeros(NUMBERS, np.bool_)
         self._among[numbers] = True
         self._numbers = numbers
@@ -71,22 +132,12 @@ class Evidence:
 
     def __call__(self, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
         """[n, logits] for texts of at least one token. A row depends on its text alone, to the last bit."""
-        found = ngrams(texts, self._among)
+        found = ngrams(texts, self._among, self._kinds)
         rows = self._weight[np.searchsorted(self._numbers, found.numbers)]
         of = found.texts()
         # bincount adds one by one in order, as no other sum of NumPy does.
         columns = [np.bincount(of, column, len(texts)) for column in rows.T]
         return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _mixed(ids: Unsigned, size: int) -> Unsigned:
-    """The number of every n-gram of that size, across the ends of texts too."""
-    count = len(ids) - size + 1
-    result = np.full(max(count, 0), size, np.uint64)
-    for place in range(size):
-        result = _stirred(result + (ids[place : place + len(result)] + np.uint64(1)) * _STIR[0])
-    numbers: Unsigned = result & np.uint64(NUMBERS - 1)
-    return numbers
 
 
 def _stirred(values: Unsigned) -> Unsigned:

@@ -48,6 +48,7 @@ def test_the_folded_weights_give_the_blended_logits() -> None:
         "output.bias": generator.normal(size=3).astype(np.float32),
     }
     wide = Wide(
+        "pairs",
         np.arange(7, dtype=np.int32),
         generator.normal(size=(7, 3)).astype(np.float32),
         generator.normal(size=3).astype(np.float32),

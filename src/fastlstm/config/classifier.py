@@ -15,6 +15,7 @@ Truncate = Literal["end", "beginning", "both"]
 Pooling = Literal["last", "max", "mean", "concat"]
 Activation = Literal["auto", "sigmoid", "softmax"]
 ClassWeights = Literal["none", "balanced"]
+NGramKinds = Literal["pairs", "places"]
 Monitor = Literal["loss", "accuracy"]
 Calibrate = Literal["auto", "none"]
 SMALLEST_BATCH = 8
@@ -45,6 +46,10 @@ class ModelConfig:
     )
     ngrams: int = option(
         "words and word pairs whose evidence is added to the LSTM's, at most; 0: none", minimum=0, default=0
+    )
+    ngram_kinds: NGramKinds = option(
+        "which of them: pairs; or places: also pairs with a word between, and near the beginning and the end apart",
+        default="pairs",
     )
 
     def __post_init__(self) -> None:
@@ -141,7 +146,8 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 bidirectional=True,
                 pooling="concat",
                 dropout=0.5,
-                ngrams=100_000,
+                ngrams=200_000,
+                ngram_kinds="places",
             ),
             training=TrainingConfig(
                 epochs=3,
@@ -161,7 +167,8 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 hidden_sizes=(512,),
                 pooling="concat",
                 dropout=0.5,
-                ngrams=100_000,
+                ngrams=200_000,
+                ngram_kinds="places",
             ),
             training=TrainingConfig(
                 epochs=3,

@@ -15,7 +15,7 @@ from fastlstm.inference.features import KernelFeatures, NumPyFeatures
 from fastlstm.kernel import find
 from fastlstm.kernel.native import PRECISIONS, Kernel
 from fastlstm.kernel.reference import sigmoid, times
-from fastlstm.ngrams import Evidence
+from fastlstm.ngrams import KINDS, Evidence
 
 FloatArray = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -43,7 +43,9 @@ class Network:
         self._output = arrays["output.weight"], arrays["output.bias"]
         self._temperature = np.float32(temperature)
         self._sigmoid = weights.uses_sigmoid(config, classes)
-        self._wide = Evidence(numbers["wide.ngrams"], arrays["wide.weight"]) if numbers else None
+        self._wide = (
+            Evidence(numbers["wide.ngrams"], arrays["wide.weight"], KINDS[config.ngram_kinds]) if numbers else None
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled without the kernel and its packed weights, which another machine may lay out otherwise."""

@@ -207,7 +207,7 @@ def prepare(
     wide = None
     if model_config.ngrams and encoded.whole is not None:
         logits = weights.output_size(model_config, len(labels))
-        wide = learn_wide(encoded.whole, truth, logits, model_config.ngrams)
+        wide = learn_wide(encoded.whole, truth, logits, model_config.ngrams, model_config.ngram_kinds)
         model_config = dataclasses.replace(model_config, ngrams=len(wide.numbers))
     learned = Labelled(encoded.ids, truth, shares=shares)
     held_out = _labelled(encode(validation.texts), validation.label_indices(labels), wide)

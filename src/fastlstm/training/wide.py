@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from fastlstm.ngrams import NUMBERS, Evidence, NGrams, ngrams
+from fastlstm.ngrams import KINDS, NUMBERS, Evidence, NGrams, ngrams
 from fastlstm.training.baseline import MANY_TEXTS, log_count_ratio, weighted
 
 Ids = npt.NDArray[np.int32]
@@ -25,19 +25,20 @@ INVERSE_PENALTY = 0.3
 
 @dataclass(frozen=True)
 class Wide:
-    """`numbers` [K] int32, rising, the n-grams that tell something; `weight` [K, logits] float32, what each adds to
-    the logits; `bias` [logits], what is added to every text's."""
+    """`kinds`, a name of `KINDS`; `numbers` [K] int32, rising, the n-grams of these that tell something; `weight`
+    [K, logits] float32, what each adds to the logits; `bias` [logits], what is added to every text's."""
 
+    kinds: str
     numbers: npt.NDArray[np.int32]
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
 
     def evidence(self, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
         """[n, logits] of encoded whole texts, the bias included."""
-        return Evidence(self.numbers, self.weight)(texts) + self.bias
+        return Evidence(self.numbers, self.weight, KINDS[self.kinds])(texts) + self.bias
 
 
-def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, most: int) -> Wide:
+def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, most: int, kinds: str) -> Wide:
     """Learns from encoded texts.
 
     Args:
@@ -45,8 +46,9 @@ def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, 
         truth: [n], the index of each one's class. Every class must be there.
         logits: 1: those of the second of two classes; else one column a class, one class against the rest.
         most: n-grams kept, those that move texts the most.
+        kinds: which n-grams, a name of `KINDS`.
     """
-    found = ngrams(texts)
+    found = ngrams(texts, kinds=KINDS[kinds])
     seen = np.bincount(found.numbers, minlength=NUMBERS)
     common = np.flatnonzero(seen >= 2) if len(texts) >= MANY_TEXTS else np.zeros(0, np.int64)
     kept = (common if len(common) else np.flatnonzero(seen)).astype(np.int32)
@@ -57,7 +59,7 @@ def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, 
     moves = np.abs(weight).max(axis=1) * np.sqrt(seen[kept])
     strongest = np.sort(np.argsort(-moves, kind="stable")[:most])
     bias = np.array([intercept for _, intercept in learned], np.float32)
-    return Wide(kept[strongest], weight[strongest].astype(np.float32), bias)
+    return Wide(kinds, kept[strongest], weight[strongest].astype(np.float32), bias)
 
 
 def matrix(found: NGrams, kept: npt.NDArray[np.int32]) -> csr_matrix:
