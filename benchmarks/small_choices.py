@@ -24,6 +24,8 @@ from fastlstm.training.fitting import prepare
 VARIANTS: dict[str, dict[str, Any]] = {
     "the preset": {},
     "without the wide part": {"ngrams": 0},
+    "n-grams wherever they stand": {"ngram_kinds": "pairs"},
+    "100,000 n-grams": {"ngrams": 100_000},
     "without adversarial training": {"adversarial": 0.0},
     "without word dropout": {"word_dropout": 0.0},
     "without any of these": {"ngrams": 0, "adversarial": 0.0, "word_dropout": 0.0},
@@ -36,6 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "word dropout 0.3": {"word_dropout": 0.3},
     "two pretraining epochs": {"pretraining_epochs": 2},
     "five epochs": {"epochs": 5},
+    "256 units": {"hidden_sizes": (256,)},
+    "bfloat16": {"precision": "bfloat16"},
     "learning rate 0.0005": {"learning_rate": 5e-4},
     "learning rate 0.002": {"learning_rate": 2e-3},
 }

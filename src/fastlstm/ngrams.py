@@ -26,7 +26,7 @@ _STIR = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9,
 class Kind:
     """A kind of n-gram.
 
-    `tag` tells its numbers from those of other kinds. It is made of the tokens that stand `offsets` after its first,
+    `tag` tells its numbers from other kinds'. It is made of the tokens that stand `offsets` after its first,
     and counts where all of it stands among the first `beginning` tokens of a text, or the last `end`; 0: anywhere.
     """
 
