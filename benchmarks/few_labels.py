@@ -43,7 +43,7 @@ def main() -> None:
             regression = baseline_report(few, imdb.test, tuple(few.class_names)).accuracy
             runs.append({"size": size, "draw": draw, "what": "regression", "accuracy": regression, "seconds": None})
             for what, options in (
-                ("encoder", {"preset": "accurate", "encoder": arguments.encoder, "batch_size": 32}),
+                ("encoder", {"preset": "accurate", "encoder": arguments.encoder}),
                 ("small", {"preset": "small"}),
             ):
                 runs.append(

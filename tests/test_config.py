@@ -283,6 +283,7 @@ def test_few_texts_are_read_in_smaller_batches_and_more_often(texts: int, batch_
     of_texts = config.for_texts(texts)
     assert (of_texts.batch_size, of_texts.epochs) == (batch_size, epochs)
     assert epochs * -(-texts // batch_size) >= 300
+    assert of_texts.patience * 3 >= config.patience * of_texts.epochs
     assert of_texts.for_texts(texts) == of_texts
     assert TrainingConfig(epochs=3).for_texts(texts) == TrainingConfig(epochs=3)
 

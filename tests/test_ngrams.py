@@ -133,3 +133,12 @@ def test_kinds_have_numbers_of_their_own() -> None:
     numbers = [set(ngrams([text], kinds=[kind]).numbers.tolist()) for kind in kinds]
     assert sum(map(len, numbers)) == len(set().union(*numbers))
     assert set(ngrams([text]).numbers.tolist()) == numbers[0] | numbers[1]
+
+
+def test_many_texts_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = random_texts(30)
+    whole = ngrams(texts, kinds=KINDS["places"])
+    monkeypatch.setattr("fastlstm.ngrams.TEXTS_TOGETHER", 7)
+    parts = ngrams(texts, kinds=KINDS["places"])
+    np.testing.assert_array_equal(parts.numbers, whole.numbers)
+    np.testing.assert_array_equal(parts.starts, whole.starts)

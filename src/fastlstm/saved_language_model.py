@@ -19,6 +19,7 @@ from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.storage import stored
 
 FORMAT = model_folder.LANGUAGE_MODEL
+BACKWARD = "the encoder reads texts backward only; a classifier begins from one that reads forward, or both ways"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,12 @@ FEWEST_COLUMNS = 16
 LARGEST_INT8 = 127
 
 
+def check_storage(storage: str) -> None:
+    """Raises `OptionError`, with the near name, for one that is unknown."""
+    if storage not in get_args(Storage):
+        raise OptionError(f"unknown storage {storage!r}; {near(storage, get_args(Storage))}")
+
+
 def stored(weights: Mapping[str, FloatArray], storage: str) -> dict[str, npt.NDArray[Any]]:
     """The arrays to write for these weights.
 
@@ -27,8 +33,7 @@ def stored(weights: Mapping[str, FloatArray], storage: str) -> dict[str, npt.NDA
 
     Raises `OptionError` for an unknown `storage`, and for weights that are too large for float16.
     """
-    if storage not in get_args(Storage):
-        raise OptionError(f"unknown storage {storage!r}; {near(storage, get_args(Storage))}")
+    check_storage(storage)
     if storage == "float32":
         return dict(weights)
     result: dict[str, npt.NDArray[Any]] = {}

@@ -9,6 +9,7 @@ import pytest
 
 import fastlstm
 from fastlstm.config import PRESETS, Preset, configure
+from fastlstm.errors import OptionError, TrainingError
 from fastlstm.fit import ladder
 from fastlstm.fit.data import RunData, read_data
 from fastlstm.fit.events import Measured, Note, RungDone, TrainingResult
@@ -84,7 +85,7 @@ def test_a_rung_takes_fewer_epochs_where_that_makes_it_fit(
     tokens = sum(len(text) for text in data.training.texts) / ladder.CHARACTERS_A_TOKEN
     fixed_pace(monkeypatch, Pace(100 / tokens, 1 / tokens))
     job = job_of(data, tmp_path / "model", 1)
-    (_, small, _) = ladder._rungs(0, None)
+    (_, small, _) = ladder._rungs(job.training, None)
     epochs = [ladder._fitted(small, job, seconds) for seconds in (1e4, 170.0, 116.5, 50.0)]
     came = [None if of is None else (of.training.pretraining_epochs, of.training.epochs) for of in epochs]
     assert came == [(2, 2), (1, 2), (1, 1), None]
@@ -105,7 +106,7 @@ def rungs_of(job: Job) -> list[ladder.Rung]:
         yield (yield from ladder._encoder(job))
 
     *_, encoder = found()
-    return list(ladder._rungs(3, encoder))
+    return list(ladder._rungs(dataclasses.replace(job.training, seed=3), encoder))
 
 
 def test_a_climb_passes_an_encoder_where_there_is_one(data: RunData, tmp_path: Path, encoder: Path) -> None:
@@ -172,3 +173,52 @@ def test_a_rung_without_pretraining_is_fitted_too(
     fitted = ladder._fitted(ladder.Rung("small", model, training), job_of(data, tmp_path / "model", 1), 60.0)
     assert fitted is not None
     assert (fitted.training.pretraining_epochs, fitted.training.epochs) == (0, 3)
+
+
+def test_the_record_says_which_rung_it_was_and_in_what_time(data: RunData, tmp_path: Path, encoder: Path) -> None:
+    job = dataclasses.replace(
+        job_of(data, tmp_path / "model", 600), encoder=encoder, data=dataclasses.replace(data, test=None)
+    )
+    *_, result = run(job)
+    assert isinstance(result, TrainingResult)
+    record = result.classifier.model.training
+    rungs = {"words": None, "small": None, "encoder": "lm", "encoder, after reading these texts": "lm"}
+    assert record["encoder"] == rungs[record["preset"]]
+    assert record["budget"] == 600
+    assert "also chose among the models" in record["results"]["evaluated_on"]
+
+
+def test_what_a_budget_leaves_to_its_caller_holds_on_every_rung(data: RunData, tmp_path: Path) -> None:
+    job = job_of(data, tmp_path / "model", 600)
+    own: dict[str, Any] = {"threshold_metric": "f1", "calibration": "none", "class_weights": "balanced", "seed": 7}
+    asked = dataclasses.replace(job.training, **own)
+    for rung in ladder._rungs(asked, None):
+        assert {name: getattr(rung.training, name) for name in own} == own
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 3}, "epochs was given with a budget, which chooses it"),
+        ({"teacher": "somewhere"}, "a student learns for as long as its epochs take"),
+        ({"resume": True}, "can't be resumed"),
+        ({"budget": "10x"}, "10x"),
+    ],
+)
+def test_what_can_not_be_had_with_a_budget_is_said_before_data_is_read(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        fastlstm.train(tmp_path / "missing.csv", tmp_path / "model", **{"budget": "10m", **given})
+
+
+def test_a_model_that_inference_reads_otherwise_is_not_saved_on_the_way(
+    data: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs(*_: object) -> None:
+        raise TrainingError("inference differs")
+
+    monkeypatch.setattr("fastlstm.fit.outcome.check_parity", differs)
+    with pytest.raises(TrainingError, match="inference differs"):
+        list(run(job_of(data, tmp_path / "model", 600)))
+    assert not (tmp_path / "model").exists()

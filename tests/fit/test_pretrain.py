@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fastlstm
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
-from fastlstm.errors import InputError, WriteError
+from fastlstm.errors import InputError, ModelNotFoundError, OptionError, WriteError
 from fastlstm.fit.events import Note
 from fastlstm.fit.pretrain import (
     PerplexityMeasured,
@@ -189,3 +190,10 @@ def test_what_deserves_a_word_is_noted(tmp_path: Path, monkeypatch: pytest.Monke
         "1 of the 4 held-out texts stand among those learned from too",
     ):
         assert words in notes
+
+
+def test_an_unknown_storage_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="unknown storage 'int9'; did you mean 'int8'"):
+        fastlstm.pretrain(tmp_path / "missing.txt", tmp_path / "lm", storage="int9")
+    with pytest.raises(ModelNotFoundError):
+        fastlstm.pretrain(tmp_path / "missing.txt", tmp_path / "lm", begin=tmp_path / "nowhere")

@@ -9,7 +9,7 @@ from torch import nn
 
 from fastlstm import weights
 from fastlstm.config import Direction, LanguageModelConfig
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import DataError, InputError, OptionError
 from fastlstm.inference import language_model, recurrence
 from fastlstm.inference.language_model import LanguageModel
 from fastlstm.inference.recurrence import Recurrence
@@ -248,3 +248,9 @@ def test_a_prompt_that_is_no_text_is_refused() -> None:
 def test_numbers_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         make_model().generate("the", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("prompt", "options"), [(5, {}), ("a", {"temperature": -1}), ("a", {"seed": 0.5})])
+def test_what_is_wrong_is_said_before_the_first_piece(prompt: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        make_model().stream(prompt, **options)

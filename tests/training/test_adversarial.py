@@ -6,6 +6,7 @@ import torch
 
 from fastlstm.batches import packed
 from fastlstm.config import ModelConfig, configure
+from fastlstm.errors import OptionError
 from fastlstm.records import Records
 from fastlstm.training.adversarial import disturbance, virtual_loss
 from fastlstm.training.fitting import prepare
@@ -124,3 +125,27 @@ def test_virtual_training_draws_from_its_seed_alone() -> None:
         list(fitting.epochs())
         came.append(fitting.state.model.arrays()["output.weight"])
     np.testing.assert_array_equal(came[0], came[1])
+
+
+def test_what_is_not_disturbed_is_said_again_with_the_same_features_dropped() -> None:
+    batch = packed(TEXTS)
+    config = ModelConfig(vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), dropout=0.5)
+    model = TextClassifier(config, 2, seed=0).train()
+    assert virtual_loss(model, batch, 0.0, torch.Generator().manual_seed(1)).abs().item() < 1e-7
+    assert virtual_loss(model, batch, 0.3, torch.Generator().manual_seed(1)).item() > 1e-7
+
+
+@pytest.mark.parametrize(
+    ("options", "unlabelled", "message"),
+    [
+        ({"adversarial": 0.05}, [], "there are no unlabelled texts to take them from"),
+        ({"adversarial": 0.0}, ["a good one"], "the size of the disturbance, is 0"),
+    ],
+)
+def test_virtual_training_that_can_not_be_had_is_refused(
+    options: dict[str, Any], unlabelled: list[str], message: str
+) -> None:
+    model, training = configure("tutorial", {"virtual_texts": 2, **options})
+    records = Records(["good film", "bad film"] * 3, ["a", "b"] * 3)
+    with pytest.raises(OptionError, match=message):
+        prepare(records, records, model, training, cap_vocabulary=True, unlabelled=unlabelled)

@@ -59,3 +59,14 @@ def test_the_folded_weights_give_the_blended_logits() -> None:
     folded = blend.folded(arrays, wide)
     came = features @ folded["output.weight"].T + folded["output.bias"] + counts @ folded["wide.weight"]
     np.testing.assert_allclose(came, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_few_texts_do_not_move_the_shares_far_from_the_usual_ones() -> None:
+    truth = np.array([0, 1])
+    sure = np.array([[-9.0], [9.0]], np.float32)
+    for logits, evidence in ((sure, 0 * sure), (0 * sure, sure), (-sure, sure)):
+        blend = fit_blend(logits, evidence, truth, sigmoid=True)
+        assert abs(blend.lstm - 0.5) < 1
+        assert abs(blend.wide - 0.5) < 1
+    many = np.tile(truth, 2000)
+    assert fit_blend(noisy(many, 1, 0.1, 1), np.zeros((4000, 1), np.float32), many, sigmoid=True).lstm > 3

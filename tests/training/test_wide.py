@@ -71,3 +71,10 @@ def test_a_matrix_says_which_text_holds_which_ngram(kept: int) -> None:
     for i in range(9):
         own = set(found.numbers[found.starts[i] : found.starts[i + 1]].tolist())
         assert dense[i].tolist() == [float(n in own) for n in columns.tolist()]
+
+
+def test_rare_classes_may_count_more() -> None:
+    texts, _ = labelled(300)
+    truth = (np.arange(300) % 10 == 0).astype(np.int64)
+    plain, balanced = (learn_wide(texts, truth, 1, 10**6, "pairs", balanced=of).bias for of in (False, True))
+    assert plain[0] < balanced[0]

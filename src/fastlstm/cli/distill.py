@@ -18,6 +18,6 @@ def command(teacher: str, data: str, **options: Any) -> None:
 
     DATA are labelled texts, as train takes them, with the teacher's classes; their labels count half. With
     --unlabelled the student learns from further texts too, on which the teacher alone is believed. With
-    --no-bidirectional a student reads forward only, and can read streams.
+    --no-bidirectional a student reads forward only.
     """
     train_and_show(data, teacher=teacher, **options)

@@ -74,8 +74,8 @@ def train_and_show(
     options["hidden_sizes"] = sizes(options["hidden_sizes"])
     from fastlstm.fit.beginning import Beginnings, with_encoder, within
 
+    seconds = within(budget, resume=resume, options=options, teacher=teacher)
     model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
-    seconds = None if budget is None else within(budget, resume=resume)
     from fastlstm.cli.progress import Display
     from fastlstm.fit.data import read_data
     from fastlstm.fit.events import TrainingResult
@@ -120,10 +120,10 @@ def train_and_show(
 
 def _stopped(out: Path, checkpoint: Path, budget: float | None) -> str:
     """What a stopped run has left."""
-    if checkpoint.is_file():
-        return f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
     if budget is not None:
         return f"stopped; the best model so far, if there was one, is in {out}"
+    if checkpoint.is_file():
+        return f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
     return "stopped before training began; nothing was saved"
 
 

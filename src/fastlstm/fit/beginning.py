@@ -25,8 +25,19 @@ class Beginnings:
 
     @classmethod
     def of(cls, encoder: str | os.PathLike[str] | None, teacher: str | os.PathLike[str] | None) -> Beginnings:
-        """Finds both. Raises the errors of `model_folder.read_config` for what is no such model."""
-        return cls(_found(encoder, saved_language_model.FORMAT), _found(teacher, saved_model.FORMAT))
+        """Finds both.
+
+        Raises the errors of `model_folder.read_config` for what is no such model, and `OptionError` for a language
+        model that reads backward only.
+        """
+        begin = found(encoder, saved_language_model.FORMAT)
+        if begin is not None:
+            direction = (
+                model_folder.read_config(begin, saved_language_model.FORMAT).get("model", {}).get("direction")
+            )
+            if direction == "backward":
+                raise OptionError(saved_language_model.BACKWARD)
+        return cls(begin, found(teacher, saved_model.FORMAT))
 
 
 def with_encoder(options: Mapping[str, Any], encoder: bool) -> dict[str, Any]:
@@ -48,16 +59,37 @@ def with_encoder(options: Mapping[str, Any], encoder: bool) -> dict[str, Any]:
     return result
 
 
-def within(budget: str | float, *, resume: bool) -> float:
-    """The seconds of a budget. Raises `OptionError` for what is none, and where a run is to be resumed."""
+BESIDE_A_BUDGET = ("seed", "class_weights", "calibration", "threshold_metric")
+"""Options that a run with a budget leaves to its caller; the others it chooses."""
+
+
+def within(
+    budget: str | float | None, *, resume: bool, options: Mapping[str, Any], teacher: object
+) -> float | None:
+    """The seconds of a budget, None for none.
+
+    Raises `OptionError` for what is no duration, and for what can't be had with a budget: a resumed run, a teacher,
+    and options that it chooses.
+    """
+    if budget is None:
+        return None
     if resume:
         raise OptionError(
             "a run with a budget can't be resumed, since its time is over; start anew, with --overwrite"
         )
+    if teacher is not None:
+        raise OptionError("a student learns for as long as its epochs take; leave the budget out")
+    for name, value in options.items():
+        if value is not None and name not in BESIDE_A_BUDGET:
+            raise OptionError(f"{name.replace('_', '-')} was given with a budget, which chooses it; leave one out")
     return seconds_of(budget)
 
 
-def _found(name: str | os.PathLike[str] | None, of: model_folder.Format) -> Path | None:
+def found(name: str | os.PathLike[str] | None, of: model_folder.Format) -> Path | None:
+    """The folder of that name, or the bundled model's; None for None.
+
+    Raises the errors of `model_folder.read_config` for what is no such model.
+    """
     if name is None:
         return None
     path = Path(name)

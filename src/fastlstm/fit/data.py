@@ -93,7 +93,7 @@ def read_data(
         if isinstance(part, Records):  # made by the caller: checked here as those from files are
             places = part.places or range(1, len(part) + 1)
             return collect(zip(places, part.texts, part.labels, strict=True), part.source)
-        if part == IMDB:
+        if isinstance(part, str) and part == IMDB:
             return load_imdb(data_dir, say=say or (lambda _: None), progress=progress).test
         if not isinstance(part, str | os.PathLike):
             raise DataError(
@@ -103,7 +103,7 @@ def read_data(
         return read_records(part, text_column=text_column, label_column=label_column)
 
     held_out: Records | None = None
-    if data == IMDB:
+    if isinstance(data, str) and data == IMDB:
         imdb = load_imdb(data_dir, say=say or (lambda _: None), progress=progress)
         training, origin = imdb.train, f"imdb: {imdb.origin}"
         held_out, measured_on = imdb.test, imdb.measured_on
@@ -145,7 +145,7 @@ def read_plain(
     """
     if isinstance(texts, Texts):
         return texts
-    if texts == IMDB:
+    if isinstance(texts, str) and texts == IMDB:
         return load_imdb_unlabelled(data_dir, say=say or (lambda _: None), progress=progress)
     if isinstance(texts, str | os.PathLike):
         return read_texts(texts, text_column=text_column)

@@ -23,6 +23,11 @@ class Note:
     text: str
 
 
+PRECISION_NOTE = (
+    "{} was asked for; this processor multiplies in {}, which is slower and comes to a slightly other model"
+)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """The data is encoded and the model made; training comes next."""
@@ -41,7 +46,8 @@ class Prepared:
 class Calibrated:
     """Probabilities are fitted to the validation texts, and a threshold where one was asked for.
 
-    `before` and `after` are about these texts: the model as training left it, and as it is saved.
+    `before` and `after` are about these texts: the model as training left it, its two parts blended, and as it is
+    saved.
     """
 
     calibration: Calibration
@@ -59,6 +65,7 @@ class Calibrated:
             "scale": list(of.scale),
             "bias": list(of.bias),
             "why_not": of.why_not,
+            "blend": {"lstm": of.blend.lstm, "wide": of.blend.wide},
             "threshold": of.threshold,
             "threshold_metric": self.threshold_metric,
             "validation_texts": of.texts,

@@ -10,9 +10,11 @@ import dataclasses
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastlstm import models, saved_language_model, tokens
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
+from fastlstm.fit.beginning import BESIDE_A_BUDGET
 from fastlstm.fit.events import Calibrated, Event, Note, RungDone
 from fastlstm.fit.job import Job
 from fastlstm.fit.outcome import calibrated, prepared, save_so_far
@@ -39,19 +41,21 @@ TOKENS_LOOKED_AT = 200
 
 @dataclass(frozen=True)
 class Rung:
-    """A model to try, and the language model that it begins from, if it does."""
+    """A model to try, and the folder and the language model that it begins from, if it does."""
 
     name: str
     model: ModelConfig
     training: TrainingConfig
+    folder: Path | None = None
     encoder: SavedLanguageModel | None = None
 
 
 @dataclass(frozen=True)
 class Climbed:
-    """The best rung: what was fitted, and how its validation texts came out."""
+    """The best rung: the job as it was done there, what was fitted, and how its validation texts came out."""
 
     name: str
+    job: Job
     fitting: Fitting
     outcome: Calibrated
 
@@ -67,13 +71,13 @@ def climb(job: Job, budget: float) -> Generator[Event, None, Climbed]:
     """Climbs as far as the time goes, and returns the best.
 
     Args:
-        job: what to learn from; its configurations are not asked, its seed and its encoder are.
+        job: what to learn from; of its configurations, what `BESIDE_A_BUDGET` names is asked.
         budget: seconds.
     """
     end = time.monotonic() + budget * (1 - SHARE_FOR_THE_END)
     best: Climbed | None = None
     encoder = yield from _encoder(job)
-    for rung in _rungs(job.training.seed, encoder):
+    for rung in _rungs(job.training, encoder):
         fitted = rung if best is None else _fitted(rung, job, end - time.monotonic())
         if fitted is None:
             yield Note(
@@ -85,16 +89,16 @@ def climb(job: Job, budget: float) -> Generator[Event, None, Climbed]:
             yield Note(f"{rung.name}: the time was over before its first epoch was")
             break
         if climbed.is_better_than(best):
-            save_so_far(job, climbed.fitting, climbed.outcome, first=best is None)
+            save_so_far(climbed.job, climbed.fitting, climbed.outcome, first=best is None)
             best = climbed
     assert best is not None, "the first rung is climbed whatever it takes"
     return best
 
 
-def _encoder(job: Job) -> Generator[Note, None, SavedLanguageModel | None]:
-    """The job's; or the bundled one, where it knows the words of the texts."""
+def _encoder(job: Job) -> Generator[Note, None, tuple[Path, SavedLanguageModel] | None]:
+    """The job's and its folder; or the bundled one, where it knows the words of the texts."""
     if job.encoder is not None:
-        return saved_language_model.read(job.encoder)
+        return job.encoder, saved_language_model.read(job.encoder)
     folder = models.bundled(ENGLISH_ENCODER)
     if folder is None:
         return None
@@ -105,35 +109,37 @@ def _encoder(job: Job) -> Generator[Note, None, SavedLanguageModel | None]:
     if unknown > MOST_UNKNOWN:
         yield Note(f"encoder: the bundled one is of English, and does not know {unknown:.0%} of the words here")
         return None
-    return encoder
+    return folder, encoder
 
 
-def _rungs(seed: int, encoder: SavedLanguageModel | None) -> Iterator[Rung]:
-    small = PRESETS["small"]
+def _rungs(given: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None) -> Iterator[Rung]:
+    """`given`: has what a run with a budget leaves to its caller."""
+    own = {name: getattr(given, name) for name in BESIDE_A_BUDGET}
+    small, accurate = PRESETS["small"], PRESETS["accurate"]
     alone = dataclasses.replace(
         small.model, embedding_size=1, hidden_sizes=(1,), bidirectional=False, pooling="last", max_tokens=1
     )
-    yield Rung("words", alone, TrainingConfig(epochs=1, seed=seed))
-    yield Rung("small", small.model, dataclasses.replace(small.training, seed=seed))
-    accurate = PRESETS["accurate"]
-    training = dataclasses.replace(accurate.training, seed=seed)
+    yield Rung("words", alone, TrainingConfig(epochs=1, **own))
+    yield Rung("small", small.model, dataclasses.replace(small.training, **own))
+    training = dataclasses.replace(accurate.training, **own)
     if encoder is None:
         yield Rung("accurate", accurate.model, training)
         return
-    model = beginning_from(encoder.config, accurate.model)
-    yield Rung("encoder", model, dataclasses.replace(training, pretraining_epochs=0), encoder)
-    yield Rung("encoder, after reading these texts", model, training, encoder)
+    folder, begin = encoder
+    model = beginning_from(begin.config, accurate.model)
+    yield Rung("encoder", model, dataclasses.replace(training, pretraining_epochs=0), folder, begin)
+    yield Rung("encoder, after reading these texts", model, training, folder, begin)
 
 
 def _fitted(rung: Rung, job: Job, seconds: float) -> Rung | None:
     """The rung with as many epochs as the time allows, those of the preset at most; None where not even one is."""
     data, model = job.data, rung.model
     labelled = data.training.texts
-    pace = measure_pace(model, rung.training, len(data.training.class_names), find_device(job.device))
+    whole = rung.training.for_texts(len(labelled))
+    pace = measure_pace(model, whole, len(data.training.class_names), find_device(job.device))
     lengths = [len(text) / CHARACTERS_A_TOKEN for text in labelled]
     trained = int(sum(min(length, model.max_tokens) for length in lengths))
     read = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_A_TOKEN)
-    whole = rung.training.for_texts(len(labelled))
     for pretraining_epochs in range(whole.pretraining_epochs, 0, -1) or [0]:
         for epochs in range(whole.epochs, max(whole.epochs // 2, 1) - 1, -1):
             training = dataclasses.replace(whole, pretraining_epochs=pretraining_epochs, epochs=epochs, min_steps=0)
@@ -166,4 +172,5 @@ def _climb_one(job: Job, rung: Rung, end: float) -> Generator[Event, None, Climb
             return None
     outcome = calibrated(fitting)
     yield RungDone(rung.name, time.perf_counter() - started, outcome.after)
-    return Climbed(rung.name, fitting, outcome)
+    done = dataclasses.replace(job, preset=rung.name, encoder=rung.folder)
+    return Climbed(rung.name, done, fitting, outcome)

@@ -52,7 +52,8 @@ def train(
             are then its own, and `pretraining_epochs` is 0 unless it is given.
         teacher: the folder of a classifier whose probabilities are learned, on the unlabelled texts too.
         budget: seconds, or a duration such as "10m": the best model that can be had in that time is made, by
-            presets of growing size; no other option but `seed` counts then.
+            presets of growing size. Of the options `seed`, `class_weights`, `calibration` and `threshold_metric`
+            may be given then.
         text_column, label_column: where texts and labels stand in tables.
         data_dir: the folder that holds IMDb, for `data="imdb"`.
         device: "auto", "cpu" or "cuda".
@@ -70,6 +71,7 @@ def train(
         InputError: something about the call or its data is wrong; nothing was written.
         WriteError: the model can't be written; an older one is untouched.
     """
+    seconds = within(budget, resume=resume, options=options, teacher=teacher)
     model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
     places = Beginnings.of(encoder, teacher)
     check_before(Path(out), overwrite=overwrite, resume=resume, device=device, plots=plots)
@@ -96,7 +98,7 @@ def train(
         plots=plots,
         encoder=places.encoder,
         teacher=places.teacher,
-        budget=None if budget is None else within(budget, resume=resume),
+        budget=seconds,
     )
     for event in run(job):
         if watch is not None:
@@ -118,7 +120,7 @@ def distill(
         data: labelled texts with the teacher's classes; their labels count half.
         out: the folder to save to.
         options: those of `train`: `unlabelled` texts above all, on which the teacher alone is believed, and
-            `bidirectional=False` for a student that can read streams.
+            `bidirectional=False` for a student that reads forward only.
 
     Raises what `train` raises, and `DataError` for classes that are not the teacher's.
     """

@@ -16,7 +16,7 @@ from fastlstm import __version__, model_folder, saved_language_model, tokens
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import OptionError
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
-from fastlstm.fit.events import Event, Note
+from fastlstm.fit.events import PRECISION_NOTE, Event, Note
 from fastlstm.fit.job import checkpoint_of
 from fastlstm.inference.language_card import language_card
 from fastlstm.inference.language_model import ALL_TOKENS, LanguageModel, Perplexity
@@ -25,6 +25,7 @@ from fastlstm.records import Texts
 from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.storage import rounded
 from fastlstm.training.fitting import find_device, fingerprint
+from fastlstm.training.kernel_lstm import multiplied
 from fastlstm.training.language_model.corpus import fitting_streams
 from fastlstm.training.language_model.loop import PretrainingStep, pretrain
 from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
@@ -167,6 +168,7 @@ def _prepare(job: PretrainingJob) -> _Reading:
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
         **dataclasses.asdict(training),
+        "precision": multiplied(training.precision) if place.type == "cpu" else training.precision,
         "device": place.type,
         "texts": fingerprint(learned),
         "held-out texts": fingerprint(held_out),
@@ -181,6 +183,8 @@ def _notes(job: PretrainingJob, reading: _Reading) -> Iterator[Note]:
     kernel = find()
     if kernel.kernel is None and reading.identity["device"] == "cpu":
         yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
+    if (multiplies := reading.identity["precision"]) != reading.training.precision:
+        yield Note(PRECISION_NOTE.format(reading.training.precision, multiplies))
     if job.begin is None and reading.config.vocabulary_size < job.model.vocabulary_size:
         yield Note(f"vocabulary: {reading.config.vocabulary_size:,} words, all that the texts have")
     if (streams := reading.training.streams) < job.training.streams:
@@ -211,7 +215,8 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
     state = reading.state
     best, losses = state.best_arrays(), state.validation
     unmeasured = len(state.history) - len(losses)
-    measured = reading.model(rounded(best, job.storage), {}).perplexity(reading.held_out)
+    as_stored = rounded(best, job.storage)
+    measured = reading.model(as_stored, {}).perplexity(reading.held_out)
     record = {
         "fastlstm_version": __version__,
         "preset": job.preset,
@@ -231,16 +236,17 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
         {**dataclasses.asdict(epoch), "validation_loss": loss}
         for epoch, loss in zip(state.history, [*[None] * unmeasured, *losses], strict=True)
     ]
-    model = reading.model(best, record)
     saved_language_model.write(
-        model.model,
+        reading.model(best, record).model,
         job.out,
-        card=language_card(model.model),
+        card=language_card(reading.model(best, record).model),
         extras={"history.json": model_folder.json_bytes(history)},
         storage=job.storage,
     )
     checkpoint_of(job.out).unlink(missing_ok=True)
-    return PretrainingResult(model, job.out, measured, tuple(state.history), tuple(losses))
+    return PretrainingResult(
+        reading.model(as_stored, record), job.out, measured, tuple(state.history), tuple(losses)
+    )
 
 
 def _capped(job: PretrainingJob, words: int) -> LanguageModelConfig:

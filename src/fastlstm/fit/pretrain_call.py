@@ -11,9 +11,11 @@ from fastlstm import saved_language_model
 from fastlstm.config import LANGUAGE_PRESETS, configure_language_model
 from fastlstm.datasets.download import Progress
 from fastlstm.errors import OptionError
+from fastlstm.fit.beginning import found
 from fastlstm.fit.job import check_before
 from fastlstm.fit.pretrain import PretrainingEvent, PretrainingJob, PretrainingResult, run_pretraining
 from fastlstm.fit.pretraining_texts import Given, read_held_out, read_learned
+from fastlstm.storage import check_storage
 
 SIZES = ("vocabulary_size", "embedding_size", "hidden_sizes", "direction")
 """What a language model that another begins from decides."""
@@ -43,7 +45,7 @@ def pretrain(
         out: the folder to save to; must be free, or with `overwrite` a language model.
         preset: the configuration to start from: "quick" or "awd".
         validation: the fraction of the texts to hold out for measuring perplexity, or texts of their own.
-        begin: the folder of a language model whose weights and vocabulary are taken.
+        begin: the folder of a language model, or the name of a bundled one, whose weights and vocabulary are taken.
         text_column: where texts stand in tables.
         data_dir: the folder that holds IMDb.
         device: "auto", "cpu" or "cuda".
@@ -105,6 +107,8 @@ def make_job(
                     f"{name.replace('_', '-')} was given with a model to begin from, which has its own; "
                     "leave one out"
                 )
+    check_storage(storage)
+    beginning = found(begin, saved_language_model.FORMAT)
     check_before(out, overwrite=overwrite, resume=resume, device=device, of=saved_language_model.FORMAT)
 
     every = read_learned(texts, text_column=text_column, data_dir=data_dir, say=say, progress=progress)
@@ -121,5 +125,5 @@ def make_job(
         overwrite=overwrite,
         resume=resume,
         storage=storage,
-        begin=None if begin is None else Path(begin),
+        begin=beginning,
     )

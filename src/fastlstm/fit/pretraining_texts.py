@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_learned(
         return checked_texts(texts.texts, texts.source)
     if isinstance(texts, Texts):
         return checked_texts(texts.texts, texts.source)
-    if texts == IMDB:
+    if isinstance(texts, str) and texts == IMDB:
         return _imdb(data_dir, say or (lambda _: None), progress)
     if not isinstance(texts, str | os.PathLike) and texts and all(isinstance(path, os.PathLike) for path in texts):
         names = [os.fspath(path) for path in texts if isinstance(path, os.PathLike)]
@@ -60,7 +61,7 @@ def read_held_out(learned: Texts, validation: float | Given, *, text_column: str
     """
     if isinstance(validation, float | int | np.floating):
         return hold_out(learned, float(validation))
-    if validation == IMDB:
+    if isinstance(validation, str) and validation == IMDB:
         raise DataError(
             "imdb can't choose the epoch: what of it is not learned from is its test split; "
             "give a fraction, or texts of their own"
@@ -81,9 +82,10 @@ def hold_out(texts: Texts, fraction: float) -> tuple[Texts, Texts]:
         raise DataError(f"{texts.source} holds {len(texts)} text; expected {FEWEST_TEXTS} or more")
     order = np.random.default_rng(VALIDATION_SEED).permutation(len(texts))
     count = min(max(1, round(len(texts) * fraction)), len(texts) - 1)
-    chosen = {int(i) for i in order[:count]}
-    rest = [text for i, text in enumerate(texts.texts) if i not in chosen]
-    return Texts(rest, texts.source), Texts([texts.texts[i] for i in order[:count]], f"{texts.source} (held out)")
+    rest, chosen = (
+        Texts([texts.texts[i] for i in sorted(of)], texts.source) for of in (order[count:], order[:count])
+    )
+    return rest, dataclasses.replace(chosen, source=f"{texts.source} (held out)")
 
 
 def _imdb(data_dir: Path | None, say: Callable[[str], None], progress: Progress | None) -> Texts:

@@ -8,10 +8,10 @@ from collections.abc import Generator, Iterator
 
 from fastlstm import saved_language_model, saved_model
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
-from fastlstm.fit.events import Event, Measured, Note, TrainingResult
+from fastlstm.fit.events import PRECISION_NOTE, Event, Measured, Note, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.ladder import climb
-from fastlstm.fit.outcome import calibrated, check_parity, measure, plotted, prepared, training_record
+from fastlstm.fit.outcome import BUDGET_NOTE, calibrated, check_parity, measure, plotted, prepared, training_record
 from fastlstm.fit.teaching import lesson
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
@@ -46,7 +46,10 @@ def run(job: Job) -> Generator[Event, None, None]:
     compared = yield from _baseline(job)
     best = yield from climb(job, job.budget - (time.monotonic() - started))
     yield Note(f"the best on validation: {best.name}")
-    yield from _finish(dataclasses.replace(job, overwrite=True), best.fitting, compared)
+    done = best.job
+    if done.data.test is None:
+        done = dataclasses.replace(done, data=dataclasses.replace(done.data, measured_on=BUDGET_NOTE))
+    yield from _finish(dataclasses.replace(done, overwrite=True), best.fitting, compared)
 
 
 def _run_once(job: Job) -> Generator[Event, None, None]:
@@ -79,7 +82,9 @@ def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
     kernel = find()
     if kernel.kernel is None and fitting.identity["device"] == "cpu":
         yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
-    if fitting.model_config.vocabulary_size < job.model.vocabulary_size:
+    if (multiplies := fitting.identity["precision"]) != fitting.training_config.precision:
+        yield Note(PRECISION_NOTE.format(fitting.training_config.precision, multiplies))
+    if job.encoder is None and fitting.model_config.vocabulary_size < job.model.vocabulary_size:
         yield Note(f"vocabulary: {fitting.model_config.vocabulary_size:,} words, all that the training texts have")
     if fitting.longer:
         share = f"{fitting.longer:.0%}" if fitting.longer >= 0.01 else "less than 1%"

@@ -140,8 +140,14 @@ class LanguageModel:
         return "".join(self.stream(prompt, **given))
 
     def stream(self, prompt: str, **options: Any) -> Iterator[str]:
-        """The text of `generate`, with its options, piece by piece as it is written; a backward model's at once."""
-        tokens = self.tokens(prompt, **options)
+        """The text of `generate`, with its options, piece by piece as it is written; a backward model's at once.
+
+        Raises what `generate` raises, before the first piece.
+        """
+        (prompt,) = checked_batch([prompt])
+        return self._pieces(prompt, self.tokens(prompt, **options))
+
+    def _pieces(self, prompt: str, tokens: Iterator[str]) -> Iterator[str]:
         if self.model.config.direction == "backward":
             first = tokens_of(prompt)[:1]
             text = detokenized([*reversed(list(tokens)), *first])
@@ -158,10 +164,14 @@ class LanguageModel:
         _check_range("temperature", temperature, 0, 100)
         _check_range("top-p", top_p, 1e-6, 1)
         _check_range("max-tokens", max_tokens, 1, math.inf)
-        if not isinstance(max_tokens, int):
-            raise OptionError(f"max-tokens is {max_tokens!r}; expected a whole number")
         _check_range("seed", seed, 0, math.inf)
+        for name, number in (("max-tokens", max_tokens), ("seed", seed)):
+            if not isinstance(number, int):
+                raise OptionError(f"{name} is {number!r}; expected a whole number")
         (prompt,) = checked_batch([prompt])
+        return self._drawn(prompt, max_tokens, temperature, top_p, seed)
+
+    def _drawn(self, prompt: str, max_tokens: int, temperature: float, top_p: float, seed: int) -> Iterator[str]:
         direction = self.model.config.directions[0]
         generator = np.random.default_rng(seed)
         ids = self._encode([prompt]).ids[0] if prompt.strip() else np.zeros(0, np.int32)

@@ -12,6 +12,7 @@ import torch
 from fastlstm import weights
 from fastlstm.config import LanguageModelConfig, ModelConfig
 from fastlstm.errors import OptionError
+from fastlstm.saved_language_model import BACKWARD
 from fastlstm.training.model import TextClassifier
 
 FloatArray = npt.NDArray[np.float32]
@@ -33,9 +34,7 @@ def beginning_from(encoder: LanguageModelConfig, config: ModelConfig) -> ModelCo
     Raises `OptionError` for one that reads backward only.
     """
     if encoder.direction == "backward":
-        raise OptionError(
-            "the encoder reads texts backward only; a classifier begins from one that reads forward, or both ways"
-        )
+        raise OptionError(BACKWARD)
     return dataclasses.replace(
         config,
         vocabulary_size=encoder.vocabulary_size,

@@ -28,6 +28,7 @@ from fastlstm.training.calibration import Calibration, calibrate
 from fastlstm.training.encoder import beginning_from, take_encoder
 from fastlstm.training.head import fit_head
 from fastlstm.training.history import EpochResult
+from fastlstm.training.kernel_lstm import multiplied
 from fastlstm.training.language_model.loop import PretrainingStep
 from fastlstm.training.language_model.state import PHASE, PretrainingEpoch, PretrainingState
 from fastlstm.training.likelihood import log_probabilities
@@ -76,7 +77,12 @@ class Fitting:
             with arithmetic():
                 self.pretraining.hand_over(self.state.model)
         if self.training_config.output_first and self.begins_from_language_model and self._is_fresh():
-            fit_head(self.state.model, self.training, self.validation)
+            fit_head(
+                self.state.model,
+                self.training,
+                self.validation,
+                balanced=self.training_config.class_weights == "balanced",
+            )
         yield from train_epochs(self.state, self.training, self.validation, self.training_config, self.unlabelled)
 
     @property
@@ -189,6 +195,7 @@ def prepare(
             f"threshold-metric is {training_config.threshold_metric!r}, and the training texts have {len(labels)} "
             "classes; only a model of two classes has a threshold: leave it at none"
         )
+    _check_virtual(training_config, unlabelled)
     if encoder is None:
         tokenizer = tokens.train_tokenizer([*training.texts, *unlabelled], model_config.vocabulary_size)
     else:
@@ -207,7 +214,14 @@ def prepare(
     wide = None
     if model_config.ngrams and encoded.whole is not None:
         logits = weights.output_size(model_config, len(labels))
-        wide = learn_wide(encoded.whole, truth, logits, model_config.ngrams, model_config.ngram_kinds)
+        wide = learn_wide(
+            encoded.whole,
+            truth,
+            logits,
+            model_config.ngrams,
+            model_config.ngram_kinds,
+            balanced=training_config.class_weights == "balanced",
+        )
         model_config = dataclasses.replace(model_config, ngrams=len(wide.numbers))
     learned = Labelled(encoded.ids, truth, shares=shares)
     held_out = _labelled(encode(validation.texts), validation.label_indices(labels), wide)
@@ -233,6 +247,9 @@ def prepare(
         identity={
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
+            "precision": multiplied(training_config.precision)
+            if place.type == "cpu"
+            else training_config.precision,
             "device": place.type,
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
@@ -245,6 +262,19 @@ def prepare(
         unlabelled=further.ids,
         begins_from_language_model=encoder is not None or pretraining is not None,
     )
+
+
+def _check_virtual(config: TrainingConfig, unlabelled: Sequence[str]) -> None:
+    """Raises `OptionError` where virtual adversarial training is asked for and can't be had."""
+    if config.virtual_texts and not unlabelled:
+        raise OptionError(
+            f"virtual-texts is {config.virtual_texts}, and there are no unlabelled texts to take them from (with a "
+            "teacher they have its labels): give --unlabelled TEXTS, or leave virtual-texts at 0"
+        )
+    if config.virtual_texts and not config.adversarial:
+        raise OptionError(
+            "virtual-texts was given, and adversarial, the size of the disturbance, is 0: give --adversarial 0.02"
+        )
 
 
 def find_device(name: str) -> torch.device:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from fastlstm.training.loop import Labelled, features_of
@@ -20,13 +21,14 @@ SMALLEST_DEVIATION = 0.01
 """Of a feature, in units of an LSTM's output, which lies between -1 and 1: what hardly moves is not blown up."""
 
 
-def fit_head(model: TextClassifier, training: Labelled, validation: Labelled) -> None:
+def fit_head(model: TextClassifier, training: Labelled, validation: Labelled, *, balanced: bool = False) -> None:
     """Standardises the model's features, and gives it the best output layer for them, on a CPU.
 
     Args:
         model: with the language model's weights; its `standardise` is called.
         training: to learn from; every class must be there.
         validation: to choose the penalty by.
+        balanced: texts of rare classes count more.
     """
     features = features_of(model, training.texts)
     center, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(SMALLEST_DEVIATION)
@@ -37,7 +39,8 @@ def fit_head(model: TextClassifier, training: Labelled, validation: Labelled) ->
     columns = [1] if logits == 1 else list(range(logits))
     best, least = None, np.inf
     for penalty in INVERSE_PENALTIES:
-        fitted = [LogisticRegression(C=penalty, max_iter=200).fit(learned, training.truth == k) for k in columns]
+        regression = LogisticRegression(C=penalty, max_iter=200, class_weight="balanced" if balanced else None)
+        fitted = [clone(regression).fit(learned, training.truth == k) for k in columns]
         weight = np.concatenate([of.coef_ for of in fitted]).astype(np.float32)
         bias = np.concatenate([of.intercept_ for of in fitted]).astype(np.float32)
         scores = torch.from_numpy(held_out @ weight.T + bias)

@@ -44,8 +44,13 @@ def multiplying(precision: str) -> Iterator[None]:
 
 
 def precision() -> str:
-    """What training's products are taken of: "bfloat16" where that is asked for and the processor has it."""
-    there, asked = kernel(), _precision.get()
+    """What training's products are taken of here and now."""
+    return multiplied(_precision.get())
+
+
+def multiplied(asked: str) -> str:
+    """The precision that is asked for, where there is a kernel and the processor has it; else "float32"."""
+    there = kernel()
     return asked if there is not None and there.has(asked) else "float32"
 
 

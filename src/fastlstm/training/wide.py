@@ -38,7 +38,15 @@ class Wide:
         return Evidence(self.numbers, self.weight, KINDS[self.kinds])(texts) + self.bias
 
 
-def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, most: int, kinds: str) -> Wide:
+def learn_wide(
+    texts: Sequence[Ids],
+    truth: npt.NDArray[np.int64],
+    logits: int,
+    most: int,
+    kinds: str,
+    *,
+    balanced: bool = False,
+) -> Wide:
     """Learns from encoded texts.
 
     Args:
@@ -47,6 +55,7 @@ def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, 
         logits: 1: those of the second of two classes; else one column a class, one class against the rest.
         most: n-grams kept, those that move texts the most.
         kinds: which n-grams, a name of `KINDS`.
+        balanced: texts of rare classes count more.
     """
     found = ngrams(texts, kinds=KINDS[kinds])
     seen = np.bincount(found.numbers, minlength=NUMBERS)
@@ -54,12 +63,12 @@ def learn_wide(texts: Sequence[Ids], truth: npt.NDArray[np.int64], logits: int, 
     kept = (common if len(common) else np.flatnonzero(seen)).astype(np.int32)
     counts = matrix(found, kept)
     columns = [1] if logits == 1 else range(logits)
-    learned = [_regression(counts, truth == k) for k in columns]
+    learned = [_regression(counts, truth == k, "balanced" if balanced else None) for k in columns]
     weight = np.stack([of for of, _ in learned], axis=1)
     moves = np.abs(weight).max(axis=1) * np.sqrt(seen[kept])
     strongest = np.sort(np.argsort(-moves, kind="stable")[:most])
     bias = np.array([intercept for _, intercept in learned], np.float32)
-    return Wide(kinds, kept[strongest], weight[strongest].astype(np.float32), bias)
+    return Wide(kinds, kept[strongest], weight[strongest], bias)
 
 
 def matrix(found: NGrams, kept: npt.NDArray[np.int32]) -> csr_matrix:
@@ -74,9 +83,12 @@ def matrix(found: NGrams, kept: npt.NDArray[np.int32]) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
 
 
-def _regression(counts: csr_matrix, inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], float]:
+def _regression(
+    counts: csr_matrix, inside: npt.NDArray[np.bool_], class_weight: str | None
+) -> tuple[npt.NDArray[np.float32], float]:
     """What each n-gram [K] and every text adds to the logit of belonging to the class that holds `inside`."""
     ratio = log_count_ratio(counts, inside)
-    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=200).fit(weighted(counts, ratio), inside)
-    weight: npt.NDArray[np.float64] = regression.coef_[0] * ratio
+    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, class_weight=class_weight)
+    regression.fit(weighted(counts, ratio), inside)
+    weight: npt.NDArray[np.float32] = (regression.coef_[0] * ratio).astype(np.float32)
     return weight, float(regression.intercept_[0])

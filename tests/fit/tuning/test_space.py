@@ -9,7 +9,10 @@ from optuna.trial import FixedTrial
 
 from fastlstm.config import PRESETS, configure
 from fastlstm.errors import OptionError
+from fastlstm.fit.data import read_data
+from fastlstm.fit.tuning.job import TuningJob
 from fastlstm.fit.tuning.space import SPACE, Between, OneOf, space_of, values_of
+from fastlstm.records import Records
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -72,3 +75,12 @@ def test_the_command_reference_lists_what_is_searched() -> None:
     text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `--([a-z-]+)` \|", text, flags=re.MULTILINE)
     assert listed == [field.name.replace("_", "-") for field in SPACE]
+
+
+def test_few_texts_make_as_many_steps_in_a_trial_as_train_gives_them() -> None:
+    data = read_data(Records(["good film", "bad film"] * 20, ["a", "b"] * 20))
+    job = TuningJob(data=data, preset="small", out=Path("out"), given={"dropout": 0.3, "epochs": None})
+    tried = {"batch_size": 64, "epochs": 3, "word_dropout": 0.1}
+    assert job.trial(tried).training == configure("small", {})[1]
+    named = TuningJob(data=data, preset="small", out=Path("out"), given={"epochs": 2})
+    assert named.trial(tried).training.min_steps == 0

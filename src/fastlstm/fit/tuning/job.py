@@ -51,9 +51,18 @@ class TuningJob:
     baseline: bool = True
     plots: bool = False
 
+    @property
+    def min_steps(self) -> int:
+        """What every trial has, as `train` has it with the options given alone."""
+        return configure(self.preset, self._given())[1].min_steps
+
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.given.items() if value is not None}
+
     def trial(self, options: Mapping[str, Any]) -> Job:
         """The run with `options` besides those given. Raises `OptionError`."""
-        model, training = configure(self.preset, {**self.given, **options})
+        # A trial names every option; that must not switch off what the preset does for few texts.
+        model, training = configure(self.preset, {"min_steps": self.min_steps, **self._given(), **options})
         return Job(
             data=self.data,
             model=model,

@@ -92,6 +92,8 @@ def finish(job: TuningJob, study: Study) -> Iterator[Measured | TuningResult]:
         extras |= _plotted(job, study)
     classifier.save(job.out, overwrite=True, extras=extras)
     options = {name: value for name, value in job.given.items() if value is not None} | dict(best.changes)
+    if job.min_steps and options.keys() & {"batch_size", "epochs"}:
+        options = {"min_steps": job.min_steps, **options}
     yield TuningResult(classifier, job.out, study.trials, best, job.metric, options, report, compared, measured_on)
 
 

@@ -172,9 +172,9 @@ class RunningTrial:
         )
         for event in fitting.epochs():
             yield event
-            if isinstance(event, EpochResult) and self._hopeless(event, run.training):
+            if isinstance(event, EpochResult) and self._hopeless(event, fitting.training_config):
                 return "pruned"
-            if _late(end) and not _is_last(event, run.training):
+            if _late(end) and not _is_last(event, fitting.training_config):
                 return "stopped"
         return "complete"
 

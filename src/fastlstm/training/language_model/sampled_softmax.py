@@ -7,6 +7,7 @@ it gives probabilities over the whole vocabulary. The commonest words are always
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -162,6 +163,10 @@ def _workers() -> ThreadPoolExecutor:
 def _cores() -> int:
     there = kernel_lstm.kernel()
     return there.threads if there is not None else torch.get_num_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.cache_clear)  # threads do not survive a fork
 
 
 def _one_thread_each() -> None:
