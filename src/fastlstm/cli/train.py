@@ -15,7 +15,7 @@ from fastlstm.cli.training import train_and_show, training_options
     "--budget",
     default=None,
     metavar="TIME",
-    help="The best model that can be had in 10m, 1h30m, ...; only --seed counts beside.",
+    help="The best model that can be had in 10m, 1h30m, ...: its sizes and training are chosen.",
 )
 @training_options
 def command(data: str, budget: str | None, **options: Any) -> None:
