@@ -42,7 +42,7 @@ LANGUAGE_MODEL: dict[str, Any] = {
     "weight_dropout": 0.1,
     "output_dropout": 0.15,
 }
-TEACHER: dict[str, Any] = {"epochs": 5, "learning_rate": 7e-4}
+TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
 STUDENT: dict[str, Any] = {
     "vocabulary_size": 30_000,
     "embedding_size": 96,
