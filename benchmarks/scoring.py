@@ -16,12 +16,16 @@ import fastlstm
 import machine
 from fastlstm.datasets import load_imdb
 from fastlstm.metrics import evaluate
+from slices import ratings_of, slices
 
 LOG = machine.RESULTS / "scorings.jsonl"
 
 
 def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
-    """Scores the model in `folder` and logs it as `name`: its configuration and seed, in a few words."""
+    """Scores the model in `folder` and logs it as `name`: its configuration and seed, in a few words.
+
+    With figures by length and by rating (`slices`), where the data has ratings.
+    """
     imdb, model = load_imdb(data_dir), fastlstm.load(folder)
     probabilities = model.predict_proba(imdb.test.texts)
     truth = imdb.test.label_indices(model.labels)
@@ -34,7 +38,12 @@ def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
         "calibration_error": report.calibration_error,
         "repeated_texts": int((~fresh).sum()),
         "accuracy_without_repeated": evaluate(probabilities[fresh], truth[fresh], model.labels).accuracy,
+        "by_length": [],
+        "by_rating": [],
     }
+    if (data_dir / "test.parquet").is_file():
+        right = probabilities.argmax(axis=1) == truth
+        result |= slices(imdb.test.texts, right, ratings_of(data_dir, imdb.test.texts))
     entry = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": machine.commit(),
