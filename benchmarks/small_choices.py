@@ -36,10 +36,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dropout 0.2": {"dropout": 0.2},
     "adversarial 0.06, word dropout 0.3, four epochs": {"adversarial": 0.06, "word_dropout": 0.3, "epochs": 4},
     "word dropout 0.3": {"word_dropout": 0.3},
+    "two epochs": {"epochs": 2},
     "two pretraining epochs": {"pretraining_epochs": 2},
     "five epochs": {"epochs": 5},
     "256 units": {"hidden_sizes": (256,)},
-    "bfloat16": {"precision": "bfloat16"},
+    "float32": {"precision": "float32"},
     "learning rate 0.0005": {"learning_rate": 5e-4},
     "learning rate 0.002": {"learning_rate": 2e-3},
 }

@@ -160,6 +160,7 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
                 schedule="cosine",
                 word_dropout=0.1,
                 adversarial=0.02,
+                precision="bfloat16",
             ),
             purpose="a bidirectional LSTM beside words and word pairs",
         ),
