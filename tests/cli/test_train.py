@@ -21,7 +21,7 @@ from .conftest import SMALL, Command, reviews, write_csv
 def test_training_without_the_kernel_is_said(
     command: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastlstm.fit.run.find", lambda: Found(None, "it was not built", None))
+    monkeypatch.setattr("fastlstm.fit.notes.find", lambda: Found(None, "it was not built", None))
     result = command("train", data, "--out", tmp_path / "model", "--no-baseline", "--device", "cpu", *SMALL)
     assert result.status == 0
     assert "no compiled kernel, PyTorch trains, slower: it was not built; see fastlstm doctor" in result.err

@@ -178,7 +178,7 @@ def test_the_figures_are_those_of_the_model_as_it_is_stored(tmp_path: Path, stor
 
 
 def test_what_deserves_a_word_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastlstm.fit.pretrain.find", lambda: Found(None, "it was not built", None))
+    monkeypatch.setattr("fastlstm.fit.notes.find", lambda: Found(None, "it was not built", None))
     held_out = Texts([*HELD_OUT, LEARNED[0]], "others")
     training = PretrainingConfig(epochs=1, streams=64, window=5)
     events, _ = finished(make_job(tmp_path / "lm", held_out=held_out, training=training, device="cpu"))

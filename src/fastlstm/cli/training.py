@@ -72,49 +72,41 @@ def train_and_show(
 ) -> None:
     """Trains on `data` as the options say, shows the run as it goes, and its result."""
     options["hidden_sizes"] = sizes(options["hidden_sizes"])
-    from fastlstm.fit.beginning import Beginnings, with_encoder, within
+    from fastlstm.fit.beginning import with_encoder, within
 
-    seconds = within(budget, resume=resume, options=options, teacher=teacher)
-    model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
+    within(budget, resume=resume, options=options, teacher=teacher)
+    configure(preset, with_encoder(options, encoder is not None))  # what is wrong is told before PyTorch is loaded
     from fastlstm.cli.progress import Display
-    from fastlstm.fit.data import read_data
     from fastlstm.fit.events import TrainingResult
-    from fastlstm.fit.job import Job, check_before, checkpoint_of
+    from fastlstm.fit.job import checkpoint_of
+    from fastlstm.fit.one_call import make_job
     from fastlstm.fit.run import run
 
     with Display(sys.stderr) as display:
-        places = Beginnings.of(encoder, teacher)
-        check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
-        run_data = read_data(
+        job = make_job(
             data,
+            out,
+            preset=preset,
             validation=part(validation),
             test=None if test is None else part(test),
             unlabelled=unlabelled,
+            encoder=encoder,
+            teacher=teacher,
+            budget=budget,
             text_column=text_column,
             label_column=label_column,
             data_dir=data_dir,
-            seed=training_config.seed,
-            say=display.note,
-            progress=display.download,
-        )
-        job = Job(
-            data=run_data,
-            model=model_config,
-            training=training_config,
-            out=out,
-            preset=preset,
-            cap_vocabulary=options["vocabulary_size"] is None,
             device=device,
             overwrite=overwrite,
             resume=resume,
             baseline=baseline,
             plots=plots,
-            encoder=places.encoder,
-            teacher=places.teacher,
-            budget=seconds,
+            options=options,
+            say=display.note,
+            progress=display.download,
         )
-        display.note(f"data: {run_data.origin}")
-        watch(run(job), display.show, TrainingResult, lambda: _stopped(out, checkpoint_of(out), seconds))
+        display.note(f"data: {job.data.origin}")
+        watch(run(job), display.show, TrainingResult, lambda: _stopped(out, checkpoint_of(out), job.budget))
     _show_result(display.result, as_json)
 
 

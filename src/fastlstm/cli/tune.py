@@ -14,7 +14,6 @@ from fastlstm.cli import show
 from fastlstm.cli.interrupt import resuming, watch
 from fastlstm.cli.options import common, config_options, part, preset_option, sizes, table_options
 from fastlstm.config import configure
-from fastlstm.duration import seconds_of
 
 if TYPE_CHECKING:
     from fastlstm.fit.tuning.events import TuningResult
@@ -72,52 +71,36 @@ def command(
     dropout and the like are searched where they are not. Validation texts choose.
     """
     options["hidden_sizes"] = sizes(options["hidden_sizes"])
-    _, training_config = configure(preset, options)
+    configure(preset, options)  # what is wrong is told before PyTorch is loaded
 
     from fastlstm.cli.tuning_display import TuningDisplay
-    from fastlstm.fit.data import read_data
     from fastlstm.fit.tuning.events import TuningResult
-    from fastlstm.fit.tuning.job import TuningJob, check_before_tuning, limits
+    from fastlstm.fit.tuning.one_call import make_job
     from fastlstm.fit.tuning.search import search
 
-    seconds, most = limits(None if budget is None else seconds_of(budget), trials)
     with TuningDisplay(sys.stderr) as display:
-        check_before_tuning(
-            out,
-            preset,
-            options,
-            metric=metric,
-            device=device,
-            overwrite=overwrite,
-            resume=resume,
-            plots=plots,
-        )
-        run_data = read_data(
+        job = make_job(
             data,
+            out,
+            budget=budget,
+            trials=trials,
+            metric=metric,
+            preset=preset,
             validation=part(validation),
             test=None if test is None else part(test),
             text_column=text_column,
             label_column=label_column,
             data_dir=data_dir,
-            seed=training_config.seed,
-            say=display.note,
-            progress=display.download,
-        )
-        job = TuningJob(
-            data=run_data,
-            preset=preset,
-            out=out,
-            given=options,
-            metric="accuracy" if metric == "accuracy" else "loss",
-            budget=seconds,
-            trials=most,
             device=device,
             overwrite=overwrite,
             resume=resume,
             baseline=baseline,
             plots=plots,
+            options=options,
+            say=display.note,
+            progress=display.download,
         )
-        display.note(f"data: {run_data.origin}")
+        display.note(f"data: {job.data.origin}")
         watch(search(job), display.show_tuning, TuningResult, lambda: _stopped(out, display.has_best))
     again = _training_command(click.get_current_context().params, display.result.options)
     _show_result(display.result, again, as_json)

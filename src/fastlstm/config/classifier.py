@@ -134,6 +134,29 @@ class Preset:
 MIN_STEPS = 300
 """About as many as 6,400 texts have in three epochs."""
 
+_SMALL = Preset(
+    model=ModelConfig(
+        vocabulary_size=30_000,
+        max_tokens=400,
+        truncate="both",
+        embedding_size=128,
+        hidden_sizes=(96,),
+        bidirectional=True,
+        pooling="concat",
+        dropout=0.5,
+        ngrams=200_000,
+        ngram_kinds="places",
+    ),
+    training=TrainingConfig(
+        epochs=3,
+        min_steps=MIN_STEPS,
+        schedule="cosine",
+        word_dropout=0.1,
+        adversarial=0.02,
+        precision="bfloat16",
+    ),
+    purpose="a bidirectional LSTM beside words and word pairs",
+)
 PRESETS: Mapping[str, Preset] = types.MappingProxyType(
     {
         "tutorial": Preset(
@@ -141,51 +164,10 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
             training=TrainingConfig(schedule="linear", monitor="accuracy"),
             purpose="the classic: Embedding 64 -> LSTM 64 -> LSTM 32 -> Dense 1, five epochs of Adam",
         ),
-        "small": Preset(
-            model=ModelConfig(
-                vocabulary_size=30_000,
-                max_tokens=400,
-                truncate="both",
-                embedding_size=128,
-                hidden_sizes=(96,),
-                bidirectional=True,
-                pooling="concat",
-                dropout=0.5,
-                ngrams=200_000,
-                ngram_kinds="places",
-            ),
-            training=TrainingConfig(
-                epochs=3,
-                min_steps=MIN_STEPS,
-                schedule="cosine",
-                word_dropout=0.1,
-                adversarial=0.02,
-                precision="bfloat16",
-            ),
-            purpose="a bidirectional LSTM beside words and word pairs",
-        ),
+        "small": _SMALL,
         "accurate": Preset(
-            model=ModelConfig(
-                vocabulary_size=30_000,
-                max_tokens=400,
-                truncate="both",
-                embedding_size=256,
-                hidden_sizes=(512,),
-                pooling="concat",
-                dropout=0.5,
-                ngrams=200_000,
-                ngram_kinds="places",
-            ),
-            training=TrainingConfig(
-                epochs=3,
-                min_steps=MIN_STEPS,
-                schedule="cosine",
-                word_dropout=0.1,
-                adversarial=0.02,
-                pretraining_epochs=4,
-                precision="bfloat16",
-                output_first=True,
-            ),
+            model=dataclasses.replace(_SMALL.model, embedding_size=256, hidden_sizes=(512,), bidirectional=False),
+            training=dataclasses.replace(_SMALL.training, pretraining_epochs=4, output_first=True),
             purpose="a large LSTM, for hours: one that has read all texts there are as a language model",
         ),
     }

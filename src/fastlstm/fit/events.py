@@ -23,11 +23,6 @@ class Note:
     text: str
 
 
-PRECISION_NOTE = (
-    "{} was asked for; this processor multiplies in {}, which is slower and comes to a slightly other model"
-)
-
-
 @dataclass(frozen=True)
 class Prepared:
     """The data is encoded and the model made; training comes next."""

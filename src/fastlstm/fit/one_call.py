@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.datasets.download import Progress
 from fastlstm.fit.beginning import Beginnings, with_encoder, within
 from fastlstm.fit.data import Part, Plain, read_data
 from fastlstm.fit.events import Event, TrainingResult
@@ -71,11 +72,62 @@ def train(
         InputError: something about the call or its data is wrong; nothing was written.
         WriteError: the model can't be written; an older one is untouched.
     """
+    job = make_job(
+        data,
+        Path(out),
+        preset=preset,
+        validation=validation,
+        test=test,
+        unlabelled=unlabelled,
+        encoder=encoder,
+        teacher=teacher,
+        budget=budget,
+        text_column=text_column,
+        label_column=label_column,
+        data_dir=None if data_dir is None else Path(data_dir),
+        device=device,
+        overwrite=overwrite,
+        resume=resume,
+        baseline=baseline,
+        plots=plots,
+        options=options,
+    )
+    for event in run(job):
+        if watch is not None:
+            watch(event)
+    assert isinstance(event, TrainingResult)
+    return event
+
+
+def make_job(
+    data: str | os.PathLike[str] | Records,
+    out: Path,
+    *,
+    preset: str,
+    validation: Part,
+    test: Part | None,
+    unlabelled: Plain | None,
+    encoder: str | os.PathLike[str] | None,
+    teacher: str | os.PathLike[str] | None,
+    budget: str | float | None,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    device: str,
+    overwrite: bool,
+    resume: bool,
+    baseline: bool,
+    plots: bool,
+    options: Mapping[str, Any],
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> Job:
+    """Checks and reads all that `train` is called with; the arguments are its own, and those of `read_data`."""
     seconds = within(budget, resume=resume, options=options, teacher=teacher)
-    model_config, training_config = configure(preset, with_encoder(options, encoder is not None))
+    model, training = configure(preset, with_encoder(options, encoder is not None))
     places = Beginnings.of(encoder, teacher)
-    check_before(Path(out), overwrite=overwrite, resume=resume, device=device, plots=plots)
-    job = Job(
+    check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
+    return Job(
         data=read_data(
             data,
             validation=validation,
@@ -83,12 +135,14 @@ def train(
             unlabelled=unlabelled,
             text_column=text_column,
             label_column=label_column,
-            data_dir=Path(data_dir) if data_dir is not None else None,
-            seed=training_config.seed,
+            data_dir=data_dir,
+            seed=training.seed,
+            say=say,
+            progress=progress,
         ),
-        model=model_config,
-        training=training_config,
-        out=Path(out),
+        model=model,
+        training=training,
+        out=out,
         preset=preset,
         cap_vocabulary=options.get("vocabulary_size") is None,
         device=device,
@@ -100,11 +154,6 @@ def train(
         teacher=places.teacher,
         budget=seconds,
     )
-    for event in run(job):
-        if watch is not None:
-            watch(event)
-    assert isinstance(event, TrainingResult)
-    return event
 
 
 def distill(

@@ -16,11 +16,11 @@ from fastlstm import __version__, model_folder, saved_language_model, tokens
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import OptionError
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
-from fastlstm.fit.events import PRECISION_NOTE, Event, Note
+from fastlstm.fit.events import Event, Note
 from fastlstm.fit.job import checkpoint_of
+from fastlstm.fit.notes import arithmetic_notes
 from fastlstm.inference.language_card import language_card
 from fastlstm.inference.language_model import ALL_TOKENS, LanguageModel, Perplexity
-from fastlstm.kernel import find
 from fastlstm.records import Texts
 from fastlstm.saved_language_model import SavedLanguageModel
 from fastlstm.storage import rounded
@@ -168,7 +168,7 @@ def _prepare(job: PretrainingJob) -> _Reading:
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
         **dataclasses.asdict(training),
-        "precision": multiplied(training.precision) if place.type == "cpu" else training.precision,
+        "precision": multiplied(training.precision, place),
         "device": place.type,
         "texts": fingerprint(learned),
         "held-out texts": fingerprint(held_out),
@@ -180,11 +180,7 @@ def _prepare(job: PretrainingJob) -> _Reading:
 
 
 def _notes(job: PretrainingJob, reading: _Reading) -> Iterator[Note]:
-    kernel = find()
-    if kernel.kernel is None and reading.identity["device"] == "cpu":
-        yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
-    if (multiplies := reading.identity["precision"]) != reading.training.precision:
-        yield Note(PRECISION_NOTE.format(reading.training.precision, multiplies))
+    yield from arithmetic_notes(reading.training.precision, reading.identity)
     if job.begin is None and reading.config.vocabulary_size < job.model.vocabulary_size:
         yield Note(f"vocabulary: {reading.config.vocabulary_size:,} words, all that the texts have")
     if (streams := reading.training.streams) < job.training.streams:
@@ -215,8 +211,8 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
     state = reading.state
     best, losses = state.best_arrays(), state.validation
     unmeasured = len(state.history) - len(losses)
-    as_stored = rounded(best, job.storage)
-    measured = reading.model(as_stored, {}).perplexity(reading.held_out)
+    best = rounded(best, job.storage)
+    measured = reading.model(best, {}).perplexity(reading.held_out)
     record = {
         "fastlstm_version": __version__,
         "preset": job.preset,
@@ -236,17 +232,16 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
         {**dataclasses.asdict(epoch), "validation_loss": loss}
         for epoch, loss in zip(state.history, [*[None] * unmeasured, *losses], strict=True)
     ]
+    model = reading.model(best, record)
     saved_language_model.write(
-        reading.model(best, record).model,
+        model.model,
         job.out,
-        card=language_card(reading.model(best, record).model),
+        card=language_card(model.model),
         extras={"history.json": model_folder.json_bytes(history)},
         storage=job.storage,
     )
     checkpoint_of(job.out).unlink(missing_ok=True)
-    return PretrainingResult(
-        reading.model(as_stored, record), job.out, measured, tuple(state.history), tuple(losses)
-    )
+    return PretrainingResult(model, job.out, measured, tuple(state.history), tuple(losses))
 
 
 def _capped(job: PretrainingJob, words: int) -> LanguageModelConfig:

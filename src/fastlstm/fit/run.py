@@ -8,14 +8,14 @@ from collections.abc import Generator, Iterator
 
 from fastlstm import saved_language_model, saved_model
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
-from fastlstm.fit.events import PRECISION_NOTE, Event, Measured, Note, TrainingResult
+from fastlstm.fit.events import Event, Measured, Note, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.ladder import climb
+from fastlstm.fit.notes import arithmetic_notes
 from fastlstm.fit.outcome import BUDGET_NOTE, calibrated, check_parity, measure, plotted, prepared, training_record
 from fastlstm.fit.teaching import lesson
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.kernel import find
 from fastlstm.metrics import Report
 from fastlstm.model_folder import CONFIG, json_bytes
 from fastlstm.training import baseline
@@ -79,11 +79,7 @@ def _run_once(job: Job) -> Generator[Event, None, None]:
 
 
 def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
-    kernel = find()
-    if kernel.kernel is None and fitting.identity["device"] == "cpu":
-        yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
-    if (multiplies := fitting.identity["precision"]) != fitting.training_config.precision:
-        yield Note(PRECISION_NOTE.format(fitting.training_config.precision, multiplies))
+    yield from arithmetic_notes(fitting.training_config.precision, fitting.identity)
     if job.encoder is None and fitting.model_config.vocabulary_size < job.model.vocabulary_size:
         yield Note(f"vocabulary: {fitting.model_config.vocabulary_size:,} words, all that the training texts have")
     if fitting.longer:

@@ -1,5 +1,6 @@
 // The loops of one instruction set. Compiled once for each, with FASTLSTM_ISA its name.
 #include "adam.h"
+#include "backward.h"
 #include "project_backward.h"
 
 #define FASTLSTM_TEXT(name) #name

@@ -3,7 +3,7 @@
 #ifndef FASTLSTM_PROJECT_BACKWARD_H
 #define FASTLSTM_PROJECT_BACKWARD_H
 
-#include "backward.h"
+#include "products.h"
 
 namespace fastlstm {
 namespace FASTLSTM_ISA {

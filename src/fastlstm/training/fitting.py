@@ -247,9 +247,7 @@ def prepare(
         identity={
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
-            "precision": multiplied(training_config.precision)
-            if place.type == "cpu"
-            else training_config.precision,
+            "precision": multiplied(training_config.precision, place),
             "device": place.type,
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),

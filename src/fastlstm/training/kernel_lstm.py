@@ -21,6 +21,7 @@ from fastlstm.kernel.native import Kernel
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+CPU = torch.device("cpu")
 
 
 @cache
@@ -48,8 +49,10 @@ def precision() -> str:
     return multiplied(_precision.get())
 
 
-def multiplied(asked: str) -> str:
-    """The precision that is asked for, where there is a kernel and the processor has it; else "float32"."""
+def multiplied(asked: str, device: torch.device = CPU) -> str:
+    """The precision that is asked for; on a CPU "float32" where there is no kernel or the processor lacks it."""
+    if device.type != "cpu":
+        return asked
     there = kernel()
     return asked if there is not None and there.has(asked) else "float32"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.datasets.download import Progress
 from fastlstm.duration import seconds_of
 from fastlstm.fit.data import Part, read_data
 from fastlstm.fit.tuning.events import Metric, TuningEvent, TuningResult
@@ -64,32 +65,76 @@ def tune(
         WriteError: the model or the trials can't be written; an older model is untouched.
         TrainingError: no trial came to an end within the budget.
     """
-    _, training = configure(preset, options)
-    seconds, most = limits(None if budget is None else seconds_of(budget), trials)
-    check_before_tuning(
+    job = make_job(
+        data,
         Path(out),
-        preset,
-        options,
+        budget=budget,
+        trials=trials,
         metric=metric,
+        preset=preset,
+        validation=validation,
+        test=test,
+        text_column=text_column,
+        label_column=label_column,
+        data_dir=None if data_dir is None else Path(data_dir),
         device=device,
         overwrite=overwrite,
         resume=resume,
+        baseline=baseline,
         plots=plots,
+        options=options,
     )
-    job = TuningJob(
+    for event in search(job):
+        if watch is not None:
+            watch(event)
+    assert isinstance(event, TuningResult)
+    return event
+
+
+def make_job(
+    data: str | os.PathLike[str] | Records,
+    out: Path,
+    *,
+    budget: str | float | None,
+    trials: int | None,
+    metric: str,
+    preset: str,
+    validation: Part,
+    test: Part | None,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    device: str,
+    overwrite: bool,
+    resume: bool,
+    baseline: bool,
+    plots: bool,
+    options: Mapping[str, Any],
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> TuningJob:
+    """Checks and reads all that `tune` is called with; the arguments are its own, and those of `read_data`."""
+    _, training = configure(preset, options)
+    seconds, most = limits(None if budget is None else seconds_of(budget), trials)
+    check_before_tuning(
+        out, preset, options, metric=metric, device=device, overwrite=overwrite, resume=resume, plots=plots
+    )
+    return TuningJob(
         data=read_data(
             data,
             validation=validation,
             test=test,
             text_column=text_column,
             label_column=label_column,
-            data_dir=Path(data_dir) if data_dir is not None else None,
+            data_dir=data_dir,
             seed=training.seed,
+            say=say,
+            progress=progress,
         ),
         preset=preset,
-        out=Path(out),
+        out=out,
         given=options,
-        metric=metric,
+        metric="accuracy" if metric == "accuracy" else "loss",
         budget=seconds,
         trials=most,
         device=device,
@@ -98,8 +143,3 @@ def tune(
         baseline=baseline,
         plots=plots,
     )
-    for event in search(job):
-        if watch is not None:
-            watch(event)
-    assert isinstance(event, TuningResult)
-    return event
