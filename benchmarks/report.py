@@ -22,16 +22,24 @@ def main() -> None:
 
 def table() -> str:
     """The figures as Markdown, each with the script that printed it."""
-    accuracy, small, training, inference, footprint, suite = (
+    accuracy, small, bundled, training, inference, footprint, suite = (
         json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("accuracy", "accuracy-small", "training", "inference", "footprint", "suite")
+        for name in ("accuracy", "accuracy-small", "bundled", "training", "inference", "footprint", "suite")
     )
     kernel, peer = accuracy["kernel"], accuracy["nn.LSTM"]
     runs, medians = kernel["runs"], training["medians"]
     baseline = statistics.mean(run["baseline_accuracy"] for run in runs)
     slowest, largest = max(run["seconds"] for run in runs), max(run["peak_megabytes"] for run in runs)
     default = small["kernel"]
+    english = scored("the bundled English sentiment model")
     rows = [
+        (
+            "IMDb test accuracy of the bundled model",
+            f"**{english['accuracy']:.2%}**, calibration error {english['calibration_error']:.2%}",
+            "scoring.py",
+        ),
+        ("raw reviews to its probabilities", speeds(bundled["reviews_per_second"]), "bundled.py"),
+        ("its size, and that of the encoder beside it", sizes(bundled["megabytes"]), "bundled.py"),
         (
             f"IMDb test accuracy, `small`, the default, mean of {len(default['runs'])} seeds",
             f"**{default['mean_accuracy']:.2%} ± {default['standard_deviation']:.2%}**",
@@ -77,6 +85,23 @@ def table() -> str:
     lines = ["| what | figure | printed by |", "| --- | --- | --- |"]
     lines += [f"| {what} | {figure} | `benchmarks/{script}` |" for what, figure, script in rows]
     return "\n".join(lines) + "\n\n" + _machine(accuracy["machine"]) + "\n"
+
+
+def scored(name: str) -> dict[str, Any]:
+    """The last scoring of that name."""
+    lines = (HERE / "results" / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
+    of_name: list[dict[str, Any]] = [entry for entry in map(json.loads, lines) if entry["name"] == name]
+    return of_name[-1]
+
+
+def speeds(reviews_per_second: dict[str, float]) -> str:
+    """Reviews a second, in each precision."""
+    return ", ".join(f"{name} {speed:,.0f} reviews/s" for name, speed in reviews_per_second.items())
+
+
+def sizes(megabytes: dict[str, float]) -> str:
+    """Of the bundled models, the classifier's first."""
+    return ", ".join(f"{megabytes[name]:.1f} MB" for name in ("english-sentiment", "english"))
 
 
 def side_by_side(medians: dict[str, float], times: int, unit: str) -> str:

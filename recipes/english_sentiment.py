@@ -14,6 +14,8 @@ and is passed over when it is there; one that was cut off goes on from its check
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,17 +24,20 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import fastlstm
-from fastlstm import saved_language_model
 from fastlstm.cli.progress import Display
 from fastlstm.datasets import load_imdb
 from fastlstm.fit.job import checkpoint_of
-from fastlstm.inference.language_card import language_card
-from fastlstm.model_folder import CONFIG
+from fastlstm.fit.pretraining_texts import read_held_out, read_learned
+from fastlstm.inference.language_model import LanguageModel
+from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.models import DEFAULT_MODEL, ENGLISH_ENCODER
+from fastlstm.storage import rounded
 from scoring import score
+from sentiment_card import sentiment_card
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ROOT / "src" / "fastlstm" / "models"
+STORAGE = "int8"
 
 LANGUAGE_MODEL: dict[str, Any] = {
     "hidden_sizes": (1024,),
@@ -44,13 +49,17 @@ LANGUAGE_MODEL: dict[str, Any] = {
 }
 TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
 STUDENT: dict[str, Any] = {
-    "vocabulary_size": 30_000,
+    "vocabulary_size": 20_000,
     "embedding_size": 96,
-    "hidden_sizes": (256,),
+    "hidden_sizes": (384,),
     "bidirectional": False,
     "pretraining_epochs": 1,
-    "epochs": 3,
+    "epochs": 5,
+    "adversarial": 0.0,
+    "ngrams": 100_000,
 }
+ENCODER_WORDS = 20_000
+"""What the bundled language model's vocabulary is cut to: a third less to ship, for 1% more of unknown words."""
 
 
 def main() -> None:
@@ -99,6 +108,7 @@ def main() -> None:
                 preset="small",
                 teacher=work / "teacher",
                 unlabelled="imdb",
+                validation=0.1,
                 data_dir=data_dir,
                 device=device,
                 resume=resume,
@@ -106,12 +116,42 @@ def main() -> None:
                 **STUDENT,
             ),
         )
-    fastlstm.load(work / "student").save(BUNDLED / DEFAULT_MODEL, storage="float16", overwrite=True)
-    encoder = saved_language_model.read(work / "language-model")
-    saved_language_model.write(
-        encoder, BUNDLED / ENGLISH_ENCODER, card=language_card(encoder), extras={}, storage="int8"
+    bundle_encoder(work / "language-model", data_dir)
+    bundle_classifier(work, data_dir)
+
+
+def bundle_encoder(made: Path, data_dir: Path) -> None:
+    """Puts the language model into the package, of fewer words, rounded, and measured anew."""
+    _, held_out = read_held_out(read_learned("imdb", data_dir=data_dir), 0.01)
+    encoder = fastlstm.load_language_model(made).of_vocabulary(ENCODER_WORDS)
+    weights = rounded(encoder.model.weights, STORAGE)
+    measured = LanguageModel(dataclasses.replace(encoder.model, weights=weights)).evaluate(held_out.texts)
+    results = {"measured_on": held_out.source, **measured.to_json()}
+    record = {**encoder.model.training, "results": results}
+    LanguageModel(dataclasses.replace(encoder.model, training=record)).save(
+        BUNDLED / ENGLISH_ENCODER, storage=STORAGE, overwrite=True
     )
-    print(score(BUNDLED / DEFAULT_MODEL, data_dir, "the bundled English sentiment model"))
+    print(f"{ENGLISH_ENCODER}: {measured}")
+
+
+def bundle_classifier(work: Path, data_dir: Path) -> None:
+    """Puts the student into the package, rounded, and scores it on the test split, once."""
+    folder = BUNDLED / DEFAULT_MODEL
+    student = fastlstm.load(work / "student")
+    student.save(folder, storage=STORAGE, overwrite=True)
+    model = fastlstm.load(folder)
+    scored = score(folder, data_dir, "the bundled English sentiment model")
+    costs = {name: seconds_of(work / name) for name in ("language-model", "teacher", "student")}
+    size = sum((folder / name).stat().st_size for name in (TOKENIZER, WEIGHTS))
+    card = sentiment_card(model, scored, costs, size)
+    student.save(folder, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
+    print(card)
+
+
+def seconds_of(folder: Path) -> float:
+    """How long the model there was trained."""
+    epochs = json.loads((folder / "history.json").read_bytes())
+    return sum(float(epoch["seconds"]) for epoch in epochs)
 
 
 def stage(out: Path, make: Callable[[Path, bool], object]) -> None:

@@ -56,6 +56,14 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     return tokenizer
 
 
+def shortened(tokenizer: Tokenizer, size: int) -> Tokenizer:
+    """The same tokenizer with the `size` first entries of its vocabulary, the most frequent ones."""
+    shorter = Tokenizer.from_str(tokenizer.to_str())
+    kept = {word: i for word, i in tokenizer.get_vocab().items() if i < size}
+    shorter.model = models.WordLevel(kept, unk_token=UNKNOWN)
+    return shorter
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Texts as token ids (int32, at least one each), and how many texts were longer than `max_tokens`.

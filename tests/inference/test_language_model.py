@@ -1,5 +1,7 @@
+import dataclasses
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from fastlstm import weights
 from fastlstm.config import Direction, LanguageModelConfig
 from fastlstm.errors import DataError, InputError, OptionError
 from fastlstm.inference import language_model, recurrence
-from fastlstm.inference.language_model import LanguageModel
+from fastlstm.inference.language_model import LanguageModel, load_language_model
 from fastlstm.inference.recurrence import Recurrence
 from fastlstm.inference.spacing import detokenized
 from fastlstm.kernel import Found, find
@@ -254,3 +256,48 @@ def test_numbers_out_of_range_are_refused(options: dict[str, float], message: st
 def test_what_is_wrong_is_said_before_the_first_piece(prompt: Any, options: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         make_model().stream(prompt, **options)
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_model_of_fewer_words_reads_the_others_as_unknown(direction: Direction) -> None:
+    model = make_model(direction)
+    shorter = model.of_vocabulary(9)
+
+    assert shorter.model.tokenizer.get_vocab() == {
+        word: i for word, i in model.model.tokenizer.get_vocab().items() if i < 9
+    }
+    measured = shorter.evaluate(TEXTS)
+    assert measured.vocabulary_size == 9
+    assert measured.unknown > model.evaluate(TEXTS).unknown
+    ids = shorter.model.tokenizer.encode(TEXTS[3]).ids
+    assert max(ids) < 9
+    expected = sum(plain_loss(shorter, way, np.array(ids)) for way in shorter.model.config.directions)
+    assert shorter.evaluate(TEXTS[3]).loss == pytest.approx(
+        expected / len(shorter.model.config.directions) / (len(ids) + 1), rel=1e-5
+    )
+
+
+def test_figures_of_another_vocabulary_are_not_kept() -> None:
+    model = make_model()
+    with_figures = dataclasses.replace(model.model, training={"epochs": 3, "results": {"perplexity": 9.0}})
+    assert LanguageModel(with_figures).of_vocabulary(5).model.training == {"epochs": 3}
+
+
+@pytest.mark.parametrize("size", [2, 1000])
+def test_a_vocabulary_can_only_be_cut(size: int) -> None:
+    with pytest.raises(OptionError, match=f"vocabulary-size is {size}; expected from 3 to"):
+        make_model().of_vocabulary(size)
+
+
+@pytest.mark.parametrize(("storage", "tolerance"), [("float32", 0), ("float16", 1e-2), ("int8", 0.3)])
+def test_a_saved_model_is_read_again(tmp_path: Path, storage: str, tolerance: float) -> None:
+    model = make_model(embedding_size=17)
+    model.save(tmp_path / "model", storage=storage)
+
+    again = load_language_model(tmp_path / "model")
+    assert again.model.config == model.model.config
+    assert again.model.training["storage"] == storage
+    assert again.evaluate(TEXTS).loss == pytest.approx(model.evaluate(TEXTS).loss, rel=tolerance)
+    with pytest.raises(InputError, match="holds a model already"):
+        model.save(tmp_path / "model")
+    model.save(tmp_path / "model", overwrite=True)

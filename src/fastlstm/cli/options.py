@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import click
 
-from fastlstm import model_folder, saved_language_model
+from fastlstm import model_folder, models, saved_language_model
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
 from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.native import PRECISIONS
+from fastlstm.models import ENGLISH_ENCODER
 
 if TYPE_CHECKING:
     from fastlstm.inference.language_model import LanguageModel
@@ -44,7 +45,7 @@ def model_option(function: Function) -> Function:
         type=str,
         callback=_load,
         metavar="DIR",
-        help="The folder that fastlstm train wrote.",
+        help="The folder that fastlstm train wrote; without it, the bundled English sentiment model.",
     )(function)
 
 
@@ -169,10 +170,10 @@ def language_model_option(function: Function) -> Function:
         "--model",
         "-m",
         "model",
-        required=True,
+        default=ENGLISH_ENCODER,
         callback=lambda context, _, value: None if context.resilient_parsing else _load_language_model(value),
         metavar="DIR",
-        help="The folder that fastlstm pretrain wrote.",
+        help="The folder that fastlstm pretrain wrote; without it, the bundled one of English reviews.",
     )(function)
 
 
@@ -182,7 +183,7 @@ def _load(
     del parameter
     if context.resilient_parsing:
         return None
-    if value is not None and model_folder.is_of(Path(value), saved_language_model.FORMAT):
+    if value is not None and model_folder.is_of(models.located(value), saved_language_model.FORMAT):
         if context.info_name not in OF_LANGUAGE_MODELS:
             raise NotAModelError(
                 f"{value} is a language model, and {context.info_name} needs a classifier; give one that was made "

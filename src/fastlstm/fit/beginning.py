@@ -92,7 +92,6 @@ def found(name: str | os.PathLike[str] | None, of: model_folder.Format) -> Path 
     """
     if name is None:
         return None
-    path = Path(name)
-    folder = path if path.exists() else models.bundled(os.fspath(name)) or path
+    folder = models.located(name)
     model_folder.read_config(folder, of)
     return folder

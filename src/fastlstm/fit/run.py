@@ -21,6 +21,7 @@ from fastlstm.model_folder import CONFIG, json_bytes
 from fastlstm.training import baseline
 from fastlstm.training.fitting import Fitting, prepare
 from fastlstm.training.history import EpochResult
+from fastlstm.training.kernel_lstm import multiplied
 from fastlstm.training.language_model.state import PretrainingEpoch
 
 CHECKPOINT_SECONDS = 15.0
@@ -56,8 +57,10 @@ def _run_once(job: Job) -> Generator[Event, None, None]:
     data = job.data
     taught = None
     if job.teacher is not None:
+        yield Note(f"the teacher reads {len(data.training) + len(data.unlabelled):,} texts first")
         started = time.perf_counter()
-        taught = lesson(load(job.teacher), data.training, data.unlabelled)
+        teacher = load(job.teacher, precision=multiplied(job.training.precision))
+        taught = lesson(teacher, data.training, data.unlabelled)
         yield Note(f"the teacher has read {len(taught.records):,} texts; {time.perf_counter() - started:.1f} s")
     fitting = prepare(
         data.training if taught is None else taught.records,

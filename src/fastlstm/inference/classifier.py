@@ -198,10 +198,7 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
 
 
 def _found(folder: str | os.PathLike[str] | None) -> Path:
-    """The folder, or where there is none the bundled model of that name. Raises `ModelNotFoundError`."""
-    if folder is not None and Path(folder).exists():
-        return Path(folder)
-    found = models.bundled(DEFAULT_MODEL if folder is None else os.fspath(folder))
-    if found is None and folder is None:
+    """The folder, or the bundled model of that name. Raises `ModelNotFoundError` where the default is not there."""
+    if folder is None and models.bundled(DEFAULT_MODEL) is None:
         raise ModelNotFoundError("no model given, and none is bundled; pass the folder that fastlstm train wrote")
-    return Path(folder or "") if found is None else found
+    return models.located(DEFAULT_MODEL if folder is None else folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import sys
@@ -13,14 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm import saved_language_model, weights
+from fastlstm import model_folder, models, saved_language_model, weights
 from fastlstm.batches import by_length, lengths_of, packed
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.batch import checked_batch
+from fastlstm.inference.language_card import language_card
 from fastlstm.inference.recurrence import Recurrence, States
 from fastlstm.inference.spacing import detokenized, spaced, tokens_of
+from fastlstm.models import ENGLISH_ENCODER
 from fastlstm.saved_language_model import SavedLanguageModel
-from fastlstm.tokens import BOUNDARY_ID, UNKNOWN_ID, Encoder
+from fastlstm.tokens import BOUNDARY_ID, UNKNOWN_ID, Encoder, shortened
 
 FloatArray = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -29,6 +32,8 @@ BATCH_TEXTS = 64
 SCORED_ROWS = 512
 """Tokens whose scores over the whole vocabulary are in memory at a time."""
 ALL_TOKENS = 10**9
+FEWEST_WORDS = 3
+"""Boundary, unknown and a word."""
 MOST_NATS = math.log(sys.float_info.max)
 """The largest loss whose exponential is a number."""
 
@@ -195,16 +200,44 @@ class LanguageModel:
         scores: FloatArray = outputs @ self._embedding.T + self._bias
         return scores
 
+    def of_vocabulary(self, size: int) -> LanguageModel:
+        """A model that knows the `size` most frequent words alone: smaller, and the others are unknown to it.
+
+        Its record keeps no figures, which are another vocabulary's.
+
+        Raises `OptionError` for a size that is no number from 3 to the vocabulary's own.
+        """
+        config, record = self.model.config, dict(self.model.training)
+        _check_range("vocabulary-size", size, FEWEST_WORDS, config.vocabulary_size)
+        record.pop("results", None)
+        return LanguageModel(
+            SavedLanguageModel(
+                dataclasses.replace(config, vocabulary_size=size),
+                shortened(self.model.tokenizer, size),
+                {
+                    name: weight[:size] if name in ("embedding.weight", "output.bias") else weight
+                    for name, weight in self.model.weights.items()
+                },
+                record,
+            )
+        )
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, storage: str = "float32") -> None:
+        """Writes the model as a folder, whole or not at all; see `Classifier.save`."""
+        model_folder.check_target(Path(folder), saved_language_model.FORMAT, overwrite=overwrite)
+        model = dataclasses.replace(self.model, training={**self.model.training, "storage": storage})
+        saved_language_model.write(model, Path(folder), card=language_card(model), extras={}, storage=storage)
+
     def __repr__(self) -> str:
         return f"LanguageModel({self.model.config})"
 
 
-def load_language_model(folder: str | os.PathLike[str]) -> LanguageModel:
-    """The language model that `fastlstm pretrain` saved in `folder`.
+def load_language_model(folder: str | os.PathLike[str] = ENGLISH_ENCODER) -> LanguageModel:
+    """The language model that `fastlstm pretrain` saved in `folder`; without one, the bundled one.
 
     Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
     """
-    return LanguageModel(saved_language_model.read(Path(folder)))
+    return LanguageModel(saved_language_model.read(models.located(folder)))
 
 
 def _draw(scores: FloatArray, temperature: float, top_p: float, generator: np.random.Generator) -> int:

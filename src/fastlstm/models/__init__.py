@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 DEFAULT_MODEL = "english-sentiment"
@@ -15,6 +16,12 @@ def bundled(name: str) -> Path | None:
     folder = Path(__file__).parent / name
     plain = name == folder.name and not name.startswith((".", "_"))
     return folder if plain and (folder / "config.json").is_file() else None
+
+
+def located(name: str | os.PathLike[str]) -> Path:
+    """The folder of that name, or where there is none the bundled model's."""
+    folder = Path(name)
+    return folder if folder.exists() else bundled(os.fspath(name)) or folder
 
 
 def names() -> list[str]:
