@@ -76,6 +76,11 @@ def test_a_language_model_survives_writing_and_reading(
         np.testing.assert_array_equal(back.weights[name], array)
 
 
+def test_weights_are_read_in_one_order(folder: Path) -> None:
+    expected = list(weights.language_model_shapes(saved_language_model.read(folder).config))
+    assert [list(saved_language_model.read(folder).weights) for _ in range(5)] == [expected] * 5
+
+
 def test_the_folder_holds_what_the_format_says(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {CONFIG, TOKENIZER, WEIGHTS, CARD, "history.json"}
     config = json.loads((folder / CONFIG).read_bytes())

@@ -176,6 +176,8 @@ def arrays(
 ) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, npt.NDArray[np.int32]]]:
     """The float32 weights of these `shapes`, and the int32 arrays of those of `numbers`; no others may be there.
 
+    In the order of these: safetensors gives them in another one each time.
+
     Weights may be stored as `fastlstm.storage` says.
     Raises `CorruptModelError`.
     """
@@ -199,7 +201,8 @@ def arrays(
     if len(came) > len(wanted):
         raise corrupt(folder, f"{WEIGHTS} has more than the model needs: {sorted(set(came) - set(wanted))}")
     whole = {name: came.pop(name) for name in numbers or {}}
-    return restored(came), whole
+    read = restored(came)
+    return {name: read[name] for name in shapes}, whole
 
 
 def corrupt(folder: Path, what: str) -> CorruptModelError:

@@ -197,3 +197,31 @@ def test_an_unknown_storage_is_told_before_anything_is_read(tmp_path: Path) -> N
         fastlstm.pretrain(tmp_path / "missing.txt", tmp_path / "lm", storage="int9")
     with pytest.raises(ModelNotFoundError):
         fastlstm.pretrain(tmp_path / "missing.txt", tmp_path / "lm", begin=tmp_path / "nowhere")
+
+
+def test_a_direction_is_learned_beside_the_one_that_is_there(tmp_path: Path) -> None:
+    _, first = finished(make_job(tmp_path / "forward"))
+    job = make_job(tmp_path / "both", begin=first.folder, direction="both")
+    stopped_at(job, PretrainingStep, 4)
+    _, both = finished(dataclasses.replace(job, resume=True))
+    _, at_once = finished(dataclasses.replace(job, out=tmp_path / "at once"))
+
+    assert both.model.model.config.direction == "both"
+    before, after = first.model.model.weights, both.model.model.weights
+    for name, weight in before.items():
+        np.testing.assert_array_equal(after[name], weight, err_msg=name)
+    for name, weight in after.items():
+        np.testing.assert_array_equal(at_once.model.model.weights[name], weight, err_msg=name)
+    losses = [epoch.loss for epoch in both.history]
+    assert losses[-1] < losses[0]
+    assert {name for name in after if name not in before} == {
+        f"{part}.backward.{kind}"
+        for part, kinds in (("lstm.0", ("weight_ih", "weight_hh", "bias")), ("projection", ("weight",)))
+        for kind in kinds
+    }
+
+
+def test_a_model_of_one_direction_does_not_turn_round(tmp_path: Path) -> None:
+    _, first = finished(make_job(tmp_path / "forward"))
+    with pytest.raises(OptionError, match="direction is backward, and the model to begin from is forward"):
+        finished(make_job(tmp_path / "backward", begin=first.folder, direction="backward"))

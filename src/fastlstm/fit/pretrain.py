@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from fastlstm import __version__, model_folder, saved_language_model, tokens
-from fastlstm.config import LanguageModelConfig, PretrainingConfig
+from fastlstm.config import Direction, LanguageModelConfig, PretrainingConfig
 from fastlstm.errors import OptionError
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
 from fastlstm.fit.events import Event, Note
@@ -37,7 +37,7 @@ CHECKPOINT_SECONDS = 60.0
 @dataclass(frozen=True, kw_only=True)
 class PretrainingJob:
     """What is to be done. `held_out` texts measure perplexity and are not learned from; `begin` is the folder of a
-    language model whose weights and vocabulary are taken."""
+    language model whose weights and vocabulary are taken; `direction` what it is widened to."""
 
     texts: Texts
     held_out: Texts
@@ -51,6 +51,7 @@ class PretrainingJob:
     resume: bool = False
     storage: str = "float32"
     begin: Path | None = None
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,13 @@ def _prepare(job: PretrainingJob) -> _Reading:
         tokenizer = tokens.train_tokenizer(job.texts.texts, job.model.vocabulary_size)
         config = _capped(job, tokenizer.get_vocab_size())
     else:
-        tokenizer, config = begin.tokenizer, begin.config
+        tokenizer = begin.tokenizer
+        config = dataclasses.replace(begin.config, direction=widened(begin.config, job.direction))
     encode = tokens.Encoder(tokenizer, max_tokens=ALL_TOKENS, truncate="end")
     learned, held_out = encode(job.texts.texts).ids, encode(job.held_out.texts).ids
     streams = fitting_streams(job.training.streams, job.training.window, sum(map(len, learned)) + len(learned))
     training = dataclasses.replace(job.training, streams=streams)
-    state = make_state(config, training, place)
+    state = make_state(config, training, place, None if begin is None else begin.weights)
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
         **dataclasses.asdict(training),
@@ -174,9 +176,17 @@ def _prepare(job: PretrainingJob) -> _Reading:
         "held-out texts": fingerprint(held_out),
         "begin": None if begin is None else fingerprint(begin.weights.values()),
     }
-    if begin is not None:
-        state.model.assign(begin.weights)
     return _Reading(config, training, tokenizer, learned, held_out, state, identity)
+
+
+def widened(begin: LanguageModelConfig, direction: Direction | None) -> Direction:
+    """The direction of a model that begins from another. Raises `OptionError` for one that can't be had from it."""
+    if direction not in (None, begin.direction, "both"):
+        raise OptionError(
+            f"direction is {direction}, and the model to begin from is {begin.direction}; expected that, or both, "
+            "which keeps it as it is and learns the other direction beside it"
+        )
+    return direction or begin.direction
 
 
 def _notes(job: PretrainingJob, reading: _Reading) -> Iterator[Note]:

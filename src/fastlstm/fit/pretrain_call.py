@@ -17,7 +17,7 @@ from fastlstm.fit.pretrain import PretrainingEvent, PretrainingJob, PretrainingR
 from fastlstm.fit.pretraining_texts import Given, read_held_out, read_learned
 from fastlstm.storage import check_storage
 
-SIZES = ("vocabulary_size", "embedding_size", "hidden_sizes", "direction")
+SIZES = ("vocabulary_size", "embedding_size", "hidden_sizes")
 """What a language model that another begins from decides."""
 
 
@@ -46,6 +46,8 @@ def pretrain(
         preset: the configuration to start from: "quick" or "awd".
         validation: the fraction of the texts to hold out for measuring perplexity, or texts of their own.
         begin: the folder of a language model, or the name of a bundled one, whose weights and vocabulary are taken.
+            Of a model of one direction, `direction="both"` makes one of both: it stays as it is, and the other
+            direction is learned with its word vectors.
         text_column: where texts stand in tables.
         data_dir: the folder that holds IMDb.
         device: "auto", "cpu" or "cuda".
@@ -126,4 +128,5 @@ def make_job(
         resume=resume,
         storage=storage,
         begin=beginning,
+        direction=options.get("direction"),
     )

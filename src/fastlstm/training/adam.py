@@ -28,10 +28,10 @@ class Adam:
     """
 
     def __init__(self, embedding: nn.Embedding, named: Mapping[str, Tensor], clip_norm: float = 0.0) -> None:
-        """`named`: all weights, `embedding`'s among them. `clip_norm`: 0 for no limit."""
+        """`named`: all weights that are learned, `embedding`'s among them or not. `clip_norm`: 0 for no limit."""
         self._named = dict(named)
         self._clip_norm = clip_norm
-        self._words = next(name for name, weight in named.items() if weight is embedding.weight)
+        self._words = next((name for name, weight in named.items() if weight is embedding.weight), None)
         self._by: _ByKernel | _ByPyTorch = _ByPyTorch(self._named)
         if uses_kernel(embedding.weight):
             embedding.sparse = True
@@ -39,7 +39,8 @@ class Adam:
 
     def catch_up(self, ids: npt.NDArray[np.int32] | None = None) -> None:
         """Brings these words' vectors [M] up to date, each named once; all of them if None."""
-        self._by.catch_up(self._words, ids)
+        if self._words is not None:
+            self._by.catch_up(self._words, ids)
 
     def step(self, learning_rate: float) -> None:
         """Moves all weights by their gradients, and forgets those."""

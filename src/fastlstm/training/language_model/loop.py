@@ -59,7 +59,7 @@ def pretrain(
                 np.random.default_rng([config.seed, state.epoch, number]),
                 reverse=network.direction == "backward",
             )
-            for number, network in enumerate(model.each())
+            for number, network in enumerate(model.learning())
         ]
         steps = corpus.window_count(len(streams[0]), config.window)
         if steps < 1:
@@ -123,7 +123,7 @@ def _step(
         union = np.union1d(union, words.ids)
     state.optimizer.catch_up(union)
     vectors = model.embedding(torch.from_numpy(union).to(device))
-    for number, (network, window, words) in enumerate(zip(model.each(), windows, needed, strict=True)):
+    for number, (network, window, words) in enumerate(zip(model.learning(), windows, needed, strict=True)):
         if len(union) > len(words.ids):
             words = Words(union, np.searchsorted(union, sample), log_chances)
         with autocast(device):

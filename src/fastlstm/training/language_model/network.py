@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,6 +225,20 @@ class LanguageModelNetworks(nn.Module):
         """The directions' networks."""
         return [network for network in self.networks if isinstance(network, LanguageModelNetwork)]
 
+    def learning(self) -> list[LanguageModelNetwork]:
+        """The networks of those directions whose weights are learned."""
+        return [network for network in self.each() if network.layers[0].weight_ih.requires_grad]
+
+    def learned(self) -> dict[str, Tensor]:
+        """The weights of `named` that are learned."""
+        return {name: weight for name, weight in self.named().items() if weight.requires_grad}
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Leaves these weights, of whole directions or of the words, as they are from here on."""
+        named = self.named()
+        for name in names:
+            named[name].requires_grad_(False)
+
     def named(self) -> dict[str, Tensor]:
         """The learned weights, under the names of `fastlstm.weights.language_model_shapes`."""
         result: dict[str, Tensor] = {"embedding.weight": self.embedding.weight}
@@ -240,10 +254,11 @@ class LanguageModelNetworks(nn.Module):
         return {**result, "output.bias": self.bias}
 
     def assign(self, values: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Copies in weights, by the names that `named` gives."""
+        """Copies in weights, by the names that `named` gives; those that are not among `values` stay."""
         with torch.no_grad():
-            for name, weight in self.named().items():
-                weight.copy_(torch.from_numpy(values[name]))
+            named = self.named()
+            for name, value in values.items():
+                named[name].copy_(torch.from_numpy(value))
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """The learned weights as float32 arrays of their own."""

@@ -103,7 +103,7 @@ class PretrainingState:
                     )
                     for layer in range(len(self.model.config.hidden_sizes))
                 ]
-                for network in range(len(self.model.networks) if run["step"] else 0)
+                for network in range(len(self.model.learning()) if run["step"] else 0)
             ]
             if started:
                 self.optimizer.restore({name.removeprefix("adam."): tensor for name, tensor in tensors.items()})
@@ -117,9 +117,25 @@ class PretrainingState:
                 setattr(self, name, run[name])
 
 
-def make_state(config: LanguageModelConfig, training: PretrainingConfig, device: torch.device) -> PretrainingState:
-    """A model with fresh weights, and the state of its training before the first step."""
+def make_state(
+    config: LanguageModelConfig,
+    training: PretrainingConfig,
+    device: torch.device,
+    begin: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> PretrainingState:
+    """A model, and the state of its training before the first step.
+
+    Args:
+        config: its shape.
+        training: how it is fitted; its seed also draws the fresh weights.
+        device: where.
+        begin: weights to begin from. Where a direction is not among them, it is learned, and they are kept.
+    """
     with arithmetic():
         model = LanguageModelNetworks(config, seed=training.seed).to(device)
     assert set(model.named()) == set(weights.language_model_shapes(config))
-    return PretrainingState(model, Adam(model.embedding, model.named(), training.clip_norm))
+    if begin is not None:
+        model.assign(begin)
+        if begin.keys() != model.named().keys():
+            model.keep(begin)
+    return PretrainingState(model, Adam(model.embedding, model.learned(), training.clip_norm))
