@@ -111,7 +111,7 @@ def training_record(
         "identity": fitting.identity,
         "data": {
             "train": job.data.origin,
-            "train_texts": len(fitting.training.texts),
+            "train_texts": len(job.data.training),
             "validation_texts": len(job.data.validation),
             "unlabelled_texts": len(job.data.unlabelled),
         },
