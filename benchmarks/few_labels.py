@@ -1,15 +1,16 @@
 """What an encoder is worth where labels are few: IMDb's test split after training on 100, 500 and 2,000 reviews.
 
-    python benchmarks/few_labels.py IMDB_FOLDER ENCODER [--draws 0 1 2 3 4]
+    python benchmarks/few_labels.py IMDB_FOLDER [ENCODER] [--draws 0 1 2 3 4]
 
 For each number and each draw of reviews: a classifier that begins from the encoder, the small preset from scratch,
 and NB-weighted logistic regression, on the same reviews. The two LSTMs hold 20% of them out to choose by; the
-regression has no choice to make and learns from all. Every scoring of the test split is logged.
+regression has no choice to make and learns from all. Every scoring of the test split is logged; none is made twice.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
 import time
@@ -19,10 +20,12 @@ from typing import Any
 import fastlstm
 import machine
 from fastlstm.datasets import load_imdb
+from fastlstm.models import ENGLISH_ENCODER
 from fastlstm.records import Records, split
 from fastlstm.training.baseline import baseline_report
 from scoring import score
 
+NAME = "few_labels"
 SIZES = 100, 500, 2000
 
 
@@ -30,15 +33,18 @@ def main() -> None:
     """Trains and scores all, prints the means and keeps the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
-    parser.add_argument("encoder", type=Path)
+    parser.add_argument("encoder", nargs="?", default=ENGLISH_ENCODER)
     parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     arguments = parser.parse_args()
 
     imdb = load_imdb(arguments.data_dir)
-    runs: list[dict[str, Any]] = []
+    runs = kept()
+    done = {(run["size"], run["draw"]) for run in runs}
     for size in arguments.sizes:
         for draw in arguments.draws:
+            if (size, draw) in done:
+                continue
             _, few = split(imdb.train, size / len(imdb.train), draw)
             regression = baseline_report(few, imdb.test, tuple(few.class_names)).accuracy
             runs.append({"size": size, "draw": draw, "what": "regression", "accuracy": regression, "seconds": None})
@@ -54,12 +60,24 @@ def main() -> None:
                 f"({size} labels, draw {draw})",
                 flush=True,
             )
-    for size in arguments.sizes:
+            keep(runs)
+    for size in sorted({run["size"] for run in runs}):
         for what in ("regression", "encoder", "small"):
             values = [of["accuracy"] for of in runs if (of["size"], of["what"]) == (size, what)]
-            print(f"{size} labels, {what}: {statistics.mean(values):.2%}")
+            print(f"{size} labels, {what}: {statistics.mean(values):.2%}, {len(values)} draws")
+
+
+def kept() -> list[dict[str, Any]]:
+    """The runs that were scored before; delete the file to begin anew."""
+    path = machine.RESULTS / f"{NAME}.json"
+    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
+    return runs
+
+
+def keep(runs: list[dict[str, Any]]) -> None:
+    """The raw result so far."""
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
-    print(machine.save("few_labels", machine.describe(packages), {"runs": runs}))
+    machine.save(NAME, machine.describe(packages), {"runs": runs})
 
 
 def run(few: Records, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:

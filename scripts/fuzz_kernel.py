@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.kernel import fuzz
 
-from fastlstm.kernel import find, native
+from fastlstm.kernel import abi, find
 
 Share = tuple[str, str, int, range, float]
 
@@ -24,7 +24,7 @@ def fuzz_share(share: Share) -> tuple[dict[str, float], str]:
     """The largest errors of some cases, or the mismatch found."""
     path, isa, seed, numbers, compared = share
     try:
-        return fuzz.run(native.load(Path(path)), isa, seed, numbers, compared), ""
+        return fuzz.run(abi.load(Path(path)), isa, seed, numbers, compared), ""
     except fuzz.MismatchError as mismatch:
         return {}, str(mismatch)
 

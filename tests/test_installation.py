@@ -15,7 +15,7 @@ import fastlstm
 from fastlstm import installation
 from fastlstm.errors import OptionError
 from fastlstm.installation import EXTRAS, Extra, KernelState, PyTorch, SelfCheck, examine
-from fastlstm.kernel import found, native
+from fastlstm.kernel import abi, found, native
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -32,7 +32,7 @@ def library(fresh: None) -> Path:
 
 def test_the_kernel_is_told_with_its_threads_and_library(library: Path) -> None:
     came = examine()
-    best = native.Kernel(native.load(library)).isa
+    best = native.Kernel(abi.load(library)).isa
     assert came.kernel == KernelState(
         instruction_set=best,
         could_run=came.kernel.could_run,
@@ -100,7 +100,7 @@ def test_nothing_can_be_built_for_this_machine(tmp_path: Path, monkeypatch: pyte
 def test_a_broken_library_is_installed_again_or_no_longer_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / native.FILE_NAME
+    broken = tmp_path / abi.FILE_NAME
     broken.write_bytes(b"no library")
     monkeypatch.setattr("fastlstm.kernel.__path__", [str(tmp_path)])
     no_kernel(str(broken), "install fastlstm again")

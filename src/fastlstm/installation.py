@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastlstm import __version__
-from fastlstm.kernel import Found, find, native
+from fastlstm.kernel import Found, abi, find, native
 from fastlstm.kernel.found import ISAS, REFERENCE
 from fastlstm.kernel.self_check import TOLERANCE, largest_difference
 
@@ -149,7 +149,7 @@ def _threads_from() -> str:
 
 
 def _could_run(path: Path) -> tuple[str, ...]:
-    library = native.load(path)
+    library = abi.load(path)
     isas = []
     for isa in ISAS:
         try:
@@ -166,7 +166,7 @@ def _what_to_do(found: Found) -> str:
         return "unset FASTLSTM_LIBRARY, or name the library of this version of fastlstm"
     if found.path is not None:
         try:
-            native.load(found.path)
+            abi.load(found.path)
         except OSError:
             return "install fastlstm again, with pip's --force-reinstall"
         return "nothing helps on this processor; the kernel needs x86-64-v2 (SSE4.2) or 64-bit ARM"

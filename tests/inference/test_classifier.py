@@ -22,8 +22,8 @@ from fastlstm.inference.classifier import CHUNK_TEXTS
 from fastlstm.inference.golden import GOLDEN_TEXTS
 from fastlstm.inference.model_card import model_card
 from fastlstm.kernel import Found, find
+from fastlstm.kernel.abi import load as load_library
 from fastlstm.kernel.native import Kernel
-from fastlstm.kernel.native import load as load_library
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
 

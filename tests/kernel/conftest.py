@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastlstm.kernel import found, native
+from fastlstm.kernel import abi, found, native
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
@@ -26,7 +26,7 @@ def library_path() -> Path:
 
 @pytest.fixture(scope="session")
 def library(library_path: Path) -> SimpleNamespace:
-    return native.load(library_path)
+    return abi.load(library_path)
 
 
 ARM = platform.machine().lower() in ("aarch64", "arm64")

@@ -14,7 +14,7 @@ import numpy as np
 from tests.kernel.exact import TOLERANCE, Array, Batch, Results, errors, exact, readers, sizes_of
 from tests.kernel.rounded import rounded, rounded_gradients
 
-from fastlstm.kernel import native
+from fastlstm.kernel import abi, native
 
 ROUNDED_TOLERANCE = 0.05  # a state may round the other way now and then
 GUARD = 24  # floats before and after every array
@@ -150,7 +150,7 @@ def call(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch, 
     h_n, c_n = room.empty("h_n", B, H), room.empty("c_n", B, H)
     gates = room.empty("gates", N, 4, P) if wanted["kept"] else None
     cells = room.empty("cells", N, P) if wanted["kept"] else None
-    forward = native._Forward(
+    forward = abi.Forward(
         0, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(packed), _at(inputs),
         _at(projected), _at(b.index), case.M, _at(h0), _at(c0), _at(rows), case.output_stride, _at(h_n), _at(c_n),
         _at(gates), _at(cells),
@@ -181,7 +181,7 @@ def call(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch, 
         if wanted["grad_inputs"]:
             made["grad_inputs"] = room.empty("grad_inputs", N, I)
     made |= {name: room.empty(name, B, H) for name in ("grad_h0", "grad_c0") if wanted[name]}
-    arguments = native._Backward(
+    arguments = abi.Backward(
         0, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(inputs),
         _at(weight_ih) if inputs is not None else None, _at(weight_hh), _at(h0), _at(c0), _at(rows),
         case.output_stride, _at(gates), _at(cells), _at(grad_rows), case.grad_output_stride, _at(grad_h_n),
@@ -219,7 +219,7 @@ def texts(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch,
     ]
     features = room.empty("features", case.B, directions * case.H)
     stack = native.Stack([[packed] * directions], projected, ["last"])
-    arguments = native._Texts.from_buffer_copy(stack.arguments)
+    arguments = abi.Texts.from_buffer_copy(stack.arguments)
     arguments.texts, arguments.starts, arguments.index = case.B, _at(starts), _at(index)
     arguments.features = _at(features)
     _fine(library.texts(kernel._isa, ctypes.byref(arguments)), "texts")
@@ -242,7 +242,7 @@ def narrow(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch
         h_n, c_n, outputs = room.empty("h_n", B, H), room.empty("c_n", B, H), room.empty("outputs", N, H)
         gates, cells = room.empty("gates", N, 4, P), room.empty("cells", N, P)
         read = (None, _at(projected), _at(b.index), case.M) if case.projected else (_at(inputs), None, None, 0)
-        forward = native._Forward(
+        forward = abi.Forward(
             of, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes), _at(packed), *read,
             _at(h0), _at(c0), _at(outputs), H, _at(h_n), _at(c_n), _at(gates), _at(cells),
         )  # fmt: skip
@@ -274,7 +274,7 @@ def narrow_backward(
     if not case.projected:
         shapes |= {"grad_weight_ih": (4 * H, I), "grad_inputs": (N, I)}
     made = {name: room.empty(name, *shape) for name, shape in shapes.items()}
-    arguments = native._Backward(
+    arguments = abi.Backward(
         1, len(b.batch_sizes), B, I, H, int(case.reverse), _at(b.batch_sizes),
         *((None, None) if case.projected else (_at(inputs), _at(weight_ih))), _at(weight_hh), _at(h0), _at(c0),
         _at(outputs), H, _at(gates), _at(cells), _at(grad_outputs), H, _at(grad_h_n), _at(grad_c_n),

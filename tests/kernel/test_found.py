@@ -9,7 +9,7 @@ import numpy.random.mtrand as another_library
 import pytest
 
 from fastlstm.errors import OptionError
-from fastlstm.kernel import found, native
+from fastlstm.kernel import abi, found, native
 from fastlstm.kernel.found import Found
 
 VARIABLES = ("FASTLSTM_LIBRARY", "FASTLSTM_ISA", "FASTLSTM_THREADS")
@@ -43,7 +43,7 @@ def test_the_library_named_is_taken_with_its_best_instruction_set(built: Path) -
     came = find()
     assert came.kernel is not None
     assert (came.path, came.why_not) == (built, "")
-    assert came.kernel.isa == native.Kernel(native.load(built)).isa
+    assert came.kernel.isa == native.Kernel(abi.load(built)).isa
     assert came.kernel.threads == found.usable_cores()
 
 
@@ -53,7 +53,7 @@ def test_the_instruction_set_asked_for_is_taken_or_missed(
 ) -> None:
     monkeypatch.setenv("FASTLSTM_ISA", isa)
     try:
-        native.Kernel(native.load(built), isa)
+        native.Kernel(abi.load(built), isa)
     except ValueError:
         with pytest.raises(OptionError, match=f"FASTLSTM_ISA is {isa}, and this processor .* unset it"):
             find()
@@ -104,7 +104,7 @@ def test_an_empty_variable_asks_for_nothing(name: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["missing.so", ""])
 def test_a_library_that_is_no_file_is_an_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(tmp_path / name))
-    with pytest.raises(OptionError, match=rf"FASTLSTM_LIBRARY is .*no file; expected {native.FILE_NAME}"):
+    with pytest.raises(OptionError, match=rf"FASTLSTM_LIBRARY is .*no file; expected {abi.FILE_NAME}"):
         find()
 
 
@@ -113,7 +113,7 @@ def test_a_library_that_is_no_file_is_an_error(name: str, tmp_path: Path, monkey
 def test_a_file_that_is_no_library_is_not_taken(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / native.FILE_NAME
+    path = tmp_path / abi.FILE_NAME
     path.write_bytes(content)
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(path))
     came = find()
@@ -129,8 +129,8 @@ def test_another_library_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_library_of_another_version_is_not_taken(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = native.ABI
-    monkeypatch.setattr(native, "ABI", ours + 1)
+    ours = abi.ABI
+    monkeypatch.setattr(abi, "ABI", ours + 1)
     why_not = f"{built} has version {ours} of the interface, expected {ours + 1}"
     assert find() == Found(None, why_not, built)
 

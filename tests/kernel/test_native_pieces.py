@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.kernel.exact import Batch, Results, Size, assert_same_bits, batch, computed
 
-from fastlstm.kernel import native
+from fastlstm.kernel import abi
 from fastlstm.kernel.native import Kernel
 
 SIZES = [Size(23, 1, 5, 13), Size(23, 37, 5, 31), Size(23, 3, 5, 311)]
@@ -25,7 +25,7 @@ def in_pieces(kernel: Kernel, b: Batch, cuts: list[int]) -> Results:
     pieces = list(pairwise(edges))
     for first, last in reversed(pieces) if b.reverse else pieces:
         sizes = b.batch_sizes[first:last].copy()
-        arguments = native._Forward(
+        arguments = abi.Forward(
             T=last - first, B=int(sizes[0]), I=packed.I, H=packed.H, reverse=int(b.reverse),
             batch_sizes=sizes.ctypes.data, packed=packed.values.ctypes.data,
             inputs=inputs[offsets[first] :].ctypes.data, outputs=outputs[offsets[first] :].ctypes.data,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.kernel.exact import Size, batch, readers
 
-from fastlstm.kernel import native
+from fastlstm.kernel import abi
 from fastlstm.kernel.native import Kept, Kernel, Stack
 
 OK, BAD_SIZE, BAD_INDEX, BAD_POINTER, NO_MEMORY = range(5)
@@ -250,7 +250,7 @@ def forward_arguments(calls: Calls, *, projected: bool = False) -> Any:
     b = calls.b
     last = np.empty((2, 3, 7), np.float32)
     calls.alive = last, b.inputs
-    return native._Forward(
+    return abi.Forward(
         T=len(b.batch_sizes), B=3, I=3, H=7, batch_sizes=b.batch_sizes.ctypes.data,
         packed=calls.packed.values.ctypes.data, inputs=None if projected else calls.alive[1].ctypes.data,
         projected=calls.projected.ctypes.data, index=b.index.ctypes.data, M=len(calls.projected),
@@ -263,7 +263,7 @@ def backward_arguments(calls: Calls, *, projected: bool = False) -> Any:
     b = calls.b
     made = [np.empty(s, np.float32) for s in ((28, 3), (28, 7), (28,))]
     calls.alive = made, b.inputs
-    return native._Backward(
+    return abi.Backward(
         T=len(b.batch_sizes), B=3, I=3, H=7, batch_sizes=b.batch_sizes.ctypes.data,
         inputs=None if projected else calls.alive[1].ctypes.data, weight_ih=b.weight_ih.ctypes.data,
         weight_hh=b.weight_hh.ctypes.data, outputs=calls.outputs.ctypes.data, output_stride=7,
@@ -277,7 +277,7 @@ def texts_arguments(calls: Calls) -> Any:
     stack = Stack([[calls.packed]], [calls.projected], ["last"])
     starts, index, features = np.array([0, 2, 5]), np.zeros(5, np.int32), np.empty((2, 7), np.float32)
     calls.alive = stack, starts, index, features
-    arguments = native._Texts.from_buffer_copy(stack.arguments)
+    arguments = abi.Texts.from_buffer_copy(stack.arguments)
     arguments.texts, arguments.starts, arguments.index = 2, starts.ctypes.data, index.ctypes.data
     arguments.features = features.ctypes.data
     return arguments
@@ -288,7 +288,7 @@ def adam_arguments(calls: Calls) -> Any:
     done, rows = np.zeros(5, np.int64), np.array([3, 1], np.int32)
     calls.alive = arrays, done, rows
     weight, mean, square, rates, grads = (array.ctypes.data for array in arrays)
-    return native._Adam(
+    return abi.Adam(
         V=5, I=3, M=2, rows=rows.ctypes.data, grads=grads, scale=1, beta1=0.9, beta2=0.9, epsilon=1e-8, step=3,
         rates=rates, weight=weight, mean=mean, square=square, done=done.ctypes.data,
     )  # fmt: skip

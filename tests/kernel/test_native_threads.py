@@ -56,9 +56,9 @@ import multiprocessing, os, sys, threading, warnings
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.kernel.exact import Size, batch, computed
-from fastlstm.kernel import native
+from fastlstm.kernel import abi, native
 warnings.simplefilter("ignore")  # that this process has threads is the point
-kernel = native.Kernel(native.load(Path({library!r})), {isa!r})
+kernel = native.Kernel(abi.load(Path({library!r})), {isa!r})
 kernel.threads = 3
 batches = [batch(Size(13, 37, 5, 31)), batch(Size(7, 3, 5, 311))]
 def bits(_=None):

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from fastlstm.errors import OptionError
-from fastlstm.kernel import native
+from fastlstm.kernel import abi, native
 
 ISAS = ("v2", "v3", "v4", "neon")
 REFERENCE = "reference"
@@ -43,7 +43,7 @@ def find() -> Found:
     if path is None:
         return Found(None, "it was not built when fastlstm was installed, as without a C++ compiler", None)
     try:
-        kernel = native.Kernel(native.load(path), isa)
+        kernel = native.Kernel(abi.load(path), isa)
     except OSError as error:
         return Found(None, str(error), path)
     except ValueError as error:
@@ -58,11 +58,11 @@ def _library_path() -> Path | None:
     named = os.environ.get("FASTLSTM_LIBRARY")
     if named:
         if not Path(named).is_file():
-            raise OptionError(f"FASTLSTM_LIBRARY is {named}, which is no file; expected {native.FILE_NAME}")
+            raise OptionError(f"FASTLSTM_LIBRARY is {named}, which is no file; expected {abi.FILE_NAME}")
         return Path(named)
     # An editable install has two folders: the sources' and the one with what was built.
     package = sys.modules["fastlstm.kernel"]
-    paths = (Path(folder) / native.FILE_NAME for folder in package.__path__)
+    paths = (Path(folder) / abi.FILE_NAME for folder in package.__path__)
     return next((path for path in paths if path.is_file()), None)
 
 

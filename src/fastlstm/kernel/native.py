@@ -7,25 +7,19 @@ to whole vectors.
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Callable, Sequence
-from ctypes import c_char_p, c_float, c_int32, c_int64, c_void_p
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.kernel import abi
 from fastlstm.kernel.memory import aligned
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
-
-ABI = 4
-_FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
-FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the forward pass multiplies: see lstm.h. The first is every processor's."""
@@ -36,86 +30,6 @@ _ERRORS = {
     3: "an array is missing",
     5: "this processor has not the instructions for this precision",
 }
-
-
-class _Forward(ctypes.Structure):
-    _fields_ = (
-        *((name, c_int64) for name in ("precision", "T", "B", "I", "H", "reverse")),
-        *((name, c_void_p) for name in ("batch_sizes", "packed", "inputs", "projected", "index")),
-        ("M", c_int64),
-        *((name, c_void_p) for name in ("h0", "c0", "outputs")),
-        ("output_stride", c_int64),
-        *((name, c_void_p) for name in ("h_n", "c_n", "gates", "cells")),
-    )
-
-
-class _Texts(ctypes.Structure):
-    _fields_ = (
-        *((name, c_int64) for name in ("precision", "texts")),
-        *((name, c_void_p) for name in ("starts", "index")),
-        ("M", c_int64),
-        ("projected", c_void_p),
-        *((name, c_int64) for name in ("directions", "layers", "I")),
-        *((name, c_void_p) for name in ("H", "packed")),
-        ("pooling", c_int64),
-        ("features", c_void_p),
-    )
-
-
-class _Backward(ctypes.Structure):
-    _fields_ = (
-        *((name, c_int64) for name in ("precision", "T", "B", "I", "H", "reverse")),
-        *((name, c_void_p) for name in ("batch_sizes", "inputs", "weight_ih", "weight_hh", "h0", "c0", "outputs")),
-        ("output_stride", c_int64),
-        *((name, c_void_p) for name in ("gates", "cells", "grad_outputs")),
-        ("grad_output_stride", c_int64),
-        *((name, c_void_p) for name in ("grad_h_n", "grad_c_n", "grad_inputs", "grad_weight_ih")),
-        *((name, c_void_p) for name in ("grad_weight_hh", "grad_bias", "grad_h0", "grad_c0")),
-    )
-
-
-class _Adam(ctypes.Structure):
-    _fields_ = (
-        *((name, c_int64) for name in ("V", "I", "M")),
-        *((name, c_void_p) for name in ("rows", "grads")),
-        *((name, c_float) for name in ("scale", "beta1", "beta2", "epsilon")),
-        ("step", c_int64),
-        *((name, c_void_p) for name in ("rates", "weight", "mean", "square", "done")),
-    )
-
-
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "abi": (c_int32, []),
-    "open": (c_void_p, [c_char_p]),
-    "isa_name": (c_char_p, [c_void_p]),
-    "lanes": (c_int32, [c_void_p]),
-    "set_threads": (None, [c_int32]),
-    "threads": (c_int32, []),
-    "has": (c_int32, [c_void_p, c_int64]),
-    "packed_size": (c_int64, [c_void_p, *[c_int64] * 3]),
-    "pack": (c_int32, [c_void_p, *[c_int64] * 3, *[c_void_p] * 4]),
-    "project": (c_int32, [c_void_p, c_int64, c_int64, c_int64, *[c_void_p] * 3]),
-    "forward": (c_int32, [c_void_p, c_void_p]),
-    "texts": (c_int32, [c_void_p, c_void_p]),
-    "backward": (c_int32, [c_void_p, c_void_p]),
-    "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
-    "adam": (c_int32, [c_void_p, c_void_p]),
-}
-
-
-def load(path: Path) -> SimpleNamespace:
-    """The functions of the shared library at `path`. Raises `OSError` if it is none, or of another version."""
-    library = ctypes.CDLL(str(path))
-    functions = SimpleNamespace()
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, f"fastlstm_{name}", None)
-        if function is None:
-            raise OSError(f"{path} has no function fastlstm_{name}")
-        function.restype, function.argtypes = result, arguments
-        setattr(functions, name, function)
-    if functions.abi() != ABI:
-        raise OSError(f"{path} has version {functions.abi()} of the interface, expected {ABI}")
-    return functions
 
 
 @dataclass(frozen=True)
@@ -159,10 +73,10 @@ class Stack:
             _check("projected", rows, (len(projected[0]), 4 * direction.P))
         self.features = len(poolings) * len(layers[0]) * sizes[-1]
         self._alive = packed, projected
-        self._projected = (c_void_p * len(projected))(*(_at(rows) for rows in projected))
-        self._packed = (c_void_p * len(packed))(*(_at(direction.values) for direction in packed))
-        self._sizes = (c_int64 * len(sizes))(*sizes)
-        self.arguments = _Texts(
+        self._projected = (ctypes.c_void_p * len(projected))(*(_at(rows) for rows in projected))
+        self._packed = (ctypes.c_void_p * len(packed))(*(_at(direction.values) for direction in packed))
+        self._sizes = (ctypes.c_int64 * len(sizes))(*sizes)
+        self.arguments = abi.Texts(
             precision=PRECISIONS.index(packed[0].precision),
             M=len(projected[0]),
             projected=ctypes.addressof(self._projected),
@@ -210,7 +124,7 @@ class Kernel:
         """Opens an instruction set.
 
         Args:
-            library: by `load`.
+            library: by `abi.load`.
             isa: "v2", "v3", "v4" or "neon"; the best there is if None.
             allocate: where the arrays that calls return come from, as `aligned` or `Pool.take`.
 
@@ -327,7 +241,7 @@ class Kernel:
         if outputs is None:
             outputs = self._allocate(N, H)
         last = np.empty((2, B, H), np.float32)
-        arguments = _Forward(
+        arguments = abi.Forward(
             precision, len(batch_sizes), B, packed.I, H, reverse,
             _at(batch_sizes), _at(packed.values), _at(inputs), _at(projected), _at(index),
             0 if projected is None else len(projected),
@@ -351,7 +265,7 @@ class Kernel:
         _check("starts", starts, (max(starts.size, 1),), np.int64)
         _check("index", index, (int(starts[-1]),), np.int32)
         features = np.empty((len(starts) - 1, stack.features), np.float32)
-        arguments = _Texts.from_buffer_copy(stack.arguments)
+        arguments = abi.Texts.from_buffer_copy(stack.arguments)
         arguments.texts = len(features)
         arguments.starts, arguments.index, arguments.features = _at(starts), _at(index), _at(features)
         _raise(self._library.texts(self._isa, ctypes.byref(arguments)))
@@ -409,7 +323,7 @@ class Kernel:
             h0=np.empty((B, H), np.float32) if want_states else None,
             c0=np.empty((B, H), np.float32) if want_states else None,
         )
-        arguments = _Backward(
+        arguments = abi.Backward(
             PRECISIONS.index(precision), len(batch_sizes), B, I, H, reverse,
             _at(batch_sizes), _at(inputs), _at(weight_ih), _at(weight_hh), _at(h0), _at(c0),
             _at(outputs), _stride("outputs", outputs, (N, H)),
@@ -487,7 +401,7 @@ class Kernel:
         _check("rates", rates, (len(rates), 2))
         _check("rows", rows, (M,), np.int32)
         _check("grads", grads, (M, I))
-        arguments = _Adam(
+        arguments = abi.Adam(
             V, I, M, _at(rows), _at(grads), scale, *betas, epsilon, len(rates) - 1,
             _at(rates), _at(weight), _at(mean), _at(square), _at(done),
         )  # fmt: skip
