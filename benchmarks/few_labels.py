@@ -4,7 +4,7 @@
 
 For each number and each draw of reviews: a classifier that begins from the encoder, the small preset from scratch,
 and NB-weighted logistic regression, on the same reviews. The two LSTMs hold 20% of them out to choose by; the
-regression has no choice to make and learns from all. Every scoring of the test split is logged; none is made twice.
+regression has no choice to make and learns from all. Every scoring of an LSTM is logged; none is made twice.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 
 import fastlstm
 import machine
+from fastlstm import models
 from fastlstm.datasets import load_imdb
+from fastlstm.model_folder import CONFIG, WEIGHTS
 from fastlstm.models import ENGLISH_ENCODER
 from fastlstm.records import Records, split
 from fastlstm.training.baseline import baseline_report
@@ -40,27 +42,29 @@ def main() -> None:
 
     imdb = load_imdb(arguments.data_dir)
     runs = kept()
-    done = {(run["size"], run["draw"]) for run in runs}
+    encoder = models.located(arguments.encoder)
+    known = json.loads((encoder / CONFIG).read_bytes())["sha256"][WEIGHTS]
     for size in arguments.sizes:
         for draw in arguments.draws:
-            if (size, draw) in done:
-                continue
             _, few = split(imdb.train, size / len(imdb.train), draw)
-            regression = baseline_report(few, imdb.test, tuple(few.class_names)).accuracy
-            runs.append({"size": size, "draw": draw, "what": "regression", "accuracy": regression, "seconds": None})
             for what, options in (
-                ("encoder", {"preset": "accurate", "encoder": arguments.encoder}),
+                ("regression", {}),
+                ("encoder", {"preset": "accurate", "encoder": encoder}),
                 ("small", {"preset": "small"}),
             ):
-                runs.append(
-                    {"size": size, "draw": draw, "what": what, **run(few, draw, what, options, arguments.data_dir)}
-                )
-            print(
-                *(f"{of['what']} {of['accuracy']:.2%}" for of in runs[-3:]),
-                f"({size} labels, draw {draw})",
-                flush=True,
-            )
-            keep(runs)
+                run = {"size": size, "draw": draw, "what": what} | ({"weights": known} if what == "encoder" else {})
+                if any(run.items() <= of.items() for of in runs):
+                    continue
+                if what == "regression":
+                    figures: dict[str, Any] = {
+                        "accuracy": baseline_report(few, imdb.test, tuple(few.class_names)).accuracy
+                    }
+                else:
+                    figures = trained(few, draw, what, options, arguments.data_dir)
+                runs.append({**run, "commit": machine.commit(), **figures})
+                keep(runs)
+                print(f"{size} labels, draw {draw}, {what}: {figures['accuracy']:.2%}", flush=True)
+    runs = [run for run in runs if run.get("weights", known) == known]
     for size in sorted({run["size"] for run in runs}):
         for what in ("regression", "encoder", "small"):
             values = [of["accuracy"] for of in runs if (of["size"], of["what"]) == (size, what)]
@@ -80,7 +84,7 @@ def keep(runs: list[dict[str, Any]]) -> None:
     machine.save(NAME, machine.describe(packages), {"runs": runs})
 
 
-def run(few: Records, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+def trained(few: Records, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """One model's accuracy on the test split, and the seconds that it took to train."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def table() -> str:
         (
             "IMDb test accuracy of the bundled model",
             f"**{english['accuracy']:.2%}**, calibration error {english['calibration_error']:.2%}",
-            "scoring.py",
+            "../recipes/english_sentiment.py",
         ),
         ("raw reviews to its probabilities", speeds(bundled["reviews_per_second"]), "bundled.py"),
         ("its size, and that of the encoder beside it", sizes(bundled["megabytes"]), "bundled.py"),
@@ -83,8 +84,13 @@ def table() -> str:
         (f"the test suite, {suite['tests']} tests", f"{suite['seconds']:.0f} s", "suite.py"),
     ]
     lines = ["| what | figure | printed by |", "| --- | --- | --- |"]
-    lines += [f"| {what} | {figure} | `benchmarks/{script}` |" for what, figure, script in rows]
+    lines += [f"| {what} | {figure} | `{path(script)}` |" for what, figure, script in rows]
     return "\n".join(lines) + "\n\n" + _machine(accuracy["machine"]) + "\n"
+
+
+def path(script: str) -> str:
+    """Where a script lies, from the project's root."""
+    return os.path.normpath(Path("benchmarks", script))
 
 
 def scored(name: str) -> dict[str, Any]:

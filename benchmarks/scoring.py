@@ -1,6 +1,7 @@
 """The official test split, scored: what a model gets right there, with and without texts that training holds too.
 
-Every scoring is logged, with date and commit, in benchmarks/results/scorings.jsonl.
+Every scoring is logged, with date and commit, in benchmarks/results/scorings.jsonl; no weights are scored
+twice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import fastlstm
 import machine
 from fastlstm.datasets import load_imdb
 from fastlstm.metrics import evaluate
+from fastlstm.model_folder import CONFIG, WEIGHTS
 from slices import ratings_of, slices
 
 LOG = machine.RESULTS / "scorings.jsonl"
@@ -24,8 +26,15 @@ LOG = machine.RESULTS / "scorings.jsonl"
 def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
     """Scores the model in `folder` and logs it as `name`: its configuration and seed, in a few words.
 
+    Weights that were scored by that name are not scored again: what the log has of them is given.
     With figures by length and by rating (`slices`), where the data has ratings.
     """
+    weights = json.loads((folder / CONFIG).read_bytes())["sha256"][WEIGHTS]
+    lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
+    logged: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    for entry in logged:
+        if (entry["name"], entry.get("weights")) == (name, weights):
+            return entry
     imdb, model = load_imdb(data_dir), fastlstm.load(folder)
     probabilities = model.predict_proba(imdb.test.texts)
     truth = imdb.test.label_indices(model.labels)
@@ -33,7 +42,9 @@ def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
     fresh = np.array([text not in known for text in imdb.test.texts])
     report = evaluate(probabilities, truth, model.labels)
     result = {
+        "texts": report.texts,
         "accuracy": report.accuracy,
+        "macro_f1": report.macro_f1,
         "loss": report.loss,
         "calibration_error": report.calibration_error,
         "repeated_texts": int((~fresh).sum()),
@@ -48,8 +59,9 @@ def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": machine.commit(),
         "name": name,
+        "weights": weights,
         **result,
     }
     with LOG.open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
-    return result
+    return entry

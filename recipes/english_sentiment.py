@@ -17,6 +17,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,20 +25,24 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 import fastlstm
+from fastlstm import saved_language_model
 from fastlstm.cli.progress import Display
 from fastlstm.datasets import load_imdb
 from fastlstm.fit.job import checkpoint_of
 from fastlstm.fit.pretraining_texts import read_held_out, read_learned
 from fastlstm.inference.language_model import LanguageModel
-from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
-from fastlstm.models import DEFAULT_MODEL, ENGLISH_ENCODER
+from fastlstm.model_folder import CARD, CONFIG
+from fastlstm.models import DEFAULT_CLASSIFIER, ENGLISH_ENCODER
 from fastlstm.storage import rounded
 from scoring import score
-from sentiment_card import sentiment_card
+from sentiment_card import encoder_card, sentiment_card
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ROOT / "src" / "fastlstm" / "models"
 STORAGE = "int8"
+NAME = "the bundled English sentiment model"
+HELD_OUT = 0.01
+"""Of the language model's texts, what its perplexity is measured on."""
 
 LANGUAGE_MODEL: dict[str, Any] = {
     "hidden_sizes": (1024,),
@@ -78,6 +83,7 @@ def main() -> None:
             lambda out, resume: fastlstm.pretrain(
                 "imdb",
                 out,
+                validation=HELD_OUT,
                 data_dir=data_dir,
                 device=device,
                 resume=resume,
@@ -122,29 +128,37 @@ def main() -> None:
 
 def bundle_encoder(made: Path, data_dir: Path) -> None:
     """Puts the language model into the package, of fewer words, rounded, and measured anew."""
-    _, held_out = read_held_out(read_learned("imdb", data_dir=data_dir), 0.01)
+    _, held_out = read_held_out(read_learned("imdb", data_dir=data_dir), HELD_OUT)
     encoder = fastlstm.load_language_model(made).of_vocabulary(ENCODER_WORDS)
     weights = rounded(encoder.model.weights, STORAGE)
     measured = LanguageModel(dataclasses.replace(encoder.model, weights=weights)).evaluate(held_out.texts)
     results = {"measured_on": held_out.source, **measured.to_json()}
-    record = {**encoder.model.training, "results": results}
-    LanguageModel(dataclasses.replace(encoder.model, training=record)).save(
-        BUNDLED / ENGLISH_ENCODER, storage=STORAGE, overwrite=True
-    )
-    print(f"{ENGLISH_ENCODER}: {measured}")
+    saved = dataclasses.replace(encoder.model, training={**encoder.model.training, "results": results})
+    card = encoder_card(saved, seconds_of(made))
+    saved_language_model.write(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
+    print(card)
 
 
 def bundle_classifier(work: Path, data_dir: Path) -> None:
-    """Puts the student into the package, rounded, and scores it on the test split, once."""
-    folder = BUNDLED / DEFAULT_MODEL
+    """Puts the student into the package, rounded, with what it scores on the test split as its figures."""
     student = fastlstm.load(work / "student")
-    student.save(folder, storage=STORAGE, overwrite=True)
-    model = fastlstm.load(folder)
-    scored = score(folder, data_dir, "the bundled English sentiment model")
+    with tempfile.TemporaryDirectory() as temporary:
+        rounded_student = Path(temporary, "model")
+        student.save(rounded_student, storage=STORAGE)
+        scored = score(rounded_student, data_dir, NAME)
+        model = fastlstm.load(rounded_student)
+        size = sum(file.stat().st_size for file in rounded_student.iterdir())
+    results = {name: scored[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
+    record = {
+        **model.model.training,
+        "results": {"evaluated_on": "IMDb test, the official split, scored once", **results},
+        "baseline": None,
+    }
+    bundled = fastlstm.Classifier(dataclasses.replace(model.model, training=record))
     costs = {name: seconds_of(work / name) for name in ("language-model", "teacher", "student")}
-    size = sum((folder / name).stat().st_size for name in (TOKENIZER, WEIGHTS))
-    card = sentiment_card(model, scored, costs, size)
-    student.save(folder, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
+    card = sentiment_card(bundled, scored, costs, size)
+    folder = BUNDLED / DEFAULT_CLASSIFIER
+    bundled.save(folder, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
     print(card)
 
 

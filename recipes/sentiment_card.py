@@ -1,4 +1,4 @@
-"""The model card of the bundled English sentiment model, from its records, its one scoring and the probes."""
+"""The cards of the bundled models: from their records, the classifier's one scoring, and the probes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastlstm.inference import Classifier
+from fastlstm.inference.language_card import language_card
 from fastlstm.inference.model_card import model_card
+from fastlstm.models import ENGLISH_ENCODER
+from fastlstm.saved_language_model import SavedLanguageModel
 from probes import PROBES
 
 
@@ -17,9 +20,10 @@ def sentiment_card(model: Classifier, scored: dict[str, Any], costs: dict[str, f
         model: the model as it is bundled.
         scored: what `benchmarks/scoring.py` says of it.
         costs: stage -> seconds of training.
-        size: bytes of its tokenizer and weights.
+        size: bytes of its folder.
     """
-    return model_card(model.model) + "\n" + "\n".join(_lines(model, scored, costs, size)) + "\n"
+    card = model_card(model.model).replace('load("this-folder")', "load()")
+    return card + "\n" + "\n".join(_lines(model, scored, costs, size)) + "\n"
 
 
 def _lines(model: Classifier, scored: dict[str, Any], costs: dict[str, float], size: int) -> Iterator[str]:
@@ -28,7 +32,7 @@ def _lines(model: Classifier, scored: dict[str, Any], costs: dict[str, float], s
         f"Scored once: accuracy **{scored['accuracy']:.2%}** ({scored['accuracy_without_repeated']:.2%} without "
         f"the {scored['repeated_texts']} texts that stand in the training split too), "
         f"log loss {scored['loss']:.4f}, calibration error {scored['calibration_error']:.2%}. "
-        f"The files have {size / 1e6:.1f} MB."
+        f"The model is {size / 1e6:.1f} MB."
     )
     yield from ("", "| tokens | texts | accuracy |", "| --- | --- | --- |")
     last = scored["by_length"][-1]["from"]
@@ -40,7 +44,7 @@ def _lines(model: Classifier, scored: dict[str, Any], costs: dict[str, float], s
         yield f"| {group['rating']} | {group['texts']:,} | {group['accuracy']:.1%} |"
     yield from ("", "## Where it fails", "")
     yield "Sentences written to find out (`recipes/probes.py`), too few to rank models, enough to warn:"
-    yield from ("", "| kind | right | of these wrong, for one |", "| --- | --- | --- |")
+    yield from ("", "| kind | right | one that it gets wrong |", "| --- | --- | --- |")
     for kind, sentences in PROBES.items():
         predicted = model.predict([text for text, _ in sentences])
         wrong = [text for (text, label), said in zip(sentences, predicted, strict=True) if label != said]
@@ -50,13 +54,24 @@ def _lines(model: Classifier, scored: dict[str, Any], costs: dict[str, float], s
     yield "It was taught by long reviews of films in English. Of other languages it knows next to no word, and its"
     yield "answer means nothing; irony it takes at its word; of other products it knows what reviews of films share"
     yield "with those. It must not judge people."
-    yield from ("", "## Data, licences, cost", "")
+    yield from ("", *_origin(costs))
+
+
+def encoder_card(model: SavedLanguageModel, seconds: float) -> str:
+    """The README.md of the encoder, which took so many seconds to train."""
+    return language_card(model).replace("this-folder", ENGLISH_ENCODER) + "\n".join(
+        ("", *_origin({"language-model": seconds}), "")
+    )
+
+
+def _origin(costs: dict[str, float]) -> Iterator[str]:
+    yield from ("## Data, licences, cost", "")
     yield "The Large Movie Review Dataset (Maas et al. 2011): 25,000 labelled and 50,000 unlabelled reviews by"
     yield "IMDb's users, from before 2011. It was released for research, names no licence, asks to be cited; the"
     yield "reviews are their writers'. None of them is in the model's files, which hold words and weights, under"
     yield "fastlstm's MIT licence. No stage of training read the test split."
     yield ""
     hours = ", ".join(f"{stage} {seconds / 3600:.1f} h" for stage, seconds in costs.items())
-    yield f"Made by `recipes/english_sentiment.py` on two cores without a GPU: {hours}."
+    yield f"Made by `recipes/english_sentiment.py`; training took, on the machine it was made on: {hours}."
     yield ""
     yield "Maas, Daly, Pham, Huang, Ng & Potts (2011), Learning Word Vectors for Sentiment Analysis, ACL."

@@ -11,7 +11,7 @@ import pytest
 import fastlstm
 from fastlstm import models
 from fastlstm.errors import ModelNotFoundError
-from fastlstm.models import DEFAULT_MODEL, ENGLISH_ENCODER
+from fastlstm.models import DEFAULT_CLASSIFIER, ENGLISH_ENCODER
 
 MEGABYTE = 10**6
 
@@ -27,9 +27,9 @@ def folder(name: str) -> Path:
 
 
 def test_a_classifier_and_an_encoder_are_bundled_and_small() -> None:
-    assert models.names() == sorted([DEFAULT_MODEL, ENGLISH_ENCODER])
-    assert size(folder(DEFAULT_MODEL)) < 10 * MEGABYTE
-    assert size(folder(DEFAULT_MODEL)) + size(folder(ENGLISH_ENCODER)) < 15 * MEGABYTE
+    assert models.names() == sorted([DEFAULT_CLASSIFIER, ENGLISH_ENCODER])
+    assert size(folder(DEFAULT_CLASSIFIER)) < 10 * MEGABYTE
+    assert size(folder(DEFAULT_CLASSIFIER)) + size(folder(ENGLISH_ENCODER)) < 15 * MEGABYTE
 
 
 def test_the_default_model_tells_good_from_bad() -> None:
@@ -52,16 +52,18 @@ def test_the_default_model_can_stream() -> None:
 
 
 def test_the_default_model_answers_as_where_it_was_made() -> None:
-    expected = json.loads((folder(DEFAULT_MODEL) / "golden.json").read_bytes())
+    expected = json.loads((folder(DEFAULT_CLASSIFIER) / "golden.json").read_bytes())
     answers = fastlstm.load().predict_proba([of["text"] for of in expected])
     np.testing.assert_allclose(answers, [of["probabilities"] for of in expected], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [DEFAULT_MODEL, ENGLISH_ENCODER])
+@pytest.mark.parametrize("name", [DEFAULT_CLASSIFIER, ENGLISH_ENCODER])
 def test_its_card_has_its_figures(name: str) -> None:
     card = (folder(name) / "README.md").read_text("utf-8")
     wanted = (
-        ["## On IMDb's test split", "## Where it fails", "licence"] if name == DEFAULT_MODEL else ["perplexity"]
+        ["## On IMDb's test split", "## Where it fails", "licence"]
+        if name == DEFAULT_CLASSIFIER
+        else ["perplexity"]
     )
     assert [part for part in wanted if part not in card] == []
 
@@ -96,9 +98,9 @@ def test_a_classifier_begins_from_the_encoder_by_its_name(tmp_path: Path) -> Non
 
 def test_a_folder_goes_before_a_bundled_model_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert models.located(DEFAULT_MODEL) == folder(DEFAULT_MODEL)
-    Path(DEFAULT_MODEL).mkdir()
-    assert models.located(DEFAULT_MODEL) == Path(DEFAULT_MODEL)
+    assert models.located(DEFAULT_CLASSIFIER) == folder(DEFAULT_CLASSIFIER)
+    Path(DEFAULT_CLASSIFIER).mkdir()
+    assert models.located(DEFAULT_CLASSIFIER) == Path(DEFAULT_CLASSIFIER)
     assert models.located("no-such-model") == Path("no-such-model")
 
 

@@ -16,6 +16,7 @@ import safetensors
 import safetensors.numpy
 from tokenizers import Tokenizer
 
+from fastlstm import models
 from fastlstm.errors import (
     CorruptModelError,
     InputError,
@@ -100,7 +101,10 @@ def read_config(folder: Path, of: Format) -> dict[str, Any]:
     Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
     """
     if not folder.exists():
-        raise ModelNotFoundError(f"no model at {folder}: no such folder; pass the folder that {of.maker} wrote")
+        bundled = f", or the name of a bundled model: {', '.join(models.names())}" if models.names() else ""
+        raise ModelNotFoundError(
+            f"no model at {folder}: no such folder; pass the folder that {of.maker} wrote{bundled}"
+        )
     expected = f"a folder with {CONFIG}, {TOKENIZER} and {WEIGHTS}, as {of.maker} writes it"
     if not (folder / CONFIG).is_file():
         raise NotAModelError(f"{folder} is not a {of.kind}: no {CONFIG} in it; expected {expected}")

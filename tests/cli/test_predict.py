@@ -139,7 +139,6 @@ def test_a_model_that_is_missing_foreign_corrupt_or_too_new_is_told_apart(
     (copy / "config.json").write_text(json.dumps(config))
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1])
     assert "is corrupt: model.safetensors" in said(copy)
-    assert "no model given" in command(name, *data).err
 
 
 def test_no_traceback_unless_asked_for(command: Command, tmp_path: Path) -> None:
@@ -179,3 +178,32 @@ def test_lines_before_a_bad_one_are_answered_and_json_never_begins_in_vain(comma
 def test_a_line_longer_than_a_read_is_one_text(command: Command, trained: Path) -> None:
     result = command("predict", "-m", trained, "-", stdin=b"great " * 50_000 + b"\ndull\n")
     assert [line.split("\t")[0] for line in result.out.splitlines()] == ["good", "bad"]
+
+
+def test_a_text_that_names_a_file_and_one_without_a_known_word_are_doubted(
+    command: Command, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "reviews.txt").write_text("a great film\n")
+    result = command("predict", "-m", trained, "a great film", str(tmp_path / "reviews.txt"), "", "\x00")
+    assert result.status == 0
+    assert len(result.out.splitlines()) == 4
+    assert f"{tmp_path / 'reviews.txt'} is read as a text" in result.err
+    assert "the model knows no word" in result.err
+    assert command("predict", "-m", trained, "a great film").err == ""
+
+
+def test_a_folder_does_not_go_before_the_default_model(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("english", "english-sentiment"):
+        Path(name).mkdir()
+    assert command("predict", "I loved this wonderful movie.").out.startswith("positive\t")
+    assert command("generate", "This movie", "--max-tokens", "2").out.startswith("This movie")
+    assert "english-sentiment is not a fastlstm model" in command("predict", "a", "-m", "english-sentiment").err
+
+
+def test_an_unknown_model_is_answered_with_the_names_there_are(command: Command) -> None:
+    result = command("predict", "a film", "-m", "nowhere")
+    assert result.status == 2
+    assert "or the name of a bundled model: english, english-sentiment" in result.err

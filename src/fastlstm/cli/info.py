@@ -37,7 +37,8 @@ def command(model: Classifier | LanguageModel, as_json: bool) -> None:
         )
         return
     show.weights_table(saved.config, len(saved.labels), sys.stdout)
-    facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens"}
+    ways = "both directions" if saved.config.bidirectional else "one direction"
+    facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens, in {ways}"}
     if saved.threshold != THRESHOLD:
         facts["threshold"] = f"{saved.labels[1]} from the probability {saved.threshold:.4g} on"
     training = saved.training
@@ -45,6 +46,11 @@ def command(model: Classifier | LanguageModel, as_json: bool) -> None:
         data, results = training["data"], training["results"]
         facts["preset"] = f"{training['preset']}, fastlstm {training['fastlstm_version']}"
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
+        if data.get("unlabelled_texts"):
+            facts["and on"] = f"{data['unlabelled_texts']:,} texts without labels"
+        for beginning in ("encoder", "teacher"):
+            if training.get(beginning):
+                facts[beginning] = training[beginning]
         facts["epoch kept"] = f"{training['best_epoch']} of {training['epochs']}"
         facts["accuracy"] = f"{results['accuracy']:.2%} on {results['texts']:,} texts ({results['evaluated_on']})"
         facts["calibration"] = f"error {results['calibration_error']:.2%} there; {_fitted(saved)}"

@@ -56,7 +56,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fastlstm")
 def group() -> None:
-    """LSTM text classifiers that train in seconds and answer in microseconds on an ordinary CPU."""
+    """LSTM text classifiers that train in minutes and answer in milliseconds on an ordinary CPU."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -15,7 +15,6 @@ from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.native import PRECISIONS
-from fastlstm.models import ENGLISH_ENCODER
 
 if TYPE_CHECKING:
     from fastlstm.inference.language_model import LanguageModel
@@ -170,7 +169,6 @@ def language_model_option(function: Function) -> Function:
         "--model",
         "-m",
         "model",
-        default=ENGLISH_ENCODER,
         callback=lambda context, _, value: None if context.resilient_parsing else _load_language_model(value),
         metavar="DIR",
         help="The folder that fastlstm pretrain wrote; without it, the bundled one of English reviews.",
@@ -200,7 +198,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: str) ->
     context.meta[PRECISION] = value
 
 
-def _load_language_model(folder: str) -> LanguageModel:
+def _load_language_model(folder: str | None) -> LanguageModel:
     """Imported here, so that `predict` does not wait for what it never uses."""
     from fastlstm.inference.language_model import load_language_model
 

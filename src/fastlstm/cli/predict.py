@@ -6,15 +6,21 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
+from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option, precision_option, threshold_option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
+from fastlstm.inference.batch import checked_batch
+from fastlstm.tokens import UNKNOWN_ID
 
 READ_BYTES = 1 << 16
+LONGEST_PATH = 1000
+"""Characters; what is longer names no file."""
 
 
 @click.command("predict")
@@ -32,9 +38,21 @@ def command(texts: Sequence[str], model: Classifier, threshold: float | None, as
         raise OptionError("- stands for the lines of standard input, and came with other texts; pass - alone")
     if "-" in texts and sys.stdin is None:
         raise OptionError("- stands for the lines of standard input, and there is none; pipe a file in")
+    if "-" not in texts:
+        _doubt(checked_batch(texts), model)
     batches = _lines(sys.stdin.buffer) if "-" in texts else iter([list(texts)])
     write = _write_json if as_json else _write_lines
     write(prediction for batch in batches for prediction in _predict(model, batch, threshold))
+
+
+def _doubt(texts: Sequence[str], model: Classifier) -> None:
+    """Says what of these texts was perhaps not meant so."""
+    for text in texts:
+        if len(text) <= LONGEST_PATH and Path(text).is_file():
+            show.note(f"{text} is read as a text; for the lines of the file of that name: predict - < {text}")
+    unknown = sum(bool((ids == UNKNOWN_ID).all()) for ids in model.encode(texts).ids)
+    if unknown:
+        show.note(f"of {unknown} of {len(texts)} texts the model knows no word; its answer to these means nothing")
 
 
 def _predict(model: Classifier, texts: list[str], threshold: float | None) -> Iterator[dict[str, Any]]:

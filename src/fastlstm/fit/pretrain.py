@@ -220,7 +220,6 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
     """Measures the best epoch's model as it will be read, and saves it."""
     state = reading.state
     best, losses = state.best_arrays(), state.validation
-    unmeasured = len(state.history) - len(losses)
     best = rounded(best, job.storage)
     measured = reading.model(best, {}).perplexity(reading.held_out)
     record = {
@@ -231,16 +230,14 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
         "begin": None if job.begin is None else job.begin.name,
         "data": {"texts": job.texts.source, "count": len(reading.learned), "tokens": reading.tokens},
         "epochs": len(state.history),
-        "best_epoch": max(
-            (i for i, loss in enumerate(losses, unmeasured + 1) if loss == min(losses)), default=unmeasured
-        ),
+        "best_epoch": max(i for i, loss in enumerate(losses, 1) if loss == min(losses)),
         "seconds": round(sum(epoch.seconds for epoch in state.history), 1),
         "storage": job.storage,
         "results": {"measured_on": job.held_out.source, **measured.to_json()},
     }
     history = [
         {**dataclasses.asdict(epoch), "validation_loss": loss}
-        for epoch, loss in zip(state.history, [*[None] * unmeasured, *losses], strict=True)
+        for epoch, loss in zip(state.history, losses, strict=True)
     ]
     model = reading.model(best, record)
     saved_language_model.write(

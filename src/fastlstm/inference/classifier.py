@@ -19,7 +19,7 @@ from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_of
-from fastlstm.models import DEFAULT_MODEL
+from fastlstm.models import DEFAULT_CLASSIFIER
 from fastlstm.records import Records, read_records
 from fastlstm.saved_model import SavedModel
 from fastlstm.storage import rounded
@@ -199,6 +199,6 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
 
 def _found(folder: str | os.PathLike[str] | None) -> Path:
     """The folder, or the bundled model of that name. Raises `ModelNotFoundError` where the default is not there."""
-    if folder is None and models.bundled(DEFAULT_MODEL) is None:
+    if folder is None and models.bundled(DEFAULT_CLASSIFIER) is None:
         raise ModelNotFoundError("no model given, and none is bundled; pass the folder that fastlstm train wrote")
-    return models.located(DEFAULT_MODEL if folder is None else folder)
+    return models.located(folder)

@@ -55,8 +55,9 @@ class Perplexity:
     unknown: float
 
     def __str__(self) -> str:
+        texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
         return (
-            f"{self.texts:,} texts, {self.tokens:,} tokens: perplexity {self.perplexity:.1f} "
+            f"{texts}, {self.tokens:,} tokens: perplexity {self.perplexity:.1f} "
             f"({self.loss:.4f} nats a token), vocabulary {self.vocabulary_size:,}, unknown {self.unknown:.2%}"
         )
 
@@ -203,13 +204,14 @@ class LanguageModel:
     def of_vocabulary(self, size: int) -> LanguageModel:
         """A model that knows the `size` most frequent words alone: smaller, and the others are unknown to it.
 
-        Its record keeps no figures, which are another vocabulary's.
+        Its record keeps neither figures nor what its run is known by, which are another vocabulary's.
 
         Raises `OptionError` for a size that is no number from 3 to the vocabulary's own.
         """
         config, record = self.model.config, dict(self.model.training)
         _check_range("vocabulary-size", size, FEWEST_WORDS, config.vocabulary_size)
-        record.pop("results", None)
+        for name in ("results", "identity"):
+            record.pop(name, None)
         return LanguageModel(
             SavedLanguageModel(
                 dataclasses.replace(config, vocabulary_size=size),
@@ -223,7 +225,10 @@ class LanguageModel:
         )
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False, storage: str = "float32") -> None:
-        """Writes the model as a folder, whole or not at all; see `Classifier.save`."""
+        """Writes the model as a folder, whole or not at all; see `Classifier.save`.
+
+        Figures in its record stay those of this model, whatever is rounded.
+        """
         model_folder.check_target(Path(folder), saved_language_model.FORMAT, overwrite=overwrite)
         model = dataclasses.replace(self.model, training={**self.model.training, "storage": storage})
         saved_language_model.write(model, Path(folder), card=language_card(model), extras={}, storage=storage)
@@ -232,12 +237,12 @@ class LanguageModel:
         return f"LanguageModel({self.model.config})"
 
 
-def load_language_model(folder: str | os.PathLike[str] = ENGLISH_ENCODER) -> LanguageModel:
+def load_language_model(folder: str | os.PathLike[str] | None = None) -> LanguageModel:
     """The language model that `fastlstm pretrain` saved in `folder`; without one, the bundled one.
 
     Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
     """
-    return LanguageModel(saved_language_model.read(models.located(folder)))
+    return LanguageModel(saved_language_model.read(models.located(folder, ENGLISH_ENCODER)))
 
 
 def _draw(scores: FloatArray, temperature: float, top_p: float, generator: np.random.Generator) -> int:

@@ -25,7 +25,8 @@ def _lines(model: SavedModel) -> Iterator[str]:
     yield f"- Embedding {config.embedding_size} -> {layers} -> {config.pooling} -> linear"
     yield f"- reads {'in both directions' if config.bidirectional else 'in one direction'}"
     yield f"- {weights.count(config, len(model.labels)):,} weights, vocabulary {config.vocabulary_size:,}"
-    yield f"- reads {config.max_tokens} tokens of a text; of a longer one it keeps: {config.truncate}"
+    kept = {"both": "its beginning and its end", "end": "its end", "beginning": "its beginning"}[config.truncate]
+    yield f"- reads {config.max_tokens} tokens of a text; of a longer one {kept}"
     if config.ngrams:
         yield f"- adds the evidence of {config.ngrams:,} words and word pairs, of the whole text"
     if model.threshold != THRESHOLD:

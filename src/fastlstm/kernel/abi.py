@@ -90,6 +90,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 def load(path: Path) -> SimpleNamespace:
     """The functions of the shared library at `path`. Raises `OSError` if it is none, or of another version."""
     library = ctypes.CDLL(str(path))
+    version = getattr(library, "fastlstm_abi", None)
+    if version is not None and version() != ABI:
+        raise OSError(f"{path} has version {version()} of the interface, expected {ABI}")
     functions = SimpleNamespace()
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, f"fastlstm_{name}", None)
@@ -97,6 +100,4 @@ def load(path: Path) -> SimpleNamespace:
             raise OSError(f"{path} has no function fastlstm_{name}")
         function.restype, function.argtypes = result, arguments
         setattr(functions, name, function)
-    if functions.abi() != ABI:
-        raise OSError(f"{path} has version {functions.abi()} of the interface, expected {ABI}")
     return functions

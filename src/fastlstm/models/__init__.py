@@ -1,14 +1,14 @@
-"""The models that come with the package: folders beside this file, each made by the recipe of its name."""
+"""The models that come with the package: folders beside this file, made by recipes/english_sentiment.py."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-DEFAULT_MODEL = "english-sentiment"
-"""What `load` and every command take where no model is named: a classifier of English opinions."""
+DEFAULT_CLASSIFIER = "english-sentiment"
+"""A classifier of English reviews: what `load` and the commands of classifiers take where no model is named."""
 ENGLISH_ENCODER = "english"
-"""A language model of English reviews, to begin a classifier from."""
+"""A language model of English reviews, to begin a classifier from, and to generate with where none is named."""
 
 
 def bundled(name: str) -> Path | None:
@@ -18,8 +18,13 @@ def bundled(name: str) -> Path | None:
     return folder if plain and (folder / "config.json").is_file() else None
 
 
-def located(name: str | os.PathLike[str]) -> Path:
-    """The folder of that name, or where there is none the bundled model's."""
+def located(name: str | os.PathLike[str] | None, default: str = DEFAULT_CLASSIFIER) -> Path:
+    """The folder of that name; where there is none, or no name, the bundled model of the name or the default.
+
+    A path to nowhere where there is no such model either.
+    """
+    if name is None:
+        return bundled(default) or Path(default)
     folder = Path(name)
     return folder if folder.exists() else bundled(os.fspath(name)) or folder
 

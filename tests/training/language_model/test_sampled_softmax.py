@@ -94,3 +94,13 @@ def test_the_estimate_of_the_softmax_is_true_on_average() -> None:
         float((weights[ids] / np.exp(logs)).sum()) for ids, logs in (sampler.draw(generator) for _ in range(4000))
     ]
     assert np.mean(estimates) == pytest.approx(weights.sum(), rel=0.01)
+
+
+def test_narrow_states_are_taken(problem: dict[str, Any]) -> None:
+    narrow = problem["states"].detach().bfloat16().requires_grad_()
+    loss = sampled_loss(**{**problem, "states": narrow})
+    torch.autograd.backward(loss)
+    assert loss.item() == pytest.approx(sampled_loss(**problem).item(), rel=1e-2)
+    assert narrow.grad is not None
+    assert narrow.grad.dtype == torch.bfloat16
+    assert problem["words"].grad.dtype == torch.float64

@@ -22,8 +22,8 @@ from fastlstm.training.language_model.state import PretrainingEpoch, Pretraining
 
 Ids = npt.NDArray[np.int32]
 
-LONGEST_WARMUP = 10
-"""The learning rate rises in one of so many steps at most: a short run must not end before it has begun."""
+WARMUP_STEPS_IN = 10
+"""Of so many steps of a run, one at most raises the learning rate: a short run must not end before it has begun."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def pretrain(
         if steps < 1:
             raise TrainingError(
                 f"the texts have {sum(map(len, texts)):,} tokens, too few for {config.streams} streams; "
-                "give more text, or pass a lower --streams"
+                "give more text"
             )
         for windows in zip(*(corpus.windows(s, config.window, state.step) for s in streams), strict=True):
             started = time.perf_counter()
@@ -152,5 +152,5 @@ def _step(
 
 
 def _rate(config: PretrainingConfig, done: int, steps: int) -> float:
-    rising = min(1.0, (done + 1) / (min(config.warmup, steps // LONGEST_WARMUP) + 1))
+    rising = min(1.0, (done + 1) / (min(config.warmup, steps // WARMUP_STEPS_IN) + 1))
     return config.learning_rate * rising * decayed(config.schedule, done / steps)

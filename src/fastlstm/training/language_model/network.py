@@ -240,7 +240,7 @@ class LanguageModelNetworks(nn.Module):
             named[name].requires_grad_(False)
 
     def named(self) -> dict[str, Tensor]:
-        """The learned weights, under the names of `fastlstm.weights.language_model_shapes`."""
+        """All weights, under the names of `fastlstm.weights.language_model_shapes`."""
         result: dict[str, Tensor] = {"embedding.weight": self.embedding.weight}
         for network in self.each():
             for number, layer in enumerate(network.layers):
@@ -261,5 +261,5 @@ class LanguageModelNetworks(nn.Module):
                 named[name].copy_(torch.from_numpy(value))
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """The learned weights as float32 arrays of their own."""
+        """All weights as float32 arrays of their own."""
         return {name: w.detach().float().cpu().numpy().copy() for name, w in self.named().items()}

@@ -75,6 +75,7 @@ def sampled_loss(
         hits: [N] int64, where in `sampled` each true token stands; -1: it was not drawn.
     """
     apply: Callable[..., Tensor] = _SampledLoss.apply
+    states = states.to(words.dtype)  # a GPU's LSTM gives narrower ones
     return apply(states, projection, words, biases, expected, sampled, log_chances, hits)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from fastlstm import weights
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
+from fastlstm.errors import TrainingError
 from fastlstm.training import checkpoint
 from fastlstm.training.adam import Adam
 from fastlstm.training.arithmetic import arithmetic
@@ -57,7 +59,12 @@ class PretrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def measured(self, loss: float) -> bool:
-        """Takes the validation loss of the epoch just finished; returns whether none was lower so far."""
+        """Takes the validation loss of the epoch just finished; returns whether none was lower so far.
+
+        Raises `TrainingError` for a loss that is no number.
+        """
+        if not math.isfinite(loss):
+            raise TrainingError(f"the validation loss is {loss}; pass a lower --learning-rate or --clip-norm")
         self.validation.append(loss)
         best = loss <= min(self.validation)
         if best:
@@ -89,7 +96,7 @@ class PretrainingState:
         with checkpoint.reading(path, identity) as (run, tensors):
             started = run["epoch"] > 0 or run["step"] > 0
             named = self.model.named()
-            validation = run.get("validation", [])
+            validation = run["validation"]
             for kind in ("weights", "best") if validation else ("weights",):
                 for name, weight in named.items():
                     if (shape := tensors[f"{kind}.{name}"].shape) != weight.shape:
