@@ -36,7 +36,8 @@ def data() -> RunData:
 
 @pytest.fixture(autouse=True)
 def little_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ladder's presets, made small enough for a test."""
+    """The ladder's presets, made small enough for a test, and no large encoder."""
+    monkeypatch.setattr("fastlstm.models.bundled", lambda _: None)
     sizes: dict[str, Any] = {"hidden_sizes": (4,), "embedding_size": 5, "ngrams": 30, "batch_size": 16}
     little = {}
     for name in ("small", "accurate"):

@@ -12,7 +12,7 @@ import pytest
 
 import fastlstm
 from fastlstm.config import LanguageModelConfig, PretrainingConfig
-from fastlstm.errors import InputError, ModelNotFoundError, OptionError, WriteError
+from fastlstm.errors import InputError, ModelNotFoundError, OptionError, TrainingError, WriteError
 from fastlstm.fit.events import Note
 from fastlstm.fit.pretrain import (
     PerplexityMeasured,
@@ -21,7 +21,7 @@ from fastlstm.fit.pretrain import (
     PretrainingResult,
     run_pretraining,
 )
-from fastlstm.inference.language_model import LanguageModel, load_language_model
+from fastlstm.inference.language_model import LanguageModel, Perplexity, load_language_model
 from fastlstm.kernel import Found
 from fastlstm.records import Texts
 from fastlstm.training.language_model.loop import PretrainingStep
@@ -121,26 +121,6 @@ def test_a_run_may_be_stopped_at_any_event(tmp_path: Path, kind: type, number: i
         assert (tmp_path / "lm" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_a_checkpoint_from_before_epochs_were_measured_can_be_gone_on_from(tmp_path: Path) -> None:
-    job = make_job(tmp_path / "lm")
-    stopped_at(job, PerplexityMeasured)
-    unmeasured: list[PretrainingState] = []
-    restore = PretrainingState.restore
-
-    def forgetting(self: PretrainingState, *arguments: Any) -> None:
-        restore(self, *arguments)
-        self.validation, self.best = [], {}
-        unmeasured.append(self)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PretrainingState, "restore", forgetting)
-        _, result = finished(dataclasses.replace(job, resume=True))
-    assert len(unmeasured) == 1
-    assert len(result.validation) == 2
-    assert result.model.model.training["best_epoch"] in (2, 3)
-    assert not (tmp_path / "lm.checkpoint").exists()
-
-
 def test_a_checkpoint_that_cannot_be_written_when_the_run_is_stopped_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,3 +205,10 @@ def test_a_model_of_one_direction_does_not_turn_round(tmp_path: Path) -> None:
     _, first = finished(make_job(tmp_path / "forward"))
     with pytest.raises(OptionError, match="direction is backward, and the model to begin from is forward"):
         finished(make_job(tmp_path / "backward", begin=first.folder, direction="backward"))
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ill = Perplexity(texts=1, tokens=1, loss=float("nan"), perplexity=1.0, vocabulary_size=9, unknown=0.0)
+    monkeypatch.setattr(LanguageModel, "perplexity", lambda *_: ill)
+    with pytest.raises(TrainingError, match="the validation loss is nan; pass a lower --learning-rate"):
+        finished(make_job(tmp_path / "lm"))

@@ -336,11 +336,6 @@ def test_something_else_is_never_written_over(classifier: Classifier, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-def test_loading_nothing_asks_for_a_folder() -> None:
-    with pytest.raises(ModelNotFoundError, match="pass the folder that fastlstm train wrote"):
-        fastlstm.load()
-
-
 def test_loading_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="no such folder"):
         fastlstm.load(tmp_path / "model")
