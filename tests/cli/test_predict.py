@@ -192,6 +192,13 @@ def test_a_text_that_names_a_file_and_one_without_a_known_word_are_doubted(
     assert command("predict", "-m", trained, "a great film").err == ""
 
 
+@pytest.mark.parametrize("count", [30, 300, 3000])
+def test_a_text_as_long_as_reviews_are_is_no_name(command: Command, trained: Path, count: int) -> None:
+    result = command("predict", "-m", trained, "a great film " * count)
+    assert (result.status, result.err) == (0, "")
+    assert result.out.startswith("good\t")
+
+
 def test_a_folder_does_not_go_before_the_default_model(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

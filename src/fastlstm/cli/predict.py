@@ -19,8 +19,6 @@ from fastlstm.inference.batch import checked_batch
 from fastlstm.tokens import UNKNOWN_ID
 
 READ_BYTES = 1 << 16
-LONGEST_PATH = 1000
-"""Characters; what is longer names no file."""
 
 
 @click.command("predict")
@@ -48,11 +46,18 @@ def command(texts: Sequence[str], model: Classifier, threshold: float | None, as
 def _doubt(texts: Sequence[str], model: Classifier) -> None:
     """Says what of these texts was perhaps not meant so."""
     for text in texts:
-        if len(text) <= LONGEST_PATH and Path(text).is_file():
+        if _names_a_file(text):
             show.note(f"{text} is read as a text; for the lines of the file of that name: predict - < {text}")
     unknown = sum(bool((ids == UNKNOWN_ID).all()) for ids in model.encode(texts).ids)
     if unknown:
         show.note(f"of {unknown} of {len(texts)} texts the model knows no word; its answer to these means nothing")
+
+
+def _names_a_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # no name: too long, or with characters that names have not
+        return False
 
 
 def _predict(model: Classifier, texts: list[str], threshold: float | None) -> Iterator[dict[str, Any]]:

@@ -54,10 +54,7 @@ class Pretraining:
     ) -> Pretraining:
         """That of a classifier's texts, labelled or not, with fresh weights, or with those of a language model."""
         config = pretraining_config(training, sum(len(ids) + 1 for ids in texts))
-        state = make_state(language_model_config(model), config, device)
-        if begin is not None:
-            state.model.assign(begin)
-        return cls(texts, config, state)
+        return cls(texts, config, make_state(language_model_config(model), config, device, begin))
 
     def steps(self) -> Iterator[PretrainingStep | PretrainingEpoch]:
         """From where the state is to the end."""
