@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 from tests.saved_model.damage import Files
 
-from fastlstm.saved_model import (
-    SavedModel,
-    write,
-)
+from fastlstm.saved_model import SavedModel, write
 
 
 @pytest.fixture(scope="module")

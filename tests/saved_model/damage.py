@@ -9,17 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fastlstm.errors import (
-    CorruptModelError,
-    ModelNotFoundError,
-    ModelTooNewError,
-    NotAModelError,
-)
+from fastlstm.errors import CorruptModelError, ModelNotFoundError, ModelTooNewError, NotAModelError
 from fastlstm.model_folder import CONFIG
-from fastlstm.saved_model import (
-    SavedModel,
-    read,
-)
+from fastlstm.saved_model import SavedModel, read
 
 MakeModel = Callable[..., SavedModel]
 Files = dict[str, bytes]

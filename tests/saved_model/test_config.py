@@ -10,14 +10,9 @@ from hypothesis import strategies as st
 from tests.saved_model.damage import Files, MakeModel, Place, changed, complaint, outcome
 
 from fastlstm.config import ModelConfig
-from fastlstm.errors import (
-    CorruptModelError,
-)
+from fastlstm.errors import CorruptModelError
 from fastlstm.model_folder import CONFIG, TOKENIZER, WEIGHTS
-from fastlstm.saved_model import (
-    read,
-    write,
-)
+from fastlstm.saved_model import read, write
 
 
 @pytest.mark.parametrize("key", ["labels", "model", "calibration", "sha256", "training"])

@@ -7,16 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.saved_model.damage import Files, MakeModel, Place, changed, complaint, outcome, replaced
 
-from fastlstm.errors import (
-    CorruptModelError,
-    ModelTooNewError,
-)
+from fastlstm.errors import CorruptModelError, ModelTooNewError
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
-from fastlstm.saved_model import (
-    GOLDEN,
-    read,
-    write,
-)
+from fastlstm.saved_model import GOLDEN, read, write
 
 
 def test_a_newer_format_is_too_new_not_corrupt(files: Files, place: Place) -> None:

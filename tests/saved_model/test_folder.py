@@ -10,19 +10,9 @@ from tests.saved_model.damage import Files, MakeModel, Place, changed, complaint
 
 from fastlstm import model_folder
 from fastlstm.config import ModelConfig
-from fastlstm.errors import (
-    InputError,
-    ModelNotFoundError,
-    NotAModelError,
-)
+from fastlstm.errors import InputError, ModelNotFoundError, NotAModelError
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
-from fastlstm.saved_model import (
-    GOLDEN,
-    SavedModel,
-    check_target,
-    read,
-    write,
-)
+from fastlstm.saved_model import GOLDEN, SavedModel, check_target, read, write
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,9 @@ import json
 import pytest
 from tests.saved_model.damage import Files, Place, changed, complaint, replaced
 
-from fastlstm.errors import (
-    CorruptModelError,
-)
+from fastlstm.errors import CorruptModelError
 from fastlstm.model_folder import CONFIG, TOKENIZER
-from fastlstm.saved_model import (
-    SavedModel,
-)
+from fastlstm.saved_model import SavedModel
 
 
 def tokenizer_with(files: Files, **parts: object) -> bytes:

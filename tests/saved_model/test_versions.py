@@ -8,14 +8,9 @@ from tests.saved_model.damage import Files, Place, changed, complaint
 
 from fastlstm import saved_model
 from fastlstm.config import ModelConfig, option
-from fastlstm.errors import (
-    CorruptModelError,
-)
+from fastlstm.errors import CorruptModelError
 from fastlstm.model_folder import CONFIG
-from fastlstm.saved_model import (
-    FIRST_FIELDS,
-    read,
-)
+from fastlstm.saved_model import FIRST_FIELDS, read
 
 
 def of_version_1(files: Files) -> Files:

@@ -11,16 +11,10 @@ import pytest
 import safetensors.numpy
 from tests.saved_model.damage import Files, Place, complaint, replaced
 
-from fastlstm.errors import (
-    CorruptModelError,
-)
+from fastlstm.errors import CorruptModelError
 from fastlstm.model_folder import WEIGHTS
 from fastlstm.ngrams import NUMBERS
-from fastlstm.saved_model import (
-    SavedModel,
-    read,
-    write,
-)
+from fastlstm.saved_model import SavedModel, read, write
 
 
 def tensors(files: Files) -> dict[str, Any]:
