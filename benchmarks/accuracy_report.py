@@ -16,7 +16,12 @@ Row = tuple[str, ...]
 def main() -> None:
     """Replaces what stands between each pair of marks."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name, made in (("scored", scored()), ("few labels", few_labels()), ("choices", choices())):
+    for name, made in (
+        ("scored", scored()),
+        ("models", models()),
+        ("few labels", few_labels()),
+        ("choices", choices()),
+    ):
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         before, rest = text.split(begin)
         text = before + begin + made + end + rest.split(end)[1]
@@ -53,6 +58,23 @@ def scored() -> str:
         "all",
     )
     return table(head, rows)
+
+
+def models() -> str:
+    """Every model that was scored alone, which no benchmark of several seeds or draws has made."""
+    log = (RESULTS / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [
+        (
+            of["name"],
+            f"{of['accuracy']:.2%}",
+            f"{of['accuracy_without_repeated']:.2%}",
+            f"{of['calibration_error']:.2%}",
+            of["date"][:10],
+        )
+        for of in map(json.loads, log)
+        if not (of["name"].startswith("--preset") or " labels, draw " in of["name"])
+    ]
+    return table(("model", "accuracy", "without repeated texts", "calibration error", "scored"), rows)
 
 
 def few_labels() -> str:

@@ -1,11 +1,14 @@
 """The official test split, scored: what a model gets right there, with and without texts that training holds too.
 
-Every scoring is logged, with date and commit, in benchmarks/results/scorings.jsonl; no weights are scored
+    python benchmarks/scoring.py IMDB_FOLDER MODEL NAME
+
+Every scoring is logged as NAME, with date and commit, in benchmarks/results/scorings.jsonl; no weights are scored
 twice.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 from pathlib import Path
@@ -21,6 +24,16 @@ from fastlstm.model_folder import CONFIG, WEIGHTS
 from slices import ratings_of, slices
 
 LOG = machine.RESULTS / "scorings.jsonl"
+
+
+def main() -> None:
+    """Scores one model, and prints what the log then has of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("name", help="how the model was made, in a few words")
+    arguments = parser.parse_args()
+    print(json.dumps(score(arguments.model, arguments.data_dir, arguments.name), indent=2))
 
 
 def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
@@ -65,3 +78,7 @@ def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
     with LOG.open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
     return entry
+
+
+if __name__ == "__main__":
+    main()

@@ -6,9 +6,12 @@ IMDB_FOLDER holds train.parquet, test.parquet and unsupervised.parquet. Every st
 and is passed over when it is there; one that was cut off goes on from its checkpoint. The stages:
 
 1. a language model of the training reviews, without their labels, and of the unlabelled ones;
-2. a teacher, fine-tuned from it on 90% of the training reviews, the others choosing the epoch;
-3. a student that reads forward only: it learns the teacher's probabilities on all of these texts;
-4. both are rounded and put where the package bundles its models, and the student is scored on the test split, once.
+2. the same with a second one beside it that reads backward;
+3. from these a classifier of both directions, fine-tuned on 90% of the training reviews, others choosing its epoch;
+4. from the first a teacher that reads forward only, and learns that classifier's probabilities on all these texts;
+5. a student, as small as can be shipped: it learns the teacher's;
+6. language model and student are rounded and put where the package bundles its models, and the student is scored on
+   the test split, once.
 """
 
 from __future__ import annotations
@@ -44,15 +47,11 @@ NAME = "the bundled English sentiment model"
 HELD_OUT = 0.01
 """Of the language model's texts, what its perplexity is measured on."""
 
-LANGUAGE_MODEL: dict[str, Any] = {
-    "hidden_sizes": (1024,),
-    "epochs": 4,
-    "learning_rate": 3e-3,
-    "input_dropout": 0.1,
-    "weight_dropout": 0.1,
-    "output_dropout": 0.15,
-}
-TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
+LANGUAGE_MODEL: dict[str, Any] = {"learning_rate": 3e-3, "input_dropout": 0.1, "weight_dropout": 0.1}
+FORWARD: dict[str, Any] = {**LANGUAGE_MODEL, "hidden_sizes": (1024,), "epochs": 4, "output_dropout": 0.15}
+BACKWARD: dict[str, Any] = {**LANGUAGE_MODEL, "direction": "both", "epochs": 2, "output_dropout": 0.1}
+BOTH: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
+TEACHER: dict[str, Any] = {"epochs": 2, "learning_rate": 7e-4}
 STUDENT: dict[str, Any] = {
     "vocabulary_size": 20_000,
     "embedding_size": 96,
@@ -78,50 +77,22 @@ def main() -> None:
     # The training split alone, as records: no stage before the last sees a test text.
     reviews = load_imdb(data_dir).train
     with Display(sys.stderr) as display:
-        stage(
-            work / "language-model",
-            lambda out, resume: fastlstm.pretrain(
-                "imdb",
-                out,
-                validation=HELD_OUT,
-                data_dir=data_dir,
-                device=device,
-                resume=resume,
-                watch=display.show_pretraining,
-                **LANGUAGE_MODEL,
-            ),
-        )
-        stage(
-            work / "teacher",
-            lambda out, resume: fastlstm.train(
-                reviews,
-                out,
-                preset="accurate",
-                encoder=work / "language-model",
-                validation=0.1,
-                device=device,
-                resume=resume,
-                baseline=False,
-                watch=display.show,
-                **TEACHER,
-            ),
-        )
-        stage(
-            work / "student",
-            lambda out, resume: fastlstm.train(
-                reviews,
-                out,
-                preset="small",
-                teacher=work / "teacher",
-                unlabelled="imdb",
-                validation=0.1,
-                data_dir=data_dir,
-                device=device,
-                resume=resume,
-                watch=display.show,
-                **STUDENT,
-            ),
-        )
+
+        def read(name: str, **options: Any) -> None:
+            of = {"validation": HELD_OUT, "data_dir": data_dir, "device": device, "watch": display.show_pretraining}
+            stage(work / name, lambda out, resume: fastlstm.pretrain("imdb", out, resume=resume, **of, **options))
+
+        def learn(name: str, **options: Any) -> None:
+            of = {"validation": 0.1, "data_dir": data_dir, "device": device, "watch": display.show}
+            stage(work / name, lambda out, resume: fastlstm.train(reviews, out, resume=resume, **of, **options))
+
+        read("language-model", **FORWARD)
+        read("both-directions", begin=work / "language-model", **BACKWARD)
+        from_language_model: dict[str, Any] = {"preset": "accurate", "baseline": False}
+        learn("both-classifier", encoder=work / "both-directions", **from_language_model, **BOTH)
+        taught_by_both = {"teacher": work / "both-classifier", "unlabelled": "imdb"}
+        learn("teacher", encoder=work / "language-model", **taught_by_both, **from_language_model, **TEACHER)
+        learn("student", preset="small", teacher=work / "teacher", unlabelled="imdb", **STUDENT)
     bundle_encoder(work / "language-model", data_dir)
     bundle_classifier(work, data_dir)
 
@@ -155,7 +126,10 @@ def bundle_classifier(work: Path, data_dir: Path) -> None:
         "baseline": None,
     }
     bundled = fastlstm.Classifier(dataclasses.replace(model.model, training=record))
-    costs = {name: seconds_of(work / name) for name in ("language-model", "teacher", "student")}
+    costs = {
+        name: seconds_of(work / name)
+        for name in ("language-model", "both-directions", "both-classifier", "teacher", "student")
+    }
     card = sentiment_card(bundled, scored, costs, size)
     folder = BUNDLED / DEFAULT_CLASSIFIER
     bundled.save(folder, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})

@@ -10,26 +10,16 @@ import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastlstm.kernel import abi
+from fastlstm.kernel.arguments import FloatArray, IntArray, at, check, raise_for, sizes_of, stride
 from fastlstm.kernel.memory import aligned
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the forward pass multiplies: see lstm.h. The first is every processor's."""
-
-_ERRORS = {
-    1: "a size is out of range, or the batch sizes rise or end below 1",
-    2: "an index lies outside the array it points into",
-    3: "an array is missing",
-    5: "this processor has not the instructions for this precision",
-}
 
 
 @dataclass(frozen=True)
@@ -70,11 +60,11 @@ class Stack:
         if len(projected) != len(layers[0]):
             raise ValueError(f"{len(projected)} directions are projected; expected {len(layers[0])}")
         for rows, direction in zip(projected, packed, strict=False):
-            _check("projected", rows, (len(projected[0]), 4 * direction.P))
+            check("projected", rows, (len(projected[0]), 4 * direction.P))
         self.features = len(poolings) * len(layers[0]) * sizes[-1]
         self._alive = packed, projected
-        self._projected = (ctypes.c_void_p * len(projected))(*(_at(rows) for rows in projected))
-        self._packed = (ctypes.c_void_p * len(packed))(*(_at(direction.values) for direction in packed))
+        self._projected = (ctypes.c_void_p * len(projected))(*(at(rows) for rows in projected))
+        self._packed = (ctypes.c_void_p * len(packed))(*(at(direction.values) for direction in packed))
         self._sizes = (ctypes.c_int64 * len(sizes))(*sizes)
         self.arguments = abi.Texts(
             precision=PRECISIONS.index(packed[0].precision),
@@ -171,23 +161,23 @@ class Kernel:
         """
         H = weight_hh.shape[-1]
         I = 0 if weight_ih is None else weight_ih.shape[-1]  # noqa: E741
-        _check("weight_ih", weight_ih, (4 * H, I))
-        _check("weight_hh", weight_hh, (4 * H, H))
-        _check("bias", bias, (4 * H,))
+        check("weight_ih", weight_ih, (4 * H, I))
+        check("weight_hh", weight_hh, (4 * H, H))
+        check("bias", bias, (4 * H,))
         of = PRECISIONS.index(precision)
         values = self._allocate(int(self._library.packed_size(self._isa, of, I, H)))
-        _raise(self._library.pack(self._isa, of, I, H, _at(weight_ih), _at(weight_hh), _at(bias), _at(values)))
+        raise_for(self._library.pack(self._isa, of, I, H, at(weight_ih), at(weight_hh), at(bias), at(values)))
         return Packed(values, I, H, self.padded(H), precision)
 
     def project(self, packed: Packed, inputs: FloatArray) -> FloatArray:
         """W_ih x + b of every row of `inputs` [M, I], as [M, 4P] in an order of the kernel's own. In float32."""
         if packed.precision != "float32":
             raise ValueError(f"weights packed in {packed.precision} came; expected float32 ones")
-        _check("inputs", inputs, (len(inputs), packed.I))
+        check("inputs", inputs, (len(inputs), packed.I))
         projected = self._allocate(len(inputs), 4 * self.padded(packed.H))
-        _raise(
+        raise_for(
             self._library.project(
-                self._isa, len(inputs), packed.I, packed.H, _at(packed.values), _at(inputs), _at(projected)
+                self._isa, len(inputs), packed.I, packed.H, at(packed.values), at(inputs), at(projected)
             )
         )
         return projected
@@ -225,31 +215,31 @@ class Kernel:
         Raises:
             ValueError: an array has another shape or type than said here, or an index lies outside.
         """
-        B, N = _sizes(batch_sizes)
+        B, N = sizes_of(batch_sizes)
         H, P = packed.H, self.padded(packed.H)
         precision = PRECISIONS.index(packed.precision)
-        _check("packed weights", packed.values, (self._library.packed_size(self._isa, precision, packed.I, H),))
-        _check("inputs", inputs, (N, packed.I))
-        _check("index", index, (N,), np.int32)
-        _check("h0", h0, (B, H))
-        _check("c0", c0, (B, H))
+        check("packed weights", packed.values, (self._library.packed_size(self._isa, precision, packed.I, H),))
+        check("inputs", inputs, (N, packed.I))
+        check("index", index, (N,), np.int32)
+        check("h0", h0, (B, H))
+        check("c0", c0, (B, H))
         if projected is not None:
-            _check("projected", projected, (len(projected), 4 * P))
+            check("projected", projected, (len(projected), 4 * P))
         if kept is not None:
-            _check("gates", kept.gates, (N, 4, P), written=True)
-            _check("cells", kept.cells, (N, P), written=True)
+            check("gates", kept.gates, (N, 4, P), written=True)
+            check("cells", kept.cells, (N, P), written=True)
         if outputs is None:
             outputs = self._allocate(N, H)
         last = np.empty((2, B, H), np.float32)
         arguments = abi.Forward(
             precision, len(batch_sizes), B, packed.I, H, reverse,
-            _at(batch_sizes), _at(packed.values), _at(inputs), _at(projected), _at(index),
+            at(batch_sizes), at(packed.values), at(inputs), at(projected), at(index),
             0 if projected is None else len(projected),
-            _at(h0), _at(c0), _at(outputs), _stride("outputs", outputs, (N, H), written=True),
-            _at(last[0]), _at(last[1]),
-            None if kept is None else _at(kept.gates), None if kept is None else _at(kept.cells),
+            at(h0), at(c0), at(outputs), stride("outputs", outputs, (N, H), written=True),
+            at(last[0]), at(last[1]),
+            None if kept is None else at(kept.gates), None if kept is None else at(kept.cells),
         )  # fmt: skip
-        _raise(self._library.forward(self._isa, ctypes.byref(arguments)))
+        raise_for(self._library.forward(self._isa, ctypes.byref(arguments)))
         return outputs, last[0], last[1]
 
     def texts(self, stack: Stack, starts: IntArray, index: npt.NDArray[np.int32]) -> FloatArray:
@@ -262,13 +252,13 @@ class Kernel:
 
         Raises `ValueError`, as `forward` does.
         """
-        _check("starts", starts, (max(starts.size, 1),), np.int64)
-        _check("index", index, (int(starts[-1]),), np.int32)
+        check("starts", starts, (max(starts.size, 1),), np.int64)
+        check("index", index, (int(starts[-1]),), np.int32)
         features = np.empty((len(starts) - 1, stack.features), np.float32)
         arguments = abi.Texts.from_buffer_copy(stack.arguments)
         arguments.texts = len(features)
-        arguments.starts, arguments.index, arguments.features = _at(starts), _at(index), _at(features)
-        _raise(self._library.texts(self._isa, ctypes.byref(arguments)))
+        arguments.starts, arguments.index, arguments.features = at(starts), at(index), at(features)
+        raise_for(self._library.texts(self._isa, ctypes.byref(arguments)))
         return features
 
     def backward(
@@ -305,16 +295,16 @@ class Kernel:
 
         Raises `ValueError`, as `forward` does.
         """
-        B, N = _sizes(batch_sizes)
+        B, N = sizes_of(batch_sizes)
         H = weight_hh.shape[-1]
         I = 0 if inputs is None else inputs.shape[-1]  # noqa: E741
-        _check("weight_hh", weight_hh, (4 * H, H))
-        _check("inputs", inputs, (N, I))
-        _check("weight_ih", weight_ih, (4 * H, I))
-        _check("gates", kept.gates, (N, 4, self.padded(H)), written=True)
-        _check("cells", kept.cells, (N, self.padded(H)))
+        check("weight_hh", weight_hh, (4 * H, H))
+        check("inputs", inputs, (N, I))
+        check("weight_ih", weight_ih, (4 * H, I))
+        check("gates", kept.gates, (N, 4, self.padded(H)), written=True)
+        check("cells", kept.cells, (N, self.padded(H)))
         for name, state in (("h0", h0), ("c0", c0), ("grad_h_n", grad_h_n), ("grad_c_n", grad_c_n)):
-            _check(name, state, (B, H))
+            check(name, state, (B, H))
         gradients = Gradients(
             inputs=self._allocate(N, I) if inputs is not None and want_inputs else None,
             weight_ih=np.empty((4 * H, I), np.float32) if inputs is not None else None,
@@ -325,15 +315,15 @@ class Kernel:
         )
         arguments = abi.Backward(
             PRECISIONS.index(precision), len(batch_sizes), B, I, H, reverse,
-            _at(batch_sizes), _at(inputs), _at(weight_ih), _at(weight_hh), _at(h0), _at(c0),
-            _at(outputs), _stride("outputs", outputs, (N, H)),
-            _at(kept.gates), _at(kept.cells),
-            _at(grad_outputs), 0 if grad_outputs is None else _stride("grad_outputs", grad_outputs, (N, H)),
-            _at(grad_h_n), _at(grad_c_n),
-            _at(gradients.inputs), _at(gradients.weight_ih), _at(gradients.weight_hh), _at(gradients.bias),
-            _at(gradients.h0), _at(gradients.c0),
+            at(batch_sizes), at(inputs), at(weight_ih), at(weight_hh), at(h0), at(c0),
+            at(outputs), stride("outputs", outputs, (N, H)),
+            at(kept.gates), at(kept.cells),
+            at(grad_outputs), 0 if grad_outputs is None else stride("grad_outputs", grad_outputs, (N, H)),
+            at(grad_h_n), at(grad_c_n),
+            at(gradients.inputs), at(gradients.weight_ih), at(gradients.weight_hh), at(gradients.bias),
+            at(gradients.h0), at(gradients.c0),
         )  # fmt: skip
-        _raise(self._library.backward(self._isa, ctypes.byref(arguments)))
+        raise_for(self._library.backward(self._isa, ctypes.byref(arguments)))
         return gradients
 
     def project_backward(
@@ -354,16 +344,16 @@ class Kernel:
         Raises `ValueError`, as `forward` does.
         """
         (M, I), H, N = inputs.shape, len(weight_ih) // 4, len(gates)  # noqa: E741
-        _check("gates", gates, (N, 4, self.padded(H)))
-        _check("order", order, (N,), np.int64)
-        _check("starts", starts, (M + 1,), np.int64)
-        _check("inputs", inputs, (M, I))
-        _check("weight_ih", weight_ih, (4 * H, I))
+        check("gates", gates, (N, 4, self.padded(H)))
+        check("order", order, (N,), np.int64)
+        check("starts", starts, (M + 1,), np.int64)
+        check("inputs", inputs, (M, I))
+        check("weight_ih", weight_ih, (4 * H, I))
         grad_inputs, grad_weight_ih = self._allocate(M, I), np.empty((4 * H, I), np.float32)
-        _raise(
+        raise_for(
             self._library.project_backward(
-                self._isa, N, M, I, H, _at(gates), _at(order), _at(starts), _at(inputs), _at(weight_ih),
-                _at(grad_inputs), _at(grad_weight_ih),
+                self._isa, N, M, I, H, at(gates), at(order), at(starts), at(inputs), at(weight_ih),
+                at(grad_inputs), at(grad_weight_ih),
             )
         )  # fmt: skip
         return grad_inputs, grad_weight_ih
@@ -396,76 +386,18 @@ class Kernel:
         V, I = weight.shape  # noqa: E741
         M = V if rows is None else len(rows)
         for name, array in (("weight", weight), ("mean", mean), ("square", square)):
-            _check(name, array, (V, I), written=True)
-        _check("done", done, (V,), np.int64, written=True)
-        _check("rates", rates, (len(rates), 2))
-        _check("rows", rows, (M,), np.int32)
-        _check("grads", grads, (M, I))
+            check(name, array, (V, I), written=True)
+        check("done", done, (V,), np.int64, written=True)
+        check("rates", rates, (len(rates), 2))
+        check("rows", rows, (M,), np.int32)
+        check("grads", grads, (M, I))
         arguments = abi.Adam(
-            V, I, M, _at(rows), _at(grads), scale, *betas, epsilon, len(rates) - 1,
-            _at(rates), _at(weight), _at(mean), _at(square), _at(done),
+            V, I, M, at(rows), at(grads), scale, *betas, epsilon, len(rates) - 1,
+            at(rates), at(weight), at(mean), at(square), at(done),
         )  # fmt: skip
-        _raise(self._library.adam(self._isa, ctypes.byref(arguments)))
+        raise_for(self._library.adam(self._isa, ctypes.byref(arguments)))
 
     def keep(self, N: int, H: int) -> Kept:
         """Room for what a forward pass of N rows keeps."""
         P = self.padded(H)
         return Kept(self._allocate(N, 4, P), self._allocate(N, P))
-
-
-def _at(array: npt.NDArray[Any] | None) -> int | None:
-    return None if array is None else array.ctypes.data
-
-
-def _check(
-    name: str,
-    array: npt.NDArray[Any] | None,
-    shape: tuple[int, ...],
-    dtype: Any = np.float32,
-    *,
-    written: bool = False,
-) -> None:
-    """`written`: the kernel writes to it."""
-    if array is None:
-        return
-    flags = array.flags
-    if array.shape != shape or array.dtype != dtype or not flags.c_contiguous or not flags.aligned:
-        ill = "" if flags.c_contiguous and flags.aligned else ", not contiguous or not aligned"
-        expected = f"{np.dtype(dtype)} {list(shape)}, contiguous"
-        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}{ill}; expected {expected}")
-    _check_writable(name, array, written)
-
-
-def _check_writable(name: str, array: npt.NDArray[Any], written: bool) -> None:
-    if written and not array.flags.writeable:
-        raise ValueError(f"{name} is read-only; expected an array that can be written to")
-
-
-def _sizes(batch_sizes: IntArray) -> tuple[int, int]:
-    """How many sequences there are, and how many rows."""
-    _check("batch_sizes", batch_sizes, (max(batch_sizes.size, 1),), np.int64)
-    if batch_sizes.min() < 1:
-        raise ValueError(f"a step of the batch has {batch_sizes.min()} sequences; expected at least 1")
-    return int(batch_sizes[0]), int(batch_sizes.sum())
-
-
-def _stride(name: str, array: FloatArray, shape: tuple[int, int], *, written: bool = False) -> int:
-    """How many numbers lie from one row to the next; the rows themselves are contiguous."""
-    if (
-        array.shape != shape
-        or array.dtype != np.float32
-        or not array.flags.aligned
-        or array.strides[1] != 4
-        or array.strides[0] < 4 * shape[1]
-        or array.strides[0] % 4
-    ):
-        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected float32 {list(shape)}, whole rows")
-    _check_writable(name, array, written)
-    return array.strides[0] // 4
-
-
-def _raise(status: int) -> None:
-    if status == 4:
-        raise MemoryError("the kernel found no memory for its workspace")
-    if status:
-        raise ValueError(_ERRORS.get(status, f"the kernel returned {status}"))

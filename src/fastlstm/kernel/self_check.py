@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastlstm.kernel import reference
-from fastlstm.kernel.native import FloatArray, Kernel
+from fastlstm.kernel.arguments import FloatArray
+from fastlstm.kernel.native import Kernel
 
 TOLERANCE = 1e-5
 """What `largest_difference` may be."""

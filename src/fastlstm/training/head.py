@@ -8,6 +8,7 @@ unfreezing (Howard & Ruder 2018) does in its first epoch, by one pass over the t
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +20,8 @@ INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
 """scikit-learn's C: the one that validation texts like best is taken."""
 SMALLEST_DEVIATION = 0.01
 """Of a feature, in units of an LSTM's output, which lies between -1 and 1: what hardly moves is not blown up."""
+MOST_TEXTS = 25_000
+"""That an output layer is fitted to: a beginning needs no more, and all their features are held in memory."""
 
 
 def fit_head(model: TextClassifier, training: Labelled, validation: Labelled, *, balanced: bool = False) -> None:
@@ -26,11 +29,13 @@ def fit_head(model: TextClassifier, training: Labelled, validation: Labelled, *,
 
     Args:
         model: with the language model's weights; its `standardise` is called.
-        training: to learn from; every class must be there.
+        training: to learn from, `MOST_TEXTS` of every class its share; every class must be there. What a teacher
+            says of them is left to the training that follows.
         validation: to choose the penalty by.
         balanced: texts of rare classes count more.
     """
-    features = features_of(model, training.texts)
+    some = evenly(training.truth, MOST_TEXTS)
+    features, truth = features_of(model, [training.texts[i] for i in some]), training.truth[some]
     center, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(SMALLEST_DEVIATION)
     model.standardise(center, deviation)
     learned = ((features - center) / deviation).numpy()
@@ -40,7 +45,7 @@ def fit_head(model: TextClassifier, training: Labelled, validation: Labelled, *,
     best, least = None, np.inf
     for penalty in INVERSE_PENALTIES:
         regression = LogisticRegression(C=penalty, max_iter=200, class_weight="balanced" if balanced else None)
-        fitted = [clone(regression).fit(learned, training.truth == k) for k in columns]
+        fitted = [clone(regression).fit(learned, truth == k) for k in columns]
         weight = np.concatenate([of.coef_ for of in fitted]).astype(np.float32)
         bias = np.concatenate([of.intercept_ for of in fitted]).astype(np.float32)
         scores = torch.from_numpy(held_out @ weight.T + bias)
@@ -51,3 +56,11 @@ def fit_head(model: TextClassifier, training: Labelled, validation: Labelled, *,
     with torch.no_grad():
         model.output.weight.copy_(torch.from_numpy(best[0]))
         model.output.bias.copy_(torch.from_numpy(best[1]))
+
+
+def evenly(truth: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """The places of about `count` texts: of every class its share, one at least; of all where they are fewer."""
+    _, first_of_each = np.unique(truth, return_index=True)
+    by_class = np.argsort(truth, kind="stable")
+    places: npt.NDArray[np.int64] = np.union1d(by_class[:: -(-len(truth) // count)], first_of_each)
+    return places
