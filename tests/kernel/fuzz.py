@@ -15,6 +15,7 @@ from tests.kernel.exact import TOLERANCE, Array, Batch, Results, errors, exact, 
 from tests.kernel.rounded import rounded, rounded_gradients
 
 from fastlstm.kernel import abi, native
+from fastlstm.kernel.arguments import FloatArray
 
 ROUNDED_TOLERANCE = 0.05  # a state may round the other way now and then
 GUARD = 24  # floats before and after every array
@@ -87,7 +88,7 @@ class Guarded:
 
     def empty(self, name: str, *shape: int) -> Array:
         size = int(np.prod(shape))
-        memory: native.FloatArray = np.full(size + 2 * GUARD + 16, CANARY, np.uint32).view(np.float32)
+        memory: FloatArray = np.full(size + 2 * GUARD + 16, CANARY, np.uint32).view(np.float32)
         first = GUARD + int(self._generator.integers(16)) - memory.ctypes.data // 4 % 16
         self._bands.append((name, memory[:first], memory[first + size :]))
         return memory[first : first + size].reshape(shape)
