@@ -245,11 +245,20 @@ def test_a_prompt_that_is_no_text_is_refused() -> None:
         ({"max_tokens": 1.5}, "max-tokens is 1.5; expected a whole number"),
         ({"temperature": float("nan")}, "temperature is nan; expected from 0 to 100"),
         ({"seed": -1}, "seed is -1; expected at least 0"),
+        ({"seed": "a"}, "seed is 'a'; expected a whole number"),
+        ({"max_tokens": True}, "max-tokens is True; expected a whole number"),
+        ({"temperature": None}, "temperature is None; expected a number"),
     ],
 )
-def test_numbers_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+def test_numbers_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
-        make_model().generate("the", **options)  # type: ignore[arg-type]
+        make_model().generate("the", **options)
+
+
+def test_numbers_may_be_numpys() -> None:
+    model = make_model()
+    options = {"seed": np.int64(3), "max_tokens": np.int32(4), "temperature": np.float32(0.5)}
+    assert model.generate("the", **options) == model.generate("the", seed=3, max_tokens=4, temperature=0.5)
 
 
 @pytest.mark.parametrize(("prompt", "options"), [(5, {}), ("a", {"temperature": -1}), ("a", {"seed": 0.5})])

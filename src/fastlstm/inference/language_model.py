@@ -169,11 +169,8 @@ class LanguageModel:
         """The tokens that `generate` writes, one by one as they are drawn."""
         _check_range("temperature", temperature, 0, 100)
         _check_range("top-p", top_p, 1e-6, 1)
-        _check_range("max-tokens", max_tokens, 1, math.inf)
-        _check_range("seed", seed, 0, math.inf)
-        for name, number in (("max-tokens", max_tokens), ("seed", seed)):
-            if not isinstance(number, int):
-                raise OptionError(f"{name} is {number!r}; expected a whole number")
+        _check_range("max-tokens", max_tokens, 1, math.inf, whole=True)
+        _check_range("seed", seed, 0, math.inf, whole=True)
         (prompt,) = checked_batch([prompt])
         return self._drawn(prompt, max_tokens, temperature, top_p, seed)
 
@@ -209,7 +206,7 @@ class LanguageModel:
         Raises `OptionError` for a size that is no number from 3 to the vocabulary's own.
         """
         config, record = self.model.config, dict(self.model.training)
-        _check_range("vocabulary-size", size, FEWEST_WORDS, config.vocabulary_size)
+        _check_range("vocabulary-size", size, FEWEST_WORDS, config.vocabulary_size, whole=True)
         for name in ("results", "identity"):
             record.pop(name, None)
         return LanguageModel(
@@ -258,7 +255,10 @@ def _draw(scores: FloatArray, temperature: float, top_p: float, generator: np.ra
     return int(order[generator.choice(len(order), p=chances / chances.sum())])
 
 
-def _check_range(name: str, value: float, lowest: float, highest: float) -> None:
+def _check_range(name: str, value: float, lowest: float, highest: float, *, whole: bool = False) -> None:
+    kind = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise OptionError(f"{name} is {value!r}; expected a {'whole ' if whole else ''}number")
     if not lowest <= value <= highest:
         limits = f"at least {lowest:g}" if highest == math.inf else f"from {lowest:g} to {highest:g}"
         raise OptionError(f"{name} is {value!r}; expected {limits}")
