@@ -61,8 +61,9 @@ def scored() -> str:
 
 
 def models() -> str:
-    """Every model that was scored alone, which no benchmark of several seeds or draws has made."""
-    log = (RESULTS / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
+    """The models that were scored alone, in no benchmark of several seeds or draws; of a name, the last."""
+    lines = (RESULTS / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
+    last = {of["name"]: of for of in map(json.loads, lines)}
     rows = [
         (
             of["name"],
@@ -71,7 +72,7 @@ def models() -> str:
             f"{of['calibration_error']:.2%}",
             of["date"][:10],
         )
-        for of in map(json.loads, log)
+        for of in last.values()
         if not (of["name"].startswith("--preset") or " labels, draw " in of["name"])
     ]
     return table(("model", "accuracy", "without repeated texts", "calibration error", "scored"), rows)
