@@ -20,7 +20,7 @@ def _lines(model: SavedModel) -> Iterator[str]:
     names = ", ".join(f"`{label}`" for label in model.labels)
     yield f"Reads a text as words and tells which of {len(model.labels)} classes it is: {names}."
     yield from ("", "## Use", "")
-    yield from ("```python", "import fastlstm", 'fastlstm.load("this-folder").predict(["a text"])', "```")
+    yield from ("```python", "import fastlstm", "", 'fastlstm.load("this-folder").predict(["a text"])', "```")
     yield from ("", "## Model", "")
     yield f"- Embedding {config.embedding_size} -> {layers} -> {config.pooling} -> linear"
     yield f"- reads {'in both directions' if config.bidirectional else 'in one direction'}"
