@@ -36,8 +36,10 @@ def main() -> None:
     print(json.dumps(score(arguments.model, arguments.data_dir, arguments.name), indent=2))
 
 
-def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
+def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -> dict[str, Any]:
     """Scores the model in `folder` and logs it as `name`: its configuration and seed, in a few words.
+
+    `precision`: as `fastlstm.load` takes it.
 
     Weights that were scored by that name are not scored again: what the log has of them is given.
     With figures by length and by rating (`slices`), where the data has ratings.
@@ -48,7 +50,7 @@ def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
     for entry in logged:
         if (entry["name"], entry.get("weights")) == (name, weights):
             return entry
-    imdb, model = load_imdb(data_dir), fastlstm.load(folder)
+    imdb, model = load_imdb(data_dir), fastlstm.load(folder, precision=precision)
     probabilities = model.predict_proba(imdb.test.texts)
     truth = imdb.test.label_indices(model.labels)
     known = set(imdb.train.texts)
@@ -73,6 +75,7 @@ def score(folder: Path, data_dir: Path, name: str) -> dict[str, Any]:
         "commit": machine.commit(),
         "name": name,
         "weights": weights,
+        "precision": precision,
         **result,
     }
     with LOG.open("a", encoding="utf-8") as log:
