@@ -4,8 +4,8 @@
 
 For each number and each draw of reviews: a classifier that begins from the encoder, the small preset from scratch,
 and NB-weighted logistic regression, on the same reviews. The two LSTMs hold 20% of them out to choose by; the
-regression has no choice to make and learns from all. Every scoring of an LSTM is logged; none is made twice. They read
-the test split in bfloat16 where the processor has it, since each would take minutes in float32.
+regression has no choice to make and learns from all. Every scoring of an LSTM is logged; none is made twice.
+They read the test split in bfloat16 where the processor has it, since each would take minutes in float32.
 """
 
 from __future__ import annotations
