@@ -14,7 +14,7 @@ from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
 from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.kernel.native import PRECISIONS
+from fastlstm.kernel.abi import PRECISIONS
 
 if TYPE_CHECKING:
     from fastlstm.inference.language_model import LanguageModel
