@@ -44,6 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     lines = "".join(f'"{text}",{label}\n' for text, label in ROWS)
     (tmp_path / "reviews.csv").write_text("text,label\n" + lines, encoding="utf-8")
+    (tmp_path / "more.txt").write_text("\n".join(text for text, _ in ROWS), encoding="utf-8")
     objects = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
     (tmp_path / "more-reviews.jsonl").write_text("\n".join(objects), encoding="utf-8")
     return tmp_path
