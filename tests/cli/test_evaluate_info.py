@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,10 +79,12 @@ def test_info_tells_what_the_model_is_and_how_it_was_trained(command: Command, t
     assert as_json["training"]["config"]["learning_rate"] == 0.03
 
 
-def test_info_takes_a_model_whose_record_holds_little(command: Command, trained: Path) -> None:
-    config = json.loads((trained / "config.json").read_bytes())
+def test_info_takes_a_model_whose_record_holds_little(command: Command, trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    config = json.loads((other / "config.json").read_bytes())
     config["training"] = {"preset": "own", "data": {}, "results": {}}
-    (trained / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    result = command("info", "--model", trained)
+    (other / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    result = command("info", "--model", other)
     assert (result.status, result.err) == (0, "")
     assert "classes" in result.out
