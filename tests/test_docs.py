@@ -72,7 +72,7 @@ def test_the_readme_s_commands_work(here: Path) -> None:
 def test_the_readme_s_python_works(here: Path) -> None:
     (code,) = blocks("README.md", "python")
     exec(compile(code, "README.md", "exec"), {})
-    assert (here / "model" / "model.safetensors").exists()
+    assert (here / "reviews-model" / "model.safetensors").exists()
 
 
 def test_every_option_the_command_reference_names_exists_and_every_command_is_in_it() -> None:

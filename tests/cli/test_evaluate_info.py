@@ -88,3 +88,11 @@ def test_info_takes_a_model_whose_record_holds_little(command: Command, trained:
     result = command("info", "--model", other)
     assert (result.status, result.err) == (0, "")
     assert "classes" in result.out
+
+
+def test_evaluate_says_when_it_measures_the_bundled_model(command: Command, trained: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "other.csv", [("great", "positive"), ("dull", "negative")])
+    result = command("evaluate", data)
+    assert result.status == 0
+    assert "no --model given: this measures the bundled model english-sentiment" in result.err
+    assert command("evaluate", tmp_path / "other.csv", "--model", "english-sentiment").err == ""
