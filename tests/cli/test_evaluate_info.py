@@ -90,7 +90,7 @@ def test_info_takes_a_model_whose_record_holds_little(command: Command, trained:
     assert "classes" in result.out
 
 
-def test_evaluate_says_when_it_measures_the_bundled_model(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_evaluate_says_when_it_measures_the_bundled_model(command: Command, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "other.csv", [("great", "positive"), ("dull", "negative")])
     result = command("evaluate", data)
     assert result.status == 0
