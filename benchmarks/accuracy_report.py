@@ -89,7 +89,7 @@ def few_labels() -> str:
         for what in ("regression", "small", "encoder"):
             values = [run["accuracy"] for run in runs if (run["size"], run["what"]) == (size, what)]
             spread = f" ± {statistics.stdev(values):.2%}" if len(values) > 1 else ""
-            row.append(f"{statistics.mean(values):.2%}{spread}")
+            row.append(f"{statistics.mean(values):.2%}{spread}" if values else "not measured")
         rows.append(tuple(row))
     return table(("labels", "regression", "`small`", "from the bundled encoder"), rows)
 

@@ -22,7 +22,7 @@ from build import build
 from fastlstm import models
 from fastlstm.datasets import load_imdb
 from fastlstm.kernel import find
-from fastlstm.kernel.native import PRECISIONS
+from fastlstm.kernel.abi import PRECISIONS
 from timing import alternate, medians
 
 SENTENCE = "This movie was fantastic! I really enjoyed it."

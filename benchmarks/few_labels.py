@@ -70,7 +70,8 @@ def main() -> None:
     for size in sorted({run["size"] for run in runs}):
         for what in ("regression", "encoder", "small"):
             values = [of["accuracy"] for of in runs if (of["size"], of["what"]) == (size, what)]
-            print(f"{size} labels, {what}: {statistics.mean(values):.2%}, {len(values)} draws")
+            if values:
+                print(f"{size} labels, {what}: {statistics.mean(values):.2%}, {len(values)} draws")
 
 
 def kept() -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ from fastlstm.fit.data import read_data
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import Network
 from fastlstm.kernel import find
-from fastlstm.kernel.native import PRECISIONS
+from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
 from opponents import onnx_tutorial, pytorch_tutorial

@@ -3,7 +3,7 @@
     python benchmarks/scoring.py IMDB_FOLDER MODEL NAME
 
 Every scoring is logged as NAME, with date and commit, in benchmarks/results/scorings.jsonl; no weights are scored
-twice.
+twice by one name.
 """
 
 from __future__ import annotations

@@ -100,7 +100,9 @@ def bundle_encoder(made: Path, data_dir: Path) -> None:
     weights = rounded(encoder.model.weights, STORAGE)
     measured = LanguageModel(dataclasses.replace(encoder.model, weights=weights)).evaluate(held_out.texts)
     results = {"measured_on": held_out.source, **measured.to_json()}
-    saved = dataclasses.replace(encoder.model, training={**encoder.model.training, "results": results})
+    saved = dataclasses.replace(
+        encoder.model, training={**encoder.model.training, "storage": STORAGE, "results": results}
+    )
     card = encoder_card(saved, seconds_of(made))
     saved_language_model.write(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
     print(card)

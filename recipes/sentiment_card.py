@@ -72,6 +72,7 @@ def _origin(costs: dict[str, float]) -> Iterator[str]:
     yield "fastlstm's MIT licence. No stage of training read the test split."
     yield ""
     hours = ", ".join(f"{stage} {seconds / 3600:.1f} h" for stage, seconds in costs.items())
-    yield f"Made by `recipes/english_sentiment.py`; training took, on the machine it was made on: {hours}."
+    yield "Made by `recipes/english_sentiment.py`; the epochs took, without the student's pretraining, on the"
+    yield f"machine it was made on: {hours}."
     yield ""
     yield "Maas, Daly, Pham, Huang, Ng & Potts (2011), Learning Word Vectors for Sentiment Analysis, ACL."

@@ -254,3 +254,10 @@ def test_checking_a_place_leaves_what_stands_there(tmp_path: Path) -> None:
     write_folder(tmp_path / "model", OLD)
     check_writable(tmp_path / "model")
     assert contents(tmp_path) == {f"model/{name}": content for name, content in OLD.items()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_file_has_the_permissions_of_any_new_one(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    write_file(tmp_path / "written", b"content")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "usual").stat().st_mode

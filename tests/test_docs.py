@@ -44,6 +44,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     lines = "".join(f'"{text}",{label}\n' for text, label in ROWS)
     (tmp_path / "reviews.csv").write_text("text,label\n" + lines, encoding="utf-8")
+    (tmp_path / "more.txt").write_text("\n".join(text for text, _ in ROWS), encoding="utf-8")
     objects = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
     (tmp_path / "more-reviews.jsonl").write_text("\n".join(objects), encoding="utf-8")
     return tmp_path
@@ -71,7 +72,7 @@ def test_the_readme_s_commands_work(here: Path) -> None:
 def test_the_readme_s_python_works(here: Path) -> None:
     (code,) = blocks("README.md", "python")
     exec(compile(code, "README.md", "exec"), {})
-    assert (here / "model" / "model.safetensors").exists()
+    assert (here / "reviews-model" / "model.safetensors").exists()
 
 
 def test_every_option_the_command_reference_names_exists_and_every_command_is_in_it() -> None:

@@ -154,3 +154,15 @@ def test_every_option_of_the_configurations_is_a_parameter() -> None:
 def test_numpy_numbers_are_numbers() -> None:
     search = GridSearchCV(small(), {"epochs": np.arange(1, 3), "dropout": np.array([0.1], np.float32)}, cv=2)
     assert search.fit(np.array(TEXTS), np.array(NAMES)).best_params_["epochs"] in (1, 2)
+
+
+def test_it_begins_from_a_language_model(tmp_path: Path) -> None:
+    fastlstm.pretrain(
+        TEXTS, tmp_path / "lm", embedding_size=5, hidden_sizes=(7,), epochs=1, streams=2, window=8, validation=0.2
+    )
+    estimator = LSTMClassifier(encoder=tmp_path / "lm", epochs=2, random_state=0).fit(TEXTS, NAMES)
+    config = estimator.classifier_.model.config
+    assert (config.embedding_size, config.hidden_sizes) == (5, (7,))
+    assert clone(estimator).get_params()["encoder"] == tmp_path / "lm"
+    with pytest.raises(OptionError, match="hidden-sizes was given with an encoder"):
+        LSTMClassifier(encoder=tmp_path / "lm", hidden_sizes=(3,)).fit(TEXTS, NAMES)

@@ -45,7 +45,7 @@ def test_the_kernel_is_told_with_its_threads_and_library(library: Path) -> None:
     )
     assert best in came.kernel.could_run
     assert came.kernel.precisions[0] == "float32"
-    assert set(came.kernel.precisions) <= set(native.PRECISIONS)
+    assert set(came.kernel.precisions) <= set(abi.PRECISIONS)
     assert set(came.kernel.could_run) <= set(found.ISAS)
     assert came.self_check is not None
     assert came.self_check.passed

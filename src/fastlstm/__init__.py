@@ -1,4 +1,4 @@
-"""LSTM text classifiers that train in seconds and answer in microseconds on an ordinary CPU."""
+"""LSTM text classifiers that train in minutes and answer in milliseconds on an ordinary CPU."""
 
 from __future__ import annotations
 

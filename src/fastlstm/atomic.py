@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,9 @@ from fastlstm.errors import WriteError
 def write_file(path: Path, content: bytes) -> None:
     """Writes a file beside `path`, syncs it and renames it over `path`. Raises `WriteError`."""
     with _write_errors(path):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        # With the permissions of any new file: those that `tempfile` makes are for their owner alone.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         try:
             try:
                 _write_synced(descriptor, content)

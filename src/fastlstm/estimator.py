@@ -15,15 +15,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from fastlstm import saved_language_model
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.errors import DataError
+from fastlstm.fit.beginning import Beginnings, with_encoder
 from fastlstm.inference import Classifier
 from fastlstm.records import split
 from fastlstm.records.checks import checked_label, collect
 from fastlstm.training.fitting import prepare
 from fastlstm.training.history import EpochResult
 
-_NOT_OPTIONS = ("preset", "validation_fraction", "device", "random_state")
+_NOT_OPTIONS = ("preset", "encoder", "validation_fraction", "device", "random_state")
 
 
 class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -31,6 +33,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     Args:
         preset: the configuration to start from.
+        encoder: the folder of a language model, or the name of a bundled one, to begin from.
         validation_fraction: share of the texts held out to choose the best epoch and to fit the probabilities,
             between 0 and 1.
         device: "auto", "cpu" or "cuda".
@@ -49,6 +52,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self,
         preset: str = DEFAULT_PRESET,
         *,
+        encoder: str | os.PathLike[str] | None = None,
         vocabulary_size: int | None = None,
         max_tokens: int | None = None,
         truncate: str | None = None,
@@ -82,6 +86,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.preset = preset
+        self.encoder = encoder
         self.vocabulary_size = vocabulary_size
         self.max_tokens = max_tokens
         self.truncate = truncate
@@ -131,9 +136,19 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         records = collect(zip(range(len(texts)), texts, labels, strict=True), "X")
         options = {name: value for name, value in self.get_params().items() if name not in _NOT_OPTIONS}
         seed = int(check_random_state(self.random_state).randint(2**31))
-        model_config, training_config = configure(self.preset, {**options, "seed": seed})
+        options = with_encoder({**options, "seed": seed}, self.encoder is not None)
+        model_config, training_config = configure(self.preset, options)
+        encoder = Beginnings.of(self.encoder, None).encoder
         learned, held_out = split(records, self.validation_fraction, seed)
-        fitting = prepare(learned, held_out, model_config, training_config, device=self.device, cap_vocabulary=True)
+        fitting = prepare(
+            learned,
+            held_out,
+            model_config,
+            training_config,
+            device=self.device,
+            cap_vocabulary=True,
+            encoder=None if encoder is None else saved_language_model.read(encoder),
+        )
         self.history_ = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
         calibration = fitting.calibrate(fitting.validation_logits())
         self.classifier_ = Classifier(fitting.saved_model({}, calibration))

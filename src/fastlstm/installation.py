@@ -135,7 +135,7 @@ def _kernel_state(found: Found) -> KernelState:
     return KernelState(
         instruction_set=None if kernel is None else kernel.isa,
         could_run=() if kernel is None or found.path is None else _could_run(found.path),
-        precisions=("float32",) if kernel is None else tuple(filter(kernel.has, native.PRECISIONS)),
+        precisions=("float32",) if kernel is None else tuple(filter(kernel.has, abi.PRECISIONS)),
         threads=None if kernel is None else kernel.threads,
         threads_from=None if kernel is None else _threads_from(),
         library=None if found.path is None else str(found.path),

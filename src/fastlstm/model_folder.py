@@ -101,7 +101,8 @@ def read_config(folder: Path, of: Format) -> dict[str, Any]:
     Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
     """
     if not folder.exists():
-        bundled = f", or the name of a bundled model: {', '.join(models.names())}" if models.names() else ""
+        there = [name for name in models.names() if is_of(models.located(name), of)]
+        bundled = f", or the name of a bundled model: {', '.join(there)}" if there else ""
         raise ModelNotFoundError(
             f"no model at {folder}: no such folder; pass the folder that {of.maker} wrote{bundled}"
         )

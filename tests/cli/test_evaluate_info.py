@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,22 @@ def test_info_tells_what_the_model_is_and_how_it_was_trained(command: Command, t
     assert as_json["model"]["hidden_sizes"] == [7]
     assert as_json["training"]["data"]["train_texts"] == 160
     assert as_json["training"]["config"]["learning_rate"] == 0.03
+
+
+def test_info_takes_a_model_whose_record_holds_little(command: Command, trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    config = json.loads((other / "config.json").read_bytes())
+    config["training"] = {"preset": "own", "data": {}, "results": {}}
+    (other / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    result = command("info", "--model", other)
+    assert (result.status, result.err) == (0, "")
+    assert "classes" in result.out
+
+
+def test_evaluate_says_when_it_measures_the_bundled_model(command: Command, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "other.csv", [("great", "positive"), ("dull", "negative")])
+    result = command("evaluate", data)
+    assert result.status == 0
+    assert "no --model given: this measures the bundled model english-sentiment" in result.err
+    assert command("evaluate", tmp_path / "other.csv", "--model", "english-sentiment").err == ""

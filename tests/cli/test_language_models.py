@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -264,7 +265,11 @@ def test_wrong_use_is_said_in_a_line(
         (["--encoder", "nowhere"], "no model at nowhere"),
         (["--budget", "soon"], "budget is 'soon'; expected a duration"),
         (["--budget", "10m", "--resume"], "a run with a budget can't be resumed"),
-        (["--unlabelled", "nowhere.txt"], "there is no file or folder 'nowhere.txt'"),
+        (["--preset", "accurate", "--unlabelled", "nowhere.txt"], "there is no file or folder 'nowhere.txt'"),
+        (["--unlabelled", "nowhere.txt"], "nothing reads them, since small does not pretrain"),
+        (["--encoder", "LM", "--unlabelled", "nowhere.txt"], "nothing reads them, since small does not pretrain"),
+        (["--budget", "10m", "--preset", "tutorial"], "the preset tutorial was given with a budget"),
+        (["--validation", "imdb"], "imdb can't be the validation texts"),
     ],
 )
 def test_what_a_run_can_t_begin_from_is_said(
@@ -298,3 +303,16 @@ def test_a_student_learns_from_its_teacher_on_texts_without_labels(
     card = (tmp_path / "student" / "README.md").read_text()
     for words in ("60 texts without labels", "classifier `teacher`, its teacher", "10 words and word pairs"):
         assert words in card
+
+
+@pytest.mark.parametrize("model", [[], None, {}, {"direction": ["forward"]}])
+def test_a_language_model_that_says_nothing_of_itself_is_corrupt(
+    command: Command, labelled: Path, pretrained: Path, tmp_path: Path, model: object
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(pretrained, broken)
+    config = json.loads((broken / "config.json").read_bytes())
+    (broken / "config.json").write_text(json.dumps({**config, "model": model}), encoding="utf-8")
+    refused = command("train", labelled, "--out", tmp_path / "x", "--encoder", broken)
+    assert refused.status == 2
+    assert "lacks or misstates" in refused.err

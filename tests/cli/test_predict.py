@@ -213,4 +213,11 @@ def test_a_folder_does_not_go_before_the_default_model(
 def test_an_unknown_model_is_answered_with_the_names_there_are(command: Command) -> None:
     result = command("predict", "a film", "-m", "nowhere")
     assert result.status == 2
-    assert "or the name of a bundled model: english, english-sentiment" in result.err
+    assert "or the name of a bundled model: english-sentiment\n" in result.err
+
+
+def test_a_text_that_looks_like_an_option_stands_behind_two_dashes(command: Command, trained: Path) -> None:
+    refused = command("predict", "-m", trained, "-5 stars")
+    assert refused.status == 2
+    assert "A text that begins with - stands behind --" in refused.err
+    assert command("predict", "-m", trained, "--", "-5 great stars").out.endswith("\t-5 great stars\n")

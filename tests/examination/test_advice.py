@@ -50,6 +50,8 @@ def test_uneven_small_and_missing_classes_are_told() -> None:
     assert said[0].startswith("a has 15.8 times the training texts of b: go by macro F1")
     assert said[1].startswith("fewer than 20 training texts of b: ")
     assert said[2].startswith("no test text of c: ")
+    cases = advice.on_classes(parts(training={"Good": 30, "good": 30, "bad": 30}))
+    assert cases == ("Good, good differ in upper and lower case alone: make them one class",)
     many = {f"class {k}": 1 for k in range(8)}
     assert "class 0, class 1, class 2, class 3, class 4 and 3 more:" in advice.on_classes(parts(training=many))[0]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -123,3 +126,14 @@ def test_suspects_are_counted_by_confident_learning() -> None:
     # On average 0's texts have 0.567 for 0, and 1's have 0.483 for 1: the third and the last text are suspect.
     assert suspects(probabilities, truth).tolist() == [0, 0, 1, 1, 1, 0]
     assert suspects(np.array([[0.6, 0.4], [0.4, 0.6]]), np.array([0, 1])).tolist() == [0, 1]
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['sklearn'] = sys.modules['scipy'] = None\n"
+        "from fastlstm.errors import MissingDependencyError\n"
+        "try:\n    import fastlstm.examination.label_noise\n"
+        "except MissingDependencyError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "fastlstm[train]" in done.stdout

@@ -17,7 +17,7 @@ from fastlstm.fit.job import Job
 from fastlstm.fit.pace import Pace, measure_pace
 from fastlstm.fit.run import run
 from fastlstm.records import Records
-from fastlstm.training.fitting import find_device
+from fastlstm.training.fitting import find_device, prepare
 
 
 @pytest.fixture
@@ -223,3 +223,37 @@ def test_a_model_that_inference_reads_otherwise_is_not_saved_on_the_way(
     with pytest.raises(TrainingError, match="inference differs"):
         list(run(job_of(data, tmp_path / "model", 600)))
     assert not (tmp_path / "model").exists()
+
+
+def test_a_rung_that_goes_astray_does_not_cost_what_was_climbed(
+    data: RunData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = prepare
+
+    def astray(*arguments: Any, **options: Any) -> Any:
+        fitting = original(*arguments, **options)
+        if fitting.model_config.hidden_sizes != (1,):
+
+            def epochs() -> Iterator[Any]:
+                raise TrainingError("the loss is nan")
+                yield
+
+            object.__setattr__(fitting, "epochs", epochs)
+        return fitting
+
+    monkeypatch.setattr(ladder, "prepare", astray)
+    events = list(run(job_of(data, tmp_path / "model", 600)))
+    assert [event.name for event in events if isinstance(event, RungDone)] == ["words"]
+    assert [e.text for e in events if isinstance(e, Note) and "nan" in e.text] == [
+        "small: the loss is nan",
+        "accurate: the loss is nan",
+    ]
+    assert isinstance(events[-1], TrainingResult)
+
+
+def test_the_record_names_unlabelled_texts_only_where_they_were_read(data: RunData, tmp_path: Path) -> None:
+    fixed = dataclasses.replace(data, unlabelled=("the film was good", "a story it was"))
+    result = list(run(job_of(fixed, tmp_path / "model", 600)))[-1]
+    assert isinstance(result, TrainingResult)
+    training = result.classifier.model.training
+    assert training["data"]["unlabelled_texts"] == (2 if training["config"]["pretraining_epochs"] else 0)

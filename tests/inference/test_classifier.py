@@ -1,68 +1,27 @@
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from tests.inference.random_texts import random_texts
 
 import fastlstm
 from fastlstm.config import ModelConfig
-from fastlstm.errors import DataError, InputError, ModelNotFoundError, OptionError
+from fastlstm.errors import DataError, InputError, ModelNotFoundError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import CHUNK_TEXTS
 from fastlstm.inference.golden import GOLDEN_TEXTS
-from fastlstm.inference.model_card import model_card
-from fastlstm.kernel import Found, find
-from fastlstm.kernel.abi import load as load_library
-from fastlstm.kernel.native import Kernel
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
 
 MakeModel = Callable[..., SavedModel]
-
-WORDS = [
-    "this",
-    "movie",
-    "film",
-    "was",
-    "really",
-    "not",
-    "bad",
-    "good",
-    "horrible",
-    ",",
-    ".",
-    "!",
-    "fantastic",
-    "很",
-    "unseen",
-]
-
-
-def random_texts(texts: int, longest: int = 50, seed: int = 0) -> list[str]:
-    generator = np.random.default_rng(seed)
-    return [" ".join(generator.choice(WORDS, generator.integers(0, longest))) for _ in range(texts)]
-
-
-@pytest.fixture(scope="module")
-def classifier(tiny_model: SavedModel) -> Classifier:
-    return Classifier(tiny_model)
-
-
-@pytest.fixture(scope="module")
-def three_classes(make_model: MakeModel) -> Classifier:
-    config = ModelConfig(embedding_size=5, hidden_sizes=(4,), bidirectional=True, pooling="concat", max_tokens=20)
-    return Classifier(make_model(config, ("bad", "so so", "good"), seed=4, temperature=1.7))
-
 
 # A string is one text, a list is a batch.
 
@@ -226,70 +185,6 @@ def test_no_texts_cannot_be_evaluated(classifier: Classifier) -> None:
         classifier.evaluate(Records([], [], "here"))
 
 
-# The decision threshold of two classes.
-
-
-@pytest.fixture(scope="module")
-def cautious(make_model: MakeModel) -> Classifier:
-    """A model whose threshold is above every probability of its second class."""
-    return Classifier(make_model(threshold=0.99))
-
-
-def test_the_saved_threshold_decides_and_the_probabilities_stay(
-    cautious: Classifier, classifier: Classifier, tmp_path: Path
-) -> None:
-    texts = random_texts(30)
-    probabilities = cautious.predict_proba(texts)
-    assert np.array_equal(probabilities, classifier.predict_proba(texts))
-    assert "positive" in classifier.predict(texts)
-    assert set(cautious.predict(texts)) == {"negative"}
-    assert cautious.predict(texts[0]) == "negative"
-    cautious.save(tmp_path / "model")
-    loaded = fastlstm.load(tmp_path / "model")
-    assert loaded.predict(texts) == cautious.predict(texts)
-    assert "predicts `positive` from the probability 0.99 on" in (tmp_path / "model" / "README.md").read_text()
-    assert "from the probability" not in model_card(classifier.model)
-
-
-def test_a_threshold_can_be_given_instead_and_is_met_by_a_probability_as_high(cautious: Classifier) -> None:
-    texts = random_texts(30)
-    second = cautious.predict_proba(texts)[:, 1]
-    for threshold in (
-        0,
-        0.5,
-        float(second[3]),
-        float(np.nextafter(second[3], np.float32(1))),
-        1.0,
-        np.float32(0.4),
-    ):
-        expected = ["positive" if p >= threshold else "negative" for p in second]
-        assert cautious.predict(texts, threshold=threshold) == expected
-        chosen = cautious.choose(cautious.predict_proba(texts), threshold=threshold)
-        assert [cautious.labels[k] for k in chosen] == expected
-        records = Records(texts, expected, "here")
-        assert cautious.evaluate(records, threshold=threshold).accuracy == 1
-    assert cautious.predict(texts[3], threshold=float(second[3])) == "positive"
-    assert cautious.predict([], threshold=0.3) == []
-
-
-@pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan, math.inf, "0.5", True, [0.5]])
-def test_a_threshold_that_is_no_probability_is_refused(classifier: Classifier, threshold: Any) -> None:
-    records = Records(["fine"], ["positive"], "here")
-    for ask in (
-        lambda: classifier.predict("fine", threshold=threshold),
-        lambda: classifier.predict(["fine"], threshold=threshold),
-        lambda: classifier.choose(np.zeros((1, 2), np.float32), threshold=threshold),
-        lambda: classifier.evaluate(records, threshold=threshold),
-    ):
-        with pytest.raises(OptionError, match=r"^threshold is .*; expected a number from 0 to 1$"):
-            ask()
-
-
-def test_more_than_two_classes_have_no_threshold(three_classes: Classifier) -> None:
-    with pytest.raises(OptionError, match="the model has 3 classes; only a model of two has one"):
-        three_classes.predict("fine", threshold=0.3)
-
-
 # Saving and loading.
 
 
@@ -347,76 +242,5 @@ def test_a_classifier_can_be_pickled(three_classes: Classifier) -> None:
     assert np.array_equal(back.predict_proba(texts), three_classes.predict_proba(texts))
 
 
-# Less than float32.
-
-
-@pytest.fixture(params=["bfloat16", "int8"])
-def precision(request: pytest.FixtureRequest) -> str:
-    kernel = find().kernel
-    if kernel is None or not kernel.has(request.param):
-        pytest.skip(f"this machine has no {request.param}")
-    return str(request.param)
-
-
-def test_rounded_products_are_near_and_do_not_depend_on_the_batch(
-    three_classes: Classifier, precision: str, tmp_path: Path
-) -> None:
-    three_classes.save(tmp_path / "model")
-    texts = random_texts(50)
-    rounded = fastlstm.load(tmp_path / "model", precision=precision)
-    together = rounded.predict_proba(texts)
-    np.testing.assert_allclose(together, three_classes.predict_proba(texts), atol=0.05)
-    assert not np.array_equal(together, three_classes.predict_proba(texts))
-    for text, row in zip(texts, together, strict=True):
-        assert np.array_equal(rounded.predict_proba(text), row)
-    again = pickle.loads(pickle.dumps(rounded))
-    assert np.array_equal(again.predict_proba(texts), together)
-
-
-def test_an_unknown_precision_is_refused(three_classes: Classifier) -> None:
-    with pytest.raises(OptionError, match=r"unknown precision 'int9'; did you mean 'int8'\? known: "):
-        Classifier(three_classes.model, "int9")
-
-
-@pytest.mark.parametrize(("isa", "why"), [(None, "no compiled kernel"), ("v2", "the kernel runs v2")])
-def test_a_precision_that_the_machine_lacks_is_refused(
-    three_classes: Classifier, isa: str | None, why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = find()
-    if isa is not None and (there.path is None or there.kernel is None or there.kernel.isa == "neon"):
-        pytest.skip("no kernel for x86-64 here")
-    kernel = None if isa is None or there.path is None else Kernel(load_library(there.path), isa)
-    monkeypatch.setattr("fastlstm.inference.network.find", lambda: Found(kernel, "", None))
-    with pytest.raises(OptionError, match=rf"^int8 was asked .* AVX512-VNNI; .*{why}.*; it has float32$"):
-        Classifier(three_classes.model, "int8")
-
-
 def test_its_repr_names_the_labels(three_classes: Classifier) -> None:
     assert repr(three_classes).startswith("Classifier(labels=['bad', 'so so', 'good'], ModelConfig(")
-
-
-def test_the_model_card_says_what_the_model_is(three_classes: Classifier, tmp_path: Path) -> None:
-    training = {
-        "data": {"train": "reviews.csv", "train_texts": 12_345, "validation_texts": 1000},
-        "results": {
-            "evaluated_on": "test.csv",
-            "texts": 500,
-            "accuracy": 0.8765,
-            "macro_f1": 0.8712,
-            "loss": 0.3,
-            "calibration_error": 0.0123,
-        },
-        "baseline": {"name": "TF-IDF", "accuracy": 0.87},
-    }
-    Classifier(dataclasses.replace(three_classes.model, training=training)).save(tmp_path / "model")
-    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    for part in ("`bad`, `so so`, `good`", "both directions", "12,345", "reviews.csv", "87.65%", "1.23%", "TF-IDF"):
-        assert part in card
-
-
-def test_the_model_card_of_an_untrained_model_names_its_labels(classifier: Classifier, tmp_path: Path) -> None:
-    classifier.save(tmp_path / "model")
-    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
-    assert "`negative`, `positive`" in card
-    assert "one direction" in card
-    assert "How good it is" not in card

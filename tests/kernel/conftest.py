@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.kernel.calls import Calls
 
 from fastlstm.kernel import abi, found, native
-
-ROOT = Path(__file__).resolve().parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # tests.kernel.exact and tests.kernel.fuzz
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +43,8 @@ def kernel(request: pytest.FixtureRequest, library: SimpleNamespace) -> Iterator
 @pytest.fixture
 def isa(kernel: native.Kernel) -> str:
     return kernel.isa
+
+
+@pytest.fixture
+def calls(kernel: native.Kernel) -> Calls:
+    return Calls(kernel)

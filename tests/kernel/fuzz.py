@@ -16,6 +16,7 @@ from tests.kernel.rounded import rounded, rounded_gradients
 
 from fastlstm.kernel import abi, native
 from fastlstm.kernel.arguments import FloatArray
+from fastlstm.kernel.stack import Stack
 
 ROUNDED_TOLERANCE = 0.05  # a state may round the other way now and then
 GUARD = 24  # floats before and after every array
@@ -219,7 +220,7 @@ def texts(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch,
         for reverse in (False, True)[:directions]
     ]
     features = room.empty("features", case.B, directions * case.H)
-    stack = native.Stack([[packed] * directions], projected, ["last"])
+    stack = Stack([[packed] * directions], projected, ["last"])
     arguments = abi.Texts.from_buffer_copy(stack.arguments)
     arguments.texts, arguments.starts, arguments.index = case.B, _at(starts), _at(index)
     arguments.features = _at(features)
@@ -233,7 +234,7 @@ def narrow(library: SimpleNamespace, kernel: native.Kernel, case: Case, b: Batch
     b = replace(b, words=np.tanh(b.words), h0=np.tanh(b.h0))
     isa, N, B, I, H, P = kernel._isa, len(b.index), case.B, case.I, case.H, kernel.padded(case.H)  # noqa: E741
     projected = room.copy("projected", kernel.project(kernel.pack(b.weight_ih, b.weight_hh, b.bias), b.words))
-    for of, precision in enumerate(native.PRECISIONS):
+    for of, precision in enumerate(abi.PRECISIONS):
         if precision == "float32" or not kernel.has(precision):
             continue
         packed = room.empty("packed", library.packed_size(isa, of, I, H))

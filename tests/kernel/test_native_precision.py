@@ -10,7 +10,8 @@ import pytest
 from tests.kernel.exact import Array, Batch, Results, Size, assert_near, assert_same_bits, batch, exact
 from tests.kernel.rounded import NARROW, rounded
 
-from fastlstm.kernel.native import Kernel, Stack
+from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.stack import Stack
 
 SIZES = [
     Size(11, 67, 5, 13),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tests.kernel.exact import Array
 
-from fastlstm.kernel.native import Kernel, Packed, Stack
+from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.stack import Packed, Stack
 
 WORDS, I = 29, 5  # noqa: E741
 POOLINGS = [

@@ -128,6 +128,20 @@ def test_a_table_in_another_encoding_is_refused(write: Write, encoding: str) -> 
             {},
             "column 'text' not found in line 2 of reviews.jsonl; it has: body, label; pass --text-column",
         ),
+        (
+            "reviews.csv",
+            "text;label\nfine;good\n",
+            {},
+            "column 'text' not found in reviews.csv; it has: text;label; the columns are parted by ';'; "
+            "expected commas in .csv, tabs in .tsv: save it so",
+        ),
+        (
+            "reviews.csv",
+            "the first review is no name for a column,good\nfine,bad\n",
+            {},
+            "column 'text' not found in reviews.csv; it has: the first review is no name for a column, good; "
+            "the first line looks like a row, and not like a header; put the columns' names above it",
+        ),
     ],
 )
 def test_a_missing_column_is_named_with_those_there_are(

@@ -14,6 +14,9 @@ from fastlstm.inference import Classifier
 from fastlstm.inference.language_model import LanguageModel
 from fastlstm.saved_model import THRESHOLD, SavedModel
 
+OF_A_RUN = {"preset", "fastlstm_version", "data", "results", "best_epoch", "epochs", "baseline"}
+"""What the record of a model has that a run of fastlstm made. Others may hold anything, or nothing."""
+
 
 @click.command("info")
 @model_option
@@ -42,7 +45,7 @@ def command(model: Classifier | LanguageModel, as_json: bool) -> None:
     if saved.threshold != THRESHOLD:
         facts["threshold"] = f"{saved.labels[1]} from the probability {saved.threshold:.4g} on"
     training = saved.training
-    if {"preset", "data", "results"} <= set(training):
+    if set(training) >= OF_A_RUN:
         data, results = training["data"], training["results"]
         facts["preset"] = f"{training['preset']}, fastlstm {training['fastlstm_version']}"
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"

@@ -26,6 +26,8 @@ COMMANDS = {
     "info": "say what a model is and how it was trained",
     "doctor": "say what this installation has and what is missing",
 }
+OF_TEXTS = ("predict", "generate")
+"""The commands that take texts."""
 INTERRUPTED = 130
 
 
@@ -97,6 +99,8 @@ def fail(message: str, status: int, arguments: Sequence[str]) -> NoReturn:
 
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.info_name in OF_TEXTS:
+        message += f" A text that begins with - stands behind --, as in: {error.ctx.command_path} -- '-5 stars'."
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message} Run: {error.ctx.command_path} --help"
     return message

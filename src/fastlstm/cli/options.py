@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 import click
 
 from fastlstm import model_folder, models, saved_language_model
+from fastlstm.cli import show
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
 from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.kernel.native import PRECISIONS
+from fastlstm.kernel.abi import PRECISIONS
 
 if TYPE_CHECKING:
     from fastlstm.inference.language_model import LanguageModel
@@ -190,6 +191,8 @@ def _load(
         if context.meta.get(PRECISION, PRECISIONS[0]) != PRECISIONS[0]:
             raise OptionError("--precision is for classifiers; a language model computes in float32: leave it out")
         return _load_language_model(value)
+    if value is None and context.info_name == "evaluate":
+        show.note(f"no --model given: this measures the bundled model {models.DEFAULT_CLASSIFIER}")
     return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
 
 

@@ -132,7 +132,7 @@ class Display:
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
             steps_left = (self._pretraining_epochs - event.epoch + 1) * event.steps - event.step
-            left = event.seconds / event.step * steps_left
+            left = max(event.seconds / event.step * steps_left, 0)
             self.note(
                 f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left"
             )
@@ -153,7 +153,7 @@ class Display:
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
             steps_left = (self._epochs - event.epoch + 1) * event.steps - event.step
-            left = event.seconds / event.step * steps_left
+            left = max(event.seconds / event.step * steps_left, 0)
             self.note(f"epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left")
 
     def _epoch(self, event: EpochResult) -> None:

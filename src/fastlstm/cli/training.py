@@ -13,7 +13,6 @@ import click
 from fastlstm.cli import show
 from fastlstm.cli.interrupt import resuming, watch
 from fastlstm.cli.options import Function, common, config_options, part, preset_option, sizes, table_options
-from fastlstm.config import configure
 
 if TYPE_CHECKING:
     from fastlstm.fit.events import TrainingResult
@@ -72,10 +71,11 @@ def train_and_show(
 ) -> None:
     """Trains on `data` as the options say, shows the run as it goes, and its result."""
     options["hidden_sizes"] = sizes(options["hidden_sizes"])
-    from fastlstm.fit.beginning import with_encoder, within
+    from fastlstm.fit.beginning import configured
 
-    within(budget, resume=resume, options=options, teacher=teacher)
-    configure(preset, with_encoder(options, encoder is not None))  # what is wrong is told before PyTorch is loaded
+    configured(  # what is wrong is told before PyTorch is loaded
+        preset, options, encoder=encoder, teacher=teacher, unlabelled=unlabelled, budget=budget, resume=resume
+    )
     from fastlstm.cli.progress import Display
     from fastlstm.fit.events import TrainingResult
     from fastlstm.fit.job import checkpoint_of

@@ -48,10 +48,21 @@ def on_classes(parts: Mapping[str, Part]) -> Advice:
         )
     if small := [name for name, texts in training.items() if texts < FEW]:
         said.append(f"fewer than {FEW} training texts of {_listed(small)}: add texts, or join classes")
+    said += [
+        f"{_listed(names)} differ in upper and lower case alone: make them one class" for names in _alike(training)
+    ]
     for name, part in parts.items():
         if missing := [label for label, texts in part.classes.items() if not texts]:
             said.append(f"no {name} text of {_listed(missing)}: figures there say nothing of that")
     return tuple(said)
+
+
+def _alike(names: Iterable[str]) -> list[list[str]]:
+    """Those that are the same but for upper and lower case, together."""
+    by_name: dict[str, list[str]] = {}
+    for name in names:
+        by_name.setdefault(name.casefold(), []).append(name)
+    return [together for together in by_name.values() if len(together) > 1]
 
 
 def on_duplicates(found: Duplicates, parts: Mapping[str, Part]) -> Advice:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastlstm.training import baseline  # first: it says how to install what is missing
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from fastlstm.examination.pool import Example, Pool
-from fastlstm.training import baseline
 
 FOLDS = 5
 SEED = 0

@@ -84,7 +84,8 @@ def read_data(
         say, progress: told of long work on the way, as `load_imdb` tells it.
 
     Raises:
-        DataError: for whatever is wrong with the data, test labels unknown to training among it.
+        DataError: for whatever is wrong with the data, test labels unknown to training among it, and IMDb, whose
+            other texts are its test split, as validation.
         OptionError: for a fraction outside 0..1.
         DownloadError: where IMDb can't be had.
     """
@@ -117,6 +118,11 @@ def read_data(
     elif test is not None:
         held_out = read(test)
         measured_on = held_out.source
+    if isinstance(validation, str) and validation == IMDB:
+        raise DataError(
+            "imdb can't be the validation texts: what stands apart in it is its test split, on which nothing is "
+            "chosen; give a fraction, such as 0.1, or texts of their own"
+        )
     if isinstance(validation, float | int | np.floating):
         training, chosen_on = split(training, float(validation), seed)
     else:

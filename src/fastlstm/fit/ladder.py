@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastlstm import models, saved_language_model, tokens
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
+from fastlstm.errors import TrainingError
 from fastlstm.fit.beginning import BESIDE_A_BUDGET
 from fastlstm.fit.events import Calibrated, Event, Note, RungDone
 from fastlstm.fit.job import Job
@@ -84,7 +85,13 @@ def climb(job: Job, budget: float) -> Generator[Event, None, Climbed]:
                 f"{rung.name}: would take longer than the {max(end - time.monotonic(), 0):.0f} s that are left"
             )
             continue
-        climbed = yield from _climb_one(job, fitted, end)
+        try:
+            climbed = yield from _climb_one(job, fitted, end)
+        except TrainingError as error:
+            if best is None:
+                raise
+            yield Note(f"{rung.name}: {error}")
+            continue
         if climbed is None:
             yield Note(f"{rung.name}: the time was over before its first epoch was")
             break
@@ -150,7 +157,7 @@ def _fitted(rung: Rung, job: Job, seconds: float) -> Rung | None:
 
 def _climb_one(job: Job, rung: Rung, end: float) -> Generator[Event, None, Climbed | None]:
     started = time.perf_counter()
-    data = job.data
+    data = job.data if rung.training.pretraining_epochs else dataclasses.replace(job.data, unlabelled=())
     fitting = prepare(
         data.training,
         data.validation,
@@ -158,7 +165,7 @@ def _climb_one(job: Job, rung: Rung, end: float) -> Generator[Event, None, Climb
         rung.training,
         device=job.device,
         cap_vocabulary=True,
-        unlabelled=data.unlabelled if rung.training.pretraining_epochs else (),
+        unlabelled=data.unlabelled,
         encoder=rung.encoder,
     )
     yield Note(f"{rung.name}:")
@@ -172,5 +179,5 @@ def _climb_one(job: Job, rung: Rung, end: float) -> Generator[Event, None, Climb
             return None
     outcome = calibrated(fitting)
     yield RungDone(rung.name, time.perf_counter() - started, outcome.after)
-    done = dataclasses.replace(job, preset=rung.name, encoder=rung.folder)
+    done = dataclasses.replace(job, data=data, preset=rung.name, encoder=rung.folder)
     return Climbed(rung.name, done, fitting, outcome)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.config import DEFAULT_PRESET
 from fastlstm.datasets.download import Progress
-from fastlstm.fit.beginning import Beginnings, with_encoder, within
+from fastlstm.fit.beginning import Beginnings, configured
 from fastlstm.fit.data import Part, Plain, read_data
 from fastlstm.fit.events import Event, TrainingResult
 from fastlstm.fit.job import Job, check_before
@@ -50,7 +50,7 @@ def train(
         unlabelled: further texts, to pretrain on, for virtual adversarial training, or to be labelled by a teacher:
             "imdb", its unlabelled reviews; a file or folder of plain texts; or a list of them.
         encoder: the folder of a language model, or the name of a bundled one, to begin from. Sizes and vocabulary
-            are then its own, and `pretraining_epochs` is 0 unless it is given.
+            are then its own, and `pretraining_epochs` is 0 unless it is given, or unlabelled texts are.
         teacher: the folder of a classifier whose probabilities are learned, on the unlabelled texts too.
         budget: seconds, or a duration such as "10m": the best model that can be had in that time is made, by
             presets of growing size. Of the options `seed`, `class_weights`, `calibration` and `threshold_metric`
@@ -123,8 +123,9 @@ def make_job(
     progress: Progress | None = None,
 ) -> Job:
     """Checks and reads all that `train` is called with; the arguments are its own, and those of `read_data`."""
-    seconds = within(budget, resume=resume, options=options, teacher=teacher)
-    model, training = configure(preset, with_encoder(options, encoder is not None))
+    model, training, seconds = configured(
+        preset, options, encoder=encoder, teacher=teacher, unlabelled=unlabelled, budget=budget, resume=resume
+    )
     places = Beginnings.of(encoder, teacher)
     check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
     return Job(

@@ -87,8 +87,8 @@ def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:
         yield Note(f"vocabulary: {fitting.model_config.vocabulary_size:,} words, all that the training texts have")
     if fitting.longer:
         share = f"{fitting.longer:.0%}" if fitting.longer >= 0.01 else "less than 1%"
-        read = "the beginning and the end" if job.model.truncate == "both" else f"the {job.model.truncate}"
-        yield Note(f"{share} of texts are longer than {job.model.max_tokens} tokens; of these {read} is read")
+        read = "the beginning and the end are" if job.model.truncate == "both" else f"the {job.model.truncate} is"
+        yield Note(f"{share} of texts are longer than {job.model.max_tokens} tokens; of these {read} read")
     if repeated := job.data.repeated:
         yield Note(f"{repeated:,} of the {len(job.data.measured):,} texts measured on stand in training too")
 

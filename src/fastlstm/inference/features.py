@@ -12,7 +12,8 @@ from fastlstm.batches import Distinct, lengths_of, packed
 from fastlstm.config import ModelConfig
 from fastlstm.inference.recurrence import layer_weights
 from fastlstm.kernel import reference
-from fastlstm.kernel.native import Kernel, Stack
+from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.stack import Stack
 
 FloatArray = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
@@ -34,7 +35,7 @@ class KernelFeatures:
     def __init__(
         self, config: ModelConfig, arrays: Mapping[str, FloatArray], kernel: Kernel, precision: str
     ) -> None:
-        """`precision`: one of `kernel.native.PRECISIONS` that the kernel has."""
+        """`precision`: one of `kernel.abi.PRECISIONS` that the kernel has."""
         self._kernel = kernel
         self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
         of_layers = [

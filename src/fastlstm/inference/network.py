@@ -13,7 +13,8 @@ from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError, near
 from fastlstm.inference.features import KernelFeatures, NumPyFeatures
 from fastlstm.kernel import find
-from fastlstm.kernel.native import PRECISIONS, Kernel
+from fastlstm.kernel.abi import PRECISIONS
+from fastlstm.kernel.native import Kernel
 from fastlstm.kernel.reference import sigmoid, times
 from fastlstm.ngrams import KINDS, Evidence
 

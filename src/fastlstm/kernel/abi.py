@@ -10,6 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 ABI = 4
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""What the forward pass multiplies: see lstm.h. The first is every processor's."""
 _FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
 FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
 

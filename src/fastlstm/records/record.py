@@ -103,7 +103,8 @@ def split(records: Records, fraction: float, seed: int) -> tuple[Records, Record
     if not held_out.any():
         raise DataError(
             f"nothing of {records.source} can be held out: no class has two rows; "
-            "expected one that has; add rows, or give the held-out part as a file of its own"
+            "expected one that has; add rows, or give the held-out part as a file of its own. Where each row has a "
+            "label of its own, the label column is perhaps another"
         )
     return (
         records.take(np.flatnonzero(~held_out), f"{records.source} (the rest)"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _LONGEST_CELL = 2**31 - 1  # the largest limit that the csv module takes on every platform
 _ROWS_AT_ONCE = 1024
 _MOST_NAMES_SHOWN = 12
+_WORDS_OF_A_NAME = 5
+"""A name of a column with more words is probably a text."""
 
 
 def csv_rows(path: Path, source: str, text_column: str, label_column: str | None, *, delimiter: str = ",") -> Rows:
@@ -146,8 +148,18 @@ def _position(name: str, names: Sequence[str], where: str, flag: str) -> int:
     if count > 1:
         raise DataError(f"column {name!r} is in {where} {count} times; expected once; rename one, or pass {flag}")
     if not count:
-        raise DataError(f"column {name!r} not found in {where}; it has: {_listed(names)}; pass {flag}")
+        raise DataError(f"column {name!r} not found in {where}; it has: {_listed(names)}; {_advice(names, flag)}")
     return names.index(name)
+
+
+def _advice(names: Sequence[str], flag: str) -> str:
+    """What is probably wrong where a column is not found."""
+    parted = [mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in names[0]]
+    if parted:
+        return f"the columns are parted by {parted[0]!r}; expected commas in .csv, tabs in .tsv: save it so"
+    if any(len(name.split()) > _WORDS_OF_A_NAME for name in names):
+        return "the first line looks like a row, and not like a header; put the columns' names above it"
+    return f"pass {flag}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -196,8 +196,10 @@ def prepare(
             "classes; only a model of two classes has a threshold: leave it at none"
         )
     _check_virtual(training_config, unlabelled)
+    pretrains = training_config.pretraining_epochs > 0
+    further_texts = unlabelled if pretrains or training_config.virtual_texts else ()
     if encoder is None:
-        tokenizer = tokens.train_tokenizer([*training.texts, *unlabelled], model_config.vocabulary_size)
+        tokenizer = tokens.train_tokenizer([*training.texts, *further_texts], model_config.vocabulary_size)
     else:
         tokenizer, model_config = encoder.tokenizer, beginning_from(encoder.config, model_config)
     words = tokenizer.get_vocab_size()
@@ -208,7 +210,6 @@ def prepare(
                 f"different words; pass --vocabulary-size {words} or less"
             )
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
-    pretrains = training_config.pretraining_epochs > 0
     encode = _encoder(tokenizer, model_config, whole=pretrains)
     encoded, truth = encode(training.texts), training.label_indices(labels)
     wide = None
@@ -230,7 +231,7 @@ def prepare(
         if encoder is not None:
             take_encoder(model, encoder.weights)
     pretraining = None
-    further = encode(unlabelled if pretrains or training_config.virtual_texts else ())
+    further = encode(further_texts)
     if pretrains and encoded.whole is not None:
         texts = [*encoded.whole, *(further.whole or [])]
         begin = None if encoder is None else encoder.weights
@@ -252,6 +253,7 @@ def prepare(
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
             **({"unlabelled data": fingerprint(further.ids)} if further.ids else {}),
+            **({} if wide is None else {"n-grams": fingerprint([wide.numbers, wide.weight])}),
             "training data": _fingerprint(learned),
             "validation data": _fingerprint(held_out),
         },

@@ -379,3 +379,24 @@ def test_one_call_searches_in_python(tmp_path: Path) -> None:
     assert result.classifier.predict("a great film") in ("good", "bad")
     with pytest.raises(OptionError, match="budget is 'soon'"):
         tune(texts(60), tmp_path / "other", budget="soon", preset="tutorial")
+
+
+def test_a_model_of_a_stopped_trial_is_not_taken_for_that_of_the_complete_one(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _, whole = finished(make_job(trials=1))
+    weights = files(whole.folder, "model.safetensors")
+    out_of_time(monkeypatch, make_job(trials=1, overwrite=True), lambda event: isinstance(event, EpochResult))
+    with monkeypatch.context() as patched:
+        record = Study.record
+
+        def crash(self: Study, asked: Any, done: Trial) -> None:
+            record(self, asked, done)
+            raise KeyboardInterrupt
+
+        patched.setattr(Study, "record", crash)
+        with pytest.raises(KeyboardInterrupt):
+            finished(make_job(trials=1, resume=True))
+    _, resumed = finished(make_job(trials=1, resume=True))
+    assert resumed.best.state == "complete"
+    assert files(tmp_path / "model", "model.safetensors") == weights

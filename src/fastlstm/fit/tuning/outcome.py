@@ -60,13 +60,18 @@ def list_trials(job: TuningJob, trials: Sequence[Trial]) -> None:
         atomic.write_file(job.out / TRIALS, _listed(job, trials))
 
 
-def kept_trial(out: Path, key: str) -> int | None:
-    """The number of the trial whose model is in `out`; None for no model, or one of another search."""
+def kept_trial(out: Path, key: str) -> tuple[int, str] | None:
+    """The trial whose model is in `out`; None for no model, or one of another search.
+
+    It is told by its number and its state: after a trial that was stopped, the next has its number.
+    """
     try:
         tuning = saved_model.read(out).training.get("tuning")
     except InputError:
         return None
-    return tuning["trial"] if isinstance(tuning, dict) and tuning.get("study") == key else None
+    if not isinstance(tuning, dict) or tuning.get("study") != key:
+        return None
+    return tuning["trial"], tuning["state"]
 
 
 def finish(job: TuningJob, study: Study) -> Iterator[Measured | TuningResult]:

@@ -83,7 +83,7 @@ def _open(job: TuningJob) -> Study:
     study.settle(saved)
     if study.best is None and saved is None:
         saved_model.check_target(job.out, overwrite=job.overwrite)
-    if study.best is not None and saved != study.best.number:
+    if study.best is not None and saved != (study.best.number, study.best.state):
         raise ResumeError(
             f"{job.out} no longer holds the model of trial {study.best.number}, the best one of {path}; "
             "put it back, or start anew with --overwrite and without --resume"

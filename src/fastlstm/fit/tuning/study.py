@@ -132,13 +132,13 @@ class Study:
         """The best trial so far."""
         return best_of(self.trials, self._metric)
 
-    def settle(self, saved: int | None) -> None:
-        """Ends trials that a crash left open. `saved`: the number of the trial whose model is saved already."""
+    def settle(self, saved: tuple[int, str] | None) -> None:
+        """Ends trials that a crash left open. `saved`: number and state of the one whose model is saved already."""
         from optuna.trial import TrialState
 
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
             done = trial.user_attrs.get(DONE)
-            if done and done["state"] == "complete" and done["number"] == saved:
+            if done and done["state"] == "complete" and (done["number"], done["state"]) == saved:
                 self._study.tell(trial.number, done[self._metric])
             else:
                 self._study.tell(trial.number, state=TrialState.FAIL)
