@@ -225,6 +225,8 @@ def computed(
         want_states=True,
         precision=precision,
     )
+    assert came.weight_hh is not None
+    assert came.bias is not None
     results |= {"grad_weight_hh": came.weight_hh, "grad_bias": came.bias}
     assert came.h0 is not None
     assert came.c0 is not None

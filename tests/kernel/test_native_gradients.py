@@ -83,6 +83,31 @@ def test_what_is_not_wanted_does_not_change_the_rest(kernel: Kernel, H: int, rev
     assert little.c0 is None
     for name in ("weight_ih", "weight_hh", "bias"):
         assert np.array_equal(getattr(little, name), getattr(everything, name))
+    without, _ = passes(kernel, b, grad_outputs=b.grad_outputs, want_weights=False, want_states=True)
+    for name in ("weight_ih", "weight_hh", "bias"):
+        assert getattr(without, name) is None
+    for name in ("inputs", "h0", "c0"):
+        assert np.array_equal(getattr(without, name), getattr(everything, name))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("H", [13, 311])
+def test_gradients_of_rows_are_the_same_without_those_of_weights(kernel: Kernel, H: int, precision: str) -> None:
+    if not kernel.has(precision):
+        pytest.skip(f"no {precision} beside {kernel.isa}")
+    b = batch(Size(9, 7, 5, H))
+    packed = kernel.pack(b.weight_ih, b.weight_hh, b.bias)
+    projected, rows = kernel.project(packed, b.words), []
+    for want_weights in (True, False):
+        kept = kernel.keep(len(b.index), H)
+        outputs, _, _ = kernel.forward(packed, b.batch_sizes, projected=projected, index=b.index, kept=kept)
+        came = kernel.backward(
+            b.batch_sizes, b.weight_hh, outputs, kept,
+            grad_outputs=b.grad_outputs, want_weights=want_weights, precision=precision,
+        )  # fmt: skip
+        assert (came.weight_hh is None) == (not want_weights)
+        rows.append(kept.gates[:, :, :H].tobytes())
+    assert rows[0] == rows[1]
 
 
 def test_gradients_may_stand_among_others_and_are_zeros_where_missing(kernel: Kernel) -> None:

@@ -114,6 +114,13 @@ def test_missing_arrays_have_a_status(calls: Calls, name: str) -> None:
         assert status(calls, name, arguments) == BAD_POINTER, pointer
 
 
+def test_the_weights_gradients_are_all_wanted_or_none(calls: Calls) -> None:
+    arguments = backward_arguments(calls)
+    for pointer in MADE:
+        setattr(arguments, pointer, None)
+    assert status(calls, "backward", arguments) == OK
+
+
 def test_either_inputs_or_projected_rows_and_their_index_are_needed(calls: Calls) -> None:
     assert status(calls, "forward", forward_arguments(calls, projected=True)) == OK
     for pointer in ("projected", "index"):

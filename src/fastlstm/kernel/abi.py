@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ABI = 4
+ABI = 5
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the forward pass multiplies: see lstm.h. The first is every processor's."""
 _FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}

@@ -129,7 +129,8 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
         memset(h_before, 0, most_rows * h_stride * sizeof(float));
         memset(inputs, 0, most_rows * inputs_stride * sizeof(float));
     }
-    for (int64_t gate = 0; gate < 4; ++gate) {
+    const bool weights = b.grad_weight_hh;
+    for (int64_t gate = 0; gate < 4 && weights; ++gate) {
         const int64_t m = gate * P + first, rows = last - first;
         memset(gradients.hh + m * P, 0, rows * P * sizeof(float));
         memset(gradients.ih + m * padded(I), 0, rows * padded(I) * sizeof(float));
@@ -158,7 +159,7 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
                     gates_backward<Arithmetic>(x, P, unit, d, dc + j * P, grad_gates, gate_words + q * words_stride,
                                                I ? nullptr : b.gates + n * width);
                 }
-                if (j % cut.members == cut.member) {
+                if (weights && j % cut.members == cut.member) {
                     memcpy(h_before + q * h_stride, earlier < 0 ? h0 + j * P : b.outputs + earlier * b.output_stride,
                            H * sizeof(float));
                     if (I) memcpy(inputs + q * inputs_stride, b.inputs + n * I, I * sizeof(float));
@@ -186,12 +187,14 @@ void backward(const Backward &backward, const Cut &cut, float *workspace) {
             count += running;
         }
         if constexpr (narrow) {
-            pair_rows<Arithmetic>(gates, gates_stride, width, count, cut, gate_pairs);
-            pair_rows<Arithmetic>(h_before, h_stride, P, count, cut, h_pairs);
-            if (I) pair_rows<Arithmetic>(inputs, inputs_stride, padded(I), count, cut, input_pairs);
-            meet(cut);
+            if (weights) {
+                pair_rows<Arithmetic>(gates, gates_stride, width, count, cut, gate_pairs);
+                pair_rows<Arithmetic>(h_before, h_stride, P, count, cut, h_pairs);
+                if (I) pair_rows<Arithmetic>(inputs, inputs_stride, padded(I), count, cut, input_pairs);
+                meet(cut);
+            }
         }
-        for (int64_t gate = 0; gate < 4; ++gate) {
+        for (int64_t gate = 0; gate < 4 && weights; ++gate) {
             const int64_t m = gate * P + first, end = gate * P + last;
             const int64_t terms = words<Arithmetic>(count);
             add_outer<Arithmetic>(gate_pairs, gates_stride, h_pairs, h_stride, P, terms, m, end, gradients.hh);

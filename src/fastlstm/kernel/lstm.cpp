@@ -224,8 +224,9 @@ int32_t backward(const fastlstm_isa &isa, const fastlstm_backward_arguments &b) 
     if (offsets.empty() || b.output_stride < b.H || (b.grad_outputs && b.grad_output_stride < b.H) ||
         (b.inputs && b.I < 1))
         return FASTLSTM_BAD_SIZE;
-    if (!b.weight_hh || !b.outputs || !b.gates || !b.cells || !b.grad_weight_hh || !b.grad_bias ||
-        (b.inputs && !(b.weight_ih && b.grad_weight_ih)) || (!b.inputs && b.grad_inputs))
+    const bool weights = b.grad_weight_hh || b.grad_bias || (b.inputs && b.grad_weight_ih);
+    if (!b.weight_hh || !b.outputs || !b.gates || !b.cells || (b.inputs && !b.weight_ih) || (!b.inputs && b.grad_inputs) ||
+        (weights && !(b.grad_weight_hh && b.grad_bias && (!b.inputs || b.grad_weight_ih))))
         return FASTLSTM_BAD_POINTER;
 
     const int64_t I = b.inputs ? b.I : 0;
@@ -244,6 +245,7 @@ int32_t backward(const fastlstm_isa &isa, const fastlstm_backward_arguments &b) 
     else
         each_shard(shards, size, work);
 
+    if (!weights) return FASTLSTM_OK;
     share_out(4 * b.H, shards * loops.gradient_size(I, b.H),
               [&](int64_t first, int64_t last) { loops.reduce(pass, shards, first, last); });
     return FASTLSTM_OK;

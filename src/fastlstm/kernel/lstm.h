@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Raised whenever anything below changes. */
-#define FASTLSTM_ABI 4
+#define FASTLSTM_ABI 5
 
 /* What calls return. */
 enum fastlstm_status {
@@ -157,7 +157,7 @@ typedef struct {
     float *grad_inputs;           /* out [N, I], or NULL where not wanted; only with `inputs` */
     float *grad_weight_ih;        /* out [4H, I]; only with `inputs` */
     float *grad_weight_hh;        /* out [4H, H] */
-    float *grad_bias;             /* out [4H] */
+    float *grad_bias;             /* out [4H]. All the weights' are given, or all are NULL: not wanted */
     float *grad_h0, *grad_c0;     /* out [B, H], or NULL where not wanted */
 } fastlstm_backward_arguments;
 

@@ -34,12 +34,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Gradients:
-    """`inputs` [N, I], `weight_ih` [4H, I], `weight_hh` [4H, H], `bias` [4H], `h0` and `c0` [B, H], all float32."""
+    """`inputs` [N, I], `weight_ih` [4H, I], `weight_hh` [4H, H], `bias` [4H], `h0` and `c0` [B, H], all float32.
+
+    None for those that were not wanted.
+    """
 
     inputs: FloatArray | None
     weight_ih: FloatArray | None
-    weight_hh: FloatArray
-    bias: FloatArray
+    weight_hh: FloatArray | None
+    bias: FloatArray | None
     h0: FloatArray | None
     c0: FloatArray | None
 
@@ -219,6 +222,7 @@ class Kernel:
         grad_h_n: FloatArray | None = None,
         grad_c_n: FloatArray | None = None,
         want_inputs: bool = True,
+        want_weights: bool = True,
         want_states: bool = False,
         precision: str = "float32",
     ) -> Gradients:
@@ -232,6 +236,7 @@ class Kernel:
             weight_ih: [4H, I]; with `inputs`.
             grad_outputs: [N, H], rows contiguous; grad_h_n, grad_c_n: [B, H]. Zeros if None.
             want_inputs: whether to compute the gradient of `inputs`.
+            want_weights: whether to compute those of the weights and the bias.
             want_states: whether to compute those of h0 and c0.
             precision: what products are taken of: "float32" or "bfloat16"; best that of the forward pass.
 
@@ -249,9 +254,9 @@ class Kernel:
             check(name, state, (B, H))
         gradients = Gradients(
             inputs=self._allocate(N, I) if inputs is not None and want_inputs else None,
-            weight_ih=np.empty((4 * H, I), np.float32) if inputs is not None else None,
-            weight_hh=np.empty((4 * H, H), np.float32),
-            bias=np.empty(4 * H, np.float32),
+            weight_ih=np.empty((4 * H, I), np.float32) if inputs is not None and want_weights else None,
+            weight_hh=np.empty((4 * H, H), np.float32) if want_weights else None,
+            bias=np.empty(4 * H, np.float32) if want_weights else None,
             h0=np.empty((B, H), np.float32) if want_states else None,
             c0=np.empty((B, H), np.float32) if want_states else None,
         )
