@@ -86,7 +86,7 @@ def ngrams(
         lengths = np.concatenate([np.diff(part.starts) for part in parts])
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         return NGrams(np.concatenate([part.numbers for part in parts]), starts)
-    keys = [text << np.uint64(32) | number for text, number in _each(texts, kinds, among)]
+    keys = [found.text << np.uint64(32) | found.number for found in _each(texts, kinds, among)]
     joined = np.sort(np.concatenate(keys))
     first = np.ones(len(joined), np.bool_)
     first[1:] = joined[1:] != joined[:-1]
@@ -95,10 +95,18 @@ def ngrams(
     return NGrams((joined & np.uint64(0xFFFFFFFF)).astype(np.int32), starts.astype(np.int64))
 
 
-def _each(
-    texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.bool_] | None
-) -> Iterator[tuple[Unsigned, Unsigned]]:
-    """Of every kind, the text and the number of each n-gram, repeated ones too."""
+@dataclass(frozen=True)
+class _Found:
+    """N-grams of a kind, repeated ones too: the text, the number, and the place of the first token of each."""
+
+    kind: Kind
+    text: Unsigned
+    number: Unsigned
+    first: npt.NDArray[np.int64]
+
+
+def _each(texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.bool_] | None) -> Iterator[_Found]:
+    """What is found of every kind; places count through all texts."""
     ids = np.concatenate(texts).astype(np.uint64) + np.uint64(1)
     lengths = np.fromiter((len(text) for text in texts), np.int64, len(texts))
     text = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
@@ -119,8 +127,8 @@ def _each(
         of = text[first]
         if among is not None:
             kept = among[number]
-            of, number = of[kept], number[kept]
-        yield of, number
+            of, number, first = of[kept], number[kept], first[kept]
+        yield _Found(kind, of, number, first)
 
 
 class Evidence:
@@ -147,6 +155,24 @@ class Evidence:
         # bincount adds one by one in order, as no other sum of NumPy does.
         columns = [np.bincount(of, column, len(texts)) for column in rows.T]
         return np.stack(columns, axis=1).astype(np.float32)
+
+    def of_tokens(self, ids: Ids) -> npt.NDArray[np.float32]:
+        """[T, logits] what each token of one text adds: an n-gram's share is the same for all tokens it is made of.
+
+        One that stands in the text several times counts once, as it does there, and is shared by all its places. The
+        rows sum to what a call gives.
+        """
+        found = list(_each([ids], self._kinds, self._among))
+        times = dict(zip(*np.unique(np.concatenate([of.number for of in found]), return_counts=True), strict=True))
+        result = np.zeros((len(ids), self._weight.shape[1]), np.float64)
+        for of in found:
+            if not len(of.number):
+                continue
+            places = np.array([times[number] for number in of.number], np.float64) * len(of.kind.offsets)
+            rows = self._weight[np.searchsorted(self._numbers, of.number.astype(np.int32))] / places[:, None]
+            for offset in of.kind.offsets:
+                np.add.at(result, of.first + offset, rows)
+        return result.astype(np.float32)
 
 
 def _stirred(values: Unsigned) -> Unsigned:

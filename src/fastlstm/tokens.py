@@ -76,6 +76,25 @@ class Encoded:
     whole: list[npt.NDArray[np.int32]] | None = None
 
 
+@dataclass(frozen=True)
+class Cut:
+    """One text cut into tokens.
+
+    `text` is what was cut, cleaned; `ids` int32 [T] are all its tokens; `places` int64 [T, 2] says from which character
+    to before which each stands; `read` bool [T], whether the model keeps it, which it does not of a longer text's all.
+    """
+
+    text: str
+    ids: npt.NDArray[np.int32]
+    places: npt.NDArray[np.int64]
+    read: npt.NDArray[np.bool_]
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens as they stand in the text."""
+        return tuple(self.text[first:last] for first, last in self.places)
+
+
 class Encoder:
     """Texts -> token ids, each text by itself.
 
@@ -111,6 +130,16 @@ class Encoder:
                     array = self.kept(array)
                 ids.append(array)
         return Encoded(ids, longer, whole if self._whole else None)
+
+    def cut(self, text: str) -> Cut:
+        """A text's tokens and where they stand; without any, it reads as one unknown token that is all of it."""
+        cleaned = clean(text)
+        found = self._tokenizer.encode(cleaned, add_special_tokens=False)
+        ids = np.array(found.ids or [UNKNOWN_ID], np.int32)
+        places = np.array(found.offsets or [(0, len(cleaned))], np.int64)
+        read = np.zeros(len(ids), np.bool_)
+        read[self.kept(np.arange(len(ids), dtype=np.int32))] = True
+        return Cut(cleaned, ids, places, read)
 
     def kept(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """What is kept of a whole text's ids."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tests.kernel.calls import METHODS, Calls
 
-from fastlstm.kernel.native import Kept, Kernel
+from fastlstm.kernel.kept import Kept
+from fastlstm.kernel.native import Kernel
 from fastlstm.kernel.stack import Stack
 
 

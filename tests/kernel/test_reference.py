@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from tests.kernel.exact import Size, batch, exact
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.kernel import reference
+from fastlstm.kernel.kept import Kept
 from fastlstm.kernel.reference import sigmoid
 
 Array = npt.NDArray[Any]
@@ -245,3 +247,42 @@ def test_a_single_step_is_the_definition(reverse: bool) -> None:
     np.testing.assert_allclose(c_n[0], c, rtol=0, atol=1e-14)
     np.testing.assert_allclose(h_n[0], o * np.tanh(c), rtol=0, atol=1e-14)
     assert np.array_equal(outputs, h_n)
+
+
+@pytest.mark.parametrize("size", [Size(9, 7, 5, 13), Size(1, 3, 1, 1), Size(6, 1, 3, 7)], ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_is_kept_and_its_gradients_are_those_written_out(size: Size, reverse: bool) -> None:
+    b = batch(Size(size.T, size.B, size.I, size.H, reverse))
+    expected, N, H = exact(b), len(b.index), size.H
+    c0 = b.c0.astype(np.float64)
+    kept = Kept(np.empty((N, 4, H)), np.empty((N, H)))
+    projected = reference.project(b.inputs.astype(np.float64), b.weight_ih, b.bias)
+    reference.recur(
+        projected, b.batch_sizes, b.weight_hh.astype(np.float64), h0=b.h0, c0=c0, reverse=reverse, kept=kept
+    )
+    np.testing.assert_allclose(kept.gates, expected["gates"], atol=1e-12)
+    np.testing.assert_allclose(kept.cells, expected["cells"], atol=1e-12)
+    gradient = reference.backward(
+        kept,
+        b.batch_sizes,
+        b.weight_hh.astype(np.float64),
+        c0=c0,
+        reverse=reverse,
+        grad_outputs=b.grad_outputs,
+        grad_h_n=b.grad_h_n,
+        grad_c_n=b.grad_c_n,
+    )
+    np.testing.assert_allclose(gradient, expected["grad_rows"], atol=1e-12)
+
+
+def test_without_states_gradients_start_from_zeros() -> None:
+    b = batch(Size(5, 4, 3, 7))
+    zeros = np.zeros_like(b.c0)
+    kept = Kept(np.empty((len(b.index), 4, 7)), np.empty((len(b.index), 7)))
+    reference.recur(reference.project(b.inputs, b.weight_ih, b.bias), b.batch_sizes, b.weight_hh, kept=kept)
+    given: dict[str, Any] = {"c0": zeros, "grad_h_n": zeros, "grad_c_n": zeros}
+    one = reference.backward(kept, b.batch_sizes, b.weight_hh, grad_outputs=b.grad_outputs)
+    assert np.array_equal(
+        one, reference.backward(kept, b.batch_sizes, b.weight_hh, grad_outputs=b.grad_outputs, **given)
+    )
+    assert not reference.backward(kept, b.batch_sizes, b.weight_hh).any()

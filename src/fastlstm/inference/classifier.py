@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import overload
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from fastlstm import models, saved_model
-from fastlstm.errors import DataError, ModelNotFoundError, OptionError
+from fastlstm.errors import DataError, ModelNotFoundError, OptionError, near
 from fastlstm.inference.batch import checked_batch
 from fastlstm.inference.golden import golden
 from fastlstm.inference.model_card import model_card
@@ -24,6 +25,12 @@ from fastlstm.records import Records, read_records
 from fastlstm.saved_model import SavedModel
 from fastlstm.storage import rounded
 from fastlstm.tokens import Encoded, Encoder
+
+if TYPE_CHECKING:
+    from fastlstm.inference.explanation.explain import Explainer
+    from fastlstm.inference.explanation.explanation import Explanation
+    from fastlstm.inference.explanation.gates import Gates
+    from fastlstm.inference.explanation.layers import Layers
 
 CHUNK_TEXTS = 1024
 """Texts read together. It does not change their results."""
@@ -124,6 +131,64 @@ class Classifier:
         """The token ids that the model reads of each text."""
         return self._encode(texts)
 
+    def gates(self, text: str) -> Gates:
+        """The gates, cell and hidden state of every layer, token and unit, computed in float32.
+
+        Of a text longer than the model reads, the tokens that it reads. Raises `DataError` for anything that is not text.
+        """
+        from fastlstm.inference.explanation.gates import gates_of
+
+        cut = self._encode.cut(_one(text))
+        tokens = tuple(token for token, read in zip(cut.tokens, cut.read, strict=True) if read)
+        return gates_of(self._layers, cut.ids[cut.read], tokens)
+
+    def explain(self, text: str, *, label: str | None = None, method: str = "gradients") -> Explanation:
+        """How much each token moved the answer.
+
+        Args:
+            text: one text.
+            label: the class whose logit is explained; the most likely one where None.
+            method: "gradients", integrated gradients (Sundararajan et al. 2017) of the LSTM and the wide part's own
+                evidence; or "occlusion", the text read again without each token, and without each clause.
+
+        Raises:
+            DataError: for anything that is not text.
+            OptionError: for an unknown label or method.
+        """
+        from fastlstm.inference.explanation.explain import METHODS
+
+        if method not in METHODS:
+            raise OptionError(f"unknown method {method!r}; {near(str(method), METHODS)}")
+        if label is not None and label not in self.labels:
+            raise OptionError(f"unknown label {label!r}; {near(str(label), self.labels)}")
+        return self._explainer(
+            self._encode.cut(_one(text)), None if label is None else self.labels.index(label), method
+        )
+
+    def trajectory(self, text: str) -> npt.NDArray[np.float32]:
+        """[tokens, classes] the probabilities after each token: of the text up to there, as `predict_proba` gives them.
+
+        Raises `DataError` for anything that is not text.
+        """
+        ids = self._encode.cut(_one(text)).ids
+        rows = []
+        for start in range(0, len(ids), CHUNK_TEXTS):
+            texts = [ids[: end + 1] for end in range(start, min(start + CHUNK_TEXTS, len(ids)))]
+            rows.append(self._network.probabilities([self._encode.kept(of) for of in texts], texts))
+        return np.concatenate(rows)
+
+    @cached_property
+    def _layers(self) -> Layers:
+        from fastlstm.inference.explanation.layers import Layers
+
+        return Layers(self.model.config, self.model.weights)
+
+    @cached_property
+    def _explainer(self) -> Explainer:
+        from fastlstm.inference.explanation.explain import Explainer
+
+        return Explainer(self.model, self._network, self._layers, self._encode.kept)
+
     def evaluate(self, data: Records | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.
 
@@ -179,6 +244,13 @@ class Classifier:
 
     def __repr__(self) -> str:
         return f"Classifier(labels={list(self.labels)}, {self.model.config})"
+
+
+def _one(text: str) -> str:
+    """The text. Raises `DataError` for what is none."""
+    if not isinstance(text, str):
+        raise DataError(f"got {type(text).__name__}; expected one text (str)")
+    return checked_batch([text])[0]
 
 
 def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "float32") -> Classifier:

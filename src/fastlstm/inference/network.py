@@ -59,11 +59,21 @@ class Network:
             texts: what the LSTM reads.
             whole: what the wide part reads, the same texts before they were cut; None where nothing was.
         """
+        return probabilities_of(self.logits(texts, whole), self._sigmoid)
+
+    def logits(self, texts: Sequence[Ids], whole: Sequence[Ids] | None = None) -> FloatArray:
+        """[B, logits], divided by the temperature: what `probabilities` are made of."""
         weight, bias = self._output
         logits = times(self._features(texts), weight) + bias
         if self._wide is not None:
             logits += self._wide(texts if whole is None else whole)
-        return probabilities_of(logits / self._temperature, self._sigmoid)
+        return logits / self._temperature
+
+    def evidence(self, whole: Ids) -> FloatArray:
+        """[T, logits] what each token of a text adds by way of the wide part, divided by the temperature."""
+        if self._wide is None:
+            return np.zeros((len(whole), len(self._output[1])), np.float32)
+        return self._wide.of_tokens(whole) / self._temperature
 
 
 def check_precision(precision: str, kernel: Kernel | None) -> None:

@@ -17,19 +17,9 @@ import numpy.typing as npt
 from fastlstm.kernel import abi
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.arguments import FloatArray, IntArray, at, check, raise_for, sizes_of, stride
+from fastlstm.kernel.kept import Kept
 from fastlstm.kernel.memory import aligned
 from fastlstm.kernel.stack import Packed, Stack
-
-
-@dataclass
-class Kept:
-    """What a forward pass keeps for its backward pass, or to be looked at.
-
-    `gates` [N, 4, P] float32: sigmoid(i), sigmoid(f), tanh(g), sigmoid(o). `cells` [N, P] float32: c of every step.
-    """
-
-    gates: FloatArray
-    cells: FloatArray
 
 
 @dataclass(frozen=True)

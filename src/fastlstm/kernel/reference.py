@@ -7,12 +7,16 @@ Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cum
     i, f, g, o = split(W_ih x_t + W_hh h_{t-1} + b, 4)
     c_t = sigmoid(f) * c_{t-1} + sigmoid(i) * tanh(g)
     h_t = sigmoid(o) * tanh(c_t)
+
+`backward` follows the same equations back, by the chain rule.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+
+from fastlstm.kernel.kept import Kept
 
 Array = npt.NDArray[np.floating]
 
@@ -62,8 +66,9 @@ def recur(
     h0: Array | None = None,
     c0: Array | None = None,
     reverse: bool = False,
+    kept: Kept | None = None,
 ) -> tuple[Array, Array, Array]:
-    """`forward` over inputs that are projected already [N, 4H]."""
+    """`forward` over inputs that are projected already [N, 4H]; `kept` is filled where given."""
     sequences, units = int(batch_sizes[0]), weight_hh.shape[1]
     dtype = projected.dtype
     outputs = np.empty((len(projected), units), dtype)
@@ -74,11 +79,68 @@ def recur(
     for t in steps:
         running = int(batch_sizes[t])
         rows = slice(offsets[t], offsets[t] + running)
-        i, f, g, o = np.split(projected[rows] + times(h_n[:running], weight_hh), 4, axis=1)
-        c_n[:running] = sigmoid(f) * c_n[:running] + sigmoid(i) * np.tanh(g)
-        h_n[:running] = sigmoid(o) * np.tanh(c_n[:running])
+        before = projected[rows] + times(h_n[:running], weight_hh)
+        of_i, of_f, of_g, of_o = np.split(before, 4, axis=1)
+        i, f, g, o = sigmoid(of_i), sigmoid(of_f), np.tanh(of_g), sigmoid(of_o)
+        c_n[:running] = f * c_n[:running] + i * g
+        h_n[:running] = o * np.tanh(c_n[:running])
         outputs[rows] = h_n[:running]
+        if kept is not None:
+            kept.gates[rows] = np.stack([i, f, g, o], axis=1)
+            kept.cells[rows] = c_n[:running]
     return outputs, h_n, c_n
+
+
+def backward(
+    kept: Kept,
+    batch_sizes: npt.NDArray[np.int64],
+    weight_hh: Array,
+    *,
+    c0: Array | None = None,
+    reverse: bool = False,
+    grad_outputs: Array | None = None,
+    grad_h_n: Array | None = None,
+    grad_c_n: Array | None = None,
+) -> Array:
+    """[N, 4, H] the gradient by every row's W_ih x + W_hh h + b, of a pass that kept `kept`.
+
+    Args:
+        kept, batch_sizes, weight_hh, c0, reverse: those of the forward pass.
+        grad_outputs: [N, H], of the outputs; grad_h_n, grad_c_n: [B, H], of the last states. Zeros if None.
+    """
+    sequences, units = int(batch_sizes[0]), weight_hh.shape[1]
+    rows_of, dtype = len(kept.cells), kept.cells.dtype
+    gradient = np.empty((rows_of, 4, units), dtype)
+    dh, dc = (np.zeros((sequences, units), dtype) if g is None else g.astype(dtype) for g in (grad_h_n, grad_c_n))
+    offsets = np.concatenate(([0], np.cumsum(batch_sizes)))
+    steps = list(range(len(batch_sizes)))
+    if reverse:
+        steps.reverse()
+    for number in range(len(steps) - 1, -1, -1):
+        t = steps[number]
+        running = int(batch_sizes[t])
+        rows = slice(offsets[t], offsets[t] + running)
+        c_before = np.zeros((running, units), dtype) if c0 is None else c0[:running].astype(dtype)
+        if number:
+            before = steps[number - 1]
+            continued = min(running, int(batch_sizes[before]))
+            c_before[:continued] = kept.cells[offsets[before] : offsets[before] + continued]
+        i, f, g, o = np.moveaxis(kept.gates[rows], 1, 0)
+        squashed = np.tanh(kept.cells[rows])
+        by_h = dh[:running] if grad_outputs is None else dh[:running] + grad_outputs[rows]
+        by_c = dc[:running] + by_h * o * (1 - squashed**2)
+        gradient[rows] = np.stack(
+            [
+                by_c * g * i * (1 - i),
+                by_c * c_before * f * (1 - f),
+                by_c * i * (1 - g**2),
+                by_h * squashed * o * (1 - o),
+            ],
+            axis=1,
+        )
+        dc[:running] = by_c * f
+        dh[:running] = gradient[rows].reshape(running, 4 * units) @ weight_hh
+    return gradient
 
 
 def times(rows: Array, weight: Array) -> Array:

@@ -1,0 +1,1 @@
+"""A classifier looked into: its gates, and what each token moved."""
