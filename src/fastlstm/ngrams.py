@@ -159,8 +159,8 @@ class Evidence:
     def of_tokens(self, ids: Ids) -> npt.NDArray[np.float32]:
         """[T, logits] what each token of one text adds: an n-gram's share is the same for all tokens it is made of.
 
-        One that stands in the text several times counts once, as it does there, and is shared by all its places. The
-        rows sum to what a call gives.
+        One that stands in the text several times counts once, as it does there, and is shared by all its places.
+        The rows sum to what a call gives.
         """
         found = list(_each([ids], self._kinds, self._among))
         times = dict(zip(*np.unique(np.concatenate([of.number for of in found]), return_counts=True), strict=True))

@@ -186,6 +186,33 @@ def importances(shares: Mapping[str, float]) -> Figure:
     return figure
 
 
+def gates(
+    tokens: Sequence[str], values: Mapping[str, npt.NDArray[np.float32]], units: Sequence[int], title: str
+) -> Figure:
+    """Heat maps over the tokens, one a name: `values` [tokens, units], from -1 (orange) by 0 (white) to 1 (blue).
+
+    What lies beyond -1..1, as cells may, is drawn as its end.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    columns = 2
+    figure = _figure(max(6.0, 0.22 * len(tokens) + 2) * columns, 2.6 * -(-len(values) // columns))
+    colours = LinearSegmentedColormap.from_list("gates", [ORANGE, "white", BLUE])
+    image = None
+    grid = figure.subplots(-(-len(values) // columns), columns)
+    with _fonts():
+        for axes, (name, of) in zip(grid.flat, values.items(), strict=False):
+            image = axes.imshow(of.T, cmap=colours, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+            axes.set_title(name)
+            axes.set_ylabel("unit")
+            axes.set_yticks(range(0, len(units), 4), [str(units[at]) for at in range(0, len(units), 4)], fontsize=6)
+            axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7)
+        figure.suptitle(title)
+        if image is not None:
+            figure.colorbar(image, ax=figure.axes, shrink=0.6)
+    return figure
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file's content, without a date or a version in it."""
     buffer = io.BytesIO()

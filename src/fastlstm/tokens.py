@@ -80,8 +80,8 @@ class Encoded:
 class Cut:
     """One text cut into tokens.
 
-    `text` is what was cut, cleaned; `ids` int32 [T] are all its tokens; `places` int64 [T, 2] says from which character
-    to before which each stands; `read` bool [T], whether the model keeps it, which it does not of a longer text's all.
+    `text` is what was cut, cleaned; `ids` int32 [T] are all its tokens; `places` int64 [T, 2] says from which
+    character to before which each stands; `read` bool [T], whether the model keeps it: of a longer text, not all.
     """
 
     text: str

@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train a classifier on labelled texts, and measure it",
     "tune": "search the options that suit some texts best",
     "predict": "tell the class of texts",
+    "explain": "show what moved the answer to a text, token by token",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "distill": "train a small classifier on what a large one says",
     "pretrain": "train a language model on texts without labels",

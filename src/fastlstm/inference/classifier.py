@@ -6,8 +6,8 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -134,7 +134,7 @@ class Classifier:
     def gates(self, text: str) -> Gates:
         """The gates, cell and hidden state of every layer, token and unit, computed in float32.
 
-        Of a text longer than the model reads, the tokens that it reads. Raises `DataError` for anything that is not text.
+        Of a text longer than the model reads, the tokens that it reads. Raises `DataError` for what is not text.
         """
         from fastlstm.inference.explanation.gates import gates_of
 
@@ -166,7 +166,7 @@ class Classifier:
         )
 
     def trajectory(self, text: str) -> npt.NDArray[np.float32]:
-        """[tokens, classes] the probabilities after each token: of the text up to there, as `predict_proba` gives them.
+        """[tokens, classes] the probabilities after each token: `predict_proba` of the text up to there.
 
         Raises `DataError` for anything that is not text.
         """

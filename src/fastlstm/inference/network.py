@@ -67,13 +67,15 @@ class Network:
         logits = times(self._features(texts), weight) + bias
         if self._wide is not None:
             logits += self._wide(texts if whole is None else whole)
-        return logits / self._temperature
+        scaled: FloatArray = logits / self._temperature
+        return scaled
 
     def evidence(self, whole: Ids) -> FloatArray:
         """[T, logits] what each token of a text adds by way of the wide part, divided by the temperature."""
         if self._wide is None:
             return np.zeros((len(whole), len(self._output[1])), np.float32)
-        return self._wide.of_tokens(whole) / self._temperature
+        scaled: FloatArray = self._wide.of_tokens(whole) / self._temperature
+        return scaled
 
 
 def check_precision(precision: str, kernel: Kernel | None) -> None:

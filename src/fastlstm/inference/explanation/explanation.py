@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Span:
-    """Tokens `first` to before `last` that stand together, as they stand in the text, and what they moved the logit."""
+    """Tokens `first` to before `last`, as they stand in the text, and what they moved the logit together."""
 
     text: str
     first: int
@@ -34,8 +34,8 @@ class Explanation:
         read: bool [T], which of them the LSTM read: of a text longer than the model reads, not all.
         label: whose logit it is; `probability`, the class's own.
         probabilities: of every class, by its name.
-        method: "gradients", by which `words` sum to what the logit of the text is above that of word vectors of zero; or
-            "occlusion", by which each is what the logit falls when the token is left out.
+        method: "gradients", by which `words` sum to what the logit of the text is above that of word vectors of
+            zero; or "occlusion", by which each is what the logit falls when the token is left out.
         words: float32 [T], what each token moved the logit by way of the LSTM, and for occlusion in all.
         evidence: float32 [T], what each added by way of the wide part, which is exact; zeros for occlusion.
         start: the logit from which `words` and `evidence` lead to `logit`; for occlusion `logit` itself.
@@ -112,7 +112,8 @@ class Explanation:
 def clauses(cut: Cut) -> list[tuple[int, int]]:
     """The first and the last token (excluded) of each clause; punctuation belongs to the clause that it ends."""
     ends = [k + 1 for k, token in enumerate(cut.tokens) if not any(character.isalnum() for character in token)]
-    found, first = [], 0
+    found: list[tuple[int, int]] = []
+    first = 0
     for end in [*ends, len(cut.ids)]:
         if end <= first:
             continue

@@ -43,7 +43,7 @@ class Gates:
     layers: tuple[LayerGates, ...]
 
     def plot(self, layer: int = -1, *, units: int = 24) -> Figure:
-        """Heat maps of one of `layers` over the tokens: its gates, cells and states of the `units` most active units.
+        """Heat maps of one of `layers` over the tokens: gates, cells and states of the `units` most active units.
 
         Raises:
             OptionError: there is no such layer.

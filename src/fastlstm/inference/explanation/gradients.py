@@ -1,15 +1,16 @@
 """Integrated gradients of one text, through the layers' own backward pass.
 
-Sundararajan, Taly & Yan (2017), "Axiomatic Attribution for Deep Networks": on the straight way from word vectors of zero
-to those of the text, the gradient by each, times the vector. What the words get sums to what the logit moves in all.
+Sundararajan, Taly & Yan (2017), "Axiomatic Attribution for Deep Networks": on the straight way from word vectors of
+zero to those of the text, the mean gradient by each, times the vector. These sum to what the logit moves.
 
-The first layer reads words by W_ih x alone, which is linear. So the way is one of projected words, and neither it nor the
-way back multiplies by W_ih at every point.
+The first layer reads words by W_ih x alone, which is linear. So the way is one of projected words, and neither it
+nor the way back multiplies by W_ih at every point.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from fastlstm.inference.explanation.layers import Layers
 
 FloatArray = npt.NDArray[np.float32]
 
-POINTS = (8, 16, 32, 64, 128, 256)
-"""Points of the way at which gradients are taken: more, until the sum is right."""
+POINTS = (16, 32, 64, 128, 256)
+"""Points of the way, its ends among them, at which gradients are taken: more, until the sum is right."""
 TOLERANCE = 0.01
 """What the sum may be off, as a share of what the logit moves, and of 1 where it moves less."""
 TOGETHER = 1 << 22
@@ -48,42 +49,44 @@ def integrated_gradients(
     `points`: how many to take; as many of `POINTS` as the sum needs where None.
     """
     words = layers.words(ids)
-    directions = layers.first
-    zeros = [direction.project(np.zeros((1, words.shape[1]), np.float32)) for direction in directions]
-    moved = [direction.project(words) - zero for direction, zero in zip(directions, zeros, strict=True)]
-    by_words = [words @ direction.weight_ih.T for direction in directions]
-
-    def at(shares: npt.NDArray[np.float64]) -> list[FloatArray]:
-        """The projected rows of the way's points, of each token all points."""
-        of = shares.astype(np.float32)[None, :, None]
-        return [
-            (zero + of * step[:, None]).reshape(-1, step.shape[1]) for zero, step in zip(zeros, moved, strict=True)
-        ]
-
-    ends = layers.features(layers.forward(at(np.array([0.0, 1.0])), 2), 2) @ weight
-    start, end = float(ends[0]), float(ends[1])
+    zeros = [direction.project(np.zeros((1, words.shape[1]), np.float32)) for direction in layers.first]
+    moved = [direction.project(words) - zero for direction, zero in zip(layers.first, zeros, strict=True)]
+    by_words = [words @ direction.weight_ih.T for direction in layers.first]
+    units = sum(direction.of.hidden_size for direction in layers.first)
+    together = max(1, TOGETHER // (units * len(ids)))
 
     def along(count: int) -> Attribution:
-        nodes, shares = np.polynomial.legendre.leggauss(count)
-        nodes, shares = (nodes + 1) / 2, shares / 2
-        total = np.zeros(len(ids), np.float64)
-        units = sum(direction.of.hidden_size for direction in directions)
-        together = max(1, TOGETHER // (units * len(ids)))
+        nodes, shares = lobatto(count)
+        total, logits = np.zeros(len(ids), np.float64), []
         for first in range(0, count, together):
-            some = slice(first, first + together)
-            readings = len(nodes[some])
-            done = layers.forward(at(nodes[some]), readings)
-            of_readings = shares[some].astype(np.float32)
-            gradients = layers.backward(done, readings, of_readings[:, None] * weight)
-            for gradient, word in zip(gradients, by_words, strict=True):
-                mean = gradient.reshape(len(ids), readings, -1).sum(axis=1)
+            at, share = nodes[first : first + together, None], shares[first : first + together, None]
+            projected = [
+                (zero + at * step[:, None]).reshape(-1, step.shape[1])
+                for zero, step in zip(zeros, moved, strict=True)
+            ]
+            done = layers.forward(projected, len(at))
+            logits.append(layers.features(done, len(at)) @ weight)
+            for gradient, word in zip(layers.backward(done, len(at), share * weight), by_words, strict=True):
+                mean = gradient.reshape(len(ids), len(at), -1).sum(axis=1)
                 total += np.einsum("tg,tg->t", mean, word, dtype=np.float64)
-        return Attribution(total.astype(np.float32), start, end)
+        return Attribution(total.astype(np.float32), float(logits[0][0]), float(logits[-1][-1]))
 
     if points is not None:
         return along(points)
     for count in POINTS:
         found = along(count)
-        if found.error <= TOLERANCE * max(1.0, abs(end - start)):
+        if found.error <= TOLERANCE * max(1.0, abs(found.end - found.start)):
             break
     return found
+
+
+@cache
+def lobatto(count: int) -> tuple[FloatArray, FloatArray]:
+    """Nodes in 0..1, both ends among them, rising, and weights of Gauss-Lobatto quadrature; `count` at least 2.
+
+    Abramowitz & Stegun (1964), 25.4.32.
+    """
+    basis = np.polynomial.legendre.Legendre.basis(count - 1)
+    nodes = np.concatenate([[-1.0], basis.deriv().roots().real, [1.0]])
+    shares = 1 / (count * (count - 1) * basis(nodes) ** 2)  # halved, since 0..1 is half as long as -1..1
+    return ((nodes + 1) / 2).astype(np.float32), shares.astype(np.float32)

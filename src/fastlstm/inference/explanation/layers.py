@@ -1,7 +1,7 @@
 """LSTM layers that keep every step, and the way back from their features to the words they read.
 
-One text is read several times side by side, each time from other word vectors. Legend: T tokens, B readings, N rows (of
-the tokens in order, of each its readings), H units of a layer, F features.
+One text is read several times side by side, each time from other word vectors. Legend: T tokens, B readings, N rows
+(of the tokens in order, of each its readings), H units of a layer, F features.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ class OneDirection:
 
     def forward(self, projected: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> Pass:
         """Reads rows that are projected, from states of zero."""
-        N, H = len(projected), self.of.hidden_size
+        rows, units = len(projected), self.of.hidden_size
         if self._kernel is not None and self._packed is not None:
-            kept, index = self._kernel.keep(N, H), np.arange(N, dtype=np.int32)
+            kept, index = self._kernel.keep(rows, units), np.arange(rows, dtype=np.int32)
             outputs, _, _ = self._kernel.forward(
                 self._packed, batch_sizes, projected=projected, index=index, reverse=self.of.reverse, kept=kept
             )
             return Pass(self.of, outputs, kept)
-        kept = Kept(np.empty((N, 4, H), np.float32), np.empty((N, H), np.float32))
+        kept = Kept(np.empty((rows, 4, units), np.float32), np.empty((rows, units), np.float32))
         outputs, _, _ = reference.recur(projected, batch_sizes, self._weight_hh, reverse=self.of.reverse, kept=kept)
         return Pass(self.of, outputs, kept)
 
     def backward(self, done: Pass, batch_sizes: npt.NDArray[np.int64], grad_outputs: FloatArray) -> FloatArray:
         """[N, 4H] the gradient by every row's W_ih x + b. Of the kernel's pass, `done.kept.gates` are lost."""
-        N, H = len(done.outputs), self.of.hidden_size
+        rows, units = len(done.outputs), self.of.hidden_size
         if self._kernel is None:
             gradient: FloatArray = reference.backward(
                 done.kept, batch_sizes, self._weight_hh, reverse=self.of.reverse, grad_outputs=grad_outputs
@@ -79,8 +79,8 @@ class OneDirection:
                 grad_outputs=grad_outputs,
                 want_weights=False,
             )
-            gradient = done.kept.gates[:, :, :H]
-        return gradient.reshape(N, 4 * H)
+            gradient = done.kept.gates[:, :, :units]
+        return gradient.reshape(rows, 4 * units)
 
 
 class Layers:
@@ -170,9 +170,11 @@ def _side_by_side(arrays: Sequence[FloatArray]) -> FloatArray:
 
 def _pooled(name: str, steps: FloatArray, reverse: bool) -> FloatArray:
     """[B, H] of steps [T, B, H]."""
+    pooled: FloatArray
     if name == "last":
-        return steps[0 if reverse else -1]
-    pooled: FloatArray = steps.max(axis=0) if name == "highest" else steps.mean(axis=0)
+        pooled = steps[0 if reverse else -1]
+    else:
+        pooled = steps.max(axis=0) if name == "highest" else steps.mean(axis=0)
     return pooled
 
 
@@ -188,4 +190,5 @@ def _unpooled(one: Pass, readings: int, grads: Mapping[str, FloatArray]) -> Floa
             np.put_along_axis(result, highest, np.take_along_axis(result, highest, 0) + grad, 0)
         else:
             result += grad / len(steps)
-    return result.reshape(one.outputs.shape)
+    by_outputs: FloatArray = result.reshape(one.outputs.shape)
+    return by_outputs

@@ -1,0 +1,127 @@
+"""`fastlstm explain`: what moved the answer to a text, token by token."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm import atomic, plots
+from fastlstm.cli import show
+from fastlstm.cli.options import common, model_option
+from fastlstm.errors import DataError, OptionError
+from fastlstm.inference import Classifier
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from fastlstm.inference.explanation.explanation import Explanation
+
+STRONGEST = 15
+"""Tokens in the table."""
+
+
+@click.command("explain")
+@click.argument("text", metavar="TEXT | -")
+@model_option
+@click.option("--label", metavar="CLASS", help="Explain this class, not the most likely one.")
+@click.option(
+    "--method",
+    type=click.Choice(["gradients", "occlusion"]),
+    default="gradients",
+    show_default=True,
+    help="Integrated gradients; or what the logit falls when a token, or a clause, is left out.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PNG",
+    help="Draw heat maps of a layer's gates over the tokens into this file.",
+)
+@click.option(
+    "--layer",
+    type=int,
+    default=-1,
+    help="Which layer and direction, as counted from 0, --plot draws. [the last]",
+)
+@common
+def command(
+    text: str, model: Classifier, label: str | None, method: str, plot: Path | None, layer: int, as_json: bool
+) -> None:
+    """Show how much each token of TEXT moved the answer, and the probability after each.
+
+    With - instead, all of standard input is the text.
+    """
+    if plot is not None:
+        plots.require_matplotlib()
+    if text == "-":
+        text = _standard_input()
+    found = model.explain(text, label=label, method=method)
+    after = model.trajectory(text)[:, model.labels.index(found.label)]
+    if plot is not None:
+        atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
+        show.note(f"gates drawn in {plot}")
+    if as_json:
+        shown = found.to_dict()
+        for token, probability in zip(shown["tokens"], after, strict=True):
+            token["probability"] = float(probability)
+        show.json_object(shown)
+        return
+    _write(found, after)
+
+
+def _standard_input() -> str:
+    if sys.stdin is None:
+        raise OptionError("- stands for standard input, and there is none; pipe a text in")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8 (byte {error.start}); convert it first") from None
+
+
+def _write(found: Explanation, after: npt.NDArray[np.float32]) -> None:
+    console = show.console(sys.stdout)
+    console.print(f"{found.label} {found.probability:.1%}  (logit {found.logit:+.2f}, from {found.start:+.2f})")
+    console.print(_coloured(found))
+    table = show.table_of("token", "moved", "by the LSTM", "by n-grams", f"{found.label} after it")
+    for k in found.strongest(STRONGEST):
+        table.add_row(
+            found.tokens[k],
+            f"{found.moved[k]:+.3f}",
+            f"{found.words[k]:+.3f}",
+            f"{found.evidence[k]:+.3f}",
+            f"{after[k]:.1%}",
+        )
+    console.print(table)
+    if len(found.spans) > 1:
+        clauses = show.table_of("clause", "moved")
+        for span in found.spans:
+            clauses.add_row(" ".join(span.text.split()), f"{span.moved:+.3f}")
+        console.print(clauses)
+    unread = int((~found.read).sum())
+    if unread:
+        show.note(f"the text has {len(found.tokens)} tokens; the LSTM does not read {unread} of them")
+
+
+def _coloured(found: Explanation) -> Text:
+    """The text, blue behind what moved the answer towards the class, orange behind what moved it away."""
+    from rich.color import Color
+    from rich.style import Style
+    from rich.text import Text
+
+    from fastlstm.inference.explanation.html import AWAY, TOWARDS
+
+    shown = Text(found.text)
+    most = float(np.abs(found.moved).max()) or 1.0
+    for (first, last), value in zip(found.places, found.moved, strict=True):
+        strength = abs(float(value)) / most
+        if strength < 0.05:
+            continue
+        colour = [255 + (channel - 255) * strength for channel in (TOWARDS if value > 0 else AWAY)]
+        style = Style(color="black", bgcolor=Color.from_rgb(*colour))
+        shown.stylize(style, int(first), int(last))
+    return shown
