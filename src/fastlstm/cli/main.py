@@ -27,7 +27,7 @@ COMMANDS = {
     "info": "say what a model is and how it was trained",
     "doctor": "say what this installation has and what is missing",
 }
-OF_TEXTS = ("predict", "generate")
+OF_TEXTS = ("predict", "explain", "generate")
 """The commands that take texts."""
 INTERRUPTED = 130
 
