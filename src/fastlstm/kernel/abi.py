@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ABI = 5
+ABI = 6
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the forward pass multiplies: see lstm.h. The first is every processor's."""
 _FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
@@ -40,7 +40,7 @@ class Texts(ctypes.Structure):
         *((name, c_int64) for name in ("directions", "layers", "I")),
         *((name, c_void_p) for name in ("H", "packed")),
         ("pooling", c_int64),
-        ("features", c_void_p),
+        *((name, c_void_p) for name in ("features", "states", "read")),
     )
 
 

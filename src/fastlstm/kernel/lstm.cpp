@@ -154,7 +154,11 @@ int32_t check_texts(const fastlstm_texts_arguments &a, int64_t most_columns) {
     if (a.texts < 0 || a.texts > largest || a.M < 1 || a.M > largest || a.directions < 1 || a.directions > 2 ||
         a.layers < 1 || a.layers > 1024 || a.pooling < 1 || a.pooling > 7)
         return FASTLSTM_BAD_SIZE;
-    if (!a.starts || !a.index || !a.projected || !a.H || !a.packed || !a.features) return FASTLSTM_BAD_POINTER;
+    if (!a.starts || !a.index || !a.projected || !a.H || !a.packed || !a.features || !a.states != !a.read)
+        return FASTLSTM_BAD_POINTER;
+    if (a.states && a.directions != 1) return FASTLSTM_BAD_SIZE;
+    for (int64_t text = 0; a.read && text < a.texts; ++text)
+        if (a.read[text] < 0 || a.read[text] > largest) return FASTLSTM_BAD_SIZE;
     for (int64_t layer = 0; layer < a.layers; ++layer)
         if (!sizes_fit(layer ? a.directions * a.H[layer - 1] : a.I, a.H[layer], most_columns)) return FASTLSTM_BAD_SIZE;
     for (int64_t k = 0; k < a.layers * a.directions; ++k)

@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Raised whenever anything below changes. */
-#define FASTLSTM_ABI 5
+#define FASTLSTM_ABI 6
 
 /* What calls return. */
 enum fastlstm_status {
@@ -133,6 +133,11 @@ typedef struct {
     const float *const *packed;       /* [layers, directions], by fastlstm_pack */
     int64_t pooling;                  /* which of fastlstm_pooling to take of the last layer's outputs, summed */
     float *features;                  /* out [texts, poolings, directions H]: last, highest, mean */
+    float *states;                    /* in and out [texts, S], or NULL. Where texts are read in pieces, forward alone,
+                                         what is kept between them: of each layer h [H] and c [H], then of the last
+                                         layer's outputs the highest [H] and the sum [H]; S floats in all */
+    int64_t *read;                    /* in and out [texts], with `states`: steps read before, whatever the state holds
+                                         where 0; features are those of all steps, with the bits of reading at once */
 } fastlstm_texts_arguments;
 
 FASTLSTM_API int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *arguments);

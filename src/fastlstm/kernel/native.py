@@ -177,22 +177,36 @@ class Kernel:
         raise_for(self._library.forward(self._isa, ctypes.byref(arguments)))
         return outputs, last[0], last[1]
 
-    def texts(self, stack: Stack, starts: IntArray, index: npt.NDArray[np.int32]) -> FloatArray:
-        """The features [texts, F] of whole texts, in any order.
+    def texts(
+        self,
+        stack: Stack,
+        starts: IntArray,
+        index: npt.NDArray[np.int32],
+        *,
+        states: FloatArray | None = None,
+        read: IntArray | None = None,
+    ) -> FloatArray:
+        """The features [texts, F] of whole texts, in any order; or of texts read in pieces, of all that was read.
 
         Args:
             stack: the layers, ready to read.
             starts: [texts + 1] int64, where in `index` every text begins, and where the last ends.
             index: int32, of all texts' steps, the row of the stack's `projected` that each reads.
+            states: [texts, `stack.state`] float32, of texts read in pieces: what the piece before left, changed in
+                place to what this one leaves. With it
+            read: [texts] int64, steps read before, 0 for a text's first piece; likewise.
 
         Raises `ValueError`, as `forward` does.
         """
         check("starts", starts, (max(starts.size, 1),), np.int64)
         check("index", index, (int(starts[-1]),), np.int32)
+        check("states", states, (len(starts) - 1, stack.state), written=True)
+        check("read", read, (len(starts) - 1,), np.int64, written=True)
         features = np.empty((len(starts) - 1, stack.features), np.float32)
         arguments = abi.Texts.from_buffer_copy(stack.arguments)
         arguments.texts = len(features)
         arguments.starts, arguments.index, arguments.features = at(starts), at(index), at(features)
+        arguments.states, arguments.read = at(states), at(read)
         raise_for(self._library.texts(self._isa, ctypes.byref(arguments)))
         return features
 

@@ -50,6 +50,7 @@ class Stack:
             raise ValueError(f"{len(projected)} directions are projected; expected {len(layers[0])}")
         for rows, direction in zip(projected, packed, strict=False):
             check("projected", rows, (len(projected[0]), 4 * direction.P))
+        self.state = 2 * (sum(sizes) + sizes[-1])
         self.features = len(poolings) * len(layers[0]) * sizes[-1]
         self._alive = packed, projected
         self._projected = (ctypes.c_void_p * len(projected))(*(at(rows) for rows in projected))

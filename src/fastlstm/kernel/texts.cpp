@@ -45,13 +45,52 @@ void Reader::read(const int64_t *texts, int64_t count) {
     if (a_.pooling & FASTLSTM_HIGHEST) std::fill_n(highest_.at_least(features), features, -INFINITY);
     if (a_.pooling & FASTLSTM_MEAN) std::fill_n(sum_.at_least(features), features, 0.0f);
 
+    if (a_.states) take_states(texts, count);
+
     const int64_t T = (int64_t)batch_sizes_.size();
     for (int64_t first = 0, last; first < T; first = last) {
         last = first + 1;  // a text is read backward whole
         while (last < T && (a_.directions == 2 || offsets_[last + 1] - offsets_[first] <= rows_together)) ++last;
         read_steps(first, last);
     }
+    if (a_.states) give_states(texts, count);
     finish(texts, count);
+}
+
+float *Reader::state(int64_t text) const {
+    int64_t size = 2 * a_.H[a_.layers - 1];
+    for (int64_t layer = 0; layer < a_.layers; ++layer) size += 2 * a_.H[layer];
+    return a_.states + text * size;
+}
+
+// What texts that were begun before go on from.
+void Reader::take_states(const int64_t *texts, int64_t count) {
+    for (int64_t j = 0; j < count; ++j) {
+        const float *from = state(texts[j]);
+        if (!a_.read[texts[j]]) continue;
+        for (int64_t layer = 0; layer < a_.layers; from += 2 * a_.H[layer++]) {
+            memcpy(h_[layer].get() + j * a_.H[layer], from, a_.H[layer] * sizeof(float));
+            memcpy(c_[layer].get() + j * a_.H[layer], from + a_.H[layer], a_.H[layer] * sizeof(float));
+        }
+        const int64_t H = a_.H[a_.layers - 1];
+        if (a_.pooling & FASTLSTM_HIGHEST) memcpy(highest_.get() + j * H, from, H * sizeof(float));
+        if (a_.pooling & FASTLSTM_MEAN) memcpy(sum_.get() + j * H, from + H, H * sizeof(float));
+    }
+}
+
+void Reader::give_states(const int64_t *texts, int64_t count) {
+    for (int64_t j = 0; j < count; ++j) {
+        float *to = state(texts[j]);
+        for (int64_t layer = 0; layer < a_.layers; to += 2 * a_.H[layer++]) {
+            memcpy(to, h_[layer].get() + j * a_.H[layer], a_.H[layer] * sizeof(float));
+            memcpy(to + a_.H[layer], c_[layer].get() + j * a_.H[layer], a_.H[layer] * sizeof(float));
+        }
+        const int64_t H = a_.H[a_.layers - 1];
+        memset(to, 0, 2 * H * sizeof(float));  // what is not pooled
+        if (a_.pooling & FASTLSTM_HIGHEST) memcpy(to, highest_.get() + j * H, H * sizeof(float));
+        if (a_.pooling & FASTLSTM_MEAN) memcpy(to + H, sum_.get() + j * H, H * sizeof(float));
+        a_.read[texts[j]] += length(texts[j]);
+    }
 }
 
 // All layers over the steps first .. last - 1.
@@ -115,8 +154,9 @@ void Reader::finish(const int64_t *texts, int64_t count) {
             memcpy(to, highest_.get() + j * features, features * sizeof(float));
             to += features;
         }
+        const float steps = (float)(a_.read ? a_.read[texts[j]] : length(texts[j]));
         if (a_.pooling & FASTLSTM_MEAN)
-            for (int64_t k = 0; k < features; ++k) to[k] = sum_.get()[j * features + k] / (float)length(texts[j]);
+            for (int64_t k = 0; k < features; ++k) to[k] = sum_.get()[j * features + k] / steps;
     }
 }
 

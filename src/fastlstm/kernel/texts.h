@@ -26,6 +26,9 @@ class Reader {
     void read_steps(int64_t first, int64_t last);
     void pool(const float *outputs, int64_t first, int64_t last);
     void finish(const int64_t *texts, int64_t count);
+    void take_states(const int64_t *texts, int64_t count);
+    void give_states(const int64_t *texts, int64_t count);
+    float *state(int64_t text) const;
     int64_t length(int64_t text) const { return a_.starts[text + 1] - a_.starts[text]; }
     int64_t width(int64_t layer) const { return a_.directions * a_.H[layer]; }
 
