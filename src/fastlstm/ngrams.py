@@ -86,7 +86,7 @@ def ngrams(
         lengths = np.concatenate([np.diff(part.starts) for part in parts])
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         return NGrams(np.concatenate([part.numbers for part in parts]), starts)
-    keys = [found.text << np.uint64(32) | found.number for found in _each(texts, kinds, among)]
+    keys = [found.text << np.uint64(32) | found.number for found in occurrences(texts, kinds, among)]
     joined = np.sort(np.concatenate(keys))
     first = np.ones(len(joined), np.bool_)
     first[1:] = joined[1:] != joined[:-1]
@@ -96,7 +96,7 @@ def ngrams(
 
 
 @dataclass(frozen=True)
-class _Found:
+class Occurrences:
     """N-grams of a kind, repeated ones too: the text, the number, and the place of the first token of each."""
 
     kind: Kind
@@ -105,8 +105,13 @@ class _Found:
     first: npt.NDArray[np.int64]
 
 
-def _each(texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.bool_] | None) -> Iterator[_Found]:
-    """What is found of every kind; places count through all texts."""
+def occurrences(
+    texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.bool_] | None, *, before: int = 0
+) -> Iterator[Occurrences]:
+    """What is found of every kind; places count through all texts.
+
+    `before`: tokens of each text that stood before those given.
+    """
     ids = np.concatenate(texts).astype(np.uint64) + np.uint64(1)
     lengths = np.fromiter((len(text) for text in texts), np.int64, len(texts))
     text = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
@@ -116,7 +121,7 @@ def _each(texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.boo
         reach = kind.offsets[-1]
         there = left > reach
         if kind.beginning:
-            there &= place + reach < kind.beginning
+            there &= before + place + reach < kind.beginning
         if kind.end:
             there &= left <= kind.end
         first = np.flatnonzero(there)
@@ -128,7 +133,7 @@ def _each(texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.boo
         if among is not None:
             kept = among[number]
             of, number, first = of[kept], number[kept], first[kept]
-        yield _Found(kind, of, number, first)
+        yield Occurrences(kind, of, number, first)
 
 
 class Evidence:
@@ -140,20 +145,31 @@ class Evidence:
         weight: npt.NDArray[np.float32],
         kinds: Sequence[Kind] = KINDS["pairs"],
     ) -> None:
-        """`numbers` [K], rising, of those `kinds`; `weight` [K, logits], what each adds."""
-        self._kinds = kinds
-        self._among = np.zeros(NUMBERS, np.bool_)
-        self._among[numbers] = True
+        """`numbers` [K], rising, of those `kinds`; `weight` [K, logits], what each adds.
+
+        `among` [NUMBERS] then says which numbers these are.
+        """
+        self.kinds = kinds
+        self.among = np.zeros(NUMBERS, np.bool_)
+        self.among[numbers] = True
         self._numbers = numbers
         self._weight = weight
 
     def __call__(self, texts: Sequence[Ids]) -> npt.NDArray[np.float32]:
         """[n, logits] for texts of at least one token. A row depends on its text alone, to the last bit."""
-        found = ngrams(texts, self._among, self._kinds)
-        rows = self._weight[np.searchsorted(self._numbers, found.numbers)]
-        of = found.texts()
+        found = ngrams(texts, self.among, self.kinds)
+        return self._sum(found.numbers, found.texts(), len(texts))
+
+    def of_numbers(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        """[1, logits] of one text's different n-grams, rising, all learned: with the bits that a call gives."""
+        return self._sum(numbers, np.zeros(len(numbers), np.int64), 1)
+
+    def _sum(
+        self, numbers: npt.NDArray[np.int32], of: npt.NDArray[np.int64], texts: int
+    ) -> npt.NDArray[np.float32]:
+        rows = self._weight[np.searchsorted(self._numbers, numbers)]
         # bincount adds one by one in order, as no other sum of NumPy does.
-        columns = [np.bincount(of, column, len(texts)) for column in rows.T]
+        columns = [np.bincount(of, column, texts) for column in rows.T]
         return np.stack(columns, axis=1).astype(np.float32)
 
     def of_tokens(self, ids: Ids) -> npt.NDArray[np.float32]:
@@ -162,7 +178,7 @@ class Evidence:
         One that stands in the text several times counts once, as it does there, and is shared by all its places.
         The rows sum to what a call gives.
         """
-        found = list(_each([ids], self._kinds, self._among))
+        found = list(occurrences([ids], self.kinds, self.among))
         times = dict(zip(*np.unique(np.concatenate([of.number for of in found]), return_counts=True), strict=True))
         result = np.zeros((len(ids), self._weight.shape[1]), np.float64)
         for of in found:

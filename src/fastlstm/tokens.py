@@ -28,15 +28,15 @@ CHUNK_TEXTS = 256
 """Texts encoded at a time: enough for every core, few enough to stay in the cache and out of memory."""
 
 _ASCII_WORDS = re.compile(WORD_PATTERN, re.ASCII).findall
-_HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_CHINESE = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+CHINESE = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
 
 
 def clean(text: str) -> str:
     """The text with HTML line breaks as spaces, in Unicode's composed form (NFC), Chinese characters set apart."""
     if "<" in text:
-        text = _HTML_BREAK.sub(" ", text)
-    return text if text.isascii() else _CHINESE.sub(r" \1 ", unicodedata.normalize("NFC", text))
+        text = HTML_BREAK.sub(" ", text)
+    return text if text.isascii() else CHINESE.sub(r" \1 ", unicodedata.normalize("NFC", text))
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
@@ -130,6 +130,19 @@ class Encoder:
                     array = self.kept(array)
                 ids.append(array)
         return Encoded(ids, longer, whole if self._whole else None)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the tokenizer works as `train_tokenizer` makes it."""
+        return self._vocabulary is not None
+
+    def tokens(self, text: str) -> npt.NDArray[np.int32]:
+        """The ids of all tokens of a stretch of text, which may have none."""
+        cleaned = clean(text)
+        if self._vocabulary is not None and cleaned.isascii():
+            vocabulary = self._vocabulary
+            return np.array([vocabulary.get(word, UNKNOWN_ID) for word in _ASCII_WORDS(cleaned.lower())], np.int32)
+        return np.array(self._tokenizer.encode(cleaned, add_special_tokens=False).ids, np.int32)
 
     def cut(self, text: str) -> Cut:
         """A text's tokens and where they stand; without any, it reads as one unknown token that is all of it."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastlstm.inference.explanation.explanation import Explanation
     from fastlstm.inference.explanation.gates import Gates
     from fastlstm.inference.explanation.layers import Layers
+    from fastlstm.inference.stream import Stream
 
 CHUNK_TEXTS = 1024
 """Texts read together. It does not change their results."""
@@ -176,6 +177,19 @@ class Classifier:
             texts = [ids[: end + 1] for end in range(start, min(start + CHUNK_TEXTS, len(ids)))]
             rows.append(self._network.probabilities([self._encode.kept(of) for of in texts], texts))
         return np.concatenate(rows)
+
+    def stream(self, state: bytes | None = None) -> Stream:
+        """One text that comes in pieces: `feed` reads on, `probabilities` is what it says so far.
+
+        `state`: that of another stream of this model, to go on from.
+
+        Raises:
+            OptionError: the model reads in both directions.
+            DataError: the state is damaged, or another model's.
+        """
+        from fastlstm.inference.stream import Stream
+
+        return Stream(self.model, self._network, self._encode, state)
 
     @cached_property
     def _layers(self) -> Layers:

@@ -49,6 +49,7 @@ class KernelFeatures:
             for layer, directions in enumerate(of_layers)
         ]
         self._poolings = POOLINGS[config.pooling]
+        self._sizes = config.hidden_sizes
         self._row_bytes = 16 * sum(direction.P for direction in self._projections)
         self._projected = 0
         self._table: Stack | None = None
@@ -63,10 +64,36 @@ class KernelFeatures:
         read = Distinct.of(ids)
         features = self._kernel.texts(self._stack(self._embedding[read.ids]), starts, read.index)
         self._projected += len(read.ids)
-        words = len(self._embedding)
-        if self._projected >= words and words * self._row_bytes <= TABLE_BYTES:
-            self._table = self._stack(self._embedding)
+        if self._projected >= len(self._embedding):
+            self.project_all()
         return features
+
+    def project_all(self) -> None:
+        """Makes the table, where it is small enough."""
+        words = len(self._embedding)
+        if self._table is None and words * self._row_bytes <= TABLE_BYTES:
+            self._table = self._stack(self._embedding)
+
+    @property
+    def state(self) -> int:
+        """Numbers that `piece` keeps of a text: h and c of each layer, of the last the highest h and their sum."""
+        return _state_size(self._sizes)
+
+    def piece(self, ids: Ids, states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
+        """[1, F] of a text of which [1] `read` tokens were read before, which left the states [1, S].
+
+        Both are changed in place to what this piece leaves. Models of one direction only.
+        """
+        starts = np.array([0, len(ids)], np.int64)
+        if self._table is not None:
+            return self._kernel.texts(self._table, starts, ids, states=states, read=read)
+        distinct = Distinct.of(ids)
+        stack = self._stack(self._embedding[distinct.ids])
+        return self._kernel.texts(stack, starts, distinct.index, states=states, read=read)
+
+    def of_state(self, states: FloatArray, read: int) -> FloatArray:
+        """[1, F] as `piece` gave them when it left these states [1, S] after `read` tokens, at least one."""
+        return _of_state(states, read, self._sizes, self._poolings)
 
     def _stack(self, rows: FloatArray) -> Stack:
         projected = [self._kernel.project(direction, rows) for direction in self._projections]
@@ -80,6 +107,7 @@ class NumPyFeatures:
         self._embedding = arrays["embedding.weight"]
         self._directions = [(spec, layer_weights(arrays, spec.prefix)) for spec in weights.directions(config)]
         self._poolings = POOLINGS[config.pooling]
+        self._sizes = config.hidden_sizes
         self._size = weights.feature_size(config)
 
     def __call__(self, texts: Sequence[Ids]) -> FloatArray:
@@ -90,6 +118,36 @@ class NumPyFeatures:
             members = order[start : start + NUMPY_TEXTS]
             features[members] = self._read([texts[i] for i in members])
         return features
+
+    def project_all(self) -> None:
+        """Nothing: NumPy keeps no table."""
+
+    @property
+    def state(self) -> int:
+        """As that of `KernelFeatures`."""
+        return _state_size(self._sizes)
+
+    def piece(self, ids: Ids, states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
+        """As that of `KernelFeatures`."""
+        size = self._sizes[-1]
+        if not read[0]:
+            states[:] = 0
+            states[:, -2 * size : -size] = -np.inf
+        inputs, at, steps = self._embedding[ids], 0, np.ones(len(ids), np.int64)
+        for (_, weights_of), size in zip(self._directions, self._sizes, strict=True):
+            h, c = states[:, at : at + size], states[:, at + size : at + 2 * size]
+            inputs, h[:], c[:] = reference.forward(inputs, steps, *weights_of, h0=h, c0=c)
+            at += 2 * size
+        highest, total = states[0, at : at + size], states[0, at + size :]
+        for step in inputs:
+            np.maximum(highest, step, out=highest)
+            total += step
+        read += len(ids)
+        return self.of_state(states, int(read[0]))
+
+    def of_state(self, states: FloatArray, read: int) -> FloatArray:
+        """As that of `KernelFeatures`."""
+        return _of_state(states, read, self._sizes, self._poolings)
 
     def _read(self, texts: Sequence[Ids]) -> FloatArray:
         """The features of texts that are sorted by length, longest first."""
@@ -109,6 +167,20 @@ class NumPyFeatures:
             last.append(h_n)
         pooled = _pool(np.concatenate(outputs, axis=1), np.concatenate(last, axis=1), batch.batch_sizes)
         return np.concatenate([pooled[pooling] for pooling in self._poolings], axis=1)
+
+
+def _state_size(sizes: Sequence[int]) -> int:
+    return 2 * (sum(sizes) + sizes[-1])
+
+
+def _of_state(states: FloatArray, read: int, sizes: Sequence[int], poolings: Sequence[str]) -> FloatArray:
+    size = sizes[-1]
+    parts = {
+        "last": states[:, -4 * size : -3 * size],
+        "highest": states[:, -2 * size : -size],
+        "mean": states[:, -size:] / np.float32(read),
+    }
+    return np.concatenate([parts[pooling] for pooling in poolings], axis=1)
 
 
 def _pool(outputs: FloatArray, last: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> dict[str, FloatArray]:

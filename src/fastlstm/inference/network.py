@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,13 +40,13 @@ class Network:
         self._made_of = config, classes, arrays, temperature, precision, numbers
         kernel = find().kernel
         check_precision(precision, kernel)
-        self._features = (
+        self.features = (
             NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel, precision)
         )
         self._output = arrays["output.weight"], arrays["output.bias"]
         self._temperature = np.float32(temperature)
         self._sigmoid = weights.uses_sigmoid(config, classes)
-        self._wide = (
+        self.wide = (
             Evidence(numbers["wide.ngrams"], arrays["wide.weight"], KINDS[config.ngram_kinds]) if numbers else None
         )
 
@@ -63,18 +65,37 @@ class Network:
 
     def logits(self, texts: Sequence[Ids], whole: Sequence[Ids] | None = None) -> FloatArray:
         """[B, logits], divided by the temperature: what `probabilities` are made of."""
+        evidence = None if self.wide is None else self.wide(texts if whole is None else whole)
+        return self._logits(self.features(texts), evidence)
+
+    def _logits(self, features: FloatArray, evidence: FloatArray | None) -> FloatArray:
         weight, bias = self._output
-        logits = times(self._features(texts), weight) + bias
-        if self._wide is not None:
-            logits += self._wide(texts if whole is None else whole)
+        logits = times(features, weight) + bias
+        if evidence is not None:
+            logits += evidence
         scaled: FloatArray = logits / self._temperature
         return scaled
 
+    def scored(self, features: FloatArray, evidence: FloatArray | None) -> FloatArray:
+        """[B, classes] for the features [B, F] of texts, and what their n-grams add to the logits [B, logits]."""
+        return probabilities_of(self._logits(features, evidence), self._sigmoid)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this model from others, in 16 characters: made of all that its answers depend on."""
+        config, classes, arrays, temperature, precision, numbers = self._made_of
+        digest = hashlib.sha256(repr((config, classes, temperature, precision)).encode())
+        for of in (arrays, numbers or {}):
+            for name in sorted(of):
+                digest.update(name.encode())
+                digest.update(np.ascontiguousarray(of[name]).data)
+        return digest.hexdigest()[:16]
+
     def evidence(self, whole: Ids) -> FloatArray:
         """[T, logits] what each token of a text adds by way of the wide part, divided by the temperature."""
-        if self._wide is None:
+        if self.wide is None:
             return np.zeros((len(whole), len(self._output[1])), np.float32)
-        scaled: FloatArray = self._wide.of_tokens(whole) / self._temperature
+        scaled: FloatArray = self.wide.of_tokens(whole) / self._temperature
         return scaled
 
 
