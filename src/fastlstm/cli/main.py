@@ -20,6 +20,7 @@ COMMANDS = {
     "tune": "search the options that suit some texts best",
     "predict": "tell the class of texts",
     "explain": "show what moved the answer to a text, token by token",
+    "stream": "read standard input as one text, and tell changes of the answer as they come",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "distill": "train a small classifier on what a large one says",
     "pretrain": "train a language model on texts without labels",
