@@ -44,7 +44,7 @@ def command(model: Classifier, change: float, as_json: bool) -> None:
 def changes(model: Classifier, pieces: Iterator[str], change: float) -> Iterator[dict[str, Any]]:
     """What there is to tell, the last of it when the text is over."""
     stream = model.stream()
-    told, tokens = None, -1
+    told, tokens = None, 0
     for piece in pieces:
         stream.feed(piece)
         if stream.tokens == tokens:
