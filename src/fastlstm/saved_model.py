@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from fastlstm import atomic, model_folder, weights
 from fastlstm.config import ModelConfig, from_json
+from fastlstm.early_exit import EarlyExit
 from fastlstm.errors import OptionError
 from fastlstm.model_folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 from fastlstm.ngrams import NUMBERS
@@ -45,7 +46,7 @@ class SavedModel:
     `labels` are the class names in the order of the probabilities; `weights` are float32 arrays with the names and
     shapes of `fastlstm.weights.shapes`, `numbers` int32 ones with those of `number_shapes`; logits are divided by
     `temperature`. Of two classes, the second is predicted where its probability is at least `threshold`; of more,
-    the most likely one.
+    the most likely one. `early_exit` says when a text need not be read on, if that was learned.
     """
 
     config: ModelConfig
@@ -56,6 +57,7 @@ class SavedModel:
     training: Mapping[str, Any] = field(default_factory=dict)
     threshold: float = THRESHOLD
     numbers: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    early_exit: EarlyExit | None = None
 
 
 def write(
@@ -90,7 +92,11 @@ def write(
         **FORMAT.header(),
         "labels": list(model.labels),
         "model": dataclasses.asdict(model.config),
-        "calibration": {"temperature": model.temperature, "threshold": model.threshold},
+        "calibration": {
+            "temperature": model.temperature,
+            "threshold": model.threshold,
+            **({} if model.early_exit is None else {"early_exit": model.early_exit.to_json()}),
+        },
         "sha256": {TOKENIZER: model_folder.sha256(tokenizer), WEIGHTS: model_folder.sha256(tensors)},
         "training": dict(model.training),
     }
@@ -122,6 +128,8 @@ def read(folder: Path) -> SavedModel:
         )
         temperature = _number(config["calibration"], "temperature")
         threshold = THRESHOLD if first else _number(config["calibration"], "threshold")
+        learned = config["calibration"].get("early_exit")
+        early_exit = None if learned is None else EarlyExit.from_json(learned)
         sums, training = dict(config["sha256"]), dict(config["training"])
     single = np.finfo(np.float32)
     if not float(single.tiny) <= temperature <= float(single.max):
@@ -145,6 +153,7 @@ def read(folder: Path) -> SavedModel:
         training=training,
         threshold=threshold,
         numbers=numbers,
+        early_exit=early_exit,
     )
 
 

@@ -26,8 +26,16 @@ READ_BYTES = 1 << 16
 @model_option
 @precision_option
 @threshold_option
+@click.option(
+    "--early-exit",
+    type=float,
+    metavar="P",
+    help="Read texts no further than so large a share of answers needs to be those of the whole texts; 0.99, say.",
+)
 @common
-def command(texts: Sequence[str], model: Classifier, threshold: float | None, as_json: bool) -> None:
+def command(
+    texts: Sequence[str], model: Classifier, threshold: float | None, early_exit: float | None, as_json: bool
+) -> None:
     """Tell the class of each TEXT, with its probability.
 
     With - instead, every line of standard input is a text, answered as it comes.
@@ -40,7 +48,7 @@ def command(texts: Sequence[str], model: Classifier, threshold: float | None, as
         _doubt(checked_batch(texts), model)
     batches = _lines(sys.stdin.buffer) if "-" in texts else iter([list(texts)])
     write = _write_json if as_json else _write_lines
-    write(prediction for batch in batches for prediction in _predict(model, batch, threshold))
+    write(prediction for batch in batches for prediction in _predict(model, batch, threshold, early_exit))
 
 
 def _doubt(texts: Sequence[str], model: Classifier) -> None:
@@ -60,8 +68,15 @@ def _names_a_file(text: str) -> bool:
         return False
 
 
-def _predict(model: Classifier, texts: list[str], threshold: float | None) -> Iterator[dict[str, Any]]:
-    probabilities = model.predict_proba(texts)
+def _predict(
+    model: Classifier, texts: list[str], threshold: float | None, early_exit: float | None
+) -> Iterator[dict[str, Any]]:
+    if early_exit is None:
+        probabilities = model.predict_proba(texts)
+    else:
+        answers = model.read_early(texts, early_exit)
+        probabilities = answers.probabilities
+        show.note(f"{answers.saved:.0%} of {int(answers.tokens.sum()):,} tokens were not read")
     chosen = model.choose(probabilities, threshold=threshold)
     for text, row, k in zip(texts, probabilities, chosen, strict=True):
         yield {

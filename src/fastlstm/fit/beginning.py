@@ -71,6 +71,15 @@ def check_unlabelled(training: TrainingConfig, preset: str) -> None:
         )
 
 
+def check_early_exit(bidirectional: bool, encoder: object) -> None:
+    """Raises `OptionError` for a model that reads in both directions; one from an encoder reads as that does."""
+    if bidirectional and encoder is None:
+        raise OptionError(
+            "early-exit was asked for, and the model reads in both directions, so from the end too; add "
+            "--no-bidirectional"
+        )
+
+
 def configured(
     preset: str,
     options: Mapping[str, Any],

@@ -19,6 +19,7 @@ class Job:
     """What a run is to do. Frozen, so that two runs of equal jobs on equal data are equal.
 
     `encoder` is the folder of a language model to begin from; `teacher` that of a classifier to learn from.
+    `early_exit`: learn when a text need not be read on.
     With a `budget` of seconds, the best model that can be had in that time is made, whatever `model` and `training`
     say.
     """
@@ -34,6 +35,7 @@ class Job:
     resume: bool = False
     baseline: bool = True
     plots: bool = False
+    early_exit: bool = False
     encoder: Path | None = None
     teacher: Path | None = None
     budget: float | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET
 from fastlstm.datasets.download import Progress
-from fastlstm.fit.beginning import Beginnings, configured
+from fastlstm.fit.beginning import Beginnings, check_early_exit, configured
 from fastlstm.fit.data import Part, Plain, read_data
 from fastlstm.fit.events import Event, TrainingResult
 from fastlstm.fit.job import Job, check_before
@@ -36,6 +36,7 @@ def train(
     resume: bool = False,
     baseline: bool = True,
     plots: bool = False,
+    early_exit: bool = False,
     watch: Callable[[Event], object] | None = None,
     **options: Any,
 ) -> TrainingResult:
@@ -62,6 +63,7 @@ def train(
         resume: go on with the unfinished run of the same data and options.
         baseline: measure NB-weighted logistic regression on the same texts too.
         plots: draw learning curves, confusion matrix and reliability diagram into `out`/plots.
+        early_exit: learn on the validation texts when a text need not be read on; for models of one direction.
         watch: called with every event on the way: notes, steps, epochs, calibration, measurements.
         options: fields of `ModelConfig` and `TrainingConfig`, such as `epochs=3`.
 
@@ -90,6 +92,7 @@ def train(
         resume=resume,
         baseline=baseline,
         plots=plots,
+        early_exit=early_exit,
         options=options,
     )
     for event in run(job):
@@ -118,6 +121,7 @@ def make_job(
     resume: bool,
     baseline: bool,
     plots: bool,
+    early_exit: bool,
     options: Mapping[str, Any],
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -126,6 +130,8 @@ def make_job(
     model, training, seconds = configured(
         preset, options, encoder=encoder, teacher=teacher, unlabelled=unlabelled, budget=budget, resume=resume
     )
+    if early_exit and seconds is None:
+        check_early_exit(model.bidirectional, encoder)
     places = Beginnings.of(encoder, teacher)
     check_before(out, overwrite=overwrite, resume=resume, device=device, plots=plots)
     return Job(
@@ -151,6 +157,7 @@ def make_job(
         resume=resume,
         baseline=baseline,
         plots=plots,
+        early_exit=early_exit,
         encoder=places.encoder,
         teacher=places.teacher,
         budget=seconds,

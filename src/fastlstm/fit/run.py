@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 
 from fastlstm import saved_language_model, saved_model
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
+from fastlstm.fit.early_exit import with_early_exit
 from fastlstm.fit.events import Event, Measured, Note, TrainingResult
 from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.ladder import climb
@@ -142,6 +143,9 @@ def _finish(job: Job, fitting: Fitting, compared: Report | None) -> Iterator[Eve
     yield Measured("LSTM", report, data.measured_on, time.perf_counter() - started)
     record = training_record(job, fitting, calibration, report, compared)
     classifier = Classifier(fitting.saved_model(record, chosen))
+    if job.early_exit:
+        classifier, note = with_early_exit(classifier, data.validation.texts)
+        yield note
     extras = {"history.json": json_bytes([dataclasses.asdict(result) for result in history])}
     if job.plots:
         extras |= plotted(history, report)

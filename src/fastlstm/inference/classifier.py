@@ -27,6 +27,7 @@ from fastlstm.storage import rounded
 from fastlstm.tokens import Encoded, Encoder
 
 if TYPE_CHECKING:
+    from fastlstm.inference.early import EarlyAnswers
     from fastlstm.inference.explanation.explain import Explainer
     from fastlstm.inference.explanation.explanation import Explanation
     from fastlstm.inference.explanation.gates import Gates
@@ -51,7 +52,7 @@ class Classifier:
         self._encode = Encoder(
             model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
         )
-        self._network = Network(
+        self.network = Network(
             config, len(model.labels), model.weights, model.temperature, precision, model.numbers
         )
 
@@ -61,25 +62,34 @@ class Classifier:
         return self.model.labels
 
     @overload
-    def predict(self, texts: str, *, threshold: float | None = None) -> str: ...  # type: ignore[overload-overlap]  # a str is one text
+    def predict(  # type: ignore[overload-overlap]  # a str is one text
+        self, texts: str, *, threshold: float | None = None, early_exit: float | None = None
+    ) -> str: ...
     @overload
-    def predict(self, texts: Iterable[str], *, threshold: float | None = None) -> list[str]: ...
-    def predict(self, texts: str | Iterable[str], *, threshold: float | None = None) -> str | list[str]:
+    def predict(
+        self, texts: Iterable[str], *, threshold: float | None = None, early_exit: float | None = None
+    ) -> list[str]: ...
+    def predict(
+        self, texts: str | Iterable[str], *, threshold: float | None = None, early_exit: float | None = None
+    ) -> str | list[str]:
         """The most likely class of one text, or of each text of a batch; of two classes, by the threshold.
 
         Args:
             texts: what to read.
             threshold: of two classes, the probability of the second from which it is predicted, instead of the
                 saved one.
+            early_exit: the share of answers that should be those of the whole texts, such as 0.99: texts are read
+                no further than that needs. For models that have learned it (`early_exit` in `train`).
 
         Raises:
             DataError: for anything that is not text.
-            OptionError: for a threshold outside 0..1, or with more than two classes.
+            OptionError: for a threshold outside 0..1, or with more than two classes; for an agreement that the
+                model has not learned.
         """
         if isinstance(texts, str):
-            return self.predict([texts], threshold=threshold)[0]
+            return self.predict([texts], threshold=threshold, early_exit=early_exit)[0]
         limit = self._threshold(threshold)
-        return [self.labels[k] for k in predicted_of(self.predict_proba(texts), limit)]
+        return [self.labels[k] for k in predicted_of(self.predict_proba(texts, early_exit=early_exit), limit)]
 
     def choose(
         self, probabilities: npt.NDArray[np.float32], *, threshold: float | None = None
@@ -102,20 +112,26 @@ class Classifier:
             )
         return float(asked)
 
-    def predict_proba(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
+    def predict_proba(
+        self, texts: str | Iterable[str], *, early_exit: float | None = None
+    ) -> npt.NDArray[np.float32]:
         """Probabilities, float32: [classes] for one text, [n, classes] for a batch; rows sum to 1.
 
-        Raises `DataError` for anything that is not text.
+        `early_exit`: as `predict` takes it; the probabilities are then those where reading stopped.
+
+        Raises `DataError` for anything that is not text, and `OptionError` as `predict`.
         """
         if isinstance(texts, str):
-            row: npt.NDArray[np.float32] = self.predict_proba([texts])[0]
+            row: npt.NDArray[np.float32] = self.predict_proba([texts], early_exit=early_exit)[0]
             return row
+        if early_exit is not None:
+            return self.read_early(texts, early_exit).probabilities
         batch = checked_batch(texts)
         result = np.empty((len(batch), len(self.labels)), np.float32)
         chunks = range(0, len(batch), CHUNK_TEXTS)
         if len(chunks) == 1:
             encoded = self.encode(batch)
-            return self._network.probabilities(encoded.ids, encoded.whole)
+            return self.network.probabilities(encoded.ids, encoded.whole)
         # The kernel reads one chunk while Python cuts the next into tokens.
         with ThreadPoolExecutor(max_workers=1) as thread:
             reading: list[Future[npt.NDArray[np.float32]]] = []
@@ -123,10 +139,36 @@ class Classifier:
                 encoded = self.encode(batch[start : start + CHUNK_TEXTS])
                 if reading:
                     result[start - CHUNK_TEXTS : start] = reading.pop().result()
-                reading.append(thread.submit(self._network.probabilities, encoded.ids, encoded.whole))
+                reading.append(thread.submit(self.network.probabilities, encoded.ids, encoded.whole))
             for last in reading:
                 result[chunks[-1] :] = last.result()
         return result
+
+    def read_early(self, texts: Iterable[str], agreement: float) -> EarlyAnswers:
+        """Probabilities of a batch where texts are read no further than needed, and how far each was read.
+
+        `agreement`: as `early_exit` of `predict`, and the errors are its.
+        """
+        from fastlstm.inference.early import EarlyAnswers, by_bar, read_by_stages
+
+        learned = self.model.early_exit
+        if learned is None:
+            raise OptionError(
+                "the model has not learned when a text need not be read on; train it with --early-exit, or run "
+                "fastlstm calibrate --early-exit"
+            )
+        settled = by_bar(learned.bar(agreement), self.choose)
+        batch = checked_batch(texts)
+        parts = [
+            read_by_stages(self.network, self.encode(batch[at : at + CHUNK_TEXTS]), learned.stages, settled)
+            for at in range(0, len(batch), CHUNK_TEXTS)
+        ]
+        nothing = np.empty(0, np.int64)
+        return EarlyAnswers(
+            np.concatenate([np.empty((0, len(self.labels)), np.float32), *(part.probabilities for part in parts)]),
+            np.concatenate([nothing, *(part.read for part in parts)]),
+            np.concatenate([nothing, *(part.tokens for part in parts)]),
+        )
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """The token ids that the model reads of each text."""
@@ -175,7 +217,7 @@ class Classifier:
         rows = []
         for start in range(0, len(ids), CHUNK_TEXTS):
             texts = [ids[: end + 1] for end in range(start, min(start + CHUNK_TEXTS, len(ids)))]
-            rows.append(self._network.probabilities([self._encode.kept(of) for of in texts], texts))
+            rows.append(self.network.probabilities([self._encode.kept(of) for of in texts], texts))
         return np.concatenate(rows)
 
     def stream(self, state: bytes | None = None) -> Stream:
@@ -189,7 +231,7 @@ class Classifier:
         """
         from fastlstm.inference.stream import Stream
 
-        return Stream(self.model, self._network, self._encode, state)
+        return Stream(self.model, self.network, self._encode, state)
 
     @cached_property
     def _layers(self) -> Layers:
@@ -201,7 +243,7 @@ class Classifier:
     def _explainer(self) -> Explainer:
         from fastlstm.inference.explanation.explain import Explainer
 
-        return Explainer(self.model, self._network, self._layers, self._encode.kept)
+        return Explainer(self.model, self.network, self._layers, self._encode.kept)
 
     def evaluate(self, data: Records | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.

@@ -76,15 +76,22 @@ class KernelFeatures:
 
     @property
     def state(self) -> int:
-        """Numbers that `piece` keeps of a text: h and c of each layer, of the last the highest h and their sum."""
+        """Numbers that `pieces` keeps of a text: h and c of each layer, of the last the highest h and their sum."""
         return _state_size(self._sizes)
 
-    def piece(self, ids: Ids, states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
-        """[1, F] of a text of which [1] `read` tokens were read before, which left the states [1, S].
+    def pieces(self, texts: Sequence[Ids], states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
+        """[n, F] of texts of which [n] `read` tokens were read before, which left the states [n, S].
 
-        Both are changed in place to what this piece leaves. Models of one direction only.
+        Both are changed in place to what these pieces leave. Models of one direction only.
+
+        Args:
+            texts: the pieces to read now, of at least one token each.
+            states: float32; whatever stands there where nothing was read before.
+            read: int64.
         """
-        starts = np.array([0, len(ids)], np.int64)
+        ids = texts[0] if len(texts) == 1 else np.concatenate(texts)
+        starts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(text) for text in texts], out=starts[1:])
         if self._table is not None:
             return self._kernel.texts(self._table, starts, ids, states=states, read=read)
         distinct = Distinct.of(ids)
@@ -92,7 +99,7 @@ class KernelFeatures:
         return self._kernel.texts(stack, starts, distinct.index, states=states, read=read)
 
     def of_state(self, states: FloatArray, read: int) -> FloatArray:
-        """[1, F] as `piece` gave them when it left these states [1, S] after `read` tokens, at least one."""
+        """[1, F] as `pieces` gave them when it left these states [1, S] after `read` tokens, at least one."""
         return _of_state(states, read, self._sizes, self._poolings)
 
     def _stack(self, rows: FloatArray) -> Stack:
@@ -127,8 +134,12 @@ class NumPyFeatures:
         """As that of `KernelFeatures`."""
         return _state_size(self._sizes)
 
-    def piece(self, ids: Ids, states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
+    def pieces(self, texts: Sequence[Ids], states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
         """As that of `KernelFeatures`."""
+        rows = [self._piece(ids, states[k : k + 1], read[k : k + 1]) for k, ids in enumerate(texts)]
+        return np.concatenate(rows)
+
+    def _piece(self, ids: Ids, states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
         size = self._sizes[-1]
         if not read[0]:
             states[:] = 0

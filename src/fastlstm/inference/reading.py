@@ -34,7 +34,7 @@ class Reading:
 
     def feed(self, ids: Ids) -> None:
         """Reads on; at least one token."""
-        self._features = self._network.features.piece(ids, self._state, self._count)
+        self._features = self._network.features.pieces([ids], self._state, self._count)
         if self._seen is not None:
             self._seen.feed(ids)
 

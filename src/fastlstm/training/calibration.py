@@ -83,7 +83,7 @@ class Calibration:
             scale = np.array(self.scale, np.float32)
             result["output.weight"] = result["output.weight"] * scale[:, None]
             result["output.bias"] = self._rescaled(result["output.bias"])
-            if wide is not None:
+            if "wide.weight" in result:
                 result["wide.weight"] = result["wide.weight"] * scale
         return result
 

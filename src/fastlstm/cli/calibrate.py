@@ -1,0 +1,98 @@
+"""`fastlstm calibrate`: probabilities, threshold and early exit of a saved model, fitted anew."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from fastlstm import saved_model
+from fastlstm.cli import show
+from fastlstm.cli.options import common, config_options, model_option, table_options
+from fastlstm.config import TrainingConfig
+from fastlstm.inference import Classifier
+
+
+@click.command("calibrate")
+@click.argument("data", metavar="DATA")
+@model_option
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("model"),
+    show_default=True,
+    help="The folder to save the calibrated model to.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a model in --out.")
+@config_options("calibration", "threshold_metric", kinds=(TrainingConfig,))
+@click.option("--early-exit", is_flag=True, help="Learn when a text need not be read on.")
+@table_options
+@common
+def command(
+    data: str,
+    model: Classifier,
+    out: Path,
+    overwrite: bool,
+    calibration: str | None,
+    threshold_metric: str | None,
+    early_exit: bool,
+    text_column: str,
+    label_column: str,
+    data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Fit the probabilities of a saved model to DATA, labelled texts that it was not trained on.
+
+    Its answers stay what they were, but for the threshold of two classes, and for more than two classes where
+    scaling each by itself is better.
+    """
+    del data_dir  # IMDb's test texts are none to fit to, and its training texts were trained on
+    saved_model.check_target(out, overwrite=overwrite)
+    from fastlstm.errors import DataError
+    from fastlstm.fit.recalibration import recalibrate
+    from fastlstm.records import read_records
+
+    if data == "imdb":
+        raise DataError(
+            "imdb is no data to fit to: its training split was trained on, and its test split is for measuring; "
+            "give other labelled texts"
+        )
+    records = read_records(data, text_column=text_column, label_column=label_column)
+    done = recalibrate(
+        model,
+        records,
+        calibration=calibration or "auto",  # type: ignore[arg-type]  # click has checked it
+        threshold_metric=threshold_metric or "none",  # type: ignore[arg-type]
+        early_exit=early_exit,
+    )
+    done.classifier.save(out, overwrite=overwrite)
+    for note in done.notes:
+        show.note(note.text)
+    before, after = done.before, done.after
+    if as_json:
+        learned = done.classifier.model.early_exit
+        show.json_object(
+            {
+                "folder": str(out),
+                "texts": after.texts,
+                "temperature": done.classifier.model.temperature,
+                "threshold": done.classifier.model.threshold,
+                "early_exit": None if learned is None else learned.to_json(),
+                "before": before.to_json(),
+                "after": after.to_json(),
+            }
+        )
+        return
+    show.facts(
+        {
+            "texts": f"{after.texts:,}, {records.source}",
+            "temperature": f"{model.model.temperature:.4g} -> {done.classifier.model.temperature:.4g}",
+            "calibration error": f"{before.calibration_error:.2%} -> {after.calibration_error:.2%}, on these texts",
+            "loss": f"{before.loss:.4f} -> {after.loss:.4f}",
+            "accuracy": f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
+            "saved": str(out),
+        },
+        sys.stdout,
+    )

@@ -1,0 +1,77 @@
+"""Texts read stage by stage, and no further than their answers need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.batches import lengths_of
+from fastlstm.early_exit import Bar
+from fastlstm.inference.network import Network
+from fastlstm.tokens import Encoded
+
+FloatArray = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+Settled = Callable[[int, Indices, FloatArray], npt.NDArray[np.bool_]]
+"""The number of a stage, which texts have been read that far, and their probabilities -> which are settled."""
+
+
+@dataclass(frozen=True)
+class EarlyAnswers:
+    """`probabilities` float32 [n, classes] when reading stopped; `read` [n] tokens read, of `tokens` [n]."""
+
+    probabilities: FloatArray
+    read: Indices
+    tokens: Indices
+
+    @property
+    def saved(self) -> float:
+        """The share of all texts' tokens that was not read."""
+        total = int(self.tokens.sum())
+        return 1 - int(self.read.sum()) / total if total else 0.0
+
+
+def read_by_stages(network: Network, texts: Encoded, stages: Sequence[int], settled: Settled) -> EarlyAnswers:
+    """Reads texts from stage to stage, those that are settled no further, the others to their ends.
+
+    What the wide part has to say, it says at once, of the whole texts. A text that is read to its end has the bits
+    that reading it whole gives. Models of one direction only.
+    """
+    lengths = lengths_of(texts.ids)
+    evidence = None if network.wide is None else network.wide(texts.ids if texts.whole is None else texts.whole)
+    states = np.zeros((len(lengths), network.features.state), np.float32)
+    read = np.zeros(len(lengths), np.int64)
+    answers: FloatArray | None = None
+    going = np.arange(len(lengths))
+    for number, stage in enumerate([*stages, int(lengths.max(initial=0))]):
+        if not len(going):
+            break
+        pieces = [texts.ids[k][read[k] : stage] for k in going]
+        before, counts = states[going], read[going]
+        features = network.features.pieces(pieces, before, counts)
+        states[going], read[going] = before, counts
+        probabilities = network.scored(features, None if evidence is None else evidence[going])
+        if answers is None:
+            answers = np.empty((len(lengths), probabilities.shape[1]), np.float32)
+        answers[going] = probabilities
+        ended = lengths[going] <= stage
+        if number < len(stages):
+            ended |= settled(number, going, probabilities)
+        going = going[~ended]
+    assert answers is not None, "callers have a text"
+    return EarlyAnswers(answers, read, lengths)
+
+
+def by_bar(bar: Bar, choose: Callable[[FloatArray], Indices]) -> Settled:
+    """Settled is what the predicted class is as probable as the bar says. `choose`: rows -> the predicted class."""
+
+    def settled(number: int, going: Indices, probabilities: FloatArray) -> npt.NDArray[np.bool_]:
+        del going
+        predicted = probabilities[np.arange(len(probabilities)), choose(probabilities)]
+        sure: npt.NDArray[np.bool_] = predicted >= np.float32(bar.probabilities[number])
+        return sure
+
+    return settled
