@@ -49,7 +49,7 @@ class Reading:
         """What to keep."""
         kept: dict[str, npt.NDArray[np.generic]] = {"state": self._state[0]}
         if self._seen is not None:
-            kept |= {"seen": self._seen.seen, "last": self._seen.last}
+            kept |= self._seen.arrays()
         return kept
 
     def restore(self, read: int, sizes: Mapping[str, int], body: bytes) -> None:
@@ -64,6 +64,4 @@ class Reading:
         if read:
             self._features = self._network.features.of_state(self._state, read)
         if self._seen is not None:
-            self._seen.seen = np.frombuffer(found["seen"], np.int32)
-            self._seen.last = np.frombuffer(found["last"], np.int32)
-            self._seen.read = read
+            self._seen.restore(np.frombuffer(found["seen"], np.int32), np.frombuffer(found["last"], np.int32), read)
