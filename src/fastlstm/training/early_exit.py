@@ -7,56 +7,23 @@ texts than promised have another answer, the standard error of that number inclu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from fastlstm.batches import lengths_of
 from fastlstm.early_exit import NEVER, Bar, EarlyExit
-from fastlstm.inference.early import read_by_stages
-from fastlstm.inference.network import Network
-from fastlstm.tokens import Encoded
 
 FloatArray = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 AGREEMENTS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
 """What is learned; more needs more texts than usual validation has."""
-STAGES = (10, 20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400, 500, 650, 800)
 FEWEST = 20
 """Different probabilities at a stage, from which something is learned of it."""
 SHARES = np.concatenate([np.arange(0.5, 0.9, 0.02), np.arange(0.9, 1.0, 0.0025)])
 """What may be asked of an answer at a stage: how likely it is to stay."""
-
-
-def learn_early_exit(
-    network: Network, texts: Encoded, choose: Callable[[FloatArray], Indices], max_tokens: int
-) -> EarlyExit:
-    """What a model of one direction can save, and how.
-
-    Args:
-        network: the model.
-        texts: the texts to learn from, encoded; best some that it was not trained on.
-        choose: rows of probabilities -> the predicted classes.
-        max_tokens: how many tokens of a text the model reads at most.
-    """
-    stages = tuple(stage for stage in STAGES if stage < max_tokens) or (max_tokens,)
-    course = _course(network, texts, choose, stages)
-    curves = [course.curve(stage) for stage in range(len(course.stages))]
-    tried = [tuple(curve.reaches(share) for curve in curves) for share in SHARES]
-    came = [course.stopped(probabilities) for probabilities in tried]
-    bars = []
-    for agreement in AGREEMENTS:
-        for probabilities, (saved, disagreement) in zip(tried, came, strict=True):
-            error = np.sqrt(disagreement * (1 - disagreement) / len(course.whole))
-            if disagreement + error <= 1 - agreement:
-                bars.append(Bar(agreement, probabilities, saved, disagreement))
-                break
-        else:
-            bars.append(Bar(agreement, (NEVER,) * len(course.stages), 0.0, 0.0))
-    return EarlyExit(course.stages, tuple(bars), len(course.whole))
 
 
 @dataclass(frozen=True)
@@ -73,7 +40,7 @@ class _Curve:
 
 
 @dataclass(frozen=True)
-class _Course:
+class Course:
     """What a model said of texts at each of its `stages`.
 
     `predicted` [n, stages] and its `probability` [n, stages], which is -1 where a text was over before; `whole`
@@ -109,18 +76,18 @@ class _Course:
         return 1 - float(read.sum()) / float(self.lengths.sum()), float((answer != self.whole).mean())
 
 
-def _course(
-    network: Network, texts: Encoded, choose: Callable[[FloatArray], Indices], stages: tuple[int, ...]
-) -> _Course:
-    lengths = lengths_of(texts.ids)
-    predicted = np.zeros((len(lengths), len(stages)), np.int64)
-    probability = np.full((len(lengths), len(stages)), -1, np.float32)
-
-    def watch(number: int, going: Indices, probabilities: FloatArray) -> npt.NDArray[np.bool_]:
-        chosen = choose(probabilities)
-        predicted[going, number] = chosen
-        probability[going, number] = probabilities[np.arange(len(going)), chosen]
-        return np.zeros(len(going), np.bool_)
-
-    whole = choose(read_by_stages(network, texts, stages, watch).probabilities)
-    return _Course(stages, predicted, probability, whole, lengths)
+def learn_early_exit(course: Course) -> EarlyExit:
+    """What can be saved, and how, from what a model said on the way through texts that it was not trained on."""
+    curves = [course.curve(stage) for stage in range(len(course.stages))]
+    tried = [tuple(curve.reaches(share) for curve in curves) for share in SHARES]
+    came = [course.stopped(probabilities) for probabilities in tried]
+    bars = []
+    for agreement in AGREEMENTS:
+        for probabilities, (saved, disagreement) in zip(tried, came, strict=True):
+            error = np.sqrt(disagreement * (1 - disagreement) / len(course.whole))
+            if disagreement + error <= 1 - agreement:
+                bars.append(Bar(agreement, probabilities, saved, disagreement))
+                break
+        else:
+            bars.append(Bar(agreement, (NEVER,) * len(course.stages), 0.0, 0.0))
+    return EarlyExit(course.stages, tuple(bars), len(course.whole))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from fastlstm.config import ModelConfig
+from fastlstm.fit import early_exit
+from fastlstm.fit.early_exit import course_of
 from fastlstm.inference import Classifier
 from fastlstm.saved_model import SavedModel
-from fastlstm.training import early_exit
 from fastlstm.training.early_exit import AGREEMENTS, learn_early_exit
 
 MakeModel = Callable[..., SavedModel]
@@ -33,9 +34,7 @@ def classifier(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> Classi
 
 
 def learned_by(classifier: Classifier, texts: list[str]) -> Any:
-    return learn_early_exit(
-        classifier.network, classifier.encode(texts), classifier.choose, classifier.model.config.max_tokens
-    )
+    return learn_early_exit(course_of(classifier, texts))
 
 
 def test_its_figures_are_those_of_reading_by_it(classifier: Classifier, texts: list[str]) -> None:
