@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -70,9 +71,20 @@ def test_the_readme_s_commands_work(here: Path) -> None:
 
 
 def test_the_readme_s_python_works(here: Path) -> None:
-    (code,) = blocks("README.md", "python")
-    exec(compile(code, "README.md", "exec"), {})
+    names: dict[str, Any] = {}
+    for code in blocks("README.md", "python"):
+        exec(compile(code, "README.md", "exec"), names)
     assert (here / "reviews-model" / "model.safetensors").exists()
+    assert names["stream"].tokens == 5
+
+
+def test_the_python_of_explaining_and_streaming_works() -> None:
+    names: dict[str, Any] = {}
+    for document in ("docs/explaining.md", "docs/streaming.md"):
+        exec(compile(blocks(document, "python")[0], document, "exec"), names)
+    whole = names["model"].predict_proba("This movie was fantastic! I really enjoyed it.")
+    assert names["stream"].held == "rea"
+    assert names["again"].probabilities.tobytes() == whole.tobytes()
 
 
 def test_every_option_the_command_reference_names_exists_and_every_command_is_in_it() -> None:
