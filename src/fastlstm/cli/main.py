@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": "tell the class of texts",
     "explain": "show what moved the answer to a text, token by token",
     "stream": "read standard input as one text, and tell changes of the answer as they come",
+    "serve": "serve models over HTTP, with a page to look into them",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "calibrate": "fit a saved model's probabilities to other labelled texts",
     "distill": "train a small classifier on what a large one says",

@@ -1,0 +1,128 @@
+"""Texts of several requests read together: those that arrive while a model reads are what it reads next."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.server.refusals import overloaded
+
+FloatArray = npt.NDArray[np.float32]
+Read = Callable[[Sequence[str]], FloatArray]
+
+
+@dataclass(eq=False)
+class _Waiting:
+    texts: Sequence[str]
+    answer: asyncio.Future[FloatArray]
+
+
+class Batcher:
+    """One model's queue, and the thread in which it reads.
+
+    There is no timer: a lone text is read at once, and under load batches grow by themselves.
+    """
+
+    def __init__(
+        self, read: Read, *, batch_texts: int, queue_texts: int, on_batch: Callable[[int], object]
+    ) -> None:
+        """Nothing is read before `start`.
+
+        Args:
+            read: texts -> rows; called in a thread of its own, one batch at a time.
+            batch_texts: of a batch, at most, but that a request is never parted.
+            queue_texts: that wait or are being read, at most.
+            on_batch: told the size of each batch that was read.
+        """
+        self._read, self._batch_texts, self._queue_texts, self._on_batch = read, batch_texts, queue_texts, on_batch
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-read")
+        self._task: asyncio.Task[None] | None = None
+        self.waiting = 0
+        """Texts that wait or are being read."""
+
+    def start(self) -> None:
+        """From here on texts are read."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Ends after the batch that is being read; what waits is cancelled."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for waiting in self._queue:
+            waiting.answer.cancel()
+        self._queue.clear()
+        self._thread.shutdown(wait=True)
+
+    async def submit(self, texts: Sequence[str]) -> FloatArray:
+        """The rows of the texts, in their order; at least one text.
+
+        Raises `Refusal` where too many wait, and what `read` raised of these texts.
+        """
+        if self.waiting + len(texts) > self._queue_texts:
+            raise overloaded(f"{self.waiting} texts wait to be read, of at most {self._queue_texts}")
+        waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self.waiting += len(texts)
+        self._arrived.set()
+        return await waiting.answer
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            batch = self._take()
+            if not batch:
+                self._arrived.clear()
+                continue
+            try:
+                await self._answer(batch)
+            finally:
+                self.waiting -= sum(len(waiting.texts) for waiting in batch)
+
+    def _take(self) -> list[_Waiting]:
+        """The next requests, whole, as many as go into a batch; those whose client has gone are left out."""
+        batch: list[_Waiting] = []
+        texts = 0
+        while self._queue and (not batch or texts + len(self._queue[0].texts) <= self._batch_texts):
+            waiting = self._queue.popleft()
+            if waiting.answer.cancelled():
+                self.waiting -= len(waiting.texts)
+                continue
+            batch.append(waiting)
+            texts += len(waiting.texts)
+        return batch
+
+    async def _answer(self, batch: list[_Waiting]) -> None:
+        """One that can't be read harms no other: where a batch fails, its requests are read one by one."""
+        loop = asyncio.get_running_loop()
+        texts = [text for waiting in batch for text in waiting.texts]
+        try:
+            rows = await loop.run_in_executor(self._thread, self._read, texts)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is the answer of the one that caused it
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+            for waiting in batch:
+                await self._answer([waiting])
+            return
+        self._on_batch(len(texts))
+        at = 0
+        for waiting in batch:
+            if not waiting.answer.done():
+                waiting.answer.set_result(rows[at : at + len(waiting.texts)])
+            at += len(waiting.texts)
+
+
+def _fail(waiting: _Waiting, error: Exception) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_exception(error)

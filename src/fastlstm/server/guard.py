@@ -1,0 +1,164 @@
+"""What every request passes before anything is done for it: identity, limits, token; what is told of it after."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fastlstm.server.metrics import Metrics
+from fastlstm.server.refusals import Refusal, overloaded
+from fastlstm.server.settings import Settings
+
+LOG = logging.getLogger("fastlstm.server")
+OPEN_PATHS = ("/", "/page/", "/v2/health/", "/docs", "/openapi.json")
+"""What needs no token: the page and its files, health, and the documentation."""
+_OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Guard:
+    """Around the whole application."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self._app, self._settings, self._metrics = app, settings, metrics
+        self._going = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, request_id = time.perf_counter(), _request_id(scope)
+        status, begun = 500, False
+
+        async def tell(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        self._going += 1
+        self._metrics.going.inc()
+        try:
+            self._check(scope)
+            body = await self._body(scope, receive)
+            await self._app(scope, _replay(body, receive), tell)
+        except Refusal as refusal:
+            if not begun:
+                await _refuse(tell, refusal)
+        except Exception:
+            LOG.exception("request failed", extra={"request_id": request_id})
+            if not begun:
+                await _refuse(
+                    tell, Refusal(500, "internal", f"something went wrong here; name {request_id} in a report")
+                )
+        finally:
+            self._going -= 1
+            self._metrics.going.dec()
+            self._tell(scope, request_id, status, time.perf_counter() - started)
+
+    def _check(self, scope: Scope) -> None:
+        if self._going > self._settings.max_requests:
+            raise overloaded(f"{self._going - 1} requests are being answered, as many as may be")
+        check_token(scope, self._settings.token)
+        if scope["method"] == "POST":
+            kind = (header(scope, b"content-type") or b"none").split(b";")[0].strip().lower()
+            if kind != b"application/json":
+                shown = kind[:50].decode(errors="replace")
+                raise Refusal(415, "validation", f"the content type is {shown}; expected application/json")
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        """The request's body, whole. Raises `Refusal` where it is too large, or too slow."""
+        most = self._settings.max_body_bytes
+        too_large = Refusal(413, "validation", f"the body has more than {most} bytes, as many as are taken")
+        announced = header(scope, b"content-length")
+        if announced is not None and announced.isdigit() and int(announced) > most:
+            raise too_large
+
+        async def read() -> bytes:
+            body = bytearray()
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, "validation", "the client went away before its request was here")
+                body += message.get("body", b"")
+                if len(body) > most:
+                    raise too_large
+                if not message.get("more_body"):
+                    return bytes(body)
+
+        try:
+            return await asyncio.wait_for(read(), self._settings.body_seconds)
+        except (asyncio.TimeoutError, TimeoutError):
+            raise Refusal(
+                408, "timeout", f"the body was not here after {self._settings.body_seconds:g} s"
+            ) from None
+
+    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        route = scope.get("route")
+        path = getattr(route, "path", None) or ("/" if scope["path"] == "/" else "other")
+        self._metrics.requests.labels(path, str(status)).inc()
+        self._metrics.seconds.labels(path).observe(seconds)
+        told: dict[str, Any] = {
+            "request_id": request_id,
+            "method": scope["method"],
+            "path": scope["path"][:200],
+            "status": status,
+            "milliseconds": round(1000 * seconds, 3),
+        }
+        texts = scope.get("fastlstm.texts")
+        if texts is not None:
+            told["texts"] = texts if self._settings.log_texts else len(texts)
+        LOG.info("request", extra=told)
+
+
+def check_token(scope: Scope, token: str | None) -> None:
+    """Raises `Refusal` unless a request that needs the token bears it. Compared in constant time."""
+    path = scope["path"]
+    if token is None or path in OPEN_PATHS or path.startswith(("/page/", "/v2/health/", "/docs")):
+        return
+    given = header(scope, b"authorization") or b""
+    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
+        raise Refusal(
+            401, "unauthorized", "the request bears no valid token; send Authorization: Bearer TOKEN",
+            {"WWW-Authenticate": "Bearer"},
+        )  # fmt: skip
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """A header's value, the first of several."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _request_id(scope: Scope) -> str:
+    own = header(scope, b"x-request-id")
+    return own.decode() if own is not None and _OWN_ID.fullmatch(own) else uuid.uuid4().hex
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the whole body first."""
+    given = False
+
+    async def replayed() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return replayed
+
+
+async def _refuse(send: Send, refusal: Refusal) -> None:
+    body = json.dumps(refusal.body(), ensure_ascii=False).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers += [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

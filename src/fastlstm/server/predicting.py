@@ -1,0 +1,96 @@
+"""`POST /predict`, as text-embeddings-inference spells it, and `POST /explain`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from fastapi import APIRouter, Request
+
+from fastlstm.errors import OptionError
+from fastlstm.server.refusals import Refusal
+from fastlstm.server.schemas import ErrorBody, ExplainRequest, Prediction, PredictRequest, Score
+from fastlstm.server.store import Served, Store
+from fastlstm.server.texts import checked
+
+REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 422, 429, 503)
+}
+router = APIRouter(responses=REFUSED)
+
+
+@router.post("/predict")
+async def predict(request: Request, body: PredictRequest) -> Prediction | list[Prediction]:
+    """The probabilities of all classes, the most likely first: of one text, or of each text of a batch."""
+    store: Store = request.app.state.store
+    served = store.get(body.model)
+    one = isinstance(body.inputs, str)
+    texts = checked([body.inputs] if isinstance(body.inputs, str) else body.inputs, request.app.state.settings)
+    request.scope["fastlstm.texts"] = texts
+    if body.truncate is False:
+        _refuse_longer(served, texts)
+    if body.raw_scores:
+        rows = await asyncio.get_running_loop().run_in_executor(None, _logits, served, texts)
+    else:
+        rows = await served.batcher.submit(texts)
+    answers = [_scores(served.classifier.labels, row) for row in rows]
+    return answers[0] if one else answers
+
+
+@router.post("/explain")
+async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
+    """How much each token moved the answer, and the probabilities after each token."""
+    store: Store = request.app.state.store
+    served = store.get(body.model)
+    (text,) = checked([body.text], request.app.state.settings)
+    request.scope["fastlstm.texts"] = [text]
+    return await asyncio.get_running_loop().run_in_executor(
+        request.app.state.explaining, _explained, served, text, body
+    )
+
+
+def _explained(served: Served, text: str, body: ExplainRequest) -> dict[str, Any]:
+    classifier = served.classifier
+    try:
+        found = classifier.explain(text, label=body.label, method=body.method).to_dict()
+    except OptionError as error:
+        raise Refusal(422, "validation", str(error)) from None
+    after = classifier.trajectory(text)
+    for token, row in zip(found["tokens"], after, strict=True):
+        token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))
+    if body.gates is not None:
+        layer = classifier.gates(text).layers[-1]
+        units = layer.hidden.shape[1]
+        if body.gates >= units:
+            raise Refusal(422, "validation", f"gates is unit {body.gates}; the last layer has {units}, from 0")
+        names = ("input", "forget", "output", "candidate", "cell", "hidden")
+        found["gates"] = {name: getattr(layer, name)[:, body.gates].tolist() for name in names}
+        found["units"] = units
+    found["model"] = served.name
+    return found
+
+
+def _refuse_longer(served: Served, texts: Sequence[str]) -> None:
+    most = served.classifier.model.config.max_tokens
+    if longer := served.classifier.encode(texts).longer:
+        raise Refusal(
+            413,
+            "validation",
+            f"{longer} of {len(texts)} texts have more than the {most} tokens that the model reads; shorten them, "
+            "or leave truncate out",
+        )
+
+
+def _logits(served: Served, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    classifier = served.classifier
+    encoded = classifier.encode(texts)
+    logits = classifier.network.logits(encoded.ids, encoded.whole)
+    return np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
+
+
+def _scores(labels: Sequence[str], row: npt.NDArray[np.float32]) -> Prediction:
+    order = np.argsort(-row, kind="stable")
+    return [Score(label=labels[k], score=float(row[k])) for k in order]

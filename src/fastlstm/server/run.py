@@ -1,0 +1,60 @@
+"""A server's process: uvicorn, its logs as JSON lines, and a stop that lets requests end."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import socket
+from typing import Any
+
+import uvicorn
+
+from fastlstm.server.app import make_app
+from fastlstm.server.settings import Settings
+
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
+
+
+class JSONLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and what else a record was given."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        told: dict[str, Any] = {
+            "time": datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        told |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+        if record.exc_info:
+            told["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False, default=str)
+
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": JSONLines}},
+    "handlers": {"standard error": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "loggers": {
+        name: {"handlers": ["standard error"], "level": "INFO", "propagate": False}
+        for name in ("fastlstm.server", "uvicorn.error")
+    },
+}
+
+
+def run(settings: Settings, listening: socket.socket) -> None:
+    """Serves until SIGTERM or Ctrl-C, then lets requests end for `drain_seconds`."""
+    config = uvicorn.Config(
+        make_app(settings),
+        log_config=LOGGING,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        ws_max_size=4 * settings.max_body_bytes,
+        backlog=2048,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,126 @@
+"""The models that are served, by name, each as its folder stands now."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.errors import FastLSTMError
+from fastlstm.inference import Classifier
+from fastlstm.inference.classifier import load
+from fastlstm.model_folder import CONFIG
+from fastlstm.server.batching import Batcher
+from fastlstm.server.refusals import Refusal
+from fastlstm.server.settings import Settings
+
+LOG = logging.getLogger("fastlstm.server")
+Stamp = tuple[int, int, int] | None
+
+
+@dataclass
+class Served:
+    """One model: its folder, the classifier that answers now, and its queue."""
+
+    name: str
+    folder: Path
+    classifier: Classifier
+    stamp: Stamp
+    batcher: Batcher
+    version: int = 1
+    """How many times it was loaded."""
+
+
+class Store:
+    """Made in the event loop that serves; `start` and `stop` are its lifespan."""
+
+    def __init__(self, settings: Settings, on_batch: Callable[[str, int], object]) -> None:
+        """Loads every model. Raises what `fastlstm.load` raises.
+
+        `on_batch`: told the model and the number of texts whenever some were read together.
+        """
+        self._settings, self._on_batch = settings, on_batch
+        self._served: dict[str, Served] = {}
+        self._watch: asyncio.Task[None] | None = None
+        for name, folder in settings.models.items():
+            self._served[name] = self._serve(name, folder)
+
+    def _serve(self, name: str, folder: Path) -> Served:
+        stamp = _stamp(folder)
+        batcher = Batcher(
+            lambda texts: self._read(name, texts),
+            batch_texts=self._settings.batch_texts,
+            queue_texts=self._settings.queue_texts,
+            on_batch=lambda texts: self._on_batch(name, texts),
+        )
+        return Served(name, folder, self._load(folder), stamp, batcher)
+
+    def _load(self, folder: Path) -> Classifier:
+        classifier = load(folder, precision=self._settings.precision)
+        if self._settings.early_exit is not None:
+            classifier.read_early(["warm"], self._settings.early_exit)
+        classifier.network.features.project_all()
+        return classifier
+
+    def _read(self, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        return self._served[name].classifier.predict_proba(texts, early_exit=self._settings.early_exit)
+
+    def start(self) -> None:
+        """From here on texts are read, and folders watched."""
+        for served in self._served.values():
+            served.batcher.start()
+        if self._settings.reload_seconds > 0:
+            self._watch = asyncio.create_task(self._watching())
+
+    async def stop(self) -> None:
+        """Ends both."""
+        if self._watch is not None:
+            self._watch.cancel()
+        for served in self._served.values():
+            await served.batcher.stop()
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(self._served.values())
+
+    def get(self, name: str | None) -> Served:
+        """The model of that name, the first where none is given. Raises `Refusal` for an unknown one."""
+        if name is None:
+            return next(iter(self._served.values()))
+        if name not in self._served:
+            raise Refusal(404, "unknown_model", f"no model {name[:100]!r}; there are: {', '.join(self._served)}")
+        return self._served[name]
+
+    async def _watching(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.reload_seconds)
+            for served in self._served.values():
+                await self._look(served)
+
+    async def _look(self, served: Served) -> None:
+        """Takes a folder that is another than before; where it is none that can be read, the old model goes on."""
+        loop = asyncio.get_running_loop()
+        stamp = await loop.run_in_executor(None, _stamp, served.folder)
+        if stamp == served.stamp or stamp is None:
+            return
+        served.stamp = stamp
+        try:
+            classifier = await loop.run_in_executor(None, self._load, served.folder)
+        except (FastLSTMError, OSError) as error:
+            LOG.error("model not reloaded", extra={"model": served.name, "why": str(error)})
+            return
+        served.classifier, served.version = classifier, served.version + 1
+        LOG.info("model reloaded", extra={"model": served.name, "version": served.version})
+
+
+def _stamp(folder: Path) -> Stamp:
+    """What tells a folder from what stood there before; None where there is none for the moment."""
+    try:
+        found = (folder / CONFIG).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
