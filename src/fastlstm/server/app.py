@@ -30,17 +30,17 @@ POLICY = (
 
 
 def make_app(settings: Settings) -> FastAPI:
-    """The application that serves as `settings` say; models are loaded when it starts."""
+    """The application that serves as `settings` say. Raises what `fastlstm.load` raises of its models."""
     metrics = Metrics()
+    store = Store(settings, metrics.batch)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.store = Store(settings, metrics.batch)
         app.state.explaining = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-explain")
-        app.state.store.start()
+        store.start()
         yield
         app.state.stopping = True
-        await app.state.store.stop()
+        await store.stop()
         app.state.explaining.shutdown(wait=True)
 
     app = FastAPI(
@@ -50,6 +50,7 @@ def make_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
+    app.state.store = store
     app.state.settings, app.state.metrics, app.state.stopping, app.state.streams = settings, metrics, False, 0
     app.include_router(predicting.router)
     app.include_router(v2.router)

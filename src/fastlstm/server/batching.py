@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +45,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-read")
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self.waiting = 0
         """Texts that wait or are being read."""
 
@@ -55,10 +55,10 @@ class Batcher:
 
     async def stop(self) -> None:
         """Ends after the batch that is being read; what waits is cancelled."""
+        self._stopping = True
+        self._arrived.set()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
         for waiting in self._queue:
             waiting.answer.cancel()
         self._queue.clear()
@@ -80,6 +80,8 @@ class Batcher:
     async def _run(self) -> None:
         while True:
             await self._arrived.wait()
+            if self._stopping:
+                return
             batch = self._take()
             if not batch:
                 self._arrived.clear()

@@ -1,8 +1,8 @@
 """`WS /stream`: a live text, read as it comes; one state a connection.
 
-The client sends JSON objects: `{"text": "..."}` reads on, `{"end": true}` reads what is held back,
-`{"state": true}` asks for the state. The answer to each has `tokens`, `held`, `label`, `probabilities`, and where it was asked for
-`state` (base64). `?state=` (base64) goes on from one, `?model=` names the model.
+The client sends JSON objects: `{"text": "..."}` reads on, `{"end": true}` reads what is held back, and to
+`{"state": true}` the answer has the state. Each answer has `tokens`, `held`, `label` and `probabilities`. A state
+is base64; `?state=` goes on from one, `?model=` names the model.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import signal
 import socket
 from typing import Any
 
@@ -57,4 +58,6 @@ def run(settings: Settings, listening: socket.socket) -> None:
         ws_max_size=4 * settings.max_body_bytes,
         backlog=2048,
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn raises again what it was stopped by, once it has stopped
     uvicorn.Server(config).run(sockets=[listening])

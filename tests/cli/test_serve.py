@@ -1,0 +1,143 @@
+"""`fastlstm serve`: a real server in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from .conftest import Command
+
+pytest.importorskip("fastapi")
+httpx = pytest.importorskip("httpx")
+
+
+class Server:
+    """A process that serves, its address, and its log lines so far."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "fastlstm", "serve", "--port", "0", *arguments]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        assert self.process.stderr is not None
+        found = re.fullmatch(r"serving (.*) on (http://\S+)\n", self.process.stderr.readline())
+        assert found is not None
+        self.names, self.address = found.groups()
+        self.lines: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, args=(self.process.stderr,))
+        self._reader.start()
+        self.client = httpx.Client(base_url=self.address, timeout=30)
+        for _ in range(600):
+            try:
+                if self.client.get("/v2/health/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError("the server never was ready")
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            self.lines.append(json.loads(line))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit status."""
+        self.process.send_signal(how)
+        status = self.process.wait(30)
+        self._reader.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        self.client.close()
+        return status
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    import os
+
+    monkeypatch.delenv("FASTLSTM_TOKEN", raising=False)
+    return {**os.environ, "FASTLSTM_THREADS": "1"}
+
+
+@pytest.fixture
+def server(trained: Path, environment: dict[str, str]) -> Iterator[Server]:
+    started = Server(["--model", f"reviews={trained}", "--model", str(trained)], environment)
+    yield started
+    if started.process.poll() is None:
+        started.stop()
+
+
+def test_it_answers_logs_and_stops(server: Server) -> None:
+    assert server.names == "reviews, model"
+    answer = server.client.post("/predict", json={"inputs": "a great film"})
+    assert answer.json()[0]["label"] == "good"
+    assert server.client.get("/").headers["content-type"].startswith("text/html")
+    assert server.stop() == 0
+    told = [line for line in server.lines if line["logger"] == "fastlstm.server" and line.get("path") == "/predict"]
+    assert [(line["status"], line["texts"]) for line in told] == [(200, 1)]
+    assert "great" not in json.dumps(server.lines)
+
+
+def test_a_request_that_is_being_answered_when_it_is_stopped_ends_well(server: Server) -> None:
+    answers: list[int] = []
+    texts = ["great film " * 400] * 64
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.address, timeout=30) as client:
+            answers.append(client.post("/predict", json={"inputs": texts}).status_code)
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    for _ in range(200):
+        if "fastlstm_requests_going 1.0" not in server.client.get("/metrics").text:
+            break
+    assert server.stop() == 0
+    for thread in asking:
+        thread.join(30)
+    assert answers == [200] * 4
+
+
+def test_the_token_of_the_environment_is_asked_for(trained: Path, environment: dict[str, str]) -> None:
+    started = Server(["-m", str(trained)], {**environment, "FASTLSTM_TOKEN": "sesame"})
+    try:
+        asked = {"inputs": "a great film"}
+        assert started.client.post("/predict", json=asked).status_code == 401
+        bearer = {"Authorization": "Bearer sesame"}
+        assert started.client.post("/predict", json=asked, headers=bearer).status_code == 200
+    finally:
+        assert started.stop(signal.SIGINT) == 0
+    assert "sesame" not in json.dumps(started.lines)
+
+
+def test_a_slow_client_and_a_half_closed_one_hold_up_nobody(server: Server) -> None:
+    host, port = server.address.removeprefix("http://").split(":")
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    with socket.create_connection((host, int(port))) as slow, socket.create_connection((host, int(port))) as half:
+        slow.sendall(head)
+        half.sendall(head)
+        half.shutdown(socket.SHUT_WR)
+        assert server.client.post("/predict", json={"inputs": "a great film"}).status_code == 200
+
+
+def test_what_is_wrong_is_said(command: Command, trained: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        refused = command("serve", "-m", trained, "--port", str(taken.getsockname()[1]))
+    assert refused.status == 2
+    assert "can't listen on 127.0.0.1:" in refused.err
+    refused = command("serve", "-m", trained, "-m", trained)
+    assert (refused.status, "two models are called model" in refused.err) == (2, True)
+    refused = command("serve", "-m", trained, "--max-texts", "0")
+    assert (refused.status, "max-texts is 0; expected at least 1" in refused.err) == (2, True)
+    refused = command("serve", "-m", tmp_path / "none", "--port", "0")
+    assert (refused.status, "no model at" in refused.err) == (2, True)

@@ -1,0 +1,111 @@
+"""Limits, tokens, request ids, and what the log and the metrics hold."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from tests.server.conftest import Serve
+
+from fastlstm.server.run import JSONLines
+
+TEXT = "a secret of a movie"
+
+
+def test_a_body_that_is_too_large_is_refused_announced_or_not(serve: Serve) -> None:
+    client = serve(max_body_bytes=100)
+    large = json.dumps({"inputs": "x" * 200}).encode()
+    json_type = {"content-type": "application/json"}
+    for content in (large, iter([large[:50], large[50:]])):
+        came = client.post("/predict", content=content, headers=json_type)
+        assert came.status_code == 413
+        assert "more than 100 bytes" in came.json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_another_content_type_is_refused(serve: Serve, kind: str) -> None:
+    came = serve().post("/predict", content=b'{"inputs": "x"}', headers={"content-type": kind})
+    assert came.status_code == 415
+    assert "expected application/json" in came.json()["error"]
+
+
+def test_a_token_is_asked_of_all_but_the_page_and_health(serve: Serve) -> None:
+    client = serve(token="open sesame")
+    for path in ("/", "/page/page.js", "/v2/health/live", "/v2/health/ready"):
+        assert client.get(path).status_code == 200
+    for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}):
+        for came in (
+            client.post("/predict", json={"inputs": "x"}, headers=headers),
+            client.get("/metrics", headers=headers),
+        ):
+            assert came.status_code == 401
+            assert came.headers["www-authenticate"] == "Bearer"
+    right = {"Authorization": "Bearer open sesame"}
+    assert client.post("/predict", json={"inputs": "x"}, headers=right).status_code == 200
+
+
+def test_every_answer_has_an_id_its_own_or_the_client_s(serve: Serve) -> None:
+    client = serve()
+    ids = {client.get(path).headers["x-request-id"] for path in ("/v2", "/models", "/nowhere")}
+    assert len(ids) == 3
+    assert client.get("/v2", headers={"x-request-id": "abc-1.2"}).headers["x-request-id"] == "abc-1.2"
+    for ill in ("a b", "x" * 65, "", "a/b"):
+        assert client.get("/v2", headers={"x-request-id": ill}).headers["x-request-id"] != ill
+
+
+@pytest.mark.parametrize("log_texts", [False, True])
+def test_log_lines_are_json_and_hold_texts_only_where_asked(
+    serve: Serve, caplog: pytest.LogCaptureFixture, log_texts: bool
+) -> None:
+    client = serve(log_texts=log_texts)
+    with caplog.at_level(logging.INFO, "fastlstm.server"):
+        client.post("/predict", json={"inputs": [TEXT, TEXT]})
+        client.post("/predict", json={"inputs": TEXT, "extra": TEXT})
+    lines = [JSONLines().format(record) for record in caplog.records if record.name == "fastlstm.server"]
+    first, second = map(json.loads, lines)
+    assert (first["status"], first["path"], second["status"]) == (200, "/predict", 422)
+    assert first["texts"] == ([TEXT, TEXT] if log_texts else 2)
+    assert (TEXT in "".join(lines)) == log_texts
+
+
+def test_a_failure_is_told_with_its_id_and_harms_no_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = serve()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("broken on purpose")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fastlstm.server.predicting._scores", broken)
+        came = client.post("/predict", json={"inputs": TEXT}, headers={"x-request-id": "mine"})
+        assert came.status_code == 500
+        assert came.json() == {
+            "error": "something went wrong here; name mine in a report",
+            "error_type": "internal",
+        }
+    assert client.post("/predict", json={"inputs": TEXT}).status_code == 200
+
+
+def test_metrics_count_requests_texts_and_batches(serve: Serve, folder: Path) -> None:
+    client = serve({"one": folder})
+    for _ in range(3):
+        client.post("/predict", json={"inputs": [TEXT, TEXT]})
+    client.get("/nowhere")
+    told = client.get("/metrics").text
+    assert 'fastlstm_requests_total{path="/predict",status="200"} 3.0' in told
+    assert 'fastlstm_requests_total{path="other",status="404"} 1.0' in told
+    assert 'fastlstm_texts_total{model="one"} 6.0' in told
+    assert 'fastlstm_batch_texts_count{model="one"} 3.0' in told
+
+
+def test_the_page_has_a_strict_policy_and_no_outside_address(serve: Serve) -> None:
+    client = serve()
+    page = client.get("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for path in ("/", "/page/page.js", "/page/words.js", "/page/style.css"):
+        body = client.get(path).text
+        assert "http://" not in body
+        assert "https://" not in body
+        assert "innerHTML" not in body
+        assert " style=" not in body
