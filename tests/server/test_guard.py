@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from tests.server.conftest import Serve
 
+from fastlstm.server.app import make_app
+from fastlstm.server.guard import Guard
+from fastlstm.server.metrics import Metrics
 from fastlstm.server.run import JSONLines
+from fastlstm.server.settings import Settings
 
 TEXT = "a secret of a movie"
 
@@ -109,3 +116,42 @@ def test_the_page_has_a_strict_policy_and_no_outside_address(serve: Serve) -> No
         assert "https://" not in body
         assert "innerHTML" not in body
         assert " style=" not in body
+
+
+def test_more_requests_than_may_be_are_told_to_come_again_but_not_health(folder: Path) -> None:
+    guard = Guard(
+        make_app(Settings(models={"m": folder})), Settings(models={"m": folder}, max_requests=1), Metrics()
+    )
+    guard._going = 1  # one is being answered
+    client = TestClient(guard)
+    refused = client.post("/predict", json={"inputs": TEXT})
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"] == "1"
+    assert client.get("/v2/health/live").status_code == 200
+
+
+def test_more_explanations_than_may_wait_are_told_to_come_again(serve: Serve) -> None:
+    client = serve()
+    client.app.state.explanations = 32  # type: ignore[attr-defined]
+    refused = client.post("/explain", json={"text": TEXT})
+    assert refused.status_code == 429
+    assert "32 explanations wait" in refused.json()["error"]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(folder: Path) -> None:
+    settings = Settings(models={"m": folder}, body_seconds=0.05)
+    guard = Guard(make_app(settings), settings, Metrics())
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(10)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/predict", "headers": [(b"content-type", b"application/json")],
+    }  # fmt: skip
+    asyncio.run(guard(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert b"the body was not here after 0.05 s" in sent[1]["body"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,10 @@ import pytest
 from tests.server.conftest import Serve
 
 import fastlstm
+from fastlstm.config import ModelConfig
+from fastlstm.early_exit import Bar, EarlyExit
+from fastlstm.inference import Classifier
+from fastlstm.saved_model import SavedModel
 
 TEXT = "Not bad at all, this movie was really good!"
 
@@ -114,3 +120,18 @@ def test_an_explanation_is_the_model_s(serve: Serve, folder: Path) -> None:
         refused = client.post("/explain", json=body)
         assert refused.status_code == 422
         assert says in refused.json()["error"]
+
+
+def test_where_texts_are_read_early_there_are_no_raw_scores(
+    serve: Serve, make_model: Callable[..., SavedModel], tmp_path: Path
+) -> None:
+    model = make_model(ModelConfig(embedding_size=5, hidden_sizes=(7,)))
+    bar = Bar(0.9, (0.0,), 0.5, 0.1)
+    early = Classifier(dataclasses.replace(model, early_exit=EarlyExit((2,), (bar,), 100)))
+    early.save(tmp_path / "early")
+    client = serve({"early": tmp_path / "early"}, early_exit=0.9)
+    one = client.post("/predict", json={"inputs": TEXT}).json()
+    assert one[0]["score"] == float(early.predict_proba(TEXT, early_exit=0.9).max())
+    refused = client.post("/predict", json={"inputs": TEXT, "raw_scores": True})
+    assert refused.status_code == 422
+    assert "has no raw scores" in refused.json()["error"]

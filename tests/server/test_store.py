@@ -25,6 +25,10 @@ from fastlstm.server.store import Store
 TEXTS = ["Not bad at all.", "horrible movie"]
 
 
+def answers_of(model: Classifier) -> Any:
+    return model.predict_proba(TEXTS).tolist()
+
+
 def run(test: Callable[[Store], Any], **settings: Any) -> None:
     async def started() -> None:
         store = Store(Settings(reload_seconds=0.02, **settings), lambda *_: None)
@@ -54,16 +58,16 @@ def changing(folder: Path, tmp_path: Path) -> Path:
 def test_a_changed_folder_is_taken_and_no_request_is_lost(
     make_model: Callable[..., SavedModel], changing: Path
 ) -> None:
-    before = fastlstm.load(changing).predict_proba(TEXTS).tolist()
+    before = answers_of(fastlstm.load(changing))
     other = Classifier(make_model(ModelConfig(embedding_size=5, hidden_sizes=(9,)), seed=5))
-    after = other.predict_proba(TEXTS).tolist()
+    after = answers_of(other)
 
     async def test(store: Store) -> None:
         served, answers, over = store.get("m"), [], False
 
         async def ask() -> None:
             while not over:
-                answers.append((await served.batcher.submit(TEXTS)).tolist())
+                answers.append((await served.batcher.submit(TEXTS))[:, :2].tolist())
 
         asking = [asyncio.create_task(ask()) for _ in range(5)]
         await asyncio.sleep(0.05)
@@ -83,19 +87,19 @@ def test_a_changed_folder_is_taken_and_no_request_is_lost(
 def test_a_broken_folder_is_told_and_the_old_model_goes_on(
     changing: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = fastlstm.load(changing).predict_proba(TEXTS).tolist()
+    before = answers_of(fastlstm.load(changing))
     sound = (changing / "config.json").read_bytes()
 
     async def test(store: Store) -> None:
         served = store.get("m")
         (changing / "config.json").write_text("{ broken")
         await until(lambda: "model not reloaded" in caplog.text)
-        assert (await served.batcher.submit(TEXTS)).tolist() == before
+        assert (await served.batcher.submit(TEXTS))[:, :2].tolist() == before
         await asyncio.sleep(0.1)
         assert caplog.text.count("model not reloaded") == 1
         shutil.rmtree(changing)
         await asyncio.sleep(0.1)
-        assert (await served.batcher.submit(TEXTS)).tolist() == before
+        assert (await served.batcher.submit(TEXTS))[:, :2].tolist() == before
 
     assert json.loads(sound)
     with caplog.at_level(logging.INFO, "fastlstm.server"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -78,10 +79,10 @@ def command(
         log_texts=log_texts,
         **limits,
     )
-    listening = _listen(host, port)
-    address, actual = listening.getsockname()[:2]
-    show.note(f"serving {', '.join(settings.models)} on http://{address}:{actual}")
-    run(settings, listening)
+    with _listen(host, port) as listening:
+        address, actual = listening.getsockname()[:2]
+        show.note(f"serving {', '.join(settings.models)} on http://{address}:{actual}")
+        run(settings, listening)
 
 
 def _named(served: Sequence[str]) -> dict[str, Path]:
@@ -101,9 +102,11 @@ def _listen(host: str, port: int) -> socket.socket:
     """Bound before any model is loaded, so that a port in use is told at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        with contextlib.ExitStack() as unless_bound:
+            listening = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, port))
+            unless_bound.pop_all()
     except (OSError, OverflowError) as error:
         raise InputError(f"can't listen on {host}:{port}: {error}; choose another --port or --host") from None
     return listening

@@ -61,7 +61,11 @@ class Network:
             texts: what the LSTM reads.
             whole: what the wide part reads, the same texts before they were cut; None where nothing was.
         """
-        return probabilities_of(self.logits(texts, whole), self._sigmoid)
+        return self.likely(self.logits(texts, whole))
+
+    def likely(self, logits: FloatArray) -> FloatArray:
+        """[B, classes] of `logits`."""
+        return probabilities_of(logits, self._sigmoid)
 
     def logits(self, texts: Sequence[Ids], whole: Sequence[Ids] | None = None) -> FloatArray:
         """[B, logits], divided by the temperature: what `probabilities` are made of."""
@@ -78,7 +82,7 @@ class Network:
 
     def scored(self, features: FloatArray, evidence: FloatArray | None) -> FloatArray:
         """[B, classes] for the features [B, F] of texts, and what their n-grams add to the logits [B, logits]."""
-        return probabilities_of(self._logits(features, evidence), self._sigmoid)
+        return self.likely(self._logits(features, evidence))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -52,6 +52,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.store = store
     app.state.settings, app.state.metrics, app.state.stopping, app.state.streams = settings, metrics, False, 0
+    app.state.explanations = 0
     app.include_router(predicting.router)
     app.include_router(v2.router)
     app.include_router(conversations.router)

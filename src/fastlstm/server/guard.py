@@ -65,7 +65,8 @@ class Guard:
             self._tell(scope, request_id, status, time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        if self._going > self._settings.max_requests:
+        watched = scope["path"] == "/metrics" or scope["path"].startswith("/v2/health/")
+        if self._going > self._settings.max_requests and not watched:
             raise overloaded(f"{self._going - 1} requests are being answered, as many as may be")
         check_token(scope, self._settings.token)
         if scope["method"] == "POST":

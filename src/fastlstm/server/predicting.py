@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastapi import APIRouter, Request
 
 from fastlstm.errors import OptionError
-from fastlstm.server.refusals import Refusal
+from fastlstm.server.refusals import Refusal, overloaded
 from fastlstm.server.schemas import ErrorBody, ExplainRequest, Prediction, PredictRequest, Score
 from fastlstm.server.store import Served, Store
 from fastlstm.server.texts import checked
@@ -19,6 +19,8 @@ from fastlstm.server.texts import checked
 REFUSED: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 422, 429, 503)
 }
+MOST_EXPLANATIONS = 32
+"""Explanations that wait for the thread that makes them."""
 router = APIRouter(responses=REFUSED)
 
 
@@ -32,10 +34,11 @@ async def predict(request: Request, body: PredictRequest) -> Prediction | list[P
     request.scope["fastlstm.texts"] = texts
     if body.truncate is False:
         _refuse_longer(served, texts)
-    if body.raw_scores:
-        rows = await asyncio.get_running_loop().run_in_executor(None, _logits, served, texts)
-    else:
-        rows = await served.batcher.submit(texts)
+    if body.raw_scores and request.app.state.settings.early_exit is not None:
+        raise Refusal(422, "validation", "this server reads texts early and has no raw scores; leave them out")
+    rows = await served.batcher.submit(texts)
+    classes = len(served.classifier.labels)
+    rows = rows[:, classes:] if body.raw_scores else rows[:, :classes]
     answers = [_scores(served.classifier.labels, row) for row in rows]
     return answers[0] if one else answers
 
@@ -45,11 +48,16 @@ async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
     """How much each token moved the answer, and the probabilities after each token."""
     store: Store = request.app.state.store
     served = store.get(body.model)
-    (text,) = checked([body.text], request.app.state.settings)
+    state = request.app.state
+    (text,) = checked([body.text], state.settings)
     request.scope["fastlstm.texts"] = [text]
-    return await asyncio.get_running_loop().run_in_executor(
-        request.app.state.explaining, _explained, served, text, body
-    )
+    if state.explanations >= MOST_EXPLANATIONS:
+        raise overloaded(f"{state.explanations} explanations wait, as many as may")
+    state.explanations += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(state.explaining, _explained, served, text, body)
+    finally:
+        state.explanations -= 1
 
 
 def _explained(served: Served, text: str, body: ExplainRequest) -> dict[str, Any]:
@@ -82,13 +90,6 @@ def _refuse_longer(served: Served, texts: Sequence[str]) -> None:
             f"{longer} of {len(texts)} texts have more than the {most} tokens that the model reads; shorten them, "
             "or leave truncate out",
         )
-
-
-def _logits(served: Served, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    classifier = served.classifier
-    encoded = classifier.encode(texts)
-    logits = classifier.network.logits(encoded.ids, encoded.whole)
-    return np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
 
 
 def _scores(labels: Sequence[str], row: npt.NDArray[np.float32]) -> Prediction:

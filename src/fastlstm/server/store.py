@@ -68,7 +68,15 @@ class Store:
         return classifier
 
     def _read(self, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return self._served[name].classifier.predict_proba(texts, early_exit=self._settings.early_exit)
+        """[n, 2 classes] each class's probability, then each one's logit; NaN where texts are read early."""
+        classifier = self._served[name].classifier
+        if self._settings.early_exit is not None:
+            probabilities = classifier.predict_proba(texts, early_exit=self._settings.early_exit)
+            return np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
+        encoded, network = classifier.encode(texts), classifier.network
+        logits = network.logits(encoded.ids, encoded.whole)
+        of_each = np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
+        return np.concatenate([network.likely(logits), of_each], axis=1)
 
     def start(self) -> None:
         """From here on texts are read, and folders watched."""

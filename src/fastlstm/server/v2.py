@@ -70,8 +70,8 @@ async def infer(request: Request, name: str, body: InferRequest) -> InferRespons
     wanted = OUTPUTS if body.outputs is None else tuple(output.name for output in body.outputs)
     if unknown := [output for output in wanted if output not in OUTPUTS]:
         raise Refusal(422, "validation", f"unknown output {unknown[0][:100]!r}; there are: {', '.join(OUTPUTS)}")
-    rows = await served.batcher.submit(texts)
     classifier = served.classifier
+    rows = (await served.batcher.submit(texts))[:, : len(classifier.labels)]
     labels = [classifier.labels[k] for k in classifier.choose(rows)]
     made = {
         "probabilities": Tensor(
