@@ -22,6 +22,7 @@ COMMANDS = {
     "explain": "show what moved the answer to a text, token by token",
     "stream": "read standard input as one text, and tell changes of the answer as they come",
     "serve": "serve models over HTTP, with a page to look into them",
+    "export": "write a classifier for other runtimes: ONNX, PyTorch",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "calibrate": "fit a saved model's probabilities to other labelled texts",
     "distill": "train a small classifier on what a large one says",
