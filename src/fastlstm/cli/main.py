@@ -23,6 +23,7 @@ COMMANDS = {
     "stream": "read standard input as one text, and tell changes of the answer as they come",
     "serve": "serve models over HTTP, with a page to look into them",
     "export": "write a classifier for other runtimes: ONNX, PyTorch",
+    "verify": "run a model through every runtime that is installed, and compare them",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "calibrate": "fit a saved model's probabilities to other labelled texts",
     "distill": "train a small classifier on what a large one says",
