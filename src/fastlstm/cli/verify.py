@@ -20,7 +20,7 @@ def command(model: str | None, as_json: bool) -> int:
     """Run a model's golden texts, and texts of many lengths in batches of many sizes, through every runtime.
 
     Each is compared with NumPy, the definition: the compiled kernel in every instruction set and precision,
-    PyTorch, ONNX Runtime, and int8 there, as far as they are installed. Ends with status 1 where one is too far off.
+    PyTorch, ONNX Runtime, and int8 there, as far as they are installed. Ends with status 1 where one is off.
     """
     from fastlstm import verification
 
