@@ -48,6 +48,12 @@ def table() -> str:
             "scoring.py",
         ),
         (
+            "IMDb test accuracy after `fastlstm train imdb --budget 60m`",
+            f"**{scored('--budget 60m')['accuracy']:.2%}**",
+            "scoring.py",
+        ),
+        few_labels(),
+        (
             f"IMDb test accuracy, `small`, the default, mean of {len(default['runs'])} seeds",
             f"**{default['mean_accuracy']:.2%} ± {default['standard_deviation']:.2%}**",
             "accuracy.py",
@@ -87,6 +93,7 @@ def table() -> str:
             (f"{name}", f"{statistics.median(values):.3f} s", "footprint.py")
             for name, values in footprint["seconds"].items()
         ),
+        *looking_inside(),
         (f"the test suite, {suite['tests']} tests", f"{suite['seconds']:.0f} s", "suite.py"),
     ]
     lines = ["| what | figure | printed by |", "| --- | --- | --- |"]
@@ -104,6 +111,64 @@ def scored(name: str) -> dict[str, Any]:
     lines = (HERE / "results" / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
     of_name: list[dict[str, Any]] = [entry for entry in map(json.loads, lines) if entry["name"] == name]
     return of_name[-1]
+
+
+def few_labels() -> tuple[str, str, str]:
+    """Means over draws of 500 labelled reviews."""
+    runs = json.loads((HERE / "results" / "few_labels.json").read_text(encoding="utf-8"))["runs"]
+    means = {
+        what: statistics.mean(run["accuracy"] for run in runs if (run["size"], run["what"]) == (500, what))
+        for what in ("encoder", "small", "regression")
+    }
+    return (
+        "with 500 labelled reviews, mean of 5 draws",
+        f"from the bundled encoder **{means['encoder']:.2%}**, `small` {means['small']:.2%}, "
+        f"NB-weighted regression {means['regression']:.2%}",
+        "few_labels.py",
+    )
+
+
+def looking_inside() -> list[tuple[str, str, str]]:
+    """What explaining and streaming cost."""
+    explaining, streaming = (
+        json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("explaining", "streaming")
+    )
+    rows = []
+    for name in ("tutorial", "bundled"):
+        of = explaining[name]["medians"]
+        own, peer = of["integrated gradients"], of["integrated gradients, PyTorch's autograd"]
+        rows.append(
+            (
+                f"integrated gradients of 200 tokens, {name} model",
+                f"**{1000 * own:.1f} ms**, PyTorch's autograd {1000 * peer:.1f} ms ({peer / own:.1f} ×)",
+                "explaining.py",
+            )
+        )
+    costs = streaming["microseconds"]
+    rows.append(
+        (
+            "a token of a stream, beside tokenising",
+            f"tutorial model {costs['tutorial']['reading']:.0f} µs, bundled {costs['bundled, float32']['reading']:.0f} µs",
+            "streaming.py",
+        )
+    )
+    rows.append(
+        (
+            f"{streaming['streams']:,} streams open",
+            f"{streaming['megabytes']:.0f} MB; a state {streaming['state_bytes'] / 1000:.1f} kB",
+            "streaming.py",
+        )
+    )
+    (exit_,) = [of for of in streaming["early_exit"] if of["agreement"] == 0.99]
+    rows.append(
+        (
+            "early exit of the bundled model, IMDb test, learned for 99% agreement",
+            f"{exit_['saved']:.0%} of tokens saved, {exit_['disagreement']:.2%} of answers others",
+            "streaming.py",
+        )
+    )
+    return rows
 
 
 def speeds(reviews_per_second: dict[str, float]) -> str:
