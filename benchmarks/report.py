@@ -149,7 +149,8 @@ def looking_inside() -> list[tuple[str, str, str]]:
     rows.append(
         (
             "a token of a stream, beside tokenising",
-            f"tutorial model {costs['tutorial']['reading']:.0f} µs, bundled {costs['bundled, float32']['reading']:.0f} µs",
+            f"tutorial model {costs['tutorial']['reading']:.0f} µs, "
+            f"bundled {costs['bundled, float32']['reading']:.0f} µs",
             "streaming.py",
         )
     )
