@@ -87,7 +87,9 @@ class EarlyExit:
         agreements = [bar.agreement for bar in bars]
         if not stages or not bars or list(stages) != sorted(set(stages)) or agreements != sorted(set(agreements)):
             raise ValueError("early_exit")
-        if stages[0] < 1 or any(len(bar.probabilities) != len(stages) for bar in bars):
+        if stages[0] < 1 or any(
+            len(bar.probabilities) != len(stages) or min(bar.probabilities) < 0 for bar in bars
+        ):
             raise ValueError("early_exit")
         return cls(stages, bars, _whole(value["texts"]))
 

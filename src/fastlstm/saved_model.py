@@ -134,6 +134,8 @@ def read(folder: Path) -> SavedModel:
     single = np.finfo(np.float32)
     if not float(single.tiny) <= temperature <= float(single.max):
         raise model_folder.corrupt(folder, f"{CONFIG} has the temperature {temperature}")
+    if early_exit is not None and model.bidirectional:
+        raise model_folder.corrupt(folder, f"{CONFIG} has early_exit for a model that reads in both directions")
     if not 0 <= threshold <= 1 or (len(labels) != 2 and threshold != THRESHOLD):
         raise model_folder.corrupt(folder, f"{CONFIG} has the threshold {threshold} for {len(labels)} classes")
     contents = {name: model_folder.read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import fastlstm
+from fastlstm.fit.recalibration import recalibrate
+from fastlstm.records import Records
 
 from .conftest import SMALL, Command, reviews, write_csv
 
@@ -63,3 +66,26 @@ def test_what_is_wrong_is_said(command: Command, trained: Path, tmp_path: Path) 
     refused = command("calibrate", unknown, "-m", trained, "--out", tmp_path / "x")
     assert (refused.status, "nice" in refused.err) == (2, True)
     assert not (tmp_path / "x").exists()
+
+
+def test_an_unknown_way_is_refused(command: Command, trained: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "other.csv", reviews(60, seed=9))
+    for option, value in (("--calibration", "vektor"), ("--threshold-metric", "acc")):
+        refused = command("calibrate", data, "-m", trained, "--out", tmp_path / "x", option, value)
+        assert refused.status == 2
+        assert value in refused.err
+    few = write_csv(tmp_path / "few.csv", reviews(20, seed=9))
+    noted = command("calibrate", few, "-m", trained, "--out", tmp_path / "x")
+    assert "probabilities are left as they are: 20 validation texts are too few" in noted.err
+
+
+def test_a_threshold_is_carried_over_to_another_temperature(trained: Path) -> None:
+    before = fastlstm.load(trained)
+    cautious = fastlstm.Classifier(dataclasses.replace(before.model, threshold=0.7))
+    rows = [*reviews(90, seed=9), *[("great superb film", "bad")] * 10]
+    records = Records([text for text, _ in rows], [label for _, label in rows], "here")
+    done = recalibrate(cautious, records)
+    assert done.calibration.temperature > before.model.temperature
+    assert 0.5 < done.classifier.model.threshold < 0.7
+    texts = list(records.texts)
+    assert done.classifier.predict(texts) == cautious.predict(texts)

@@ -41,3 +41,17 @@ def test_what_can_t_be_exported_is_said(command: Command, trained: Path, tmp_pat
     assert (refused.status, "states were asked for" in refused.err) == (2, True)
     noted = command("export", "-m", "english-sentiment", "-o", tmp_path / "x", "--format", "int8")
     assert "the model has n-grams, whose evidence the exported one takes as an input" in noted.err
+
+
+def test_no_other_folder_is_ever_written_over(command: Command, trained: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "work").write_text("mine")
+    for kind, out in (("torch", project), ("onnx", project), ("torch", trained)):
+        refused = command("export", "-m", trained, "-o", out, "--format", kind, "--overwrite")
+        assert (refused.status, "is never written over" in refused.err) == (2, True)
+    assert (project / "work").read_text() == "mine"
+    for _ in range(2):
+        assert (
+            command("export", "-m", trained, "-o", tmp_path / "p", "--format", "torch", "--overwrite").status == 0
+        )

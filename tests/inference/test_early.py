@@ -95,3 +95,8 @@ def test_it_is_saved_with_the_model_and_checked(classifier: Classifier, tmp_path
         path.write_text(json.dumps(config))
         with pytest.raises(CorruptModelError, match="lacks or misstates"):
             fastlstm.load(tmp_path / "model")
+
+
+def test_a_threshold_of_one_s_own_and_early_exit_do_not_go_together(classifier: Classifier) -> None:
+    with pytest.raises(OptionError, match="early-exit was learned for the model's own threshold"):
+        classifier.predict(TEXTS, threshold=0.9, early_exit=0.9)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import pickle
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier, network
+from fastlstm.inference.stream import MAGIC
 from fastlstm.inference.words import MOST_HELD, Words
 from fastlstm.kernel import Found, find
 from fastlstm.saved_model import SavedModel
@@ -173,8 +176,10 @@ def test_a_word_that_may_go_on_is_held_back() -> None:
 def test_a_line_break_in_pieces_is_one() -> None:
     words = Words()
     released = [words.feed(piece) for piece in ("good<", "b", "R ", " /", ">bad ")]
-    assert "".join(released) == "good bad "
-    assert "<" not in words.held
+    assert "".join(released) == "good<bR  />bad "
+    assert words.held == ""
+    whole = "<br<br>> x"
+    assert ENCODER.tokens(words.feed(whole) + words.end()).tolist() == ENCODER.tokens(whole).tolist()
 
 
 def test_what_is_held_back_does_not_grow() -> None:
@@ -276,3 +281,39 @@ def test_a_text_longer_than_the_model_reads_is_read_whole(make_model: MakeModel)
     stream = Classifier(short).stream().feed(text).end()
     assert np.array_equal(stream.probabilities, Classifier(whole).predict_proba(text))
     assert repr(stream) == "Stream(40 tokens read, 0 characters held back)"
+
+
+def forged(state: bytes, **changes: Any) -> bytes:
+    """A state with another head, and a sum that fits."""
+    start = len(MAGIC) + 32
+    line, _, body = state[start:].partition(b"\n")
+    content = json.dumps({**json.loads(line), **changes}).encode() + b"\n" + body
+    return MAGIC + hashlib.sha256(content).digest() + content
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"held": 5}, {"held": None}, {"read": 10**30}, {"read": -1}, {"read": "1"}, {"arrays": []}, {"arrays": {}},
+        {"arrays": {"state": 1, "seen": 0, "last": 0}}, {"arrays": {"state": -1, "seen": 1, "last": 0}},
+    ],
+)  # fmt: skip
+def test_a_forged_state_is_refused(make_model: MakeModel, changes: dict[str, Any]) -> None:
+    classifier = Classifier(with_ngrams(make_model()))
+    state = classifier.stream().feed("not bad at all ").state
+    assert classifier.stream(forged(state)).tokens == 4
+    with pytest.raises(DataError, match="the state is none that a stream gave"):
+        classifier.stream(forged(state, **changes))
+
+
+def test_n_grams_that_the_model_does_not_know_are_refused(make_model: MakeModel) -> None:
+    classifier = Classifier(with_ngrams(make_model()))
+    stream = classifier.stream().feed("not bad at all ")
+    sightings = stream._reading._seen
+    assert sightings is not None
+    arrays = sightings.arrays()
+    for seen in ([-1], [1 << 22], [5, 4], [int(np.flatnonzero(~classifier.network.wide.among)[0])]):  # type: ignore[union-attr]
+        with pytest.raises(ValueError, match="n-grams"):
+            sightings.restore(np.array(seen, np.int32), arrays["last"], 4)
+    with pytest.raises(ValueError, match="last tokens"):
+        sightings.restore(arrays["seen"], np.zeros(5, np.int32), 4)

@@ -32,7 +32,7 @@ class Slow:
         self.read.append(list(texts))
         if "bad" in texts:
             raise ValueError("bad came")
-        return rows(texts)
+        return "reader", rows(texts)
 
 
 async def until(condition: Any) -> None:
@@ -76,7 +76,7 @@ def test_what_arrives_while_a_batch_is_read_is_read_together() -> None:
         tasks = await first_then(batcher, slow, [["a", "bb"], ["ccc"], ["dd", "e"], ["f"]])
         slow.go.set()
         answers = await asyncio.gather(*tasks)
-        assert [answer.ravel().tolist() for answer in answers] == [[5], [1, 2], [3], [2, 1], [1]]
+        assert [answer.ravel().tolist() for _, answer in answers] == [[5], [1, 2], [3], [2, 1], [1]]
         assert batcher.waiting == 0
 
     slow, sizes = run(test)
@@ -87,7 +87,8 @@ def test_what_arrives_while_a_batch_is_read_is_read_together() -> None:
 def test_a_request_larger_than_a_batch_is_read_whole() -> None:
     async def test(batcher: Batcher, slow: Slow) -> None:
         slow.go.set()
-        assert len(await batcher.submit(["x"] * 9)) == 9
+        reader, answer = await batcher.submit(["x"] * 9)
+        assert (reader, len(answer)) == ("reader", 9)
 
     slow, _ = run(test)
     assert [len(texts) for texts in slow.read] == [9]
@@ -102,7 +103,7 @@ def test_more_than_may_wait_is_refused_and_the_rest_is_answered() -> None:
         assert refused.value.headers == {"Retry-After": "1"}
         last = asyncio.create_task(batcher.submit(["d"]))
         slow.go.set()
-        assert [len(answer) for answer in await asyncio.gather(*tasks, last)] == [1, 4, 1]
+        assert [len(answer) for _, answer in await asyncio.gather(*tasks, last)] == [1, 4, 1]
 
     run(test, queue_texts=6)
 
@@ -113,9 +114,9 @@ def test_one_that_can_t_be_read_harms_no_other() -> None:
         slow.go.set()
         first, a, bad, c = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(bad, ValueError)
-        assert [first.tolist(), a.tolist(), c.tolist()] == [[[5]], [[1]], [[2]]]  # type: ignore[union-attr]
+        assert [of[1].tolist() for of in (first, a, c)] == [[[5]], [[1]], [[2]]]  # type: ignore[index]
         assert batcher.waiting == 0
-        assert (await batcher.submit(["more"])).tolist() == [[4]]
+        assert (await batcher.submit(["more"]))[1].tolist() == [[4]]
 
     run(test)
 
@@ -141,7 +142,7 @@ def test_when_it_stops_what_waits_is_cancelled() -> None:
         slow.go.set()
         await stopping
         first, *others = await asyncio.gather(*tasks, return_exceptions=True)
-        assert first.tolist() == [[5]]  # type: ignore[union-attr]
+        assert first[1].tolist() == [[5]]  # type: ignore[index]
         assert [type(other) for other in others] == [asyncio.CancelledError] * 2
 
     run(test)

@@ -39,8 +39,8 @@ def test_another_connection_goes_on_from_a_state(serve: Serve) -> None:
         state = socket.receive_json()["state"]
         socket.send_json({"text": TEXT[20:], "end": True})
         expected = socket.receive_json()
-    with client.websocket_connect("/stream", params={"state": state}) as socket:
-        socket.send_json({"text": TEXT[20:], "end": True})
+    with client.websocket_connect("/stream") as socket:
+        socket.send_json({"restore": state, "text": TEXT[20:], "end": True})
         assert socket.receive_json() == expected
 
 
@@ -65,8 +65,11 @@ def closed(client: Any, frame: Any, path: str = "/stream") -> WebSocketDisconnec
         ('{"text": 5}', 1008, "no object with a text"),
         ('{"text": "\\ud800"}', 1008, "not valid Unicode"),
         (b"bytes", 1008, "a frame of bytes came"),
+        ('{"restore": "?"}', 1008, "base64"),
+        ('{"restore": "AAAA"}', 1008, "none of a stream, or damaged"),
+        ('{"restore": 5}', 1008, "the state is no string"),
         (json.dumps({"text": "x" * 101}), 1009, "more than 100 characters"),
-        (json.dumps({"text": "", "more": "x" * 2000}), 1009, "more than 1000 bytes"),
+        (json.dumps({"text": "", "more": "x" * 2000}), 1009, "more than 1000 characters"),
     ],
 )
 def test_what_is_no_piece_of_text_ends_the_conversation(
@@ -89,8 +92,7 @@ def test_what_can_t_be_streamed_is_said(
     for path, says in (
         ("/stream?model=both", "the model reads in both directions"),
         ("/stream?model=none", "no model 'none'"),
-        ("/stream?state=%3F", "base64"),
-        ("/stream?state=AAAA", "none of a stream, or damaged"),
+        ("/stream?model=" + "中" * 60, "no model"),
     ):
         refused = closed(client, None, path)
         assert refused.code == 1008

@@ -135,3 +135,9 @@ def test_where_texts_are_read_early_there_are_no_raw_scores(
     refused = client.post("/predict", json={"inputs": TEXT, "raw_scores": True})
     assert refused.status_code == 422
     assert "has no raw scores" in refused.json()["error"]
+
+
+def test_a_text_of_too_many_tokens_is_not_explained(serve: Serve) -> None:
+    refused = serve().post("/explain", json={"text": "a " * 1001})
+    assert refused.status_code == 413
+    assert "the text has 1001 tokens; at most 1000 are explained" in refused.json()["error"]

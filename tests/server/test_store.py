@@ -67,12 +67,12 @@ def test_a_changed_folder_is_taken_and_no_request_is_lost(
 
         async def ask() -> None:
             while not over:
-                answers.append((await served.batcher.submit(TEXTS))[:, :2].tolist())
+                answers.append((await served.batcher.submit(TEXTS))[1][:, :2].tolist())
 
         asking = [asyncio.create_task(ask()) for _ in range(5)]
         await asyncio.sleep(0.05)
         other.save(changing, overwrite=True)
-        await until(lambda: served.version == 2)
+        await until(lambda: served.reader.version == 2)
         count = len(answers)
         await until(lambda: len(answers) > count + 20)
         over = True
@@ -94,12 +94,12 @@ def test_a_broken_folder_is_told_and_the_old_model_goes_on(
         served = store.get("m")
         (changing / "config.json").write_text("{ broken")
         await until(lambda: "model not reloaded" in caplog.text)
-        assert (await served.batcher.submit(TEXTS))[:, :2].tolist() == before
+        assert (await served.batcher.submit(TEXTS))[1][:, :2].tolist() == before
         await asyncio.sleep(0.1)
         assert caplog.text.count("model not reloaded") == 1
         shutil.rmtree(changing)
         await asyncio.sleep(0.1)
-        assert (await served.batcher.submit(TEXTS))[:, :2].tolist() == before
+        assert (await served.batcher.submit(TEXTS))[1][:, :2].tolist() == before
 
     assert json.loads(sound)
     with caplog.at_level(logging.INFO, "fastlstm.server"):
@@ -124,6 +124,8 @@ def test_what_can_t_be_served_is_said_before(folder: Path, tmp_path: Path) -> No
         ({"models": {"m": folder}, "max_texts": 0}, OptionError, "max-texts is 0; expected at least 1"),
         ({"models": {"m": folder}, "max_texts": 9, "queue_texts": 8}, OptionError, "raise queue-texts"),
         ({"models": {"m": folder}, "token": ""}, OptionError, "the token is empty"),
+        ({"models": {"m": folder}, "body_seconds": 0.0}, OptionError, "body-seconds is 0"),
+        ({"models": {"m": folder}, "drain_seconds": float("nan")}, OptionError, "drain-seconds is nan"),
     ):
         with pytest.raises(error, match=says):
             Store(Settings(**settings), lambda *_: None)

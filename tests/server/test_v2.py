@@ -72,3 +72,10 @@ def test_an_unknown_output_is_refused(serve: Serve) -> None:
     came = serve().post("/v2/models/small/infer", json=body)
     assert came.status_code == 422
     assert "unknown output 'logits'; there are: probabilities, label" in came.json()["error"]
+
+
+def test_an_output_is_given_once(serve: Serve) -> None:
+    body = {"inputs": [tensor()], "outputs": [{"name": "label"}] * 2}
+    came = serve().post("/v2/models/small/infer", json=body)
+    assert came.status_code == 422
+    assert "an output is asked for twice" in came.json()["error"]

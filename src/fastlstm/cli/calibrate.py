@@ -10,7 +10,7 @@ import click
 from fastlstm import saved_model
 from fastlstm.cli import show
 from fastlstm.cli.options import common, config_options, model_option, table_options
-from fastlstm.config import TrainingConfig
+from fastlstm.config import TrainingConfig, configure
 from fastlstm.inference import Classifier
 
 
@@ -49,6 +49,7 @@ def command(
     scaling each by itself is better.
     """
     del data_dir  # IMDb's test texts are none to fit to, and its training texts were trained on
+    _, asked = configure("small", {"calibration": calibration, "threshold_metric": threshold_metric})
     saved_model.check_target(out, overwrite=overwrite)
     from fastlstm.errors import DataError
     from fastlstm.fit.recalibration import recalibrate
@@ -63,8 +64,8 @@ def command(
     done = recalibrate(
         model,
         records,
-        calibration=calibration or "auto",  # type: ignore[arg-type]  # click has checked it
-        threshold_metric=threshold_metric or "none",  # type: ignore[arg-type]
+        calibration=asked.calibration,
+        threshold_metric=asked.threshold_metric,
         early_exit=early_exit,
     )
     done.classifier.save(out, overwrite=overwrite)

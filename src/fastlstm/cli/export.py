@@ -15,6 +15,15 @@ from fastlstm.inference import Classifier
 FORMATS = ("onnx", "int8", "torch")
 
 
+PLAIN = {"weights.pt", "model.py", "tokenizer.json"}
+"""What a folder of plain PyTorch holds."""
+
+
+def _is_exported(out: Path) -> bool:
+    """Whether it may be written over: a file, or a folder that holds what is exported and nothing else."""
+    return out.is_file() or {file.name for file in out.iterdir()} <= PLAIN
+
+
 @click.command("export")
 @model_option
 @click.option(
@@ -36,6 +45,8 @@ def command(model: Classifier, kind: str, out: Path | None, overwrite: bool, sta
     out = out or Path("model-torch" if kind == "torch" else "model.onnx")
     if out.exists() and not overwrite:
         raise InputError(f"{out} is there already; pass --overwrite to replace it, or choose another --out")
+    if out.exists() and (out.is_dir() != (kind == "torch") or not _is_exported(out)):
+        raise InputError(f"{out} is no model that was exported so, and is never written over; choose another --out")
     if kind == "torch":
         from fastlstm.export.pytorch import write_pytorch
 

@@ -1,8 +1,8 @@
 """A classifier as an ONNX model: token ids -> probabilities, with free batch and length.
 
-Inputs: `ids` int64 [batch, length], padded with anything; `lengths` int64 [batch], at least 1; where the model has
-n-grams also `evidence` float32 [batch, logits], what they add (`fastlstm.ngrams`), or zeros. Output:
-`probabilities` float32 [batch, classes].
+Inputs: `ids` int64 [batch, length], padded with any id of the vocabulary; `lengths` int64 [batch], at least 1;
+where the model has n-grams also `evidence` float32 [batch, logits], what they add (`fastlstm.ngrams`), or zeros.
+Output: `probabilities` float32 [batch, classes].
 
 With states, of a model that reads forward and is judged by its last state: `h_K` and `c_K` [1, batch, units] of
 each layer K before the first token, `h_K_after` and `c_K_after` after the last. A text may then be read in pieces.
@@ -93,7 +93,7 @@ class _Graph:
         from onnx import numpy_helper
 
         name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
         return name
 
     def weight(self, value: FloatArray) -> str:

@@ -1,6 +1,6 @@
 """A classifier of fastlstm in plain PyTorch: `load()` reads weights.pt, which lies beside this file.
 
-    probabilities = load()(ids, lengths)  # ids [batch, length] int64, padded with anything; lengths [batch]
+    probabilities = load()(ids, lengths)  # ids [batch, length] int64, padded with any word's; lengths [batch]
 
 Where the model has n-grams, what they add to the logits [batch, logits] is a third argument; without it, nothing.
 """
@@ -54,7 +54,9 @@ class Classifier(nn.Module):
         if self.shape["pooling"] == "last":
             return last
         outputs, _ = pad_packed_sequence(steps)
-        there = (torch.arange(len(outputs))[:, None] < lengths[None]).unsqueeze(2)
+        there = (
+            torch.arange(len(outputs), device=outputs.device)[:, None] < lengths.to(outputs.device)[None]
+        ).unsqueeze(2)
         parts = {
             "last": last,
             "max": outputs.masked_fill(~there, -torch.inf).amax(0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from fastlstm import weights
 from fastlstm.config.classifier import Calibrate, ThresholdMetric
 from fastlstm.errors import DataError, OptionError
 from fastlstm.fit.early_exit import with_early_exit
-from fastlstm.fit.events import Note
+from fastlstm.fit.events import Calibrated, Note
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report
 from fastlstm.records import Records
@@ -64,23 +65,42 @@ def recalibrate(
     truth = records.label_indices(model.labels)
     encoded = classifier.encode(records.texts)
     logits = classifier.network.logits(encoded.ids, encoded.whole) * np.float32(model.temperature)
-    chosen = Calibration(temperature=model.temperature, texts=len(truth))
+    chosen, notes = Calibration(temperature=model.temperature, texts=len(truth)), list[Note]()
     if calibration == "auto":
         fitted = calibrate(logits, truth, sigmoid=weights.uses_sigmoid(model.config, len(model.labels)))
-        chosen = chosen if fitted.why_not else fitted
-    arrays = chosen.folded(model.weights)
+        if fitted.why_not:
+            notes.append(Note(f"probabilities are left as they are: {fitted.why_not}"))
+        else:
+            chosen = fitted
+    threshold = _carried(model.threshold, model.temperature, chosen.temperature)
     result = Classifier(
         dataclasses.replace(
-            model, weights=arrays, temperature=chosen.temperature, threshold=model.threshold, early_exit=None
+            model,
+            weights=chosen.folded(model.weights),
+            temperature=chosen.temperature,
+            threshold=threshold,
         )
     )
     if threshold_metric != "none":
         probabilities = result.predict_proba(records.texts)[:, 1]
         threshold = best_threshold(probabilities, truth, threshold_metric)
         result = Classifier(dataclasses.replace(result.model, threshold=threshold))
-    notes: list[Note] = []
     if early_exit:
         result, note = with_early_exit(result, records.texts)
         notes.append(note)
+    elif model.early_exit is not None and (chosen.method != "none" or threshold != model.threshold):
+        result = Classifier(dataclasses.replace(result.model, early_exit=None))
+        notes.append(Note("early exit was learned for other probabilities, and is left out; learn it anew"))
     before, after = classifier.evaluate(records), result.evaluate(records)
+    told = Calibrated(chosen, model.labels, threshold_metric, before, after).to_json()
+    training = {**model.training, "calibration": told}
+    result = Classifier(dataclasses.replace(result.model, training=training))
     return Recalibrated(result, chosen, before, after, tuple(notes))
+
+
+def _carried(threshold: float, before: float, after: float) -> float:
+    """The threshold that predicts, with logits divided by `after`, what the given one did with `before`."""
+    if threshold in (0.0, 0.5, 1.0) or before == after:
+        return threshold
+    logit = math.log(threshold / (1 - threshold)) * before / after
+    return 1 / (1 + math.exp(-logit))

@@ -88,6 +88,8 @@ class Classifier:
         """
         if isinstance(texts, str):
             return self.predict([texts], threshold=threshold, early_exit=early_exit)[0]
+        if threshold is not None and early_exit is not None:
+            raise OptionError("early-exit was learned for the model's own threshold; give one of the two")
         limit = self._threshold(threshold)
         return [self.labels[k] for k in predicted_of(self.predict_proba(texts, early_exit=early_exit), limit)]
 
@@ -174,6 +176,10 @@ class Classifier:
         """The token ids that the model reads of each text."""
         return self._encode(texts)
 
+    def tokens(self, text: str) -> tuple[str, ...]:
+        """All tokens of a text, as they stand there. Raises `DataError` for what is not text."""
+        return self._encode.cut(_one(text)).tokens
+
     def gates(self, text: str) -> Gates:
         """The gates, cell and hidden state of every layer, token and unit, computed in float32.
 
@@ -243,7 +249,11 @@ class Classifier:
     def _explainer(self) -> Explainer:
         from fastlstm.inference.explanation.explain import Explainer
 
-        return Explainer(self.model, self.network, self._layers, self._encode.kept)
+        network = self.network
+        if network.precision != "float32":
+            of = self.model
+            network = Network(of.config, len(of.labels), of.weights, of.temperature, "float32", of.numbers)
+        return Explainer(self.model, network, self._layers, self._encode.kept)
 
     def evaluate(self, data: Records | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.

@@ -44,6 +44,7 @@ class Network:
             NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel, precision)
         )
         self._output = arrays["output.weight"], arrays["output.bias"]
+        self.precision = precision
         self._temperature = np.float32(temperature)
         self._sigmoid = weights.uses_sigmoid(config, classes)
         self.wide = (
@@ -86,7 +87,7 @@ class Network:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this model from others, in 16 characters: made of all that its answers depend on."""
+        """What tells this model from others, in 16 characters: made of all that its probabilities depend on."""
         config, classes, arrays, temperature, precision, numbers = self._made_of
         digest = hashlib.sha256(repr((config, classes, temperature, precision)).encode())
         for of in (arrays, numbers or {}):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int32]
+MOST_READ = 1 << 40
+"""Tokens of a text: as many as the kernel counts."""
 
 
 class Reading:
@@ -53,7 +55,11 @@ class Reading:
         return kept
 
     def restore(self, read: int, sizes: Mapping[str, int], body: bytes) -> None:
-        """Goes on from what was kept."""
+        """Goes on from what was kept. Raises `ValueError` for what can't have been, and is then of no use."""
+        if list(sizes) != list(self.arrays()) or sum(sizes.values()) * 4 != len(body) or min(sizes.values()) < 0:
+            raise ValueError("its arrays are not those of this model")
+        if not 0 <= read <= MOST_READ or sizes["state"] != self._state.shape[1]:
+            raise ValueError("its numbers are not those of this model")
         at = 0
         found: dict[str, bytes] = {}
         for name, size in sizes.items():
@@ -64,4 +70,5 @@ class Reading:
         if read:
             self._features = self._network.features.of_state(self._state, read)
         if self._seen is not None:
-            self._seen.restore(np.frombuffer(found["seen"], np.int32), np.frombuffer(found["last"], np.int32), read)
+            seen, last = (np.frombuffer(found[name], np.int32) for name in ("seen", "last"))
+            self._seen.restore(seen, last, read)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.ngrams import Evidence, Kind, occurrences
+from fastlstm.ngrams import NUMBERS, Evidence, Kind, occurrences
 
 Ids = npt.NDArray[np.int32]
 LOOKED_AT_TOGETHER = 64
@@ -47,7 +47,13 @@ class Sightings:
         return {"seen": self._seen, "last": self._last}
 
     def restore(self, seen: Ids, last: Ids, read: int) -> None:
-        """Goes on from where `arrays` were taken after `read` tokens."""
+        """Goes on from `arrays` taken after `read` tokens. Raises `ValueError` for what they can't be."""
+        if len(last) > min(self._longest, read) or (len(last) and last.min() < 0):
+            raise ValueError("the last tokens are none")
+        if len(seen) and (seen[0] < 0 or seen[-1] >= NUMBERS or (np.diff(seen) <= 0).any()):
+            raise ValueError("the n-grams do not rise")
+        if not self._evidence.among[seen].all():
+            raise ValueError("the model does not know these n-grams")
         self._seen, self._last, self.read, self._looked_at = seen, last, read, read
 
     def _look(self) -> None:

@@ -109,11 +109,16 @@ class Stream:
         if not state.startswith(MAGIC) or hashlib.sha256(content).digest() != state[len(MAGIC) : start]:
             raise DataError("the state is none of a stream, or damaged; expected the bytes that Stream.state gave")
         line, _, body = content.partition(b"\n")
-        head = json.loads(line)
-        if head["model"] != self._network.fingerprint:
-            raise DataError("the state is that of another model's stream; restore it with the model that gave it")
-        self._words = Words(head["held"])
-        self._reading.restore(head["read"], head["arrays"], body)
+        try:
+            head = json.loads(line)
+            if head["model"] != self._network.fingerprint:
+                raise DataError("the state is that of another model's stream; restore it with the one that gave it")
+            if not isinstance(head["held"], str):
+                raise TypeError("held")
+            self._words = Words(head["held"])
+            self._reading.restore(head["read"], head["arrays"], body)
+        except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+            raise DataError(f"the state is none that a stream gave: {error!r}") from None
 
     def __repr__(self) -> str:
         return f"Stream({self.tokens} tokens read, {len(self.held)} characters held back)"

@@ -18,8 +18,8 @@ _BREAK_BEGUN = re.compile(r"<(?:b(?:r\s*/?)?)?$", re.IGNORECASE)
 class Words:
     """Gives text on as soon as its last token is complete, and holds the rest back.
 
-    Tokens end at white space, after a Chinese character, and between ASCII letters or digits and ASCII punctuation:
-    none of these joins with what comes after, by Unicode's composition or otherwise.
+    Tokens end at white space and HTML line breaks, after a Chinese character, and between ASCII letters or digits
+    and ASCII punctuation: none of these joins with what comes after, by Unicode's composition or otherwise.
     """
 
     def __init__(self, held: str = "") -> None:
@@ -27,7 +27,7 @@ class Words:
 
     def feed(self, text: str) -> str:
         """What can be read now of all that came."""
-        held = HTML_BREAK.sub(" ", self.held + text)
+        held = self.held + text
         end = _complete(held)
         if len(held) - end > MOST_HELD:
             end = len(held)
@@ -43,9 +43,14 @@ class Words:
 def _complete(text: str) -> int:
     """How many characters are complete tokens and what parts them."""
     begun = _BREAK_BEGUN.search(text)
+    breaks = [found.span() for found in HTML_BREAK.finditer(text)] if "<" in text else []
     for at in range(begun.start() if begun else len(text), 0, -1):
+        if any(first < at < last for first, last in breaks):
+            continue
         before = text[at - 1]
-        if before in _SPACES or (not before.isascii() and CHINESE.match(before)):
+        if before in _SPACES or any(at == last for _, last in breaks):
+            return at
+        if not before.isascii() and CHINESE.match(before):
             return at
         after = text[at : at + 1]
         if after and before.isascii() and after.isascii() and _is_word(before) != _is_word(after):

@@ -39,9 +39,8 @@ def make_app(settings: Settings) -> FastAPI:
         app.state.explaining = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-explain")
         store.start()
         yield
-        app.state.stopping = True
         await store.stop()
-        app.state.explaining.shutdown(wait=True)
+        app.state.explaining.shutdown(wait=True, cancel_futures=True)
 
     app = FastAPI(
         title="fastlstm",
@@ -51,7 +50,7 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.store = store
-    app.state.settings, app.state.metrics, app.state.stopping, app.state.streams = settings, metrics, False, 0
+    app.state.settings, app.state.metrics, app.state.streams = settings, metrics, 0
     app.state.explanations = 0
     app.include_router(predicting.router)
     app.include_router(v2.router)
@@ -71,13 +70,13 @@ def make_app(settings: Settings) -> FastAPI:
         return [
             {
                 "name": served.name,
-                "labels": list(served.classifier.labels),
-                "version": served.version,
-                "streams": not served.classifier.model.config.bidirectional,
-                "units": served.classifier.model.config.hidden_sizes[-1],
-                "max_tokens": served.classifier.model.config.max_tokens,
+                "labels": list(reader.classifier.labels),
+                "version": reader.version,
+                "streams": not reader.classifier.model.config.bidirectional,
+                "units": reader.classifier.model.config.hidden_sizes[-1],
+                "max_tokens": reader.classifier.model.config.max_tokens,
             }
-            for served in request.app.state.store
+            for served, reader in ((served, served.reader) for served in request.app.state.store)
         ]
 
     return app

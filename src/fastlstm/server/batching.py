@@ -7,20 +7,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastlstm.server.refusals import overloaded
 
-FloatArray = npt.NDArray[np.float32]
-Read = Callable[[Sequence[str]], FloatArray]
+Read = Callable[[Sequence[str]], tuple[Any, npt.NDArray[np.float32]]]
+"""Texts -> who read them, and a row of each."""
 
 
 @dataclass(eq=False)
 class _Waiting:
     texts: Sequence[str]
-    answer: asyncio.Future[FloatArray]
+    answer: asyncio.Future[tuple[Any, npt.NDArray[np.float32]]]
 
 
 class Batcher:
@@ -35,7 +36,7 @@ class Batcher:
         """Nothing is read before `start`.
 
         Args:
-            read: texts -> rows; called in a thread of its own, one batch at a time.
+            read: texts -> who reads them and rows; called in a thread of its own, one batch at a time.
             batch_texts: of a batch, at most, but that a request is never parted.
             queue_texts: that wait or are being read, at most.
             on_batch: told the size of each batch that was read.
@@ -64,8 +65,8 @@ class Batcher:
         self._queue.clear()
         self._thread.shutdown(wait=True)
 
-    async def submit(self, texts: Sequence[str]) -> FloatArray:
-        """The rows of the texts, in their order; at least one text.
+    async def submit(self, texts: Sequence[str]) -> tuple[Any, npt.NDArray[np.float32]]:
+        """Who read the texts, and their rows, in their order; at least one text.
 
         Raises `Refusal` where too many wait, and what `read` raised of these texts.
         """
@@ -109,7 +110,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         texts = [text for waiting in batch for text in waiting.texts]
         try:
-            rows = await loop.run_in_executor(self._thread, self._read, texts)
+            reader, rows = await loop.run_in_executor(self._thread, self._read, texts)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the answer of the one that caused it
             if len(batch) == 1:
                 _fail(batch[0], error)
@@ -121,7 +122,7 @@ class Batcher:
         at = 0
         for waiting in batch:
             if not waiting.answer.done():
-                waiting.answer.set_result(rows[at : at + len(waiting.texts)])
+                waiting.answer.set_result((reader, rows[at : at + len(waiting.texts)]))
             at += len(waiting.texts)
 
 

@@ -1,8 +1,8 @@
 """`WS /stream`: a live text, read as it comes; one state a connection.
 
 The client sends JSON objects: `{"text": "..."}` reads on, `{"end": true}` reads what is held back, and to
-`{"state": true}` the answer has the state. Each answer has `tokens`, `held`, `label` and `probabilities`. A state
-is base64; `?state=` goes on from one, `?model=` names the model.
+`{"state": true}` the answer has the state, base64, from which `{"restore": "..."}`, as the first thing, goes on in
+another connection. Each answer has `tokens`, `held`, `label` and `probabilities`. `?model=` names the model.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from fastlstm.errors import DataError, OptionError
-from fastlstm.inference.stream import Stream
+from fastlstm.inference import Classifier
 from fastlstm.server.guard import check_token
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.refusals import Refusal
@@ -26,31 +26,33 @@ from fastlstm.server.store import Served
 
 POLICY, TOO_LARGE, TRY_AGAIN = 1008, 1009, 1013
 """Close codes of RFC 6455 and its registry."""
+MOST_REASON = 123
+"""Bytes that a closing frame has room for."""
 router = APIRouter()
 
 
 @router.websocket("/stream")
-async def stream(socket: WebSocket, model: str | None = None, state: str | None = None) -> None:
-    """One conversation."""
+async def stream(socket: WebSocket, model: str | None = None) -> None:
+    """One conversation. Its model stays the one that it began with."""
     app = socket.app.state
     settings: Settings = app.settings
     metrics: Metrics = app.metrics
     try:
         check_token(socket.scope, settings.token)
         served: Served = app.store.get(model)
-        reading = served.classifier.stream(None if state is None else base64.b64decode(state, validate=True))
-    except (Refusal, DataError, OptionError, binascii.Error) as error:
+        talk = Conversation(served.reader.classifier, settings)
+    except (Refusal, OptionError) as error:
         await socket.accept()
-        await socket.close(POLICY, str(error)[:120])
+        await _close(socket, POLICY, str(error))
         return
     await socket.accept()
-    if app.streams >= settings.max_streams or app.stopping:
-        await socket.close(TRY_AGAIN, "as many conversations are open as may be; come again")
+    if app.streams >= settings.max_streams:
+        await _close(socket, TRY_AGAIN, "as many conversations are open as may be; come again")
         return
     app.streams += 1
     metrics.streams.set(app.streams)
     try:
-        await _converse(socket, served, reading, settings)
+        await _converse(socket, talk)
     except WebSocketDisconnect:
         pass
     finally:
@@ -58,7 +60,7 @@ async def stream(socket: WebSocket, model: str | None = None, state: str | None 
         metrics.streams.set(app.streams)
 
 
-async def _converse(socket: WebSocket, served: Served, reading: Stream, settings: Settings) -> None:
+async def _converse(socket: WebSocket, talk: Conversation) -> None:
     loop = asyncio.get_running_loop()
     while True:
         message = await socket.receive()
@@ -66,47 +68,70 @@ async def _converse(socket: WebSocket, served: Served, reading: Stream, settings
             return
         raw = message.get("text")
         if raw is None:
-            await socket.close(POLICY, "a frame of bytes came; expected JSON text")
+            await _close(socket, POLICY, "a frame of bytes came; expected JSON text")
             return
         try:
-            asked = _asked(raw, settings)
-            answer = await loop.run_in_executor(None, _answer, served, reading, asked)
+            answer = await loop.run_in_executor(None, talk.answer, raw)
         except Refusal as refusal:
-            await socket.close(TOO_LARGE if refusal.status == 413 else POLICY, refusal.message[:120])
+            await _close(socket, TOO_LARGE if refusal.status == 413 else POLICY, refusal.message)
             return
         with contextlib.suppress(RuntimeError):  # the client went while it was read
             await socket.send_text(json.dumps(answer, ensure_ascii=False))
 
 
-def _asked(raw: str, settings: Settings) -> dict[str, Any]:
-    if len(raw) > settings.max_body_bytes:
-        raise Refusal(413, "validation", f"a frame has more than {settings.max_body_bytes} bytes")
-    try:
-        asked = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise Refusal(422, "validation", 'a frame is not JSON; expected {"text": "..."}') from None
-    if not isinstance(asked, dict) or not isinstance(asked.get("text", ""), str):
-        raise Refusal(422, "validation", 'a frame is no object with a text; expected {"text": "..."}')
-    if len(asked.get("text", "")) > settings.max_characters:
-        raise Refusal(413, "validation", f"a piece has more than {settings.max_characters} characters")
-    return asked
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    """With as much of the reason as a closing frame has room for."""
+    await socket.close(code, reason.encode(errors="replace")[:MOST_REASON].decode(errors="ignore"))
 
 
-def _answer(served: Served, reading: Stream, asked: dict[str, Any]) -> dict[str, Any]:
-    try:
-        reading.feed(asked.get("text", ""))
-    except DataError as error:
-        raise Refusal(422, "validation", str(error)) from None
-    if asked.get("end"):
-        reading.end()
-    row = reading.probabilities
-    labels = served.classifier.labels
-    answer: dict[str, Any] = {
-        "tokens": reading.tokens,
-        "held": reading.held,
-        "label": labels[int(served.classifier.choose(row[None])[0])],
-        "probabilities": dict(zip(labels, map(float, row), strict=True)),
-    }
-    if asked.get("state"):
-        answer["state"] = base64.b64encode(reading.state).decode()
-    return answer
+class Conversation:
+    """One live text, and the model that reads it."""
+
+    def __init__(self, classifier: Classifier, settings: Settings) -> None:
+        """Raises `OptionError` for a model that reads in both directions."""
+        self._classifier, self._settings = classifier, settings
+        self._stream = classifier.stream()
+        self._begun = False
+
+    def answer(self, raw: str) -> dict[str, Any]:
+        """What there is to say to a frame. Raises `Refusal`."""
+        asked = self._asked(raw)
+        try:
+            if "restore" in asked:
+                self._restore(asked["restore"])
+            self._begun = True
+            self._stream.feed(asked.get("text", ""))
+        except (DataError, binascii.Error) as error:
+            raise Refusal(422, "validation", str(error)) from None
+        if asked.get("end"):
+            self._stream.end()
+        row, labels = self._stream.probabilities, self._classifier.labels
+        answer: dict[str, Any] = {
+            "tokens": self._stream.tokens,
+            "held": self._stream.held,
+            "label": labels[int(self._classifier.choose(row[None])[0])],
+            "probabilities": dict(zip(labels, map(float, row), strict=True)),
+        }
+        if asked.get("state"):
+            answer["state"] = base64.b64encode(self._stream.state).decode()
+        return answer
+
+    def _restore(self, state: object) -> None:
+        if self._begun:
+            raise Refusal(422, "validation", "a state came after text; restore it as the first thing")
+        if not isinstance(state, str):
+            raise Refusal(422, "validation", "the state is no string; expected base64, as an answer had it")
+        self._stream = self._classifier.stream(base64.b64decode(state, validate=True))
+
+    def _asked(self, raw: str) -> dict[str, Any]:
+        if len(raw) > self._settings.max_body_bytes:
+            raise Refusal(413, "validation", f"a frame has more than {self._settings.max_body_bytes} characters")
+        try:
+            asked = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise Refusal(422, "validation", 'a frame is not JSON; expected {"text": "..."}') from None
+        if not isinstance(asked, dict) or not isinstance(asked.get("text", ""), str):
+            raise Refusal(422, "validation", 'a frame is no object with a text; expected {"text": "..."}')
+        if len(asked.get("text", "")) > self._settings.max_characters:
+            raise Refusal(413, "validation", f"a piece has more than {self._settings.max_characters} characters")
+        return asked

@@ -39,5 +39,5 @@ class Metrics:
         """The metrics as they stand."""
         for served in store:
             self.waiting.labels(served.name).set(served.batcher.waiting)
-            self.versions.labels(served.name).set(served.version)
+            self.versions.labels(served.name).set(served.reader.version)
         return generate_latest(self.registry)

@@ -11,16 +11,19 @@ import numpy.typing as npt
 from fastapi import APIRouter, Request
 
 from fastlstm.errors import OptionError
+from fastlstm.inference import Classifier
 from fastlstm.server.refusals import Refusal, overloaded
 from fastlstm.server.schemas import ErrorBody, ExplainRequest, Prediction, PredictRequest, Score
 from fastlstm.server.store import Served, Store
 from fastlstm.server.texts import checked
 
 REFUSED: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 422, 429, 503)
+    status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 422, 429)
 }
 MOST_EXPLANATIONS = 32
 """Explanations that wait for the thread that makes them."""
+MOST_EXPLAINED = 1_000
+"""Tokens of a text to explain: the answer after each is asked for, which takes the square of their number."""
 router = APIRouter(responses=REFUSED)
 
 
@@ -33,13 +36,15 @@ async def predict(request: Request, body: PredictRequest) -> Prediction | list[P
     texts = checked([body.inputs] if isinstance(body.inputs, str) else body.inputs, request.app.state.settings)
     request.scope["fastlstm.texts"] = texts
     if body.truncate is False:
-        _refuse_longer(served, texts)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, _refuse_longer, served.reader.classifier, texts)
     if body.raw_scores and request.app.state.settings.early_exit is not None:
         raise Refusal(422, "validation", "this server reads texts early and has no raw scores; leave them out")
-    rows = await served.batcher.submit(texts)
-    classes = len(served.classifier.labels)
+    reader, rows = await served.batcher.submit(texts)
+    labels = reader.classifier.labels
+    classes = len(labels)
     rows = rows[:, classes:] if body.raw_scores else rows[:, :classes]
-    answers = [_scores(served.classifier.labels, row) for row in rows]
+    answers = [_scores(labels, row) for row in rows]
     return answers[0] if one else answers
 
 
@@ -61,7 +66,13 @@ async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
 
 
 def _explained(served: Served, text: str, body: ExplainRequest) -> dict[str, Any]:
-    classifier = served.classifier
+    classifier = served.reader.classifier
+    units = classifier.model.config.hidden_sizes[-1]
+    if body.gates is not None and body.gates >= units:
+        raise Refusal(422, "validation", f"gates is unit {body.gates}; the last layer has {units}, from 0")
+    tokens = len(classifier.tokens(text))
+    if tokens > MOST_EXPLAINED:
+        raise Refusal(413, "validation", f"the text has {tokens} tokens; at most {MOST_EXPLAINED} are explained")
     try:
         found = classifier.explain(text, label=body.label, method=body.method).to_dict()
     except OptionError as error:
@@ -71,9 +82,6 @@ def _explained(served: Served, text: str, body: ExplainRequest) -> dict[str, Any
         token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))
     if body.gates is not None:
         layer = classifier.gates(text).layers[-1]
-        units = layer.hidden.shape[1]
-        if body.gates >= units:
-            raise Refusal(422, "validation", f"gates is unit {body.gates}; the last layer has {units}, from 0")
         names = ("input", "forget", "output", "candidate", "cell", "hidden")
         found["gates"] = {name: getattr(layer, name)[:, body.gates].tolist() for name in names}
         found["units"] = units
@@ -81,9 +89,9 @@ def _explained(served: Served, text: str, body: ExplainRequest) -> dict[str, Any
     return found
 
 
-def _refuse_longer(served: Served, texts: Sequence[str]) -> None:
-    most = served.classifier.model.config.max_tokens
-    if longer := served.classifier.encode(texts).longer:
+def _refuse_longer(classifier: Classifier, texts: Sequence[str]) -> None:
+    most = classifier.model.config.max_tokens
+    if longer := classifier.encode(texts).longer:
         raise Refusal(
             413,
             "validation",

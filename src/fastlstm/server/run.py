@@ -55,7 +55,9 @@ def run(settings: Settings, listening: socket.socket) -> None:
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
-        ws_max_size=4 * settings.max_body_bytes,
+        ws_max_size=settings.max_body_bytes,
+        ws_max_queue=1,
+        ws_per_message_deflate=False,
         backlog=2048,
     )
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,7 +16,9 @@ class _Strict(BaseModel):
 class PredictRequest(_Strict):
     """As text-embeddings-inference spells it: a string is one text, a list is a batch, always."""
 
-    inputs: Text | list[Text] = Field(description="One text, or a batch of texts.")
+    inputs: Text | Annotated[list[Text], Field(fail_fast=True)] = Field(
+        description="One text, or a batch of texts."
+    )
     truncate: bool | None = Field(
         default=None,
         description="false: refuse texts longer than the model reads. Else they are cut.",
@@ -52,7 +54,7 @@ class Tensor(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
-    shape: list[int]
+    shape: Annotated[list[int], Field(fail_fast=True)]
     datatype: str
     data: list[Any]
     parameters: dict[str, Any] | None = None

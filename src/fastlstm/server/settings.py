@@ -55,6 +55,9 @@ class Settings:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise OptionError(f"{name.replace('_', '-')} is {getattr(self, name)}; expected at least 1")
+        for name, least in (("body_seconds", 0.001), ("reload_seconds", 0.0), ("drain_seconds", 0.0)):
+            if not least <= getattr(self, name) < float("inf"):
+                raise OptionError(f"{name.replace('_', '-')} is {getattr(self, name)}; expected {least:g} or more")
         if self.max_texts > self.queue_texts:
             raise OptionError(
                 f"max-texts is {self.max_texts}, and {self.queue_texts} texts may wait; raise queue-texts"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.errors import FastLSTMError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.model_folder import CONFIG
@@ -23,21 +22,30 @@ LOG = logging.getLogger("fastlstm.server")
 Stamp = tuple[int, int, int] | None
 
 
+@dataclass(frozen=True)
+class Reader:
+    """A classifier, and the how manieth of its name it is."""
+
+    classifier: Classifier
+    version: int
+
+
 @dataclass
 class Served:
-    """One model: its folder, the classifier that answers now, and its queue."""
+    """One model: its folder, the reader that answers now, and its queue.
+
+    Between two looks at `reader` it may be another: who needs it twice keeps it.
+    """
 
     name: str
     folder: Path
-    classifier: Classifier
+    reader: Reader
     stamp: Stamp
     batcher: Batcher
-    version: int = 1
-    """How many times it was loaded."""
 
 
 class Store:
-    """Made in the event loop that serves; `start` and `stop` are its lifespan."""
+    """`start` and `stop`, in the event loop that serves, are its lifespan."""
 
     def __init__(self, settings: Settings, on_batch: Callable[[str, int], object]) -> None:
         """Loads every model. Raises what `fastlstm.load` raises.
@@ -58,25 +66,27 @@ class Store:
             queue_texts=self._settings.queue_texts,
             on_batch=lambda texts: self._on_batch(name, texts),
         )
-        return Served(name, folder, self._load(folder), stamp, batcher)
+        return Served(name, folder, Reader(self._load(folder), 1), stamp, batcher)
 
     def _load(self, folder: Path) -> Classifier:
         classifier = load(folder, precision=self._settings.precision)
         if self._settings.early_exit is not None:
             classifier.read_early(["warm"], self._settings.early_exit)
         classifier.network.features.project_all()
+        _ = classifier.network.fingerprint  # which takes a while, and streams ask for it
         return classifier
 
-    def _read(self, name: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    def _read(self, name: str, texts: Sequence[str]) -> tuple[Reader, npt.NDArray[np.float32]]:
         """[n, 2 classes] each class's probability, then each one's logit; NaN where texts are read early."""
-        classifier = self._served[name].classifier
+        reader = self._served[name].reader
+        classifier = reader.classifier
         if self._settings.early_exit is not None:
             probabilities = classifier.predict_proba(texts, early_exit=self._settings.early_exit)
-            return np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
+            return reader, np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
         encoded, network = classifier.encode(texts), classifier.network
         logits = network.logits(encoded.ids, encoded.whole)
         of_each = np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
-        return np.concatenate([network.likely(logits), of_each], axis=1)
+        return reader, np.concatenate([network.likely(logits), of_each], axis=1)
 
     def start(self) -> None:
         """From here on texts are read, and folders watched."""
@@ -118,11 +128,11 @@ class Store:
         served.stamp = stamp
         try:
             classifier = await loop.run_in_executor(None, self._load, served.folder)
-        except (FastLSTMError, OSError) as error:
-            LOG.error("model not reloaded", extra={"model": served.name, "why": str(error)})
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the old model goes on, and is watched on
+            LOG.error("model not reloaded", extra={"model": served.name, "why": str(error) or repr(error)})
             return
-        served.classifier, served.version = classifier, served.version + 1
-        LOG.info("model reloaded", extra={"model": served.name, "version": served.version})
+        served.reader = Reader(classifier, served.reader.version + 1)
+        LOG.info("model reloaded", extra={"model": served.name, "version": served.reader.version})
 
 
 def _stamp(folder: Path) -> Stamp:

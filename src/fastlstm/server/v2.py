@@ -30,10 +30,8 @@ async def live() -> dict[str, bool]:
 
 
 @router.get("/health/ready")
-async def ready(request: Request) -> dict[str, bool]:
-    """Requests are taken."""
-    if request.app.state.stopping:
-        raise Refusal(503, "stopping", "the server is being stopped; ask another one")
+async def ready() -> dict[str, bool]:
+    """Requests are taken: a server that is being stopped takes no connection any more."""
     return {"ready": True}
 
 
@@ -41,17 +39,18 @@ async def ready(request: Request) -> dict[str, bool]:
 async def metadata(request: Request, name: str) -> dict[str, Any]:
     """A model's inputs and outputs."""
     served = _served(request, name)
-    classes = len(served.classifier.labels)
+    reader = served.reader
+    classes = len(reader.classifier.labels)
     return {
         "name": served.name,
-        "versions": [str(served.version)],
+        "versions": [str(reader.version)],
         "platform": "fastlstm",
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
         ],
-        "labels": list(served.classifier.labels),
+        "labels": list(reader.classifier.labels),
     }
 
 
@@ -70,8 +69,11 @@ async def infer(request: Request, name: str, body: InferRequest) -> InferRespons
     wanted = OUTPUTS if body.outputs is None else tuple(output.name for output in body.outputs)
     if unknown := [output for output in wanted if output not in OUTPUTS]:
         raise Refusal(422, "validation", f"unknown output {unknown[0][:100]!r}; there are: {', '.join(OUTPUTS)}")
-    classifier = served.classifier
-    rows = (await served.batcher.submit(texts))[:, : len(classifier.labels)]
+    if len(set(wanted)) < len(wanted):
+        raise Refusal(422, "validation", "an output is asked for twice; expected each once")
+    reader, both = await served.batcher.submit(texts)
+    classifier = reader.classifier
+    rows = both[:, : len(classifier.labels)]
     labels = [classifier.labels[k] for k in classifier.choose(rows)]
     made = {
         "probabilities": Tensor(
@@ -81,7 +83,7 @@ async def infer(request: Request, name: str, body: InferRequest) -> InferRespons
     }
     return InferResponse(
         model_name=served.name,
-        model_version=str(served.version),
+        model_version=str(reader.version),
         id=body.id,
         outputs=[made[output] for output in wanted],
     )
