@@ -18,6 +18,7 @@ from fastlstm.inference.features import POOLINGS
 from fastlstm.inference.recurrence import layer_weights
 from fastlstm.kernel import find, reference
 from fastlstm.kernel.kept import Kept
+from fastlstm.kernel.memory import Pool
 from fastlstm.kernel.native import Kernel
 from fastlstm.weights import Direction
 
@@ -87,7 +88,9 @@ class Layers:
     """All layers of a model, and their pooling, in float32."""
 
     def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray]) -> None:
-        kernel = find().kernel
+        found = find().kernel
+        # Room that the call before has left: getting it anew takes as long as the passes.
+        kernel = None if found is None else found.allocating(Pool().take)
         made = [OneDirection(of, arrays, kernel) for of in weights.directions(config)]
         self._layers = [
             [direction for direction in made if direction.of.layer == layer]
