@@ -30,6 +30,8 @@ import fastlstm
 from fastlstm import saved_language_model
 from fastlstm.cli.progress import Display
 from fastlstm.datasets import load_imdb
+from fastlstm.fit.data import read_data
+from fastlstm.fit.early_exit import with_early_exit
 from fastlstm.fit.job import checkpoint_of
 from fastlstm.fit.pretraining_texts import read_held_out, read_learned
 from fastlstm.inference.language_model import LanguageModel
@@ -50,6 +52,8 @@ LANGUAGE_MODEL: dict[str, Any] = {"learning_rate": 3e-3, "input_dropout": 0.1, "
 FORWARD: dict[str, Any] = {**LANGUAGE_MODEL, "hidden_sizes": (1024,), "epochs": 4, "output_dropout": 0.15}
 BACKWARD: dict[str, Any] = {**LANGUAGE_MODEL, "direction": "both", "epochs": 2, "output_dropout": 0.1}
 TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
+VALIDATION = 0.1
+"""Of the labelled reviews, what chooses among teacher's and student's epochs, and teaches early exit."""
 STUDENT: dict[str, Any] = {
     "vocabulary_size": 20_000,
     "embedding_size": 96,
@@ -82,7 +86,7 @@ def main() -> None:
             stage(work / name, lambda out, resume: fastlstm.pretrain("imdb", out, resume=resume, **of, **options))
 
         def learn(name: str, **options: Any) -> None:
-            of = {"validation": 0.1, "data_dir": data_dir, "device": device, "watch": display.show}
+            of = {"validation": VALIDATION, "data_dir": data_dir, "device": device, "watch": display.show}
             stage(work / name, lambda out, resume: fastlstm.train(reviews, out, resume=resume, **of, **options))
 
         read("language-model", **FORWARD)
@@ -123,7 +127,11 @@ def bundle_classifier(work: Path, data_dir: Path) -> None:
         "results": {"evaluated_on": "IMDb test, the official split, scored once", **results},
         "baseline": None,
     }
-    bundled = fastlstm.Classifier(dataclasses.replace(model.model, training=record))
+    held_out = read_data("imdb", data_dir=data_dir, validation=VALIDATION).validation
+    bundled, note = with_early_exit(
+        fastlstm.Classifier(dataclasses.replace(model.model, training=record)), held_out.texts
+    )
+    print(note.text)
     costs = {name: seconds_of(work / name) for name in STAGES}
     card = sentiment_card(bundled, scored, costs, size)
     folder = BUNDLED / DEFAULT_CLASSIFIER

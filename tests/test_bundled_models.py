@@ -113,3 +113,11 @@ def test_without_a_bundled_model_one_must_be_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(models, "bundled", lambda _: None)
     with pytest.raises(ModelNotFoundError, match="no model given, and none is bundled"):
         fastlstm.load()
+
+
+def test_the_default_model_knows_when_to_stop_reading() -> None:
+    model = fastlstm.load()
+    long = "This movie was fantastic! I really enjoyed it. " * 30
+    answers = model.read_early([long], 0.99)
+    assert answers.read[0] < answers.tokens[0]
+    assert model.predict(long, early_exit=0.99) == model.predict(long) == "positive"
