@@ -25,9 +25,21 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "plot": ("drawing: train --plots, doctor --plots, Report.plot", ("matplotlib",)),
     "language": ("telling the languages of texts: doctor DATA", ("py3langid",)),
     "tune": ("searching options: fastlstm tune, fastlstm.tune", ("optuna",)),
+    "serve": ("the server: fastlstm serve", ("fastapi", "uvicorn", "prometheus-client")),
+    "export": ("ONNX: fastlstm export", ("onnx",)),
     "dev": (
         "working on fastlstm itself",
-        ("hypothesis", "import-linter", "mypy", "pytest", "pytest-cov", "ruff"),
+        (
+            "httpx",
+            "hypothesis",
+            "import-linter",
+            "mypy",
+            "onnxruntime",
+            "playwright",
+            "pytest",
+            "pytest-cov",
+            "ruff",
+        ),
     ),
 }
 """Every extra of pyproject.toml: what it gives, and its packages."""
