@@ -1,0 +1,155 @@
+"""The server under load: texts a second and latencies, beside ONNX Runtime behind FastAPI.
+
+    python benchmarks/serving.py IMDB_FOLDER
+
+wrk (Debian's package) asks from a second process on the same cores, as fast as it is answered: reviews of IMDb's
+test split, whose labels are not read, 1, 8 or 32 a request. Each contestant is asked in turn, several times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import machine
+from fastlstm.datasets import load_imdb
+
+HERE = Path(__file__).parent
+SIZES = (1, 8, 32)
+CONNECTIONS = 16
+BODIES = 600
+SCRIPT = """
+local bodies, k = {}, 0
+for line in io.lines(os.getenv("BODIES")) do bodies[#bodies + 1] = line end
+request = function()
+  k = k % #bodies + 1
+  return wrk.format("POST", "/predict", {["Content-Type"] = "application/json"}, bodies[k])
+end
+done = function(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
+    latency:percentile(99), errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+end
+"""
+
+
+def main() -> None:
+    """Measures, prints and keeps the raw result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--port", type=int, default=8123)
+    arguments = parser.parse_args()
+
+    serve = [sys.executable, "-m", "fastlstm", "serve", "--port", str(arguments.port)]
+    contestants = {
+        "fastlstm serve": serve,
+        "fastlstm serve, int8": [*serve, "--precision", "int8"],
+        "fastlstm serve, int8, early exit 0.99": [*serve, "--precision", "int8", "--early-exit", "0.99"],
+        "ONNX Runtime and FastAPI": [sys.executable, str(HERE / "opponents/onnx_server.py"), str(arguments.port)],
+    }
+    texts = load_imdb(arguments.data_dir).test.texts
+    runs: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "post.lua")
+        script.write_text(SCRIPT)
+        bodies = {size: write_bodies(Path(folder, f"{size}.txt"), texts, size) for size in SIZES}
+        for repeat in range(arguments.repeats):
+            for name, command in contestants.items():
+                with served(command, arguments.port):
+                    for size, path in bodies.items():
+                        figures = load(script, path, arguments.port, arguments.seconds)
+                        runs.append({"name": name, "repeat": repeat, "texts_a_request": size, **figures})
+    rows = [
+        {"name": name, "texts_a_request": size, **middle(runs, name, size)}
+        for name in contestants
+        for size in SIZES
+    ]
+    for row in rows:
+        print(
+            f"{row['name']}, {row['texts_a_request']} a request: {row['texts_a_second']:,.0f} texts/s, "
+            f"median {row['median_ms']:.1f} ms, p99 {row['p99_ms']:.1f} ms, {row['failed']} failed"
+        )
+    result = {"connections": CONNECTIONS, "medians": rows, "runs": runs}
+    packages = ["fastlstm", "fastapi", "uvicorn", "onnxruntime", "numpy", "tokenizers"]
+    print(machine.save("serving", machine.describe(packages), result))
+
+
+def write_bodies(path: Path, texts: list[str], size: int) -> Path:
+    """Requests of random reviews, one a line; a single text is a string, not a list."""
+    generator = np.random.default_rng(size)
+    lines = []
+    for _ in range(BODIES):
+        chosen = [texts[k] for k in generator.integers(0, len(texts), size)]
+        lines.append(json.dumps({"inputs": chosen[0] if size == 1 else chosen}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@contextmanager
+def served(command: list[str], port: int) -> Iterator[None]:
+    """A server, from when it answers."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        body = json.dumps({"inputs": "warm"}).encode()
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"}
+        )
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(asked).read()
+                break
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def load(script: Path, bodies: Path, port: int, seconds: int) -> dict[str, float]:
+    """One run of wrk: requests a second, latencies in milliseconds, and failures of any kind."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "BODIES": str(bodies)}
+    )
+    found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done.stdout)
+    assert found is not None, done.stdout
+    requests, microseconds, median, p99, failed = map(int, found.groups())
+    return {
+        "requests_a_second": requests / microseconds * 1e6,
+        "median_ms": median / 1000,
+        "p99_ms": p99 / 1000,
+        "failed": failed,
+    }
+
+
+def middle(runs: list[dict[str, Any]], name: str, size: int) -> dict[str, float]:
+    """Medians of a contestant's runs; failures are summed."""
+    of = [run for run in runs if (run["name"], run["texts_a_request"]) == (name, size)]
+    return {
+        "texts_a_second": size * statistics.median(run["requests_a_second"] for run in of),
+        "median_ms": statistics.median(run["median_ms"] for run in of),
+        "p99_ms": statistics.median(run["p99_ms"] for run in of),
+        "failed": sum(run["failed"] for run in of),
+    }
+
+
+if __name__ == "__main__":
+    main()
