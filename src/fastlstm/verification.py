@@ -61,7 +61,8 @@ def verify(classifier: Classifier, folder: Path | None = None) -> Iterator[Compa
     if folder is not None and (folder / GOLDEN).is_file():
         yield _golden(classifier, folder)
     batches = _batches(classifier.model)
-    expected = [_numpy(classifier.model)(batch) for batch in batches]
+    exact_of = _numpy(classifier.model)
+    expected = [exact_of(batch) for batch in batches]
     for name, make, tolerance in _runtimes(classifier.model):
         try:
             run = make()
@@ -140,11 +141,6 @@ def _kernel(model: SavedModel, kernel: Kernel, precision: str) -> Run:
     return network.probabilities
 
 
-def _evidence(model: SavedModel, batch: Sequence[Ids]) -> FloatArray | None:
-    wide = _network(model).wide
-    return None if wide is None else wide(batch)
-
-
 def _padded(batch: Sequence[Ids]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     lengths = np.array([len(ids) for ids in batch])
     ids = np.zeros((len(batch), int(lengths.max()) + 2), np.int64)
@@ -164,10 +160,11 @@ def _pytorch(model: SavedModel) -> Run:
     plain = Plain(dict(shape_of(model)))
     state = {name: torch.from_numpy(np.array(of, np.float32)) for name, of in state_of(model).items()}
     plain.load_state_dict(state)
+    wide = _network(model).wide
 
     def run(batch: Sequence[Ids]) -> FloatArray:
         ids, lengths = _padded(batch)
-        evidence = _evidence(model, batch)
+        evidence = None if wide is None else wide(batch)
         with torch.inference_mode():
             result: FloatArray = plain.eval()(
                 torch.from_numpy(ids),
@@ -186,13 +183,14 @@ def _onnx(model: SavedModel, storage: Any) -> Run:
 
     from fastlstm.export.onnx import onnx_model
 
+    wide = _network(model).wide
     session = onnxruntime.InferenceSession(
         onnx_model(model, storage).SerializeToString(), providers=["CPUExecutionProvider"]
     )
 
     def run(batch: Sequence[Ids]) -> FloatArray:
         ids, lengths = _padded(batch)
-        evidence = _evidence(model, batch)
+        evidence = None if wide is None else wide(batch)
         fed = {"ids": ids, "lengths": lengths, **({} if evidence is None else {"evidence": evidence})}
         result: FloatArray = session.run(None, fed)[0]
         return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -47,8 +46,11 @@ def command(
     if "-" not in texts:
         _doubt(checked_batch(texts), model)
     batches = _lines(sys.stdin.buffer) if "-" in texts else iter([list(texts)])
-    write = _write_json if as_json else _write_lines
-    write(prediction for batch in batches for prediction in _predict(model, batch, threshold, early_exit))
+    predictions = (found for batch in batches for found in _predict(model, batch, threshold, early_exit))
+    if as_json:
+        show.json_entries("predictions", predictions)
+    else:
+        _write_lines(predictions)
 
 
 def _doubt(texts: Sequence[str], model: Classifier) -> None:
@@ -91,15 +93,6 @@ def _write_lines(predictions: Iterator[dict[str, Any]]) -> None:
     for prediction in predictions:
         label, text = (" ".join(prediction[name].split()) for name in ("label", "text"))
         print(f"{label}\t{prediction['probability']:.4f}\t{text}", flush=True)
-
-
-def _write_json(predictions: Iterator[dict[str, Any]]) -> None:
-    """One JSON object, its predictions a line each and written as they come."""
-    before = '{"predictions": [\n'
-    for prediction in predictions:
-        print(before + json.dumps(prediction, ensure_ascii=False), end="", flush=True)
-        before = ",\n"
-    print('{"predictions": []}' if before[0] == "{" else "\n]}", flush=True)
 
 
 def _lines(stream: BinaryIO) -> Iterator[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastlstm import weights
@@ -30,6 +30,15 @@ def note(text: str) -> None:
 def json_object(value: Mapping[str, Any]) -> None:
     """The result, as one JSON object on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def json_entries(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    """One JSON object with a list of that name, its entries a line each and written as they come."""
+    before = f'{{"{name}": [\n'
+    for entry in entries:
+        print(before + json.dumps(entry, ensure_ascii=False), end="", flush=True)
+        before = ",\n"
+    print(f'{{"{name}": []}}' if before[0] == "{" else "\n]}", flush=True)
 
 
 def console(file: TextIO) -> Console:

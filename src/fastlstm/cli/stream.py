@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import json
 import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import click
 
+from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option, precision_option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
@@ -38,7 +38,11 @@ def command(model: Classifier, change: float, as_json: bool) -> None:
         raise OptionError(f"change is {change}; expected a number from 0 to 1")
     if sys.stdin is None:
         raise OptionError("the text is read from standard input, and there is none; pipe it in")
-    (_write_json if as_json else _write_lines)(changes(model, _pieces(sys.stdin.buffer), change))
+    told = changes(model, _pieces(sys.stdin.buffer), change)
+    if as_json:
+        show.json_entries("changes", told)
+    else:
+        _write_lines(told)
 
 
 def changes(model: Classifier, pieces: Iterator[str], change: float) -> Iterator[dict[str, Any]]:
@@ -90,12 +94,3 @@ def _write_lines(told: Iterator[dict[str, Any]]) -> None:
     for of in told:
         end = "\tend" if of["over"] else ""
         print(f"{of['tokens']}\t{of['label']}\t{of['probability']:.4f}{end}", flush=True)
-
-
-def _write_json(told: Iterator[dict[str, Any]]) -> None:
-    """One JSON object, its changes a line each and written as they come."""
-    before = '{"changes": [\n'
-    for of in told:
-        print(before + json.dumps(of, ensure_ascii=False), end="", flush=True)
-        before = ",\n"
-    print("\n]}", flush=True)

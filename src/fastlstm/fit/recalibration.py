@@ -14,7 +14,7 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.fit.early_exit import with_early_exit
 from fastlstm.fit.events import Calibrated, Note
 from fastlstm.inference import Classifier
-from fastlstm.metrics import Report
+from fastlstm.metrics import Report, evaluate
 from fastlstm.records import Records
 from fastlstm.training.calibration import Calibration, calibrate
 from fastlstm.training.threshold import best_threshold
@@ -64,7 +64,9 @@ def recalibrate(
         raise OptionError("early-exit was asked for, and the model reads in both directions, so from the end too")
     truth = records.label_indices(model.labels)
     encoded = classifier.encode(records.texts)
-    logits = classifier.network.logits(encoded.ids, encoded.whole) * np.float32(model.temperature)
+    scaled = classifier.network.logits(encoded.ids, encoded.whole)
+    before = evaluate(classifier.network.likely(scaled), truth, model.labels, model.threshold)
+    logits = scaled * np.float32(model.temperature)
     chosen, notes = Calibration(temperature=model.temperature, texts=len(truth)), list[Note]()
     if calibration == "auto":
         fitted = calibrate(logits, truth, sigmoid=weights.uses_sigmoid(model.config, len(model.labels)))
@@ -91,7 +93,7 @@ def recalibrate(
     elif model.early_exit is not None and (chosen.method != "none" or threshold != model.threshold):
         result = Classifier(dataclasses.replace(result.model, early_exit=None))
         notes.append(Note("early exit was learned for other probabilities, and is left out; learn it anew"))
-    before, after = classifier.evaluate(records), result.evaluate(records)
+    after = result.evaluate(records)
     told = Calibrated(chosen, model.labels, threshold_metric, before, after).to_json()
     training = {**model.training, "calibration": told}
     result = Classifier(dataclasses.replace(result.model, training=training))

@@ -44,7 +44,7 @@ class Stream:
             )
         if not encode.is_own:
             raise OptionError("the model's tokenizer was not made by fastlstm; where its words end can't be told")
-        self._model, self._network, self._encode = model, network, encode
+        self._network, self._encode = network, encode
         self._words = Words()
         network.features.project_all()
         self._reading = Reading(network)

@@ -18,7 +18,8 @@ from fastlstm.server.refusals import Refusal, overloaded
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-OPEN_PATHS = ("/", "/page/", "/v2/health/", "/docs", "/openapi.json")
+HEALTH = "/v2/health/"
+OPEN, OPEN_BELOW = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH)
 """What needs no token: the page and its files, health, and the documentation."""
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -65,7 +66,7 @@ class Guard:
             self._tell(scope, request_id, status, time.perf_counter() - started)
 
     def _check(self, scope: Scope) -> None:
-        watched = scope["path"] == "/metrics" or scope["path"].startswith("/v2/health/")
+        watched = scope["path"] == "/metrics" or scope["path"].startswith(HEALTH)
         if self._going > self._settings.max_requests and not watched:
             raise overloaded(f"{self._going - 1} requests are being answered, as many as may be")
         check_token(scope, self._settings.token)
@@ -123,7 +124,7 @@ class Guard:
 def check_token(scope: Scope, token: str | None) -> None:
     """Raises `Refusal` unless a request that needs the token bears it. Compared in constant time."""
     path = scope["path"]
-    if token is None or path in OPEN_PATHS or path.startswith(("/page/", "/v2/health/", "/docs")):
+    if token is None or path in OPEN or path.startswith(OPEN_BELOW):
         return
     given = header(scope, b"authorization") or b""
     if not hmac.compare_digest(given, b"Bearer " + token.encode()):

@@ -2,63 +2,29 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fit.tuning.stopping import out_of_time, stop_in, without_seconds
 
 import fastlstm
-from fastlstm.errors import InputError, OptionError, ResumeError, TrainingError
+from fastlstm.errors import InputError, OptionError, TrainingError
 from fastlstm.fit import train
-from fastlstm.fit.data import RunData, read_data
-from fastlstm.fit.events import Measured, Note
-from fastlstm.fit.tuning import search as module
+from fastlstm.fit.data import RunData
+from fastlstm.fit.events import Measured
 from fastlstm.fit.tuning import study as study_module
 from fastlstm.fit.tuning import tune
 from fastlstm.fit.tuning.events import Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
-from fastlstm.fit.tuning.job import BUDGET, TuningJob, limits, study_of
+from fastlstm.fit.tuning.job import BUDGET, limits, study_of
 from fastlstm.fit.tuning.outcome import VALIDATION_NOTE
-from fastlstm.fit.tuning.search import search
-from fastlstm.fit.tuning.study import Study
 from fastlstm.training.fitting import Fitting
 from fastlstm.training.history import EpochResult
-from fastlstm.training.loop import StepDone
 
 from .conftest import SIZES, MakeJob, files, finished, texts
 
 MODEL = ("model.safetensors", "tokenizer.json", "golden.json", "config.json")
-
-
-def without_seconds(trials: tuple[Trial, ...]) -> list[Trial]:
-    """Trials alike but for the time they took, those that were stopped left out."""
-    return [dataclasses.replace(trial, seconds=0.0) for trial in trials if trial.state != "stopped"]
-
-
-def stop_in(job: TuningJob, number: int) -> None:
-    """Closes a search after the third step of that trial."""
-    events = search(job)
-    running, steps = 0, 0
-    for event in events:
-        if isinstance(event, TrialStarted):
-            running, steps = event.number, 0
-        steps += isinstance(event, StepDone)
-        if running == number and steps == 3:
-            break
-    events.close()
-
-
-def out_of_time(
-    monkeypatch: pytest.MonkeyPatch, job: TuningJob, when: Callable[[TuningEvent], bool]
-) -> TuningResult:
-    """A search whose budget is over as soon as an event is such a one."""
-    late = False
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "_late", lambda _: late)
-        for event in search(job):
-            late = late or when(event)
-    assert isinstance(event, TuningResult)
-    return event
 
 
 def test_the_same_seed_and_trials_give_the_same_search_which_begins_with_the_preset(
@@ -82,30 +48,6 @@ def test_the_same_seed_and_trials_give_the_same_search_which_begins_with_the_pre
 def test_another_seed_is_another_search(make_job: MakeJob, whole: TuningResult) -> None:
     _, other = finished(make_job(trials=2, given={**SIZES, "seed": 1}))
     assert other.trials[1].options != whole.trials[1].options
-
-
-@pytest.mark.parametrize("number", [1, 3])
-def test_a_search_that_was_stopped_goes_on_and_ends_as_if_it_never_was(
-    make_job: MakeJob, whole: TuningResult, tmp_path: Path, number: int
-) -> None:
-    stop_in(make_job(), number)
-    assert (tmp_path / "model").exists() == (number > 1)
-    events, resumed = finished(make_job(resume=True))
-    assert isinstance(events[0], Note)
-    assert f"after {number - 1} trial" in events[0].text
-    assert [trial.number for trial in resumed.trials if trial.state == "stopped"] == [number]
-    assert without_seconds(resumed.trials) == without_seconds(whole.trials)
-    names = ("model.safetensors", "golden.json", "config.json")
-    assert files(tmp_path / "model", *names) == files(whole.folder, *names)
-
-
-def test_a_finished_search_takes_further_trials(make_job: MakeJob, whole: TuningResult) -> None:
-    finished(make_job(trials=2))
-    _, more = finished(make_job(resume=True))
-    assert without_seconds(more.trials) == without_seconds(whole.trials)
-    events, same = finished(make_job(resume=True))
-    assert same.trials == more.trials
-    assert not [event for event in events if isinstance(event, TrialStarted)]
 
 
 def test_the_best_options_given_to_train_make_the_same_model_again(whole: TuningResult, tmp_path: Path) -> None:
@@ -236,28 +178,6 @@ def test_options_that_do_not_fit_the_texts_leave_nothing_behind(make_job: MakeJo
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("when", ["tell", "record"])
-def test_a_crash_around_the_saving_of_a_model_loses_nothing(
-    make_job: MakeJob, whole: TuningResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
-) -> None:
-    original = getattr(Study, when)
-
-    def crash(self: Study, asked: Any, done: Trial) -> None:
-        if done.number == whole.best.number > 1:
-            if when == "record":  # it is written down, and the model is not saved
-                original(self, asked, done)
-            raise KeyboardInterrupt
-        original(self, asked, done)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Study, when, crash)
-        with pytest.raises(KeyboardInterrupt):
-            finished(make_job())
-    _, resumed = finished(make_job(resume=True))
-    assert without_seconds(resumed.trials) == without_seconds(whole.trials)
-    assert files(tmp_path / "model", "model.safetensors") == files(whole.folder, "model.safetensors")
-
-
 def test_the_folder_lists_every_trial_and_shows_the_search(make_job: MakeJob) -> None:
     _, result = finished(make_job(plots=True, trials=6))
     listed = json.loads((result.folder / "trials.json").read_text(encoding="utf-8"))
@@ -275,75 +195,12 @@ def test_a_stopped_search_lists_its_trials_too(make_job: MakeJob, tmp_path: Path
     assert [trial["state"] for trial in listed["trials"]] == ["complete", "stopped"]
 
 
-def test_a_lock_that_a_killed_search_left_is_no_hindrance(make_job: MakeJob, whole: TuningResult) -> None:
-    job = make_job()
-    stop_in(job, 2)
-    lock = study_of(job.out).with_name(f"{study_of(job.out).name}.lock")
-    lock.touch()
-    result = finished(dataclasses.replace(job, resume=True))[1]
-    assert without_seconds(result.trials) == without_seconds(whole.trials)
-    assert not lock.exists()
-
-
-def test_a_search_is_resumed_with_the_same_data_and_options_alone(make_job: MakeJob) -> None:
-    finished(make_job(trials=1))
-    with pytest.raises(InputError, match="holds a search; pass --resume to go on with it"):
-        finished(make_job())
-    other = read_data(texts(60, seed=5), validation=texts(10, seed=1))
-    for change, named in (
-        ({"data": other}, "its training data is"),
-        ({"given": {**SIZES, "dropout": 0.1}}, "its options is"),
-        ({"given": {**SIZES, "seed": 2}}, "its options is"),
-        ({"preset": "small"}, "its preset is tutorial, this one's is small"),
-        ({"metric": "accuracy"}, "its metric is loss, this one's is accuracy"),
-    ):
-        with pytest.raises(ResumeError, match=f"belongs to another search: {named}"):
-            finished(make_job(resume=True, **change))
-    finished(make_job(trials=1, overwrite=True, metric="accuracy"))
-
-
-def test_without_its_best_model_a_search_does_not_go_on(make_job: MakeJob, tmp_path: Path) -> None:
-    finished(make_job(trials=1))
-    (tmp_path / "model").rename(tmp_path / "elsewhere")
-    with pytest.raises(ResumeError, match="no longer holds the model of trial 1"):
-        finished(make_job(resume=True))
-
-
-def test_a_resumed_search_writes_over_no_other_model(make_job: MakeJob, tmp_path: Path) -> None:
-    finished(make_job(out=tmp_path / "other", trials=1, given={**SIZES, "seed": 1}))
-    stop_in(make_job(), 1)
-    (tmp_path / "other").rename(tmp_path / "model")
-    with pytest.raises(InputError, match="holds a model already; pass --overwrite"):
-        finished(make_job(resume=True))
-
-
-def test_nothing_to_resume_is_an_error(make_job: MakeJob, tmp_path: Path) -> None:
-    with pytest.raises(ResumeError, match="nothing to resume: no search at"):
-        finished(make_job(resume=True))
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("content", [b"my notes\n", b"[1]\n", b"3", b"\xff\x00"])
 def test_what_is_no_search_is_never_written_over(make_job: MakeJob, tmp_path: Path, content: bytes) -> None:
     study_of(tmp_path / "model").write_bytes(content)
     with pytest.raises(InputError, match="is not a search of fastlstm, so it is never written over"):
         finished(make_job(overwrite=True))
     assert study_of(tmp_path / "model").read_bytes() == content
-
-
-def test_a_study_that_a_crash_cut_off_goes_on_and_a_damaged_one_is_an_error(
-    make_job: MakeJob, tmp_path: Path
-) -> None:
-    finished(make_job(trials=1))
-    path = study_of(tmp_path / "model")
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"op_code": 4, "wor')
-    _, result = finished(make_job(resume=True, trials=2))
-    assert [trial.number for trial in result.trials] == [1, 2]
-    lines = whole.splitlines(keepends=True)
-    path.write_bytes(b"".join([*lines[:3], b"{]\n", *lines[3:]]))
-    with pytest.raises(ResumeError, match="is damaged"):
-        finished(make_job(resume=True))
 
 
 @pytest.mark.parametrize(
@@ -379,24 +236,3 @@ def test_one_call_searches_in_python(tmp_path: Path) -> None:
     assert result.classifier.predict("a great film") in ("good", "bad")
     with pytest.raises(OptionError, match="budget is 'soon'"):
         tune(texts(60), tmp_path / "other", budget="soon", preset="tutorial")
-
-
-def test_a_model_of_a_stopped_trial_is_not_taken_for_that_of_the_complete_one(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    _, whole = finished(make_job(trials=1))
-    weights = files(whole.folder, "model.safetensors")
-    out_of_time(monkeypatch, make_job(trials=1, overwrite=True), lambda event: isinstance(event, EpochResult))
-    with monkeypatch.context() as patched:
-        record = Study.record
-
-        def crash(self: Study, asked: Any, done: Trial) -> None:
-            record(self, asked, done)
-            raise KeyboardInterrupt
-
-        patched.setattr(Study, "record", crash)
-        with pytest.raises(KeyboardInterrupt):
-            finished(make_job(trials=1, resume=True))
-    _, resumed = finished(make_job(trials=1, resume=True))
-    assert resumed.best.state == "complete"
-    assert files(tmp_path / "model", "model.safetensors") == weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ class Explainer:
             read=cut.read,
             label=self._model.labels[of],
             probability=float(probabilities[of]),
-            probabilities=_named(self._model.labels, probabilities),
+            probabilities=dict(zip(self._model.labels, map(float, probabilities), strict=True)),
             method=method,
             words=words,
             evidence=evidence,
@@ -101,8 +101,3 @@ class Explainer:
 def _left(ids: Ids, first: int, last: int) -> Ids:
     left = np.concatenate([ids[:first], ids[last:]])
     return left if len(left) else np.array([UNKNOWN_ID], np.int32)
-
-
-def _named(labels: Sequence[str], probabilities: FloatArray) -> dict[str, float]:
-    named: Mapping[str, float] = dict(zip(labels, map(float, probabilities), strict=True))
-    return dict(named)

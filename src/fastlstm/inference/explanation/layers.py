@@ -141,14 +141,12 @@ class Layers:
             grad_features: [B, F].
         """
         batch_sizes = self._batch_sizes(done[0][0].outputs, readings)
-        units = sum(one.of.hidden_size for one in done[-1])
-        by_pooling = dict(zip(self._poolings, np.split(grad_features, len(self._poolings), axis=1), strict=True))
-        grads, at = [], 0
-        for one in done[-1]:
-            of_this = {name: grad[:, at : at + one.of.hidden_size] for name, grad in by_pooling.items()}
-            grads.append(_unpooled(one, readings, of_this))
-            at += one.of.hidden_size
-        assert at == units, "pooling takes every unit of the last layer"
+        # By pooling, and within each by direction; all directions of a layer have as many units.
+        parts = np.split(grad_features, len(self._poolings) * len(done[-1]), axis=1)
+        grads = [
+            _unpooled(one, readings, dict(zip(self._poolings, parts[number :: len(done[-1])], strict=True)))
+            for number, one in enumerate(done[-1])
+        ]
         for number in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[number]
             by_rows = [
