@@ -45,10 +45,11 @@ async def until(condition: Any) -> None:
 
 def run(test: Any, **limits: int) -> tuple[Slow, list[int]]:
     """Runs a test with a batcher that is started."""
-    slow, sizes = Slow(), list[int]()
+    slow, sizes, waiting = Slow(), list[int](), list[int]()
 
     async def started() -> None:
-        batcher = Batcher(slow, on_batch=sizes.append, **{"batch_texts": 4, "queue_texts": 100, **limits})
+        limits_ = {"batch_texts": 4, "queue_texts": 100, **limits}
+        batcher = Batcher(slow, on_batch=sizes.append, on_waiting=waiting.append, **limits_)
         batcher.start()
         try:
             await test(batcher, slow)
@@ -57,6 +58,7 @@ def run(test: Any, **limits: int) -> tuple[Slow, list[int]]:
             await batcher.stop()
 
     asyncio.run(started())
+    assert waiting[-1] == 0
     return slow, sizes
 
 

@@ -18,6 +18,7 @@ from fastlstm.config import ModelConfig
 from fastlstm.errors import ModelNotFoundError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.saved_model import SavedModel
+from fastlstm.server.metrics import Metrics
 from fastlstm.server.refusals import Refusal
 from fastlstm.server.settings import Settings
 from fastlstm.server.store import Store
@@ -31,7 +32,7 @@ def answers_of(model: Classifier) -> Any:
 
 def run(test: Callable[[Store], Any], **settings: Any) -> None:
     async def started() -> None:
-        store = Store(Settings(reload_seconds=0.02, **settings), lambda *_: None)
+        store = Store(Settings(reload_seconds=0.02, **settings), Metrics())
         store.start()
         try:
             await test(store)
@@ -128,4 +129,4 @@ def test_what_can_t_be_served_is_said_before(folder: Path, tmp_path: Path) -> No
         ({"models": {"m": folder}, "drain_seconds": float("nan")}, OptionError, "drain-seconds is nan"),
     ):
         with pytest.raises(error, match=says):
-            Store(Settings(**settings), lambda *_: None)
+            Store(Settings(**settings), Metrics())

@@ -27,6 +27,7 @@ LIMITS = {
     "max_streams": "Conversations (WS /stream) open at a time.",
     "queue_texts": "Texts that wait for a model.",
     "batch_texts": "Texts that a model reads together.",
+    "workers": "Processes that serve; the limits are those of each.",
 }
 TIMES = {
     "body_seconds": "In which a request's body must have come.",

@@ -32,7 +32,7 @@ POLICY = (
 def make_app(settings: Settings) -> FastAPI:
     """The application that serves as `settings` say. Raises what `fastlstm.load` raises of its models."""
     metrics = Metrics()
-    store = Store(settings, metrics.batch)
+    store = Store(settings, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,9 +60,9 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(Guard, settings=settings, metrics=metrics)
 
     @app.get("/metrics", response_class=Response)
-    async def metrics_(request: Request) -> Response:
+    async def metrics_() -> Response:
         """What Prometheus scrapes."""
-        return Response(metrics.exposition(request.app.state.store), media_type="text/plain; version=0.0.4")
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     @app.get("/models")
     async def models(request: Request) -> list[dict[str, Any]]:

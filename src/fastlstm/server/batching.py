@@ -31,7 +31,13 @@ class Batcher:
     """
 
     def __init__(
-        self, read: Read, *, batch_texts: int, queue_texts: int, on_batch: Callable[[int], object]
+        self,
+        read: Read,
+        *,
+        batch_texts: int,
+        queue_texts: int,
+        on_batch: Callable[[int], object],
+        on_waiting: Callable[[int], object],
     ) -> None:
         """Nothing is read before `start`.
 
@@ -40,8 +46,10 @@ class Batcher:
             batch_texts: of a batch, at most, but that a request is never parted.
             queue_texts: that wait or are being read, at most.
             on_batch: told the size of each batch that was read.
+            on_waiting: told how many texts wait or are being read, whenever it changes.
         """
-        self._read, self._batch_texts, self._queue_texts, self._on_batch = read, batch_texts, queue_texts, on_batch
+        self._read, self._batch_texts, self._queue_texts = read, batch_texts, queue_texts
+        self._on_batch, self._on_waiting = on_batch, on_waiting
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-read")
@@ -62,6 +70,7 @@ class Batcher:
             await self._task
         for waiting in self._queue:
             waiting.answer.cancel()
+            self._wait(-len(waiting.texts))
         self._queue.clear()
         self._thread.shutdown(wait=True)
 
@@ -74,7 +83,7 @@ class Batcher:
             raise overloaded(f"{self.waiting} texts wait to be read, of at most {self._queue_texts}")
         waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self.waiting += len(texts)
+        self._wait(len(texts))
         self._arrived.set()
         return await waiting.answer
 
@@ -90,7 +99,11 @@ class Batcher:
             try:
                 await self._answer(batch)
             finally:
-                self.waiting -= sum(len(waiting.texts) for waiting in batch)
+                self._wait(-sum(len(waiting.texts) for waiting in batch))
+
+    def _wait(self, more: int) -> None:
+        self.waiting += more
+        self._on_waiting(self.waiting)
 
     def _take(self) -> list[_Waiting]:
         """The next requests, whole, as many as go into a batch; those whose client has gone are left out."""
@@ -99,7 +112,7 @@ class Batcher:
         while self._queue and (not batch or texts + len(self._queue[0].texts) <= self._batch_texts):
             waiting = self._queue.popleft()
             if waiting.answer.cancelled():
-                self.waiting -= len(waiting.texts)
+                self._wait(-len(waiting.texts))
                 continue
             batch.append(waiting)
             texts += len(waiting.texts)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import os
+from collections.abc import Sequence
+from typing import Literal
 
-from fastlstm.server.store import Store
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable with the folder in which prometheus_client sums up several processes."""
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -21,23 +26,34 @@ class Metrics:
         self.seconds = Histogram(
             "fastlstm_request_seconds", "Seconds to an answer.", ["path"], buckets=SECONDS, registry=self.registry
         )
-        self.going = Gauge("fastlstm_requests_going", "Requests being answered.", registry=self.registry)
+        self.going = self._gauge("fastlstm_requests_going", "Requests being answered.")
         self.texts = Counter("fastlstm_texts", "Texts answered.", ["model"], registry=self.registry)
         self.batches = Histogram(
             "fastlstm_batch_texts", "Texts read together.", ["model"], buckets=SIZES, registry=self.registry
         )
-        self.waiting = Gauge("fastlstm_waiting_texts", "Texts that wait.", ["model"], registry=self.registry)
-        self.versions = Gauge("fastlstm_model_version", "Times loaded.", ["model"], registry=self.registry)
-        self.streams = Gauge("fastlstm_streams", "Conversations open.", registry=self.registry)
+        self.waiting = self._gauge("fastlstm_waiting_texts", "Texts that wait.", ["model"])
+        self.versions = self._gauge("fastlstm_model_version", "Times loaded.", ["model"], several="livemax")
+        self.streams = self._gauge("fastlstm_streams", "Conversations open.")
+
+    def _gauge(
+        self,
+        name: str,
+        what: str,
+        labels: Sequence[str] = (),
+        *,
+        several: Literal["livesum", "livemax"] = "livesum",
+    ) -> Gauge:
+        return Gauge(name, what, labels, multiprocess_mode=several, registry=self.registry)
 
     def batch(self, model: str, texts: int) -> None:
         """Texts were read together."""
         self.batches.labels(model).observe(texts)
         self.texts.labels(model).inc(texts)
 
-    def exposition(self, store: Store) -> bytes:
-        """The metrics as they stand."""
-        for served in store:
-            self.waiting.labels(served.name).set(served.batcher.waiting)
-            self.versions.labels(served.name).set(served.reader.version)
-        return generate_latest(self.registry)
+    def exposition(self) -> bytes:
+        """The metrics as they stand, of all processes that serve beside this one."""
+        registry = self.registry
+        if SHARED in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,16 +1,19 @@
-"""A server's process: uvicorn, its logs as JSON lines, and a stop that lets requests end."""
+"""A server's process, or several: uvicorn, its logs as JSON lines, and a stop that lets requests end."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import logging
+import logging.config
 import signal
 import socket
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
+from fastlstm.server import workers
 from fastlstm.server.app import make_app
 from fastlstm.server.settings import Settings
 
@@ -47,9 +50,25 @@ LOGGING: dict[str, Any] = {
 
 
 def run(settings: Settings, listening: socket.socket) -> None:
-    """Serves until SIGTERM or Ctrl-C, then lets requests end for `drain_seconds`."""
+    """Serves until SIGTERM or Ctrl-C, then lets requests end for `drain_seconds`.
+
+    Raises what `fastlstm.load` raises of the models.
+    """
+    app = make_app(settings)
+    if settings.workers == 1:
+        _serve(app, settings, listening)
+        return
+    logging.config.dictConfig(LOGGING)
+    workers.run(_serve_beside, settings, listening)
+
+
+def _serve_beside(settings: Settings, listening: socket.socket) -> None:
+    _serve(make_app(settings), settings, listening)
+
+
+def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     config = uvicorn.Config(
-        make_app(settings),
+        app,
         log_config=LOGGING,
         access_log=False,
         server_header=False,

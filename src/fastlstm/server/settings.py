@@ -28,6 +28,7 @@ class Settings:
         log_texts: whether log lines hold texts.
         reload_seconds: how often it is looked whether a model's folder is another; 0: never.
         drain_seconds: how long requests may take to end when the server is stopped.
+        workers: processes that serve; each has its models, and these limits.
     """
 
     models: Mapping[str, Path]
@@ -45,13 +46,14 @@ class Settings:
     log_texts: bool = False
     reload_seconds: float = 1.0
     drain_seconds: float = 30.0
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if not self.models:
             raise OptionError("no model to serve; expected one or more")
         for name in (
             "max_body_bytes", "max_texts", "max_characters", "max_requests", "max_streams", "queue_texts",
-            "batch_texts",
+            "batch_texts", "workers",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise OptionError(f"{name.replace('_', '-')} is {getattr(self, name)}; expected at least 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.model_folder import CONFIG
 from fastlstm.server.batching import Batcher
+from fastlstm.server.metrics import Metrics
 from fastlstm.server.refusals import Refusal
 from fastlstm.server.settings import Settings
 
@@ -47,12 +48,9 @@ class Served:
 class Store:
     """`start` and `stop`, in the event loop that serves, are its lifespan."""
 
-    def __init__(self, settings: Settings, on_batch: Callable[[str, int], object]) -> None:
-        """Loads every model. Raises what `fastlstm.load` raises.
-
-        `on_batch`: told the model and the number of texts whenever some were read together.
-        """
-        self._settings, self._on_batch = settings, on_batch
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Loads every model. Raises what `fastlstm.load` raises."""
+        self._settings, self._metrics = settings, metrics
         self._served: dict[str, Served] = {}
         self._watch: asyncio.Task[None] | None = None
         for name, folder in settings.models.items():
@@ -64,9 +62,12 @@ class Store:
             lambda texts: self._read(name, texts),
             batch_texts=self._settings.batch_texts,
             queue_texts=self._settings.queue_texts,
-            on_batch=lambda texts: self._on_batch(name, texts),
+            on_batch=lambda texts: self._metrics.batch(name, texts),
+            on_waiting=self._metrics.waiting.labels(name).set,
         )
-        return Served(name, folder, Reader(self._load(folder), 1), stamp, batcher)
+        reader = Reader(self._load(folder), 1)
+        self._metrics.versions.labels(name).set(reader.version)
+        return Served(name, folder, reader, stamp, batcher)
 
     def _load(self, folder: Path) -> Classifier:
         classifier = load(folder, precision=self._settings.precision)
@@ -132,6 +133,7 @@ class Store:
             LOG.error("model not reloaded", extra={"model": served.name, "why": str(error) or repr(error)})
             return
         served.reader = Reader(classifier, served.reader.version + 1)
+        self._metrics.versions.labels(served.name).set(served.reader.version)
         LOG.info("model reloaded", extra={"model": served.name, "version": served.reader.version})
 
 
