@@ -27,12 +27,14 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "tune": ("searching options: fastlstm tune, fastlstm.tune", ("optuna",)),
     "serve": ("the server: fastlstm serve", ("fastapi", "uvicorn", "prometheus-client")),
     "export": ("ONNX: fastlstm export", ("onnx",)),
+    "keras": ("models of Keras: fastlstm import", ("h5py",)),
     "dev": (
         "working on fastlstm itself",
         (
             "httpx",
             "hypothesis",
             "import-linter",
+            "keras",
             "mypy",
             "onnxruntime",
             "playwright",

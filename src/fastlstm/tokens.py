@@ -80,19 +80,16 @@ class Encoded:
 class Cut:
     """One text cut into tokens.
 
-    `text` is what was cut, cleaned; `ids` int32 [T] are all its tokens; `places` int64 [T, 2] says from which
-    character to before which each stands; `read` bool [T], whether the model keeps it: of a longer text, not all.
+    `text` is what was cut, cleaned; `tokens` as they stand in it, padding and the like by name; `ids` int32 [T] are
+    all of them; `places` int64 [T, 2] says from which character to before which each stands; `read` bool [T],
+    whether the model keeps it: of a longer text, not all.
     """
 
     text: str
+    tokens: tuple[str, ...]
     ids: npt.NDArray[np.int32]
     places: npt.NDArray[np.int64]
     read: npt.NDArray[np.bool_]
-
-    @property
-    def tokens(self) -> tuple[str, ...]:
-        """The tokens as they stand in the text."""
-        return tuple(self.text[first:last] for first, last in self.places)
 
 
 class Encoder:
@@ -102,33 +99,42 @@ class Encoder:
     the tokenizer goes by too, and looked up in its vocabulary: the same ids for a fifth of the processor's time.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_tokens: int, truncate: str, whole: bool = False) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, *, max_tokens: int, truncate: str, padding: str = "none", whole: bool = False
+    ) -> None:
         """Of a text with more than `max_tokens`, `truncate` keeps the "end", the "beginning", or the first and the
         last halves ("both"; an odd token goes to the end). Raises `OptionError` for anything else.
 
-        `whole`: give the ids of whole texts too.
+        Args:
+            tokenizer: what cuts texts; where it has a post-processor, with the tokens that it adds.
+            max_tokens: kept of a text.
+            truncate: which.
+            padding: "front" or "back": of a text with fewer, the rest is `PADDING_ID`.
+            whole: give the ids of whole texts too.
         """
         if truncate not in ("end", "beginning", "both"):
             raise OptionError(f"truncate is {truncate!r}; expected end, beginning or both")
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
+        self._padding = padding
+        self._special = tokenizer.post_processor is not None
+        self._of_nothing = [UNKNOWN_ID] if padding == "none" else []
         self._whole = whole
         self._first = {"end": 0, "beginning": max_tokens, "both": max_tokens // 2}[truncate]
         self._vocabulary = tokenizer.get_vocab() if _is_own(tokenizer) else None
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
-        """The ids of every text; a text without any token reads as one unknown token."""
+        """The ids of every text; a text without any token reads as one unknown token, or as padding alone."""
         ids: list[npt.NDArray[np.int32]] = []
         whole: list[npt.NDArray[np.int32]] = []
         longer = 0
         for start in range(0, len(texts), CHUNK_TEXTS):
             for tokens, text_ids in self._chunk([clean(text) for text in texts[start : start + CHUNK_TEXTS]]):
                 longer += tokens > self._max_tokens
-                array = np.array(text_ids or [UNKNOWN_ID], np.int32)
+                array = np.array(text_ids or self._of_nothing, np.int32)
                 if self._whole:
                     whole.append(array)
-                    array = self.kept(array)
-                ids.append(array)
+                ids.append(self.kept(array))
         return Encoded(ids, longer, whole if self._whole else None)
 
     @property
@@ -142,29 +148,52 @@ class Encoder:
         if self._vocabulary is not None and cleaned.isascii():
             vocabulary = self._vocabulary
             return np.array([vocabulary.get(word, UNKNOWN_ID) for word in _ASCII_WORDS(cleaned.lower())], np.int32)
-        return np.array(self._tokenizer.encode(cleaned, add_special_tokens=False).ids, np.int32)
+        return np.array(self._tokenizer.encode(cleaned, add_special_tokens=self._special).ids, np.int32)
 
     def cut(self, text: str) -> Cut:
-        """A text's tokens and where they stand; without any, it reads as one unknown token that is all of it."""
+        """A text's tokens and where they stand; without any, it reads as one unknown token that is all of it.
+
+        Padding is among them; what no character stands for has an empty place.
+        """
         cleaned = clean(text)
-        found = self._tokenizer.encode(cleaned, add_special_tokens=False)
-        ids = np.array(found.ids or [UNKNOWN_ID], np.int32)
-        places = np.array(found.offsets or [(0, len(cleaned))], np.int64)
+        found = self._tokenizer.encode(cleaned, add_special_tokens=self._special)
+        ids = self._padded(np.array(found.ids or self._of_nothing, np.int32))
+        before = len(ids) - len(found.ids) if self._padding == "front" else 0
+        places = np.full((len(ids), 2), 0 if self._padding == "front" else len(cleaned), np.int64)
+        places[before : before + len(found.ids)] = np.array(found.offsets, np.int64).reshape(-1, 2)
+        if not found.ids and self._padding == "none":
+            places[0, 0] = 0
         read = np.zeros(len(ids), np.bool_)
-        read[self.kept(np.arange(len(ids), dtype=np.int32))] = True
-        return Cut(cleaned, ids, places, read)
+        read[self._cut(np.arange(len(ids), dtype=np.int32))] = True
+        named = self._padding != "none" or self._special
+        tokens = tuple(
+            cleaned[first:last] or (str(self._tokenizer.id_to_token(int(id_))) if named else "")
+            for id_, (first, last) in zip(ids, places, strict=True)
+        )
+        return Cut(cleaned, tokens, ids, places, read)
 
     def kept(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """What is kept of a whole text's ids."""
+        """What is read of a whole text's ids."""
+        return self._padded(self._cut(ids))
+
+    def _cut(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         if len(ids) <= self._max_tokens:
             return ids
         return np.concatenate([ids[: self._first], ids[len(ids) - (self._max_tokens - self._first) :]])
+
+    def _padded(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        if self._padding == "none" or len(ids) >= self._max_tokens:
+            return ids
+        padding = np.full(self._max_tokens - len(ids), PADDING_ID, np.int32)
+        return np.concatenate([padding, ids] if self._padding == "front" else [ids, padding])
 
     def _chunk(self, texts: list[str]) -> list[tuple[int, list[int]]]:
         """Of each text, how many tokens it has, and the ids of those that are kept, or of all."""
         vocabulary = self._vocabulary
         rest = [text for text in texts if vocabulary is None or not text.isascii()]
-        of_rest = iter(self._tokenizer.encode_batch_fast(rest, add_special_tokens=False)) if rest else iter(())
+        of_rest = (
+            iter(self._tokenizer.encode_batch_fast(rest, add_special_tokens=self._special)) if rest else iter(())
+        )
         result = []
         for text in texts:
             if vocabulary is not None and text.isascii():

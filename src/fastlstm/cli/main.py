@@ -23,6 +23,7 @@ COMMANDS = {
     "stream": "read standard input as one text, and tell changes of the answer as they come",
     "serve": "serve models over HTTP, with a page to look into them",
     "export": "write a classifier for other runtimes: ONNX, PyTorch",
+    "import": "make a classifier of a Keras model or a PyTorch state dict",
     "verify": "run a model through every runtime that is installed, and compare them",
     "evaluate": "measure a model on labelled texts; a language model on any",
     "calibrate": "fit a saved model's probabilities to other labelled texts",
@@ -32,6 +33,8 @@ COMMANDS = {
     "info": "say what a model is and how it was trained",
     "doctor": "say what this installation has and what is missing",
 }
+MODULES = {"import": "import_model"}
+"""Of commands whose names a module can't have."""
 OF_TEXTS = ("predict", "explain", "generate")
 """The commands that take texts."""
 INTERRUPTED = 130
@@ -46,7 +49,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"fastlstm.cli.{name}").command
+        module = MODULES.get(name, name)
+        command: click.Command = importlib.import_module(f"fastlstm.cli.{module}").command
         return command
 
     def resolve_command(

@@ -11,7 +11,7 @@ import click
 
 from fastlstm import model_folder, models, saved_language_model
 from fastlstm.cli import show
-from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig
+from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, choosable
 from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
@@ -105,7 +105,7 @@ def config_options(
 
     def with_options(function: Function) -> Function:
         for kind in kinds:
-            for f in reversed(dataclasses.fields(kind)):
+            for f in reversed(choosable(kind)):
                 if not only or f.name in only:
                     function = _field_option(f, get_type_hints(kind)[f.name], presets)(function)
         return function

@@ -19,7 +19,7 @@ from fastlstm.config.language_model import (
     PretrainingConfig,
     configure_language_model,
 )
-from fastlstm.config.options import from_json, option
+from fastlstm.config.options import choosable, from_json, option
 
 __all__ = [
     "DEFAULT_PRESET",
@@ -34,6 +34,7 @@ __all__ = [
     "PretrainingConfig",
     "ThresholdMetric",
     "TrainingConfig",
+    "choosable",
     "configure",
     "configure_language_model",
     "from_json",

@@ -12,6 +12,7 @@ from fastlstm.config.options import MULTIPLIED, Precision, Schedule, check, give
 from fastlstm.errors import OptionError, near
 
 Truncate = Literal["end", "beginning", "both"]
+Padding = Literal["none", "front", "back"]
 Pooling = Literal["last", "max", "mean", "concat"]
 Activation = Literal["auto", "sigmoid", "softmax"]
 ClassWeights = Literal["none", "balanced"]
@@ -51,6 +52,9 @@ class ModelConfig:
         "which of them: pairs; or places: also pairs with a word between, and near the beginning and the end apart",
         default="pairs",
     )
+    padding: Padding = "none"
+    """Where shorter texts are filled up to `max_tokens` with padding that the LSTM reads, as models do that
+    learned so elsewhere. No option: nothing learns so here."""
 
     def __post_init__(self) -> None:
         check(self)

@@ -24,6 +24,11 @@ def option(help: str, *, minimum: float | None = None, maximum: float | None = N
     return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
 
 
+def choosable(kind: type[DataclassInstance]) -> list[dataclasses.Field[Any]]:
+    """The fields that a user may choose."""
+    return [f for f in dataclasses.fields(kind) if "help" in f.metadata]
+
+
 def from_json(
     kind: type[Config],
     values: object,
@@ -95,7 +100,7 @@ def given(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str, Any]]:
 
     Raises `OptionError` for a name that none has.
     """
-    fields = [{f.name for f in dataclasses.fields(kind)} for kind in kinds]
+    fields = [{f.name for f in choosable(kind)} for kind in kinds]
     for name in values:
         if not any(name in of for of in fields):
             raise OptionError(f"unknown option {name!r}; {near(name, set().union(*fields))}")

@@ -50,7 +50,11 @@ class Classifier:
         self.model = model
         config = model.config
         self._encode = Encoder(
-            model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
+            model.tokenizer,
+            max_tokens=config.max_tokens,
+            truncate=config.truncate,
+            padding=config.padding,
+            whole=config.ngrams > 0,
         )
         self.network = Network(
             config, len(model.labels), model.weights, model.temperature, precision, model.numbers

@@ -31,6 +31,8 @@ def _lines(model: SavedModel) -> Iterator[str]:
         yield f"- adds the evidence of {config.ngrams:,} words and word pairs, of the whole text"
     if model.threshold != THRESHOLD:
         yield f"- predicts `{model.labels[1]}` from the probability {model.threshold:.4g} on"
+    if "imported_from" in training:
+        yield f"- imported from {training['imported_from']}"
     if data := training.get("data"):
         yield from ("", "## Training data", "")
         parts = (

@@ -42,6 +42,10 @@ class Stream:
                 "the model reads in both directions, and a stream has no end to begin from; train one with "
                 "--no-bidirectional, or distill it (fastlstm distill --no-bidirectional)"
             )
+        if model.config.padding != "none":
+            raise OptionError(
+                f"the model reads padding at the {model.config.padding} of a text, which a stream has not"
+            )
         if not encode.is_own:
             raise OptionError("the model's tokenizer was not made by fastlstm; where its words end can't be told")
         self._network, self._encode = network, encode

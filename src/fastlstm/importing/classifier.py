@@ -1,0 +1,99 @@
+"""What was imported, and the words behind it -> a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastlstm import weights
+from fastlstm.config import ModelConfig
+from fastlstm.errors import DataError, OptionError
+from fastlstm.importing.imported import FloatArray, Imported
+from fastlstm.importing.vocabulary import Vocabulary, Words, ordered, tokenizer_of
+from fastlstm.saved_model import SavedModel
+
+MAX_TOKENS = 500
+"""Where neither the model nor the user says."""
+
+
+def classifier_of(
+    found: Imported,
+    vocabulary: Vocabulary,
+    words: Words,
+    *,
+    padding: str,
+    max_tokens: int | None = None,
+    labels: Sequence[str] | None = None,
+) -> SavedModel:
+    """The classifier.
+
+    Args:
+        found: its layers.
+        vocabulary: the words of the embedding's rows.
+        words: what a word is.
+        padding: where shorter texts were padded, "front" or "back", which is read unless the model masks it; or
+            "none". Longer texts were cut at the same end.
+        max_tokens: tokens that were read of a text, if the model doesn't say.
+        labels: the classes' names, in the order of the outputs. [0, 1, ...]
+
+    Raises `OptionError` for labels that are too many or few, and for a length that is needed and not given;
+    `DataError` where sizes don't fit.
+    """
+    length = max_tokens or found.length
+    reads = padding if not found.masks else "none"
+    if reads != "none" and length is None:
+        raise OptionError(
+            "the model reads padding, and does not say up to how many tokens texts were padded; give --max-tokens, "
+            "or --padding none if they were not"
+        )
+    if found.masks and padding == "front" and found.pooling == "max":
+        raise DataError(
+            "the model takes the highest output over masked steps at the front too, which count as zero"
+        )
+    names, rows = ordered(vocabulary, len(found.embedding))
+    config = ModelConfig(
+        vocabulary_size=len(names),
+        max_tokens=length or MAX_TOKENS,
+        truncate="beginning" if padding == "back" else "end",
+        embedding_size=found.embedding.shape[1],
+        hidden_sizes=tuple(len(layer[0].recurrent[0]) for layer in found.layers),
+        bidirectional=len(found.layers[0]) == 2,
+        pooling=found.pooling,  # type: ignore[arg-type]  # one of its values, as was checked
+        activation=found.activation,  # type: ignore[arg-type]
+        padding=reads,  # type: ignore[arg-type]
+    )
+    logits = len(found.output[1])
+    classes = max(2, logits)
+    labels = [str(k) for k in range(classes)] if labels is None else list(labels)
+    if len(labels) != classes or len(set(labels)) != classes or not all(labels):
+        raise OptionError(f"labels are {', '.join(labels)}; expected {classes} names, each another")
+    return SavedModel(
+        config=config,
+        labels=tuple(labels),
+        tokenizer=tokenizer_of(names, words, start=vocabulary.start is not None),
+        weights=_checked(_weights(found, rows), config, classes),
+        training={"imported_from": found.source},
+    )
+
+
+def _weights(found: Imported, rows: Sequence[int | None]) -> dict[str, FloatArray]:
+    nothing = np.zeros(found.embedding.shape[1], np.float32)
+    arrays = {"embedding.weight": np.stack([nothing if row is None else found.embedding[row] for row in rows])}
+    for layer, directions in enumerate(found.layers):
+        for name, of in zip(("forward", "backward"), directions, strict=False):
+            arrays[f"lstm.{layer}.{name}.weight_ih"] = of.input
+            arrays[f"lstm.{layer}.{name}.weight_hh"] = of.recurrent
+            arrays[f"lstm.{layer}.{name}.bias"] = of.bias
+    arrays["output.weight"], arrays["output.bias"] = found.output
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+
+
+def _checked(arrays: dict[str, FloatArray], config: ModelConfig, classes: int) -> dict[str, FloatArray]:
+    for name, shape in weights.shapes(config, classes).items():
+        if name not in arrays or arrays[name].shape != shape:
+            came = list(arrays[name].shape) if name in arrays else "missing"
+            raise DataError(f"{name} is {came}; expected {list(shape)}: the layers don't fit each other")
+        if not np.isfinite(arrays[name]).all():
+            raise DataError(f"{name} has numbers that are not finite; the training of the model went astray")
+    return arrays
