@@ -119,15 +119,45 @@ def test_the_page_has_a_strict_policy_and_no_outside_address(serve: Serve) -> No
 
 
 def test_more_requests_than_may_be_are_told_to_come_again_but_not_health(folder: Path) -> None:
-    guard = Guard(
-        make_app(Settings(models={"m": folder})), Settings(models={"m": folder}, max_requests=1), Metrics()
-    )
+    guard = guarded(Settings(models={"m": folder}, max_requests=1))
     guard._going = 1  # one is being answered
     client = TestClient(guard)
     refused = client.post("/predict", json={"inputs": TEXT})
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "1"
     assert client.get("/v2/health/live").status_code == 200
+
+
+def guarded(settings: Settings) -> Guard:
+    """An application behind a guard with these settings."""
+    app = make_app(settings)
+    return Guard(app, settings, Metrics(), app.state.store)
+
+
+def test_while_a_model_takes_no_texts_bodies_are_not_read_and_a_line_a_second_is_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    guard = guarded(Settings(models={"m": folder}))
+    guard._store.get(None).batcher.refusing = True
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("the body is not wanted")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json")]
+    with caplog.at_level(logging.INFO, "fastlstm.server"):
+        for path in ("/predict", "/v2/models/m/infer", "/predict"):
+            scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+            asyncio.run(guard(scope, receive, send))
+    assert [message["status"] for message in sent[::2]] == [429] * 3
+    assert (b"retry-after", b"1") in sent[0]["headers"]
+    assert [(record.message, vars(record)["refused"]) for record in caplog.records] == [("overloaded", 1)]
+    assert b'path="/predict",status="429"} 2.0' in guard._metrics.exposition()
+    client = TestClient(guard)
+    assert client.get("/models").status_code == 200
 
 
 def test_more_explanations_than_may_wait_are_told_to_come_again(serve: Serve) -> None:
@@ -140,7 +170,7 @@ def test_more_explanations_than_may_wait_are_told_to_come_again(serve: Serve) ->
 
 def test_a_body_that_does_not_come_is_not_waited_for(folder: Path) -> None:
     settings = Settings(models={"m": folder}, body_seconds=0.05)
-    guard = Guard(make_app(settings), settings, Metrics())
+    guard = guarded(settings)
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -57,7 +57,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(conversations.router)
     _add_page(app)
     _add_handlers(app)
-    app.add_middleware(Guard, settings=settings, metrics=metrics)
+    app.add_middleware(Guard, settings=settings, metrics=metrics, store=store)
 
     @app.get("/metrics", response_class=Response)
     async def metrics_() -> Response:

@@ -57,6 +57,9 @@ class Batcher:
         self._stopping = False
         self.waiting = 0
         """Texts that wait or are being read."""
+        self.refusing = False
+        """Whether a request was refused since the last batch. Until the next one none is taken: a smaller one that
+        came later would pass it, and telling it costs next to nothing."""
 
     def start(self) -> None:
         """From here on texts are read."""
@@ -79,7 +82,8 @@ class Batcher:
 
         Raises `Refusal` where too many wait, and what `read` raised of these texts.
         """
-        if self.waiting + len(texts) > self._queue_texts:
+        if self.refusing or self.waiting + len(texts) > self._queue_texts:
+            self.refusing = True
             raise overloaded(f"{self.waiting} texts wait to be read, of at most {self._queue_texts}")
         waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
@@ -103,6 +107,8 @@ class Batcher:
 
     def _wait(self, more: int) -> None:
         self.waiting += more
+        if more < 0:
+            self.refusing = False
         self._on_waiting(self.waiting)
 
     def _take(self) -> list[_Waiting]:

@@ -6,9 +6,9 @@ import asyncio
 import hmac
 import json
 import logging
+import os
 import re
 import time
-import uuid
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,9 +16,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.refusals import Refusal, overloaded
 from fastlstm.server.settings import Settings
+from fastlstm.server.store import Store
 
 LOG = logging.getLogger("fastlstm.server")
 HEALTH = "/v2/health/"
+READING = ("/predict", "/infer")
+"""How the paths end on which texts wait for a model."""
 OPEN, OPEN_BELOW = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH)
 """What needs no token: the page and its files, health, and the documentation."""
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -27,9 +30,10 @@ _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class Guard:
     """Around the whole application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self._app, self._settings, self._metrics = app, settings, metrics
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, store: Store) -> None:
+        self._app, self._settings, self._metrics, self._store = app, settings, metrics, store
         self._going = 0
+        self._refused, self._told = 0, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,6 +74,8 @@ class Guard:
         if self._going > self._settings.max_requests and not watched:
             raise overloaded(f"{self._going - 1} requests are being answered, as many as may be")
         check_token(scope, self._settings.token)
+        if scope["path"].endswith(READING) and self._store.refusing:  # told before the body is read, and cheaply
+            raise overloaded("as many texts wait to be read as may")
         if scope["method"] == "POST":
             kind = (header(scope, b"content-type") or b"none").split(b";")[0].strip().lower()
             if kind != b"application/json":
@@ -105,9 +111,12 @@ class Guard:
 
     def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = scope.get("route")
-        path = getattr(route, "path", None) or ("/" if scope["path"] == "/" else "other")
+        path = getattr(route, "path", None) or (scope["path"] if scope["path"] in ("/", "/predict") else "other")
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
+        if status == 429:
+            self._tell_refused(path)
+            return
         told: dict[str, Any] = {
             "request_id": request_id,
             "method": scope["method"],
@@ -119,6 +128,14 @@ class Guard:
         if texts is not None:
             told["texts"] = texts if self._settings.log_texts else len(texts)
         LOG.info("request", extra=told)
+
+    def _tell_refused(self, path: str) -> None:
+        """One line a second: what is refused under load must cost little, and tell no more than its number."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._told >= 1:
+            LOG.warning("overloaded", extra={"refused": self._refused, "path": path})
+            self._refused, self._told = 0, now
 
 
 def check_token(scope: Scope, token: str | None) -> None:
@@ -141,7 +158,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 def _request_id(scope: Scope) -> str:
     own = header(scope, b"x-request-id")
-    return own.decode() if own is not None and _OWN_ID.fullmatch(own) else uuid.uuid4().hex
+    return own.decode() if own is not None and _OWN_ID.fullmatch(own) else os.urandom(16).hex()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -106,6 +106,11 @@ class Store:
     def __iter__(self) -> Iterator[Served]:
         return iter(self._served.values())
 
+    @property
+    def refusing(self) -> bool:
+        """Whether no model takes texts for the moment."""
+        return all(served.batcher.refusing for served in self._served.values())
+
     def get(self, name: str | None) -> Served:
         """The model of that name, the first where none is given. Raises `Refusal` for an unknown one."""
         if name is None:
