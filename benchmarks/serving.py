@@ -34,12 +34,13 @@ SIZES = (1, 8, 32)
 CONNECTIONS = 16
 BODIES = 600
 SCRIPT = """
-local bodies, k = {}, 0
+local bodies, k, pause = {}, 0, tonumber(os.getenv("PAUSE"))
 for line in io.lines(os.getenv("BODIES")) do bodies[#bodies + 1] = line end
 request = function()
   k = k % #bodies + 1
   return wrk.format("POST", "/predict", {["Content-Type"] = "application/json"}, bodies[k])
 end
+if pause then delay = function() return -math.log(1 - math.random()) * pause end end
 done = function(summary, latency)
   local errors = summary.errors
   io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50),
@@ -67,14 +68,12 @@ def main() -> None:
     texts = load_imdb(arguments.data_dir).test.texts
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "post.lua")
-        script.write_text(SCRIPT)
         bodies = {size: write_bodies(Path(folder, f"{size}.txt"), texts, size) for size in SIZES}
         for repeat in range(arguments.repeats):
             for name, command in contestants.items():
                 with served(command, arguments.port):
                     for size, path in bodies.items():
-                        figures = load(script, path, arguments.port, arguments.seconds)
+                        figures = load(path, arguments.port, arguments.seconds)
                         runs.append({"name": name, "repeat": repeat, "texts_a_request": size, **figures})
     rows = [
         {"name": name, "texts_a_request": size, **middle(runs, name, size)}
@@ -106,16 +105,7 @@ def write_bodies(path: Path, texts: list[str], size: int) -> Path:
 def served(command: list[str], port: int) -> Iterator[None]:
     """A server, from when it answers."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        body = json.dumps({"inputs": "warm"}).encode()
-        asked = urllib.request.Request(
-            f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"}
-        )
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(asked).read()
-                break
-            except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.1)
+        until_it_answers(port)
         try:
             yield
         finally:
@@ -123,12 +113,39 @@ def served(command: list[str], port: int) -> Iterator[None]:
             process.wait()
 
 
-def load(script: Path, bodies: Path, port: int, seconds: int) -> dict[str, float]:
-    """One run of wrk: requests a second, latencies in milliseconds, and failures of any kind."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env={**os.environ, "BODIES": str(bodies)}
-    )
+def until_it_answers(port: int) -> None:
+    """Waits for the server."""
+    body = json.dumps({"inputs": "warm"}).encode()
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"})
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(asked).read()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    raise RuntimeError(f"nothing answers on port {port}")
+
+
+def load(
+    bodies: Path, port: int, seconds: int, *, connections: int = CONNECTIONS, rate: float | None = None
+) -> dict[str, float]:
+    """One run of wrk: requests a second, latencies in milliseconds, and failures of any kind.
+
+    Args:
+        bodies: a file with a request's body a line.
+        port: where the server listens.
+        seconds: how long.
+        connections: each asks, and asks again once it is answered.
+        rate: requests a second; each connection waits in between, exponentially distributed. None: it does not.
+    """
+    environment = {**os.environ, "BODIES": str(bodies)}
+    if rate is not None:
+        environment["PAUSE"] = str(1000 * connections / rate)
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(SCRIPT)
+        script.flush()
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done.stdout)
     assert found is not None, done.stdout
     requests, microseconds, median, p99, failed = map(int, found.groups())

@@ -76,7 +76,7 @@ class Guard:
         check_token(scope, self._settings.token)
         if scope["path"].endswith(READING) and self._store.refusing:  # told before the body is read, and cheaply
             raise overloaded("as many texts wait to be read as may")
-        if scope["method"] == "POST":
+        if scope["method"] == "POST" and _has_body(scope):
             kind = (header(scope, b"content-type") or b"none").split(b";")[0].strip().lower()
             if kind != b"application/json":
                 shown = kind[:50].decode(errors="replace")
@@ -154,6 +154,10 @@ def check_token(scope: Scope, token: str | None) -> None:
 def header(scope: Scope, name: bytes) -> bytes | None:
     """A header's value, the first of several."""
     return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _has_body(scope: Scope) -> bool:
+    return header(scope, b"content-length") not in (None, b"0") or header(scope, b"transfer-encoding") is not None
 
 
 def _request_id(scope: Scope) -> str:

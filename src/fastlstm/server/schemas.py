@@ -16,7 +16,7 @@ class _Strict(BaseModel):
 class PredictRequest(_Strict):
     """As text-embeddings-inference spells it: a string is one text, a list is a batch, always."""
 
-    inputs: Text | Annotated[list[Text], Field(fail_fast=True)] = Field(
+    inputs: Text | Annotated[list[Text], Field(fail_fast=True, json_schema_extra={"minItems": 1})] = Field(
         description="One text, or a batch of texts."
     )
     truncate: bool | None = Field(
@@ -74,7 +74,7 @@ class InferRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    inputs: list[Tensor]
+    inputs: list[Tensor] = Field(json_schema_extra={"minItems": 1, "maxItems": 1})
     id: str | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[RequestedOutput] | None = None
