@@ -66,6 +66,7 @@ def closed(client: Any, frame: Any, path: str = "/stream") -> WebSocketDisconnec
         ('{"text": "\\ud800"}', 1008, "not valid Unicode"),
         (b"bytes", 1008, "a frame of bytes came"),
         ('{"restore": "?"}', 1008, "base64"),
+        ('{"restore": "\u00e9"}', 1008, "ASCII"),
         ('{"restore": "AAAA"}', 1008, "none of a stream, or damaged"),
         ('{"restore": 5}', 1008, "the state is no string"),
         (json.dumps({"text": "x" * 101}), 1009, "more than 100 characters"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,20 @@ def test_an_output_is_given_once(serve: Serve) -> None:
     came = serve().post("/v2/models/small/infer", json=body)
     assert came.status_code == 422
     assert "an output is asked for twice" in came.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"id": "\ud800", "inputs": [tensor()]}, "lone surrogates"),
+        ({"inputs": [tensor(name="\ud800")]}, "inputs are ?; expected one, text"),
+        ({"inputs": [tensor(datatype="\ud800")]}, "text has datatype ?; expected BYTES"),
+        ({"inputs": [tensor()], "outputs": [{"name": "\ud800"}]}, "unknown output"),
+    ],
+)
+def test_what_an_answer_would_repeat_may_be_no_unicode(serve: Serve, body: Any, says: str) -> None:
+    came = serve().post(
+        "/v2/models/small/infer", content=json.dumps(body), headers={"content-type": "application/json"}
+    )
+    assert came.status_code == 422
+    assert says in came.json()["error"]

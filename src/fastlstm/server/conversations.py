@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import contextlib
 import json
+import logging
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.server.guard import check_token
 from fastlstm.server.metrics import Metrics
@@ -24,7 +24,8 @@ from fastlstm.server.refusals import Refusal
 from fastlstm.server.settings import Settings
 from fastlstm.server.store import Served
 
-POLICY, TOO_LARGE, TRY_AGAIN = 1008, 1009, 1013
+LOG = logging.getLogger("fastlstm.server")
+POLICY, TOO_LARGE, FAILED, TRY_AGAIN = 1008, 1009, 1011, 1013
 """Close codes of RFC 6455 and its registry."""
 MOST_REASON = 123
 """Bytes that a closing frame has room for."""
@@ -75,6 +76,10 @@ async def _converse(socket: WebSocket, talk: Conversation) -> None:
         except Refusal as refusal:
             await _close(socket, TOO_LARGE if refusal.status == 413 else POLICY, refusal.message)
             return
+        except Exception:
+            LOG.exception("conversation failed")
+            await _close(socket, FAILED, "something went wrong here")
+            return
         with contextlib.suppress(RuntimeError):  # the client went while it was read
             await socket.send_text(json.dumps(answer, ensure_ascii=False))
 
@@ -101,7 +106,7 @@ class Conversation:
                 self._restore(asked["restore"])
             self._begun = True
             self._stream.feed(asked.get("text", ""))
-        except (DataError, binascii.Error) as error:
+        except ValueError as error:  # a DataError, or what base64 says of what it is not
             raise Refusal(422, "validation", str(error)) from None
         if asked.get("end"):
             self._stream.end()

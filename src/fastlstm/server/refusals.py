@@ -10,7 +10,8 @@ class Refusal(Exception):  # noqa: N818 -- an answer, no error of the server
 
     def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.kind, self.message, self.headers = status, kind, message, dict(headers or {})
+        self.status, self.kind, self.headers = status, kind, dict(headers or {})
+        self.message = message.encode(errors="replace").decode()  # of a request's words, some may be no Unicode
 
     def body(self) -> dict[str, str]:
         """As text-embeddings-inference spells errors."""

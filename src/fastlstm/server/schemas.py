@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Text = str
 
@@ -69,13 +69,20 @@ class RequestedOutput(BaseModel):
     parameters: dict[str, Any] | None = None
 
 
+def _unicode(given: str) -> str:
+    """What the answer repeats must be such that it can be written."""
+    if not given.isascii() and any("\ud800" <= letter <= "\udfff" for letter in given):
+        raise ValueError("holds lone surrogates, which are no valid Unicode")
+    return given
+
+
 class InferRequest(BaseModel):
     """An inference request of the Open Inference Protocol: one input `text` of datatype BYTES and shape [n]."""
 
     model_config = ConfigDict(extra="ignore")
 
     inputs: list[Tensor] = Field(json_schema_extra={"minItems": 1, "maxItems": 1})
-    id: str | None = None
+    id: Annotated[str, AfterValidator(_unicode)] | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[RequestedOutput] | None = None
 
