@@ -17,6 +17,7 @@ Ids = npt.NDArray[np.int32]
 Unsigned = npt.NDArray[np.uint64]
 
 NUMBERS = 1 << 22
+NO_LIMIT = np.iinfo(np.int64).max
 TEXTS_TOGETHER = 1024
 """Texts whose n-grams are sorted at a time, which takes 16 bytes for each word and kind."""
 
@@ -97,9 +98,12 @@ def ngrams(
 
 @dataclass(frozen=True)
 class Occurrences:
-    """N-grams of a kind, repeated ones too: the text, the number, and the place of the first token of each."""
+    """N-grams of kinds with the same `offsets`, repeated ones too.
 
-    kind: Kind
+    The text, the number, and the place of the first token of each.
+    """
+
+    offsets: tuple[int, ...]
     text: Unsigned
     number: Unsigned
     first: npt.NDArray[np.int64]
@@ -108,7 +112,7 @@ class Occurrences:
 def occurrences(
     texts: Sequence[Ids], kinds: Sequence[Kind], among: npt.NDArray[np.bool_] | None, *, before: int = 0
 ) -> Iterator[Occurrences]:
-    """What is found of every kind; places count through all texts.
+    """What is found of kinds, those with the same offsets together; places count through all texts.
 
     `before`: tokens of each text that stood before those given.
     """
@@ -117,23 +121,22 @@ def occurrences(
     text = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
     place = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     left = np.repeat(lengths, lengths) - place  # tokens from here to the text's end
-    for kind in kinds:
-        reach = kind.offsets[-1]
-        there = left > reach
-        if kind.beginning:
-            there &= before + place + reach < kind.beginning
-        if kind.end:
-            there &= left <= kind.end
-        first = np.flatnonzero(there)
-        number = np.full(len(first), kind.tag, np.uint64)
-        for offset in kind.offsets:
+    for offsets in dict.fromkeys(kind.offsets for kind in kinds):
+        alike = [kind for kind in kinds if kind.offsets == offsets]
+        tags = np.array([kind.tag for kind in alike], np.uint64)
+        most = np.array([[kind.beginning or NO_LIMIT, kind.end or NO_LIMIT] for kind in alike])
+        last = before + place + offsets[-1]
+        there = (left > offsets[-1]) & (last < most[:, :1]) & (left <= most[:, 1:])
+        of_kind, first = np.nonzero(there)
+        number = tags[of_kind]
+        for offset in offsets:
             number = _stirred(number + ids[first + offset] * _STIR[0])
         number &= np.uint64(NUMBERS - 1)
         of = text[first]
         if among is not None:
             kept = among[number]
             of, number, first = of[kept], number[kept], first[kept]
-        yield Occurrences(kind, of, number, first)
+        yield Occurrences(offsets, of, number, first)
 
 
 class Evidence:
@@ -184,9 +187,9 @@ class Evidence:
         for of in found:
             if not len(of.number):
                 continue
-            places = np.array([times[number] for number in of.number], np.float64) * len(of.kind.offsets)
+            places = np.array([times[number] for number in of.number], np.float64) * len(of.offsets)
             rows = self._weight[np.searchsorted(self._numbers, of.number.astype(np.int32))] / places[:, None]
-            for offset in of.kind.offsets:
+            for offset in of.offsets:
                 np.add.at(result, of.first + offset, rows)
         return result.astype(np.float32)
 
