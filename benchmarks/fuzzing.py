@@ -4,7 +4,8 @@
 
 Bodies and frames go to a real server, folders are read in processes of their own. Counted as failures: a 5xx, an
 answer that takes longer than ten seconds, a connection that breaks without an answer, a process that ends, an error
-that is none of fastlstm's own. `schema` has schemathesis make requests from the OpenAPI document.
+that is none of fastlstm's own. `schema` has schemathesis, installed apart and on the PATH, make requests from the
+OpenAPI document.
 """
 
 from __future__ import annotations
