@@ -3,8 +3,8 @@
     python benchmarks/soak.py IMDB_FOLDER --requests 1000000
 
 Requests are one text each, from the first characters of an IMDb test review, whose labels are not read, up to whole
-reviews and several in a row: half of them up to 200 characters, the others up to 20,000. wrk (Debian's package) asks
-as fast as it is answered. Resident memory is read every half a second; growth is that of the last tenth of the
+reviews and several in a row: half of them up to 200 characters, the others up to 20,000. wrk (Debian's package)
+asks as fast as it is answered. Resident memory is read every half a second; growth is that of the last tenth of the
 requests over the second tenth, the first one being warm-up.
 """
 
