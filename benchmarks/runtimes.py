@@ -2,8 +2,8 @@
 
     python benchmarks/runtimes.py IMDB_FOLDER MODEL
 
-MODEL is a saved tutorial model, whose weights are float32; the bundled one, whose weights are stored as int8 already,
-is measured too. Nothing is chosen by it: each is the same model, rounded or not.
+MODEL is a saved tutorial model, whose weights are float32; the bundled one, whose weights are stored as int8
+already, is measured too. Nothing is chosen by it: each is the same model, rounded or not.
 """
 
 from __future__ import annotations
