@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import signal
 import socket
@@ -90,6 +92,16 @@ def test_a_slow_client_and_a_half_closed_one_hold_up_nobody(server: Server) -> N
         half.sendall(head)
         half.shutdown(socket.SHUT_WR)
         assert server.client.post("/predict", json={"inputs": "a great film"}).status_code == 200
+
+
+def test_a_connection_lives_on_after_a_body_that_was_refused_unread(server: Server) -> None:
+    connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=30)
+    with contextlib.closing(connection):
+        for length, status in ((10_000_000, 413), (10, 200), (2_000_000, 413), (10, 200)):
+            body = json.dumps({"inputs": "x" * length})
+            connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            assert (answer.status, bool(json.loads(answer.read()))) == (status, True)
 
 
 def test_what_is_wrong_is_said(command: Command, trained: Path, tmp_path: Path) -> None:
