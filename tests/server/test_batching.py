@@ -126,6 +126,28 @@ def test_one_that_can_t_be_read_harms_no_other() -> None:
     run(test)
 
 
+def test_what_fails_beside_reading_ends_nothing() -> None:
+    async def test() -> list[int]:
+        sizes = list[int]()
+
+        def count(texts: int) -> None:
+            sizes.append(texts)
+            if len(sizes) == 1:
+                raise OSError("no space left")
+
+        batcher = Batcher(
+            lambda texts: ("reader", rows(texts)), batch_texts=4, queue_texts=9, on_batch=count,
+            on_waiting=lambda _: None,
+        )  # fmt: skip
+        batcher.start()
+        for text in ("a", "bb"):
+            assert (await batcher.submit([text]))[1].tolist() == [[len(text)]]
+        await batcher.stop()
+        return sizes
+
+    assert asyncio.run(test()) == [1, 1]
+
+
 def test_what_nobody_waits_for_is_not_read() -> None:
     async def test(batcher: Batcher, slow: Slow) -> None:
         tasks = await first_then(batcher, slow, [["gone"], ["there"]])

@@ -134,7 +134,7 @@ def guarded(settings: Settings) -> Guard:
     return Guard(app, settings, Metrics(), app.state.store)
 
 
-def test_while_a_model_takes_no_texts_bodies_are_not_read_and_a_line_a_second_is_told(
+def test_while_a_model_takes_no_texts_nothing_is_made_of_bodies_and_a_line_a_second_is_told(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     guard = guarded(Settings(models={"m": folder}))
@@ -142,7 +142,7 @@ def test_while_a_model_takes_no_texts_bodies_are_not_read_and_a_line_a_second_is
     sent: list[Any] = []
 
     async def receive() -> Any:
-        raise AssertionError("the body is not wanted")
+        return {"type": "http.request", "body": b"{no json", "more_body": False}
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -154,10 +154,14 @@ def test_while_a_model_takes_no_texts_bodies_are_not_read_and_a_line_a_second_is
             asyncio.run(guard(scope, receive, send))
     assert [message["status"] for message in sent[::2]] == [429] * 3
     assert (b"retry-after", b"1") in sent[0]["headers"]
-    assert [(record.message, vars(record)["refused"]) for record in caplog.records] == [("overloaded", 1)]
-    assert b'path="/predict",status="429"} 2.0' in guard._metrics.exposition()
+    assert [(record.message, vars(record)["refused_so_far"]) for record in caplog.records] == [("overloaded", 1)]
+    told = guard._metrics.exposition()
+    assert b'path="/predict",status="429"} 2.0' in told
+    assert b'path="/v2/models/{name}/infer",status="429"} 1.0' in told
     client = TestClient(guard)
     assert client.get("/models").status_code == 200
+    assert client.get("/predict").status_code == 405
+    assert client.post("/nothing/predict", json={}).status_code == 404
 
 
 def test_more_explanations_than_may_wait_are_told_to_come_again(serve: Serve) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from fastlstm.server.refusals import overloaded
 
+LOG = logging.getLogger("fastlstm.server")
 Read = Callable[[Sequence[str]], tuple[Any, npt.NDArray[np.float32]]]
 """Texts -> who read them, and a row of each."""
 
@@ -102,6 +104,10 @@ class Batcher:
                 continue
             try:
                 await self._answer(batch)
+            except Exception as error:  # whatever it is, later requests are read
+                LOG.exception("a batch failed")
+                for waiting in batch:
+                    _fail(waiting, error)
             finally:
                 self._wait(-sum(len(waiting.texts) for waiting in batch))
 
@@ -137,12 +143,12 @@ class Batcher:
             for waiting in batch:
                 await self._answer([waiting])
             return
-        self._on_batch(len(texts))
         at = 0
         for waiting in batch:
             if not waiting.answer.done():
                 waiting.answer.set_result((reader, rows[at : at + len(waiting.texts)]))
             at += len(waiting.texts)
+        self._on_batch(len(texts))
 
 
 def _fail(waiting: _Waiting, error: Exception) -> None:

@@ -20,8 +20,8 @@ from fastlstm.server.store import Store
 
 LOG = logging.getLogger("fastlstm.server")
 HEALTH = "/v2/health/"
-READING = ("/predict", "/infer")
-"""How the paths end on which texts wait for a model."""
+READING = {"/predict": re.compile("/predict"), "/v2/models/{name}/infer": re.compile("/v2/models/[^/]+/infer")}
+"""The routes on which texts wait for a model."""
 OPEN, OPEN_BELOW = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH)
 """What needs no token: the page and its files, health, and the documentation."""
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -33,7 +33,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, store: Store) -> None:
         self._app, self._settings, self._metrics, self._store = app, settings, metrics, store
         self._going = 0
-        self._refused, self._told = 0, 0.0
+        self._refused, self._told = 0, -1.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,6 +54,8 @@ class Guard:
         try:
             self._check(scope)
             body = await self._body(scope, receive)
+            if scope["method"] == "POST" and self._store.refusing and _reading(scope):
+                raise overloaded("as many texts wait to be read as may")  # told before anything is made of the body
             await self._app(scope, _replay(body, receive), tell)
         except Refusal as refusal:
             if not begun:
@@ -74,8 +76,6 @@ class Guard:
         if self._going > self._settings.max_requests and not watched:
             raise overloaded(f"{self._going - 1} requests are being answered, as many as may be")
         check_token(scope, self._settings.token)
-        if scope["path"].endswith(READING) and self._store.refusing:  # told before the body is read, and cheaply
-            raise overloaded("as many texts wait to be read as may")
         if scope["method"] == "POST" and _has_body(scope):
             kind = (header(scope, b"content-type") or b"none").split(b";")[0].strip().lower()
             if kind != b"application/json":
@@ -111,11 +111,11 @@ class Guard:
 
     def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = scope.get("route")
-        path = getattr(route, "path", None) or (scope["path"] if scope["path"] in ("/", "/predict") else "other")
+        path = getattr(route, "path", None) or _reading(scope) or ("/" if scope["path"] == "/" else "other")
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
         if status == 429:
-            self._tell_refused(path)
+            self._tell_refused()
             return
         told: dict[str, Any] = {
             "request_id": request_id,
@@ -129,13 +129,13 @@ class Guard:
             told["texts"] = texts if self._settings.log_texts else len(texts)
         LOG.info("request", extra=told)
 
-    def _tell_refused(self, path: str) -> None:
-        """One line a second: what is refused under load must cost little, and tell no more than its number."""
+    def _tell_refused(self) -> None:
+        """A line a second: what is refused under load must cost little. It has the number of all so far."""
         self._refused += 1
         now = time.monotonic()
-        if now - self._told >= 1:
-            LOG.warning("overloaded", extra={"refused": self._refused, "path": path})
-            self._refused, self._told = 0, now
+        if self._told < 0 or now - self._told >= 1:
+            LOG.warning("overloaded", extra={"refused_so_far": self._refused})
+            self._told = now
 
 
 def check_token(scope: Scope, token: str | None) -> None:
@@ -154,6 +154,11 @@ def check_token(scope: Scope, token: str | None) -> None:
 def header(scope: Scope, name: bytes) -> bytes | None:
     """A header's value, the first of several."""
     return next((value for key, value in scope["headers"] if key == name), None)
+
+
+def _reading(scope: Scope) -> str | None:
+    """Which of the routes in `READING` a request is for."""
+    return next((route for route, pattern in READING.items() if pattern.fullmatch(scope["path"])), None)
 
 
 def _has_body(scope: Scope) -> bool:

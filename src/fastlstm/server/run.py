@@ -8,6 +8,7 @@ import logging
 import logging.config
 import signal
 import socket
+import sys
 from typing import Any
 
 import uvicorn
@@ -17,6 +18,7 @@ from fastlstm.server import workers
 from fastlstm.server.app import make_app
 from fastlstm.server.settings import Settings
 
+LOG = logging.getLogger("fastlstm.server")
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
 
@@ -58,12 +60,19 @@ def run(settings: Settings, listening: socket.socket) -> None:
     if settings.workers == 1:
         _serve(app, settings, listening)
         return
+    del app  # it has shown that all can be read
     logging.config.dictConfig(LOGGING)
     workers.run(_serve_beside, settings, listening)
 
 
 def _serve_beside(settings: Settings, listening: socket.socket) -> None:
-    _serve(make_app(settings), settings, listening)
+    logging.config.dictConfig(LOGGING)
+    try:
+        app = make_app(settings)
+    except Exception:
+        LOG.exception("a worker can't begin")
+        sys.exit(1)
+    _serve(app, settings, listening)
 
 
 def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
@@ -79,6 +88,12 @@ def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
         ws_per_message_deflate=False,
         backlog=2048,
     )
+    server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        """Of a signal before uvicorn listens to them, and of the one that stopped it, which it raises again."""
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn raises again what it was stopped by, once it has stopped
-    uvicorn.Server(config).run(sockets=[listening])
+        signal.signal(number, stop)
+    server.run(sockets=[listening])
