@@ -35,7 +35,7 @@ def test_a_state_dict_becomes_a_model_that_predicts(command: Command, files: Pat
         "no, yes",
     )
     assert done.status == 0
-    assert "from PyTorch, 201 weights, 5 words; reads 500 tokens, no padding" in done.out
+    assert "from PyTorch, 201 weights, 5 words of 4 rows, cut as fastlstm; reads 500 tokens" in done.out
     answer = command("predict", "--model", files / "model", "--json", "A good film")
     assert set(json.loads(answer.out)["predictions"][0]["probabilities"]) == {"no", "yes"}
     again = ("import", files / "net.pt", "--vocabulary", files / "words.txt", "--out", files / "model")

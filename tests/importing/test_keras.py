@@ -15,11 +15,11 @@ import pytest
 from fastlstm.errors import DataError, OptionError
 from fastlstm.importing.classifier import classifier_of
 from fastlstm.importing.keras import from_keras
-from fastlstm.importing.vocabulary import KINDS, Vocabulary, named, read_vocabulary
+from fastlstm.importing.vocabulary import KINDS, named, read_vocabulary
 from fastlstm.inference import Classifier
 
 pytest.importorskip("torch")
-pytest.importorskip("h5py")
+h5py = pytest.importorskip("h5py")
 keras = pytest.importorskip("keras")
 L = keras.layers
 # Keras' own arrays, on PyTorch.
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 ROWS, LENGTH = 13, 9
 INDEX = {"a": 1, "good": 2, "bad": 3, "film": 4, "don't": 5, "watch": 6, "it": 7, "fun": 8, "rare": 30}
 """As keras.datasets.imdb has it; `rare` has no row."""
+SIDES, CUT = {"pre": "front", "post": "back"}, {"pre": "end", "post": "beginning"}
 TEXTS = (
     "A good film!",
     "don't watch it; a bad, bad film (it a bad bad bad)",
@@ -44,8 +45,8 @@ def imdb_ids(text: str) -> list[int]:
     return [1, *(INDEX[word] + 3 if word in INDEX and INDEX[word] + 3 < ROWS else 2 for word in cut)]
 
 
-def padded(ids: Sequence[Sequence[int]], side: str) -> npt.NDArray[np.int32]:
-    return np.array(keras.utils.pad_sequences(ids, maxlen=LENGTH, padding=side, truncating=side))
+def padded(ids: Sequence[Sequence[int]], padding: str, truncating: str = "pre") -> npt.NDArray[np.int32]:
+    return np.array(keras.utils.pad_sequences(ids, maxlen=LENGTH, padding=padding, truncating=truncating))
 
 
 def model(*layers: Any, length: int | None = LENGTH, seed: int = 0) -> Any:
@@ -57,26 +58,29 @@ def model(*layers: Any, length: int | None = LENGTH, seed: int = 0) -> Any:
 
 
 def imported(
-    made: Any, path: Path, *, padding: str = "front", max_tokens: int | None = None, index: bool = True
+    made: Any, path: Path, *, padding: str = "front", truncate: str = "end", max_tokens: int | None = None
 ) -> Classifier:
     made.save(path)
     vocabulary = path.parent / "words.json"
     vocabulary.write_text(json.dumps(INDEX))
-    words = read_vocabulary(vocabulary, index_from=3) if index else Vocabulary({"a": 4}, 2, 0)
-    return Classifier(
-        classifier_of(from_keras(path), words, KINDS["keras"], padding=padding, max_tokens=max_tokens)
-    )
+    words, kind = read_vocabulary(vocabulary, index_from=3), KINDS["keras"]
+    found = from_keras(path)
+    return Classifier(classifier_of(found, words, kind, padding=padding, truncate=truncate, max_tokens=max_tokens))
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("side", ["pre", "post"])
-def test_the_tutorial_s_model_reads_padding_as_it_did(tmp_path: Path, ending: str, side: str) -> None:
+@pytest.mark.parametrize("padding", ["pre", "post"])
+@pytest.mark.parametrize("truncating", ["pre", "post"])
+def test_the_tutorial_s_model_reads_padding_as_it_did(
+    tmp_path: Path, ending: str, padding: str, truncating: str
+) -> None:
     made = model(
         L.Embedding(ROWS, 5), L.LSTM(7, return_sequences=True), L.Dropout(0.3), L.LSTM(3),
         L.Dense(1, activation="sigmoid"),
     )  # fmt: skip
-    here = imported(made, tmp_path / f"model.{ending}", padding={"pre": "front", "post": "back"}[side])
-    there = made.predict(padded([imdb_ids(text) for text in TEXTS], side), verbose=0)
+    path = tmp_path / f"model.{ending}"
+    here = imported(made, path, padding=SIDES[padding], truncate=CUT[truncating])
+    there = made.predict(padded([imdb_ids(text) for text in TEXTS], padding, truncating), verbose=0)
     np.testing.assert_allclose(here.predict_proba(TEXTS)[:, 1], there[:, 0], atol=1e-6)
     for text, probability in zip(TEXTS, there[:, 0], strict=True):
         np.testing.assert_allclose(here.predict_proba(text)[1], probability, atol=1e-6)
@@ -96,7 +100,7 @@ def test_pooled_steps_and_several_classes(tmp_path: Path, pooling: Any) -> None:
 @pytest.mark.parametrize("side", ["pre", "post"])
 def test_masked_padding_is_not_read(tmp_path: Path, side: str) -> None:
     made = model(L.Embedding(ROWS, 4, mask_zero=True), L.Bidirectional(L.LSTM(3)), L.Dense(1))
-    here = imported(made, tmp_path / "model.h5", padding={"pre": "front", "post": "back"}[side])
+    here = imported(made, tmp_path / "model.h5", padding=SIDES[side])
     assert here.model.config.padding == "none"
     there = made.predict(padded([imdb_ids(text) for text in TEXTS], side), verbose=0)
     np.testing.assert_allclose(here.predict_proba(TEXTS)[:, 1], 1 / (1 + np.exp(-there[:, 0])), atol=1e-6)
@@ -121,13 +125,14 @@ def test_a_text_vectorization_brings_its_words(tmp_path: Path) -> None:
     assert found.length is None
     here = Classifier(
         classifier_of(
-            found, named(found.cutting.vocabulary), found.cutting.words, padding="back", max_tokens=LENGTH
+            found, named(found.cutting.vocabulary), found.cutting.words, padding="back", truncate="beginning",
+            max_tokens=LENGTH,
         )
-    )
+    )  # fmt: skip
     # Punctuation is dropped, not read as a space: "film-good" is one word.
     cut: tuple[list[str], ...] = (["good", "film"], ["dont", "it"] * 6, [], ["[UNK]", "film"])
     ids = [[words.index(word) for word in text] for text in cut]
-    there = made.predict(padded(ids, "post"), verbose=0)
+    there = made.predict(padded(ids, "post", "post"), verbose=0)
     texts = ["Good, film!", "DON'T it " * 6, "...", "film-good film"]
     np.testing.assert_allclose(here.predict_proba(texts)[:, 1], there[:, 0], atol=1e-6)
 
@@ -211,3 +216,81 @@ def test_it_is_saved_and_read_like_any_other(tmp_path: Path) -> None:
     from fastlstm import load
 
     np.testing.assert_array_equal(load(tmp_path / "saved").predict_proba(TEXTS), here.predict_proba(TEXTS))
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+@pytest.mark.parametrize("side", ["pre", "post"])
+def test_the_highest_output_over_masked_steps_is_refused_where_it_would_be_zero(tmp_path: Path, side: str) -> None:
+    made = model(
+        L.Embedding(ROWS, 4, mask_zero=True), L.Bidirectional(L.LSTM(3, return_sequences=True)),
+        L.GlobalMaxPooling1D(), L.Dense(1),
+    )  # fmt: skip
+    with pytest.raises(DataError, match="pass --padding none"):
+        imported(made, tmp_path / "model.keras", padding=SIDES[side])
+
+
+def test_a_backward_layer_of_another_kind_is_refused(tmp_path: Path) -> None:
+    backward = L.LSTM(3, go_backwards=True, activation="relu")
+    made = model(L.Embedding(ROWS, 4), L.Bidirectional(L.LSTM(3), backward_layer=backward), L.Dense(1))
+    with pytest.raises(DataError, match="backward_layer has activation 'relu'"):
+        imported(made, tmp_path / "model.keras")
+
+
+def test_layers_of_one_and_of_both_directions_do_not_mix(tmp_path: Path) -> None:
+    both = L.Bidirectional(L.LSTM(3, return_sequences=True))
+    with pytest.raises(DataError, match="expected all alike"):
+        imported(model(L.Embedding(ROWS, 4), both, L.LSTM(3), L.Dense(1)), tmp_path / "model.keras")
+
+
+def test_another_length_than_the_model_s_is_refused(tmp_path: Path) -> None:
+    made = model(L.Embedding(ROWS, 4), L.LSTM(3), L.Dense(1))
+    with pytest.raises(OptionError, match="the model takes 9 tokens"):
+        imported(made, tmp_path / "model.keras", max_tokens=20)
+
+
+def hostile(path: Path, change: Any) -> Path:
+    """A model's `.h5` whose kernel of the output layer is something else."""
+    model(L.Embedding(ROWS, 4), L.LSTM(3), L.Dense(1)).save(path)
+    with h5py.File(path, "a") as weights:
+        (name,) = [name for name in weights["model_weights"] if name.startswith("dense")]
+        group = weights["model_weights"][name]
+        kernel = group.attrs["weight_names"][0]
+        del group[kernel]
+        change(group, kernel)
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda group, name: group.create_dataset(name, (3, 1), "f4", external=[("/etc/hostname", 0, 12)]),
+        lambda group, name: group.__setitem__(name, h5py.ExternalLink("other.h5", "/secret")),
+        lambda group, name: group.__setitem__(name, h5py.SoftLink("/model_weights")),
+        lambda group, name: group.create_dataset(name, (1 << 40, 4), "f4", chunks=(1024, 4)),
+        lambda group, name: group.create_dataset(name, data=np.array([b"text"])),
+    ],
+)
+def test_a_file_can_t_name_other_files_nor_ask_for_all_memory(tmp_path: Path, change: Any) -> None:
+    path = hostile(tmp_path / "model.h5", change)
+    with pytest.raises(DataError, match=r"lies in another file|no array of numbers|too few"):
+        from_keras(path)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * 20_000_000)
+    with pytest.raises(DataError, match="packed into too few"):
+        from_keras(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("field", ["units", "activation", "use_bias"])
+def test_a_configuration_that_says_too_little_is_said_so(tmp_path: Path, field: str) -> None:
+    model(L.Embedding(ROWS, 4), L.LSTM(3), L.Dense(1)).save(tmp_path / "a.keras")
+    with zipfile.ZipFile(tmp_path / "a.keras") as before, zipfile.ZipFile(tmp_path / "b.keras", "w") as after:
+        config = json.loads(before.read("config.json"))
+        for layer in config["config"]["layers"][2:]:
+            layer["config"].pop(field, None)
+        after.writestr("config.json", json.dumps(config))
+        after.writestr("model.weights.h5", before.read("model.weights.h5"))
+    with pytest.raises(DataError, match=f"{field}"):
+        from_keras(tmp_path / "b.keras")

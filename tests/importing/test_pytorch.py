@@ -91,6 +91,10 @@ def test_a_checkpoint_s_state_dict_is_found_and_it_streams(tmp_path: Path) -> No
         (lambda state: {**state, "emb.weight": torch.zeros(7, 4)}, "has 4 columns, and the first LSTM reads 5"),
         (lambda state: {**state, "fc.weight": torch.zeros(1, 3)}, "reads 3 features, and pooling 'last' gives 6"),
         (lambda state: [*state], "holds a list"),
+        (lambda state: {**state, "fc.bias": torch.zeros(())}, "fc.bias is float32 .*expected a vector"),
+        (lambda state: {**state, "emb.weight": torch.zeros(7, 5, dtype=torch.complex64)}, "plain floating-point"),
+        (lambda state: {**state, "rnn.bias_hh_l1": torch.zeros(9)}, "expected 4 each"),
+        (lambda _: {**torch.nn.GRU(5, 3).state_dict()}, "a GRU has 3"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, change: Any, why: str) -> None:
@@ -107,6 +111,25 @@ def test_files_that_are_none_and_files_with_code_are_refused(tmp_path: Path, nam
     torch.save(Net(), tmp_path / "whole.pt")  # a pickled module would run code
     with pytest.raises(DataError, match="save it with"):
         from_pytorch(tmp_path / "whole.pt", "last")
+
+
+def test_two_lstms_are_read_in_the_module_s_order_which_safetensors_forgets(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    parts = torch.nn.ModuleDict(
+        {"emb": torch.nn.Embedding(len(WORDS), 5), "words": torch.nn.LSTM(5, 4), "context": torch.nn.LSTM(4, 3),
+         "fc": torch.nn.Linear(3, 1)}
+    )  # fmt: skip
+    torch.save(parts.state_dict(), tmp_path / "net.pt")
+    ids = torch.tensor([WORDS.index("good"), WORDS.index("film")])
+    with torch.no_grad():
+        outputs, _ = parts["words"](parts["emb"](ids))
+        there = float(torch.sigmoid(parts["fc"](parts["context"](outputs)[0][-1])))
+    assert imported(tmp_path / "net.pt").predict_proba("good film")[1] == pytest.approx(there, abs=1e-6)
+    save_file(parts.state_dict(), tmp_path / "net.safetensors")
+    with pytest.raises(DataError, match="does not keep their order"):
+        from_pytorch(tmp_path / "net.safetensors", "last")
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:

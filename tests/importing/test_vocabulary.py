@@ -22,7 +22,7 @@ def test_a_word_a_line_in_the_order_of_the_rows(tmp_path: Path) -> None:
 def test_the_index_of_keras_tokenizer_leaves_row_0_to_padding(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"<OOV>": 1, "b": 2, "a": 3}))
-    assert ordered(read_vocabulary(path), 9) == (["[PAD]", "[UNK]", "b", "a"], [0, 1, 2, 3])
+    assert ordered(read_vocabulary(path), 9, padding=0) == (["[PAD]", "[UNK]", "b", "a"], [0, 1, 2, 3])
 
 
 def test_the_index_of_imdb_has_a_start_and_unknown_words_of_its_own(tmp_path: Path) -> None:
@@ -32,7 +32,39 @@ def test_the_index_of_imdb_has_a_start_and_unknown_words_of_its_own(tmp_path: Pa
 
 
 def test_a_vocabulary_without_padding_gets_a_row_of_nothing() -> None:
-    assert ordered(named(["a", "b"], unknown="b"), 2) == (["[PAD]", "[UNK]", "a"], [None, 1, 0])
+    words = named(["a", "b"], unknown="b")
+    assert ordered(words, 2) == (["[PAD]", "[UNK]", "a"], [None, 1, 0])
+    assert ordered(words, 2, padding=0) == (["[PAD]", "[UNK]", "a"], [0, 1, 0])  # Keras pads with 0, whatever it is
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_bytes("\r\n[UNK]\r\nwait\x85what\r\nfilm\r\n".encode())
+    found = read_vocabulary(tmp_path / "words.txt")
+    assert (found.words["wait\x85what"], found.words["film"], found.vectorized) == (2, 3, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "why"),
+    [
+        (["a", "b", "[UNK]"], 2, "unknown words would be row 2 of 2"),
+        (["a", "<pad>", "<unk>", "[START]"], 4, r"has a word \[START\]"),
+        (["<unk>", "[UNK]", "<pad>"], 3, r"has a word \[UNK\]"),
+        (["<pad>", "<unk>", "电影"], 3, "character by character"),
+    ],
+)
+def test_words_that_would_be_misread_are_refused(words: list[str], rows: int, why: str) -> None:
+    unknown = "<unk>" if "<unk>" in words else None
+    with pytest.raises(DataError, match=why):
+        ordered(named(words, unknown), rows)
+
+
+def test_indices_are_for_objects_and_imdb_has_no_word_for_unknown_ones(tmp_path: Path) -> None:
+    path = tmp_path / "index.json"
+    path.write_text(json.dumps({"<OOV>": 1, "a": 2}))
+    with pytest.raises(OptionError, match="leave --index-from out"):
+        read_vocabulary(path, index_from=3)
+    with pytest.raises(OptionError, match="it is for word -> index"):
+        named(["", "[UNK]"], index_from=3)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +93,7 @@ def test_an_unknown_word_must_be_in_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "tokens"),
     [
+        ("stripped", ["Dont", "stopit"]),
         ("fastlstm", ["don", "'", "t", "stop", "-", "it", "!"]),
         ("keras", ["don't", "stop", "it"]),
         ("vectorization", ["dont", "stopit"]),

@@ -12,6 +12,7 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.importing.imported import FloatArray, Imported
 from fastlstm.importing.vocabulary import Vocabulary, Words, ordered, tokenizer_of
 from fastlstm.saved_model import SavedModel
+from fastlstm.tokens import PADDING_ID
 
 MAX_TOKENS = 500
 """Where neither the model nor the user says."""
@@ -23,6 +24,7 @@ def classifier_of(
     words: Words,
     *,
     padding: str,
+    truncate: str = "end",
     max_tokens: int | None = None,
     labels: Sequence[str] | None = None,
 ) -> SavedModel:
@@ -33,13 +35,16 @@ def classifier_of(
         vocabulary: the words of the embedding's rows.
         words: what a word is.
         padding: where shorter texts were padded, "front" or "back", which is read unless the model masks it; or
-            "none". Longer texts were cut at the same end.
+            "none".
+        truncate: which part of longer texts was kept, as `ModelConfig` spells it.
         max_tokens: tokens that were read of a text, if the model doesn't say.
         labels: the classes' names, in the order of the outputs. [0, 1, ...]
 
-    Raises `OptionError` for labels that are too many or few, and for a length that is needed and not given;
-    `DataError` where sizes don't fit.
+    Raises `OptionError` for labels that are too many or few, for a length that is needed and not given, or another
+    than the model's; `DataError` where sizes don't fit.
     """
+    if found.length and max_tokens not in (None, found.length):
+        raise OptionError(f"max-tokens is {max_tokens}, and the model takes {found.length} tokens; leave it out")
     length = max_tokens or found.length
     reads = padding if not found.masks else "none"
     if reads != "none" and length is None:
@@ -47,15 +52,20 @@ def classifier_of(
             "the model reads padding, and does not say up to how many tokens texts were padded; give --max-tokens, "
             "or --padding none if they were not"
         )
-    if found.masks and padding == "front" and found.pooling == "max":
+    directions = {len(layer) for layer in found.layers}
+    if found.masks and found.pooling == "max" and (padding == "front" or (padding == "back" and 2 in directions)):
         raise DataError(
-            "the model takes the highest output over masked steps at the front too, which count as zero"
+            "GlobalMaxPooling1D takes the highest output over masked steps too, where it is zero, and here padding "
+            "is not read; pass --padding none if texts were not padded, or train the model without mask_zero"
         )
-    names, rows = ordered(vocabulary, len(found.embedding))
+    if len(directions) > 1:
+        raise DataError("some LSTM layers read in both directions and others in one; expected all alike")
+    # Keras pads with 0, whatever word that is.
+    names, rows = ordered(vocabulary, len(found.embedding), padding=None if reads == "none" else PADDING_ID)
     config = ModelConfig(
         vocabulary_size=len(names),
         max_tokens=length or MAX_TOKENS,
-        truncate="beginning" if padding == "back" else "end",
+        truncate=truncate,  # type: ignore[arg-type]
         embedding_size=found.embedding.shape[1],
         hidden_sizes=tuple(len(layer[0].recurrent[0]) for layer in found.layers),
         bidirectional=len(found.layers[0]) == 2,

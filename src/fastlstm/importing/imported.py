@@ -23,7 +23,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Cutting:
-    """How a model's own layer cuts texts: into which words, at most how many, and what follows the last."""
+    """How a model's own layer cuts texts: into which words, of which vocabulary, and how many it keeps."""
 
     words: Words
     vocabulary: list[str]

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, FastLSTMError
 from fastlstm.importing.imported import Cutting, FloatArray, Imported, Weights
 from fastlstm.importing.keras_file import Layer, read_layers
 from fastlstm.importing.vocabulary import Words
+from fastlstm.tokens import UNKNOWN
 
 PASSED = ("InputLayer", "Dropout", "SpatialDropout1D")
 """Layers that do nothing in prediction."""
@@ -36,6 +37,15 @@ def from_keras(path: Path) -> Imported:
     without h5py.
     """
     layers = _in_a_row(read_layers(path))
+    try:
+        return _imported(layers)
+    except FastLSTMError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} has layers that say too little of themselves ({error!r}); {EXPECTED}") from None
+
+
+def _imported(layers: list[Layer]) -> Imported:
     length = _length(layers)
     layers = [layer for layer in layers if layer.kind not in PASSED]
     cutting = _cutting(layers.pop(0)) if layers and layers[0].kind == "TextVectorization" else None
@@ -94,14 +104,16 @@ def _cutting(layer: Layer) -> Cutting:
     for name, value in expected.items():
         if told.get(name) != value:
             raise DataError(f"{layer.name} has {name} {told.get(name)!r}; expected {value!r}")
-    if told["standardize"] not in STANDARD:
+    if not isinstance(told["standardize"], str | None) or told["standardize"] not in STANDARD:
         raise DataError(
             f"{layer.name} has standardize {told['standardize']!r}, which is code; use one of Keras' own"
         )
-    vocabulary = layer.vocabulary or told.get("vocabulary")
+    vocabulary = list(layer.vocabulary or told.get("vocabulary") or ())
     if not vocabulary:
         raise DataError(f"{layer.name} has no vocabulary; adapt it to texts before the model is saved")
-    return Cutting(STANDARD[told["standardize"]], list(vocabulary), told["output_sequence_length"])
+    if vocabulary[:2] != ["", UNKNOWN]:  # one that it was given has the words alone
+        vocabulary = ["", UNKNOWN, *vocabulary]
+    return Cutting(STANDARD[told["standardize"]], vocabulary, told["output_sequence_length"])
 
 
 def _told(layer: Layer) -> Any:
@@ -118,10 +130,14 @@ def _lstm(layer: Layer) -> Iterator[Weights]:
                 f"{layer.name} is a Bidirectional of {inner}, merged by {layer.config['merge_mode']}; expected an "
                 "LSTM, merged by concat"
             )
-    expected = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": False}
-    for name, value in expected.items():
-        if told.get(name) != value:
-            raise DataError(f"{layer.name} has {name} {told.get(name)!r}; expected {value!r}")
+        backward = layer.config.get("backward_layer")
+        if backward is not None:  # newer versions write the usual one too
+            _check_lstm(f"{layer.name}'s backward_layer", backward["config"], go_backwards=True)
+            if backward["class_name"] != "LSTM" or backward["config"]["use_bias"] != told["use_bias"]:
+                raise DataError(
+                    f"{layer.name} has a {backward['class_name']} backward; expected an LSTM like the other"
+                )
+    _check_lstm(layer.name, told, go_backwards=False)
     width = 3 if told["use_bias"] else 2
     count = width * (2 if layer.kind == "Bidirectional" else 1)
     if len(layer.arrays) != count:
@@ -129,6 +145,13 @@ def _lstm(layer: Layer) -> Iterator[Weights]:
     for first in range(0, count, width):
         kernel, recurrent, *bias = layer.arrays[first : first + width]
         yield Weights(kernel.T, recurrent.T, bias[0] if bias else np.zeros(kernel.shape[1], np.float32))
+
+
+def _check_lstm(name: str, told: Any, *, go_backwards: bool) -> None:
+    expected = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": go_backwards}
+    for what, value in expected.items():
+        if told.get(what) != value:
+            raise DataError(f"{name} has {what} {told.get(what)!r}; expected {value!r}")
 
 
 def _output(layer: Layer) -> tuple[tuple[FloatArray, FloatArray], str]:

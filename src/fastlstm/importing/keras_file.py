@@ -20,6 +20,8 @@ from fastlstm.errors import DataError, MissingDependencyError
 Arrays = list[npt.NDArray[np.float32]]
 PARTS = ("forward_layer", "backward_layer", "cell", "vars")
 """In the order in which a layer's arrays are wanted."""
+MOST_TIMES = 200
+"""How many times what comes out may be larger than what is packed."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,14 @@ def read_layers(path: Path) -> list[Layer]:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as folder:
+                _check_sizes(folder)
                 config = json.loads(folder.read("config.json"))
                 with h5py.File(io.BytesIO(folder.read("model.weights.h5")), "r") as weights:
                     return _layers(config, _of_archive(weights), _vocabularies(folder))
         with h5py.File(path, "r") as weights:
             return _layers(json.loads(weights.attrs["model_config"]), _of_legacy(weights), {})
+    except DataError:
+        raise
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} can't be read as a Keras model ({error!r}); expected what model.save('model.keras') or "
@@ -107,10 +112,32 @@ def _collected(group: Any) -> Arrays:
     found: Arrays = []
     for part in PARTS:
         if part == "vars" and part in group:
-            found += [np.array(group[part][number], np.float32) for number in sorted(group[part], key=int)]
+            found += [_array(group, f"{part}/{number}") for number in sorted(group[part], key=int)]
         elif part in group:
             found += _collected(group[part])
     return found
+
+
+def _array(group: Any, path: str) -> npt.NDArray[np.float32]:
+    """The array there. A file may name others as the place of its numbers: such a one is refused."""
+    import h5py
+
+    within = group
+    for step in path.split("/"):
+        if not isinstance(within.get(step, getlink=True), h5py.HardLink):
+            raise DataError(f"{path} lies in another file; expected a model that holds its weights itself")
+        within = within[step]
+    if not isinstance(within, h5py.Dataset) or within.external or within.is_virtual or within.dtype.kind != "f":
+        raise DataError(f"{path} is no array of numbers that lies in the file; expected a layer's weights")
+    if within.nbytes > max(MOST_TIMES * within.id.get_storage_size(), 1024):
+        raise DataError(f"{path} would be {within.nbytes} bytes, of which the file holds too few; it is damaged")
+    return np.array(within, np.float32)
+
+
+def _check_sizes(folder: zipfile.ZipFile) -> None:
+    for entry in folder.infolist():
+        if entry.file_size > max(MOST_TIMES * entry.compress_size, 1 << 20):
+            raise DataError(f"{entry.filename} would be {entry.file_size} bytes, and is packed into too few")
 
 
 def _of_legacy(weights: Any) -> Any:
@@ -118,7 +145,8 @@ def _of_legacy(weights: Any) -> Any:
 
     def arrays(name: str, counted: str) -> Arrays:  # noqa: ARG001 -- layers are found by name here
         group = weights["model_weights"].get(name)
-        return [] if group is None else [np.array(group[of], np.float32) for of in group.attrs["weight_names"]]
+        names = [] if group is None else group.attrs["weight_names"]
+        return [_array(group, of.decode() if isinstance(of, bytes) else str(of)) for of in names]
 
     return arrays
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from fastlstm.errors import DataError, OptionError, near
-from fastlstm.tokens import PADDING, PADDING_ID, UNKNOWN, UNKNOWN_ID
+from fastlstm.tokens import CHINESE, PADDING, PADDING_ID, UNKNOWN, UNKNOWN_ID
 
 START = "[START]"
 UNKNOWNS = (UNKNOWN, "<UNK>", "<unk>", "<OOV>", "<oov>", "UNK", "unk", "OOV", "oov")
@@ -40,19 +40,24 @@ KINDS = {
     "vectorization": Words(punctuation="dropped"),
     "spaces": Words(lower=False, punctuation="kept"),
     "lower": Words(punctuation="kept"),
+    "stripped": Words(lower=False, punctuation="dropped"),
 }
 """The names of what words are: fastlstm's own, those of Keras' Tokenizer (and of its IMDb), of TextVectorization,
-and what spaces part, as it stands or lower-cased."""
+and what spaces part, as it stands, lower-cased, or with its punctuation dropped."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words by the row of the embedding that is theirs, and the rows of what is no word; None: there is none."""
+    """Words by the row of the embedding that is theirs, and the rows of what is no word; None: there is none.
+
+    `vectorized`: whether it is TextVectorization's, which begins with "" and [UNK].
+    """
 
     words: dict[str, int]
     unknown: int
     padding: int | None
     start: int | None = None
+    vectorized: bool = False
 
 
 def read_vocabulary(path: Path, *, index_from: int = 0, unknown: str | None = None) -> Vocabulary:
@@ -63,37 +68,47 @@ def read_vocabulary(path: Path, *, index_from: int = 0, unknown: str | None = No
         index_from: what is added to each index of an object. 3 is that of keras.datasets.imdb.
         unknown: the word that unknown ones are read as, where it has none of the usual names.
 
-    Raises `DataError` for what is no vocabulary, `OptionError` for an unknown word that is not in it.
+    Raises `DataError` for what is no vocabulary, `OptionError` for an unknown word that is not in it, and for an
+    `index_from` of what has no indices.
     """
     content = _read(path)
     if path.suffix != ".json":
-        return named(content.splitlines(), unknown)
+        return named(_lines(content), unknown, index_from)
     try:
         found = json.loads(content)
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); expected an object of word -> index, or a list") from None
     if isinstance(found, list) and all(isinstance(word, str) for word in found):
-        return named(found, unknown)
+        return named(found, unknown, index_from)
     if not isinstance(found, dict) or not all(type(index) is int and index >= 0 for index in found.values()):
         raise DataError(f"{path} is no vocabulary; expected an object of word -> index from 0, or a list of words")
     if index_from == IMDB_FROM and unknown is None:
+        if has := [name for name in UNKNOWNS if name in found]:
+            raise OptionError(
+                f"the vocabulary has {has[0]} for unknown words, and so is not IMDb's; leave --index-from out"
+            )
         words = {word: index + IMDB_FROM for word, index in found.items()}
         return Vocabulary(words, unknown=IMDB_UNKNOWN, padding=PADDING_ID, start=IMDB_START)
     words = {word: index + index_from for word, index in found.items()}
     row = _unknown(words, unknown)
-    padding = _named(words, PADDINGS)
-    # Keras' Tokenizer counts from 1, and leaves 0 to padding.
-    free = PADDING_ID if PADDING_ID not in words.values() else None
-    return Vocabulary(words, row, free if padding is None else padding)
+    return Vocabulary(words, row, _named(words, PADDINGS))
 
 
-def named(words: list[str], unknown: str | None = None) -> Vocabulary:
-    """Of words in the order of their rows, as TextVectorization.get_vocabulary() gives them."""
+def named(words: list[str], unknown: str | None = None, index_from: int = 0) -> Vocabulary:
+    """Of words in the order of their rows, as TextVectorization.get_vocabulary() gives them. Raises as above."""
+    if index_from:
+        raise OptionError(f"index-from is {index_from}, and the vocabulary is a list; it is for word -> index")
     counts = Counter(words)
     if twice := [word for word, count in counts.items() if count > 1]:
         raise DataError(f"the vocabulary has {twice[0]!r} twice; expected each word once, in the order of the rows")
     rows = {word: row for row, word in enumerate(words)}
-    return Vocabulary(rows, _unknown(rows, unknown), _named(rows, PADDINGS))
+    vectorized = words[:2] == ["", UNKNOWN]
+    return Vocabulary(rows, _unknown(rows, unknown), _named(rows, PADDINGS), vectorized=vectorized)
+
+
+def _lines(content: str) -> list[str]:
+    """Parted by line feeds alone: words hold other things that Python takes for the end of a line."""
+    return content.replace("\r\n", "\n").removesuffix("\n").split("\n")
 
 
 def _read(path: Path) -> str:
@@ -121,16 +136,34 @@ def _unknown(words: dict[str, int], unknown: str | None) -> int:
     return found
 
 
-def ordered(vocabulary: Vocabulary, rows: int) -> tuple[list[str], list[int | None]]:
+def ordered(vocabulary: Vocabulary, rows: int, *, padding: int | None = None) -> tuple[list[str], list[int | None]]:
     """The words of fastlstm's ids and the embedding's row of each: padding, unknown, and the rest in their order.
 
-    `rows`: how many there are; words of rows beyond are unknown ones.
+    Args:
+        vocabulary: the words.
+        rows: how many there are; words of rows beyond are unknown ones.
+        padding: the row that padding reads where no word is named so; None: nothing reads it.
+
+    Raises `DataError` where padding, unknown words or a text's start have no row, and for words that can't be told
+    from these, or are never found.
     """
-    special = {vocabulary.padding, vocabulary.unknown, vocabulary.start}
+    special = {vocabulary.padding: "padding", vocabulary.unknown: "unknown words", vocabulary.start: "the start"}
+    for row, what in special.items():
+        if row is not None and row >= rows:
+            raise DataError(f"{what} would be row {row} of {rows}; the vocabulary is that of another model")
     rest = sorted(
         (row, word) for word, row in vocabulary.words.items() if row < rows and row not in special and word
     )
-    names, of = [PADDING, UNKNOWN], [vocabulary.padding, vocabulary.unknown]
+    for _, word in rest:
+        if word in (PADDING, UNKNOWN, START):
+            raise DataError(f"the vocabulary has a word {word}, which is something else here; rename it")
+        if len(word) > 1 and CHINESE.search(word):
+            raise DataError(
+                f"the vocabulary has the word {word}; Chinese is read character by character here, and it would "
+                "never be found"
+            )
+    names: list[str] = [PADDING, UNKNOWN]
+    of = [padding if vocabulary.padding is None else vocabulary.padding, vocabulary.unknown]
     if vocabulary.start is not None:
         names.append(START)
         of.append(vocabulary.start)

@@ -230,6 +230,12 @@ class Classifier:
             rows.append(self.network.probabilities([self._encode.kept(of) for of in texts], texts))
         return np.concatenate(rows)
 
+    @property
+    def streams(self) -> bool:
+        """Whether the model can read a text that comes in pieces."""
+        config = self.model.config
+        return not config.bidirectional and config.padding == "none" and self._encode.is_own
+
     def stream(self, state: bytes | None = None) -> Stream:
         """One text that comes in pieces: `feed` reads on, `probabilities` is what it says so far.
 

@@ -72,7 +72,7 @@ def make_app(settings: Settings) -> FastAPI:
                 "name": served.name,
                 "labels": list(reader.classifier.labels),
                 "version": reader.version,
-                "streams": not reader.classifier.model.config.bidirectional,
+                "streams": reader.classifier.streams,
                 "units": reader.classifier.model.config.hidden_sizes[-1],
                 "max_tokens": reader.classifier.model.config.max_tokens,
             }
