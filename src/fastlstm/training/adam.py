@@ -50,12 +50,16 @@ class Adam:
         for weight in self._named.values():
             weight.grad = None
 
-    def _scale(self, grads: Mapping[str, Tensor]) -> float:
-        """By how much the gradient is shortened."""
+    def _scale(self, grads: Mapping[str, Tensor]) -> float | Tensor:
+        """By how much the gradient is shortened. A GPU's number stays there: reading it would wait for it."""
         if not self._clip_norm:
             return 1.0
         norms = torch._foreach_norm([grad.values() if grad.is_sparse else grad for grad in grads.values()])
-        return min(1.0, self._clip_norm / (float(torch.linalg.vector_norm(torch.stack(norms))) + 1e-6))
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        if norm.is_cuda:
+            scale: Tensor = self._clip_norm / (norm + 1e-6)
+            return scale.clamp_max(1.0)
+        return min(1.0, self._clip_norm / (float(norm) + 1e-6))
 
     def state(self) -> dict[str, Tensor]:
         """`step.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME` of every weight, once there was a step."""
@@ -75,10 +79,10 @@ class _ByPyTorch:
     def catch_up(self, name: str, rows: npt.NDArray[np.int32] | None) -> None:
         """Every step moves every weight."""
 
-    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float) -> None:
+    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float | Tensor) -> None:
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
-        if scale < 1:
+        if isinstance(scale, Tensor) or scale < 1:
             torch._foreach_mul_(list(grads.values()), scale)
         self._adam.step()
 
@@ -104,8 +108,9 @@ class _ByKernel:
         if self._step:
             self._move(name, rows)
 
-    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float) -> None:
+    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float | Tensor) -> None:
         self._step += 1
+        scale = float(scale)
         if self._step == len(self._rates):
             self._rates = np.concatenate([self._rates, np.zeros_like(self._rates)])
         corrections = [1 - beta**self._step for beta in BETAS]

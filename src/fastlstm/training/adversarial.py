@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fastlstm.batches import Packed
 from fastlstm.training.model import TextClassifier
+from fastlstm.training.transfer import sent
 
 SMALLEST_NORM = 1e-12
 FIRST_SHARE = 0.002
@@ -56,7 +57,7 @@ def disturbance(vectors: Tensor, gradient: Tensor, batch: Packed, share: float) 
         batch: how the rows belong to texts.
         share: the disturbance's norm over a text's tokens, as a share of its vectors'.
     """
-    text = torch.from_numpy(batch.places()[1]).to(vectors.device)
+    text = sent(batch.places()[1], vectors.device)
 
     def norms(values: Tensor) -> Tensor:
         """[B] over all tokens of each text."""
