@@ -1,4 +1,4 @@
-"""On a GPU: the same model learns the same thing, with bfloat16 arithmetic. Skipped where there is none."""
+"""On a GPU: the same model learns the same thing, with float16 arithmetic. Skipped where there is none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from fastlstm.batches import packed
 from fastlstm.config import LanguageModelConfig, ModelConfig, PretrainingConfig, TrainingConfig
 from fastlstm.records import Records
+from fastlstm.training.arithmetic import autocast
 from fastlstm.training.fitting import prepare
 from fastlstm.training.head import fit_head
 from fastlstm.training.history import EpochResult
@@ -62,7 +63,7 @@ def test_a_stacked_language_model_learns_on_a_gpu_what_it_learns_on_a_cpu() -> N
     for device in ("cpu", "cuda"):
         state = make_state(config, training, torch.device(device))
         epochs = [event for event in pretrain(state, texts, training) if isinstance(event, PretrainingEpoch)]
-        assert epochs[-1].loss < epochs[0].loss / 2
+        assert epochs[-1].loss < 0.7 * epochs[0].loss
         lost.append(np.mean(summed_losses(state.model, texts)) / sum(len(ids) + 1 for ids in texts))
     assert lost[1] == pytest.approx(lost[0], rel=0.1)
 
@@ -72,7 +73,7 @@ def test_both_directions_at_once_are_the_two_read_apart() -> None:
     model = TextClassifier(dataclasses.replace(MODEL, vocabulary_size=20), 2, seed=1).to("cuda")
     batch = packed(texts)
     apart = model.features(batch)
-    with torch.autocast("cuda", dtype=torch.bfloat16):
+    with autocast(torch.device("cuda")):
         together = model.features(batch)
     torch.testing.assert_close(together.float(), apart, atol=1e-2, rtol=0)
 

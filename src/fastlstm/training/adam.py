@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fastlstm.kernel.native import Kernel
 from fastlstm.training import kernel_lstm
+from fastlstm.training.arithmetic import GPU_GRADIENT_SCALE
 from fastlstm.training.layer import uses_kernel
 
 BETAS = 0.9, 0.999
@@ -31,6 +32,7 @@ class Adam:
         """`named`: all weights that are learned, `embedding`'s among them or not. `clip_norm`: 0 for no limit."""
         self._named = dict(named)
         self._clip_norm = clip_norm
+        self._on_gpu = embedding.weight.is_cuda
         self._words = next((name for name, weight in named.items() if weight is embedding.weight), None)
         self._by: _ByKernel | _ByPyTorch = _ByPyTorch(self._named)
         if uses_kernel(embedding.weight):
@@ -52,13 +54,12 @@ class Adam:
 
     def _scale(self, grads: Mapping[str, Tensor]) -> float | Tensor:
         """By how much the gradient is shortened. A GPU's number stays there: reading it would wait for it."""
-        if not self._clip_norm:
+        if not self._clip_norm and not self._on_gpu:
             return 1.0
         norms = torch._foreach_norm([grad.values() if grad.is_sparse else grad for grad in grads.values()])
         norm = torch.linalg.vector_norm(torch.stack(norms))
-        if norm.is_cuda:
-            scale: Tensor = self._clip_norm / (norm + 1e-6)
-            return scale.clamp_max(1.0)
+        if self._on_gpu:
+            return _scale_on_gpu(norm / GPU_GRADIENT_SCALE, self._clip_norm)
         return min(1.0, self._clip_norm / (float(norm) + 1e-6))
 
     def state(self) -> dict[str, Tensor]:
@@ -82,7 +83,10 @@ class _ByPyTorch:
     def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float | Tensor) -> None:
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
-        if isinstance(scale, Tensor) or scale < 1:
+        if isinstance(scale, Tensor):  # what `torch.amp.GradScaler` tells a fused optimizer
+            self._adam.grad_scale = 1 / scale  # type: ignore[attr-defined]
+            self._adam.found_inf = (~(scale > 0)).float()  # type: ignore[attr-defined]
+        elif scale < 1:
             torch._foreach_mul_(list(grads.values()), scale)
         self._adam.step()
 
@@ -156,6 +160,12 @@ class _ByKernel:
             self._moments[name] = {key: state[f"{key}.{name}"].contiguous() for key in MOMENTS}
             done[:] = self._step
         self._rates = np.zeros((self._step + 1024, 2), np.float32)
+
+
+def _scale_on_gpu(norm: Tensor, clip_norm: float) -> Tensor:
+    """What a GPU's gradients are multiplied by, whose norm is `norm`; 0, and no step, where that is no number."""
+    shortened = (clip_norm / (norm + 1e-6)).clamp_max(1.0) if clip_norm else torch.ones_like(norm)
+    return torch.where(norm.isfinite(), shortened / GPU_GRADIENT_SCALE, 0.0)
 
 
 def _summed(grad: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastlstm.batches import Packed
+from fastlstm.training.arithmetic import scaled
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.transfer import sent
 
@@ -43,7 +44,7 @@ def virtual_loss(model: TextClassifier, batch: Packed, share: float, generator: 
     vectors = vectors.detach()
     random = torch.randn(vectors.shape, generator=generator, device=vectors.device)
     moved = (vectors + disturbance(vectors, random, batch, FIRST_SHARE)).requires_grad_()
-    (gradient,) = torch.autograd.grad(model.divergence(said, read(moved)), [moved])
+    (gradient,) = torch.autograd.grad(scaled(model.divergence(said, read(moved))), [moved])
     against = disturbance(vectors, gradient, batch, share)
     return model.divergence(said, read(model.embedded(batch) + against))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fastlstm.training import kernel_lstm
 
@@ -26,11 +27,23 @@ def decayed(schedule: str, progress: float) -> float:
     return 1.0
 
 
+GPU_GRADIENT_SCALE = 1024.0
+"""By how much gradients are larger on a GPU than they are: its float16 would lose the smallest ones."""
+
+
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 arithmetic on a GPU; on a CPU float32 as it is."""
+    """float16 arithmetic on a GPU; on a CPU float32 as it is.
+
+    PyTorch's autocast gives cuDNN's LSTM float16 in any case, whose cell state needs more digits than bfloat16 has.
+    """
     if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
+        return torch.autocast("cuda", dtype=torch.float16)
     return contextlib.nullcontext()
+
+
+def scaled(loss: Tensor) -> Tensor:
+    """The loss to take gradients of, which `Adam` then divides by the same scale."""
+    return loss * GPU_GRADIENT_SCALE if loss.is_cuda else loss
 
 
 @contextlib.contextmanager

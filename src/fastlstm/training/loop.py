@@ -19,7 +19,7 @@ from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
 from fastlstm.training.adam import Adam
 from fastlstm.training.adversarial import disturbance, virtual_loss
-from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
+from fastlstm.training.arithmetic import arithmetic, autocast, decayed, scaled, seed_of
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import Totals, TrainingState
@@ -175,18 +175,18 @@ def _step(
             logits = model(packed, dropout)
     losses = model.losses(logits.float(), learned)
     coming = Coming(losses.sum()), Coming((model.predicted(logits) == truth).sum())
-    torch.autograd.backward(mean_loss(losses))
+    torch.autograd.backward(scaled(mean_loss(losses)))
     if vectors is not None:
         assert vectors.grad is not None
         against = disturbance(vectors.detach(), vectors.grad, packed, config.adversarial)
         with autocast(device):
             disturbed = model.read(model.embedded(packed) + against, packed, dropout)
-        torch.autograd.backward(mean_loss(model.losses(disturbed.float(), learned)))
+        torch.autograd.backward(scaled(mean_loss(model.losses(disturbed.float(), learned))))
     if further is not None:
         random = torch.Generator(device).manual_seed(seed)
         with autocast(device):
             swayed = virtual_loss(model, further, config.adversarial, random)
-        torch.autograd.backward(swayed)
+        torch.autograd.backward(scaled(swayed))
     total, right = (of() for of in coming)
     _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)

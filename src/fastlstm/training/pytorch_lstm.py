@@ -54,4 +54,5 @@ def padded(rows: Tensor, batch: Packed, fill: float) -> Tensor:
     """[T, B, F] from a packed batch's rows [N, F], filled up behind each sequence's end."""
     steps, sequences = (sent(places, rows.device) for places in batch.places())
     grid = rows.new_full((len(batch.batch_sizes), int(batch.batch_sizes[0]), rows.shape[1]), fill)
-    return grid.index_put((steps, sequences), rows)
+    with torch.autocast(rows.device.type, enabled=False):  # which would not put float16 rows into their own kind
+        return grid.index_put((steps, sequences), rows)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fastlstm.config import PretrainingConfig
 from fastlstm.errors import TrainingError
-from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
+from fastlstm.training.arithmetic import arithmetic, autocast, decayed, scaled, seed_of
 from fastlstm.training.language_model import corpus
 from fastlstm.training.language_model.sampled_softmax import Sampler
 from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState
@@ -135,7 +135,7 @@ def _step(
         losses.append(loss.detach())
         carried.append(states)
     coming = Coming(torch.stack(losses).mean())
-    torch.autograd.backward(total)
+    torch.autograd.backward(scaled(total))
     mean = coming()
     if not math.isfinite(mean):
         raise TrainingError(

@@ -25,6 +25,9 @@ from fastlstm.training.word_vectors import WordVectors
 EMBEDDING_RANGE = 0.1
 """Word vectors start uniform in this range around zero, as AWD-LSTM's (Merity et al. 2018)."""
 
+EVEN_SAMPLE = 64
+"""What divides the number of rivals in a GPU's softmax."""
+
 States = list[tuple[Tensor, Tensor]]
 """h and c [B, H] of every layer."""
 
@@ -55,8 +58,14 @@ class Words:
 
     @classmethod
     def all(cls, sample: npt.NDArray[np.int32], log_chances: npt.NDArray[np.float32], size: int) -> Words:
-        """The whole vocabulary of `size`: what a GPU computes with, for which finding the few takes longer."""
-        return cls(np.arange(size, dtype=np.int32), sample.astype(np.int64), log_chances, whole=True)
+        """The whole vocabulary of `size`: what a GPU computes with, for which finding the few takes longer.
+
+        The sample is filled up with words of no chance, since a GPU multiplies odd sizes at half the speed.
+        """
+        filling = -len(sample) % EVEN_SAMPLE
+        sampled = np.concatenate([sample.astype(np.int64), np.zeros(filling, np.int64)])
+        log_chances = np.concatenate([log_chances, np.full(filling, np.inf, np.float32)])
+        return cls(np.arange(size, dtype=np.int32), sampled, log_chances, whole=True)
 
     def rows(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Which row of `self.ids` each of these is."""
@@ -65,7 +74,7 @@ class Words:
     def hits(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where in the sample each of these rows stands, -1 where it does not."""
         place = np.full(len(self.ids), -1, np.int64)
-        place[self.sampled] = np.arange(len(self.sampled))
+        place[self.sampled[::-1]] = np.arange(len(self.sampled))[::-1]  # of several places the first
         return place[rows]
 
 

@@ -25,7 +25,7 @@ Ids = npt.NDArray[np.int32]
 
 CHUNK_ROWS = 512
 """Tokens whose scores are in memory at a time. The number of chunks, not of threads, decides the order of sums."""
-GPU_CHUNK_ROWS = 8192
+GPU_CHUNK_ROWS = 32768
 """The same on a GPU, which is kept busy by large pieces, and whose memory holds them."""
 ALWAYS = 0.25
 """The share of a sample that the commonest words fill."""
