@@ -143,8 +143,10 @@ class _Reading:
         return LanguageModel(SavedLanguageModel(self.config, self.tokenizer, weights, record))
 
     def perplexity(self, weights: dict[str, npt.NDArray[np.float32]] | None) -> Perplexity:
-        """That of the held-out texts with these weights, or with those in training if None, which on a GPU they
-        then are."""
+        """That of the held-out texts with these weights; with those in training if None.
+
+        A GPU measures what is in training, so these weights take its place.
+        """
         network = self.state.model
         if self.identity["device"] == "cpu":
             return self.model(network.arrays() if weights is None else weights, {}).perplexity(self.held_out)

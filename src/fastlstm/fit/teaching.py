@@ -52,7 +52,7 @@ class TeacherOnDevice:
         return self._model.labels
 
     def predict_proba(self, texts: list[str], /) -> npt.NDArray[np.float32]:
-        """[n, classes] in the order of `labels`, with bfloat16 arithmetic; rows sum to 1."""
+        """[n, classes] in the order of `labels`, on a GPU with float16 arithmetic; rows sum to 1."""
         model, encoded = self._model, self._encode(texts)
         logits = logits_of(self._network, encoded.ids, narrow=True).numpy()
         if encoded.whole is not None:

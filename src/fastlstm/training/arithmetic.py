@@ -12,6 +12,9 @@ from torch import Tensor
 
 from fastlstm.training import kernel_lstm
 
+GPU_GRADIENT_SCALE = 1024.0
+"""What gradients are multiplied by on a GPU until `Adam` divides by it: float16 would lose the smallest ones."""
+
 
 def seed_of(*numbers: int) -> int:
     """One seed from several numbers, so that a step draws the same whatever ran before it."""
@@ -27,10 +30,6 @@ def decayed(schedule: str, progress: float) -> float:
     return 1.0
 
 
-GPU_GRADIENT_SCALE = 1024.0
-"""By how much gradients are larger on a GPU than they are: its float16 would lose the smallest ones."""
-
-
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """float16 arithmetic on a GPU; on a CPU float32 as it is.
 
@@ -42,7 +41,7 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
 
 
 def scaled(loss: Tensor) -> Tensor:
-    """The loss to take gradients of, which `Adam` then divides by the same scale."""
+    """The loss to take gradients of: on a GPU, scaled."""
     return loss * GPU_GRADIENT_SCALE if loss.is_cuda else loss
 
 
