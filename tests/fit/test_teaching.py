@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from fastlstm.errors import DataError
-from fastlstm.fit.teaching import TRUTH_COUNTS, lesson
+from fastlstm.fit.teaching import TRUTH_COUNTS, TeacherOnDevice, lesson
 from fastlstm.inference import Classifier
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
@@ -33,3 +34,9 @@ def test_labels_count_beside_the_teacher_and_elsewhere_it_alone_is_believed(teac
 def test_a_teacher_of_other_classes_is_refused(teacher: Classifier) -> None:
     with pytest.raises(DataError, match="the teacher knows the classes"):
         lesson(teacher, Records(["a", "b"], ["x", "y"]), [])
+
+
+def test_pytorch_says_what_the_teacher_says(tiny_model: SavedModel, teacher: Classifier) -> None:
+    texts = ["what a story", "the end", "good", "a film that is bad " * 30]
+    said = TeacherOnDevice(tiny_model, torch.device("cpu")).predict_proba(texts)
+    np.testing.assert_allclose(said, teacher.predict_proba(texts), atol=1e-5)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fastlstm.training import adam, kernel_lstm
 from fastlstm.training.adam import Adam
+from fastlstm.training.arithmetic import GPU_GRADIENT_SCALE
 
 V, I = 37, 13  # noqa: E741 -- words, and numbers in a word's vector
 
@@ -118,3 +119,14 @@ def test_a_fresh_optimizer_has_no_state() -> None:
     assert optimizer.state() == {}
     optimizer.catch_up(np.array([3, 5], np.int32))
     assert torch.equal(words.weight, own["embedding"])
+
+
+@pytest.mark.parametrize(("norm", "clip_norm", "times"), [(4.0, 1.0, 0.25), (0.5, 1.0, 1.0), (4.0, 0.0, 1.0)])
+def test_a_gpu_s_gradients_lose_their_scale_and_are_shortened(norm: float, clip_norm: float, times: float) -> None:
+    scale = adam._scale_on_gpu(torch.tensor(norm), clip_norm)
+    assert float(scale) == pytest.approx(times / GPU_GRADIENT_SCALE, rel=1e-5)
+
+
+@pytest.mark.parametrize("norm", [float("inf"), float("nan")])
+def test_a_gpu_makes_no_step_by_gradients_that_are_no_numbers(norm: float) -> None:
+    assert float(adam._scale_on_gpu(torch.tensor(norm), 1.0)) == 0

@@ -27,6 +27,7 @@ from fastlstm.storage import rounded
 from fastlstm.training.fitting import find_device, fingerprint
 from fastlstm.training.kernel_lstm import multiplied
 from fastlstm.training.language_model.corpus import fitting_streams
+from fastlstm.training.language_model.evaluation import summed_losses
 from fastlstm.training.language_model.loop import PretrainingStep, pretrain
 from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
 
@@ -141,11 +142,23 @@ class _Reading:
     def model(self, weights: dict[str, npt.NDArray[np.float32]], record: dict[str, Any]) -> LanguageModel:
         return LanguageModel(SavedLanguageModel(self.config, self.tokenizer, weights, record))
 
+    def perplexity(self, weights: dict[str, npt.NDArray[np.float32]] | None) -> Perplexity:
+        """That of the held-out texts with these weights; with those in training if None.
+
+        A GPU measures what is in training, so these weights take its place.
+        """
+        network = self.state.model
+        if self.identity["device"] == "cpu":
+            return self.model(network.arrays() if weights is None else weights, {}).perplexity(self.held_out)
+        if weights is not None:
+            network.assign(weights)
+        return Perplexity.of(self.held_out, summed_losses(network, self.held_out), self.config.vocabulary_size)
+
     def epochs(self) -> Iterator[PretrainingStep | PretrainingEpoch | PerplexityMeasured]:
         """Trains from where the state is to the end. An epoch is told of once it is measured."""
         for event in pretrain(self.state, self.learned, self.training):
             if isinstance(event, PretrainingEpoch):
-                measured = self.model(self.state.model.arrays(), {}).perplexity(self.held_out)
+                measured = self.perplexity(None)
                 best = self.state.measured(measured.loss)
                 yield event
                 yield PerplexityMeasured(event.epoch, measured, best)
@@ -221,7 +234,7 @@ def _finish(job: PretrainingJob, reading: _Reading) -> PretrainingResult:
     state = reading.state
     best, losses = state.best_arrays(), state.validation
     best = rounded(best, job.storage)
-    measured = reading.model(best, {}).perplexity(reading.held_out)
+    measured = reading.perplexity(best)
     record = {
         "fastlstm_version": __version__,
         "preset": job.preset,

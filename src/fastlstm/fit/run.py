@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 from fastlstm import saved_language_model, saved_model
 from fastlstm.fit.checkpoints import check_own_model, checkpointed
@@ -14,13 +15,13 @@ from fastlstm.fit.job import Job, check_before, checkpoint_of
 from fastlstm.fit.ladder import climb
 from fastlstm.fit.notes import arithmetic_notes
 from fastlstm.fit.outcome import BUDGET_NOTE, calibrated, check_parity, measure, plotted, prepared, training_record
-from fastlstm.fit.teaching import lesson
+from fastlstm.fit.teaching import Teacher, TeacherOnDevice, lesson
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.metrics import Report
 from fastlstm.model_folder import CONFIG, json_bytes
 from fastlstm.training import baseline
-from fastlstm.training.fitting import Fitting, prepare
+from fastlstm.training.fitting import Fitting, find_device, prepare
 from fastlstm.training.history import EpochResult
 from fastlstm.training.kernel_lstm import multiplied
 from fastlstm.training.language_model.state import PretrainingEpoch
@@ -60,8 +61,7 @@ def _run_once(job: Job) -> Generator[Event, None, None]:
     if job.teacher is not None:
         yield Note(f"the teacher reads {len(data.training) + len(data.unlabelled):,} texts first")
         started = time.perf_counter()
-        teacher = load(job.teacher, precision=multiplied(job.training.precision))
-        taught = lesson(teacher, data.training, data.unlabelled)
+        taught = lesson(_teacher(job, job.teacher), data.training, data.unlabelled)
         yield Note(f"the teacher has read {len(taught.records):,} texts; {time.perf_counter() - started:.1f} s")
     fitting = prepare(
         data.training if taught is None else taught.records,
@@ -80,6 +80,13 @@ def _run_once(job: Job) -> Generator[Event, None, None]:
     compared = yield from _baseline(job)
     yield from _train(job, fitting)
     yield from _finish(job, fitting, compared)
+
+
+def _teacher(job: Job, folder: Path) -> Teacher:
+    device = find_device(job.device)
+    if device.type == "cpu":
+        return load(folder, precision=multiplied(job.training.precision))
+    return TeacherOnDevice(saved_model.read(folder), device)
 
 
 def _notes(job: Job, fitting: Fitting) -> Iterator[Note]:

@@ -4,16 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from fastlstm import tokens, weights
 from fastlstm.errors import DataError
-from fastlstm.inference import Classifier
+from fastlstm.inference.network import probabilities_of
+from fastlstm.ngrams import KINDS, Evidence
 from fastlstm.records import Records
+from fastlstm.saved_model import SavedModel
+from fastlstm.training.loop import logits_of
+from fastlstm.training.model import TextClassifier
 
 TRUTH_COUNTS = 0.5
 """Of a labelled text, how much its label counts beside the teacher's probabilities."""
+
+
+class Teacher(Protocol):
+    """Who says how likely classes are: a `Classifier`, or a `TeacherOnDevice`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names."""
+
+    def predict_proba(self, texts: list[str], /) -> npt.NDArray[np.float32]:
+        """[n, classes] in the order of `labels`; rows sum to 1."""
+
+
+class TeacherOnDevice:
+    """A saved classifier read by PyTorch: on a GPU, which reads a large one many times faster than the kernel."""
+
+    def __init__(self, model: SavedModel, device: torch.device) -> None:
+        self._model = model
+        config = model.config
+        self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
+        self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
+        self._encode = tokens.Encoder(
+            model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The class names."""
+        return self._model.labels
+
+    def predict_proba(self, texts: list[str], /) -> npt.NDArray[np.float32]:
+        """[n, classes] in the order of `labels`, on a GPU with float16 arithmetic; rows sum to 1."""
+        model, encoded = self._model, self._encode(texts)
+        logits = logits_of(self._network, encoded.ids, narrow=True).numpy()
+        if encoded.whole is not None:
+            kinds = KINDS[model.config.ngram_kinds]
+            logits += Evidence(model.numbers["wide.ngrams"], model.weights["wide.weight"], kinds)(encoded.whole)
+        sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
+        return probabilities_of(logits / np.float32(model.temperature), sigmoid)
 
 
 @dataclass(frozen=True)
@@ -25,11 +71,11 @@ class Lesson:
     shares: npt.NDArray[np.float32]
 
 
-def lesson(teacher: Classifier, labelled: Records, unlabelled: Sequence[str]) -> Lesson:
+def lesson(teacher: Teacher, labelled: Records, unlabelled: Sequence[str]) -> Lesson:
     """What `teacher` has to say of the texts.
 
     Args:
-        teacher: a classifier whose classes are those of `labelled`.
+        teacher: one whose classes are those of `labelled`.
         labelled: texts whose labels count too, `TRUTH_COUNTS` beside the teacher's probabilities.
         unlabelled: texts on which the teacher alone is believed.
 

@@ -54,6 +54,20 @@ class Perplexity:
     vocabulary_size: int
     unknown: float
 
+    @classmethod
+    def of(cls, encoded: Sequence[Ids], losses: Sequence[float], vocabulary_size: int) -> Perplexity:
+        """That of these texts, whose loss is, summed over all tokens, one of `losses` in each direction."""
+        tokens = int(lengths_of(encoded).sum()) + len(encoded)
+        loss = float(np.mean(losses)) / tokens
+        return cls(
+            texts=len(encoded),
+            tokens=tokens,
+            loss=loss,
+            perplexity=math.exp(min(loss, MOST_NATS)),
+            vocabulary_size=vocabulary_size,
+            unknown=sum(int((ids == UNKNOWN_ID).sum()) for ids in encoded) / tokens,
+        )
+
     def __str__(self) -> str:
         texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
         return (
@@ -91,16 +105,7 @@ class LanguageModel:
         if not encoded:
             raise DataError("no texts came; expected one or more to measure perplexity on")
         losses = [self._loss(encoded, direction) for direction in self._directions]
-        tokens = int(lengths_of(encoded).sum()) + len(encoded)
-        loss = float(np.mean(losses)) / tokens
-        return Perplexity(
-            texts=len(encoded),
-            tokens=tokens,
-            loss=loss,
-            perplexity=math.exp(min(loss, MOST_NATS)),
-            vocabulary_size=self.model.config.vocabulary_size,
-            unknown=sum(int((ids == UNKNOWN_ID).sum()) for ids in encoded) / tokens,
-        )
+        return Perplexity.of(encoded, losses, self.model.config.vocabulary_size)
 
     def _loss(self, encoded: Sequence[Ids], direction: str) -> float:
         """The summed loss (nats) of all texts, each between two boundaries."""

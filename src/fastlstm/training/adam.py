@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fastlstm.kernel.native import Kernel
 from fastlstm.training import kernel_lstm
+from fastlstm.training.arithmetic import GPU_GRADIENT_SCALE
 from fastlstm.training.layer import uses_kernel
 
 BETAS = 0.9, 0.999
@@ -31,6 +32,7 @@ class Adam:
         """`named`: all weights that are learned, `embedding`'s among them or not. `clip_norm`: 0 for no limit."""
         self._named = dict(named)
         self._clip_norm = clip_norm
+        self._on_gpu = embedding.weight.is_cuda
         self._words = next((name for name, weight in named.items() if weight is embedding.weight), None)
         self._by: _ByKernel | _ByPyTorch = _ByPyTorch(self._named)
         if uses_kernel(embedding.weight):
@@ -50,12 +52,15 @@ class Adam:
         for weight in self._named.values():
             weight.grad = None
 
-    def _scale(self, grads: Mapping[str, Tensor]) -> float:
-        """By how much the gradient is shortened."""
-        if not self._clip_norm:
+    def _scale(self, grads: Mapping[str, Tensor]) -> float | Tensor:
+        """By how much the gradient is shortened. A GPU's number stays there: reading it would wait for it."""
+        if not self._clip_norm and not self._on_gpu:
             return 1.0
         norms = torch._foreach_norm([grad.values() if grad.is_sparse else grad for grad in grads.values()])
-        return min(1.0, self._clip_norm / (float(torch.linalg.vector_norm(torch.stack(norms))) + 1e-6))
+        norm = torch.linalg.vector_norm(torch.stack(norms))
+        if self._on_gpu:
+            return _scale_on_gpu(norm / GPU_GRADIENT_SCALE, self._clip_norm)
+        return min(1.0, self._clip_norm / (float(norm) + 1e-6))
 
     def state(self) -> dict[str, Tensor]:
         """`step.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME` of every weight, once there was a step."""
@@ -75,10 +80,13 @@ class _ByPyTorch:
     def catch_up(self, name: str, rows: npt.NDArray[np.int32] | None) -> None:
         """Every step moves every weight."""
 
-    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float) -> None:
+    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float | Tensor) -> None:
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
-        if scale < 1:
+        if isinstance(scale, Tensor):  # what `torch.amp.GradScaler` tells a fused optimizer
+            self._adam.grad_scale = 1 / scale  # type: ignore[attr-defined]
+            self._adam.found_inf = (~(scale > 0)).float()  # type: ignore[attr-defined]
+        elif scale < 1:
             torch._foreach_mul_(list(grads.values()), scale)
         self._adam.step()
 
@@ -104,8 +112,9 @@ class _ByKernel:
         if self._step:
             self._move(name, rows)
 
-    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float) -> None:
+    def step(self, learning_rate: float, grads: Mapping[str, Tensor], scale: float | Tensor) -> None:
         self._step += 1
+        scale = float(scale)
         if self._step == len(self._rates):
             self._rates = np.concatenate([self._rates, np.zeros_like(self._rates)])
         corrections = [1 - beta**self._step for beta in BETAS]
@@ -151,6 +160,12 @@ class _ByKernel:
             self._moments[name] = {key: state[f"{key}.{name}"].contiguous() for key in MOMENTS}
             done[:] = self._step
         self._rates = np.zeros((self._step + 1024, 2), np.float32)
+
+
+def _scale_on_gpu(norm: Tensor, clip_norm: float) -> Tensor:
+    """What a GPU's gradients are multiplied by, whose norm is `norm`; 0, and no step, where that is no number."""
+    shortened = (clip_norm / (norm + 1e-6)).clamp_max(1.0) if clip_norm else torch.ones_like(norm)
+    return torch.where(norm.isfinite(), shortened / GPU_GRADIENT_SCALE, 0.0)
 
 
 def _summed(grad: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from fastlstm.batches import Packed
+from fastlstm.training.arithmetic import scaled
 from fastlstm.training.model import TextClassifier
+from fastlstm.training.transfer import sent
 
 SMALLEST_NORM = 1e-12
 FIRST_SHARE = 0.002
@@ -42,7 +44,7 @@ def virtual_loss(model: TextClassifier, batch: Packed, share: float, generator: 
     vectors = vectors.detach()
     random = torch.randn(vectors.shape, generator=generator, device=vectors.device)
     moved = (vectors + disturbance(vectors, random, batch, FIRST_SHARE)).requires_grad_()
-    (gradient,) = torch.autograd.grad(model.divergence(said, read(moved)), [moved])
+    (gradient,) = torch.autograd.grad(scaled(model.divergence(said, read(moved))), [moved])
     against = disturbance(vectors, gradient, batch, share)
     return model.divergence(said, read(model.embedded(batch) + against))
 
@@ -56,7 +58,7 @@ def disturbance(vectors: Tensor, gradient: Tensor, batch: Packed, share: float) 
         batch: how the rows belong to texts.
         share: the disturbance's norm over a text's tokens, as a share of its vectors'.
     """
-    text = torch.from_numpy(batch.places()[1]).to(vectors.device)
+    text = sent(batch.places()[1], vectors.device)
 
     def norms(values: Tensor) -> Tensor:
         """[B] over all tokens of each text."""

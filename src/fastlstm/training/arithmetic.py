@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fastlstm.training import kernel_lstm
+
+GPU_GRADIENT_SCALE = 1024.0
+"""What gradients are multiplied by on a GPU until `Adam` divides by it: float16 would lose the smallest ones."""
 
 
 def seed_of(*numbers: int) -> int:
@@ -27,10 +31,18 @@ def decayed(schedule: str, progress: float) -> float:
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """bfloat16 arithmetic on a GPU; on a CPU float32 as it is."""
+    """float16 arithmetic on a GPU; on a CPU float32 as it is.
+
+    PyTorch's autocast gives cuDNN's LSTM float16 in any case, whose cell state needs more digits than bfloat16 has.
+    """
     if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
+        return torch.autocast("cuda", dtype=torch.float16)
     return contextlib.nullcontext()
+
+
+def scaled(loss: Tensor) -> Tensor:
+    """The loss to take gradients of: on a GPU, scaled."""
+    return loss * GPU_GRADIENT_SCALE if loss.is_cuda else loss
 
 
 @contextlib.contextmanager

@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
 
 from fastlstm.training.loop import Labelled, features_of
 from fastlstm.training.model import TextClassifier
+from fastlstm.training.regression import regression_on
 
 INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
 """scikit-learn's C: the one that validation texts like best is taken."""
@@ -38,16 +37,16 @@ def fit_head(model: TextClassifier, training: Labelled, validation: Labelled, *,
     features, truth = features_of(model, [training.texts[i] for i in some]), training.truth[some]
     center, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(SMALLEST_DEVIATION)
     model.standardise(center, deviation)
-    learned = ((features - center) / deviation).numpy()
+    learned = (features - center) / deviation
     held_out = ((features_of(model, validation.texts) - center) / deviation).numpy()
     logits = model.output.out_features
     columns = [1] if logits == 1 else list(range(logits))
+    fit = regression_on(learned, model.output.weight.device)
     best, least = None, np.inf
     for penalty in INVERSE_PENALTIES:
-        regression = LogisticRegression(C=penalty, max_iter=200, class_weight="balanced" if balanced else None)
-        fitted = [clone(regression).fit(learned, truth == k) for k in columns]
-        weight = np.concatenate([of.coef_ for of in fitted]).astype(np.float32)
-        bias = np.concatenate([of.intercept_ for of in fitted]).astype(np.float32)
+        fitted = [fit(truth == k, penalty, balanced) for k in columns]
+        weight = np.stack([of for of, _ in fitted]).astype(np.float32)
+        bias = np.array([of for _, of in fitted], np.float32)
         scores = torch.from_numpy(held_out @ weight.T + bias)
         loss = float(model.losses(scores, torch.from_numpy(validation.truth)).mean())
         if loss < least:

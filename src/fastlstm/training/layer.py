@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 from fastlstm.batches import Distinct, Packed
 from fastlstm.training import kernel_lstm, pytorch_lstm
+from fastlstm.training.transfer import taken
 
 
 class LSTMDirection(nn.Module):
@@ -63,8 +66,20 @@ class LSTMDirection(nn.Module):
             )
             return outputs, last
         if read is not None:
-            inputs = inputs[torch.from_numpy(read.index).to(inputs.device)]
+            inputs = taken(inputs, read.index)
         return pytorch_lstm.lstm(self.lstm, inputs, batch, reverse=self.reverse)
+
+
+def read_layer(
+    directions: Iterable[nn.Module], inputs: Tensor, batch: Packed, read: Distinct | None
+) -> list[tuple[Tensor, Tensor]]:
+    """What each direction of a layer gives, as `LSTMDirection` does. A GPU in training reads both at once."""
+    layers = [direction for direction in directions if isinstance(direction, LSTMDirection)]
+    if len(layers) == 2 and inputs.is_cuda and torch.is_autocast_enabled("cuda"):
+        if read is not None:
+            inputs = taken(inputs, read.index)
+        return pytorch_lstm.both_directions(layers[0].lstm, layers[1].lstm, inputs, batch)
+    return [layer(inputs, batch, read) for layer in layers]
 
 
 def uses_kernel(inputs: Tensor) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -18,10 +19,11 @@ from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
 from fastlstm.training.adam import Adam
 from fastlstm.training.adversarial import disturbance, virtual_loss
-from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
+from fastlstm.training.arithmetic import arithmetic, autocast, decayed, scaled, seed_of
 from fastlstm.training.history import EpochResult
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.state import Totals, TrainingState
+from fastlstm.training.transfer import Coming, sent
 
 EVALUATION_BATCH = 128
 
@@ -106,9 +108,13 @@ def train_epochs(
     state.model.assign(state.best)
 
 
-def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
-    """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length."""
-    return _of_all(model, texts, model, model.output.out_features)
+def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]], *, narrow: bool = False) -> Tensor:
+    """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length.
+
+    `narrow`: as training computes on a GPU.
+    """
+    with autocast(model.output.weight.device) if narrow else contextlib.nullcontext():
+        return _of_all(model, texts, model, model.output.out_features)
 
 
 def features_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
@@ -150,8 +156,8 @@ def _step(
         texts, batch = _thinned(texts, batch, config.word_dropout, np.random.default_rng(seed))
     packed = batches.packed(texts)
     further = _some(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
-    truth = torch.from_numpy(training.truth[batch]).to(device)
-    learned = truth if training.shares is None else torch.from_numpy(training.shares[batch]).to(device)
+    truth = sent(training.truth[batch], device)
+    learned = truth if training.shares is None else sent(training.shares[batch], device)
     read = packed.distinct.ids if further is None else np.union1d(packed.distinct.ids, further.distinct.ids)
     state.optimizer.catch_up(read)
     model.train()
@@ -168,22 +174,23 @@ def _step(
         else:
             logits = model(packed, dropout)
     losses = model.losses(logits.float(), learned)
-    total = float(losses.detach().sum())
-    _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
-    torch.autograd.backward(mean_loss(losses))
+    coming = Coming(losses.sum()), Coming((model.predicted(logits) == truth).sum())
+    torch.autograd.backward(scaled(mean_loss(losses)))
     if vectors is not None:
         assert vectors.grad is not None
         against = disturbance(vectors.detach(), vectors.grad, packed, config.adversarial)
         with autocast(device):
             disturbed = model.read(model.embedded(packed) + against, packed, dropout)
-        torch.autograd.backward(mean_loss(model.losses(disturbed.float(), learned)))
+        torch.autograd.backward(scaled(mean_loss(model.losses(disturbed.float(), learned))))
     if further is not None:
         random = torch.Generator(device).manual_seed(seed)
         with autocast(device):
             swayed = virtual_loss(model, further, config.adversarial, random)
-        torch.autograd.backward(swayed)
+        torch.autograd.backward(scaled(swayed))
+    total, right = (of() for of in coming)
+    _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)
-    return total, int((model.predicted(logits) == truth).sum())
+    return total, int(right)
 
 
 def _some(

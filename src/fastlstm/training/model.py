@@ -13,8 +13,9 @@ from torch.nn import functional
 from fastlstm import weights
 from fastlstm.batches import Distinct, Packed
 from fastlstm.config import ModelConfig
-from fastlstm.training.layer import LSTMDirection
+from fastlstm.training.layer import LSTMDirection, read_layer
 from fastlstm.training.pooling import pooled
+from fastlstm.training.transfer import sent, taken
 from fastlstm.training.word_vectors import WordVectors
 
 EMBEDDING_RANGE = 0.05
@@ -59,14 +60,14 @@ class TextClassifier(nn.Module):
             batch: texts of at least one token each.
             generator: where dropout draws from in training; on the model's device.
         """
-        vectors = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
+        vectors = self.embedding(sent(batch.distinct.ids, self.embedding.weight.device))
         return self._logits(vectors, batch, batch.distinct, generator)
 
     def embedded(self, batch: Packed) -> Tensor:
         """[N, E], the word vector of every token of a packed batch."""
         device = self.embedding.weight.device
-        vectors: Tensor = self.embedding(torch.from_numpy(batch.distinct.ids).to(device))
-        return vectors[torch.from_numpy(batch.distinct.index).to(device)]
+        vectors: Tensor = self.embedding(sent(batch.distinct.ids, device))
+        return taken(vectors, batch.distinct.index)
 
     def read(self, vectors: Tensor, batch: Packed, generator: torch.Generator | None = None) -> Tensor:
         """`forward` for tokens whose vectors [N, E] are given."""
@@ -81,7 +82,7 @@ class TextClassifier(nn.Module):
 
     def features(self, batch: Packed) -> Tensor:
         """[B, features] that pooling keeps of a packed batch, as the LSTM gives them."""
-        vectors = self.embedding(torch.from_numpy(batch.distinct.ids).to(self.embedding.weight.device))
+        vectors = self.embedding(sent(batch.distinct.ids, self.embedding.weight.device))
         return self._features(vectors, batch, batch.distinct)
 
     def _features(self, outputs: Tensor, batch: Packed, words: Distinct | None) -> Tensor:
@@ -91,7 +92,7 @@ class TextClassifier(nn.Module):
             if pairs:
                 outputs = torch.cat([of_steps for of_steps, _ in pairs], dim=1) if each > 1 else pairs[0][0]
                 words = None
-            pairs = [direction(outputs, batch, words) for direction in self.directions[first : first + each]]
+            pairs = read_layer(self.directions[first : first + each], outputs, batch, words)
         return self._pooled(pairs, batch)
 
     def _pooled(self, pairs: list[tuple[Tensor, Tensor]], batch: Packed) -> Tensor:

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from fastlstm.batches import Packed
 from fastlstm.training.pytorch_lstm import padded
+from fastlstm.training.transfer import sent
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -26,9 +27,10 @@ def pooled(outputs: Tensor, batch: Packed) -> tuple[Tensor, Tensor]:
     if outputs.device.type == "cpu" and outputs.dtype == torch.float32:
         apply: Callable[..., tuple[Tensor, Tensor]] = _Pooled.apply
         return apply(outputs, batch)
-    lengths = torch.from_numpy(batch.lengths()).to(outputs.device)
-    mean = padded(outputs, batch, 0.0).sum(dim=0) / lengths[:, None]
-    return padded(outputs, batch, -math.inf).amax(dim=0), mean
+    lengths = sent(batch.lengths(), outputs.device)
+    grid = padded(outputs, batch, -math.inf)
+    mean = grid.masked_fill(grid == -math.inf, 0.0).sum(dim=0) / lengths[:, None]
+    return grid.amax(dim=0), mean
 
 
 class _Pooled(torch.autograd.Function):

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.batches import Packed
+from fastlstm.training.transfer import sent, taken
 
 
 def lstm(layer: nn.LSTM, inputs: Tensor, batch: Packed, *, reverse: bool = False) -> tuple[Tensor, Tensor]:
@@ -20,9 +21,21 @@ def lstm(layer: nn.LSTM, inputs: Tensor, batch: Packed, *, reverse: bool = False
     read = _packed if inputs.is_cuda else _padded
     if not reverse:
         return read(layer, inputs, batch)
-    turn = torch.from_numpy(batch.turned()).to(inputs.device)
-    outputs, last = read(layer, inputs[turn], batch)
-    return outputs[turn], last
+    turn = batch.turned()
+    outputs, last = read(layer, taken(inputs, turn), batch)
+    return taken(outputs, turn), last
+
+
+def both_directions(
+    forward: nn.LSTM, backward: nn.LSTM, inputs: Tensor, batch: Packed
+) -> list[tuple[Tensor, Tensor]]:
+    """`lstm` of two layers, the second one in reverse, both over the same inputs: cuDNN runs them side by side."""
+    names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
+    weights: list[Tensor] = [layer.get_parameter(name) for layer in (forward, backward) for name in names]
+    zeros = inputs.new_zeros(2, int(batch.batch_sizes[0]), forward.hidden_size)
+    sizes = torch.from_numpy(batch.batch_sizes)
+    outputs, last, _ = torch.lstm(inputs, sizes, [zeros, zeros], weights, True, 1, 0.0, True, True)
+    return list(zip(outputs.chunk(2, dim=1), last, strict=True))
 
 
 def _packed(layer: nn.LSTM, inputs: Tensor, batch: Packed) -> tuple[Tensor, Tensor]:
@@ -39,6 +52,7 @@ def _padded(layer: nn.LSTM, inputs: Tensor, batch: Packed) -> tuple[Tensor, Tens
 
 def padded(rows: Tensor, batch: Packed, fill: float) -> Tensor:
     """[T, B, F] from a packed batch's rows [N, F], filled up behind each sequence's end."""
-    steps, sequences = (torch.from_numpy(places).to(rows.device) for places in batch.places())
+    steps, sequences = (sent(places, rows.device) for places in batch.places())
     grid = rows.new_full((len(batch.batch_sizes), int(batch.batch_sizes[0]), rows.shape[1]), fill)
-    return grid.index_put((steps, sequences), rows)
+    with torch.autocast(rows.device.type, enabled=False):  # which would not put float16 rows into their own kind
+        return grid.index_put((steps, sequences), rows)

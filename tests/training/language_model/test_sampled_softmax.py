@@ -104,3 +104,16 @@ def test_narrow_states_are_taken(problem: dict[str, Any]) -> None:
     assert narrow.grad is not None
     assert narrow.grad.dtype == torch.bfloat16
     assert problem["words"].grad.dtype == torch.float64
+
+
+def test_rivals_of_no_chance_change_nothing(problem: dict[str, Any]) -> None:
+    leaves = [problem[name] for name in ("states", "projection", "words", "biases")]
+    nobody = torch.full((3,), torch.inf, dtype=torch.float64)
+    filled = {
+        **problem,
+        "sampled": torch.cat([problem["sampled"], torch.zeros(3, dtype=torch.int64)]),
+        "log_chances": torch.cat([problem["log_chances"], nobody]),
+    }
+    expected, came = (torch.autograd.grad(sampled_loss(**of), leaves) for of in (problem, filled))
+    for one, other in zip(came, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from fastlstm.config import PretrainingConfig
 from fastlstm.errors import TrainingError
-from fastlstm.training.arithmetic import arithmetic, autocast, decayed, seed_of
+from fastlstm.training.arithmetic import arithmetic, autocast, decayed, scaled, seed_of
 from fastlstm.training.language_model import corpus
-from fastlstm.training.language_model.network import Words
 from fastlstm.training.language_model.sampled_softmax import Sampler
 from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState
+from fastlstm.training.transfer import Coming
 
 Ids = npt.NDArray[np.int32]
 
@@ -117,21 +117,16 @@ def _step(
     generator = torch.Generator(device).manual_seed(seed)
     total, carried = torch.zeros((), device=device), []
     losses: list[Tensor] = []
-    needed = [Words.of(window, sample, log_chances, model.config.vocabulary_size) for window in windows]
-    union = needed[0].ids
-    for words in needed[1:]:
-        union = np.union1d(union, words.ids)
-    state.optimizer.catch_up(union)
-    vectors = model.embedding(torch.from_numpy(union).to(device))
-    for number, (network, window, words) in enumerate(zip(model.learning(), windows, needed, strict=True)):
-        if len(union) > len(words.ids):
-            words = Words(union, np.searchsorted(union, sample), log_chances)
+    words = model.needed(windows, sample, log_chances)
+    state.optimizer.catch_up(words.ids)
+    vectors, biases = model.vectors_of(words)
+    for number, (network, window) in enumerate(zip(model.learning(), windows, strict=True)):
         with autocast(device):
             loss, penalty, states = network.loss(
                 window,
                 words,
                 vectors,
-                model.bias[torch.from_numpy(words.ids).to(device).long()],
+                biases,
                 state.carried[number] if state.carried else None,
                 config,
                 generator,
@@ -139,13 +134,14 @@ def _step(
         total = total + loss + penalty
         losses.append(loss.detach())
         carried.append(states)
-    mean = float(torch.stack(losses).mean())
+    coming = Coming(torch.stack(losses).mean())
+    torch.autograd.backward(scaled(total))
+    mean = coming()
     if not math.isfinite(mean):
         raise TrainingError(
             f"the loss is {mean} in step {state.step + 1} of epoch {state.epoch + 1}; pass a lower --learning-rate "
             "or --clip-norm"
         )
-    torch.autograd.backward(total)
     state.optimizer.step(rate)
     state.carried = carried
     return mean

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fastlstm import weights
 from fastlstm.batches import Distinct
@@ -18,10 +19,14 @@ from fastlstm.training import kernel_lstm
 from fastlstm.training.language_model.corpus import Window
 from fastlstm.training.language_model.sampled_softmax import sampled_loss
 from fastlstm.training.layer import LSTMDirection, uses_kernel
+from fastlstm.training.transfer import sent
 from fastlstm.training.word_vectors import WordVectors
 
 EMBEDDING_RANGE = 0.1
 """Word vectors start uniform in this range around zero, as AWD-LSTM's (Merity et al. 2018)."""
+
+EVEN_SAMPLE = 64
+"""What divides the number of rivals in a GPU's softmax."""
 
 States = list[tuple[Tensor, Tensor]]
 """h and c [B, H] of every layer."""
@@ -32,12 +37,13 @@ class Words:
     """The words that a step needs.
 
     `ids` [U], rising; `sampled` [S] the rows of `ids` that rival the true tokens, and `log_chances` [S] the
-    logarithm of each one's chance to be among them.
+    logarithm of each one's chance to be among them. `whole`: `ids` are all of the vocabulary.
     """
 
     ids: npt.NDArray[np.int32]
     sampled: npt.NDArray[np.int64]
     log_chances: npt.NDArray[np.float32]
+    whole: bool = False
 
     @classmethod
     def of(
@@ -50,14 +56,25 @@ class Words:
         ids = np.flatnonzero(there).astype(np.int32)
         return cls(ids, np.searchsorted(ids, sample), log_chances)
 
+    @classmethod
+    def all(cls, sample: npt.NDArray[np.int32], log_chances: npt.NDArray[np.float32], size: int) -> Words:
+        """The whole vocabulary of `size`: what a GPU computes with, for which finding the few takes longer.
+
+        The sample is filled up with words of no chance, since a GPU multiplies odd sizes at half the speed.
+        """
+        filling = -len(sample) % EVEN_SAMPLE
+        sampled = np.concatenate([sample.astype(np.int64), np.zeros(filling, np.int64)])
+        log_chances = np.concatenate([log_chances, np.full(filling, np.inf, np.float32)])
+        return cls(np.arange(size, dtype=np.int32), sampled, log_chances, whole=True)
+
     def rows(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Which row of `self.ids` each of these is."""
-        return np.searchsorted(self.ids, ids)
+        return ids.astype(np.int64) if self.whole else np.searchsorted(self.ids, ids)
 
     def hits(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Where in the sample each of these rows stands, -1 where it does not."""
         place = np.full(len(self.ids), -1, np.int64)
-        place[self.sampled] = np.arange(len(self.sampled))
+        place[self.sampled[::-1]] = np.arange(len(self.sampled))[::-1]  # of several places the first
         return place[rows]
 
 
@@ -108,10 +125,10 @@ class LanguageModelNetwork(nn.Module):
             self.projection,
             vectors,
             biases,
-            expected=torch.from_numpy(rows).to(device),
-            sampled=torch.from_numpy(words.sampled).to(device),
-            log_chances=torch.from_numpy(words.log_chances).to(device),
-            hits=torch.from_numpy(words.hits(rows)).to(device),
+            expected=sent(rows, device),
+            sampled=sent(words.sampled, device),
+            log_chances=sent(words.log_chances, device),
+            hits=sent(words.hits(rows), device),
         )
         penalty = loss.new_zeros(())
         if config.activation_penalty:
@@ -131,13 +148,17 @@ class LanguageModelNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor, States]:
         """The last layer's outputs [T, B, H], the same after dropout, and each layer's last states."""
         steps, count = window.read.shape
-        distinct: Distinct | None = Distinct.of(window.read.ravel())
-        assert distinct is not None
-        inputs = mask.words(vectors[torch.from_numpy(words.rows(distinct.ids)).to(vectors.device)])
-        if config.input_dropout or not uses_kernel(vectors):
-            inputs = inputs[torch.from_numpy(distinct.index).to(vectors.device)]
+        distinct: Distinct | None = None
+        if words.whole:
+            rows = sent(words.rows(window.read.ravel()), vectors.device)
+            inputs = functional.embedding(rows, mask.words(vectors))
+        else:
+            distinct = Distinct.of(window.read.ravel())
+            inputs = mask.words(vectors[torch.from_numpy(words.rows(distinct.ids))])
+            if config.input_dropout:
+                inputs, distinct = inputs[torch.from_numpy(distinct.index)], None
+        if distinct is None:
             inputs = mask.locked(inputs.view(steps, count, -1), config.input_dropout).flatten(0, 1)
-            distinct = None
         after: States = []
         outputs = inputs
         for number, layer in enumerate(self.layers):
@@ -175,9 +196,11 @@ def _recur(
             c0=c0,
         )
         return outputs, (h.detach(), c.detach())
-    own = {"weight_hh_l0": weight_hh}
-    states = None if state is None else (state[0][None], state[1][None])
-    outputs, (h, c) = torch.func.functional_call(layer.lstm, own, (inputs.view(steps, count, -1), states))
+    grid = inputs.view(steps, count, -1)
+    zeros = inputs.new_zeros(count, layer.lstm.hidden_size)
+    h0, c0 = state or (zeros, zeros)
+    own = [layer.weight_ih, weight_hh, layer.bias, layer.lstm.get_parameter("bias_hh_l0")]
+    outputs, h, c = torch.lstm(grid, [h0[None], c0[None]], own, True, 1, 0.0, True, False, False)
     return outputs.flatten(0, 1), (h[0].detach(), c[0].detach())
 
 
@@ -189,21 +212,23 @@ class _Masks:
 
     def words(self, vectors: Tensor) -> Tensor:
         """Whole words dropped, wherever they stand (Gal & Ghahramani 2016)."""
-        return vectors * self._kept((len(vectors), 1), self._config.embedding_dropout)
+        return self._dropped(vectors, (len(vectors), 1), self._config.embedding_dropout)
 
     def locked(self, values: Tensor, share: float) -> Tensor:
         """[T, B, F], the same features dropped in every step of a stream (Gal & Ghahramani 2016)."""
-        return values * self._kept(values.shape[1:], share)
+        return self._dropped(values, values.shape[1:], share)
 
     def weights(self, weight_hh: Tensor) -> Tensor:
         """Recurrent weights dropped (DropConnect; Merity et al. 2018)."""
-        return weight_hh * self._kept(weight_hh.shape, self._config.weight_dropout)
+        return self._dropped(weight_hh, weight_hh.shape, self._config.weight_dropout)
 
-    def _kept(self, shape: tuple[int, ...], share: float) -> Tensor | float:
+    def _dropped(self, values: Tensor, shape: tuple[int, ...], share: float) -> Tensor:
+        """`values` times a mask of `shape`."""
         if not share:
-            return 1.0
+            return values
         # Faster on a CPU than bernoulli_.
-        return (torch.rand(shape, device=self._like.device, generator=self._generator) >= share) / (1 - share)
+        kept = torch.rand(shape, device=self._like.device, generator=self._generator) >= share
+        return values * (kept / (1 - share)).to(values.dtype)
 
 
 class LanguageModelNetworks(nn.Module):
@@ -220,6 +245,26 @@ class LanguageModelNetworks(nn.Module):
             self.networks = nn.ModuleList(
                 LanguageModelNetwork(config, direction, self.embedding) for direction in config.directions
             )
+
+    def needed(
+        self, windows: Sequence[Window], sample: npt.NDArray[np.int32], log_chances: npt.NDArray[np.float32]
+    ) -> Words:
+        """The words that a step on these windows needs, with this sample."""
+        size = self.config.vocabulary_size
+        if not uses_kernel(self.embedding.weight):
+            return Words.all(sample, log_chances, size)
+        of_each = [Words.of(window, sample, log_chances, size) for window in windows]
+        union = of_each[0].ids
+        for words in of_each[1:]:
+            union = np.union1d(union, words.ids)
+        return Words(union, np.searchsorted(union, sample), log_chances)
+
+    def vectors_of(self, words: Words) -> tuple[Tensor, Tensor]:
+        """The vectors [U, E] and the softmax's biases [U] of these words."""
+        if words.whole:
+            return self.embedding.weight, self.bias
+        ids = torch.from_numpy(words.ids)
+        return self.embedding(ids), self.bias[ids.long()]
 
     def each(self) -> list[LanguageModelNetwork]:
         """The directions' networks."""

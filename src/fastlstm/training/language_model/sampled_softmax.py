@@ -25,6 +25,8 @@ Ids = npt.NDArray[np.int32]
 
 CHUNK_ROWS = 512
 """Tokens whose scores are in memory at a time. The number of chunks, not of threads, decides the order of sums."""
+GPU_CHUNK_ROWS = 32768
+"""The same on a GPU, which is kept busy by large pieces, and whose memory holds them."""
 ALWAYS = 0.25
 """The share of a sample that the commonest words fill."""
 
@@ -107,8 +109,8 @@ class _SampledLoss(torch.autograd.Function):
             vectors = read if project is None else read @ project.T
             scores = (vectors @ rivals.T).to(wide).add_(offsets)
             own = (vectors.to(wide) * truth).sum(dim=1) + biases[expected[rows]]
-            drawn = torch.nonzero(hit >= 0)[:, 0]
-            scores[drawn, hit[drawn]] = -torch.inf  # the true token is no rival of itself
+            place = hit.clamp_min(0)[:, None]  # the true token is no rival of itself
+            scores.scatter_(1, place, scores.gather(1, place).masked_fill_(hit[:, None] >= 0, -torch.inf))
             highest = torch.maximum(scores.amax(dim=1), own)
             shares = scores.sub_(highest[:, None]).exp_()
             own_share = (own - highest).exp_()
@@ -128,8 +130,10 @@ class _SampledLoss(torch.autograd.Function):
             by_states[rows] = (by_vectors @ project).to(wide)
             return loss, by_own[:, 0], by_truth, by_rivals, by_offsets, (by_vectors.T @ read).to(wide)
 
-        chunks = [slice(at, at + CHUNK_ROWS) for at in range(0, len(states), CHUNK_ROWS)]
-        parts = list(_workers().map(of_chunk, chunks) if states.device.type == "cpu" else map(of_chunk, chunks))
+        on_cpu = states.device.type == "cpu"
+        size = CHUNK_ROWS if on_cpu else GPU_CHUNK_ROWS
+        chunks = [slice(at, at + size) for at in range(0, len(states), size)]
+        parts = list(_workers().map(of_chunk, chunks) if on_cpu else map(of_chunk, chunks))
         losses, by_own, by_truth, by_rivals, by_offsets, *by_projection = zip(*parts, strict=True)
         by_words, by_biases = torch.zeros_like(words), torch.zeros_like(biases)
         by_words.index_add_(0, expected, torch.cat(by_truth))
