@@ -6,7 +6,7 @@ IMDB_FOLDER holds train.parquet, test.parquet and unsupervised.parquet. Every st
 and is passed over when it is there; one that was cut off goes on from its checkpoint. The stages:
 
 1. a language model of the training reviews, without their labels, and of the unlabelled ones;
-2. two larger ones that read forward and backward: with `--device cuda` six minutes of an H100, on two cores days;
+2. the same with a second one beside it that reads backward;
 3. from these a teacher of both directions, fine-tuned on 90% of the training reviews, others choosing its epoch;
 4. a student that reads forward only, and learns the teacher's probabilities on all of these texts;
 5. language model and student are rounded and put where the package bundles its models, and the student is scored on
@@ -48,30 +48,10 @@ NAME = "the bundled English sentiment model"
 HELD_OUT = 0.01
 """Of the language model's texts, what its perplexity is measured on."""
 
-FORWARD: dict[str, Any] = {
-    "hidden_sizes": (1024,),
-    "epochs": 4,
-    "learning_rate": 3e-3,
-    "input_dropout": 0.1,
-    "weight_dropout": 0.1,
-    "output_dropout": 0.15,
-}
-BOTH: dict[str, Any] = {
-    "direction": "both",
-    "embedding_size": 512,
-    "hidden_sizes": (2048,),
-    "epochs": 12,
-    "streams": 256,
-    "window": 70,
-    "samples": 4096,
-    "learning_rate": 3e-3,
-    "warmup": 500,
-    "embedding_dropout": 0.02,
-    "input_dropout": 0.25,
-    "weight_dropout": 0.25,
-    "output_dropout": 0.25,
-}
-TEACHER: dict[str, Any] = {"epochs": 4, "batch_size": 64, "learning_rate": 5e-4, "max_tokens": 600}
+LANGUAGE_MODEL: dict[str, Any] = {"learning_rate": 3e-3, "input_dropout": 0.1, "weight_dropout": 0.1}
+FORWARD: dict[str, Any] = {**LANGUAGE_MODEL, "hidden_sizes": (1024,), "epochs": 4, "output_dropout": 0.15}
+BACKWARD: dict[str, Any] = {**LANGUAGE_MODEL, "direction": "both", "epochs": 2, "output_dropout": 0.1}
+TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
 VALIDATION = 0.1
 """Of the labelled reviews, what chooses among teacher's and student's epochs, and teaches early exit."""
 STUDENT: dict[str, Any] = {
@@ -110,7 +90,7 @@ def main() -> None:
             stage(work / name, lambda out, resume: fastlstm.train(reviews, out, resume=resume, **of, **options))
 
         read("language-model", **FORWARD)
-        read("both-directions", **BOTH)
+        read("both-directions", begin=work / "language-model", **BACKWARD)
         learn("teacher", preset="accurate", encoder=work / "both-directions", baseline=False, **TEACHER)
         learn("student", preset="small", teacher=work / "teacher", unlabelled="imdb", **STUDENT)
     bundle_encoder(work / "language-model", data_dir)
