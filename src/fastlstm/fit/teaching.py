@@ -43,7 +43,11 @@ class TeacherOnDevice:
         self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
         self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
         self._encode = tokens.Encoder(
-            model.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=config.ngrams > 0
+            model.tokenizer,
+            max_tokens=config.max_tokens,
+            truncate=config.truncate,
+            padding=config.padding,
+            whole=config.ngrams > 0,
         )
 
     @property
