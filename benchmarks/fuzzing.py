@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from serving import until_it_answers
 PORT = 8126
 SECONDS = 10
 """That an answer may take."""
-CLIENTS = 4
+CLIENTS, PARTS = 4, 64
 TEXT = "This movie was fantastic! I really enjoyed it."
 VALID: list[tuple[str, dict[str, Any]]] = [
     ("/predict", {"inputs": TEXT, "truncate": True, "raw_scores": False, "model": "english-sentiment"}),
@@ -83,10 +83,12 @@ def served() -> Iterator[subprocess.Popen[bytes]]:
     """A server of the bundled model. Raises where it does not end as a stopped one does."""
     command = [sys.executable, "-m", "fastlstm", "serve", "--port", str(PORT), "--body-seconds", "2"]
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stderr=log) as process:
-        until_it_answers(PORT)
-        yield process
-        assert process.poll() is None, "the server has ended"
-        process.terminate()
+        try:
+            until_it_answers(PORT)
+            yield process
+            assert process.poll() is None, "the server has ended"
+        finally:
+            process.terminate()
         assert process.wait(60) == 0
 
 
@@ -185,10 +187,10 @@ def folders(cases: int, seed: int) -> dict[str, Any]:
         valid = Path(name, "valid")
         small_model(valid)
         files = {file.name: file.read_bytes() for file in valid.iterdir()}
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(2) as pool:
-            parts = [(files, str(Path(name, str(k))), range(k, cases, 64), seed) for k in range(64)]
-            return summed(cases, pool.imap_unordered(read_folders, parts))
+        parts = [(files, str(Path(name, str(k))), range(k, cases, PARTS), seed) for k in range(PARTS)]
+        # A process that ends raises BrokenProcessPool here.
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            return summed(cases, pool.map(read_folders, parts))
 
 
 def small_model(folder: Path) -> None:

@@ -78,8 +78,8 @@ def serving(options: list[str], port: int, log: Path) -> Iterator[subprocess.Pop
     """The server, from when it answers."""
     command = [sys.executable, "-m", "fastlstm", "serve", "--port", str(port), *options]
     with log.open("wb") as lines, subprocess.Popen(command, stderr=lines) as process:
-        until_it_answers(port)
         try:
+            until_it_answers(port)
             yield process
         finally:
             process.terminate()
@@ -192,6 +192,7 @@ async def stop_under_load(
     port: int, bodies: list[str], process: subprocess.Popen[bytes], log: Path
 ) -> dict[str, Any]:
     """200 clients ask on and on; after 3 seconds SIGTERM. What they got, and what the server says it gave."""
+    await asyncio.sleep(2)  # until it has answered those that are no longer there
     before = statuses(log)
     got = Counter[int]()
     end = asyncio.Event()

@@ -8,6 +8,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import serving_report
+
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 TEACHER = "accurate from language models of both directions, 1,024 units each, 4 epochs, validation 0.1, seed 0"
@@ -103,7 +105,7 @@ def table() -> str:
             for name, values in footprint["seconds"].items()
         ),
         *looking_inside(),
-        *serving(),
+        *serving_report.rows(),
         (f"the test suite, {suite['tests']} tests", f"{suite['seconds']:.0f} s", "suite.py"),
     ]
     lines = ["| what | figure | printed by |", "| --- | --- | --- |"]
@@ -180,27 +182,6 @@ def looking_inside() -> list[tuple[str, str, str]]:
         )
     )
     return rows
-
-
-def serving() -> list[tuple[str, str, str]]:
-    """What the server answers, and what the same model does behind ONNX Runtime."""
-    rows = json.loads((HERE / "results" / "serving.json").read_text(encoding="utf-8"))["medians"]
-
-    def of(name: str) -> float:
-        (row,) = [row for row in rows if (row["name"], row["texts_a_request"]) == (name, 8)]
-        speed: float = row["texts_a_second"]
-        return speed
-
-    own, peer = of("fastlstm serve"), of("ONNX Runtime and FastAPI")
-    return [
-        (
-            "the server, bundled model, cores shared with the load, 8 reviews a request",
-            f"**{own:,.0f} reviews/s**, ONNX Runtime and FastAPI {peer:,.0f} ({own / peer:.1f} ×); int8 "
-            f"{of('fastlstm serve, int8'):,.0f}, int8 with early exit "
-            f"{of('fastlstm serve, int8, early exit 0.99'):,.0f}",
-            "serving.py",
-        )
-    ]
 
 
 def speeds(reviews_per_second: dict[str, float]) -> str:

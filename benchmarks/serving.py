@@ -35,10 +35,14 @@ CONNECTIONS = 16
 BODIES = 600
 SCRIPT = """
 local bodies, k, pause = {}, 0, tonumber(os.getenv("PAUSE"))
-for line in io.lines(os.getenv("BODIES")) do bodies[#bodies + 1] = line end
+init = function()
+  for line in io.lines(os.getenv("BODIES")) do
+    bodies[#bodies + 1] = wrk.format("POST", "/predict", {["Content-Type"] = "application/json"}, line)
+  end
+end
 request = function()
   k = k % #bodies + 1
-  return wrk.format("POST", "/predict", {["Content-Type"] = "application/json"}, bodies[k])
+  return bodies[k]
 end
 if pause then delay = function() return -math.log(1 - math.random()) * pause end end
 done = function(summary, latency)
@@ -62,9 +66,13 @@ def main() -> None:
     contestants = {
         "fastlstm serve": serve,
         "fastlstm serve, int8": [*serve, "--precision", "int8"],
+        "fastlstm serve, int8, two workers": [*serve, "--precision", "int8", "--workers", "2"],
         "fastlstm serve, int8, early exit 0.99": [*serve, "--precision", "int8", "--early-exit", "0.99"],
+        "fastlstm serve, int8, early exit 0.99, two workers": [
+            *serve, "--precision", "int8", "--early-exit", "0.99", "--workers", "2",
+        ],
         "ONNX Runtime and FastAPI": [sys.executable, str(HERE / "opponents/onnx_server.py"), str(arguments.port)],
-    }
+    }  # fmt: skip
     texts = load_imdb(arguments.data_dir).test.texts
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -105,8 +113,8 @@ def write_bodies(path: Path, texts: list[str], size: int) -> Path:
 def served(command: list[str], port: int) -> Iterator[None]:
     """A server, from when it answers."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        until_it_answers(port)
         try:
+            until_it_answers(port)
             yield
         finally:
             process.terminate()

@@ -46,14 +46,14 @@ class Format:
     maker: str
     takers: str
 
-    def header(self) -> dict[str, Any]:
-        """What a configuration begins with."""
-        return {"format": self.name, "format_version": self.version}
+    def header(self, version: int | None = None) -> dict[str, Any]:
+        """What a configuration begins with; `version`: the one that it needs, the latest where None."""
+        return {"format": self.name, "format_version": self.version if version is None else version}
 
 
 CLASSIFIER = Format(
     "fastlstm",
-    2,
+    3,
     "fastlstm model",
     holds="a text classifier",
     maker="fastlstm train",

@@ -89,9 +89,9 @@ def write(
     arrays = {**stored(model.weights, storage), **model.numbers}
     tensors = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     config = {
-        **FORMAT.header(),
+        **FORMAT.header(_version(model)),
         "labels": list(model.labels),
-        "model": dataclasses.asdict(model.config),
+        "model": _fields(model.config),
         "calibration": {
             "temperature": model.temperature,
             "threshold": model.threshold,
@@ -108,6 +108,18 @@ def write(
         GOLDEN: model_folder.json_bytes(golden),
     }
     atomic.write_folder(folder, {**files, **extras})
+
+
+def _version(model: SavedModel) -> int:
+    """3 where padding is read, or the tokenizer adds tokens, which readers of version 2 don't know; else 2."""
+    return 3 if model.config.padding != "none" or model.tokenizer.post_processor is not None else 2
+
+
+def _fields(config: ModelConfig) -> dict[str, Any]:
+    fields = dataclasses.asdict(config)
+    if config.padding == "none":
+        del fields["padding"]
+    return fields
 
 
 def read(folder: Path) -> SavedModel:

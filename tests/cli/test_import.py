@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from .conftest import Command
 
+os.environ.setdefault("KERAS_BACKEND", "torch")
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WORDS = ["[UNK]", "good", "bad", "film"]
 
 
@@ -61,3 +64,63 @@ def test_what_is_missing_or_wrong_is_said(command: Command, files: Path) -> None
         assert (refused.status, refused.err.count("\n")) == (2, 1), refused.err
         assert why in refused.err
         assert not (files / "model").exists()
+
+
+@pytest.fixture
+def padded(command: Command, files: Path) -> Path:
+    """A model that reads padding before its texts."""
+    done = command(
+        "import", files / "net.pt", "--vocabulary", files / "words.txt", "--padding", "front", "--max-tokens", "12",
+        "--out", files / "padded",
+    )  # fmt: skip
+    assert done.status == 0
+    return files / "padded"
+
+
+def test_what_reads_padding_says_so_wherever_it_counts(command: Command, padded: Path) -> None:
+    shown = command("explain", "A good, good film", "--model", padded)
+    assert "[PAD] x 7" in shown.out
+    assert "by n-grams" not in shown.out
+    told = command("info", "--model", padded).out
+    assert "imported from" in told
+    assert "read at the front, up to 12 tokens" in told
+    pytest.importorskip("onnx")
+    written = command("export", "--model", padded, "--out", padded.parent / "m.onnx")
+    assert "fill ids with 0 at the front up to 12" in written.err
+    refused = command("export", "--model", padded, "--out", padded.parent / "s.onnx", "--states")
+    assert (refused.status, "reads padding" in refused.err) == (2, True)
+
+
+def test_an_exported_model_says_how_its_texts_are_read(command: Command, padded: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    command("export", "--model", padded, "--out", padded.parent / "m.onnx")
+    told = {entry.key: entry.value for entry in onnx.load(padded.parent / "m.onnx").metadata_props}
+    assert (told["max_tokens"], told["truncate"], told["padding"]) == ("12", "end", "front")
+    assert json.loads(told["tokenizer"])["model"]["vocab"]["good"] == 2
+
+
+def test_rows_without_a_word_and_a_list_of_text_vectorization_are_told(command: Command, files: Path) -> None:
+    (files / "few.txt").write_text("[UNK]\ngood")
+    told = command("import", files / "net.pt", "--vocabulary", files / "few.txt", "--out", files / "few")
+    assert "rows have no word: is it the vocabulary of this model?" in told.err
+
+
+def test_a_keras_model_and_its_words(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    made = keras.Sequential(
+        [keras.Input((9,)), layers.Embedding(5, 3), layers.LSTM(4), layers.Dense(1, activation="sigmoid")]
+    )
+    made.save(tmp_path / "m.keras")
+    (tmp_path / "words.json").write_text(json.dumps(["", "[UNK]", "good", "dont", "film"]))
+    done = command(
+        "import", tmp_path / "m.keras", "--vocabulary", tmp_path / "words.json", "--out", tmp_path / "m", "--json"
+    )
+    # A list that begins so is TextVectorization's: its words, its padding, its cutting.
+    assert {name: done.json[name] for name in ("words", "padding", "truncate", "max_tokens", "rows")} == {
+        "words": "vectorization", "padding": "back", "truncate": "beginning", "max_tokens": 9, "rows": 5,
+    }  # fmt: skip
+    made.save_weights(tmp_path / "w.weights.h5")
+    refused = command("import", tmp_path / "w.weights.h5", "--vocabulary", tmp_path / "words.json", "--out", "x")
+    assert (refused.status, "holds weights alone" in refused.err) == (2, True)

@@ -216,6 +216,7 @@ def test_it_is_saved_and_read_like_any_other(tmp_path: Path) -> None:
     from fastlstm import load
 
     np.testing.assert_array_equal(load(tmp_path / "saved").predict_proba(TEXTS), here.predict_proba(TEXTS))
+    assert json.loads((tmp_path / "saved" / "config.json").read_bytes())["format_version"] == 3  # it reads padding
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")

@@ -99,7 +99,9 @@ def test_a_broken_folder_is_told_and_the_old_model_goes_on(
         await asyncio.sleep(0.1)
         assert caplog.text.count("model not reloaded") == 1
         shutil.rmtree(changing)
+        await until(lambda: "model folder gone" in caplog.text)
         await asyncio.sleep(0.1)
+        assert caplog.text.count("model folder gone") == 1
         assert (await served.batcher.submit(TEXTS))[1][:, :2].tolist() == before
 
     assert json.loads(sound)

@@ -15,6 +15,7 @@ from fastlstm.cli import show
 from fastlstm.cli.options import common, model_option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
+from fastlstm.tokens import PADDING
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from fastlstm.inference.explanation.explanation import Explanation
 
 STRONGEST = 15
-"""Tokens in the table."""
+"""Tokens in the table, and clauses in theirs."""
+ERROR = 0.01
+"""Of what the logit moved, by how much the tokens' sum may be off without a word."""
 
 
 @click.command("explain")
@@ -71,7 +74,7 @@ def command(
             token["probability"] = float(probability)
         show.json_object(shown)
         return
-    _write(found, after)
+    _write(found, after, ngrams=model.model.config.ngrams > 0)
 
 
 def _standard_input() -> str:
@@ -83,28 +86,44 @@ def _standard_input() -> str:
         raise DataError(f"standard input is not UTF-8 (byte {error.start}); convert it first") from None
 
 
-def _write(found: Explanation, after: npt.NDArray[np.float32]) -> None:
+def _write(found: Explanation, after: npt.NDArray[np.float32], *, ngrams: bool) -> None:
+    """`ngrams`: whether the model has any."""
     console = show.console(sys.stdout)
-    console.print(f"{found.label} {found.probability:.1%}  (logit {found.logit:+.2f}, from {found.start:+.2f})")
+    parted = found.method == "gradients" and ngrams
+    start = f", from {found.start:+.2f}" if found.method == "gradients" else ""
+    console.print(f"{found.label} {found.probability:.1%}  (logit {found.logit:+.2f}{start})")
     console.print(_coloured(found))
-    table = show.table_of("token", "moved", "by the LSTM", "by n-grams", f"{found.label} after it")
-    for k in found.strongest(STRONGEST):
-        table.add_row(
-            found.tokens[k],
-            f"{found.moved[k]:+.3f}",
-            f"{found.words[k]:+.3f}",
-            f"{found.evidence[k]:+.3f}",
-            f"{after[k]:.1%}",
-        )
+    parts = ("by the LSTM", "by n-grams") if parted else ()
+    table = show.table_of("token", "moved", *parts, f"{found.label} after it")
+    of_text = [k for k in found.strongest(len(found.tokens)) if not _is_padding(found, k)]
+    for k in of_text[:STRONGEST]:
+        both = (f"{found.words[k]:+.3f}", f"{found.evidence[k]:+.3f}") if parted else ()
+        table.add_row(found.tokens[k], f"{found.moved[k]:+.3f}", *both, f"{after[k]:.1%}")
+    padding = [k for k in range(len(found.tokens)) if _is_padding(found, k)]
+    if padding:
+        moved = float(found.moved[padding].sum())
+        table.add_row(f"{PADDING} x {len(padding)}", f"{moved:+.3f}", *("" for _ in parts), "")
     console.print(table)
+    if len(of_text) > STRONGEST:
+        show.note(f"the {STRONGEST} of {len(of_text)} tokens that moved it the most; --json has all")
     if len(found.spans) > 1:
         clauses = show.table_of("clause", "moved")
-        for span in found.spans:
+        order = sorted(range(len(found.spans)), key=lambda k: -abs(found.spans[k].moved))[:STRONGEST]
+        for span in (found.spans[k] for k in sorted(order)):
             clauses.add_row(" ".join(span.text.split()), f"{span.moved:+.3f}")
         console.print(clauses)
+        if len(found.spans) > STRONGEST:
+            show.note(f"the {STRONGEST} of {len(found.spans)} clauses that moved it the most; --json has all")
+    if found.error > ERROR * max(1.0, abs(found.logit - found.start)):
+        show.note(f"the tokens' sum is {found.error:.2f} off what the logit moved: a text that repeats itself")
     unread = int((~found.read).sum())
     if unread:
         show.note(f"the text has {len(found.tokens)} tokens; the LSTM does not read {unread} of them")
+
+
+def _is_padding(found: Explanation, token: int) -> bool:
+    first, last = found.places[token]
+    return bool(first == last) and found.tokens[token] == PADDING
 
 
 def _coloured(found: Explanation) -> Text:

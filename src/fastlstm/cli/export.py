@@ -37,8 +37,8 @@ def _is_exported(out: Path) -> bool:
 def command(model: Classifier, kind: str, out: Path | None, overwrite: bool, states: bool, as_json: bool) -> None:
     """Write a classifier for other runtimes.
 
-    Its tokenizer, tokenizer.json, goes with it: Hugging Face's tokenizers reads it, after the cleaning that
-    docs/saved-model.md describes.
+    Its tokenizer goes with it, in ONNX's metadata or as tokenizer.json: Hugging Face's tokenizers reads it, after
+    the cleaning that docs/saved-model.md describes.
     """
     if states and kind == "torch":
         raise OptionError("--states is for ONNX; a PyTorch module can be changed to give any of its states")
@@ -61,5 +61,10 @@ def command(model: Classifier, kind: str, out: Path | None, overwrite: bool, sta
         show.json_object({"out": str(out), "format": kind, "bytes": size, "ngrams": model.model.config.ngrams})
         return
     print(f"{out}: {size / 1e6:.1f} MB")
+    if model.model.config.padding != "none":
+        show.note(
+            f"the model reads padding: fill ids with 0 at the {model.model.config.padding} up to "
+            f"{model.model.config.max_tokens}, and give that as their length"
+        )
     if model.model.config.ngrams:
         show.note("the model has n-grams, whose evidence the exported one takes as an input; see docs/export.md")

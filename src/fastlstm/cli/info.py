@@ -44,7 +44,20 @@ def command(model: Classifier | LanguageModel, as_json: bool) -> None:
     facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens, in {ways}"}
     if saved.threshold != THRESHOLD:
         facts["threshold"] = f"{saved.labels[1]} from the probability {saved.threshold:.4g} on"
+    config = saved.config
+    if config.ngrams:
+        facts["n-grams"] = f"{config.ngrams:,}, {config.ngram_kinds}"
+    if config.padding != "none":
+        facts["padding"] = f"read at the {config.padding}, up to {config.max_tokens} tokens"
+    if saved.early_exit is not None:
+        last = saved.early_exit.bars[-1]
+        facts["early exit"] = (
+            f"for agreements up to {last.agreement:g}, which saves {last.saved:.0%} of the tokens of the "
+            f"{saved.early_exit.texts:,} texts that it was learned on"
+        )
     training = saved.training
+    if "imported_from" in training:
+        facts["imported from"] = str(training["imported_from"])
     if set(training) >= OF_A_RUN:
         data, results = training["data"], training["results"]
         facts["preset"] = f"{training['preset']}, fastlstm {training['fastlstm_version']}"

@@ -82,8 +82,8 @@ def command(
     )
     with _listen(host, port) as listening:
         address, actual = listening.getsockname()[:2]
-        show.note(f"serving {', '.join(settings.models)} on http://{address}:{actual}")
-        run(settings, listening)
+        told = f"serving {', '.join(settings.models)} on http://{address}:{actual}"
+        run(settings, listening, lambda: show.note(told))
 
 
 def _named(served: Sequence[str]) -> dict[str, Path]:

@@ -41,16 +41,17 @@ def onnx_model(model: SavedModel, storage: Storage = "float32", *, states: bool 
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        OptionError: states of a model that reads backward too, or that pools more than its last state.
+        OptionError: states of a model that reads backward too, reads padding, or pools more than its last state.
     """
     try:
         import onnx
     except ImportError:
         raise MissingDependencyError("exporting", "onnx", "export") from None
-    if states and (model.config.bidirectional or model.config.pooling != "last"):
+    config = model.config
+    if states and (config.bidirectional or config.pooling != "last" or config.padding != "none"):
         raise OptionError(
-            "states were asked for, and the model reads backward too, or pools more than its last state, so that "
-            "its answer does not follow from them; leave states out"
+            "states were asked for, and the model reads backward too, reads padding, or pools more than its last "
+            "state, so that its answer does not follow from them; leave states out"
         )
     graph = _Graph(storage)
     inputs, outputs = _build(graph, model, states)
@@ -61,7 +62,15 @@ def onnx_model(model: SavedModel, storage: Storage = "float32", *, states: bool 
         producer_name="fastlstm",
         producer_version=__version__,
     )
-    onnx.helper.set_model_props(made, {"labels": "\n".join(model.labels)})
+    told = {
+        "labels": "\n".join(model.labels),
+        "max_tokens": str(config.max_tokens),
+        "truncate": config.truncate,
+        "padding": config.padding,
+        "threshold": str(model.threshold),
+        "tokenizer": model.tokenizer.to_str(pretty=False),
+    }
+    onnx.helper.set_model_props(made, told)
     onnx.checker.check_model(made, full_check=True)
     return made
 

@@ -55,6 +55,10 @@ def shape_of(model: SavedModel) -> Mapping[str, Any]:
         "activation": "sigmoid" if weights.uses_sigmoid(config, len(model.labels)) else "softmax",
         "temperature": float(model.temperature),
         "labels": list(model.labels),
+        "max_tokens": config.max_tokens,
+        "truncate": config.truncate,
+        "padding": config.padding,
+        "threshold": float(model.threshold),
     }
 
 

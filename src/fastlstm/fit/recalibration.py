@@ -61,7 +61,10 @@ def recalibrate(
             "model of two classes has a threshold: leave it at none"
         )
     if early_exit and model.config.bidirectional:
-        raise OptionError("early-exit was asked for, and the model reads in both directions, so from the end too")
+        raise OptionError(
+            "early-exit was asked for, and the model reads in both directions, so from the end too; train one with "
+            "--no-bidirectional, or distill it (fastlstm distill --no-bidirectional)"
+        )
     truth = records.label_indices(model.labels)
     encoded = classifier.encode(records.texts)
     scaled = classifier.network.logits(encoded.ids, encoded.whole)

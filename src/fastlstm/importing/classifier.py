@@ -77,7 +77,7 @@ def classifier_of(
     classes = max(2, logits)
     labels = [str(k) for k in range(classes)] if labels is None else list(labels)
     if len(labels) != classes or len(set(labels)) != classes or not all(labels):
-        raise OptionError(f"labels are {', '.join(labels)}; expected {classes} names, each another")
+        raise OptionError(f"labels are {', '.join(labels)}; expected {classes} different names")
     return SavedModel(
         config=config,
         labels=tuple(labels),

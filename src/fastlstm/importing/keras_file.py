@@ -53,6 +53,8 @@ def read_layers(path: Path) -> list[Layer]:
                 with h5py.File(io.BytesIO(folder.read("model.weights.h5")), "r") as weights:
                     return _layers(config, _of_archive(weights), _vocabularies(folder))
         with h5py.File(path, "r") as weights:
+            if "model_config" not in weights.attrs:
+                raise DataError(f"{path} holds weights alone; save the whole model: model.save('model.keras')")
             return _layers(json.loads(weights.attrs["model_config"]), _of_legacy(weights), {})
     except DataError:
         raise

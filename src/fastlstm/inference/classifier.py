@@ -159,10 +159,10 @@ class Classifier:
 
         learned = self.model.early_exit
         if learned is None:
-            raise OptionError(
-                "the model has not learned when a text need not be read on; train it with --early-exit, or run "
-                "fastlstm calibrate --early-exit"
-            )
+            way = "train one with --no-bidirectional --early-exit, or distill it so"
+            if not self.model.config.bidirectional:
+                way = "train it with --early-exit, or run fastlstm calibrate --early-exit"
+            raise OptionError(f"the model has not learned when a text need not be read on; {way}")
         settled = by_bar(learned.bar(agreement), self.choose)
         batch = checked_batch(texts)
         parts = [

@@ -47,7 +47,10 @@ class Stream:
                 f"the model reads padding at the {model.config.padding} of a text, which a stream has not"
             )
         if not encode.is_own:
-            raise OptionError("the model's tokenizer was not made by fastlstm; where its words end can't be told")
+            raise OptionError(
+                "the model's words are not those of fastlstm's own tokenizer, and where they end can't be told "
+                "before a text is whole"
+            )
         self._network, self._encode = network, encode
         self._words = Words()
         network.features.project_all()
@@ -115,8 +118,15 @@ class Stream:
         line, _, body = content.partition(b"\n")
         try:
             head = json.loads(line)
-            if head["model"] != self._network.fingerprint:
-                raise DataError("the state is that of another model's stream; restore it with the one that gave it")
+            model = head["model"]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DataError(f"the state is none that a stream gave: {error!r}") from None
+        if model != self._network.fingerprint:
+            raise DataError(
+                "the state is that of a stream of another model, or of another precision; restore it with the one "
+                "that gave it"
+            )
+        try:
             if not isinstance(head["held"], str):
                 raise TypeError("held")
             self._words = Words(head["held"])

@@ -8,7 +8,9 @@ import json
 import logging
 import os
 import re
+import sys
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -103,7 +105,7 @@ class Guard:
                     return bytes(body)
 
         try:
-            return await asyncio.wait_for(read(), self._settings.body_seconds)
+            return await _within(self._settings.body_seconds, read())
         except (asyncio.TimeoutError, TimeoutError):
             raise Refusal(
                 408, "timeout", f"the body was not here after {self._settings.body_seconds:g} s"
@@ -154,6 +156,14 @@ def check_token(scope: Scope, token: str | None) -> None:
 def header(scope: Scope, name: bytes) -> bytes | None:
     """A header's value, the first of several."""
     return next((value for key, value in scope["headers"] if key == name), None)
+
+
+async def _within(seconds: float, coming: Coroutine[Any, Any, bytes]) -> bytes:
+    """What comes in so many seconds. Raises `TimeoutError`."""
+    if sys.version_info >= (3, 11):  # a tenth of what the other costs, which makes a task
+        async with asyncio.timeout(seconds):
+            return await coming
+    return await asyncio.wait_for(coming, seconds)
 
 
 def _reading(scope: Scope) -> str | None:

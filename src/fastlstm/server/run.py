@@ -9,6 +9,7 @@ import logging.config
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -19,6 +20,8 @@ from fastlstm.server.app import make_app
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
+SWITCH = 5e-4
+"""Seconds that the thread which reads texts may keep Python from the one that answers: a tenth of Python's own."""
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
 
@@ -39,11 +42,22 @@ class JSONLines(logging.Formatter):
         return json.dumps(told, ensure_ascii=False, default=str)
 
 
+class NoAddresses(logging.Filter):
+    """Leaves out uvicorn's lines on conversations, which hold whatever stands in their addresses."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is told."""
+        return not (record.name == "uvicorn.error" and "WebSocket" in str(record.msg))
+
+
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": JSONLines}},
-    "handlers": {"standard error": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"no addresses": {"()": NoAddresses}},
+    "handlers": {
+        "standard error": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["no addresses"]}
+    },
     "loggers": {
         name: {"handlers": ["standard error"], "level": "INFO", "propagate": False}
         for name in ("fastlstm.server", "uvicorn.error")
@@ -51,12 +65,15 @@ LOGGING: dict[str, Any] = {
 }
 
 
-def run(settings: Settings, listening: socket.socket) -> None:
+def run(settings: Settings, listening: socket.socket, on_loaded: Callable[[], object] = lambda: None) -> None:
     """Serves until SIGTERM or Ctrl-C, then lets requests end for `drain_seconds`.
+
+    `on_loaded`: called once the models are there.
 
     Raises what `fastlstm.load` raises of the models.
     """
     app = make_app(settings)
+    on_loaded()
     if settings.workers == 1:
         _serve(app, settings, listening)
         return
@@ -89,6 +106,7 @@ def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
         backlog=2048,
     )
     server = uvicorn.Server(config)
+    sys.setswitchinterval(SWITCH)
 
     def stop(*_: object) -> None:
         """Of a signal before uvicorn listens to them, and of the one that stopped it, which it raises again."""

@@ -40,7 +40,7 @@ class Settings:
     max_requests: int = 512
     max_streams: int = 1_000
     queue_texts: int = 256
-    batch_texts: int = 128
+    batch_texts: int = 32
     body_seconds: float = 10.0
     token: str | None = None
     log_texts: bool = False
@@ -62,7 +62,8 @@ class Settings:
                 raise OptionError(f"{name.replace('_', '-')} is {getattr(self, name)}; expected {least:g} or more")
         if self.max_texts > self.queue_texts:
             raise OptionError(
-                f"max-texts is {self.max_texts}, and {self.queue_texts} texts may wait; raise queue-texts"
+                f"max-texts is {self.max_texts}, and {self.queue_texts} texts may wait; raise queue-texts, or "
+                "lower max-texts"
             )
         if self.token is not None and not self.token:
             raise OptionError("the token is empty; expected one or more characters, or leave it unset")

@@ -43,6 +43,8 @@ class Served:
     reader: Reader
     stamp: Stamp
     batcher: Batcher
+    gone: bool = False
+    """Whether there was no model in the folder when it was last looked at."""
 
 
 class Store:
@@ -129,6 +131,9 @@ class Store:
         """Takes a folder that is another than before; where it is none that can be read, the old model goes on."""
         loop = asyncio.get_running_loop()
         stamp = await loop.run_in_executor(None, _stamp, served.folder)
+        if stamp is None and not served.gone:
+            LOG.warning("model folder gone; what was read goes on", extra={"model": served.name})
+        served.gone = stamp is None
         if stamp == served.stamp or stamp is None:
             return
         served.stamp = stamp

@@ -42,6 +42,10 @@ class Gates:
     tokens: tuple[str, ...]
     layers: tuple[LayerGates, ...]
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"layer {of.layer} {of.direction}: {of.hidden.shape[1]} units" for of in self.layers)
+        return f"Gates({len(self.tokens)} tokens; {sizes})"
+
     def plot(self, layer: int = -1, *, units: int = 24) -> Figure:
         """Heat maps of one of `layers` over the tokens: gates, cells and states of the `units` most active units.
 

@@ -21,6 +21,9 @@ FloatArray = npt.NDArray[np.float32]
 
 POINTS = (16, 32, 64, 128, 256)
 """Points of the way, its ends among them, at which gradients are taken: more, until the sum is right."""
+MOST_READ = 1 << 15
+"""Tokens times points, beyond which no more are taken, whatever the sum is off: a long text that says the same over
+and over would need seconds."""
 TOLERANCE = 0.01
 """What the sum may be off, as a share of what the logit moves, and of 1 where it moves less."""
 TOGETHER = 1 << 22
@@ -73,10 +76,12 @@ def integrated_gradients(
 
     if points is not None:
         return along(points)
-    for count in POINTS:
-        found = along(count)
-        if found.error <= TOLERANCE * max(1.0, abs(found.end - found.start)):
+    found = along(POINTS[0])
+    for count in POINTS[1:]:
+        right = found.error <= TOLERANCE * max(1.0, abs(found.end - found.start))
+        if right or count * len(ids) > MOST_READ:
             break
+        found = along(count)
     return found
 
 
