@@ -1,6 +1,6 @@
-"""Requests, WebSocket frames and model folders with something wrong about them, a hundred thousand of each.
+"""Requests, WebSocket frames, model folders and files to import with something wrong about them.
 
-    python benchmarks/fuzzing.py [bodies] [frames] [folders] [schema]
+    python benchmarks/fuzzing.py [bodies] [frames] [folders] [imports] [schema]
 
 Bodies and frames go to a real server, folders are read in processes of their own. Counted as failures: a 5xx, an
 answer that takes longer than ten seconds, a connection that breaks without an answer, a process that ends, an error
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import io
 import json
 import multiprocessing
+import os
 import random
 import re
 import signal
@@ -21,8 +23,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +65,7 @@ EXPECTED = {200, 400, 401, 404, 405, 408, 413, 415, 422, 429}
 def main() -> None:
     """Feeds, counts, prints and keeps the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"bodies": bodies, "frames": frames, "folders": folders, "schema": schema}
+    parts = {"bodies": bodies, "frames": frames, "folders": folders, "imports": imports, "schema": schema}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], default=list(parts), metavar="part")
     parser.add_argument("--cases", type=int, default=100_000, help="of each")
     parser.add_argument("--seed", type=int, default=0)
@@ -193,6 +196,78 @@ def folders(cases: int, seed: int) -> dict[str, Any]:
             return summed(cases, pool.map(read_folders, parts))
 
 
+def imports(cases: int, seed: int) -> dict[str, Any]:
+    """Changed files of Keras and PyTorch, read in processes of their own."""
+    with tempfile.TemporaryDirectory() as name:
+        files = foreign(Path(name))
+        parts = [(files, str(Path(name, str(k))), range(k, cases, PARTS), seed) for k in range(PARTS)]
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            return summed(cases, pool.map(read_imports, parts))
+
+
+def foreign(folder: Path) -> dict[str, bytes]:
+    """Small files as Keras and PyTorch write them."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+    import torch
+    from safetensors.torch import save_file
+
+    layers = [
+        keras.Input((9,)), keras.layers.Embedding(5, 3), keras.layers.LSTM(4), keras.layers.Dense(1, "sigmoid"),
+    ]  # fmt: skip
+    made = keras.Sequential(layers)
+    made.save(folder / "m.keras")
+    made.save(folder / "m.h5")
+    parts = {"emb": torch.nn.Embedding(5, 3), "lstm": torch.nn.LSTM(3, 4), "fc": torch.nn.Linear(4, 1)}
+    state = torch.nn.ModuleDict(parts).state_dict()
+    torch.save(state, folder / "m.pt")
+    save_file(state, folder / "m.safetensors")
+    return {path.name: path.read_bytes() for path in folder.glob("m.*")}
+
+
+def read_imports(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counter[str], list[str]]:
+    """Imports changed files, and predicts with what can be read."""
+    from fastlstm.importing.classifier import classifier_of
+    from fastlstm.importing.keras import from_keras
+    from fastlstm.importing.pytorch import from_pytorch
+    from fastlstm.importing.vocabulary import KINDS, named
+    from fastlstm.inference import Classifier
+
+    files, folder, numbers, seed = part
+    Path(folder).mkdir()
+    words = named(["", "[UNK]", "good", "bad", "film"])
+
+    def read(number: int) -> None:
+        generator = random.Random(f"{seed} {number}")
+        name = generator.choice(sorted(files))
+        content = mutations.bytes_of(generator, files[name])
+        if name == "m.keras" and generator.random() < 0.7:
+            content = changed_archive(generator, files[name])
+        path = Path(folder, name)
+        path.write_bytes(content)
+        found = from_keras(path) if name in ("m.keras", "m.h5") else from_pytorch(path, "last")
+        model = Classifier(classifier_of(found, words, KINDS["keras"], padding="front", max_tokens=9))
+        model.predict_proba([TEXT, ""])
+
+    return counted(numbers, read)
+
+
+def changed_archive(generator: random.Random, content: bytes) -> bytes:
+    """A .keras file with another configuration, or with changed weights."""
+    result = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(result, "w") as after:
+        changed_name = generator.choice(("config.json", "model.weights.h5"))
+        for name in before.namelist():
+            of = before.read(name)
+            if name == changed_name:
+                of = mutations.bytes_of(generator, of)
+                if name == "config.json":
+                    value = mutations.value_of(generator, json.loads(before.read(name)))
+                    of = json.dumps(value).encode("utf-8", "surrogatepass")
+            after.writestr(name, of)
+    return result.getvalue()
+
+
 def small_model(folder: Path) -> None:
     """The bundled model with its first words, units and n-grams alone."""
     import dataclasses
@@ -226,6 +301,21 @@ def read_folders(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counte
     files, name, numbers, seed = part
     folder = Path(name)
     folder.mkdir()
+
+    def read(number: int) -> None:
+        generator = random.Random(f"{seed} {number}")
+        for file, content in changed(generator, files).items():
+            (folder / file).write_bytes(content)
+        model = load(folder)
+        model.predict_proba([TEXT, "", "dull " * 500])
+        if model.streams:
+            model.stream().feed(TEXT).end()
+
+    return counted(numbers, read)
+
+
+def counted(numbers: range, read: Callable[[int], None]) -> tuple[Counter[str], list[str]]:
+    """How each case ended; with another error than fastlstm's own, or too late, is a failure."""
     outcomes, failures = Counter[str](), list[str]()
 
     def late(*_: Any) -> None:
@@ -233,15 +323,9 @@ def read_folders(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counte
 
     signal.signal(signal.SIGALRM, late)
     for number in numbers:
-        generator = random.Random(f"{seed} {number}")
-        for file, content in changed(generator, files).items():
-            (folder / file).write_bytes(content)
         signal.alarm(SECONDS)
         try:
-            model = load(folder)
-            model.predict_proba([TEXT, "", "dull " * 500])
-            if not model.model.config.bidirectional:
-                model.stream().feed(TEXT).end()
+            read(number)
             outcomes["read"] += 1
         except FastLSTMError as error:
             outcomes[type(error).__name__] += 1

@@ -3,7 +3,7 @@
     python benchmarks/serving.py IMDB_FOLDER
 
 wrk (Debian's package) asks from a second process on the same cores, as fast as it is answered: reviews of IMDb's
-test split, whose labels are not read, 1, 8 or 32 a request. Each contestant is asked in turn, several times.
+test split, whose labels are not read, 1 or 8 a request. Each contestant is asked in turn, several times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import machine
 from fastlstm.datasets import load_imdb
 
 HERE = Path(__file__).parent
-SIZES = (1, 8, 32)
+SIZES = (1, 8)
 CONNECTIONS = 16
 BODIES = 600
 SCRIPT = """
@@ -159,6 +159,7 @@ def load(
     requests, microseconds, median, p99, failed = map(int, found.groups())
     return {
         "requests_a_second": requests / microseconds * 1e6,
+        "answers_a_second": (requests - failed) / microseconds * 1e6,
         "median_ms": median / 1000,
         "p99_ms": p99 / 1000,
         "failed": failed,
@@ -169,7 +170,7 @@ def middle(runs: list[dict[str, Any]], name: str, size: int) -> dict[str, float]
     """Medians of a contestant's runs; failures are summed."""
     of = [run for run in runs if (run["name"], run["texts_a_request"]) == (name, size)]
     return {
-        "texts_a_second": size * statistics.median(run["requests_a_second"] for run in of),
+        "texts_a_second": size * statistics.median(run["answers_a_second"] for run in of),
         "median_ms": statistics.median(run["median_ms"] for run in of),
         "p99_ms": statistics.median(run["p99_ms"] for run in of),
         "failed": sum(run["failed"] for run in of),

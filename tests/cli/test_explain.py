@@ -21,8 +21,6 @@ def test_the_answer_the_text_and_the_strongest_tokens_are_shown(command: Command
     for words in (
         "token",
         "moved",
-        "by the LSTM",
-        "by n-grams",
         "good after it",
         "superb",
         "clause",
@@ -30,6 +28,16 @@ def test_the_answer_the_text_and_the_strongest_tokens_are_shown(command: Command
     ):
         assert words in result.out
     assert "\x1b" not in result.out
+    assert "by n-grams" not in result.out  # it has none
+
+
+def test_a_model_with_n_grams_shows_what_is_theirs(command: Command) -> None:
+    shown = command("explain", "Not bad at all, and the ending is superb.").out
+    assert "by the LSTM" in shown
+    assert "by n-grams" in shown
+    left_out = command("explain", "Not bad at all.", "--method", "occlusion").out
+    assert "by n-grams" not in left_out
+    assert ", from" not in left_out.splitlines()[0]
 
 
 def test_another_class_and_another_method(command: Command, trained: Path) -> None:

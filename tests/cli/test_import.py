@@ -53,8 +53,8 @@ def test_what_is_missing_or_wrong_is_said(command: Command, files: Path) -> None
     for arguments, why in (
         ((net,), "give --vocabulary"),
         ((words, "--vocabulary", words), "ends in .txt; expected .keras, .h5"),
-        ((net, "--vocabulary", words, "--labels", "a,b,c"), "expected 2 names"),
-        ((net, "--vocabulary", words, "--labels", "a,a"), "expected 2 names"),
+        ((net, "--vocabulary", words, "--labels", "a,b,c"), "expected 2 different names"),
+        ((net, "--vocabulary", words, "--labels", "a,a"), "expected 2 different names"),
         ((net, "--vocabulary", words, "--unknown", "nix"), "'nix' is no word"),
         ((net, "--vocabulary", words, "--padding", "front"), "give --max-tokens"),
         ((net, "--vocabulary", words, "--pooling", "concat"), "choose another --pooling"),

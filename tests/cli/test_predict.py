@@ -135,7 +135,7 @@ def test_a_model_that_is_missing_foreign_corrupt_or_too_new_is_told_apart(
     assert "no such folder" in said(tmp_path / "gone")
     assert "is not a fastlstm model" in said(tmp_path)
     (copy / "config.json").write_text(json.dumps({**config, "format_version": 99}))
-    assert "format version 99, and this fastlstm reads up to 2" in said(copy)
+    assert "format version 99, and this fastlstm reads up to 3" in said(copy)
     (copy / "config.json").write_text(json.dumps(config))
     (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1])
     assert "is corrupt: model.safetensors" in said(copy)

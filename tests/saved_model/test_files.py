@@ -13,7 +13,7 @@ from fastlstm.saved_model import GOLDEN, read, write
 
 
 def test_a_newer_format_is_too_new_not_corrupt(files: Files, place: Place) -> None:
-    message = complaint(place(changed(files, "format_version", value=3)), ModelTooNewError, "version 3")
+    message = complaint(place(changed(files, "format_version", value=4)), ModelTooNewError, "version 4")
     assert "pip install --upgrade fastlstm" in message
 
 

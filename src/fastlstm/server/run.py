@@ -20,8 +20,6 @@ from fastlstm.server.app import make_app
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-SWITCH = 5e-4
-"""Seconds that the thread which reads texts may keep Python from the one that answers: a tenth of Python's own."""
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
 
@@ -106,7 +104,6 @@ def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
         backlog=2048,
     )
     server = uvicorn.Server(config)
-    sys.setswitchinterval(SWITCH)
 
     def stop(*_: object) -> None:
         """Of a signal before uvicorn listens to them, and of the one that stopped it, which it raises again."""

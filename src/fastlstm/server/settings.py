@@ -40,7 +40,7 @@ class Settings:
     max_requests: int = 512
     max_streams: int = 1_000
     queue_texts: int = 256
-    batch_texts: int = 32
+    batch_texts: int = 128
     body_seconds: float = 10.0
     token: str | None = None
     log_texts: bool = False
