@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import fastlstm
 from fastlstm import LSTMClassifier
-from fastlstm.config import ModelConfig, TrainingConfig
+from fastlstm.config import ModelConfig, TrainingConfig, choosable
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
@@ -147,7 +147,7 @@ def test_a_threshold_for_three_classes_is_refused() -> None:
 
 
 def test_every_option_of_the_configurations_is_a_parameter() -> None:
-    fields = {f.name for kind in (ModelConfig, TrainingConfig) for f in dataclasses.fields(kind)}
+    fields = {f.name for kind in (ModelConfig, TrainingConfig) for f in choosable(kind)}
     assert fields - {"seed"} <= set(small().get_params())
 
 
