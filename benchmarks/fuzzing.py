@@ -5,7 +5,7 @@
 Bodies and frames go to a real server, folders are read in processes of their own. Counted as failures: a 5xx, an
 answer that takes longer than ten seconds, a connection that breaks without an answer, a process that ends, an error
 that is none of fastlstm's own. `schema` has schemathesis, installed apart and on the PATH, make requests from the
-OpenAPI document.
+OpenAPI document. `imports` must be named: HDF5's own reader does not come to an end on some damaged files.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def main() -> None:
     """Feeds, counts, prints and keeps the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = {"bodies": bodies, "frames": frames, "folders": folders, "imports": imports, "schema": schema}
-    parser.add_argument("parts", nargs="*", choices=[[], *parts], default=list(parts), metavar="part")
+    parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="part",
+        default=[name for name in parts if name != "imports"],
+    )  # fmt: skip
     parser.add_argument("--cases", type=int, default=100_000, help="of each")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
