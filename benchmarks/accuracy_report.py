@@ -61,7 +61,10 @@ def scored() -> str:
 
 
 def models() -> str:
-    """The models that were scored alone, in no benchmark of several seeds or draws; of a name, the last."""
+    """The models that were scored alone, in no benchmark of several seeds or draws; of a name, the last.
+
+    What was scored elsewhere than by scoring.py, whose weights the log does not have, is left out.
+    """
     lines = (RESULTS / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
     last = {of["name"]: of for of in map(json.loads, lines)}
     rows = [
@@ -73,7 +76,8 @@ def models() -> str:
             of["date"][:10],
         )
         for of in last.values()
-        if not (of["name"].startswith("--preset") or " labels, draw " in of["name"])
+        if of.get("weights", "") is not None
+        and not (of["name"].startswith("--preset") or " labels, draw " in of["name"])
     ]
     return table(("model", "accuracy", "without repeated texts", "calibration error", "scored"), rows)
 

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fastlstm import tokens, weights
+from fastlstm import weights
 from fastlstm.errors import DataError
 from fastlstm.inference.network import probabilities_of
 from fastlstm.ngrams import KINDS, Evidence
 from fastlstm.records import Records
 from fastlstm.saved_model import SavedModel
+from fastlstm.training.fitting import encoder_of
 from fastlstm.training.loop import logits_of
 from fastlstm.training.model import TextClassifier
 
@@ -42,13 +43,7 @@ class TeacherOnDevice:
         config = model.config
         self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
         self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
-        self._encode = tokens.Encoder(
-            model.tokenizer,
-            max_tokens=config.max_tokens,
-            truncate=config.truncate,
-            padding=config.padding,
-            whole=config.ngrams > 0,
-        )
+        self._encode = encoder_of(model.tokenizer, config)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from fastlstm.errors import DataError, FastLSTMError
 from fastlstm.importing.imported import Cutting, FloatArray, Imported, Weights
 from fastlstm.importing.keras_file import Layer, read_layers
-from fastlstm.importing.vocabulary import Words
+from fastlstm.importing.vocabulary import KINDS
 from fastlstm.tokens import UNKNOWN
 
 PASSED = ("InputLayer", "Dropout", "SpatialDropout1D")
@@ -22,10 +22,10 @@ EXPECTED = (
     "sequences, GlobalMaxPooling1D or GlobalAveragePooling1D, then one Dense"
 )
 STANDARD = {
-    "lower_and_strip_punctuation": Words(lower=True, punctuation="dropped"),
-    "strip_punctuation": Words(lower=False, punctuation="dropped"),
-    "lower": Words(lower=True, punctuation="kept"),
-    None: Words(lower=False, punctuation="kept"),
+    "lower_and_strip_punctuation": KINDS["vectorization"],
+    "strip_punctuation": KINDS["stripped"],
+    "lower": KINDS["lower"],
+    None: KINDS["spaces"],
 }
 """TextVectorization's `standardize`."""
 

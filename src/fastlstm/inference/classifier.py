@@ -233,8 +233,9 @@ class Classifier:
     @property
     def streams(self) -> bool:
         """Whether the model can read a text that comes in pieces."""
-        config = self.model.config
-        return not config.bidirectional and config.padding == "none" and self._encode.is_own
+        from fastlstm.inference.stream import why_not
+
+        return why_not(self.model.config, self._encode) is None
 
     def stream(self, state: bytes | None = None) -> Stream:
         """One text that comes in pieces: `feed` reads on, `probabilities` is what it says so far.

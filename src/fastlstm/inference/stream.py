@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.batch import checked_batch
 from fastlstm.inference.reading import Reading
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 MAGIC = b"fastlstm stream 1\n"
+
+
+def why_not(config: ModelConfig, encode: Encoder) -> str | None:
+    """Why a model can't read a text that comes in pieces; None: it can."""
+    if config.bidirectional:
+        return (
+            "the model reads in both directions, and a stream has no end to begin from; train one with "
+            "--no-bidirectional, or distill it (fastlstm distill --no-bidirectional)"
+        )
+    if config.padding != "none":
+        return f"the model reads padding at the {config.padding} of a text, which a stream has not"
+    if not encode.is_own:
+        return (
+            "the model's words are not those of fastlstm's own tokenizer, and where they end can't be told before "
+            "a text is whole"
+        )
+    return None
 
 
 class Stream:
@@ -37,20 +55,8 @@ class Stream:
             OptionError: the model reads backward too, or cuts its texts in an unknown way.
             DataError: no such state.
         """
-        if model.config.bidirectional:
-            raise OptionError(
-                "the model reads in both directions, and a stream has no end to begin from; train one with "
-                "--no-bidirectional, or distill it (fastlstm distill --no-bidirectional)"
-            )
-        if model.config.padding != "none":
-            raise OptionError(
-                f"the model reads padding at the {model.config.padding} of a text, which a stream has not"
-            )
-        if not encode.is_own:
-            raise OptionError(
-                "the model's words are not those of fastlstm's own tokenizer, and where they end can't be told "
-                "before a text is whole"
-            )
+        if reason := why_not(model.config, encode):
+            raise OptionError(reason)
         self._network, self._encode = network, encode
         self._words = Words()
         network.features.project_all()

@@ -112,7 +112,7 @@ class Fitting:
 
     def encode(self, records: Records) -> Labelled:
         """Further labelled texts, as this model reads them. Raises `DataError` for an unknown label."""
-        encoded = _encoder(self.tokenizer, self.model_config)(records.texts)
+        encoded = encoder_of(self.tokenizer, self.model_config)(records.texts)
         return _labelled(encoded, records.label_indices(self.labels), self.wide)
 
     def calibrate(self, logits: npt.NDArray[np.float32]) -> Calibration:
@@ -210,7 +210,7 @@ def prepare(
                 f"different words; pass --vocabulary-size {words} or less"
             )
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
-    encode = _encoder(tokenizer, model_config, whole=pretrains)
+    encode = encoder_of(tokenizer, model_config, whole=pretrains)
     encoded, truth = encode(training.texts), training.label_indices(labels)
     wide = None
     if model_config.ngrams and encoded.whole is not None:
@@ -287,10 +287,14 @@ def find_device(name: str) -> torch.device:
     return torch.device("cuda" if there and name != "cpu" else "cpu")
 
 
-def _encoder(tokenizer: Tokenizer, config: ModelConfig, *, whole: bool = False) -> tokens.Encoder:
-    """`whole`: give whole texts even where no wide part reads them."""
+def encoder_of(tokenizer: Tokenizer, config: ModelConfig, *, whole: bool = False) -> tokens.Encoder:
+    """What cuts texts for such a model. `whole`: give whole texts even where no wide part reads them."""
     return tokens.Encoder(
-        tokenizer, max_tokens=config.max_tokens, truncate=config.truncate, whole=whole or config.ngrams > 0
+        tokenizer,
+        max_tokens=config.max_tokens,
+        truncate=config.truncate,
+        padding=config.padding,
+        whole=whole or config.ngrams > 0,
     )
 
 
