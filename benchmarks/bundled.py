@@ -19,10 +19,10 @@ from pathlib import Path
 import fastlstm
 import machine
 from build import build
-from fastlstm import models
-from fastlstm.datasets import load_imdb
-from fastlstm.kernel import find
+from fastlstm.data.datasets import load_imdb
+from fastlstm.kernel import find_kernel
 from fastlstm.kernel.abi import PRECISIONS
+from fastlstm.pretrained import bundled_names, find_model
 from timing import alternate, medians
 
 SENTENCE = "This movie was fantastic! I really enjoyed it."
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     texts = load_imdb(arguments.data_dir).test.texts
-    kernel = find().kernel
+    kernel = find_kernel().kernel
     precisions = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.has(name))]
     loaded = {name: fastlstm.load(precision=name) for name in precisions}
     labels = {name: model.predict(texts) for name, model in loaded.items()}
@@ -48,7 +48,7 @@ def main() -> None:
     seconds = medians(alternate(ways, arguments.repeats))
     speeds = {name: len(texts) / taken for name, taken in seconds.items()}
     megabytes = {
-        name: sum(file.stat().st_size for file in (models.located(name)).iterdir()) / 1e6 for name in models.names()
+        name: sum(file.stat().st_size for file in (find_model(name)).iterdir()) / 1e6 for name in bundled_names()
     }
     first = statistics.median(start() for _ in range(arguments.repeats))
     for name in precisions:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
-from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.bindings import Kernel
 from training import own_epochs, tutorial
 
 PARTS = {

@@ -17,11 +17,11 @@ import numpy as np
 
 import fastlstm
 import machine
-from fastlstm.datasets import load_imdb
+from fastlstm.data.datasets import load_imdb
 from fastlstm.inference import Classifier
-from fastlstm.inference.explanation.gradients import POINTS, integrated_gradients, lobatto
-from fastlstm.inference.explanation.layers import Layers
-from fastlstm.kernel import find
+from fastlstm.inference.explain.attribution import POINTS, integrated_gradients, lobatto
+from fastlstm.inference.explain.layers import Layers
+from fastlstm.kernel import find_kernel
 from opponents import pytorch_gradients
 from timing import alternate, medians
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    found = find()
+    found = find_kernel()
     if found.kernel is None:
         sys.exit(f"there is no kernel: {found.why_not}")
 

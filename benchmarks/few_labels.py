@@ -20,13 +20,12 @@ from typing import Any
 
 import fastlstm
 import machine
-from fastlstm import models
-from fastlstm.datasets import load_imdb
-from fastlstm.kernel import find
-from fastlstm.model_folder import CONFIG, WEIGHTS
-from fastlstm.models import ENGLISH_ENCODER
-from fastlstm.records import Records, split
-from fastlstm.training.baseline import baseline_report
+from fastlstm.data import Dataset, split_dataset
+from fastlstm.data.datasets import load_imdb
+from fastlstm.kernel import find_kernel
+from fastlstm.pretrained import ENGLISH_ENCODER, find_model
+from fastlstm.serialization.folder import CONFIG, WEIGHTS
+from fastlstm.training.linear import baseline_report
 from scoring import score
 
 NAME = "few_labels"
@@ -44,11 +43,11 @@ def main() -> None:
 
     imdb = load_imdb(arguments.data_dir)
     runs = kept()
-    encoder = models.located(arguments.encoder)
+    encoder = find_model(arguments.encoder)
     known = json.loads((encoder / CONFIG).read_bytes())["sha256"][WEIGHTS]
     for size in arguments.sizes:
         for draw in arguments.draws:
-            _, few = split(imdb.train, size / len(imdb.train), draw)
+            _, few = split_dataset(imdb.train, size / len(imdb.train), draw)
             for what, options in (
                 ("regression", {}),
                 ("encoder", {"preset": "accurate", "encoder": encoder}),
@@ -87,13 +86,13 @@ def keep(runs: list[dict[str, Any]]) -> None:
     machine.save(NAME, machine.describe(packages), {"runs": runs})
 
 
-def trained(few: Records, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
+def trained(few: Dataset, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
     """One model's accuracy on the test split, and the seconds that it took to train."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         fastlstm.train(few, Path(folder, "model"), seed=draw, baseline=False, **options)
         seconds = time.perf_counter() - started
-        kernel = find().kernel
+        kernel = find_kernel().kernel
         precision = "bfloat16" if kernel is not None and kernel.has("bfloat16") else "float32"
         scored = score(Path(folder, "model"), data_dir, f"{what}, {len(few)} labels, draw {draw}", precision)
     return {"accuracy": scored["accuracy"], "seconds": seconds}

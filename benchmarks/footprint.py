@@ -15,8 +15,8 @@ from pathlib import Path
 
 import machine
 from fastlstm import load
-from fastlstm.datasets import load_imdb
-from fastlstm.tokens import Encoder, train_tokenizer
+from fastlstm.data.datasets import load_imdb
+from fastlstm.text.tokenizer import TextTokenizer, train_tokenizer
 
 IMPORT = "import time; t = time.perf_counter(); import fastlstm; print(time.perf_counter() - t)"
 IMPORT_TO_USE = (
@@ -42,7 +42,7 @@ def main() -> None:
             lambda: printed_seconds(IMPORT_TO_USE), arguments.repeats
         ),
         "tokenising 25,000 reviews": repeated(
-            lambda: timed(lambda: Encoder(tokenizer, max_tokens=500, truncate="end")(texts)), 5
+            lambda: timed(lambda: TextTokenizer(tokenizer, max_tokens=500, truncate="end")(texts)), 5
         ),
         "predict_proba of 25,000 reviews": repeated(lambda: timed(lambda: model.predict_proba(test)), 5),
     }

@@ -33,9 +33,10 @@ from typing import Any
 
 import machine
 import mutations
-from fastlstm import load, models
+from fastlstm import load
 from fastlstm.errors import FastLSTMError
-from fastlstm.model_folder import sha256
+from fastlstm.pretrained import DEFAULT_CLASSIFIER
+from fastlstm.serialization.folder import sha256
 from serving import until_it_answers
 
 PORT = 8126
@@ -229,15 +230,15 @@ def foreign(folder: Path) -> dict[str, bytes]:
 
 def read_imports(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counter[str], list[str]]:
     """Imports changed files, and predicts with what can be read."""
-    from fastlstm.importing.classifier import classifier_of
-    from fastlstm.importing.keras import from_keras
-    from fastlstm.importing.pytorch import from_pytorch
-    from fastlstm.importing.vocabulary import KINDS, named
+    from fastlstm.convert.classifier import make_classifier
+    from fastlstm.convert.keras import from_keras
+    from fastlstm.convert.pytorch import from_pytorch
+    from fastlstm.convert.vocabulary import TOKENIZATION_RULES, find_rule
     from fastlstm.inference import Classifier
 
     files, folder, numbers, seed = part
     Path(folder).mkdir()
-    words = named(["", "[UNK]", "good", "bad", "film"])
+    words = find_rule(["", "[UNK]", "good", "bad", "film"])
 
     def read(number: int) -> None:
         generator = random.Random(f"{seed} {number}")
@@ -248,7 +249,9 @@ def read_imports(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counte
         path = Path(folder, name)
         path.write_bytes(content)
         found = from_keras(path) if name in ("m.keras", "m.h5") else from_pytorch(path, "last")
-        model = Classifier(classifier_of(found, words, KINDS["keras"], padding="front", max_tokens=9))
+        model = Classifier(
+            make_classifier(found, words, TOKENIZATION_RULES["keras"], padding="front", max_tokens=9)
+        )
         model.predict_proba([TEXT, ""])
 
     return counted(numbers, read)
@@ -275,9 +278,9 @@ def small_model(folder: Path) -> None:
     import dataclasses
 
     from fastlstm.inference import Classifier
-    from fastlstm.tokens import shortened
+    from fastlstm.text.tokenizer import truncate_text
 
-    whole = load(models.DEFAULT_CLASSIFIER).model
+    whole = load(DEFAULT_CLASSIFIER).model
     words, units, ngrams = 50, 3, 20
     config = dataclasses.replace(whole.config, vocabulary_size=words, hidden_sizes=(units,), ngrams=ngrams)
     old = whole.config.hidden_sizes[0]
@@ -292,7 +295,7 @@ def small_model(folder: Path) -> None:
     weights["output.weight"] = weights["output.weight"][:, columns]
     weights["wide.weight"] = weights["wide.weight"][:ngrams]
     numbers = {"wide.ngrams": whole.numbers["wide.ngrams"][:ngrams]}
-    tokenizer = shortened(whole.tokenizer, words)
+    tokenizer = truncate_text(whole.tokenizer, words)
     Classifier(
         dataclasses.replace(whole, config=config, weights=weights, numbers=numbers, tokenizer=tokenizer)
     ).save(folder, storage="int8")

@@ -26,15 +26,15 @@ import numpy.typing as npt
 
 import machine
 from fastlstm import load
-from fastlstm.datasets import load_imdb
+from fastlstm.data import Dataset
+from fastlstm.data.datasets import load_imdb
+from fastlstm.data.splits import load_splits
 from fastlstm.errors import OptionError
-from fastlstm.fit.data import read_data
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import Network
-from fastlstm.kernel import find
+from fastlstm.kernel import find_kernel
 from fastlstm.kernel.abi import PRECISIONS
-from fastlstm.records import Records
-from fastlstm.saved_model import SavedModel
+from fastlstm.serialization.classifier import SavedModel
 from opponents import onnx_tutorial, pytorch_tutorial
 from timing import alternate, medians
 
@@ -44,7 +44,7 @@ TEXT_TOKENS, BATCH = 200, 64
 
 BULK = """
 import sys, fastlstm
-from fastlstm.datasets import load_imdb
+from fastlstm.data.datasets import load_imdb
 texts = load_imdb(sys.argv[1]).test.texts
 labels = fastlstm.load(sys.argv[2]).predict(texts)
 print(len(labels))
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    found = find()
+    found = find_kernel()
     if found.kernel is None:
         sys.exit(f"there is no kernel: {found.why_not}")
     cores = found.kernel.threads
@@ -77,7 +77,7 @@ def main() -> None:
     }
     for name in list(result)[1:]:
         print_contest(name, result[name])
-    result["precisions"] = rounding(model.model, read_data("imdb", data_dir=arguments.data_dir).validation)
+    result["precisions"] = rounding(model.model, load_splits("imdb", data_dir=arguments.data_dir).validation)
     processes = {
         "25,000 raw reviews to labels": ["-c", BULK, str(arguments.data_dir), str(arguments.model)],
         "fastlstm predict --model DIR TEXT": [
@@ -95,7 +95,7 @@ def main() -> None:
 
 def side_by_side(model: SavedModel, texts: Sequence[Ids], threads: int, repeats: int) -> dict[str, Any]:
     """Seconds a call of every contestant, and by how much their answers differ."""
-    kernel = find().kernel
+    kernel = find_kernel().kernel
     assert kernel is not None
     before, kernel.threads = kernel.threads, threads
     opponents: dict[str, Score] = {
@@ -134,7 +134,7 @@ def own(model: SavedModel, texts: Sequence[Ids], precision: str) -> Score:
     return lambda batch: network.probabilities(batch)[:, 1:]
 
 
-def rounding(model: SavedModel, held_out: Records) -> dict[str, Any]:
+def rounding(model: SavedModel, held_out: Dataset) -> dict[str, Any]:
     """What every precision makes of held-out texts: accuracy, and how far it is from float32."""
     truth, result = held_out.label_indices(model.labels), dict[str, Any]()
     exact = Classifier(model).predict_proba(held_out.texts)

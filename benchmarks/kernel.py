@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 import machine
 from build import build
-from fastlstm.batches import lengths_of
-from fastlstm.kernel import find
-from fastlstm.kernel.native import Kernel
-from fastlstm.training import kernel_lstm
+from fastlstm.kernel import find_kernel
+from fastlstm.kernel.bindings import Kernel
+from fastlstm.nn import kernel_lstm
+from fastlstm.text.batches import lengths_of
 from peak import Peak
 from timing import alternate, medians
 from training import tutorial
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, nargs="+", default=HIDDEN)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     arguments = parser.parse_args()
-    found = find()
+    found = find_kernel()
     if found.kernel is None or found.path is None:
         sys.exit(f"there is no kernel: {found.why_not}")
     kernel, cores = found.kernel, found.kernel.threads
@@ -102,7 +102,7 @@ class Layer:
         self.inputs = torch.randn(self.tokens, input_size).requires_grad_()
         self.by_outputs = torch.randn(self.tokens, hidden_size)
         self.operations = 2 * 4 * hidden_size * (input_size + hidden_size) * self.tokens
-        found = find().kernel
+        found = find_kernel().kernel
         assert found is not None
         self.inference = found
         self.reset(self._kernel())
@@ -139,7 +139,9 @@ class Layer:
         )
 
     def train(self) -> None:
-        outputs = kernel_lstm.lstm(self.inputs, self.weight_ih, self.weight_hh, self.bias, self.batch_sizes)[0]
+        outputs = kernel_lstm.kernel_lstm(self.inputs, self.weight_ih, self.weight_hh, self.bias, self.batch_sizes)[
+            0
+        ]
         torch.autograd.backward(outputs, self.by_outputs)
 
 

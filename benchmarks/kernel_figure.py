@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("svg")
-
 import matplotlib.pyplot as plt
 
 from epoch_parts import PARTS
+
+mpl.use("svg")
+
 
 HERE = Path(__file__).parent
 FIGURE = HERE.parent / "docs" / "kernel-onednn.svg"

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
-from fastlstm.datasets import load_imdb
+from fastlstm.data.datasets import load_imdb
 from serving import load, until_it_answers, write_bodies
 
 SHARE, TIMES = 0.7, 10

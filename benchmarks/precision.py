@@ -16,8 +16,8 @@ import torch
 
 import machine
 from build import build
-from fastlstm.training import kernel_lstm
-from fastlstm.training.arithmetic import arithmetic
+from fastlstm.nn import kernel_lstm
+from fastlstm.nn.numerics import training_numerics
 from timing import alternate, medians
 
 HIDDEN = (64, 96, 256, 512, 1024)
@@ -67,8 +67,8 @@ def layer(hidden: int) -> Callable[[str], Callable[[], np.ndarray]]:
         def step() -> np.ndarray:
             for tensor in (inputs, weight_ih, weight_hh, bias):
                 tensor.grad = None
-            with arithmetic(precision):
-                outputs, _, _ = kernel_lstm.lstm(inputs, weight_ih, weight_hh, bias, sizes)
+            with training_numerics(precision):
+                outputs, _, _ = kernel_lstm.kernel_lstm(inputs, weight_ih, weight_hh, bias, sizes)
                 torch.autograd.backward(outputs, gradient)
             assert weight_hh.grad is not None
             result: np.ndarray = weight_hh.grad.numpy()

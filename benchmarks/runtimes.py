@@ -19,8 +19,8 @@ import onnxruntime
 
 import fastlstm
 import machine
-from fastlstm.datasets import load_imdb
-from fastlstm.export.onnx import onnx_model
+from fastlstm.convert.onnx import onnx_model
+from fastlstm.data.datasets import load_imdb
 from fastlstm.inference import Classifier
 
 BATCH = 64

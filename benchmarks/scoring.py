@@ -18,9 +18,9 @@ import numpy as np
 
 import fastlstm
 import machine
-from fastlstm.datasets import load_imdb
+from fastlstm.data.datasets import load_imdb
 from fastlstm.metrics import evaluate
-from fastlstm.model_folder import CONFIG, WEIGHTS
+from fastlstm.serialization.folder import CONFIG, WEIGHTS
 from slices import ratings_of, slices
 
 LOG = machine.RESULTS / "scorings.jsonl"

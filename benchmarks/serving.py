@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import machine
-from fastlstm.datasets import load_imdb
+from fastlstm.data.datasets import load_imdb
 
 HERE = Path(__file__).parent
 SIZES = (1, 8)

@@ -17,9 +17,9 @@ from typing import Any
 
 import machine
 from fastlstm.config import preset
-from fastlstm.fit.data import RunData, read_data
-from fastlstm.fit.outcome import calibrated
-from fastlstm.training.fitting import prepare
+from fastlstm.data.splits import DataSplits, load_splits
+from fastlstm.training.evaluation import calibrate_model
+from fastlstm.training.prepare import prepare
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "the preset": {},
@@ -58,7 +58,7 @@ def main() -> None:
 
     runs: list[dict[str, Any]] = []
     for seed in arguments.seeds:
-        data = read_data("imdb", data_dir=arguments.data_dir, seed=seed)
+        data = load_splits("imdb", data_dir=arguments.data_dir, seed=seed)
         for name in arguments.only:
             runs.append({"variant": name, "seed": seed, **train(data, seed, VARIANTS[name])})
             of = runs[-1]
@@ -74,7 +74,7 @@ def main() -> None:
     print(machine.save("small_choices", machine.describe(packages), {"runs": runs}))
 
 
-def train(data: RunData, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
+def train(data: DataSplits, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
     """One variant's figures on validation."""
     started = time.perf_counter()
     small = preset("small")
@@ -86,7 +86,7 @@ def train(data: RunData, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
     fitting = prepare(data.training, data.validation, model, training, cap_vocabulary=False)
     for _ in fitting.epochs():
         pass
-    report = calibrated(fitting).after
+    report = calibrate_model(fitting).after
     kept = [result for result in fitting.state.history if result.best][-1]
     return {
         "accuracy": report.accuracy,

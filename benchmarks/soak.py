@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import machine
-from fastlstm.datasets import load_imdb
+from fastlstm.data.datasets import load_imdb
 from overload import serving
 from serving import load
 

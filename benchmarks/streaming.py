@@ -23,14 +23,14 @@ import numpy as np
 
 import fastlstm
 import machine
-from fastlstm.datasets import load_imdb
-from fastlstm.fit.data import read_data
-from fastlstm.fit.early_exit import with_early_exit
+from fastlstm.data.datasets import load_imdb
+from fastlstm.data.splits import load_splits
 from fastlstm.inference import Classifier
-from fastlstm.inference.words import Words
-from fastlstm.kernel import find
+from fastlstm.kernel import find_kernel
 from fastlstm.kernel.abi import PRECISIONS
-from fastlstm.tokens import Encoder
+from fastlstm.text.token_boundaries import TokenBuffer
+from fastlstm.text.tokenizer import TextTokenizer
+from fastlstm.training.early_exit import add_early_exit
 
 STREAMS = 10_000
 WARM, TIMED = 200, 2_000
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
-    found = find()
+    found = find_kernel()
     if found.kernel is None:
         sys.exit(f"there is no kernel: {found.why_not}")
 
@@ -72,10 +72,10 @@ def token(model: Classifier, words: list[str], repeats: int) -> dict[str, float]
     """Microseconds a token, medians: tokenising it, reading it, and asking for the probabilities after it."""
     pieces = [f"{word} " for word in words]
     of = model.model
-    encode = Encoder(of.tokenizer, max_tokens=of.config.max_tokens, truncate=of.config.truncate)
+    encode = TextTokenizer(of.tokenizer, max_tokens=of.config.max_tokens, truncate=of.config.truncate)
     costs: dict[str, list[float]] = {"tokenising": [], "reading": [], "probabilities": []}
     for _ in range(repeats):
-        stream, cut = model.stream(), Words()
+        stream, cut = model.stream(), TokenBuffer()
         for piece in pieces[:WARM]:
             stream.feed(piece)
         tokens = stream.tokens
@@ -116,7 +116,7 @@ def resident() -> int:
 
 def early(model: Classifier, data_dir: Path) -> list[dict[str, float]]:
     """What each bar saves on the test split, and how many answers are others."""
-    learned, note = with_early_exit(model, read_data("imdb", data_dir=data_dir, validation=0.1).validation.texts)
+    learned, note = add_early_exit(model, load_splits("imdb", data_dir=data_dir, validation=0.1).validation.texts)
     print(note.text)
     texts = load_imdb(data_dir).test.texts
     started = time.perf_counter()

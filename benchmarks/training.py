@@ -20,11 +20,11 @@ from pathlib import Path
 import numpy as np
 
 import machine
-from fastlstm.batches import lengths_of
 from fastlstm.config import preset
-from fastlstm.fit.data import read_data
-from fastlstm.training.fitting import Fitting, prepare
-from fastlstm.training.history import EpochResult
+from fastlstm.data.splits import load_splits
+from fastlstm.text.batches import lengths_of
+from fastlstm.training.events import EpochResult
+from fastlstm.training.prepare import PreparedRun, prepare
 from opponents.bucketed_pytorch import Opponent
 
 
@@ -67,15 +67,15 @@ def main() -> None:
     print(machine.save("training", machine.describe(["fastlstm", "torch", "numpy", "tokenizers"]), result))
 
 
-def tutorial(data_dir: Path, epochs: int) -> Fitting:
+def tutorial(data_dir: Path, epochs: int) -> PreparedRun:
     """The tutorial preset on 20,000 reviews, ready to train; validation cut to one text, since it is not timed."""
-    data = read_data("imdb", data_dir=data_dir)
+    data = load_splits("imdb", data_dir=data_dir)
     chosen = preset("tutorial")
     training_config = dataclasses.replace(chosen.training, epochs=epochs, patience=epochs)
     return prepare(data.training, data.validation.take([0]), chosen.model, training_config, cap_vocabulary=False)
 
 
-def own_epochs(fitting: Fitting) -> Callable[[], float]:
+def own_epochs(fitting: PreparedRun) -> Callable[[], float]:
     """Each call trains one epoch, batches and all, and returns its seconds."""
     events = fitting.epochs()
 
@@ -87,7 +87,7 @@ def own_epochs(fitting: Fitting) -> Callable[[], float]:
     return epoch
 
 
-def keras_epochs(fitting: Fitting, python: str) -> tuple[Callable[[], float], str]:
+def keras_epochs(fitting: PreparedRun, python: str) -> tuple[Callable[[], float], str]:
     """Each call trains one epoch in a Keras process that stays up; and Keras' version."""
     folder = tempfile.mkdtemp()
     ids = np.zeros((len(fitting.training.texts), 500), np.int32)

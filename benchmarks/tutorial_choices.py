@@ -16,9 +16,9 @@ from typing import Any
 
 import machine
 from fastlstm.config import TrainingConfig, preset
-from fastlstm.fit.data import RunData, read_data
-from fastlstm.training.fitting import prepare
-from fastlstm.training.history import EpochResult
+from fastlstm.data.splits import DataSplits, load_splits
+from fastlstm.training.events import EpochResult
+from fastlstm.training.prepare import prepare
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "usual: no clipping, constant rate": {"clip_norm": 0.0, "schedule": "constant"},
@@ -37,7 +37,7 @@ def main() -> None:
     accuracies: dict[str, list[float]] = {name: [] for name in VARIANTS}
     epochs = []
     for seed in arguments.seeds:
-        data = read_data("imdb", data_dir=arguments.data_dir, seed=seed)
+        data = load_splits("imdb", data_dir=arguments.data_dir, seed=seed)
         for name, changes in VARIANTS.items():
             history = train(data, dataclasses.replace(preset("tutorial").training, seed=seed, **changes))
             accuracies[name].append(max(result.validation_accuracy for result in history))
@@ -50,7 +50,7 @@ def main() -> None:
     print(machine.save("tutorial_choices", machine.describe(packages), result))
 
 
-def train(data: RunData, config: TrainingConfig) -> list[EpochResult]:
+def train(data: DataSplits, config: TrainingConfig) -> list[EpochResult]:
     """One run's epochs."""
     fitting = prepare(data.training, data.validation, preset("tutorial").model, config, cap_vocabulary=False)
     return [event for event in fitting.epochs() if isinstance(event, EpochResult)]

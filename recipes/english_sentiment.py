@@ -24,22 +24,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
 import fastlstm
-from fastlstm import saved_language_model
 from fastlstm.cli.progress import Display
-from fastlstm.datasets import load_imdb
-from fastlstm.fit.data import read_data
-from fastlstm.fit.early_exit import with_early_exit
-from fastlstm.fit.job import checkpoint_of
-from fastlstm.fit.pretraining_texts import read_held_out, read_learned
-from fastlstm.inference.language_model import LanguageModel
-from fastlstm.model_folder import CARD, CONFIG
-from fastlstm.models import DEFAULT_CLASSIFIER, ENGLISH_ENCODER
-from fastlstm.storage import rounded
+from fastlstm.data.datasets import load_imdb
+from fastlstm.data.splits import load_splits
+from fastlstm.language_model.corpus import read_training_texts, read_validation_texts
+from fastlstm.language_model.inference import LanguageModel
+from fastlstm.nn.runs import checkpoint_path
+from fastlstm.pretrained import DEFAULT_CLASSIFIER, ENGLISH_ENCODER
+from fastlstm.serialization.folder import CARD, CONFIG
+from fastlstm.serialization.language_model import write_language_model
+from fastlstm.serialization.quantization import round_weights
+from fastlstm.training.early_exit import add_early_exit
 from scoring import score
 from sentiment_card import encoder_card, sentiment_card
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ROOT / "src" / "fastlstm" / "models"
@@ -83,7 +84,10 @@ def main() -> None:
 
         def read(name: str, **options: Any) -> None:
             of = {"validation": HELD_OUT, "data_dir": data_dir, "device": device, "watch": display.show_pretraining}
-            stage(work / name, lambda out, resume: fastlstm.pretrain("imdb", out, resume=resume, **of, **options))
+            stage(
+                work / name,
+                lambda out, resume: fastlstm.train_language_model("imdb", out, resume=resume, **of, **options),
+            )
 
         def learn(name: str, **options: Any) -> None:
             of = {"validation": VALIDATION, "data_dir": data_dir, "device": device, "watch": display.show}
@@ -99,16 +103,16 @@ def main() -> None:
 
 def bundle_encoder(made: Path, data_dir: Path) -> None:
     """Puts the language model into the package, of fewer words, rounded, and measured anew."""
-    _, held_out = read_held_out(read_learned("imdb", data_dir=data_dir), HELD_OUT)
+    _, held_out = read_validation_texts(read_training_texts("imdb", data_dir=data_dir), HELD_OUT)
     encoder = fastlstm.load_language_model(made).of_vocabulary(ENCODER_WORDS)
-    weights = rounded(encoder.model.weights, STORAGE)
+    weights = round_weights(encoder.model.weights, STORAGE)
     measured = LanguageModel(dataclasses.replace(encoder.model, weights=weights)).evaluate(held_out.texts)
     results = {"measured_on": held_out.source, **measured.to_json()}
     saved = dataclasses.replace(
         encoder.model, training={**encoder.model.training, "storage": STORAGE, "results": results}
     )
     card = encoder_card(saved, seconds_of(made))
-    saved_language_model.write(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
+    write_language_model(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
     print(card)
 
 
@@ -127,8 +131,8 @@ def bundle_classifier(work: Path, data_dir: Path) -> None:
         "results": {"evaluated_on": "IMDb test, the official split, scored once", **results},
         "baseline": None,
     }
-    held_out = read_data("imdb", data_dir=data_dir, validation=VALIDATION).validation
-    bundled, note = with_early_exit(
+    held_out = load_splits("imdb", data_dir=data_dir, validation=VALIDATION).validation
+    bundled, note = add_early_exit(
         fastlstm.Classifier(dataclasses.replace(model.model, training=record)), held_out.texts
     )
     print(note.text)
@@ -148,7 +152,7 @@ def seconds_of(folder: Path) -> float:
 def stage(out: Path, make: Callable[[Path, bool], object]) -> None:
     """Makes `out` unless it is there, from its checkpoint if there is one."""
     if not (out / CONFIG).is_file():
-        make(out, checkpoint_of(out).is_file())
+        make(out, checkpoint_path(out).is_file())
 
 
 if __name__ == "__main__":

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastlstm.inference import Classifier
-from fastlstm.inference.language_card import language_card
-from fastlstm.inference.model_card import model_card
-from fastlstm.models import ENGLISH_ENCODER
-from fastlstm.saved_language_model import SavedLanguageModel
+from fastlstm.pretrained import ENGLISH_ENCODER
+from fastlstm.serialization.language_model import SavedLanguageModel
+from fastlstm.serialization.model_card import language_model_card, model_card
 from probes import PROBES
 
 
@@ -59,7 +58,7 @@ def _lines(model: Classifier, scored: dict[str, Any], costs: dict[str, float], s
 
 def encoder_card(model: SavedLanguageModel, seconds: float) -> str:
     """The README.md of the encoder, which took so many seconds to train."""
-    return language_card(model).replace("this-folder", ENGLISH_ENCODER) + "\n".join(
+    return language_model_card(model).replace("this-folder", ENGLISH_ENCODER) + "\n".join(
         ("", *_origin({"language-model": seconds}), "")
     )
 

@@ -11,11 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+from tests.helpers.kernel_fuzz import MismatchError, run
+
+from fastlstm.kernel import find_kernel
+from fastlstm.kernel.abi import load_library
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.kernel import fuzz
-
-from fastlstm.kernel import abi, find
 
 Share = tuple[str, str, int, range, float]
 
@@ -24,8 +26,8 @@ def fuzz_share(share: Share) -> tuple[dict[str, float], str]:
     """The largest errors of some cases, or the mismatch found."""
     path, isa, seed, numbers, compared = share
     try:
-        return fuzz.run(abi.load(Path(path)), isa, seed, numbers, compared), ""
-    except fuzz.MismatchError as mismatch:
+        return run(load_library(Path(path)), isa, seed, numbers, compared), ""
+    except MismatchError as mismatch:
         return {}, str(mismatch)
 
 
@@ -39,7 +41,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     asked = parser.parse_args()
 
-    there = find()
+    there = find_kernel()
     if there.path is None or there.kernel is None:
         print(f"there is no kernel: {there.why_not}", file=sys.stderr)
         return 2

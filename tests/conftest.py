@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from fastlstm import weights
 from fastlstm.config import ModelConfig
-from fastlstm.installation import VARIABLES
-from fastlstm.kernel import found
-from fastlstm.saved_model import SavedModel
-from fastlstm.tokens import train_tokenizer
+from fastlstm.diagnostics import VARIABLES
+from fastlstm.inference import Classifier
+from fastlstm.kernel.loader import find_kernel
+from fastlstm.serialization import weights
+from fastlstm.serialization.classifier import SavedModel
+from fastlstm.text.tokenizer import train_tokenizer
 
 # PyTorch's threads would spend their time waiting for each other on models as small as these tests'.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -63,14 +64,25 @@ def tiny_model(make_model: MakeModel) -> SavedModel:
     return make_model()
 
 
+@pytest.fixture(scope="module")
+def classifier(tiny_model: SavedModel) -> Classifier:
+    return Classifier(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def three_classes(make_model: Callable[..., SavedModel]) -> Classifier:
+    config = ModelConfig(embedding_size=5, hidden_sizes=(4,), bidirectional=True, pooling="concat", max_tokens=20)
+    return Classifier(make_model(config, ("bad", "so so", "good"), seed=4, temperature=1.7))
+
+
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No variable of fastlstm's is set, and an examination looks for the kernel anew. Its threads are put back."""
-    kernel = found.find().kernel
+    kernel = find_kernel().kernel
     before = 1 if kernel is None else kernel.threads
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("fastlstm.installation.find", found.find.__wrapped__)
+    monkeypatch.setattr("fastlstm.diagnostics.find_kernel", find_kernel.__wrapped__)
     yield
     if kernel is not None:
         kernel.threads = before

@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import fastlstm
 from fastlstm import LSTMClassifier
-from fastlstm.config import ModelConfig, TrainingConfig, choosable
+from fastlstm.config import ModelConfig, TrainingConfig, option_fields
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
@@ -147,7 +147,7 @@ def test_a_threshold_for_three_classes_is_refused() -> None:
 
 
 def test_every_option_of_the_configurations_is_a_parameter() -> None:
-    fields = {f.name for kind in (ModelConfig, TrainingConfig) for f in choosable(kind)}
+    fields = {f.name for kind in (ModelConfig, TrainingConfig) for f in option_fields(kind)}
     assert fields - {"seed"} <= set(small().get_params())
 
 
@@ -157,7 +157,7 @@ def test_numpy_numbers_are_numbers() -> None:
 
 
 def test_it_begins_from_a_language_model(tmp_path: Path) -> None:
-    fastlstm.pretrain(
+    fastlstm.train_language_model(
         TEXTS, tmp_path / "lm", embedding_size=5, hidden_sizes=(7,), epochs=1, streams=2, window=8, validation=0.2
     )
     estimator = LSTMClassifier(encoder=tmp_path / "lm", epochs=2, random_state=0).fit(TEXTS, NAMES)

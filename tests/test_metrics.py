@@ -8,7 +8,7 @@ import pytest
 import sklearn.metrics
 from matplotlib.figure import Figure
 
-from fastlstm.metrics import CALIBRATION_BINS, SMALLEST_PROBABILITY, Report, evaluate, predicted_of
+from fastlstm.metrics import CALIBRATION_BINS, MIN_PROBABILITY, Report, evaluate, predicted_classes
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -74,7 +74,7 @@ def test_sure_and_right_half_the_time_is_overconfident() -> None:
     report = evaluate(np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 0, 1]), names(2))
     assert report.accuracy == 0.5
     assert report.calibration_error == 0.5
-    assert report.loss == pytest.approx(-np.log(SMALLEST_PROBABILITY) / 2, rel=1e-12)
+    assert report.loss == pytest.approx(-np.log(MIN_PROBABILITY) / 2, rel=1e-12)
 
 
 def test_confidence_that_comes_true_is_calibrated() -> None:
@@ -122,13 +122,13 @@ def test_of_two_classes_the_second_is_predicted_from_the_threshold_on(dtype: typ
         (0.5, [0, 0, 0, 1, 1]),
         (1.0, [0, 0, 0, 0, 1]),
     ]:
-        assert predicted_of(probabilities, threshold).tolist() == predicted
-    assert predicted_of(probabilities).tolist() == predicted_of(probabilities, 0.5).tolist()
+        assert predicted_classes(probabilities, threshold).tolist() == predicted
+    assert predicted_classes(probabilities).tolist() == predicted_classes(probabilities, 0.5).tolist()
 
 
 def test_of_more_classes_the_first_of_the_most_likely_is_predicted() -> None:
     probabilities = np.array([[0.2, 0.4, 0.4], [0.5, 0.1, 0.4], [0.1, 0.2, 0.7]], np.float32)
-    assert predicted_of(probabilities).tolist() == [1, 0, 2]
+    assert predicted_classes(probabilities).tolist() == [1, 0, 2]
 
 
 def test_a_threshold_changes_the_predictions_and_their_confidence_but_not_the_loss() -> None:

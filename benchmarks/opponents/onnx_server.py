@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 import fastlstm
-from fastlstm.export.onnx import onnx_model
+from fastlstm.convert.onnx import onnx_model
 
 model = fastlstm.load()
 session = onnxruntime.InferenceSession(

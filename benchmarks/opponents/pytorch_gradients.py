@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fastlstm.saved_model import SavedModel
+from fastlstm.serialization.classifier import SavedModel
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -7,66 +7,66 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_EXPORTS = {
     "Classifier": "fastlstm.inference",
-    "Examination": "fastlstm.examination",
+    "Dataset": "fastlstm.data",
+    "DatasetReport": "fastlstm.checks",
     "FastLSTMError": "fastlstm.errors",
     "LSTMClassifier": "fastlstm.estimator",
     "ModelConfig": "fastlstm.config",
-    "Records": "fastlstm.records",
     "Report": "fastlstm.metrics",
     "TrainingConfig": "fastlstm.config",
-    "distill": "fastlstm.fit.one_call",
-    "examine": "fastlstm.examination",
+    "check": "fastlstm.checks",
+    "distill": "fastlstm.training.api",
     "load": "fastlstm.inference.classifier",
-    "load_language_model": "fastlstm.inference.language_model",
-    "pretrain": "fastlstm.fit.pretrain_call",
-    "read_records": "fastlstm.records",
-    "train": "fastlstm.fit",
-    "tune": "fastlstm.fit.tuning",
+    "load_language_model": "fastlstm.language_model.inference",
+    "read_dataset": "fastlstm.data",
+    "train": "fastlstm.training",
+    "train_language_model": "fastlstm.language_model.api",
+    "tune": "fastlstm.tuning",
 }
-"""Public name -> the module it is loaded from at its first use, so that importing fastlstm costs nothing."""
+"""Public name -> module that defines it, imported on first use, so that `import fastlstm` stays fast."""
 
 __all__ = [
     "Classifier",
-    "Examination",
+    "Dataset",
+    "DatasetReport",
     "FastLSTMError",
     "LSTMClassifier",
     "ModelConfig",
-    "Records",
     "Report",
     "TrainingConfig",
     "__version__",
+    "check",
     "distill",
-    "examine",
     "load",
     "load_language_model",
-    "pretrain",
-    "read_records",
+    "read_dataset",
     "train",
+    "train_language_model",
     "tune",
 ]
 
 if TYPE_CHECKING:
+    from fastlstm.checks import DatasetReport, check
     from fastlstm.config import ModelConfig, TrainingConfig
+    from fastlstm.data import Dataset, read_dataset
     from fastlstm.errors import FastLSTMError
     from fastlstm.estimator import LSTMClassifier
-    from fastlstm.examination import Examination, examine
-    from fastlstm.fit import train
-    from fastlstm.fit.one_call import distill
-    from fastlstm.fit.pretrain_call import pretrain
-    from fastlstm.fit.tuning import tune
     from fastlstm.inference import Classifier
     from fastlstm.inference.classifier import load
-    from fastlstm.inference.language_model import load_language_model
+    from fastlstm.language_model.api import train_language_model
+    from fastlstm.language_model.inference import load_language_model
     from fastlstm.metrics import Report
-    from fastlstm.records import Records, read_records
+    from fastlstm.training import train
+    from fastlstm.training.api import distill
+    from fastlstm.tuning import tune
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _EXPORTS:
         raise AttributeError(f"module 'fastlstm' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
     globals()[name] = value
     return value
 

@@ -1,87 +1,148 @@
-"""The errors fastlstm raises: one base, one subclass a cause.
-
-Every message is one line: what came, what was expected, what to do.
-`exit_status` is what the command line exits with: 2 where the call or its input was
-wrong, 1 where the work itself failed.
-"""
+"""Exceptions: one base class, one subclass per kind of failure, one stable code per cause."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class FastLSTMError(Exception):
-    """Base of every error that fastlstm raises on purpose."""
+    """Base class of all errors that fastlstm raises deliberately.
+
+    The message is one line: what was found, what was expected, what to do.
+
+    Attributes:
+        code: Stable identifier of the cause, such as "missing-column". docs/errors.md lists them.
+        values: The values concerned, by name. Each is also an attribute: `error.column`.
+    """
 
     exit_status = 1
+    """Exit status of the command line: 2 for wrong use or bad input, 1 for a failure while working."""
+    default_code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None, **values: Any) -> None:
+        super().__init__(message)
+        self.code = code or self.default_code
+        self.values = values
+
+    def __getattr__(self, name: str) -> Any:
+        values = self.__dict__.get("values", {})
+        if name in values:
+            return values[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), self.code, self.values)
+
+
+def _rebuild(kind: type[FastLSTMError], message: str, code: str, values: dict[str, Any]) -> FastLSTMError:
+    error = kind.__new__(kind)
+    FastLSTMError.__init__(error, message, code=code, **values)
+    return error
 
 
 class InputError(FastLSTMError, ValueError):
-    """The call or its input is wrong: nothing was written."""
+    """The call or its input is wrong; nothing was written."""
 
     exit_status = 2
+    default_code = "bad-input"
 
 
 class OptionError(InputError):
-    """An option has an unknown name or a value outside its range."""
+    """An option has an unknown name, a value out of range, or conflicts with another option."""
+
+    default_code = "bad-option"
 
 
 class DataError(InputError):
-    """A file, folder or list of texts can't be read as labelled texts."""
+    """A file, folder, table or list cannot be read as texts."""
+
+    default_code = "bad-data"
 
 
 class ResumeError(InputError):
-    """There is no checkpoint to go on from, or it belongs to another run."""
+    """There is no checkpoint to resume from, it is damaged, or it belongs to another run."""
+
+    default_code = "cannot-resume"
 
 
 class DeviceError(InputError):
-    """The asked-for device is not there."""
+    """The requested device is not available."""
+
+    default_code = "device-unavailable"
 
 
 class MissingDependencyError(InputError, ImportError):
-    """An optional dependency is not installed; the message holds the pip command."""
+    """An optional dependency is not installed; the message contains the pip command.
+
+    Attributes:
+        package: The missing package.
+        extra: The extra of fastlstm that installs it.
+    """
+
+    default_code = "missing-dependency"
 
     def __init__(self, purpose: str, package: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed; run: pip install 'fastlstm[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed; run: pip install 'fastlstm[{extra}]'",
+            purpose=purpose,
+            package=package,
+            extra=extra,
+        )
 
 
 class ModelNotFoundError(InputError):
-    """There is no folder where a saved model was expected."""
+    """The model folder does not exist."""
+
+    default_code = "model-not-found"
 
 
 class NotAModelError(InputError):
-    """The folder is there, and is not a fastlstm model."""
+    """The folder exists but is not a fastlstm model of the expected kind."""
+
+    default_code = "not-a-model"
 
 
 class CorruptModelError(InputError):
-    """The folder is a fastlstm model whose files are damaged or do not fit together."""
+    """The folder is a fastlstm model whose files are damaged or inconsistent."""
+
+    default_code = "corrupt-model"
 
 
 class ModelTooNewError(InputError):
-    """The saved model's format is newer than this version of fastlstm can read."""
+    """The model was saved by a newer version of fastlstm."""
+
+    default_code = "model-too-new"
 
 
 class DownloadError(FastLSTMError):
-    """A data set could not be had from its source."""
+    """A dataset could not be downloaded."""
+
+    default_code = "download-failed"
 
 
 class WriteError(FastLSTMError):
-    """Something could not be written; what stood there before is untouched."""
+    """A file or folder could not be written; existing files are unchanged."""
+
+    default_code = "write-failed"
 
 
 class TrainingError(FastLSTMError):
-    """Training went wrong in a way that more training can't mend."""
+    """Training failed in a way that more training cannot fix."""
+
+    default_code = "training-failed"
 
 
-class Interrupted(FastLSTMError):  # noqa: N818 -- an outcome the user asked for, not a fault
-    """Training was stopped on request, and its state saved."""
+class Interrupted(FastLSTMError):  # noqa: N818 -- requested by the user, not a fault
+    """Training was interrupted by the user; its state is saved."""
 
     exit_status = 130
+    default_code = "interrupted"
 
 
-def near(value: str, known: Iterable[str]) -> str:
-    """The ending of a message about an unknown `value`: the near name, and all the known ones."""
+def suggest(value: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown `value`: the closest known name, then all known names."""
     names = sorted(known)
     close = difflib.get_close_matches(value, names, n=1)
     suggestion = f"did you mean {close[0]!r}? " if close else ""

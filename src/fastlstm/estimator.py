@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
+
+# isort: split
+
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastlstm import training  # noqa: F401 -- first: it says how to install what is missing
-
-# isort: split
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from fastlstm import saved_language_model
 from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.data import split_dataset
+from fastlstm.data.validation import check_label, collect_dataset
 from fastlstm.errors import DataError
-from fastlstm.fit.beginning import Beginnings, with_encoder
 from fastlstm.inference import Classifier
-from fastlstm.records import split
-from fastlstm.records.checks import checked_label, collect
-from fastlstm.training.fitting import prepare
-from fastlstm.training.history import EpochResult
+from fastlstm.serialization.language_model import read_language_model
+from fastlstm.training.events import EpochResult
+from fastlstm.training.prepare import prepare
+from fastlstm.training.settings import InitialModels, apply_encoder_options
 
 _NOT_OPTIONS = ("preset", "encoder", "validation_fraction", "device", "random_state")
 
@@ -130,16 +131,16 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         if len(texts) != len(labels):
             raise DataError(f"{len(texts)} texts and {len(labels)} labels came; expected one label a text")
         classes = np.unique(labels)
-        names = [checked_label(label) for label in classes]
+        names = [check_label(label) for label in classes]
         if len(set(names)) < len(names):
             raise DataError(f"y has labels that differ in spaces or type alone: {classes.tolist()}; make them one")
-        records = collect(zip(range(len(texts)), texts, labels, strict=True), "X")
+        records = collect_dataset(zip(range(len(texts)), texts, labels, strict=True), "X")
         options = {name: value for name, value in self.get_params().items() if name not in _NOT_OPTIONS}
         seed = int(check_random_state(self.random_state).randint(2**31))
-        options = with_encoder({**options, "seed": seed}, self.encoder is not None)
+        options = apply_encoder_options({**options, "seed": seed}, self.encoder is not None)
         model_config, training_config = configure(self.preset, options)
-        encoder = Beginnings.of(self.encoder, None).encoder
-        learned, held_out = split(records, self.validation_fraction, seed)
+        encoder = InitialModels.of(self.encoder, None).encoder
+        learned, held_out = split_dataset(records, self.validation_fraction, seed)
         fitting = prepare(
             learned,
             held_out,
@@ -147,7 +148,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             training_config,
             device=self.device,
             cap_vocabulary=True,
-            encoder=None if encoder is None else saved_language_model.read(encoder),
+            encoder=None if encoder is None else read_language_model(encoder),
         )
         self.history_ = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
         calibration = fitting.calibrate(fitting.validation_logits())

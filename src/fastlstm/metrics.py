@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CALIBRATION_BINS = 15
-SMALLEST_PROBABILITY = 1e-7
+MIN_PROBABILITY = 1e-7
 """Log loss counts no probability as smaller: one sure mistake must not make it infinite."""
 
 
@@ -82,7 +82,7 @@ class Report:
         )
 
 
-def predicted_of(probabilities: npt.NDArray[np.floating], threshold: float = 0.5) -> npt.NDArray[np.int64]:
+def predicted_classes(probabilities: npt.NDArray[np.floating], threshold: float = 0.5) -> npt.NDArray[np.int64]:
     """[n] the index of each predicted class, from probabilities [n, classes].
 
     Of two classes the second where its probability is at least `threshold`, taken in the type of the
@@ -109,13 +109,13 @@ def evaluate(
         labels: the class names, in the order of the columns.
         threshold: of two classes, the probability of the second from which it is predicted.
     """
-    predicted = predicted_of(probabilities, threshold)
+    predicted = predicted_classes(probabilities, threshold)
     double = probabilities.astype(np.float64)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, predicted), 1)
     classes = tuple(_class_report(confusion, k, label) for k, label in enumerate(labels))
     bins = _calibration(double[np.arange(len(truth)), predicted], predicted == truth)
-    of_truth = np.clip(double[np.arange(len(truth)), truth], SMALLEST_PROBABILITY, 1)
+    of_truth = np.clip(double[np.arange(len(truth)), truth], MIN_PROBABILITY, 1)
     return Report(
         texts=len(truth),
         accuracy=float((predicted == truth).mean()),

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,11 +36,17 @@ SMALL = [
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command left behind."""
+    """The result of a command: exit status, standard output, standard error."""
 
     status: int
     out: str
     err: str
+
+    @property
+    def code(self) -> str:
+        """The code of the error on standard error, such as "missing-column"; "" if there is none."""
+        match = re.search(r"^fastlstm: error\[([a-z0-9-]+)\]: ", self.err, re.MULTILINE)
+        return match[1] if match else ""
 
     @property
     def json(self) -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import fastlstm
-from fastlstm.fit.recalibration import recalibrate
-from fastlstm.records import Records
+from tests.cli.conftest import SMALL, Command, reviews, write_csv
 
-from .conftest import SMALL, Command, reviews, write_csv
+import fastlstm
+from fastlstm.data import Dataset
+from fastlstm.training.recalibration import recalibrate
 
 
 def test_probabilities_are_fitted_to_other_texts(command: Command, trained: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_threshold_is_carried_over_to_another_temperature(trained: Path) -> No
     before = fastlstm.load(trained)
     cautious = fastlstm.Classifier(dataclasses.replace(before.model, threshold=0.7))
     rows = [*reviews(90, seed=9), *[("great superb film", "bad")] * 10]
-    records = Records([text for text, _ in rows], [label for _, label in rows], "here")
+    records = Dataset([text for text, _ in rows], [label for _, label in rows], "here")
     done = recalibrate(cautious, records)
     assert done.calibration.temperature > before.model.temperature
     assert 0.5 < done.classifier.model.threshold < 0.7

@@ -9,18 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cli.conftest import SMALL, Command, reviews, write_csv
 
 import fastlstm
-from fastlstm import saved_model
 from fastlstm.config import configure
-from fastlstm.fit.data import read_data
-from fastlstm.fit.events import Calibrated, TrainingResult
-from fastlstm.fit.job import Job
-from fastlstm.fit.run import run
-from fastlstm.records import read_records
-from fastlstm.training.history import EpochResult
-
-from .conftest import SMALL, Command, reviews, write_csv
+from fastlstm.data import read_dataset
+from fastlstm.data.splits import load_splits
+from fastlstm.serialization.classifier import read_classifier
+from fastlstm.training.events import Calibrated, EpochResult, TrainingResult
+from fastlstm.training.run import run
+from fastlstm.training.settings import TrainingJob
 
 OPTIONS = [*SMALL, "--epochs", "6", "--learning-rate", "0.03", "--no-baseline"]
 FIGURES = ("accuracy", "loss", "macro_f1", "calibration_error", "confusion")
@@ -74,7 +72,7 @@ def test_without_calibration_the_model_answers_as_it_was_trained(
     for way in ("auto", "none"):
         said = command("train", noisy, "--out", tmp_path / way, *OPTIONS, "--calibration", way).err
         assert ("probabilities fitted" in said) == (way == "auto")
-    fitted, raw = (saved_model.read(tmp_path / way) for way in ("auto", "none"))
+    fitted, raw = (read_classifier(tmp_path / way) for way in ("auto", "none"))
     assert (raw.temperature, raw.training["calibration"]["method"]) == (1.0, "none")
     assert all(np.array_equal(array, raw.weights[name]) for name, array in fitted.weights.items())
     texts = [text for text, _ in reviews(50, seed=4)]
@@ -114,9 +112,9 @@ def test_vector_scaling_is_folded_into_the_weights(
     assert len(record["scale"]) == len(record["bias"]) == 3
     assert record["loss_after"] < record["loss_before"]
     assert_measured_as_reported(command, test, out, result.json)
-    raw = saved_model.read(out).weights["output.weight"] / np.array(record["scale"], np.float32)[:, None]
+    raw = read_classifier(out).weights["output.weight"] / np.array(record["scale"], np.float32)[:, None]
     command("train", data, "--out", tmp_path / "raw", *options, "--calibration", "none")
-    np.testing.assert_allclose(raw, saved_model.read(tmp_path / "raw").weights["output.weight"], rtol=1e-5)
+    np.testing.assert_allclose(raw, read_classifier(tmp_path / "raw").weights["output.weight"], rtol=1e-5)
     assert "vector scaling" in command("info", "--model", out).out
 
 
@@ -136,7 +134,7 @@ def test_a_threshold_is_chosen_saved_and_used_everywhere(
     assert_measured_as_reported(command, validation, out, result.json)
     assert command("info", "--model", out, "--json").json["calibration"]["threshold"] == threshold
 
-    model, records = fastlstm.load(out), read_records(validation)
+    model, records = fastlstm.load(out), read_dataset(validation)
     second = model.predict_proba(records.texts)[:, 1]
     expected = ["good" if p >= np.float32(threshold) else "bad" for p in second]
     assert model.predict(records.texts) == expected
@@ -158,8 +156,8 @@ def test_a_threshold_for_more_than_two_classes_is_refused_before_training(comman
 
 def test_a_run_goes_on_with_another_calibration_since_no_weight_depends_on_it(noisy: Path, tmp_path: Path) -> None:
     model, training = configure("tutorial", {"hidden_sizes": (7,), "embedding_size": 5, "epochs": 2})
-    job = Job(
-        data=read_data(noisy),
+    job = TrainingJob(
+        data=load_splits(noisy),
         model=model,
         training=training,
         out=tmp_path / "model",

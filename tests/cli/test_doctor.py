@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 
 import pytest
+from tests.cli.conftest import Command, Finished
 
 import fastlstm
-from fastlstm.cli.installation_report import INSTRUCTIONS
-from fastlstm.installation import EXTRAS, PyTorch
-from fastlstm.kernel import found
-
-from .conftest import Command, Finished
+from fastlstm.cli.doctor import INSTRUCTIONS
+from fastlstm.diagnostics import EXTRAS, PyTorchInfo
+from fastlstm.kernel.loader import ISAS, find_kernel, usable_cores
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("fresh")
 def built(fresh: None) -> None:
     """There is a compiled kernel."""
     del fresh
-    there = found.find.__wrapped__()
+    there = find_kernel.__wrapped__()
     if there.kernel is None:
         pytest.skip(f"no compiled kernel: {there.why_not}")
 
@@ -53,7 +52,7 @@ def test_json_holds_the_same(command: Command) -> None:
         "fastlstm", "python", "system", "processor", "kernel", "self_check", "environment", "extras", "pytorch",
     ]  # fmt: skip
     assert result.json["kernel"]["instruction_set"] in result.json["kernel"]["could_run"]
-    assert result.json["kernel"]["threads"] == found.usable_cores()
+    assert result.json["kernel"]["threads"] == usable_cores()
     assert result.json["self_check"]["passed"] is True
     assert [extra["name"] for extra in result.json["extras"]] == list(EXTRAS)
     assert result.json["pytorch"]["version"] == importlib.metadata.version("torch")
@@ -83,7 +82,7 @@ def test_without_a_kernel_it_tells_what_runs_instead_and_what_helps(
 def test_a_kernel_that_computes_wrongly_is_status_1(
     command: Command, difference: float, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastlstm.installation.largest_difference", lambda _: difference)
+    monkeypatch.setattr("fastlstm.diagnostics.largest_difference", lambda _: difference)
     result = command("doctor")
     assert result.status == 1
     assert line(result, "self-check").startswith(words)
@@ -102,12 +101,12 @@ def test_an_impossible_wish_is_one_line_and_status_2(
     monkeypatch.setenv(name, value)
     result = command("doctor")
     assert (result.status, result.out) == (2, "")
-    assert result.err.startswith(f"fastlstm: {name} is ")
+    assert result.err.startswith(f"fastlstm: error[bad-option]: {name} is ")
     assert len(result.err.splitlines()) == 1
 
 
 def test_missing_extras_come_with_the_pip_command(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastlstm.installation._version", {"scikit-learn": "1.6", "ruff": "0.8"}.get)
+    monkeypatch.setattr("fastlstm.diagnostics._version", {"scikit-learn": "1.6", "ruff": "0.8"}.get)
     result = command("doctor")
     assert result.status == 0
     assert "PyTorch" not in result.out
@@ -121,15 +120,20 @@ def test_missing_extras_come_with_the_pip_command(command: Command, monkeypatch:
 @pytest.mark.parametrize(
     ("pytorch", "words"),
     [
-        (PyTorch("2.9", "A GPU", None, None), "2.9, GPU: A GPU, on which fastlstm train runs unless --device cpu"),
-        (PyTorch("2.9", None, "no device", None), "2.9, no GPU: no device"),
-        (PyTorch("2.9", None, None, "no libgomp"), "2.9, which can't be imported: no libgomp"),
+        (
+            PyTorchInfo("2.9", "A GPU", None, None),
+            "2.9, GPU: A GPU, on which fastlstm train runs unless --device cpu",
+        ),
+        (PyTorchInfo("2.9", None, "no device", None), "2.9, no GPU: no device"),
+        (PyTorchInfo("2.9", None, None, "no libgomp"), "2.9, which can't be imported: no libgomp"),
     ],
 )
-def test_pytorch_s_line(command: Command, pytorch: PyTorch, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastlstm.installation._pytorch", lambda: pytorch)
+def test_pytorch_s_line(
+    command: Command, pytorch: PyTorchInfo, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastlstm.diagnostics._pytorch", lambda: pytorch)
     assert line(command("doctor"), "PyTorch") == words
 
 
 def test_every_instruction_set_has_a_name_that_people_know() -> None:
-    assert set(INSTRUCTIONS) == set(found.ISAS)
+    assert set(INSTRUCTIONS) == set(ISAS)

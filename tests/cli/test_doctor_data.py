@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from .conftest import Command, reviews, write_csv
+from tests.cli.conftest import Command, reviews, write_csv
 
 FRENCH = "C'est un très bon film que je recommande à tout le monde sans aucune hésitation."
 

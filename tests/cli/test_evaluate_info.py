@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-
-from .conftest import SMALL, Command, reviews, write_csv
+from tests.cli.conftest import SMALL, Command, reviews, write_csv
 
 
 def test_evaluate_measures_a_model_on_any_labelled_texts(command: Command, trained: Path, tmp_path: Path) -> None:

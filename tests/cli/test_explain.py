@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from .conftest import Command
+from tests.cli.conftest import Command
 
 TEXT = "a great film, with a superb story. not [bold]dull[/bold] <br />at all"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from .conftest import Command
+from tests.cli.conftest import Command
 
 pytest.importorskip("onnx")
 

@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-from .conftest import Command
+from tests.cli.conftest import Command
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 torch = pytest.importorskip("torch")

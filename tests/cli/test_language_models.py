@@ -10,7 +10,7 @@ import safetensors.numpy
 from tests.cli.conftest import Command
 
 import fastlstm
-from fastlstm.training.language_model.state import PretrainingEpoch
+from fastlstm.language_model.loop import LanguageModelEpoch
 
 SMALL = ["--embedding-size", "6", "--hidden-sizes", "7", "--streams", "3", "--window", "8", "--epochs", "3"]
 SMALL += ["--warmup", "0", "--learning-rate", "0.02"]
@@ -117,7 +117,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     def interrupting(self: Display, event: object) -> None:
         show(self, event)  # type: ignore[arg-type]
-        if isinstance(event, PretrainingEpoch):
+        if isinstance(event, LanguageModelEpoch):
             signal.raise_signal(signal.SIGINT)
 
     arguments = ["pretrain", texts, "--out", out, *SMALL]
@@ -138,7 +138,7 @@ def test_ctrl_c_says_how_to_go_on(
 
 
 def test_python_trains_the_same_language_model(texts: Path, pretrained: Path, tmp_path: Path) -> None:
-    result = fastlstm.pretrain(
+    result = fastlstm.train_language_model(
         texts,
         tmp_path / "two",
         embedding_size=6,
@@ -155,11 +155,11 @@ def test_python_trains_the_same_language_model(texts: Path, pretrained: Path, tm
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(texts: Path, pretrained: Path, tmp_path: Path) -> None:
-    from fastlstm.fit.pretrain import PretrainingJob, run_pretraining
-    from fastlstm.fit.pretrain_call import make_job
-    from fastlstm.training.language_model.loop import PretrainingStep
+    from fastlstm.language_model.api import make_job
+    from fastlstm.language_model.loop import LanguageModelStep
+    from fastlstm.language_model.run import LanguageModelJob, run
 
-    def job(resume: bool) -> PretrainingJob:
+    def job(resume: bool) -> LanguageModelJob:
         options = {"embedding_size": 6, "hidden_sizes": (7,), "streams": 3, "window": 8, "epochs": 3}
         return make_job(
             texts,
@@ -176,15 +176,15 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(texts: Path, pretrained: Pa
             options={**options, "warmup": 0, "learning_rate": 0.02},
         )
 
-    events = run_pretraining(job(False))
+    events = run(job(False))
     seen = 0
     for event in events:
-        seen += isinstance(event, PretrainingStep)
+        seen += isinstance(event, LanguageModelStep)
         if seen == 30:
             break
     events.close()
     assert (tmp_path / "three.checkpoint").is_file()
-    list(run_pretraining(job(True)))
+    list(run(job(True)))
     expected = safetensors.numpy.load_file(pretrained / "model.safetensors")
     came = safetensors.numpy.load_file(tmp_path / "three" / "model.safetensors")
     for name, array in expected.items():

@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Command
 
-from fastlstm.kernel import find
-
-from .conftest import Command
+from fastlstm.kernel import find_kernel
 
 
 def test_each_text_gets_its_label_and_probability(command: Command, trained: Path) -> None:
@@ -26,7 +25,7 @@ def test_each_text_gets_its_label_and_probability(command: Command, trained: Pat
 
 
 def test_a_precision_is_taken_or_told_to_be_missing(command: Command, trained: Path) -> None:
-    kernel = find().kernel
+    kernel = find_kernel().kernel
     result = command("predict", "--precision", "int8", "a great and funny film", "-m", trained)
     if kernel is not None and kernel.has("int8"):
         assert result.out.startswith("good\t")

@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from .conftest import reviews, write_csv
+from tests.cli.conftest import reviews, write_csv
 
 OPTIONS = [
     "--preset",

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.server.process import Server
-
-from .conftest import Command
+from tests.cli.conftest import Command
+from tests.helpers.server_process import Server
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")

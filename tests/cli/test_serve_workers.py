@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.server.process import Server
+from tests.helpers.server_process import Server
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")

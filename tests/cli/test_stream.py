@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fastlstm
+from tests.cli.conftest import Command
 
-from .conftest import Command
+import fastlstm
 
 
 def test_changes_are_told_and_the_answer_at_the_end(command: Command, trained: Path) -> None:

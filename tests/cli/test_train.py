@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+from tests.cli.conftest import SMALL, Command, reviews, write_csv
 
 import fastlstm
-from fastlstm import saved_model
+from fastlstm.data.splits import load_splits
 from fastlstm.errors import DataError
-from fastlstm.fit.data import read_data
-from fastlstm.kernel import Found
-
-from .conftest import SMALL, Command, reviews, write_csv
+from fastlstm.kernel import KernelInfo
+from fastlstm.serialization.classifier import read_classifier
 
 
 def test_training_without_the_kernel_is_said(
     command: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastlstm.fit.notes.find", lambda: Found(None, "it was not built", None))
+    monkeypatch.setattr("fastlstm.nn.runs.find_kernel", lambda: KernelInfo(None, "it was not built", None))
     result = command("train", data, "--out", tmp_path / "model", "--no-baseline", "--device", "cpu", *SMALL)
     assert result.status == 0
     assert "no compiled kernel, PyTorch trains, slower: it was not built; see fastlstm doctor" in result.err
@@ -115,7 +114,7 @@ def test_training_twice_with_one_seed_gives_the_same_files(command: Command, dat
 def test_the_vocabulary_comes_from_the_training_texts_alone(command: Command, data: Path, tmp_path: Path) -> None:
     validation = write_csv(tmp_path / "v.csv", [("unheard great", "good"), ("unheard dull", "bad")])
     command("train", data, "--out", tmp_path / "m", *SMALL, "--validation", validation, "--no-baseline")
-    tokenizer = saved_model.read(tmp_path / "m").tokenizer
+    tokenizer = read_classifier(tmp_path / "m").tokenizer
     assert tokenizer.token_to_id("unheard") is None
     assert tokenizer.token_to_id("great") is not None
 
@@ -259,7 +258,7 @@ def test_a_full_disk_leaves_the_older_model_as_it_was(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fastlstm.atomic._replace_folder", full)
+    monkeypatch.setattr("fastlstm.serialization.atomic._replace_folder", full)
     result = command(*arguments, "--overwrite", "--seed", "1")
     assert result.status == 1
     assert "No space left on device; what stood there is untouched" in result.err
@@ -299,10 +298,10 @@ def test_a_target_without_a_name_is_refused(
 
 def test_records_in_memory_are_checked_and_the_test_part_is_the_same_for_every_seed(tmp_path: Path) -> None:
     texts, labels = zip(*reviews(60, seed=0), strict=True)
-    records = fastlstm.Records(list(texts), list(labels))
-    tests = [read_data(records, test=0.2, seed=seed).test for seed in (0, 1)]
+    records = fastlstm.Dataset(list(texts), list(labels))
+    tests = [load_splits(records, test=0.2, seed=seed).test for seed in (0, 1)]
     assert tests[0] == tests[1]
     with pytest.raises(DataError, match=r"row 2 of records: the text is empty"):
-        fastlstm.train(fastlstm.Records(["fine", " "], ["0", "1"]), tmp_path / "model")
+        fastlstm.train(fastlstm.Dataset(["fine", " "], ["0", "1"]), tmp_path / "model")
     with pytest.raises(DataError, match=r"expected a file's or folder's name, or fastlstm\.Records"):
         fastlstm.train((texts, labels), tmp_path / "model")  # type: ignore[arg-type]  # the mistake under test

@@ -10,17 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import Command
 
 import fastlstm
-from fastlstm.cli.tuning_display import changes_of, line_of
-from fastlstm.fit.tuning.events import State, Trial
-
-from .conftest import Command
+from fastlstm.cli.tune import trial_changes, trial_line
+from fastlstm.tuning.events import Trial, TrialState
 
 SMALL = ["--preset", "tutorial", "--hidden-sizes", "5", "--embedding-size", "4", "--no-baseline"]
 
 
-def trial(number: int, state: State, loss: float | None, why_not: str = "") -> Trial:
+def trial(number: int, state: TrialState, loss: float | None, why_not: str = "") -> Trial:
     """A trial that changed two options."""
     return Trial(
         number=number,
@@ -100,7 +99,7 @@ def test_without_optuna_the_error_is_the_pip_command(
     done = command("tune", data)
     assert done.status == 2
     assert done.err == (
-        "fastlstm: searching options needs optuna, which is not installed; run: pip install 'fastlstm[tune]'\n"
+        "fastlstm: error[missing-dependency]: searching options needs optuna, which is not installed; run: pip install 'fastlstm[tune]'\n"
     )
 
 
@@ -147,9 +146,11 @@ def test_ctrl_c_keeps_the_best_so_far_and_says_how_to_go_on(data: Path, tmp_path
 def test_a_trial_s_line_says_what_differs_how_it_ended_and_the_best_so_far(
     of: Trial, best: Trial | None, said: str
 ) -> None:
-    assert line_of(of, best, "loss") == f"trial 2: learning-rate 0.003, hidden-sizes 64,32{said}"
+    assert trial_line(of, best, "loss") == f"trial 2: learning-rate 0.003, hidden-sizes 64,32{said}"
 
 
 def test_the_best_so_far_is_told_in_the_metric_that_chooses() -> None:
-    assert line_of(trial(2, "pruned", None), trial(1, "complete", 0.25), "accuracy").endswith("90.00% of trial 1")
-    assert changes_of({}) == "the preset as it stands"
+    assert trial_line(trial(2, "pruned", None), trial(1, "complete", 0.25), "accuracy").endswith(
+        "90.00% of trial 1"
+    )
+    assert trial_changes({}) == "the preset as it stands"

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from .conftest import Command
+from tests.cli.conftest import Command
 
 
 def test_runtimes_are_listed_with_what_they_differ(command: Command, trained: Path) -> None:

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.inference.random_texts import random_texts
+from tests.helpers.random_texts import random_texts
 
 import fastlstm
 from fastlstm.config import ModelConfig
+from fastlstm.data import Dataset
 from fastlstm.errors import DataError, InputError, ModelNotFoundError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import CHUNK_TEXTS
-from fastlstm.inference.golden import GOLDEN_TEXTS
-from fastlstm.records import Records
-from fastlstm.saved_model import SavedModel
+from fastlstm.inference.classifier import CHUNK_TEXTS, GOLDEN_TEXTS
+from fastlstm.serialization.classifier import SavedModel
 
 MakeModel = Callable[..., SavedModel]
 
@@ -121,7 +120,7 @@ def test_chunks_do_not_change_a_bit(classifier: Classifier, monkeypatch: pytest.
     batch = random_texts(texts)
     expected = [classifier.predict_proba(text) for text in batch]
     monkeypatch.setattr("fastlstm.inference.classifier.CHUNK_TEXTS", 4)
-    monkeypatch.setattr("fastlstm.inference.features.NUMPY_TEXTS", 3)
+    monkeypatch.setattr("fastlstm.inference.network.NUMPY_TEXTS", 3)
     assert np.array_equal(classifier.predict_proba(batch), expected)
 
 
@@ -160,10 +159,10 @@ def test_the_number_of_threads_does_not_change_a_bit(
 def test_evaluating_compares_with_the_labels(three_classes: Classifier) -> None:
     texts = random_texts(30)
     labels = three_classes.predict(texts)
-    report = three_classes.evaluate(Records(texts, labels, "here"))
+    report = three_classes.evaluate(Dataset(texts, labels, "here"))
     assert (report.texts, report.accuracy) == (30, 1)
     wrong = [three_classes.labels[(three_classes.labels.index(label) + 1) % 3] for label in labels]
-    assert three_classes.evaluate(Records(texts, wrong, "here")).accuracy == 0
+    assert three_classes.evaluate(Dataset(texts, wrong, "here")).accuracy == 0
 
 
 def test_a_file_can_be_evaluated(classifier: Classifier, tmp_path: Path) -> None:
@@ -175,14 +174,14 @@ def test_a_file_can_be_evaluated(classifier: Classifier, tmp_path: Path) -> None
 
 
 def test_an_unknown_label_is_told_with_the_near_one(classifier: Classifier) -> None:
-    records = Records(["fine", "fine"], ["positive", "positiv"], "here")
+    records = Dataset(["fine", "fine"], ["positive", "positiv"], "here")
     with pytest.raises(DataError, match=r"text 2 of here has the label 'positiv'.*did you mean 'positive'\?"):
         classifier.evaluate(records)
 
 
 def test_no_texts_cannot_be_evaluated(classifier: Classifier) -> None:
     with pytest.raises(DataError, match="here"):
-        classifier.evaluate(Records([], [], "here"))
+        classifier.evaluate(Dataset([], [], "here"))
 
 
 # Saving and loading.

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.inference.random_texts import random_texts
+from tests.helpers.random_texts import random_texts
 
 import fastlstm
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.kernel import Found, find
-from fastlstm.kernel.abi import load as load_library
-from fastlstm.kernel.native import Kernel
+from fastlstm.kernel import KernelInfo, find_kernel
+from fastlstm.kernel.abi import load_library
+from fastlstm.kernel.bindings import Kernel
 
 
 @pytest.fixture(params=["bfloat16", "int8"])
 def precision(request: pytest.FixtureRequest) -> str:
-    kernel = find().kernel
+    kernel = find_kernel().kernel
     if kernel is None or not kernel.has(request.param):
         pytest.skip(f"this machine has no {request.param}")
     return str(request.param)
@@ -49,10 +49,10 @@ def test_an_unknown_precision_is_refused(three_classes: Classifier) -> None:
 def test_a_precision_that_the_machine_lacks_is_refused(
     three_classes: Classifier, isa: str | None, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = find()
+    there = find_kernel()
     if isa is not None and (there.path is None or there.kernel is None or there.kernel.isa == "neon"):
         pytest.skip("no kernel for x86-64 here")
     kernel = None if isa is None or there.path is None else Kernel(load_library(there.path), isa)
-    monkeypatch.setattr("fastlstm.inference.network.find", lambda: Found(kernel, "", None))
+    monkeypatch.setattr("fastlstm.inference.network.find_kernel", lambda: KernelInfo(kernel, "", None))
     with pytest.raises(OptionError, match=rf"^int8 was asked .* AVX512-VNNI; .*{why}.*; it has float32$"):
         Classifier(three_classes.model, "int8")

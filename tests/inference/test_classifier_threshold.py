@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.inference.random_texts import random_texts
+from tests.helpers.random_texts import random_texts
 
 import fastlstm
+from fastlstm.data import Dataset
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.model_card import model_card
-from fastlstm.records import Records
-from fastlstm.saved_model import SavedModel
+from fastlstm.serialization.classifier import SavedModel
+from fastlstm.serialization.model_card import model_card
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_threshold_can_be_given_instead_and_is_met_by_a_probability_as_high(ca
         assert cautious.predict(texts, threshold=threshold) == expected
         chosen = cautious.choose(cautious.predict_proba(texts), threshold=threshold)
         assert [cautious.labels[k] for k in chosen] == expected
-        records = Records(texts, expected, "here")
+        records = Dataset(texts, expected, "here")
         assert cautious.evaluate(records, threshold=threshold).accuracy == 1
     assert cautious.predict(texts[3], threshold=float(second[3])) == "positive"
     assert cautious.predict([], threshold=0.3) == []
@@ -64,7 +64,7 @@ def test_a_threshold_can_be_given_instead_and_is_met_by_a_probability_as_high(ca
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan, math.inf, "0.5", True, [0.5]])
 def test_a_threshold_that_is_no_probability_is_refused(classifier: Classifier, threshold: Any) -> None:
-    records = Records(["fine"], ["positive"], "here")
+    records = Dataset(["fine"], ["positive"], "here")
     for ask in (
         lambda: classifier.predict("fine", threshold=threshold),
         lambda: classifier.predict(["fine"], threshold=threshold),

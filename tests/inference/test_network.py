@@ -11,11 +11,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from fastlstm.batches import packed
 from fastlstm.config import ModelConfig
-from fastlstm.inference import features, network
+from fastlstm.inference import network
+from fastlstm.inference import network as features
 from fastlstm.inference.network import Network, probabilities_of
-from fastlstm.kernel import Found, find
+from fastlstm.kernel import KernelInfo, find_kernel
+from fastlstm.text.batches import pack_batch
 from fastlstm.training.model import TextClassifier
 
 
@@ -23,9 +24,9 @@ from fastlstm.training.model import TextClassifier
 def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What reads the texts."""
     if request.param == "NumPy":
-        monkeypatch.setattr(network, "find", lambda: Found(None, "a test asks for NumPy", None))
-    elif find().kernel is None:
-        pytest.skip(f"no kernel: {find().why_not}")
+        monkeypatch.setattr(network, "find_kernel", lambda: KernelInfo(None, "a test asks for NumPy", None))
+    elif find_kernel().kernel is None:
+        pytest.skip(f"no kernel: {find_kernel().why_not}")
 
 
 Ids = npt.NDArray[np.int32]
@@ -74,7 +75,7 @@ def expected_of(classifier: TextClassifier, texts: Sequence[Ids], temperature: f
     order = np.argsort([-len(text) for text in texts], kind="stable")
     logits = torch.empty(len(texts), classifier.output.out_features, dtype=torch.float64)
     with torch.no_grad():
-        logits[order] = copy.deepcopy(classifier).double()(packed([texts[i] for i in order])) / temperature
+        logits[order] = copy.deepcopy(classifier).double()(pack_batch([texts[i] for i in order])) / temperature
     if not classifier.sigmoid:
         return torch.softmax(logits, dim=1).numpy()
     likely = torch.sigmoid(logits)
@@ -146,7 +147,7 @@ def test_few_texts_through_large_layers_are_read_by_all_threads_together(bidirec
     texts = random_texts(5)
     came = network_of(classifier).probabilities(texts)
     np.testing.assert_allclose(came, expected_of(classifier, texts), rtol=0, atol=1e-5)
-    kernel = find().kernel
+    kernel = find_kernel().kernel
     if kernel is not None:
         before = kernel.threads
         try:

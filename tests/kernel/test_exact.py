@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.kernel.exact import Size, assert_near, batch, exact_of
+from tests.helpers.kernel_exact import Size, assert_near, batch, exact_of
 from torch.nn.utils.rnn import PackedSequence
 
 

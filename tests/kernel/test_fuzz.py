@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from tests.kernel import fuzz
+from tests.helpers import kernel_fuzz as fuzz
 
-from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.bindings import Kernel
 
 
 def test_random_calls_are_right_and_write_where_they_should(kernel: Kernel, library: SimpleNamespace) -> None:

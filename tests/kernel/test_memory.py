@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastlstm.kernel.memory import Pool, aligned
+from fastlstm.kernel.memory import BufferPool, aligned
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 5), (13, 7), (129, 4, 33)])
 def test_arrays_begin_on_a_cache_line(shape: tuple[int, ...]) -> None:
-    for allocate in (aligned, Pool().take):
+    for allocate in (aligned, BufferPool().take):
         array = allocate(*shape)
         assert array.shape == shape
         assert array.dtype == np.float32
@@ -19,7 +19,7 @@ def test_arrays_begin_on_a_cache_line(shape: tuple[int, ...]) -> None:
 
 
 def test_memory_that_is_left_is_used_again_and_no_other() -> None:
-    pool = Pool()
+    pool = BufferPool()
     first, second = pool.take(100, 300), pool.take(100, 300)
     assert not np.shares_memory(first, second)
     view, address = first[3:, ::2].T, first.ctypes.data
@@ -32,7 +32,7 @@ def test_memory_that_is_left_is_used_again_and_no_other() -> None:
 
 
 def test_the_smallest_that_fits_is_taken_and_the_rest_makes_room() -> None:
-    pool = Pool()
+    pool = BufferPool()
     large, small = pool.take(1_000_000), pool.take(20_000)
     addresses = large.ctypes.data, small.ctypes.data
     del large, small

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from tests.kernel.exact import Size, batch, exact
+from tests.helpers.kernel_exact import Size, batch, exact
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.kernel import reference
-from fastlstm.kernel.kept import Kept
+from fastlstm.kernel.bindings import SavedActivations
 from fastlstm.kernel.reference import sigmoid
 
 Array = npt.NDArray[Any]
@@ -255,7 +255,7 @@ def test_what_is_kept_and_its_gradients_are_those_written_out(size: Size, revers
     b = batch(Size(size.T, size.B, size.I, size.H, reverse))
     expected, N, H = exact(b), len(b.index), size.H
     c0 = b.c0.astype(np.float64)
-    kept = Kept(np.empty((N, 4, H)), np.empty((N, H)))
+    kept = SavedActivations(np.empty((N, 4, H)), np.empty((N, H)))
     projected = reference.project(b.inputs.astype(np.float64), b.weight_ih, b.bias)
     reference.recur(
         projected, b.batch_sizes, b.weight_hh.astype(np.float64), h0=b.h0, c0=c0, reverse=reverse, kept=kept
@@ -278,7 +278,7 @@ def test_what_is_kept_and_its_gradients_are_those_written_out(size: Size, revers
 def test_without_states_gradients_start_from_zeros() -> None:
     b = batch(Size(5, 4, 3, 7))
     zeros = np.zeros_like(b.c0)
-    kept = Kept(np.empty((len(b.index), 4, 7)), np.empty((len(b.index), 7)))
+    kept = SavedActivations(np.empty((len(b.index), 4, 7)), np.empty((len(b.index), 7)))
     reference.recur(reference.project(b.inputs, b.weight_ih, b.bias), b.batch_sizes, b.weight_hh, kept=kept)
     given: dict[str, Any] = {"c0": zeros, "grad_h_n": zeros, "grad_c_n": zeros}
     one = reference.backward(kept, b.batch_sizes, b.weight_hh, grad_outputs=b.grad_outputs)

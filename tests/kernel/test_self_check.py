@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.self_check import TOLERANCE, largest_difference
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("fastapi")
-pytest.importorskip("prometheus_client")
-
 from fastapi.testclient import TestClient
 
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
-from fastlstm.saved_model import SavedModel
+from fastlstm.serialization.classifier import SavedModel
 from fastlstm.server.app import make_app
 from fastlstm.server.settings import Settings
+
+pytest.importorskip("fastapi")
+pytest.importorskip("prometheus_client")
+
 
 Serve = Callable[..., TestClient]
 

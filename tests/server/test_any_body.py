@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("fastapi")
-
-from fastapi.testclient import TestClient
-
 from fastlstm.server.app import make_app
 from fastlstm.server.settings import Settings
+
+pytest.importorskip("fastapi")
+
 
 PATHS = ("/predict", "/explain", "/v2/models/small/infer")
 VALUES = st.recursive(

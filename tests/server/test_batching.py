@@ -12,7 +12,7 @@ import pytest
 from tests.server.conftest import Serve  # noqa: F401 -- skips where the extra is missing
 
 from fastlstm.server.batching import Batcher
-from fastlstm.server.refusals import Refusal
+from fastlstm.server.errors import APIError
 
 
 def rows(texts: Sequence[str]) -> Any:
@@ -99,11 +99,11 @@ def test_a_request_larger_than_a_batch_is_read_whole() -> None:
 def test_more_than_may_wait_is_refused_and_the_rest_is_answered() -> None:
     async def test(batcher: Batcher, slow: Slow) -> None:
         tasks = await first_then(batcher, slow, [["a"] * 4])
-        with pytest.raises(Refusal, match="5 texts wait to be read, of at most 6") as refused:
+        with pytest.raises(APIError, match="5 texts wait to be read, of at most 6") as refused:
             await batcher.submit(["b", "c"])
         assert refused.value.status == 429
         assert refused.value.headers == {"Retry-After": "1"}
-        with pytest.raises(Refusal):  # it has room for this one, which came later
+        with pytest.raises(APIError):  # it has room for this one, which came later
             await batcher.submit(["d"])
         slow.go.set()
         await tasks[0]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.server.conftest import Serve  # noqa: F401 -- skips where the extra is missing
 
-from fastlstm import models
+from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -23,9 +23,9 @@ TEXT = "This movie was fantastic! <b>Not</b> bad at all, 很好看 👍🏽."
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A server of the bundled model under two names."""
-    from tests.server.process import Server
+    from tests.helpers.server_process import Server
 
-    folder = str(models.bundled(models.DEFAULT_CLASSIFIER))
+    folder = str(bundled_model(DEFAULT_CLASSIFIER))
     started = Server(["-m", f"one={folder}", "-m", f"two={folder}"], {**os.environ})
     yield started.address
     started.stop()
@@ -150,9 +150,9 @@ def test_an_empty_text_has_no_answer(opened: Opened) -> None:
 
 
 def test_a_token_is_asked_for_where_the_server_wants_one(browser: Any) -> None:
-    from tests.server.process import Server
+    from tests.helpers.server_process import Server
 
-    folder = Path(str(models.bundled(models.DEFAULT_CLASSIFIER)))
+    folder = Path(str(bundled_model(DEFAULT_CLASSIFIER)))
     started = Server(["-m", str(folder)], {**os.environ, "FASTLSTM_TOKEN": "sesame"})
     try:
         page = browser.new_context(locale="en-US").new_page()

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from fastlstm.batches import packed
 from fastlstm.config import ModelConfig, configure
+from fastlstm.data import Dataset
 from fastlstm.errors import OptionError
-from fastlstm.records import Records
-from fastlstm.training.adversarial import disturbance, virtual_loss
-from fastlstm.training.fitting import prepare
+from fastlstm.text.batches import pack_batch
+from fastlstm.training.adversarial import perturbation, vat_loss
 from fastlstm.training.model import TextClassifier
+from fastlstm.training.prepare import prepare
 
 TEXTS = [np.array(ids, np.int32) for ids in ([3, 4, 5, 3, 9], [6, 6, 2], [7], [8])]
 
 
 def test_every_text_is_disturbed_by_its_share_along_the_gradient() -> None:
-    batch = packed(TEXTS)
+    batch = pack_batch(TEXTS)
     generator = torch.Generator().manual_seed(0)
     vectors, gradient = (torch.randn(len(batch.ids), 6, generator=generator) for _ in range(2))
-    came = disturbance(vectors, gradient, batch, 0.25)
+    came = perturbation(vectors, gradient, batch, 0.25)
     _, text = batch.places()
     for k in range(len(TEXTS)):
         of = torch.from_numpy(text == k)
@@ -31,13 +31,13 @@ def test_every_text_is_disturbed_by_its_share_along_the_gradient() -> None:
 
 
 def test_a_text_without_a_gradient_is_left_alone() -> None:
-    batch = packed(TEXTS)
+    batch = pack_batch(TEXTS)
     vectors, gradient = torch.ones(len(batch.ids), 6), torch.zeros(len(batch.ids), 6)
-    assert (disturbance(vectors, gradient, batch, 0.25) == 0).all()
+    assert (perturbation(vectors, gradient, batch, 0.25) == 0).all()
 
 
 def test_the_disturbance_raises_the_loss_more_than_a_random_one() -> None:
-    batch = packed(TEXTS)
+    batch = pack_batch(TEXTS)
     config = ModelConfig(
         vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), bidirectional=True, pooling="concat"
     )
@@ -49,8 +49,8 @@ def test_the_disturbance_raises_the_loss_more_than_a_random_one() -> None:
 
     vectors = model.embedded(batch).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(vectors), [vectors])
-    against = disturbance(vectors.detach(), gradient, batch, 0.05)
-    chance = disturbance(
+    against = perturbation(vectors.detach(), gradient, batch, 0.05)
+    chance = perturbation(
         vectors.detach(), torch.randn(gradient.shape, generator=torch.Generator().manual_seed(1)), batch, 0.05
     )
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_the_disturbance_raises_the_loss_more_than_a_random_one() -> None:
 
 
 def test_reading_given_vectors_is_reading_the_words() -> None:
-    batch = packed(TEXTS)
+    batch = pack_batch(TEXTS)
     for bidirectional in (False, True):
         config = ModelConfig(
             vocabulary_size=12, embedding_size=6, hidden_sizes=(7, 5), bidirectional=bidirectional, pooling="concat"
@@ -73,12 +73,12 @@ def test_reading_given_vectors_is_reading_the_words() -> None:
 def test_the_virtual_loss_is_that_of_a_disturbance_which_sways_more_than_chance(
     classes: int, activation: Any
 ) -> None:
-    batch = packed(TEXTS)
+    batch = pack_batch(TEXTS)
     config = ModelConfig(
         vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), pooling="concat", activation=activation
     )
     model = TextClassifier(config, classes, seed=0).eval()
-    found = virtual_loss(model, batch, 0.05, torch.Generator().manual_seed(2))
+    found = vat_loss(model, batch, 0.05, torch.Generator().manual_seed(2))
     assert found.requires_grad
     with torch.no_grad():
         vectors = model.embedded(batch)
@@ -87,7 +87,7 @@ def test_the_virtual_loss_is_that_of_a_disturbance_which_sways_more_than_chance(
         chances = []
         for seed in range(20):
             random = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
-            moved = vectors + disturbance(vectors, random, batch, 0.05)
+            moved = vectors + perturbation(vectors, random, batch, 0.05)
             chances.append(model.divergence(said, model.read(moved, batch)).item())
     assert found.item() > max(chances) > 0
 
@@ -95,7 +95,7 @@ def test_the_virtual_loss_is_that_of_a_disturbance_which_sways_more_than_chance(
 def test_unlabelled_texts_move_the_weights_only_where_they_are_asked_for() -> None:
     def weights(**options: Any) -> Any:
         model, training = configure("tutorial", {"hidden_sizes": (5,), "embedding_size": 4, "epochs": 1, **options})
-        records = Records(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
+        records = Dataset(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
         fitting = prepare(records, records, model, training, cap_vocabulary=True, unlabelled=["a good one", "film"])
         list(fitting.epochs())
         return fitting.state.model.arrays()["output.weight"]
@@ -117,7 +117,7 @@ def test_virtual_training_draws_from_its_seed_alone() -> None:
             "virtual_texts": 2,
         },
     )
-    records = Records(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
+    records = Dataset(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
     came = []
     for seed in (1, 2):  # of what else runs beside
         torch.manual_seed(seed)
@@ -128,11 +128,11 @@ def test_virtual_training_draws_from_its_seed_alone() -> None:
 
 
 def test_what_is_not_disturbed_is_said_again_with_the_same_features_dropped() -> None:
-    batch = packed(TEXTS)
+    batch = pack_batch(TEXTS)
     config = ModelConfig(vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), dropout=0.5)
     model = TextClassifier(config, 2, seed=0).train()
-    assert virtual_loss(model, batch, 0.0, torch.Generator().manual_seed(1)).abs().item() < 1e-7
-    assert virtual_loss(model, batch, 0.3, torch.Generator().manual_seed(1)).item() > 1e-7
+    assert vat_loss(model, batch, 0.0, torch.Generator().manual_seed(1)).abs().item() < 1e-7
+    assert vat_loss(model, batch, 0.3, torch.Generator().manual_seed(1)).item() > 1e-7
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,6 @@ def test_virtual_training_that_can_not_be_had_is_refused(
     options: dict[str, Any], unlabelled: list[str], message: str
 ) -> None:
     model, training = configure("tutorial", {"virtual_texts": 2, **options})
-    records = Records(["good film", "bad film"] * 3, ["a", "b"] * 3)
+    records = Dataset(["good film", "bad film"] * 3, ["a", "b"] * 3)
     with pytest.raises(OptionError, match=message):
         prepare(records, records, model, training, cap_vocabulary=True, unlabelled=unlabelled)

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from fastlstm.training.blend import Blend, fit_blend
-from fastlstm.training.likelihood import log_probabilities
-from fastlstm.training.wide import Wide
+from fastlstm.training.calibration import Blend, fit_blend, log_probabilities
+from fastlstm.training.linear import Wide
 
 
 def noisy(truth: np.ndarray, logits: int, scale: float, seed: int) -> np.ndarray:

@@ -11,15 +11,15 @@ from fastlstm.inference.network import probabilities_of
 from fastlstm.metrics import evaluate
 from fastlstm.training import calibration
 from fastlstm.training.calibration import (
-    FEWEST_TEXTS,
-    LARGEST,
-    SMALLEST,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    MIN_TEXTS,
     Calibration,
     calibrate,
     fit_temperature,
     fit_vector,
+    log_probabilities,
 )
-from fastlstm.training.likelihood import log_probabilities
 
 Single = npt.NDArray[np.float32]
 Truth = npt.NDArray[np.int64]
@@ -75,7 +75,7 @@ def test_overconfident_logits_have_a_lower_loss_and_calibration_error_on_held_ou
     assert after.calibration_error < before.calibration_error / 2
 
 
-@pytest.mark.parametrize("temperature", [SMALLEST, 0.3, 1.7, LARGEST])
+@pytest.mark.parametrize("temperature", [MIN_TEMPERATURE, 0.3, 1.7, MAX_TEMPERATURE])
 @pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
 def test_a_temperature_leaves_every_prediction_as_it_is(logits: int, sigmoid: bool, temperature: float) -> None:
     values, _ = drawn(500, logits, sigmoid)
@@ -104,7 +104,7 @@ def test_vector_scaling_helps_where_classes_are_biased(logits: int, sigmoid: boo
 
 @pytest.mark.parametrize(("logits", "sigmoid"), MORE_CLASSES)
 def test_vector_scaling_is_left_out_where_there_is_little_to_fit_it_to(logits: int, sigmoid: bool) -> None:
-    values, truth = drawn(FEWEST_TEXTS, logits, sigmoid)
+    values, truth = drawn(MIN_TEXTS, logits, sigmoid)
     assert calibrate(values * 2, truth, sigmoid=sigmoid).method == "temperature"
     many, their_truth = drawn(150, 16, sigmoid)
     many += np.arange(16, dtype=np.float32)
@@ -121,7 +121,7 @@ def test_validation_without_a_mistake_gives_a_temperature_that_leaves_room_for_o
     values = sure[:, 1:] if logits == 1 else sure
     for scale in (0.01, 1.0, 100.0):
         found = calibrate(values * np.float32(scale), truth, sigmoid=sigmoid)
-        assert SMALLEST <= found.temperature <= LARGEST
+        assert MIN_TEMPERATURE <= found.temperature <= MAX_TEMPERATURE
         confidence = probabilities_of(found.apply(values * np.float32(scale)), sigmoid).max(axis=1)
         if scale == 1.0:
             np.testing.assert_allclose(confidence, 1 - 1 / 102, rtol=0, atol=0.005)
@@ -130,7 +130,7 @@ def test_validation_without_a_mistake_gives_a_temperature_that_leaves_room_for_o
 def test_texts_that_are_all_wrong_or_all_alike_give_a_temperature_within_bounds() -> None:
     truth = np.arange(60) % 2
     wrong = np.where(truth == 1, -5, 5).astype(np.float32)[:, None]
-    assert calibrate(wrong, truth, sigmoid=True).temperature == pytest.approx(LARGEST, rel=1e-3)
+    assert calibrate(wrong, truth, sigmoid=True).temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
     assert calibrate(np.zeros((60, 1), np.float32), truth, sigmoid=True).temperature == 1.0
     assert calibrate(np.zeros((60, 3), np.float32), np.arange(60) % 3, sigmoid=True).method == "temperature"
     one_class = calibrate(np.ones((60, 4), np.float32), np.zeros(60, np.int64), sigmoid=False)
@@ -147,18 +147,18 @@ def test_huge_logits_are_calibrated(logits: int) -> None:
 
 
 def test_few_texts_leave_the_probabilities_as_they_are_and_say_so() -> None:
-    values, truth = drawn(FEWEST_TEXTS - 1, 1, True)
+    values, truth = drawn(MIN_TEXTS - 1, 1, True)
     found = calibrate(values * 3, truth, sigmoid=True)
     assert (found.method, found.temperature) == ("none", 1.0)
     assert found.why_not == "49 validation texts are too few, 50 are needed"
     assert np.array_equal(found.apply(values), values)
-    assert calibrate(*drawn(FEWEST_TEXTS, 1, True), sigmoid=True).method == "temperature"
+    assert calibrate(*drawn(MIN_TEXTS, 1, True), sigmoid=True).method == "temperature"
 
 
 def test_of_very_many_texts_a_share_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     values, truth = drawn(4000, 3, False)
     whole = calibrate(values * 2, truth, sigmoid=False)
-    monkeypatch.setattr(calibration, "MOST_LOGITS", 3 * 1500)
+    monkeypatch.setattr(calibration, "MAX_LOGITS", 3 * 1500)
     share = calibrate(values * 2, truth, sigmoid=False)
     assert share.texts == whole.texts == 4000
     assert share != whole

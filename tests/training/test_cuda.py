@@ -8,22 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from fastlstm.batches import packed
-from fastlstm.config import LanguageModelConfig, ModelConfig, PretrainingConfig, TrainingConfig
-from fastlstm.records import Records
-from fastlstm.training.arithmetic import autocast
-from fastlstm.training.fitting import prepare
-from fastlstm.training.head import fit_head
-from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.evaluation import summed_losses
-from fastlstm.training.language_model.loop import pretrain
-from fastlstm.training.language_model.state import PretrainingEpoch, make_state
-from fastlstm.training.loop import logits_of
+from fastlstm.config import LanguageModelConfig, LanguageModelTrainingConfig, ModelConfig, TrainingConfig
+from fastlstm.data import Dataset
+from fastlstm.language_model.loop import LanguageModelEpoch, make_state, summed_losses, train_steps
+from fastlstm.nn.numerics import autocast
+from fastlstm.text.batches import pack_batch
+from fastlstm.training.events import EpochResult
+from fastlstm.training.finetuning import fit_head
+from fastlstm.training.loop import compute_logits
 from fastlstm.training.model import TextClassifier
+from fastlstm.training.prepare import prepare
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 
-RECORDS = Records(
+RECORDS = Dataset(
     [f"{word} film number {i}" for i in range(30) for word in ("great", "dull")], ["good", "bad"] * 30
 )
 MODEL = ModelConfig(embedding_size=8, hidden_sizes=(16,), bidirectional=True, pooling="concat", dropout=0.1)
@@ -42,13 +40,13 @@ def test_a_gpu_gives_a_cpu_s_logits() -> None:
     logits = []
     for device in ("cpu", "cuda"):
         fitting = prepare(RECORDS, RECORDS, MODEL, TRAINING, device=device, cap_vocabulary=True)
-        logits.append(logits_of(fitting.state.model, fitting.validation.texts).numpy())
+        logits.append(compute_logits(fitting.state.model, fitting.validation.texts).numpy())
     np.testing.assert_allclose(logits[0], logits[1], atol=5e-3)
 
 
 def test_a_stacked_language_model_learns_on_a_gpu_what_it_learns_on_a_cpu() -> None:
     config = LanguageModelConfig(vocabulary_size=31, embedding_size=8, hidden_sizes=(16, 12), direction="both")
-    training = PretrainingConfig(
+    training = LanguageModelTrainingConfig(
         epochs=20,
         streams=4,
         window=8,
@@ -62,7 +60,7 @@ def test_a_stacked_language_model_learns_on_a_gpu_what_it_learns_on_a_cpu() -> N
     lost = []
     for device in ("cpu", "cuda"):
         state = make_state(config, training, torch.device(device))
-        epochs = [event for event in pretrain(state, texts, training) if isinstance(event, PretrainingEpoch)]
+        epochs = [event for event in train_steps(state, texts, training) if isinstance(event, LanguageModelEpoch)]
         assert epochs[-1].loss < 0.7 * epochs[0].loss
         lost.append(np.mean(summed_losses(state.model, texts)) / sum(len(ids) + 1 for ids in texts))
     assert lost[1] == pytest.approx(lost[0], rel=0.1)
@@ -71,7 +69,7 @@ def test_a_stacked_language_model_learns_on_a_gpu_what_it_learns_on_a_cpu() -> N
 def test_both_directions_at_once_are_the_two_read_apart() -> None:
     texts = [np.arange(2, 2 + length, dtype=np.int32) for length in (9, 7, 7, 1)]
     model = TextClassifier(dataclasses.replace(MODEL, vocabulary_size=20), 2, seed=1).to("cuda")
-    batch = packed(texts)
+    batch = pack_batch(texts)
     apart = model.features(batch)
     with autocast(torch.device("cuda")):
         together = model.features(batch)
@@ -81,6 +79,6 @@ def test_both_directions_at_once_are_the_two_read_apart() -> None:
 def test_an_output_layer_is_fitted_on_a_gpu() -> None:
     fitting = prepare(RECORDS, RECORDS, MODEL, TRAINING, device="cuda", cap_vocabulary=True)
     fit_head(fitting.state.model, fitting.training, fitting.validation)
-    logits = logits_of(fitting.state.model, fitting.validation.texts)
+    logits = compute_logits(fitting.state.model, fitting.validation.texts)
     right = fitting.state.model.predicted(logits).numpy() == fitting.validation.truth
     assert right.mean() > 0.9

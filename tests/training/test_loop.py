@@ -15,15 +15,21 @@ import torch
 from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.errors import ResumeError, TrainingError
 from fastlstm.training import loop
-from fastlstm.training.history import EpochResult
-from fastlstm.training.loop import Labelled, StepDone, learning_rate, logits_of, make_optimizer, train_epochs
+from fastlstm.training.events import EpochResult, StepDone
+from fastlstm.training.loop import (
+    LabelledIds,
+    TrainingState,
+    compute_logits,
+    learning_rate,
+    make_optimizer,
+    train_epochs,
+)
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.state import TrainingState
 
 MODEL = ModelConfig(vocabulary_size=23, embedding_size=5, hidden_sizes=(7, 3), dropout=0.3, bidirectional=True)
 
 
-def texts(count: int, seed: int) -> Labelled:
+def texts(count: int, seed: int) -> LabelledIds:
     """Ragged texts whose class is whether token 2 stands in them."""
     generator = np.random.default_rng(seed)
     ids = [generator.integers(3, 23, generator.integers(1, 19)).astype(np.int32) for _ in range(count)]
@@ -31,7 +37,7 @@ def texts(count: int, seed: int) -> Labelled:
     for text, label in zip(ids, truth, strict=True):
         if label:
             text[generator.integers(len(text))] = 2
-    return Labelled(ids, truth)
+    return LabelledIds(ids, truth)
 
 
 TRAINING, VALIDATION = texts(77, 0), texts(31, 1)
@@ -58,7 +64,7 @@ def test_it_learns_what_can_be_learned() -> None:
     assert [result.epoch for result in history] == list(range(1, 26))
     assert history[-1].loss < 0.2 < history[0].loss
     kept = max(history, key=lambda result: -result.validation_loss)
-    logits, truth = logits_of(state.model, VALIDATION.texts), torch.from_numpy(VALIDATION.truth)
+    logits, truth = compute_logits(state.model, VALIDATION.texts), torch.from_numpy(VALIDATION.truth)
     assert float(state.model.losses(logits, truth).mean()) == pytest.approx(kept.validation_loss, abs=1e-6)
 
 
@@ -116,7 +122,9 @@ def test_a_checkpoint_is_refused_where_it_does_not_belong_or_is_damaged(tmp_path
 def test_training_stops_when_patience_is_out_and_the_best_epoch_comes_back() -> None:
     config = TrainingConfig(epochs=40, batch_size=8, learning_rate=0.02, patience=3)
     state = fresh(config)
-    opposite = Labelled(VALIDATION.texts, 1 - VALIDATION.truth)  # the more is learned, the worse it does on these
+    opposite = LabelledIds(
+        VALIDATION.texts, 1 - VALIDATION.truth
+    )  # the more is learned, the worse it does on these
     events = train_epochs(state, TRAINING, opposite, config)
     history = [event for event in events if isinstance(event, EpochResult)]
     assert len(history) < 40
@@ -167,7 +175,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_advice() -> None:
 
 
 def test_a_model_that_is_lost_on_validation_is_never_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "logits_of", lambda _, texts: torch.full((len(texts), 1), float("nan")))
+    monkeypatch.setattr(loop, "compute_logits", lambda _, texts: torch.full((len(texts), 1), float("nan")))
     state = fresh(TrainingConfig(epochs=1))
     with pytest.raises(TrainingError, match="the loss is nan on validation after epoch 1"):
         list(train_epochs(state, TRAINING, VALIDATION, TrainingConfig(epochs=1)))

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fastlstm import weights
-from fastlstm.batches import packed
 from fastlstm.config import ModelConfig, Pooling
+from fastlstm.serialization import weights
+from fastlstm.text.batches import pack_batch
 from fastlstm.training.model import TextClassifier
 
 TINY = ModelConfig(vocabulary_size=13, embedding_size=3, hidden_sizes=(5, 2))
 TEXTS = [np.array(ids, np.int32) for ids in ([3, 6, 8], [5, 7], [4])]
-BATCH = packed(TEXTS)
+BATCH = pack_batch(TEXTS)
 
 
 def test_weights_have_the_names_and_shapes_that_inference_reads() -> None:
@@ -53,7 +53,7 @@ def test_a_text_scores_the_same_alone_and_beside_longer_ones(pooling: Pooling, b
     model = TextClassifier(config, 3, seed=0).double().eval()
     together = model(BATCH)
     for row, text in enumerate(TEXTS):
-        torch.testing.assert_close(model(packed([text]))[0], together[row], atol=1e-12, rtol=0)
+        torch.testing.assert_close(model(pack_batch([text]))[0], together[row], atol=1e-12, rtol=0)
 
 
 def test_one_logit_is_scored_by_binary_cross_entropy() -> None:

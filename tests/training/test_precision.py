@@ -9,21 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastlstm.batches import packed
 from fastlstm.config import ModelConfig, TrainingConfig
-from fastlstm.training import kernel_lstm
-from fastlstm.training.arithmetic import arithmetic
-from fastlstm.training.history import EpochResult
-from fastlstm.training.layer import LSTMDirection
-from fastlstm.training.loop import Labelled, logits_of, make_optimizer, train_epochs
+from fastlstm.nn import kernel_lstm
+from fastlstm.nn.layers import LSTMDirection
+from fastlstm.nn.numerics import training_numerics
+from fastlstm.text.batches import pack_batch
+from fastlstm.training.events import EpochResult
+from fastlstm.training.loop import LabelledIds, TrainingState, compute_logits, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.state import TrainingState
 
 native = kernel_lstm.kernel()
 needs_bfloat16 = pytest.mark.skipif(
     native is None or not native.has("bfloat16"), reason="the processor multiplies no bfloat16, or has no kernel"
 )
-BATCH = packed([np.arange(length, dtype=np.int32) * 7 % 11 for length in (9, 7, 5, 3, 1)])
+BATCH = pack_batch([np.arange(length, dtype=np.int32) * 7 % 11 for length in (9, 7, 5, 3, 1)])
 MODEL = ModelConfig(vocabulary_size=23, embedding_size=5, hidden_sizes=(7, 3), bidirectional=True)
 
 
@@ -34,7 +33,7 @@ def layer() -> LSTMDirection:
 
 def gradients(precision: str) -> dict[str, Tensor]:
     of, inputs = layer(), torch.randn(len(BATCH.ids), 3, generator=torch.Generator().manual_seed(1))
-    with arithmetic(precision):
+    with training_numerics(precision):
         outputs, last = of(inputs, BATCH)
         (outputs.square().sum() + last.sum()).backward()
     weights: dict[str, Any] = {"ih": of.weight_ih.grad, "hh": of.weight_hh.grad, "bias": of.bias.grad}
@@ -54,17 +53,17 @@ def test_what_is_only_computed_does_not() -> None:
     of, inputs = layer(), torch.randn(len(BATCH.ids), 3)
     with torch.no_grad():
         wide, _ = of(inputs, BATCH)
-        with arithmetic("bfloat16"):
+        with training_numerics("bfloat16"):
             inside, _ = of(inputs, BATCH)
     assert torch.equal(wide, inside)
 
 
 def test_it_is_asked_for_inside_alone() -> None:
     assert kernel_lstm.precision() == "float32"
-    with arithmetic("bfloat16"):
+    with training_numerics("bfloat16"):
         there = native is not None and native.has("bfloat16")
         assert kernel_lstm.precision() == ("bfloat16" if there else "float32")
-        with arithmetic():
+        with training_numerics():
             assert kernel_lstm.precision() == "float32"
     assert kernel_lstm.precision() == "float32"
 
@@ -76,14 +75,14 @@ def test_a_run_learns_and_its_seed_decides_its_bits(precision: str) -> None:
     truth = generator.integers(0, 2, 77)
     for text, label in zip(ids, truth, strict=True):
         text[generator.integers(len(text))] = 2 if label else text[0]
-    texts = Labelled(ids, truth)
+    texts = LabelledIds(ids, truth)
     config = TrainingConfig(epochs=12, batch_size=8, learning_rate=0.02, patience=12, precision=precision)  # type: ignore[arg-type]
 
     def run() -> tuple[list[float], bytes]:
         model = TextClassifier(MODEL, 2, seed=0)
         events = train_epochs(TrainingState(model, make_optimizer(model, config)), texts, texts, config)
         losses = [event.loss for event in events if isinstance(event, EpochResult)]
-        return losses, logits_of(model, ids).numpy().tobytes()
+        return losses, compute_logits(model, ids).numpy().tobytes()
 
     losses, bits = run()
     assert losses[-1] < 0.3 < losses[0]

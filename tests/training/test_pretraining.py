@@ -5,13 +5,11 @@ import numpy as np
 import pytest
 
 from fastlstm.config import configure
+from fastlstm.data import Dataset
 from fastlstm.errors import ResumeError
-from fastlstm.records import Records
-from fastlstm.training.fitting import Fitting, prepare
-from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PretrainingStep
-from fastlstm.training.language_model.state import PretrainingEpoch
-from fastlstm.training.loop import StepDone
+from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelStep
+from fastlstm.training.events import EpochResult, StepDone
+from fastlstm.training.prepare import PreparedRun, prepare
 
 OPTIONS: dict[str, Any] = {
     "hidden_sizes": (6, 5),
@@ -31,7 +29,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def some_records(count: int, seed: int) -> Records:
+def some_records(count: int, seed: int) -> Dataset:
     generator = np.random.default_rng(seed)
     texts, labels = [], []
     for i in range(count):
@@ -41,10 +39,10 @@ def some_records(count: int, seed: int) -> Records:
         words[int(generator.integers(len(words)))] = ("good", "bad")[i % 2]
         texts.append(" ".join(words))
         labels.append(("positive", "negative")[i % 2])
-    return Records(texts, labels)
+    return Dataset(texts, labels)
 
 
-def a_fitting(unlabelled: tuple[str, ...] = (), **changed: Any) -> Fitting:
+def a_fitting(unlabelled: tuple[str, ...] = (), **changed: Any) -> PreparedRun:
     model, training = configure("tutorial", {**OPTIONS, **changed})
     return prepare(
         some_records(40, 0), some_records(12, 1), model, training, cap_vocabulary=True, unlabelled=unlabelled
@@ -56,7 +54,7 @@ def test_a_language_model_comes_first_and_hands_over_what_it_learned() -> None:
     kinds, learned = [], None
     for event in fitting.epochs():
         kinds.append(type(event))
-        if isinstance(event, PretrainingEpoch):
+        if isinstance(event, LanguageModelEpoch):
             assert fitting.pretraining is not None
             learned = fitting.pretraining.state.model.arrays()["embedding.weight"]
         elif isinstance(event, StepDone) and event.epoch == event.step == 1:
@@ -64,8 +62,8 @@ def test_a_language_model_comes_first_and_hands_over_what_it_learned() -> None:
             fitting.state.optimizer.catch_up()
             moved = np.abs(fitting.state.model.arrays()["embedding.weight"] - learned).max()
             assert 0 < moved < 0.01
-    assert kinds.count(PretrainingEpoch) == kinds.count(EpochResult) == 2
-    assert kinds.index(StepDone) > max(i for i, kind in enumerate(kinds) if kind is PretrainingStep)
+    assert kinds.count(LanguageModelEpoch) == kinds.count(EpochResult) == 2
+    assert kinds.index(StepDone) > max(i for i, kind in enumerate(kinds) if kind is LanguageModelStep)
 
 
 @pytest.mark.parametrize("stop", ["in pretraining", "between the phases", "in training"])
@@ -73,7 +71,7 @@ def test_a_run_goes_on_in_either_phase_with_the_same_bits(tmp_path: Path, stop: 
     path = tmp_path / "checkpoint"
     whole = a_fitting()
     kinds = [type(event) for event in whole.epochs()]
-    last = max(i for i, kind in enumerate(kinds) if kind is PretrainingEpoch)
+    last = max(i for i, kind in enumerate(kinds) if kind is LanguageModelEpoch)
     after = {"in pretraining": last // 2, "between the phases": last + 1, "in training": last + 4}[stop]
     broken = a_fitting()
     events = broken.epochs()

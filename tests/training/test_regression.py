@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastlstm.training.regression import _by_pytorch, _by_scikit_learn
+from fastlstm.training.linear import _by_pytorch, _by_scikit_learn
 
 
 @pytest.mark.parametrize("balanced", [False, True])

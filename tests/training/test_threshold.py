@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastlstm.config import ThresholdMetric
-from fastlstm.training.threshold import METRICS, best_threshold
+from fastlstm.training.calibration import METRICS, best_threshold
 
 
 def score(metric: str, truth: list[int], predicted: list[int]) -> float:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fastlstm.ngrams import ngrams
-from fastlstm.training.wide import learn_wide, matrix
+from fastlstm.text.ngrams import ngrams
+from fastlstm.training.linear import fit_wide, matrix
 
 GOOD, BAD, NOT, FILLER = 2, 3, 4, range(5, 40)
 
@@ -21,7 +21,7 @@ def labelled(count: int, classes: int = 2) -> tuple[list[np.ndarray], np.ndarray
 
 def test_evidence_tells_the_classes_apart() -> None:
     texts, truth = labelled(200)
-    wide = learn_wide(texts[:150], truth[:150], 1, 100, "pairs")
+    wide = fit_wide(texts[:150], truth[:150], 1, 100, "pairs")
     assert wide.weight.shape == (len(wide.numbers), 1)
     evidence = wide.evidence(texts[150:])
     assert ((evidence[:, 0] > 0) == (truth[150:] == 1)).mean() > 0.95
@@ -29,7 +29,7 @@ def test_evidence_tells_the_classes_apart() -> None:
 
 def test_every_class_has_its_column() -> None:
     texts, truth = labelled(240, classes=3)
-    wide = learn_wide(texts[:180], truth[:180], 3, 100, "pairs")
+    wide = fit_wide(texts[:180], truth[:180], 3, 100, "pairs")
     assert wide.weight.shape == (len(wide.numbers), 3)
     assert wide.bias.shape == (3,)
     assert (wide.evidence(texts[180:]).argmax(axis=1) == truth[180:]).mean() > 0.95
@@ -37,12 +37,12 @@ def test_every_class_has_its_column() -> None:
 
 def test_the_strongest_ngrams_are_kept_in_rising_order() -> None:
     texts, truth = labelled(200)
-    wide = learn_wide(texts, truth, 1, 7, "pairs")
+    wide = fit_wide(texts, truth, 1, 7, "pairs")
     assert len(wide.numbers) == 7
     assert (np.diff(wide.numbers) > 0).all()
     telling = {int(n) for word in (GOOD, BAD) for n in ngrams([np.array([word], np.int32)]).numbers}
     assert telling <= set(wide.numbers.tolist())
-    everything = learn_wide(texts, truth, 1, 10**6, "pairs")
+    everything = fit_wide(texts, truth, 1, 10**6, "pairs")
     assert len(everything.numbers) == len(np.unique(ngrams(texts).numbers))
 
 
@@ -50,13 +50,13 @@ def test_of_many_texts_an_ngram_of_one_alone_is_left_out() -> None:
     texts, truth = labelled(1000)
     texts[0] = np.array([GOOD, 39, 38, 37, 36], np.int32)
     seen = np.bincount(ngrams(texts).numbers)
-    wide = learn_wide(texts, truth, 1, 10**6, "pairs")
+    wide = fit_wide(texts, truth, 1, 10**6, "pairs")
     assert set(wide.numbers.tolist()) == set(np.flatnonzero(seen >= 2).tolist())
 
 
 def test_learning_twice_gives_the_same_bits() -> None:
     texts, truth = labelled(100)
-    one, other = (learn_wide(texts, truth, 1, 50, "pairs") for _ in range(2))
+    one, other = (fit_wide(texts, truth, 1, 50, "pairs") for _ in range(2))
     np.testing.assert_array_equal(one.numbers, other.numbers)
     np.testing.assert_array_equal(one.weight, other.weight)
 
@@ -76,5 +76,5 @@ def test_a_matrix_says_which_text_holds_which_ngram(kept: int) -> None:
 def test_rare_classes_may_count_more() -> None:
     texts, _ = labelled(300)
     truth = (np.arange(300) % 10 == 0).astype(np.int64)
-    plain, balanced = (learn_wide(texts, truth, 1, 10**6, "pairs", balanced=of).bias for of in (False, True))
+    plain, balanced = (fit_wide(texts, truth, 1, 10**6, "pairs", balanced=of).bias for of in (False, True))
     assert plain[0] < balanced[0]

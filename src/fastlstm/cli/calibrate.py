@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from fastlstm import saved_model
-from fastlstm.cli import show
-from fastlstm.cli.options import common, config_options, model_option, table_options
+from fastlstm.cli import output
+from fastlstm.cli.options import common_options, config_options, model_option, table_options
 from fastlstm.config import TrainingConfig, configure
 from fastlstm.inference import Classifier
+from fastlstm.serialization.classifier import check_classifier_target
 
 
 @click.command("calibrate")
@@ -29,7 +29,7 @@ from fastlstm.inference import Classifier
 @config_options("calibration", "threshold_metric", kinds=(TrainingConfig,))
 @click.option("--early-exit", is_flag=True, help="Learn when a text need not be read on.")
 @table_options
-@common
+@common_options
 def command(
     data: str,
     model: Classifier,
@@ -50,17 +50,17 @@ def command(
     """
     del data_dir  # IMDb's test texts are none to fit to, and its training texts were trained on
     _, asked = configure("small", {"calibration": calibration, "threshold_metric": threshold_metric})
-    saved_model.check_target(out, overwrite=overwrite)
+    check_classifier_target(out, overwrite=overwrite)
+    from fastlstm.data import read_dataset
     from fastlstm.errors import DataError
-    from fastlstm.fit.recalibration import recalibrate
-    from fastlstm.records import read_records
+    from fastlstm.training.recalibration import recalibrate
 
     if data == "imdb":
         raise DataError(
             "imdb is no data to fit to: its training split was trained on, and its test split is for measuring; "
             "give other labelled texts"
         )
-    records = read_records(data, text_column=text_column, label_column=label_column)
+    records = read_dataset(data, text_column=text_column, label_column=label_column)
     done = recalibrate(
         model,
         records,
@@ -70,11 +70,11 @@ def command(
     )
     done.classifier.save(out, overwrite=overwrite)
     for note in done.notes:
-        show.note(note.text)
+        output.note(note.text)
     before, after = done.before, done.after
     if as_json:
         learned = done.classifier.model.early_exit
-        show.json_object(
+        output.json_object(
             {
                 "folder": str(out),
                 "texts": after.texts,
@@ -86,7 +86,7 @@ def command(
             }
         )
         return
-    show.facts(
+    output.fact_table(
         {
             "texts": f"{after.texts:,}, {records.source}",
             "temperature": f"{model.model.temperature:.4g} -> {done.classifier.model.temperature:.4g}",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastlstm.cli.training import train_and_show, training_options
+from fastlstm.cli.train import train_and_show, training_options
 
 
 @click.command("distill")

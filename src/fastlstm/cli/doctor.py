@@ -11,10 +11,78 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from fastlstm.cli import show
-from fastlstm.cli.installation_report import installation_facts
-from fastlstm.cli.options import common, config_options, part, preset_option, table_options
-from fastlstm.installation import examine
+from fastlstm.cli.options import common_options, config_options, preset_option, split_source, table_options
+from fastlstm.cli.output import fact_table, json_object, note
+from fastlstm.diagnostics import VARIABLES, Extra, Installation, KernelState, PyTorchInfo, SelfCheck, diagnose
+
+INSTRUCTIONS = {"v2": "SSE4.2", "v3": "AVX2, FMA", "v4": "AVX-512", "neon": "NEON"}
+"""What people call an instruction set."""
+
+
+def installation_facts(installation: Installation) -> dict[str, str]:
+    """Names and what there is or is missing, in the order of printing."""
+    variables = [f"{name}={value}" for name, value in installation.environment.items()]
+    facts = {
+        "fastlstm": installation.fastlstm,
+        "Python": installation.python,
+        "system": installation.system,
+        "processor": installation.processor,
+        **_kernel(installation.kernel),
+    }
+    if installation.self_check is not None:
+        facts["self-check"] = _self_check(installation.self_check)
+    facts["environment"] = ", ".join(variables) or f"none of {', '.join(VARIABLES)} is set"
+    if installation.pytorch is not None:
+        facts["PyTorch"] = _pytorch(installation.pytorch)
+    return {**facts, **{f"extra {extra.name}": _extra(extra) for extra in installation.extras}}
+
+
+def _kernel(kernel: KernelState) -> dict[str, str]:
+    if kernel.instruction_set is None:
+        return {
+            "kernel": f"none: {kernel.why_not}",
+            "instead": "training runs PyTorch's nn.LSTM; inference runs NumPy, which is slower",
+            "what to do": str(kernel.what_to_do),
+        }
+    return {
+        "kernel": f"compiled, for {_named(kernel.instruction_set)}",
+        "could run": ", ".join(map(_named, kernel.could_run)),
+        "precisions": ", ".join(kernel.precisions),
+        "threads": f"{kernel.threads} ({kernel.threads_from})",
+        "library": str(kernel.library),
+    }
+
+
+def _named(isa: str) -> str:
+    return f"{isa} ({INSTRUCTIONS[isa]})"
+
+
+def _self_check(check: SelfCheck) -> str:
+    if check.largest_difference is None:
+        figure = "the kernel made numbers that are not finite"
+    else:
+        figure = f"largest relative difference {check.largest_difference:.1e}, allowed {check.tolerance:g}"
+    if check.passed:
+        return f"passed: the kernel agrees with NumPy; {figure}"
+    return f"FAILED: {figure}; set FASTLSTM_ISA=reference to do without the kernel, and please report this"
+
+
+def _pytorch(pytorch: PyTorchInfo) -> str:
+    if pytorch.error is not None:
+        return f"{pytorch.version}, which can't be imported: {pytorch.error}"
+    if pytorch.gpu is None:
+        return f"{pytorch.version}, no GPU: {pytorch.why_no_gpu}"
+    return f"{pytorch.version}, GPU: {pytorch.gpu}, on which fastlstm train runs unless --device cpu"
+
+
+def _extra(extra: Extra) -> str:
+    there = ", ".join(f"{name} {version}" for name, version in extra.packages.items() if version is not None)
+    if extra.install is None:
+        return there
+    missing = [name for name, version in extra.packages.items() if version is None]
+    lacks = f"{there}; {', '.join(missing)} missing" if there else "missing"
+    return f"{lacks}: {extra.install} ({extra.gives})"
+
 
 MOST = 20
 
@@ -34,7 +102,7 @@ MOST = 20
 @click.option("--plots", type=click.Path(path_type=Path), metavar="DIR",
               help="Draw class balance, lengths and label noise into this folder.")  # fmt: skip
 @table_options
-@common
+@common_options
 @click.pass_context
 def command(context: click.Context, /, data: str | None, plots: Path | None, as_json: bool, **options: Any) -> int:
     """Say what this installation has and what is missing, and check that the kernel computes rightly.
@@ -56,41 +124,42 @@ def command(context: click.Context, /, data: str | None, plots: Path | None, as_
 
 def _installation(as_json: bool) -> int:
     """Prints it; returns the exit status."""
-    installation = examine()
+    installation = diagnose()
     if as_json:
-        show.json_object(dataclasses.asdict(installation))
+        json_object(dataclasses.asdict(installation))
     else:
-        show.facts(installation_facts(installation), sys.stdout)
+        fact_table(installation_facts(installation), sys.stdout)
     check = installation.self_check
     return 0 if check is None or check.passed else 1
 
 
 def _data(data: str, plots: Path | None, as_json: bool, options: Mapping[str, Any]) -> None:
-    from fastlstm import atomic, examination
-    from fastlstm.cli.examination_report import report
+    from fastlstm import checks
+    from fastlstm.cli.check import report
     from fastlstm.cli.progress import Display
+    from fastlstm.serialization import atomic
 
     if plots is not None:
         _check_drawing(plots)
-    parts = {name: part(options[name]) for name in ("validation", "test") if options[name] is not None}
+    parts = {name: split_source(options[name]) for name in ("validation", "test") if options[name] is not None}
     with Display(sys.stderr) as display:
-        found = examination.examine(data, **{**options, **parts}, say=display.note, progress=display.download)
+        found = checks.check(data, **{**options, **parts}, say=display.note, progress=display.download)
     if as_json:
-        show.json_object(found.to_json())
+        json_object(found.to_json())
     else:
         report(found, sys.stdout)
     if plots is not None:
         plots.mkdir(parents=True, exist_ok=True)
         for name, content in found.plots().items():
             atomic.write_file(plots / name, content)
-        show.note(f"drawn: {plots}")
+        note(f"drawn: {plots}")
 
 
 def _check_drawing(folder: Path) -> None:
     """Raises what would end the command when all else is done."""
-    from fastlstm import atomic
     from fastlstm.errors import OptionError
     from fastlstm.plots import require_matplotlib
+    from fastlstm.serialization import atomic
 
     require_matplotlib()
     if folder.exists() and not folder.is_dir():

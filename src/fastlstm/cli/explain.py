@@ -10,17 +10,18 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm import atomic, plots
-from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option
+from fastlstm import plots
+from fastlstm.cli import output
+from fastlstm.cli.options import common_options, model_option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.tokens import PADDING
+from fastlstm.serialization import atomic
+from fastlstm.text.tokenizer import PADDING
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from fastlstm.inference.explanation.explanation import Explanation
+    from fastlstm.inference.explain.explanation import Explanation
 
 STRONGEST = 15
 """Tokens in the table, and clauses in theirs."""
@@ -51,7 +52,7 @@ ERROR = 0.01
     default=-1,
     help="Which layer and direction, as counted from 0, --plot draws. [the last]",
 )
-@common
+@common_options
 def command(
     text: str, model: Classifier, label: str | None, method: str, plot: Path | None, layer: int, as_json: bool
 ) -> None:
@@ -67,12 +68,12 @@ def command(
     after = model.trajectory(text)[:, model.labels.index(found.label)]
     if plot is not None:
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
-        show.note(f"gates drawn in {plot}")
+        output.note(f"gates drawn in {plot}")
     if as_json:
         shown = found.to_dict()
         for token, probability in zip(shown["tokens"], after, strict=True):
             token["probability"] = float(probability)
-        show.json_object(shown)
+        output.json_object(shown)
         return
     _write(found, after, ngrams=model.model.config.ngrams > 0)
 
@@ -88,13 +89,13 @@ def _standard_input() -> str:
 
 def _write(found: Explanation, after: npt.NDArray[np.float32], *, ngrams: bool) -> None:
     """`ngrams`: whether the model has any."""
-    console = show.console(sys.stdout)
+    console = output.console(sys.stdout)
     parted = found.method == "gradients" and ngrams
     start = f", from {found.start:+.2f}" if found.method == "gradients" else ""
     console.print(f"{found.label} {found.probability:.1%}  (logit {found.logit:+.2f}{start})")
     console.print(_coloured(found))
     parts = ("by the LSTM", "by n-grams") if parted else ()
-    table = show.table_of("token", "moved", *parts, f"{found.label} after it")
+    table = output.make_table("token", "moved", *parts, f"{found.label} after it")
     of_text = [k for k in found.strongest(len(found.tokens)) if not _is_padding(found, k)]
     for k in of_text[:STRONGEST]:
         both = (f"{found.words[k]:+.3f}", f"{found.evidence[k]:+.3f}") if parted else ()
@@ -105,20 +106,20 @@ def _write(found: Explanation, after: npt.NDArray[np.float32], *, ngrams: bool) 
         table.add_row(f"{PADDING} x {len(padding)}", f"{moved:+.3f}", *("" for _ in parts), "")
     console.print(table)
     if len(of_text) > STRONGEST:
-        show.note(f"the {STRONGEST} of {len(of_text)} tokens that moved it the most; --json has all")
+        output.note(f"the {STRONGEST} of {len(of_text)} tokens that moved it the most; --json has all")
     if len(found.spans) > 1:
-        clauses = show.table_of("clause", "moved")
+        clauses = output.make_table("clause", "moved")
         order = sorted(range(len(found.spans)), key=lambda k: -abs(found.spans[k].moved))[:STRONGEST]
         for span in (found.spans[k] for k in sorted(order)):
             clauses.add_row(" ".join(span.text.split()), f"{span.moved:+.3f}")
         console.print(clauses)
         if len(found.spans) > STRONGEST:
-            show.note(f"the {STRONGEST} of {len(found.spans)} clauses that moved it the most; --json has all")
+            output.note(f"the {STRONGEST} of {len(found.spans)} clauses that moved it the most; --json has all")
     if found.error > ERROR * max(1.0, abs(found.logit - found.start)):
-        show.note(f"the tokens' sum is {found.error:.2f} off what the logit moved: a text that repeats itself")
+        output.note(f"the tokens' sum is {found.error:.2f} off what the logit moved: a text that repeats itself")
     unread = int((~found.read).sum())
     if unread:
-        show.note(f"the text has {len(found.tokens)} tokens; the LSTM does not read {unread} of them")
+        output.note(f"the text has {len(found.tokens)} tokens; the LSTM does not read {unread} of them")
 
 
 def _is_padding(found: Explanation, token: int) -> bool:
@@ -132,7 +133,7 @@ def _coloured(found: Explanation) -> Text:
     from rich.style import Style
     from rich.text import Text
 
-    from fastlstm.inference.explanation.html import AWAY, TOWARDS
+    from fastlstm.inference.explain.explanation import AWAY_COLOR, TOWARDS_COLOR
 
     shown = Text(found.text)
     most = float(np.abs(found.moved).max()) or 1.0
@@ -140,7 +141,7 @@ def _coloured(found: Explanation) -> Text:
         strength = abs(float(value)) / most
         if strength < 0.05:
             continue
-        colour = [255 + (channel - 255) * strength for channel in (TOWARDS if value > 0 else AWAY)]
+        colour = [255 + (channel - 255) * strength for channel in (TOWARDS_COLOR if value > 0 else AWAY_COLOR)]
         style = Style(color="black", bgcolor=Color.from_rgb(*colour))
         shown.stylize(style, int(first), int(last))
     return shown

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from fastlstm import atomic
-from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option
+from fastlstm.cli.options import common_options, model_option
+from fastlstm.cli.output import json_object, note
 from fastlstm.errors import InputError, OptionError
 from fastlstm.inference import Classifier
+from fastlstm.serialization import atomic
 
 FORMATS = ("onnx", "int8", "torch")
 
@@ -33,7 +33,7 @@ def _is_exported(out: Path) -> bool:
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="What to write. [model.onnx, model-torch]")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @click.option("--states", is_flag=True, help="Of ONNX: take and give the layers' states, to read texts in pieces.")
-@common
+@common_options
 def command(model: Classifier, kind: str, out: Path | None, overwrite: bool, states: bool, as_json: bool) -> None:
     """Write a classifier for other runtimes.
 
@@ -48,23 +48,23 @@ def command(model: Classifier, kind: str, out: Path | None, overwrite: bool, sta
     if out.exists() and (out.is_dir() != (kind == "torch") or not _is_exported(out)):
         raise InputError(f"{out} is no model that was exported so, and is never written over; choose another --out")
     if kind == "torch":
-        from fastlstm.export.pytorch import write_pytorch
+        from fastlstm.convert.to_pytorch import write_pytorch
 
         write_pytorch(model.model, out)
     else:
-        from fastlstm.export.onnx import onnx_model
+        from fastlstm.convert.onnx import onnx_model
 
         made = onnx_model(model.model, "int8" if kind == "int8" else "float32", states=states)
         atomic.write_file(out, made.SerializeToString())
     size = sum(file.stat().st_size for file in ([out] if out.is_file() else out.iterdir()))
     if as_json:
-        show.json_object({"out": str(out), "format": kind, "bytes": size, "ngrams": model.model.config.ngrams})
+        json_object({"out": str(out), "format": kind, "bytes": size, "ngrams": model.model.config.ngrams})
         return
     print(f"{out}: {size / 1e6:.1f} MB")
     if model.model.config.padding != "none":
-        show.note(
+        note(
             f"the model reads padding: fill ids with 0 at the {model.model.config.padding} up to "
             f"{model.model.config.max_tokens}, and give that as their length"
         )
     if model.model.config.ngrams:
-        show.note("the model has n-grams, whose evidence the exported one takes as an input; see docs/export.md")
+        note("the model has n-grams, whose evidence the exported one takes as an input; see docs/export.md")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from fastlstm.cli import show
-from fastlstm.cli.options import common, language_model_option
-from fastlstm.inference.language_model import LanguageModel
+from fastlstm.cli.options import common_options, language_model_option
+from fastlstm.cli.output import json_object
+from fastlstm.language_model.inference import LanguageModel
 
 
 @click.command("generate")
@@ -18,7 +18,7 @@ from fastlstm.inference.language_model import LanguageModel
 @click.option("--top-p", type=float, default=0.95, show_default=True,
               help="Draw from the likeliest tokens that have this probability together.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
-@common
+@common_options
 def command(
     prompt: str,
     model: LanguageModel,
@@ -31,7 +31,7 @@ def command(
     """Write on from PROMPT with a language model; one that reads backward writes what comes before it."""
     pieces = model.stream(prompt, max_tokens=max_tokens, temperature=temperature, top_p=top_p, seed=seed)
     if as_json:
-        show.json_object({"prompt": prompt, "text": "".join(pieces)})
+        json_object({"prompt": prompt, "text": "".join(pieces)})
         return
     for piece in pieces:
         print(piece, end="", flush=True)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from fastlstm import weights
-from fastlstm.cli import show
-from fastlstm.cli.options import common
+from fastlstm.cli.options import common_options
+from fastlstm.cli.output import json_object, note
+from fastlstm.convert.classifier import ImportedModel, make_classifier
+from fastlstm.convert.vocabulary import TOKENIZATION_RULES, TokenizationRule, Vocabulary, find_rule, read_vocabulary
 from fastlstm.errors import InputError, OptionError
-from fastlstm.importing.classifier import classifier_of
-from fastlstm.importing.imported import Imported
-from fastlstm.importing.vocabulary import KINDS, Vocabulary, Words, named, read_vocabulary
 from fastlstm.inference import Classifier
+from fastlstm.serialization import weights
 
 KERAS, PYTORCH = (".keras", ".h5", ".hdf5"), (".pt", ".pth", ".bin", ".safetensors")
 POOLINGS = ("last", "max", "mean", "concat")
@@ -50,14 +49,14 @@ UNKNOWN = "The word that unknown ones are read as. [[UNK], <OOV>, <unk>, ...]"
 @click.option("--vocabulary", type=FILE, help=VOCABULARY)
 @click.option("--index-from", type=click.IntRange(min=0), default=0, show_default=True, help=INDEX_FROM)
 @click.option("--unknown", metavar="WORD", help=UNKNOWN)
-@click.option("--words", "kind", type=click.Choice(list(KINDS)), help=WORDS)
+@click.option("--words", "kind", type=click.Choice(list(TOKENIZATION_RULES)), help=WORDS)
 @click.option("--padding", type=click.Choice(("front", "back", "none")), help=PADDING)
 @click.option("--truncate", type=click.Choice(("end", "beginning")), help=TRUNCATE)
 @click.option("--max-tokens", type=click.IntRange(min=1), help=MAX_TOKENS)
 @click.option("--labels", metavar="A,B,...", help="The classes, in the order of the outputs. [0,1,...]")
 @click.option("--pooling", type=click.Choice(POOLINGS), default=POOLINGS[0], show_default=True, help=POOLING)
 @click.option("--overwrite", is_flag=True, help="Replace a model in --out.")
-@common
+@common_options
 def command(
     file: Path, out: Path, vocabulary: Path | None, index_from: int, unknown: str | None, kind: str | None,
     padding: str | None, truncate: str | None, max_tokens: int | None, labels: str | None, pooling: str,
@@ -74,7 +73,7 @@ def command(
             raise OptionError(
                 "the model cuts texts itself (TextVectorization); leave --vocabulary, --index-from and --words out"
             )
-        words, rows = own.words, named(own.vocabulary, unknown)
+        words, rows = own.words, find_rule(own.vocabulary, unknown)
         padding = padding or ("back" if own.max_tokens else "none")
         max_tokens = max_tokens or own.max_tokens
     else:
@@ -83,7 +82,7 @@ def command(
         padding = padding or (usual if found.source == "Keras" else "none")
     truncate = truncate or ("beginning" if rows.vectorized else "end")
     classes = None if labels is None else [label.strip() for label in labels.split(",")]
-    model = classifier_of(
+    model = make_classifier(
         found, rows, words, padding=padding, truncate=truncate, max_tokens=max_tokens, labels=classes
     )
     Classifier(model).save(out, overwrite=overwrite)
@@ -94,14 +93,14 @@ def command(
         "labels": list(model.labels),
         "vocabulary": config.vocabulary_size,
         "rows": len(found.embedding),
-        "weights": weights.count(config, len(model.labels)),
+        "weights": weights.parameter_count(config, len(model.labels)),
         "max_tokens": config.max_tokens,
         "truncate": config.truncate,
         "padding": config.padding,
-        "words": next(name for name, of in KINDS.items() if of == words),
+        "words": next(name for name, of in TOKENIZATION_RULES.items() if of == words),
     }
     if as_json:
-        show.json_object(told)
+        json_object(told)
         return
     reads = {"none": "no padding", "front": "padding before shorter ones", "back": "padding behind shorter ones"}
     print(
@@ -111,27 +110,27 @@ def command(
     )
     if config.vocabulary_size < FEW_WORDS * len(found.embedding):
         lacking = len(found.embedding) - config.vocabulary_size
-        show.note(f"{lacking:,} rows have no word: is it the vocabulary of this model?")
-    show.note(f"compare its answers with the original's on a few texts: fastlstm predict --model {out} TEXT")
+        note(f"{lacking:,} rows have no word: is it the vocabulary of this model?")
+    note(f"compare its answers with the original's on a few texts: fastlstm predict --model {out} TEXT")
 
 
-def _found(file: Path, pooling: str) -> Imported:
+def _found(file: Path, pooling: str) -> ImportedModel:
     if file.suffix in KERAS:
-        from fastlstm.importing.keras import from_keras
+        from fastlstm.convert.keras import from_keras
 
         if pooling != POOLINGS[0]:
             raise OptionError("--pooling is for PyTorch; a Keras file says how its steps are pooled")
         return from_keras(file)
     if file.suffix in PYTORCH:
-        from fastlstm.importing.pytorch import from_pytorch
+        from fastlstm.convert.pytorch import from_pytorch
 
         return from_pytorch(file, pooling)
     raise InputError(f"{file} ends in {file.suffix or 'nothing'}; expected {', '.join((*KERAS, *PYTORCH))}")
 
 
 def _words(
-    found: Imported, vocabulary: Path | None, index_from: int, unknown: str | None, kind: str | None
-) -> tuple[Words, Vocabulary]:
+    found: ImportedModel, vocabulary: Path | None, index_from: int, unknown: str | None, kind: str | None
+) -> tuple[TokenizationRule, Vocabulary]:
     if vocabulary is None:
         raise OptionError(
             "the file has weights and no words; give --vocabulary: a file with one word a line in the order of the "
@@ -139,4 +138,4 @@ def _words(
         )
     rows = read_vocabulary(vocabulary, index_from=index_from, unknown=unknown)
     default = "vectorization" if rows.vectorized else "keras"
-    return KINDS[kind or (default if found.source == "Keras" else "fastlstm")], rows
+    return TOKENIZATION_RULES[kind or (default if found.source == "Keras" else "fastlstm")], rows

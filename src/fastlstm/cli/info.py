@@ -7,12 +7,12 @@ import sys
 
 import click
 
-from fastlstm import weights
-from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option
+from fastlstm.cli.options import common_options, model_option
+from fastlstm.cli.output import fact_table, json_object, weights_table
 from fastlstm.inference import Classifier
-from fastlstm.inference.language_model import LanguageModel
-from fastlstm.saved_model import THRESHOLD, SavedModel
+from fastlstm.language_model.inference import LanguageModel
+from fastlstm.serialization import weights
+from fastlstm.serialization.classifier import THRESHOLD, SavedModel
 
 OF_A_RUN = {"preset", "fastlstm_version", "data", "results", "best_epoch", "epochs", "baseline"}
 """What the record of a model has that a run of fastlstm made. Others may hold anything, or nothing."""
@@ -20,16 +20,16 @@ OF_A_RUN = {"preset", "fastlstm_version", "data", "results", "best_epoch", "epoc
 
 @click.command("info")
 @model_option
-@common
+@common_options
 def command(model: Classifier | LanguageModel, as_json: bool) -> None:
     """Say what a model is, how it was trained, and how good it was."""
     if isinstance(model, LanguageModel):
         _language_model(model, as_json)
         return
     saved = model.model
-    count = weights.count(saved.config, len(saved.labels))
+    count = weights.parameter_count(saved.config, len(saved.labels))
     if as_json:
-        show.json_object(
+        json_object(
             {
                 "labels": list(saved.labels),
                 "weights": count,
@@ -39,7 +39,7 @@ def command(model: Classifier | LanguageModel, as_json: bool) -> None:
             }
         )
         return
-    show.weights_table(saved.config, len(saved.labels), sys.stdout)
+    weights_table(saved.config, len(saved.labels), sys.stdout)
     ways = "both directions" if saved.config.bidirectional else "one direction"
     facts = {"classes": ", ".join(saved.labels), "reads": f"{saved.config.max_tokens} tokens, in {ways}"}
     if saved.threshold != THRESHOLD:
@@ -72,13 +72,13 @@ def command(model: Classifier | LanguageModel, as_json: bool) -> None:
         facts["calibration"] = f"error {results['calibration_error']:.2%} there; {_fitted(saved)}"
         if training["baseline"]:
             facts["baseline"] = f"{training['baseline']['accuracy']:.2%}, {training['baseline']['name']}"
-    show.facts(facts, sys.stdout)
+    fact_table(facts, sys.stdout)
 
 
 def _language_model(model: LanguageModel, as_json: bool) -> None:
     saved = model.model
     if as_json:
-        show.json_object({"model": dataclasses.asdict(saved.config), "training": dict(saved.training)})
+        json_object({"model": dataclasses.asdict(saved.config), "training": dict(saved.training)})
         return
     config = saved.config
     facts = {
@@ -97,7 +97,7 @@ def _language_model(model: LanguageModel, as_json: bool) -> None:
             f"{results['perplexity']:.1f} on {results['texts']:,} texts ({results['measured_on']}), "
             f"{results['unknown']:.2%} of tokens unknown"
         )
-    show.facts(facts, sys.stdout)
+    fact_table(facts, sys.stdout)
 
 
 def _fitted(saved: SavedModel) -> str:

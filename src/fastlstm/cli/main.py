@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from fastlstm import __version__
-from fastlstm.errors import FastLSTMError, near
+from fastlstm.errors import FastLSTMError, suggest
 
 COMMANDS = {
     "train": "train a classifier on labelled texts, and measure it",
@@ -35,9 +35,9 @@ COMMANDS = {
 }
 MODULES = {"import": "import_model"}
 """Of commands whose names a module can't have."""
-OF_TEXTS = ("predict", "explain", "generate")
+TEXT_COMMANDS = ("predict", "explain", "generate")
 """The commands that take texts."""
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -57,7 +57,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"unknown command {args[0]!r}; {near(args[0], COMMANDS)}.", ctx)
+            raise click.UsageError(f"unknown command {args[0]!r}; {suggest(args[0], COMMANDS)}.", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -85,31 +85,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print(error.format_message(), file=sys.stderr)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        fail(_one_line(error), error.exit_code, arguments)
+        fail(_one_line(error), error.exit_code, "usage", arguments)
     except FastLSTMError as error:
-        fail(str(error), error.exit_status, arguments)
+        fail(str(error), error.exit_status, error.code, arguments)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted", INTERRUPTED, arguments)
+        fail("interrupted", EXIT_INTERRUPTED, "interrupted", arguments)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1, arguments)
+        fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1, "io", arguments)
     except Exception as error:  # noqa: BLE001 -- the last resort: a fault of ours, still told in one line
-        fail(f"internal error: {error!r}; please report it with what --debug prints", 1, arguments)
+        fail(f"internal error: {error!r}; please report it with what --debug prints", 1, "internal", arguments)
 
 
-def fail(message: str, status: int, arguments: Sequence[str]) -> NoReturn:
-    """Prints the message, under `--debug` with the traceback, and exits."""
+def fail(message: str, status: int, code: str, arguments: Sequence[str]) -> NoReturn:
+    """Print the message and its code on one line of standard error, after the traceback with `--debug`, and exit."""
     if "--debug" in arguments:
         traceback.print_exc()
-    print(f"fastlstm: {message}", file=sys.stderr)
+    label = "" if code == "interrupted" else f"error[{code}]: "
+    print(f"fastlstm: {label}{message}", file=sys.stderr)
     sys.exit(status)
 
 
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
-    if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.info_name in OF_TEXTS:
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.info_name in TEXT_COMMANDS:
         message += f" A text that begins with - stands behind --, as in: {error.ctx.command_path} -- '-5 stars'."
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message} Run: {error.ctx.command_path} --help"

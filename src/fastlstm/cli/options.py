@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
 
 import click
 
-from fastlstm import model_folder, models, saved_language_model
-from fastlstm.cli import show
-from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, choosable
+from fastlstm.cli.output import note
+from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, option_fields
 from fastlstm.errors import NotAModelError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.abi import PRECISIONS
+from fastlstm.pretrained import DEFAULT_CLASSIFIER, find_model
+from fastlstm.serialization.folder import has_format
+from fastlstm.serialization.language_model import LANGUAGE_MODEL_FORMAT
 
 if TYPE_CHECKING:
-    from fastlstm.inference.language_model import LanguageModel
+    from fastlstm.language_model.inference import LanguageModel
 
-OF_LANGUAGE_MODELS = ("evaluate", "info")
+LANGUAGE_MODEL_COMMANDS = ("evaluate", "info")
 """The commands of classifiers that take a language model too."""
 PRECISION = "fastlstm.precision"
 """Where the context keeps what --precision says."""
@@ -28,7 +30,7 @@ PRECISION = "fastlstm.precision"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def common(function: Function) -> Function:
+def common_options(function: Function) -> Function:
     """--json and --debug. `main` looks for --debug itself, since errors come from parsing too."""
     function = click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")(
         function
@@ -105,7 +107,7 @@ def config_options(
 
     def with_options(function: Function) -> Function:
         for kind in kinds:
-            for f in reversed(choosable(kind)):
+            for f in reversed(option_fields(kind)):
                 if not only or f.name in only:
                     function = _field_option(f, get_type_hints(kind)[f.name], presets)(function)
         return function
@@ -113,7 +115,7 @@ def config_options(
     return with_options
 
 
-def sizes(value: str | None) -> tuple[int, ...] | None:
+def parse_sizes(value: str | None) -> tuple[int, ...] | None:
     """What --hidden-sizes says."""
     if value is None:
         return None
@@ -156,7 +158,7 @@ def _choices(hint: Any) -> str:
     return f" [{'|'.join(values)}]" if values else ""
 
 
-def part(value: str) -> float | str:
+def split_source(value: str) -> float | str:
     """A fraction if it reads as a number, else the name of data."""
     try:
         return float(value)
@@ -182,8 +184,8 @@ def _load(
     del parameter
     if context.resilient_parsing:
         return None
-    if value is not None and model_folder.is_of(models.located(value), saved_language_model.FORMAT):
-        if context.info_name not in OF_LANGUAGE_MODELS:
+    if value is not None and has_format(find_model(value), LANGUAGE_MODEL_FORMAT):
+        if context.info_name not in LANGUAGE_MODEL_COMMANDS:
             raise NotAModelError(
                 f"{value} is a language model, and {context.info_name} needs a classifier; give one that was made "
                 f"with fastlstm train DATA --encoder {value}"
@@ -192,7 +194,7 @@ def _load(
             raise OptionError("--precision is for classifiers; a language model computes in float32: leave it out")
         return _load_language_model(value)
     if value is None and context.info_name == "evaluate":
-        show.note(f"no --model given: this measures the bundled model {models.DEFAULT_CLASSIFIER}")
+        note(f"no --model given: this measures the bundled model {DEFAULT_CLASSIFIER}")
     return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
 
 
@@ -203,6 +205,6 @@ def _remember(context: click.Context, parameter: click.Parameter, value: str) ->
 
 def _load_language_model(folder: str | None) -> LanguageModel:
     """Imported here, so that `predict` does not wait for what it never uses."""
-    from fastlstm.inference.language_model import load_language_model
+    from fastlstm.language_model.inference import load_language_model
 
     return load_language_model(folder)

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 
 import click
 
-from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option, precision_option, threshold_option
+from fastlstm.cli.options import common_options, model_option, precision_option, threshold_option
+from fastlstm.cli.output import json_entries, note
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.batch import checked_batch
-from fastlstm.tokens import UNKNOWN_ID
+from fastlstm.inference.classifier import validate_texts
+from fastlstm.text.tokenizer import UNKNOWN_ID
 
 READ_BYTES = 1 << 16
 
@@ -31,7 +31,7 @@ READ_BYTES = 1 << 16
     metavar="P",
     help="Read texts no further than so large a share of answers needs to be those of the whole texts; 0.99, say.",
 )
-@common
+@common_options
 def command(
     texts: Sequence[str], model: Classifier, threshold: float | None, early_exit: float | None, as_json: bool
 ) -> None:
@@ -44,11 +44,11 @@ def command(
     if "-" in texts and sys.stdin is None:
         raise OptionError("- stands for the lines of standard input, and there is none; pipe a file in")
     if "-" not in texts:
-        _doubt(checked_batch(texts), model)
+        _doubt(validate_texts(texts), model)
     batches = _lines(sys.stdin.buffer) if "-" in texts else iter([list(texts)])
     predictions = (found for batch in batches for found in _predict(model, batch, threshold, early_exit))
     if as_json:
-        show.json_entries("predictions", predictions)
+        json_entries("predictions", predictions)
     else:
         _write_lines(predictions)
 
@@ -57,10 +57,10 @@ def _doubt(texts: Sequence[str], model: Classifier) -> None:
     """Says what of these texts was perhaps not meant so."""
     for text in texts:
         if _names_a_file(text):
-            show.note(f"{text} is read as a text; for the lines of the file of that name: predict - < {text}")
+            note(f"{text} is read as a text; for the lines of the file of that name: predict - < {text}")
     unknown = sum(bool((ids == UNKNOWN_ID).all()) for ids in model.encode(texts).ids)
     if unknown:
-        show.note(f"of {unknown} of {len(texts)} texts the model knows no word; its answer to these means nothing")
+        note(f"of {unknown} of {len(texts)} texts the model knows no word; its answer to these means nothing")
 
 
 def _names_a_file(text: str) -> bool:
@@ -78,7 +78,7 @@ def _predict(
     else:
         answers = model.read_early(texts, early_exit)
         probabilities = answers.probabilities
-        show.note(f"{answers.saved:.0%} of {int(answers.tokens.sum()):,} tokens were not read")
+        note(f"{answers.saved:.0%} of {int(answers.tokens.sum()):,} tokens were not read")
     chosen = model.choose(probabilities, threshold=threshold)
     for text, row, k in zip(texts, probabilities, chosen, strict=True):
         yield {

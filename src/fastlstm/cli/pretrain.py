@@ -11,15 +11,15 @@ from typing import Any
 
 import click
 
-from fastlstm.cli import show
-from fastlstm.cli.interrupt import resuming, watch
-from fastlstm.cli.options import common, config_options, part, preset_option, sizes
-from fastlstm.config import LANGUAGE_PRESETS, LanguageModelConfig, PretrainingConfig
+from fastlstm.cli.options import common_options, config_options, parse_sizes, preset_option, split_source
+from fastlstm.cli.output import json_object
+from fastlstm.cli.progress import resuming, watch
+from fastlstm.config import LANGUAGE_MODEL_PRESETS, LanguageModelConfig, LanguageModelTrainingConfig
 
 
 @click.command("pretrain")
 @click.argument("texts", metavar="TEXTS...", nargs=-1, required=True)
-@functools.partial(preset_option, presets=LANGUAGE_PRESETS)
+@functools.partial(preset_option, presets=LANGUAGE_MODEL_PRESETS)
 @click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("language-model"), show_default=True,
               help="The folder to save the model to.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out.")
@@ -34,8 +34,8 @@ from fastlstm.config import LANGUAGE_PRESETS, LanguageModelConfig, PretrainingCo
 @click.option("--text-column", default="text", show_default=True, help="Where texts stand in tables.")
 @click.option("--data-dir", type=click.Path(path_type=Path),
               help="The folder that holds IMDb, for TEXTS imdb. [env: FASTLSTM_DATA_DIR]")  # fmt: skip
-@config_options(kinds=(PretrainingConfig, LanguageModelConfig), presets=LANGUAGE_PRESETS)
-@common
+@config_options(kinds=(LanguageModelTrainingConfig, LanguageModelConfig), presets=LANGUAGE_MODEL_PRESETS)
+@common_options
 def command(
     texts: tuple[str, ...],
     preset: str,
@@ -58,17 +58,17 @@ def command(
     foretells the held-out texts best is kept.
     """
     from fastlstm.cli.progress import Display
-    from fastlstm.fit.job import checkpoint_of
-    from fastlstm.fit.pretrain import PretrainingResult, run_pretraining
-    from fastlstm.fit.pretrain_call import make_job
+    from fastlstm.language_model.api import make_job
+    from fastlstm.language_model.run import LanguageModelResult, run
+    from fastlstm.nn.runs import checkpoint_path
 
-    options["hidden_sizes"] = sizes(options["hidden_sizes"])
+    options["hidden_sizes"] = parse_sizes(options["hidden_sizes"])
     with Display(sys.stderr) as display:
         job = make_job(
             texts[0] if len(texts) == 1 else [Path(path) for path in texts],
             out,
             preset=preset,
-            validation=part(validation),
+            validation=split_source(validation),
             begin=begin,
             text_column=text_column,
             data_dir=data_dir,
@@ -80,12 +80,10 @@ def command(
             say=display.note,
             progress=display.download,
         )
-        watch(
-            run_pretraining(job), display.show_pretraining, PretrainingResult, lambda: _stopped(checkpoint_of(out))
-        )
+        watch(run(job), display.show_pretraining, LanguageModelResult, lambda: _stopped(checkpoint_path(out)))
     result = display.pretrained
     if as_json:
-        show.json_object(
+        json_object(
             {
                 "model": str(out),
                 **result.perplexity.to_json(),

@@ -3,24 +3,86 @@
 from __future__ import annotations
 
 import math
+import shlex
+import signal
 import time
-from types import TracebackType
-from typing import TextIO
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import TextIO, TypeVar
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from fastlstm.cli import show
+from fastlstm.cli import output
+from fastlstm.cli.output import console, weights_table
 from fastlstm.config import TrainingConfig
-from fastlstm.fit.events import Calibrated, Event, Measured, Note, Prepared, RungDone, TrainingResult
-from fastlstm.fit.pretrain import PerplexityMeasured, PretrainingEvent, PretrainingPrepared, PretrainingResult
-from fastlstm.training.history import EpochResult
-from fastlstm.training.language_model.loop import PretrainingStep
-from fastlstm.training.language_model.state import PretrainingEpoch
-from fastlstm.training.loop import StepDone
+from fastlstm.errors import Interrupted
+from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelStep
+from fastlstm.language_model.run import (
+    LanguageModelEvent,
+    LanguageModelPrepared,
+    LanguageModelResult,
+    PerplexityMeasured,
+)
+from fastlstm.nn.runs import Note
+from fastlstm.training.events import (
+    Calibrated,
+    CandidateDone,
+    EpochResult,
+    Evaluated,
+    Prepared,
+    StepDone,
+    TrainingEvent,
+    TrainingResult,
+)
+
+RunEvent = TypeVar("RunEvent")
+
+
+def resuming(arguments: list[str]) -> str:
+    """The command line that goes on with the run of these arguments."""
+    return shlex.join(["fastlstm", *(argument for argument in arguments if argument != "--resume"), "--resume"])
+
+
+def watch(
+    events: Generator[RunEvent, None, None],
+    shown: Callable[[RunEvent], object],
+    last: type[RunEvent],
+    stopped: Callable[[], str],
+) -> None:
+    """Shows a run's events as they come. Ctrl-C closes the run, and `stopped` then says what is left of it.
+
+    Raises `Interrupted` with that, unless the `last` kind of event was there already.
+    """
+    with stop_on_interrupt() as asked_to_stop:
+        for event in events:
+            shown(event)
+            if asked_to_stop() and not isinstance(event, last):
+                events.close()
+                raise Interrupted(stopped())
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop after the running step; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            signal.default_int_handler(number, frame)
+        asked.append(number)
+        output.note("stopping after this step; Ctrl-C again stops at once, without saving")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
 
 PLAIN_SECONDS = 10.0
 """Between two lines on the running epoch where there is no terminal."""
-MOST_NATS = 700.0
+MAX_NATS = 700.0
 """A loss whose exponential is still a number."""
 
 
@@ -28,11 +90,11 @@ class Display:
     """Shows a run's events on `file`. `result`, or `pretrained`, is there once the run has finished."""
 
     result: TrainingResult
-    pretrained: PretrainingResult
+    pretrained: LanguageModelResult
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._console = show.console(file)
+        self._console = console(file)
         self._live = file.isatty()
         self._progress: Progress | None = None
         self._task = TaskID(0)
@@ -59,16 +121,16 @@ class Display:
             self._last_line = time.monotonic()
             self.note(f"downloaded {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
 
-    def show(self, event: Event) -> None:
+    def show(self, event: TrainingEvent) -> None:
         """Shows one event."""
         match event:
             case Note():
                 self.note(event.text)
             case Prepared():
                 self._prepared(event)
-            case PretrainingStep():
+            case LanguageModelStep():
                 self._pretraining_step(event)
-            case PretrainingEpoch():
+            case LanguageModelEpoch():
                 self._pretraining_epoch(event)
             case StepDone():
                 self._step(event)
@@ -76,10 +138,10 @@ class Display:
                 self._epoch(event)
             case Calibrated():
                 self._calibrated(event)
-            case RungDone():
+            case CandidateDone():
                 self._end_bar()
                 self.note(f"{event.name}: {event.report.accuracy:.2%} on validation; {event.seconds:.0f} s")
-            case Measured():
+            case Evaluated():
                 self._end_bar()
                 report = event.report
                 figures = f"accuracy {report.accuracy:.2%}, calibration error {report.calibration_error:.2%}"
@@ -87,10 +149,10 @@ class Display:
             case TrainingResult():
                 self.result = event
 
-    def show_pretraining(self, event: PretrainingEvent) -> None:
+    def show_pretraining(self, event: LanguageModelEvent) -> None:
         """Shows one event of a language model's run."""
         match event:
-            case PretrainingPrepared():
+            case LanguageModelPrepared():
                 self._pretraining_epochs = event.training.epochs
                 self.note(
                     f"reading {event.texts:,} texts, {event.tokens:,} tokens ({event.device}), vocabulary "
@@ -101,7 +163,7 @@ class Display:
                 self.note(
                     f"epoch {event.epoch}: perplexity {event.perplexity.perplexity:.2f} on held-out texts{best}"
                 )
-            case PretrainingResult():
+            case LanguageModelResult():
                 self._end_bar()
                 self.pretrained = event
             case _:
@@ -114,16 +176,16 @@ class Display:
 
     def _prepared(self, event: Prepared) -> None:
         self.begin(event.training)
-        show.weights_table(event.model, len(event.labels), self._file)
+        weights_table(event.model, len(event.labels), self._file)
         tested = f"testing on {event.test_texts:,}" if event.test_texts else "and no test texts: see --test"
         self.note(
             f"training on {event.training_texts:,} texts ({event.device}), choosing the epoch on "
             f"{event.validation_texts:,}, {tested}"
         )
 
-    def _pretraining_step(self, event: PretrainingStep) -> None:
+    def _pretraining_step(self, event: LanguageModelStep) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
-        perplexity = math.exp(min(event.recent, MOST_NATS))
+        perplexity = math.exp(min(event.recent, MAX_NATS))
         details = f"{rate / 1000:,.0f}k tokens/s  loss {event.recent:.4f}  perplexity {perplexity:,.1f}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
@@ -137,7 +199,7 @@ class Display:
                 f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left"
             )
 
-    def _pretraining_epoch(self, event: PretrainingEpoch) -> None:
+    def _pretraining_epoch(self, event: LanguageModelEpoch) -> None:
         self._last_line = time.monotonic()
         self.note(
             f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} a token  "

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from fastlstm import models
-from fastlstm.cli import show
+from fastlstm.cli.output import note
 from fastlstm.errors import InputError, OptionError
 from fastlstm.kernel.abi import PRECISIONS
+from fastlstm.pretrained import DEFAULT_CLASSIFIER, find_model
 
 TOKEN = "FASTLSTM_TOKEN"
 """The variable with the token that requests must bear."""
@@ -69,7 +69,7 @@ def command(
     A token in the environment variable FASTLSTM_TOKEN must be borne by every request.
     """
     from fastlstm import server  # noqa: F401 -- first: it says how to install what is missing
-    from fastlstm.server.run import run
+    from fastlstm.server.main import serve
     from fastlstm.server.settings import Settings
 
     settings = Settings(
@@ -83,19 +83,19 @@ def command(
     with _listen(host, port) as listening:
         address, actual = listening.getsockname()[:2]
         told = f"serving {', '.join(settings.models)} on http://{address}:{actual}"
-        run(settings, listening, lambda: show.note(told))
+        serve(settings, listening, lambda: note(told))
 
 
 def _named(served: Sequence[str]) -> dict[str, Path]:
     """Name -> folder; a folder without a name has its own."""
     found: dict[str, Path] = {}
-    for given in served or (models.DEFAULT_CLASSIFIER,):
+    for given in served or (DEFAULT_CLASSIFIER,):
         name, separator, folder = given.partition("=")
         if not separator:
             name, folder = Path(given).name, given
         if name in found:
             raise OptionError(f"two models are called {name}; give one another name: --model NAME={folder}")
-        found[name] = models.located(folder)
+        found[name] = find_model(folder)
     return found
 
 

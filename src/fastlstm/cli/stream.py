@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 
 import click
 
-from fastlstm.cli import show
-from fastlstm.cli.options import common, model_option, precision_option
+from fastlstm.cli.options import common_options, model_option, precision_option
+from fastlstm.cli.output import json_entries
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
@@ -28,7 +28,7 @@ READ_BYTES = 1 << 16
     metavar="P",
     help="Tell when a probability has moved by this since it was last told, or the label is another; 0: always.",
 )
-@common
+@common_options
 def command(model: Classifier, change: float, as_json: bool) -> None:
     """Read standard input as one text and tell changes of the answer as they come, and at the end the answer.
 
@@ -40,7 +40,7 @@ def command(model: Classifier, change: float, as_json: bool) -> None:
         raise OptionError("the text is read from standard input, and there is none; pipe it in")
     told = changes(model, _pieces(sys.stdin.buffer), change)
     if as_json:
-        show.json_entries("changes", told)
+        json_entries("changes", told)
     else:
         _write_lines(told)
 

@@ -6,19 +6,96 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from fastlstm.cli import show
-from fastlstm.cli.interrupt import resuming, watch
-from fastlstm.cli.options import common, config_options, part, preset_option, sizes, table_options
+from fastlstm.cli.options import (
+    common_options,
+    config_options,
+    parse_sizes,
+    preset_option,
+    split_source,
+    table_options,
+)
+from fastlstm.cli.output import json_object, report
+from fastlstm.cli.progress import Display, resuming, watch
 from fastlstm.config import configure
+from fastlstm.language_model.loop import LanguageModelEpoch
+from fastlstm.nn.runs import Note
+from fastlstm.training.events import EpochResult, Evaluated
+from fastlstm.tuning.events import Metric, Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
+
+
+class TuningDisplay(Display):
+    """Shows a search's events on `file`. `result` is there once the search has ended."""
+
+    result: TuningResult  # type: ignore[assignment]  # a search's, in place of a run's
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(file)
+        self.has_best = False
+
+    def __enter__(self) -> TuningDisplay:
+        return self
+
+    def show_tuning(self, event: TuningEvent) -> None:
+        """Shows one event."""
+        match event:
+            case TrialStarted():
+                self.begin(event.training)
+            case TrialDone():
+                self._end_bar()
+                self.has_best = event.best is not None
+                self.note(trial_line(event.trial, event.best, event.metric))
+            case TuningResult():
+                self._end_bar()
+                self.result = event
+            case EpochResult() | LanguageModelEpoch():
+                pass  # a line a trial says enough
+            case Note() | Evaluated() | _:
+                self.show(event)
+
+
+def trial_line(trial: Trial, best: Trial | None, metric: Metric) -> str:
+    """One trial in a line: what differs from the preset, how good it was, its seconds, and the best so far."""
+    parts = [f"trial {trial.number}: {trial_changes(trial.changes)}"]
+    if trial.state != "complete":
+        parts.append(f"{_ending(trial)} after {_epochs(trial.epochs)}")
+    if trial.loss is not None:
+        parts.append(f"loss {trial.loss:.4f}, accuracy {trial.accuracy:.2%} on validation")
+    parts.append(f"{trial.seconds:.1f} s")
+    if best is not None and best.number == trial.number:
+        parts.append("the best so far")
+    elif best is not None:
+        value = f"{best.loss:.4f}" if metric == "loss" else f"{best.accuracy:.2%}"
+        parts.append(f"best so far: {value} of trial {best.number}")
+    return "; ".join(parts)
+
+
+def trial_changes(changes: Mapping[str, Any]) -> str:
+    """What differs from the preset, as options are written."""
+    written = (
+        f"{name.replace('_', '-')} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for name, value in changes.items()
+    )
+    return ", ".join(written) or "the preset as it stands"
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
+
+
+def _ending(trial: Trial) -> str:
+    if trial.state == "failed":
+        return f"failed ({trial.why_not})"
+    return "given up" if trial.state == "pruned" else "stopped"
+
 
 if TYPE_CHECKING:
-    from fastlstm.fit.tuning.events import TuningResult
+    from fastlstm.tuning.events import TuningResult
 
-OF_TRAINING = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
+TUNABLE_OPTIONS = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
 """Options of `train` besides the configurations' that make the same model again."""
 
 
@@ -44,7 +121,7 @@ OF_TRAINING = ("preset", "validation", "test", "text_column", "label_column", "d
 @click.option("--plots", is_flag=True, help="Draw the search, and what train draws, into OUT/plots.")
 @config_options()
 @table_options
-@common
+@common_options
 def command(
     data: str,
     preset: str,
@@ -70,13 +147,13 @@ def command(
     The preset as it stands is tried first. Options that are given are as they are given; learning rate, sizes,
     dropout and the like are searched where they are not. Validation texts choose.
     """
-    options["hidden_sizes"] = sizes(options["hidden_sizes"])
+    options["hidden_sizes"] = parse_sizes(options["hidden_sizes"])
     configure(preset, options)  # what is wrong is told before PyTorch is loaded
 
-    from fastlstm.cli.tuning_display import TuningDisplay
-    from fastlstm.fit.tuning.events import TuningResult
-    from fastlstm.fit.tuning.one_call import make_job
-    from fastlstm.fit.tuning.search import search
+    pass
+    from fastlstm.tuning.api import make_job
+    from fastlstm.tuning.events import TuningResult
+    from fastlstm.tuning.search import search
 
     with TuningDisplay(sys.stderr) as display:
         job = make_job(
@@ -86,8 +163,8 @@ def command(
             trials=trials,
             metric=metric,
             preset=preset,
-            validation=part(validation),
-            test=None if test is None else part(test),
+            validation=split_source(validation),
+            test=None if test is None else split_source(test),
             text_column=text_column,
             label_column=label_column,
             data_dir=data_dir,
@@ -113,11 +190,11 @@ def _stopped(out: Path, has_best: bool) -> str:
 
 def _show_result(result: TuningResult, again: str, as_json: bool) -> None:
     if not as_json:
-        show.report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
+        report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
         print(f"saved: {result.folder}")
         print(f"make it again: {again}")
         return
-    show.json_object(
+    json_object(
         {
             "model": str(result.folder),
             **result.report.to_json(),
@@ -137,7 +214,7 @@ def _training_command(given: Mapping[str, Any], options: Mapping[str, Any]) -> s
     """The `fastlstm train` that makes the model again: with the same data, and `options` of the configurations."""
     defaults = {parameter.name: parameter.default for parameter in command.params}
     words = ["fastlstm", "train", given["data"], "--out", f"{given['out']}-again"]
-    for name in OF_TRAINING:
+    for name in TUNABLE_OPTIONS:
         if name == "preset" or given[name] not in (None, defaults[name]):
             words += [f"--{name.replace('_', '-')}", str(given[name])]
     for name, value in options.items():

@@ -12,32 +12,32 @@ from fastlstm.config.classifier import (
     preset,
 )
 from fastlstm.config.language_model import (
-    LANGUAGE_PRESETS,
+    LANGUAGE_MODEL_PRESETS,
     Direction,
     LanguageModelConfig,
-    LanguagePreset,
-    PretrainingConfig,
+    LanguageModelPreset,
+    LanguageModelTrainingConfig,
     configure_language_model,
 )
-from fastlstm.config.options import choosable, from_json, option
+from fastlstm.config.options import from_json, option, option_fields
 
 __all__ = [
     "DEFAULT_PRESET",
-    "LANGUAGE_PRESETS",
+    "LANGUAGE_MODEL_PRESETS",
     "PRESETS",
     "Direction",
     "LanguageModelConfig",
-    "LanguagePreset",
+    "LanguageModelPreset",
+    "LanguageModelTrainingConfig",
     "ModelConfig",
     "Pooling",
     "Preset",
-    "PretrainingConfig",
     "ThresholdMetric",
     "TrainingConfig",
-    "choosable",
     "configure",
     "configure_language_model",
     "from_json",
     "option",
+    "option_fields",
     "preset",
 ]

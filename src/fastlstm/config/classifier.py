@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import MULTIPLIED, Precision, Schedule, check, given, option
-from fastlstm.errors import OptionError, near
+from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, check, option, split_values
+from fastlstm.errors import OptionError, suggest
 
 Truncate = Literal["end", "beginning", "both"]
 Padding = Literal["none", "front", "back"]
@@ -19,7 +19,7 @@ ClassWeights = Literal["none", "balanced"]
 NGramKinds = Literal["pairs", "places"]
 Monitor = Literal["loss", "accuracy"]
 Calibrate = Literal["auto", "none"]
-SMALLEST_BATCH = 8
+MIN_BATCH_SIZE = 8
 """Texts of a step, where `min_steps` asks for many steps."""
 ThresholdMetric = Literal["none", "accuracy", "balanced-accuracy", "f1", "macro-f1"]
 
@@ -107,7 +107,7 @@ class TrainingConfig:
         "none: it stays at 0.5",
         default="none",
     )
-    precision: Precision = option(MULTIPLIED, default="float32")
+    precision: Precision = option(PRECISION_HELP, default="float32")
     seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class TrainingConfig:
         """
         if not self.min_steps:
             return self
-        batch_size = min(self.batch_size, max(SMALLEST_BATCH, count * self.epochs // self.min_steps))
+        batch_size = min(self.batch_size, max(MIN_BATCH_SIZE, count * self.epochs // self.min_steps))
         epochs = max(self.epochs, -(-self.min_steps // -(-count // batch_size)))
         patience = -(-self.patience * epochs // self.epochs)
         return dataclasses.replace(self, batch_size=batch_size, epochs=epochs, patience=patience)
@@ -185,7 +185,7 @@ def preset(name: str) -> Preset:
     try:
         return PRESETS[name]
     except KeyError:
-        raise OptionError(f"unknown preset {name!r}; {near(name, PRESETS)}") from None
+        raise OptionError(f"unknown preset {name!r}; {suggest(name, PRESETS)}") from None
 
 
 def configure(preset_name: str, values: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
@@ -196,7 +196,7 @@ def configure(preset_name: str, values: Mapping[str, Any]) -> tuple[ModelConfig,
     Raises `OptionError` for an unknown preset, an unknown name or a bad value.
     """
     base = preset(preset_name)
-    of_model, of_training = given(values, ModelConfig, TrainingConfig)
+    of_model, of_training = split_values(values, ModelConfig, TrainingConfig)
     if of_training.keys() & {"batch_size", "epochs"}:
         of_training = {"min_steps": 0, **of_training}
     return dataclasses.replace(base.model, **of_model), dataclasses.replace(base.training, **of_training)

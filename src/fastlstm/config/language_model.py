@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import MULTIPLIED, Precision, Schedule, check, given, option
-from fastlstm.errors import OptionError, near
+from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, check, option, split_values
+from fastlstm.errors import OptionError, suggest
 
 Direction = Literal["forward", "backward", "both"]
 
@@ -39,7 +39,7 @@ class LanguageModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingConfig:
+class LanguageModelTrainingConfig:
     """How a language model is fitted: Adam over windows of long streams, states carried from one to the next."""
 
     epochs: int = option("passes over the texts, at most", minimum=1, default=5)
@@ -63,7 +63,7 @@ class PretrainingConfig:
     )
     activation_penalty: float = option("AR: weight of the outputs' mean square", minimum=0, default=0.0)
     change_penalty: float = option("TAR: weight of the mean square of their changes", minimum=0, default=0.0)
-    precision: Precision = option(MULTIPLIED, default="bfloat16")
+    precision: Precision = option(PRECISION_HELP, default="bfloat16")
     seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
@@ -71,24 +71,24 @@ class PretrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguagePreset:
+class LanguageModelPreset:
     """A named pair of configurations of a language model, with one line on what it is for."""
 
     model: LanguageModelConfig
-    training: PretrainingConfig
+    training: LanguageModelTrainingConfig
     purpose: str
 
 
-LANGUAGE_PRESETS: Mapping[str, LanguagePreset] = types.MappingProxyType(
+LANGUAGE_MODEL_PRESETS: Mapping[str, LanguageModelPreset] = types.MappingProxyType(
     {
-        "quick": LanguagePreset(
+        "quick": LanguageModelPreset(
             model=LanguageModelConfig(),
-            training=PretrainingConfig(epochs=4, learning_rate=4e-3),
+            training=LanguageModelTrainingConfig(epochs=4, learning_rate=4e-3),
             purpose="one large layer, no dropout: for a few passes on a CPU",
         ),
-        "awd": LanguagePreset(
+        "awd": LanguageModelPreset(
             model=LanguageModelConfig(embedding_size=400, hidden_sizes=(1150, 1150, 400)),
-            training=PretrainingConfig(
+            training=LanguageModelTrainingConfig(
                 epochs=12,
                 window=70,
                 learning_rate=4e-3,
@@ -109,13 +109,13 @@ LANGUAGE_PRESETS: Mapping[str, LanguagePreset] = types.MappingProxyType(
 
 def configure_language_model(
     preset_name: str, values: Mapping[str, Any]
-) -> tuple[LanguageModelConfig, PretrainingConfig]:
+) -> tuple[LanguageModelConfig, LanguageModelTrainingConfig]:
     """A language preset's two configurations, changed by those of `values` that are not None.
 
     Raises `OptionError` for an unknown preset, an unknown name or a bad value.
     """
-    if preset_name not in LANGUAGE_PRESETS:
-        raise OptionError(f"unknown preset {preset_name!r}; {near(preset_name, LANGUAGE_PRESETS)}")
-    base = LANGUAGE_PRESETS[preset_name]
-    of_model, of_training = given(values, LanguageModelConfig, PretrainingConfig)
+    if preset_name not in LANGUAGE_MODEL_PRESETS:
+        raise OptionError(f"unknown preset {preset_name!r}; {suggest(preset_name, LANGUAGE_MODEL_PRESETS)}")
+    base = LANGUAGE_MODEL_PRESETS[preset_name]
+    of_model, of_training = split_values(values, LanguageModelConfig, LanguageModelTrainingConfig)
     return dataclasses.replace(base.model, **of_model), dataclasses.replace(base.training, **of_training)

@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from fastlstm.errors import OptionError, near
+from fastlstm.errors import OptionError, suggest
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bfloat16"]
-MULTIPLIED = "what a CPU multiplies in training; bfloat16: less exact, faster, float32 where the processor lacks it"
+PRECISION_HELP = (
+    "what a CPU multiplies in training; bfloat16: less exact, faster, float32 where the processor lacks it"
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,7 +26,7 @@ def option(help: str, *, minimum: float | None = None, maximum: float | None = N
     return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
 
 
-def choosable(kind: type[DataclassInstance]) -> list[dataclasses.Field[Any]]:
+def option_fields(kind: type[DataclassInstance]) -> list[dataclasses.Field[Any]]:
     """The fields that a user may choose."""
     return [f for f in dataclasses.fields(kind) if "help" in f.metadata]
 
@@ -62,7 +64,7 @@ def check(config: DataclassInstance) -> None:
         value, hint, name = getattr(config, f.name), hints[f.name], f.name.replace("_", "-")
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
-                raise OptionError(f"unknown {name} {value!r}; {near(str(value), get_args(hint))}")
+                raise OptionError(f"unknown {name} {value!r}; {suggest(str(value), get_args(hint))}")
             continue
         if get_origin(hint) is tuple:
             if not isinstance(value, tuple) or not value:
@@ -74,10 +76,10 @@ def check(config: DataclassInstance) -> None:
             _check_number(name, number, hint, f.metadata["minimum"], f.metadata["maximum"])
 
 
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """The value without NumPy's or a list's wrapping, which grid searches and notebooks bring along."""
     if isinstance(value, list | tuple):
-        return tuple(plain(item) for item in value)
+        return tuple(plain_value(item) for item in value)
     return value.item() if hasattr(value, "item") else value
 
 
@@ -95,14 +97,14 @@ def _check_number(name: str, value: object, kind: type, minimum: float | None, m
         raise OptionError(f"{name} is {value!r}; expected {limits}")
 
 
-def given(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str, Any]]:
+def split_values(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str, Any]]:
     """Those of `values` that are not None, each with the one of `kinds` that has it.
 
     Raises `OptionError` for a name that none has.
     """
-    fields = [{f.name for f in choosable(kind)} for kind in kinds]
+    fields = [{f.name for f in option_fields(kind)} for kind in kinds]
     for name in values:
         if not any(name in of for of in fields):
-            raise OptionError(f"unknown option {name!r}; {near(name, set().union(*fields))}")
-    chosen = {name: plain(value) for name, value in values.items() if value is not None}
+            raise OptionError(f"unknown option {name!r}; {suggest(name, set().union(*fields))}")
+    chosen = {name: plain_value(value) for name, value in values.items() if value is not None}
     return [{name: value for name, value in chosen.items() if name in of} for of in fields]

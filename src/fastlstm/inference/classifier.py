@@ -4,35 +4,71 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm import models, saved_model
-from fastlstm.errors import DataError, ModelNotFoundError, OptionError, near
-from fastlstm.inference.batch import checked_batch
-from fastlstm.inference.golden import golden
-from fastlstm.inference.model_card import model_card
+from fastlstm.data import Dataset, read_dataset
+from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
-from fastlstm.metrics import Report, evaluate, predicted_of
-from fastlstm.models import DEFAULT_CLASSIFIER
-from fastlstm.records import Records, read_records
-from fastlstm.saved_model import SavedModel
-from fastlstm.storage import rounded
-from fastlstm.tokens import Encoded, Encoder
+from fastlstm.metrics import Report, evaluate, predicted_classes
+from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
+from fastlstm.serialization.classifier import SavedModel, check_classifier_target, read_classifier, write_classifier
+from fastlstm.serialization.model_card import model_card
+from fastlstm.serialization.quantization import round_weights
+from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts
+
+GOLDEN_TEXTS = (
+    "This movie was fantastic! I really enjoyed it.",
+    "Horrible film, don't waste your time.",
+    "Not bad at all.",
+    "",
+    "?!",
+    "Ein schöner Film, très émouvant, 很好看的电影。",
+    "A line break<br />and an accent in two code points: e\u0301.",
+    "The first hour drags and the second does not, and yet " * 60 + "I would see it again.",
+)
+"""Nobody's data: short, long, empty, in several scripts."""
+
+
+def golden(predict_proba: Callable[[Sequence[str]], npt.NDArray[np.float32]]) -> list[dict[str, Any]]:
+    """The golden texts and the probabilities given for them, as JSON takes them."""
+    probabilities = predict_proba(GOLDEN_TEXTS)
+    return [
+        {"text": text, "probabilities": [float(p) for p in row]}
+        for text, row in zip(GOLDEN_TEXTS, probabilities, strict=True)
+    ]
+
+
+def validate_texts(texts: Iterable[str]) -> list[str]:
+    """A batch as a list. Raises `DataError` for what is no batch, and for the first text in it that is none."""
+    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
+        raise DataError(f"got {type(texts).__name__}; expected a text or a list of texts (str)")
+    batch = list(texts)
+    for position, text in enumerate(batch):
+        if not isinstance(text, str):
+            raise DataError(f"text {position} of the batch is {type(text).__name__}; expected str")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"text {position} of the batch is not valid Unicode (half a surrogate pair); expected text"
+            ) from None
+    return batch
+
 
 if TYPE_CHECKING:
-    from fastlstm.inference.early import EarlyAnswers
-    from fastlstm.inference.explanation.explain import Explainer
-    from fastlstm.inference.explanation.explanation import Explanation
-    from fastlstm.inference.explanation.gates import Gates
-    from fastlstm.inference.explanation.layers import Layers
-    from fastlstm.inference.stream import Stream
+    from fastlstm.inference.early_exit import EarlyPredictions
+    from fastlstm.inference.explain.attribution import Explainer
+    from fastlstm.inference.explain.explanation import Explanation
+    from fastlstm.inference.explain.gates import Gates
+    from fastlstm.inference.explain.layers import Layers
+    from fastlstm.inference.streaming import Stream
 
 CHUNK_TEXTS = 1024
 """Texts read together. It does not change their results."""
@@ -49,7 +85,7 @@ class Classifier:
         """`precision`: as `load` takes it. Raises `OptionError` for one that can't be had."""
         self.model = model
         config = model.config
-        self._encode = Encoder(
+        self._encode = TextTokenizer(
             model.tokenizer,
             max_tokens=config.max_tokens,
             truncate=config.truncate,
@@ -95,7 +131,7 @@ class Classifier:
         if threshold is not None and early_exit is not None:
             raise OptionError("early-exit was learned for the model's own threshold; give one of the two")
         limit = self._threshold(threshold)
-        return [self.labels[k] for k in predicted_of(self.predict_proba(texts, early_exit=early_exit), limit)]
+        return [self.labels[k] for k in predicted_classes(self.predict_proba(texts, early_exit=early_exit), limit)]
 
     def choose(
         self, probabilities: npt.NDArray[np.float32], *, threshold: float | None = None
@@ -104,7 +140,7 @@ class Classifier:
 
         Raises `OptionError` for a threshold outside 0..1, or with more than two classes.
         """
-        return predicted_of(probabilities, self._threshold(threshold))
+        return predicted_classes(probabilities, self._threshold(threshold))
 
     def _threshold(self, asked: float | None) -> float:
         if asked is None:
@@ -132,7 +168,7 @@ class Classifier:
             return row
         if early_exit is not None:
             return self.read_early(texts, early_exit).probabilities
-        batch = checked_batch(texts)
+        batch = validate_texts(texts)
         result = np.empty((len(batch), len(self.labels)), np.float32)
         chunks = range(0, len(batch), CHUNK_TEXTS)
         if len(chunks) == 1:
@@ -150,12 +186,12 @@ class Classifier:
                 result[chunks[-1] :] = last.result()
         return result
 
-    def read_early(self, texts: Iterable[str], agreement: float) -> EarlyAnswers:
+    def read_early(self, texts: Iterable[str], agreement: float) -> EarlyPredictions:
         """Probabilities of a batch where texts are read no further than needed, and how far each was read.
 
         `agreement`: as `early_exit` of `predict`, and the errors are its.
         """
-        from fastlstm.inference.early import EarlyAnswers, by_bar, read_by_stages
+        from fastlstm.inference.early_exit import EarlyPredictions, group_by_threshold, predict_in_stages
 
         learned = self.model.early_exit
         if learned is None:
@@ -163,20 +199,20 @@ class Classifier:
             if not self.model.config.bidirectional:
                 way = "train it with --early-exit, or run fastlstm calibrate --early-exit"
             raise OptionError(f"the model has not learned when a text need not be read on; {way}")
-        settled = by_bar(learned.bar(agreement), self.choose)
-        batch = checked_batch(texts)
+        settled = group_by_threshold(learned.bar(agreement), self.choose)
+        batch = validate_texts(texts)
         parts = [
-            read_by_stages(self.network, self.encode(batch[at : at + CHUNK_TEXTS]), learned.stages, settled)
+            predict_in_stages(self.network, self.encode(batch[at : at + CHUNK_TEXTS]), learned.stages, settled)
             for at in range(0, len(batch), CHUNK_TEXTS)
         ]
         nothing = np.empty(0, np.int64)
-        return EarlyAnswers(
+        return EarlyPredictions(
             np.concatenate([np.empty((0, len(self.labels)), np.float32), *(part.probabilities for part in parts)]),
             np.concatenate([nothing, *(part.read for part in parts)]),
             np.concatenate([nothing, *(part.tokens for part in parts)]),
         )
 
-    def encode(self, texts: Sequence[str]) -> Encoded:
+    def encode(self, texts: Sequence[str]) -> TokenizedTexts:
         """The token ids that the model reads of each text."""
         return self._encode(texts)
 
@@ -189,7 +225,7 @@ class Classifier:
 
         Of a text longer than the model reads, the tokens that it reads. Raises `DataError` for what is not text.
         """
-        from fastlstm.inference.explanation.gates import gates_of
+        from fastlstm.inference.explain.gates import gates_of
 
         cut = self._encode.cut(_one(text))
         tokens = tuple(token for token, read in zip(cut.tokens, cut.read, strict=True) if read)
@@ -208,12 +244,12 @@ class Classifier:
             DataError: for anything that is not text.
             OptionError: for an unknown label or method.
         """
-        from fastlstm.inference.explanation.explain import METHODS
+        from fastlstm.inference.explain.attribution import METHODS
 
         if method not in METHODS:
-            raise OptionError(f"unknown method {method!r}; {near(str(method), METHODS)}")
+            raise OptionError(f"unknown method {method!r}; {suggest(str(method), METHODS)}")
         if label is not None and label not in self.labels:
-            raise OptionError(f"unknown label {label!r}; {near(str(label), self.labels)}")
+            raise OptionError(f"unknown label {label!r}; {suggest(str(label), self.labels)}")
         return self._explainer(
             self._encode.cut(_one(text)), None if label is None else self.labels.index(label), method
         )
@@ -233,9 +269,9 @@ class Classifier:
     @property
     def streams(self) -> bool:
         """Whether the model can read a text that comes in pieces."""
-        from fastlstm.inference.stream import why_not
+        from fastlstm.inference.streaming import unsupported_reason
 
-        return why_not(self.model.config, self._encode) is None
+        return unsupported_reason(self.model.config, self._encode) is None
 
     def stream(self, state: bytes | None = None) -> Stream:
         """One text that comes in pieces: `feed` reads on, `probabilities` is what it says so far.
@@ -246,19 +282,19 @@ class Classifier:
             OptionError: the model reads in both directions.
             DataError: the state is damaged, or another model's.
         """
-        from fastlstm.inference.stream import Stream
+        from fastlstm.inference.streaming import Stream
 
         return Stream(self.model, self.network, self._encode, state)
 
     @cached_property
     def _layers(self) -> Layers:
-        from fastlstm.inference.explanation.layers import Layers
+        from fastlstm.inference.explain.layers import Layers
 
         return Layers(self.model.config, self.model.weights)
 
     @cached_property
     def _explainer(self) -> Explainer:
-        from fastlstm.inference.explanation.explain import Explainer
+        from fastlstm.inference.explain.attribution import Explainer
 
         network = self.network
         if network.precision != "float32":
@@ -266,7 +302,7 @@ class Classifier:
             network = Network(of.config, len(of.labels), of.weights, of.temperature, "float32", of.numbers)
         return Explainer(self.model, network, self._layers, self._encode.kept)
 
-    def evaluate(self, data: Records | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
+    def evaluate(self, data: Dataset | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
         """How good the model is on labelled texts: records, or a file or folder of them.
 
         Args:
@@ -278,7 +314,7 @@ class Classifier:
             OptionError: for a threshold that `predict` would not take.
         """
         limit = self._threshold(threshold)
-        records = data if isinstance(data, Records) else read_records(data)
+        records = data if isinstance(data, Dataset) else read_dataset(data)
         if not len(records):
             raise DataError(f"{records.source} holds no texts; expected one or more, each with its label")
         truth = records.label_indices(self.labels)
@@ -306,11 +342,11 @@ class Classifier:
             WriteError: it can't be written; what stood there is untouched.
         """
         folder = Path(folder)
-        saved_model.check_target(folder, overwrite=overwrite)
+        check_classifier_target(folder, overwrite=overwrite)
         saved = self
         if storage != "float32":
-            saved = Classifier(dataclasses.replace(self.model, weights=rounded(self.model.weights, storage)))
-        saved_model.write(
+            saved = Classifier(dataclasses.replace(self.model, weights=round_weights(self.model.weights, storage)))
+        write_classifier(
             saved.model,
             folder,
             card=model_card(saved.model),
@@ -327,7 +363,7 @@ def _one(text: str) -> str:
     """The text. Raises `DataError` for what is none."""
     if not isinstance(text, str):
         raise DataError(f"got {type(text).__name__}; expected one text (str)")
-    return checked_batch([text])[0]
+    return validate_texts([text])[0]
 
 
 def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "float32") -> Classifier:
@@ -343,11 +379,11 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
         OptionError: a precision that this machine lacks.
         ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: what is wrong with the folder.
     """
-    return Classifier(saved_model.read(_found(folder)), precision)
+    return Classifier(read_classifier(_found(folder)), precision)
 
 
 def _found(folder: str | os.PathLike[str] | None) -> Path:
     """The folder, or the bundled model of that name. Raises `ModelNotFoundError` where the default is not there."""
-    if folder is None and models.bundled(DEFAULT_CLASSIFIER) is None:
+    if folder is None and bundled_model(DEFAULT_CLASSIFIER) is None:
         raise ModelNotFoundError("no model given, and none is bundled; pass the folder that fastlstm train wrote")
-    return models.located(folder)
+    return find_model(folder)

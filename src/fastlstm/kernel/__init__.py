@@ -1,5 +1,5 @@
-"""The LSTM itself: compiled where `find` finds it, and in NumPy (`reference`)."""
+"""The LSTM itself: compiled where `find_kernel` finds it, and in NumPy (`reference`)."""
 
-from fastlstm.kernel.found import Found, find
+from fastlstm.kernel.loader import KernelInfo, find_kernel
 
-__all__ = ["Found", "find"]
+__all__ = ["KernelInfo", "find_kernel"]

@@ -89,7 +89,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
-def load(path: Path) -> SimpleNamespace:
+def load_library(path: Path) -> SimpleNamespace:
     """The functions of the shared library at `path`. Raises `OSError` if it is none, or of another version."""
     library = ctypes.CDLL(str(path))
     version = getattr(library, "fastlstm_abi", None)

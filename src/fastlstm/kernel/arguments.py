@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+from fastlstm._typing import FloatArray, IndexArray
 
 _ERRORS = {
     1: "a size is out of range, or the batch sizes rise or end below 1",
@@ -18,12 +17,12 @@ _ERRORS = {
 }
 
 
-def at(array: npt.NDArray[Any] | None) -> int | None:
-    """Where its numbers begin. The kernel reads no further than `check` has made sure of."""
+def pointer(array: npt.NDArray[Any] | None) -> int | None:
+    """Where its numbers begin. The kernel reads no further than `check_array` has made sure of."""
     return None if array is None else array.ctypes.data
 
 
-def check(
+def check_array(
     name: str,
     array: npt.NDArray[Any] | None,
     shape: tuple[int, ...],
@@ -47,9 +46,9 @@ def _check_writable(name: str, array: npt.NDArray[Any], written: bool) -> None:
         raise ValueError(f"{name} is read-only; expected an array that can be written to")
 
 
-def sizes_of(batch_sizes: IntArray) -> tuple[int, int]:
+def sizes_of(batch_sizes: IndexArray) -> tuple[int, int]:
     """How many sequences there are, and how many rows."""
-    check("batch_sizes", batch_sizes, (max(batch_sizes.size, 1),), np.int64)
+    check_array("batch_sizes", batch_sizes, (max(batch_sizes.size, 1),), np.int64)
     if batch_sizes.min() < 1:
         raise ValueError(f"a step of the batch has {batch_sizes.min()} sequences; expected at least 1")
     return int(batch_sizes[0]), int(batch_sizes.sum())

@@ -8,9 +8,8 @@ import sys
 import threading
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from fastlstm._typing import FloatArray
 
 _ALIGNMENT = 64  # bytes: a vector that crosses a cache line loads at half the speed
 _LARGE = 1 << 14  # numbers: less comes back from the allocator as fast as from a pool
@@ -21,7 +20,7 @@ def aligned(*shape: int) -> FloatArray:
     return _shaped(np.empty(math.prod(shape) + _ALIGNMENT // 4, np.float32), shape)
 
 
-class Pool:
+class BufferPool:
     """Gives out arrays as `aligned` does, in memory that earlier ones have left.
 
     New memory is slow the first time it is written to, since the system clears it page by page; how slow is the

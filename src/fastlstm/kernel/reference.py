@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.kernel.kept import Kept
+from fastlstm.kernel.bindings import SavedActivations
 
 Array = npt.NDArray[np.floating]
 
@@ -66,7 +66,7 @@ def recur(
     h0: Array | None = None,
     c0: Array | None = None,
     reverse: bool = False,
-    kept: Kept | None = None,
+    kept: SavedActivations | None = None,
 ) -> tuple[Array, Array, Array]:
     """`forward` over inputs that are projected already [N, 4H]; `kept` is filled where given."""
     sequences, units = int(batch_sizes[0]), weight_hh.shape[1]
@@ -92,7 +92,7 @@ def recur(
 
 
 def backward(
-    kept: Kept,
+    kept: SavedActivations,
     batch_sizes: npt.NDArray[np.int64],
     weight_hh: Array,
     *,

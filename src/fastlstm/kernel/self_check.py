@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm._typing import FloatArray
 from fastlstm.kernel import reference
-from fastlstm.kernel.arguments import FloatArray
-from fastlstm.kernel.native import Kernel
+from fastlstm.kernel.bindings import Kernel
 
 TOLERANCE = 1e-5
 """What `largest_difference` may be."""

@@ -6,13 +6,13 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastlstm.kernel import abi
-from fastlstm.kernel.abi import PRECISIONS
-from fastlstm.kernel.arguments import FloatArray, at, check
+from fastlstm._typing import FloatArray
+from fastlstm.kernel.abi import PRECISIONS, Texts
+from fastlstm.kernel.arguments import check_array, pointer
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedWeights:
     """One direction's weights as the kernel reads them; `I` is 0 where only projected rows will be read."""
 
     values: FloatArray
@@ -26,7 +26,7 @@ class Stack:
     """Layers of one or two directions, and what their first makes of every word, as `Kernel.texts` reads them."""
 
     def __init__(
-        self, layers: Sequence[Sequence[Packed]], projected: Sequence[FloatArray], poolings: Sequence[str]
+        self, layers: Sequence[Sequence[PackedWeights]], projected: Sequence[FloatArray], poolings: Sequence[str]
     ) -> None:
         """Puts a stack together.
 
@@ -49,14 +49,14 @@ class Stack:
         if len(projected) != len(layers[0]):
             raise ValueError(f"{len(projected)} directions are projected; expected {len(layers[0])}")
         for rows, direction in zip(projected, packed, strict=False):
-            check("projected", rows, (len(projected[0]), 4 * direction.P))
+            check_array("projected", rows, (len(projected[0]), 4 * direction.P))
         self.state = 2 * (sum(sizes) + sizes[-1])
         self.features = len(poolings) * len(layers[0]) * sizes[-1]
         self._alive = packed, projected
-        self._projected = (ctypes.c_void_p * len(projected))(*(at(rows) for rows in projected))
-        self._packed = (ctypes.c_void_p * len(packed))(*(at(direction.values) for direction in packed))
+        self._projected = (ctypes.c_void_p * len(projected))(*(pointer(rows) for rows in projected))
+        self._packed = (ctypes.c_void_p * len(packed))(*(pointer(direction.values) for direction in packed))
         self._sizes = (ctypes.c_int64 * len(sizes))(*sizes)
-        self.arguments = abi.Texts(
+        self.arguments = Texts(
             precision=PRECISIONS.index(packed[0].precision),
             M=len(projected[0]),
             projected=ctypes.addressof(self._projected),

@@ -15,12 +15,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from fastlstm import __version__
-from fastlstm.server import conversations, predicting, v2
-from fastlstm.server.guard import Guard
+from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
-from fastlstm.server.refusals import Refusal
+from fastlstm.server.middleware import RequestMiddleware
+from fastlstm.server.open_inference import open_inference_router
+from fastlstm.server.registry import ModelRegistry
+from fastlstm.server.routes import inference_router
 from fastlstm.server.settings import Settings
-from fastlstm.server.store import Store
+from fastlstm.server.websocket import websocket_router
 
 PAGE = Path(__file__).parent / "page"
 POLICY = (
@@ -32,7 +34,7 @@ POLICY = (
 def make_app(settings: Settings) -> FastAPI:
     """The application that serves as `settings` say. Raises what `fastlstm.load` raises of its models."""
     metrics = Metrics()
-    store = Store(settings, metrics)
+    store = ModelRegistry(settings, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -52,12 +54,12 @@ def make_app(settings: Settings) -> FastAPI:
     app.state.store = store
     app.state.settings, app.state.metrics, app.state.streams = settings, metrics, 0
     app.state.explanations = 0
-    app.include_router(predicting.router)
-    app.include_router(v2.router)
-    app.include_router(conversations.router)
+    app.include_router(inference_router)
+    app.include_router(open_inference_router)
+    app.include_router(websocket_router)
     _add_page(app)
     _add_handlers(app)
-    app.add_middleware(Guard, settings=settings, metrics=metrics, store=store)
+    app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics, store=store)
 
     @app.get("/metrics", response_class=Response)
     async def metrics_() -> Response:
@@ -98,8 +100,8 @@ def _add_page(app: FastAPI) -> None:
 
 
 def _add_handlers(app: FastAPI) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(_: Request, refusal: Refusal) -> Response:
+    @app.exception_handler(APIError)
+    async def refused(_: Request, refusal: APIError) -> Response:
         return JSONResponse(refusal.body(), refusal.status, headers=refusal.headers)
 
     @app.exception_handler(RequestValidationError)

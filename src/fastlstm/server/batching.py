@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.server.refusals import overloaded
+from fastlstm.server.errors import overloaded_error
 
 LOG = logging.getLogger("fastlstm.server")
 Read = Callable[[Sequence[str]], tuple[Any, npt.NDArray[np.float32]]]
@@ -86,7 +86,7 @@ class Batcher:
         """
         if self.refusing or self.waiting + len(texts) > self._queue_texts:
             self.refusing = True
-            raise overloaded(f"{self.waiting} texts wait to be read, of at most {self._queue_texts}")
+            raise overloaded_error(f"{self.waiting} texts wait to be read, of at most {self._queue_texts}")
         waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._wait(len(texts))

@@ -1,11 +1,6 @@
-"""Labelled texts -> saved model, with PyTorch (the `train` extra). Inference never imports this."""
+"""Train a text classifier: labelled texts -> saved model, with PyTorch (extra `train`)."""
 
-import importlib
+import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
+from fastlstm.training.api import train
 
-from fastlstm.errors import MissingDependencyError
-
-for _name, _package in (("torch", "PyTorch"), ("sklearn", "scikit-learn")):
-    try:
-        importlib.import_module(_name)
-    except ImportError:
-        raise MissingDependencyError("training", _package, "train") from None
+__all__ = ["train"]

@@ -9,17 +9,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastlstm.batches import Packed
-from fastlstm.training.arithmetic import scaled
+from fastlstm.nn.device import to_device
+from fastlstm.nn.numerics import scaled_backward
+from fastlstm.text.batches import PackedBatch
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.transfer import sent
 
-SMALLEST_NORM = 1e-12
+MIN_NORM = 1e-12
 FIRST_SHARE = 0.002
 """Of the random disturbance whose effect shows in which direction a text is most easily swayed."""
 
 
-def virtual_loss(model: TextClassifier, batch: Packed, share: float, generator: torch.Generator) -> Tensor:
+def vat_loss(model: TextClassifier, batch: PackedBatch, share: float, generator: torch.Generator) -> Tensor:
     """The mean divergence (nats) of what the model says of texts and of the same disturbed where it matters most.
 
     Virtual adversarial training, for which no labels are needed: the disturbance is the one that changes the answer
@@ -28,7 +28,7 @@ def virtual_loss(model: TextClassifier, batch: Packed, share: float, generator: 
     Args:
         model: in training.
         batch: unlabelled texts.
-        share: the disturbance's size, as `disturbance` takes it.
+        share: the disturbance's size, as `perturbation` takes it.
         generator: where the first, random disturbance and dropout are drawn from.
     """
     begin = generator.get_state()
@@ -43,13 +43,13 @@ def virtual_loss(model: TextClassifier, batch: Packed, share: float, generator: 
     said = read(vectors.requires_grad_()).detach()
     vectors = vectors.detach()
     random = torch.randn(vectors.shape, generator=generator, device=vectors.device)
-    moved = (vectors + disturbance(vectors, random, batch, FIRST_SHARE)).requires_grad_()
-    (gradient,) = torch.autograd.grad(scaled(model.divergence(said, read(moved))), [moved])
-    against = disturbance(vectors, gradient, batch, share)
+    moved = (vectors + perturbation(vectors, random, batch, FIRST_SHARE)).requires_grad_()
+    (gradient,) = torch.autograd.grad(scaled_backward(model.divergence(said, read(moved))), [moved])
+    against = perturbation(vectors, gradient, batch, share)
     return model.divergence(said, read(model.embedded(batch) + against))
 
 
-def disturbance(vectors: Tensor, gradient: Tensor, batch: Packed, share: float) -> Tensor:
+def perturbation(vectors: Tensor, gradient: Tensor, batch: PackedBatch, share: float) -> Tensor:
     """[N, E], along the gradient of the loss by the vectors, and of `share` times their norm in every text.
 
     Args:
@@ -58,7 +58,7 @@ def disturbance(vectors: Tensor, gradient: Tensor, batch: Packed, share: float) 
         batch: how the rows belong to texts.
         share: the disturbance's norm over a text's tokens, as a share of its vectors'.
     """
-    text = sent(batch.places()[1], vectors.device)
+    text = to_device(batch.places()[1], vectors.device)
 
     def norms(values: Tensor) -> Tensor:
         """[B] over all tokens of each text."""
@@ -66,5 +66,5 @@ def disturbance(vectors: Tensor, gradient: Tensor, batch: Packed, share: float) 
         return squares.new_zeros(int(batch.batch_sizes[0])).index_add_(0, text, squares).sqrt()
 
     with torch.no_grad():
-        scale = share * norms(vectors) / norms(gradient).clamp_min(SMALLEST_NORM)
+        scale = share * norms(vectors) / norms(gradient).clamp_min(MIN_NORM)
         return gradient * scale[text][:, None]

@@ -4,32 +4,108 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastlstm import batches
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
-from fastlstm.training.adam import Adam
-from fastlstm.training.adversarial import disturbance, virtual_loss
-from fastlstm.training.arithmetic import arithmetic, autocast, decayed, scaled, seed_of
-from fastlstm.training.history import EpochResult
+from fastlstm.nn import checkpoint
+from fastlstm.nn.device import AsyncScalar, to_device
+from fastlstm.nn.numerics import autocast, decay_parameters, derive_seed, scaled_backward, training_numerics
+from fastlstm.nn.optimizer import Adam
+from fastlstm.text import batches
+from fastlstm.training.adversarial import perturbation, vat_loss
+from fastlstm.training.events import EpochResult, StepDone
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.state import Totals, TrainingState
-from fastlstm.training.transfer import Coming, sent
+
+
+@dataclass
+class Totals:
+    """What the finished steps of the running epoch add up to."""
+
+    texts: int = 0
+    tokens: int = 0
+    right: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class TrainingState:
+    """A run between two steps. `epoch` counts finished epochs, `step` finished steps of the running one."""
+
+    model: TextClassifier
+    optimizer: Adam
+    epoch: int = 0
+    step: int = 0
+    totals: Totals = field(default_factory=Totals)
+    history: list[EpochResult] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def save(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Writes the checkpoint, whole or not at all. `identity` says which run it belongs to.
+
+        Raises `WriteError` if the file can't be written.
+        """
+        tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
+        tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
+        tensors |= {f"best.{name}": w for name, w in self.best.items()}
+        tensors |= {"features.center": self.model.center, "features.deviation": self.model.deviation}
+        run = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "totals": dataclasses.asdict(self.totals),
+            "history": [dataclasses.asdict(result) for result in self.history],
+        }
+        checkpoint.write_checkpoint(path, tensors, run, identity)
+
+    def restore(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Goes back to where the checkpoint was written.
+
+        Raises `ResumeError` if there is none, it is damaged, or belongs to a run of another identity.
+        """
+        with checkpoint.read_checkpoint(path, identity) as (run, tensors):
+            self._take(run, tensors)
+
+    def _take(self, run: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Raises `KeyError` or `ValueError`, before it changes anything, for a missing or ill-shaped tensor."""
+        started = run["epoch"] > 0 or run["step"] > 0
+        kinds = ["weights", *(["adam.exp_avg", "adam.exp_avg_sq"] if started else [])]
+        kinds += ["best"] if run["history"] else []
+        for kind, (name, parameter) in itertools.product(kinds, self.model.named().items()):
+            if (shape := tensors[f"{kind}.{name}"].shape) != parameter.shape:
+                raise ValueError(f"{kind}.{name} has the shape {list(shape)}")
+        center, deviation = (tensors[f"features.{name}"] for name in ("center", "deviation"))
+        if center.shape != self.model.center.shape or deviation.shape != center.shape:
+            raise ValueError(f"features.center has the shape {list(center.shape)}")
+        self.model.standardise(center, deviation)
+        self.model.assign({name: tensors[f"weights.{name}"] for name in self.model.named()})
+        if started:
+            adam = {name.removeprefix("adam."): tensor for name, tensor in tensors.items()}
+            self.optimizer.restore(adam)
+        self.best = {
+            name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")
+        }
+        self.epoch, self.step = run["epoch"], run["step"]
+        self.totals = Totals(**run["totals"])
+        self.history = [EpochResult(**result) for result in run["history"]]
+
 
 EVALUATION_BATCH = 128
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledIds:
     """Encoded texts (int32 ids, at least one each) and the index of each one's class [n] int64.
 
     `evidence` [n, logits] is what the wide part says of them, where there is one. `shares` [n, classes] float32,
@@ -42,19 +118,6 @@ class Labelled:
     shares: npt.NDArray[np.float32] | None = None
 
 
-@dataclass(frozen=True)
-class StepDone:
-    """A step of training is over: the running epoch, its steps done and to do, its tokens and loss so far."""
-
-    epoch: int
-    step: int
-    steps: int
-    tokens: int
-    seconds: float
-    loss: float
-    accuracy: float
-
-
 def make_optimizer(model: TextClassifier, config: TrainingConfig) -> Adam:
     """Adam over the learned weights."""
     return Adam(model.embedding, model.named(), config.clip_norm)
@@ -62,8 +125,8 @@ def make_optimizer(model: TextClassifier, config: TrainingConfig) -> Adam:
 
 def train_epochs(
     state: TrainingState,
-    training: Labelled,
-    validation: Labelled,
+    training: LabelledIds,
+    validation: LabelledIds,
     config: TrainingConfig,
     unlabelled: Sequence[npt.NDArray[np.int32]] = (),
 ) -> Iterator[StepDone | EpochResult]:
@@ -80,12 +143,12 @@ def train_epochs(
     class_weights = _class_weights(training.truth, state.model, config)
     while state.epoch < config.epochs and not _out_of_patience(state.history, config.patience):
         generator = np.random.default_rng([config.seed, state.epoch])
-        epoch_batches = batches.shuffled(lengths, config.batch_size, generator)
+        epoch_batches = batches.shuffled_batches(lengths, config.batch_size, generator)
         steps = len(epoch_batches)
         for batch in epoch_batches[state.step :]:
             started = time.perf_counter()
             rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
-            with arithmetic(config.precision):
+            with training_numerics(config.precision):
                 loss, right = _step(state, training, batch, config, rate, class_weights, unlabelled)
             totals = state.totals
             state.step += 1
@@ -104,11 +167,13 @@ def train_epochs(
                 accuracy=totals.right / totals.texts,
             )
         rate = learning_rate(config, (state.epoch + (steps - 1) / steps) / config.epochs)
-        yield _finish_epoch(state, validation, config, rate, batches.padding(lengths, epoch_batches))
+        yield _finish_epoch(state, validation, config, rate, batches.padding_fraction(lengths, epoch_batches))
     state.model.assign(state.best)
 
 
-def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]], *, narrow: bool = False) -> Tensor:
+def compute_logits(
+    model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]], *, narrow: bool = False
+) -> Tensor:
     """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length.
 
     `narrow`: as training computes on a GPU.
@@ -117,7 +182,7 @@ def logits_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]], *, 
         return _of_all(model, texts, model, model.output.out_features)
 
 
-def features_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
+def compute_features(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
     """[n, features] likewise: what the output layer reads, before it is standardised."""
     return _of_all(model, texts, model.features, model.output.in_features)
 
@@ -125,22 +190,22 @@ def features_of(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -
 def _of_all(
     model: TextClassifier,
     texts: Sequence[npt.NDArray[np.int32]],
-    compute: Callable[[batches.Packed], Tensor],
+    compute: Callable[[batches.PackedBatch], Tensor],
     width: int,
 ) -> Tensor:
     was_training = model.training
     model.eval()
     result = torch.empty(len(texts), width)
-    with torch.inference_mode(), arithmetic():
-        for batch in batches.by_length(batches.lengths_of(texts), EVALUATION_BATCH):
-            result[torch.from_numpy(batch)] = compute(batches.packed([texts[i] for i in batch])).float().cpu()
+    with torch.inference_mode(), training_numerics():
+        for batch in batches.batches_by_length(batches.lengths_of(texts), EVALUATION_BATCH):
+            result[torch.from_numpy(batch)] = compute(batches.pack_batch([texts[i] for i in batch])).float().cpu()
     model.train(was_training)
     return result
 
 
 def _step(
     state: TrainingState,
-    training: Labelled,
+    training: LabelledIds,
     batch: npt.NDArray[np.int64],
     config: TrainingConfig,
     rate: float,
@@ -149,15 +214,15 @@ def _step(
 ) -> tuple[float, int]:
     """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
     model, device = state.model, state.model.output.weight.device
-    seed = seed_of(config.seed, state.epoch, state.step)
+    seed = derive_seed(config.seed, state.epoch, state.step)
     dropout = torch.Generator(device).manual_seed(seed) if model.config.dropout else None
     texts = [training.texts[i] for i in batch]
     if config.word_dropout:
         texts, batch = _thinned(texts, batch, config.word_dropout, np.random.default_rng(seed))
-    packed = batches.packed(texts)
+    packed = batches.pack_batch(texts)
     further = _some(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
-    truth = sent(training.truth[batch], device)
-    learned = truth if training.shares is None else sent(training.shares[batch], device)
+    truth = to_device(training.truth[batch], device)
+    learned = truth if training.shares is None else to_device(training.shares[batch], device)
     read = packed.distinct.ids if further is None else np.union1d(packed.distinct.ids, further.distinct.ids)
     state.optimizer.catch_up(read)
     model.train()
@@ -174,19 +239,19 @@ def _step(
         else:
             logits = model(packed, dropout)
     losses = model.losses(logits.float(), learned)
-    coming = Coming(losses.sum()), Coming((model.predicted(logits) == truth).sum())
-    torch.autograd.backward(scaled(mean_loss(losses)))
+    coming = AsyncScalar(losses.sum()), AsyncScalar((model.predicted(logits) == truth).sum())
+    torch.autograd.backward(scaled_backward(mean_loss(losses)))
     if vectors is not None:
         assert vectors.grad is not None
-        against = disturbance(vectors.detach(), vectors.grad, packed, config.adversarial)
+        against = perturbation(vectors.detach(), vectors.grad, packed, config.adversarial)
         with autocast(device):
             disturbed = model.read(model.embedded(packed) + against, packed, dropout)
-        torch.autograd.backward(scaled(mean_loss(model.losses(disturbed.float(), learned))))
+        torch.autograd.backward(scaled_backward(mean_loss(model.losses(disturbed.float(), learned))))
     if further is not None:
         random = torch.Generator(device).manual_seed(seed)
         with autocast(device):
-            swayed = virtual_loss(model, further, config.adversarial, random)
-        torch.autograd.backward(scaled(swayed))
+            swayed = vat_loss(model, further, config.adversarial, random)
+        torch.autograd.backward(scaled_backward(swayed))
     total, right = (of() for of in coming)
     _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)
@@ -195,12 +260,12 @@ def _step(
 
 def _some(
     texts: Sequence[npt.NDArray[np.int32]], count: int, generator: np.random.Generator
-) -> batches.Packed | None:
+) -> batches.PackedBatch | None:
     """A random `count` of the texts, packed; None for none."""
     if not count or not texts:
         return None
     chosen = [texts[i] for i in generator.choice(len(texts), min(count, len(texts)), replace=False)]
-    return batches.packed(sorted(chosen, key=len, reverse=True))
+    return batches.pack_batch(sorted(chosen, key=len, reverse=True))
 
 
 def _thinned(
@@ -219,10 +284,10 @@ def _thinned(
 
 
 def _finish_epoch(
-    state: TrainingState, validation: Labelled, config: TrainingConfig, rate: float, padding: float
+    state: TrainingState, validation: LabelledIds, config: TrainingConfig, rate: float, padding: float
 ) -> EpochResult:
     state.optimizer.catch_up()
-    logits, truth = logits_of(state.model, validation.texts), torch.from_numpy(validation.truth)
+    logits, truth = compute_logits(state.model, validation.texts), torch.from_numpy(validation.truth)
     validation_loss = float(state.model.losses(logits, truth).mean())
     _check_finite(validation_loss, f"on validation after epoch {state.epoch + 1}")
     totals = state.totals
@@ -259,7 +324,7 @@ def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
     """The rate when a share `progress` (0..1) of the run's steps is done."""
-    return config.learning_rate * decayed(config.schedule, progress)
+    return config.learning_rate * decay_parameters(config.schedule, progress)
 
 
 def _out_of_patience(history: Sequence[EpochResult], patience: int) -> bool:

@@ -10,13 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastlstm import weights
-from fastlstm.batches import Distinct, Packed
 from fastlstm.config import ModelConfig
-from fastlstm.training.layer import LSTMDirection, read_layer
-from fastlstm.training.pooling import pooled
-from fastlstm.training.transfer import sent, taken
-from fastlstm.training.word_vectors import WordVectors
+from fastlstm.nn.device import gather, to_device
+from fastlstm.nn.layers import Embedding, LSTMDirection, pool, run_layer
+from fastlstm.serialization import weights
+from fastlstm.text.batches import DistinctTokens, PackedBatch
 
 EMBEDDING_RANGE = 0.05
 """Embeddings start uniform in this range around zero, as Keras starts them."""
@@ -32,7 +30,7 @@ class TextClassifier(nn.Module):
         self.sigmoid = weights.uses_sigmoid(config, classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.embedding = WordVectors(config.vocabulary_size, config.embedding_size)
+            self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
             nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE)
             self.directions = nn.ModuleList(
                 LSTMDirection(d.input_size, d.hidden_size, reverse=d.reverse) for d in weights.directions(config)
@@ -53,54 +51,54 @@ class TextClassifier(nn.Module):
         self.center.copy_(center)
         self.deviation.copy_(deviation)
 
-    def forward(self, batch: Packed, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, batch: PackedBatch, generator: torch.Generator | None = None) -> Tensor:
         """Logits [B, logits] of a packed batch.
 
         Args:
             batch: texts of at least one token each.
             generator: where dropout draws from in training; on the model's device.
         """
-        vectors = self.embedding(sent(batch.distinct.ids, self.embedding.weight.device))
+        vectors = self.embedding(to_device(batch.distinct.ids, self.embedding.weight.device))
         return self._logits(vectors, batch, batch.distinct, generator)
 
-    def embedded(self, batch: Packed) -> Tensor:
+    def embedded(self, batch: PackedBatch) -> Tensor:
         """[N, E], the word vector of every token of a packed batch."""
         device = self.embedding.weight.device
-        vectors: Tensor = self.embedding(sent(batch.distinct.ids, device))
-        return taken(vectors, batch.distinct.index)
+        vectors: Tensor = self.embedding(to_device(batch.distinct.ids, device))
+        return gather(vectors, batch.distinct.index)
 
-    def read(self, vectors: Tensor, batch: Packed, generator: torch.Generator | None = None) -> Tensor:
+    def read(self, vectors: Tensor, batch: PackedBatch, generator: torch.Generator | None = None) -> Tensor:
         """`forward` for tokens whose vectors [N, E] are given."""
         return self._logits(vectors, batch, None, generator)
 
     def _logits(
-        self, outputs: Tensor, batch: Packed, words: Distinct | None, generator: torch.Generator | None
+        self, outputs: Tensor, batch: PackedBatch, words: DistinctTokens | None, generator: torch.Generator | None
     ) -> Tensor:
         features = (self._features(outputs, batch, words) - self.center) / self.deviation
         logits: Tensor = self.output(self._dropped(features, generator))
         return logits
 
-    def features(self, batch: Packed) -> Tensor:
+    def features(self, batch: PackedBatch) -> Tensor:
         """[B, features] that pooling keeps of a packed batch, as the LSTM gives them."""
-        vectors = self.embedding(sent(batch.distinct.ids, self.embedding.weight.device))
+        vectors = self.embedding(to_device(batch.distinct.ids, self.embedding.weight.device))
         return self._features(vectors, batch, batch.distinct)
 
-    def _features(self, outputs: Tensor, batch: Packed, words: Distinct | None) -> Tensor:
+    def _features(self, outputs: Tensor, batch: PackedBatch, words: DistinctTokens | None) -> Tensor:
         each = 2 if self.config.bidirectional else 1
         pairs: list[tuple[Tensor, Tensor]] = []
         for first in range(0, len(self.directions), each):
             if pairs:
                 outputs = torch.cat([of_steps for of_steps, _ in pairs], dim=1) if each > 1 else pairs[0][0]
                 words = None
-            pairs = read_layer(self.directions[first : first + each], outputs, batch, words)
+            pairs = run_layer(self.directions[first : first + each], outputs, batch, words)
         return self._pooled(pairs, batch)
 
-    def _pooled(self, pairs: list[tuple[Tensor, Tensor]], batch: Packed) -> Tensor:
+    def _pooled(self, pairs: list[tuple[Tensor, Tensor]], batch: PackedBatch) -> Tensor:
         """[B, features]: what pooling keeps of each direction's outputs [N, H] and last states [B, H]."""
         pooling = self.config.pooling
         kept = [last for _, last in pairs] if pooling in ("last", "concat") else []
         if pooling != "last":
-            highest, mean = zip(*(pooled(of_steps, batch) for of_steps, _ in pairs), strict=True)
+            highest, mean = zip(*(pool(of_steps, batch) for of_steps, _ in pairs), strict=True)
             kept += highest if pooling in ("max", "concat") else []
             kept += mean if pooling in ("mean", "concat") else []
         return torch.cat(kept, dim=1)
@@ -140,7 +138,7 @@ class TextClassifier(nn.Module):
         return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
     def named(self) -> dict[str, Tensor]:
-        """The learned weights, under the names of `fastlstm.weights.shapes`."""
+        """The learned weights, under the names of `fastlstm.serialization.weights.shapes`."""
         result = {"embedding.weight": self.embedding.weight}
         for spec, direction in zip(weights.directions(self.config), self.directions, strict=True):
             assert isinstance(direction, LSTMDirection)

@@ -9,24 +9,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fastlstm.config import ModelConfig, PretrainingConfig, TrainingConfig
-from fastlstm.training.encoder import language_model_config, take_encoder
-from fastlstm.training.language_model.corpus import fitting_streams
-from fastlstm.training.language_model.loop import PretrainingStep, pretrain
-from fastlstm.training.language_model.state import PretrainingEpoch, PretrainingState, make_state
+from fastlstm._typing import TokenIds
+from fastlstm.config import LanguageModelTrainingConfig, ModelConfig, TrainingConfig
+from fastlstm.language_model.corpus import fitting_streams
+from fastlstm.language_model.loop import (
+    LanguageModelEpoch,
+    LanguageModelState,
+    LanguageModelStep,
+    make_state,
+    train_steps,
+)
+from fastlstm.training.finetuning import copy_encoder, language_model_config
 from fastlstm.training.model import TextClassifier
 
-Ids = npt.NDArray[np.int32]
-
-MOST_STREAMS, WINDOW, SAMPLES, LEARNING_RATE = 128, 40, 1024, 4e-3
+MAX_STREAMS, WINDOW, SAMPLES, LEARNING_RATE = 128, 40, 1024, 4e-3
 """Usual values, not searched for."""
 
 
-def pretraining_config(training: TrainingConfig, tokens: int) -> PretrainingConfig:
+def pretraining_config(training: TrainingConfig, tokens: int) -> LanguageModelTrainingConfig:
     """How a run reads texts of so many tokens as a language model."""
-    return PretrainingConfig(
+    return LanguageModelTrainingConfig(
         epochs=training.pretraining_epochs,
-        streams=fitting_streams(MOST_STREAMS, WINDOW, tokens),
+        streams=fitting_streams(MAX_STREAMS, WINDOW, tokens),
         window=WINDOW,
         samples=SAMPLES,
         learning_rate=LEARNING_RATE,
@@ -39,14 +43,14 @@ def pretraining_config(training: TrainingConfig, tokens: int) -> PretrainingConf
 class Pretraining:
     """The phase and its state."""
 
-    texts: Sequence[Ids]
-    config: PretrainingConfig
-    state: PretrainingState
+    texts: Sequence[TokenIds]
+    config: LanguageModelTrainingConfig
+    state: LanguageModelState
 
     @classmethod
     def of(
         cls,
-        texts: Sequence[Ids],
+        texts: Sequence[TokenIds],
         model: ModelConfig,
         training: TrainingConfig,
         device: torch.device,
@@ -56,10 +60,10 @@ class Pretraining:
         config = pretraining_config(training, sum(len(ids) + 1 for ids in texts))
         return cls(texts, config, make_state(language_model_config(model), config, device, begin))
 
-    def steps(self) -> Iterator[PretrainingStep | PretrainingEpoch]:
+    def steps(self) -> Iterator[LanguageModelStep | LanguageModelEpoch]:
         """From where the state is to the end."""
-        return pretrain(self.state, self.texts, self.config)
+        return train_steps(self.state, self.texts, self.config)
 
     def hand_over(self, model: TextClassifier) -> None:
         """Gives the classifier what was learned."""
-        take_encoder(model, self.state.model.arrays())
+        copy_encoder(model, self.state.model.arrays())

@@ -1,0 +1,7 @@
+"""Texts with and without labels, and the files and folders they are read from."""
+
+from fastlstm.data.dataset import Dataset, split_dataset
+from fastlstm.data.readers.labelled import read_dataset
+from fastlstm.data.readers.plain_text import UnlabelledTexts, read_texts
+
+__all__ = ["Dataset", "UnlabelledTexts", "read_dataset", "read_texts", "split_dataset"]

@@ -1,5 +1,0 @@
-"""Named data sets: where they come from, how they are checked, and where they are kept."""
-
-from fastlstm.datasets.imdb import IMDB_LABELS, Dataset, load_imdb, load_imdb_unlabelled
-
-__all__ = ["IMDB_LABELS", "Dataset", "load_imdb", "load_imdb_unlabelled"]

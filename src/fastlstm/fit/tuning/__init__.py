@@ -1,5 +1,0 @@
-"""A search for the options that suit some data best: what `fastlstm tune` and `fastlstm.tune` do."""
-
-from fastlstm.fit.tuning.one_call import tune
-
-__all__ = ["tune"]

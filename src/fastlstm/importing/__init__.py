@@ -1,1 +1,0 @@
-"""Classifiers that learned elsewhere, as classifiers of fastlstm: from Keras, and from a PyTorch state dict."""

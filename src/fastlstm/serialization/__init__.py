@@ -1,0 +1,1 @@
+"""The saved-model folder: reading, writing, validation."""

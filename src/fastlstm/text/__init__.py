@@ -1,0 +1,1 @@
+"""Tokenization, n-grams, and batches of token ids."""

@@ -1,0 +1,70 @@
+"""IMDb from its archive, and from the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.helpers.imdb_archive import IMDB_ARCHIVE, NOT_INSTALLED, Server, assert_is_small_imdb, packed, write_acl
+
+from fastlstm.data.datasets.download import Archive
+from fastlstm.data.datasets.imdb import load_imdb, load_imdb_unlabelled
+from fastlstm.errors import DownloadError
+
+
+def test_unlabelled_reviews_come_from_the_archive_that_the_others_come_from(server: Server, tmp_path: Path) -> None:
+    server.content = IMDB_ARCHIVE
+    load_imdb(archive=server.archive(), cache_dir=tmp_path)
+    assert load_imdb_unlabelled(archive=server.archive(), cache_dir=tmp_path).texts == ["who knows"]
+    assert server.ranges == [None]
+
+
+def test_without_the_archive_there_are_no_unlabelled_reviews(refusing: Archive, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"the unlabelled reviews are nowhere else: pass --data-dir"):
+        load_imdb_unlabelled(archive=refusing, cache_dir=tmp_path)
+
+
+def test_the_archive_is_downloaded_once_and_kept_unpacked(server: Server, tmp_path: Path) -> None:
+    server.content = IMDB_ARCHIVE
+    said: list[str] = []
+    progress: list[tuple[int, int | None]] = []
+    for _ in range(2):
+        dataset = load_imdb(
+            say=said.append,
+            progress=lambda done, total: progress.append((done, total)),
+            archive=server.archive(),
+            cache_dir=tmp_path,
+            distribution=NOT_INSTALLED,
+        )
+        assert_is_small_imdb(dataset)
+        assert dataset.origin == f"the official archive, in {tmp_path / 'imdb' / 'aclImdb'}"
+    assert server.ranges == [None]
+    assert progress[-1] == (len(IMDB_ARCHIVE), len(IMDB_ARCHIVE))
+    assert [line.split()[0] for line in said] == ["downloading", "unpacking"]
+    assert [path.name for path in (tmp_path / "imdb").iterdir()] == ["aclImdb"]
+
+
+def test_the_cache_is_where_the_platform_has_it(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content = IMDB_ARCHIVE
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path / name))
+    assert_is_small_imdb(load_imdb(archive=server.archive()))
+    assert (tmp_path / "fastlstm" / "imdb" / "aclImdb" / "train").is_dir()
+
+
+@pytest.mark.parametrize("marker", [None, "another sum", "\udcff"])
+def test_a_cache_that_is_not_complete_is_replaced(server: Server, tmp_path: Path, marker: str | None) -> None:
+    server.content = IMDB_ARCHIVE
+    stale = write_acl(tmp_path / "imdb" / "aclImdb")
+    (stale / "train" / "neg" / "9_9.txt").write_text("left over", encoding="utf-8")
+    if marker is not None:
+        (stale / ".complete").write_text(marker, encoding="utf-8", errors="surrogateescape")
+    assert_is_small_imdb(load_imdb(archive=server.archive(), cache_dir=tmp_path))
+
+
+def test_an_archive_without_the_folder_is_refused(server: Server, tmp_path: Path) -> None:
+    server.content = packed({"other/a.txt": "a"})
+    with pytest.raises(DownloadError, match="holds no folder 'aclImdb'"):
+        load_imdb(archive=server.archive(), cache_dir=tmp_path)
+    assert not (tmp_path / "imdb" / "aclImdb").exists()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastlstm.text.detokenizer import add_spaces, detokenize, split_tokens
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "i don't know.",
+        "well, it's fine! we're here, aren't we?",
+        "(a film) and [more]",
+        "half-hearted and/or dull",
+        "wait... what?",
+        'he said "no".',
+        '"yes", he said: "perhaps." then he left.',
+        'the so-called ("good") film',
+        "he said 'no', and 'yes'.",
+        "the actors' faces and the director's cut",
+        "rock 'n' roll at ten o'clock",
+        "10/10, 7.5 at 10:30, 25,000 people in 1984, 20 of them",
+        "it cost $5 and 20% more",
+        "the u.s. army",
+        "so am i. a film",
+        "tom & jerry -- a classic",
+        "c'est l'amour?",
+        "很好看的电影，我喜欢！",
+        "i say 很好 to that",
+        "映画「君」が好き。",
+        "a ‘so-called’ “film”",
+        "?!",
+        "",
+    ],
+)
+def test_text_comes_back_from_its_tokens_as_it_is_written(text: str) -> None:
+    assert detokenize(split_tokens(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "tokens", "after"),
+    [
+        ('he said "', ["no", '"', "."], 'he said "no".'),
+        ('he said "no', ['"', "and", "left"], 'he said "no" and left'),
+        ("i don", ["'", "t"], "i don't"),
+        ("the film", [",", "and"], "the film, and"),
+        ("(", ["a"], "(a"),
+        ("", ["a", "film"], "a film"),
+    ],
+)
+def test_tokens_go_on_from_a_text(before: str, tokens: list[str], after: str) -> None:
+    assert before + "".join(add_spaces(tokens, before)) == after
+
+
+def test_a_token_comes_as_soon_as_the_next_one_is_known() -> None:
+    drawn: list[str] = []
+
+    def draw() -> Iterator[str]:
+        for token in ("a", "film", "."):
+            drawn.append(token)
+            yield token
+
+    pieces = add_spaces(draw())
+    assert (next(pieces), drawn) == ("a", ["a", "film"])
+    assert list(pieces) == [" film", "."]
+
+
+@given(
+    st.lists(st.sampled_from(["a", "film", "s", "'", '"', "(", ")", ".", '."', "'\"", "-", "--", "5", "很", "，"]))
+)
+def test_whatever_comes_the_tokens_are_those_that_came(tokens: list[str]) -> None:
+    pieces = list(add_spaces(tokens))
+    assert [piece.removeprefix(" ") for piece in pieces] == tokens
+    assert not "".join(pieces).startswith(" ")
