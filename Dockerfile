@@ -1,7 +1,7 @@
-# A server of the bundled model, or of models mounted under /models: no GPU, no PyTorch inside.
+# Image of `fastlstm serve`, without PyTorch. Serves the bundled model, or models mounted under /models:
 #   docker build -t fastlstm .
 #   docker run --rm -p 8000:8000 fastlstm
-#   docker run --rm -p 8000:8000 -v "$PWD/model:/models/mine:ro" fastlstm --model mine=/models/mine
+#   docker run --rm -p 8000:8000 -v "$PWD/model:/models/reviews:ro" fastlstm --model reviews=/models/reviews
 FROM python:3.12-slim AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 COPY . /source

@@ -1,10 +1,10 @@
-"""A preset on IMDb's official test split, through the command a user types, for several seeds; the tutorial with
-the kernel, and with PyTorch's nn.LSTM and NumPy in its place.
+"""Test accuracy of a preset on IMDb's official test split, for several seeds, trained by the command line.
 
     python benchmarks/accuracy.py IMDB_FOLDER [--preset small] [--seeds 0 1 2 3 4] [--validation 0.1]
 
-Every run is scored once, all choices having been made on validation; seconds and peak memory are those of the whole
-command, baseline and all.
+The tutorial preset is also trained with PyTorch's nn.LSTM and scored with NumPy, without the kernel. Each run is scored
+once; all choices are made on the validation split. Seconds and peak memory are those of the whole command, including
+the baseline.
 """
 
 from __future__ import annotations
@@ -24,40 +24,42 @@ import machine
 from fastlstm.config import PRESETS
 from scoring import score
 
-WAYS: dict[str, str | None] = {"kernel": None, "nn.LSTM": "reference"}
-"""What trains and scores, and the FASTLSTM_ISA that asks for it."""
+BACKENDS: dict[str, str | None] = {"kernel": None, "nn.LSTM": "reference"}
+"""What trains and scores the model, and the value of FASTLSTM_ISA that selects it."""
 
 
 def main() -> None:
-    """Trains, prints a line a seed and the mean, and keeps the raw result."""
+    """Train and score all seeds, print a line per seed and the mean, and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--preset", choices=PRESETS, default="tutorial")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--validation", default="0.2", help="as train takes it")
+    parser.add_argument("--validation", default="0.2", help="as in fastlstm train")
     arguments = parser.parse_args()
 
     tutorial = arguments.preset == "tutorial"
     options = ["--preset", arguments.preset, "--validation", arguments.validation]
-    ways = WAYS if tutorial else {"kernel": None}
-    result = {name: several(arguments.data_dir, options, arguments.seeds, name, isa) for name, isa in ways.items()}
+    backends = BACKENDS if tutorial else {"kernel": None}
+    result = {
+        name: run_seeds(arguments.data_dir, options, arguments.seeds, name, isa) for name, isa in backends.items()
+    }
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
     name = "accuracy" if tutorial else f"accuracy-{arguments.preset}"
     print(machine.save(name, machine.describe(packages), result))
 
 
-def several(data_dir: Path, options: list[str], seeds: list[int], name: str, isa: str | None) -> dict[str, Any]:
-    """The runs of all seeds, and their mean."""
+def run_seeds(data_dir: Path, options: list[str], seeds: list[int], name: str, isa: str | None) -> dict[str, Any]:
+    """Train and score every seed. Return the runs and their mean accuracy."""
     runs = [run(data_dir, options, seed, name, isa) for seed in seeds]
     accuracies = [r["accuracy"] for r in runs]
-    spread = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
+    deviation = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
     mean = statistics.mean(accuracies)
-    print(f"{name}: mean {mean:.2%}, standard deviation {spread:.2%}, {len(runs)} seeds")
-    return {"options": options, "mean_accuracy": mean, "standard_deviation": spread, "runs": runs}
+    print(f"{name}: mean {mean:.2%}, standard deviation {deviation:.2%}, {len(runs)} seeds")
+    return {"options": options, "mean_accuracy": mean, "standard_deviation": deviation, "runs": runs}
 
 
 def run(data_dir: Path, options: list[str], seed: int, name: str, isa: str | None) -> dict[str, Any]:
-    """One `fastlstm train imdb`: its figures, seconds and peak memory in MB."""
+    """Run `fastlstm train imdb` once. Return its metrics, seconds and peak memory in MB."""
     environment = os.environ | ({} if isa is None else {"FASTLSTM_ISA": isa})
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as out:
         command = [sys.executable, "-m", "fastlstm", "train", "imdb", "--data-dir", str(data_dir)]
@@ -70,23 +72,23 @@ def run(data_dir: Path, options: list[str], seed: int, name: str, isa: str | Non
         if process.returncode:
             raise SystemExit(process.returncode)
         out.seek(0)
-        answer = json.load(out)
-        scored = score(Path(folder, "model"), data_dir, f"{' '.join(options)}, {name}, seed {seed}")
+        report = json.load(out)
+        scoring = score(Path(folder, "model"), data_dir, f"{' '.join(options)}, {name}, seed {seed}")
     megabytes = usage.ru_maxrss / 1000
     print(
-        f"{name}, seed {seed}: accuracy {answer['accuracy']:.2%}, {seconds:.0f} s, {megabytes:,.0f} MB", flush=True
+        f"{name}, seed {seed}: accuracy {report['accuracy']:.2%}, {seconds:.0f} s, {megabytes:,.0f} MB", flush=True
     )
     return {
         "seed": seed,
-        "accuracy": answer["accuracy"],
-        "accuracy_without_repeated": scored["accuracy_without_repeated"],
-        "loss": answer["loss"],
-        "calibration_error": answer["calibration_error"],
-        "baseline_accuracy": answer["baseline"]["accuracy"],
-        "measured_on": answer["measured_on"],
+        "accuracy": report["accuracy"],
+        "accuracy_without_repeated": scoring["accuracy_without_repeated"],
+        "loss": report["loss"],
+        "calibration_error": report["calibration_error"],
+        "baseline_accuracy": report["baseline"]["accuracy"],
+        "measured_on": report["measured_on"],
         "seconds": seconds,
         "peak_megabytes": megabytes,
-        "history": answer["history"],
+        "history": report["history"],
     }
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/accuracy.md, written from the committed results: python benchmarks/accuracy_report.py"""
+"""Write the tables of docs/accuracy.md from the committed results: python benchmarks/accuracy_report.py"""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ Row = tuple[str, ...]
 
 
 def main() -> None:
-    """Replaces what stands between each pair of marks."""
+    """Replace the text between each pair of markers."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name, made in (
-        ("scored", scored()),
-        ("models", models()),
-        ("few labels", few_labels()),
-        ("choices", choices()),
+    for name, table in (
+        ("scored", preset_table()),
+        ("models", model_table()),
+        ("few labels", few_labels_table()),
+        ("choices", choices_table()),
     ):
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         before, rest = text.split(begin)
-        text = before + begin + made + end + rest.split(end)[1]
+        text = before + begin + table + end + rest.split(end)[1]
     DOCUMENT.write_text(text, encoding="utf-8")
 
 
-def scored() -> str:
-    """Every preset that was scored on the test split."""
+def preset_table() -> str:
+    """Return the table of all presets scored on the test split."""
     rows: list[Row] = []
     for path in sorted(RESULTS.glob("accuracy*.json")):
-        of = json.loads(path.read_text(encoding="utf-8"))["kernel"]
-        runs = of["runs"]
+        preset = json.loads(path.read_text(encoding="utf-8"))["kernel"]
+        runs = preset["runs"]
 
         def mean(name: str, runs: list[dict[str, Any]] = runs) -> str:
             values = [run[name] for run in runs if run.get(name) is not None]
@@ -42,93 +42,96 @@ def scored() -> str:
         rows.append(
             (
                 f"`{path.stem.partition('-')[2] or 'tutorial'}`",
-                f"{of['mean_accuracy']:.2%} ± {of['standard_deviation']:.2%} ({len(runs)})",
+                f"{preset['mean_accuracy']:.2%} ± {preset['standard_deviation']:.2%} ({len(runs)})",
                 mean("accuracy_without_repeated"),
                 mean("baseline_accuracy"),
                 mean("calibration_error"),
                 f"{statistics.median(run['seconds'] for run in runs):,.0f} s",
             )
         )
-    head = (
+    header = (
         "preset",
-        "accuracy ± deviation (seeds)",
-        "without repeated texts",
-        "regression",
+        "accuracy ± standard deviation (seeds)",
+        "without texts repeated from training",
+        "bag-of-n-grams baseline",
         "calibration error",
-        "all",
+        "time of the whole command",
     )
-    return table(head, rows)
+    return format_table(header, rows)
 
 
-def models() -> str:
-    """The models that were scored alone, in no benchmark of several seeds or draws; of a name, the last.
+def model_table() -> str:
+    """Return the table of single models, without the runs of benchmarks with several seeds or samples.
 
-    What was scored elsewhere than by scoring.py, whose weights the log does not have, is left out.
+    Only the last scoring of each name is listed. Scorings without a weight checksum in the log are left out.
     """
     lines = (RESULTS / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
-    last = {of["name"]: of for of in map(json.loads, lines)}
+    last = {entry["name"]: entry for entry in map(json.loads, lines)}
     rows = [
         (
-            of["name"],
-            f"{of['accuracy']:.2%}",
-            f"{of['accuracy_without_repeated']:.2%}",
-            f"{of['calibration_error']:.2%}",
-            of["date"][:10],
+            entry["name"],
+            f"{entry['accuracy']:.2%}",
+            f"{entry['accuracy_without_repeated']:.2%}",
+            f"{entry['calibration_error']:.2%}",
+            entry["date"][:10],
         )
-        for of in last.values()
-        if of.get("weights", "") is not None
-        and not (of["name"].startswith("--preset") or " labels, draw " in of["name"])
+        for entry in last.values()
+        if entry.get("weights", "") is not None
+        and not (entry["name"].startswith("--preset") or " labels, draw " in entry["name"])
     ]
-    return table(("model", "accuracy", "without repeated texts", "calibration error", "scored"), rows)
+    header = ("model", "accuracy", "without texts repeated from training", "calibration error", "scored on")
+    return format_table(header, rows)
 
 
-def few_labels() -> str:
-    """Means over the draws, from the encoder that was tried last."""
-    runs = read("few_labels", "runs")
+def few_labels_table() -> str:
+    """Return the table of mean accuracies over the samples, with the most recent encoder."""
+    runs = read_runs("few_labels")
     last = next((run["weights"] for run in reversed(runs) if "weights" in run), None)
     runs = [run for run in runs if run.get("weights", last) == last]
     rows = []
     for size in sorted({run["size"] for run in runs}):
         row = [f"{size:,}"]
-        for what in ("regression", "small", "encoder"):
-            values = [run["accuracy"] for run in runs if (run["size"], run["what"]) == (size, what)]
-            spread = f" ± {statistics.stdev(values):.2%}" if len(values) > 1 else ""
-            row.append(f"{statistics.mean(values):.2%}{spread}" if values else "not measured")
+        for model in ("regression", "small", "encoder"):
+            values = [run["accuracy"] for run in runs if (run["size"], run["what"]) == (size, model)]
+            deviation = f" ± {statistics.stdev(values):.2%}" if len(values) > 1 else ""
+            row.append(f"{statistics.mean(values):.2%}{deviation}" if values else "not measured")
         rows.append(tuple(row))
-    return table(("labels", "regression", "`small`", "from the bundled encoder"), rows)
+    header = ("labelled reviews", "bag-of-n-grams baseline", "`small`", "fine-tuned from the bundled encoder")
+    return format_table(header, rows)
 
 
-def choices() -> str:
-    """What every variant of `small` gave on validation, against the preset on the same seeds."""
-    runs = read("small_choices", "runs")
+def choices_table() -> str:
+    """Return the table of the variants of `small` on the validation split, relative to the preset on the same seeds."""
+    runs = read_runs("small_choices")
     preset = {run["seed"]: run for run in runs if run["variant"] == "the preset"}
     rows = []
     for variant in dict.fromkeys(run["variant"] for run in runs):
-        of = [run for run in runs if run["variant"] == variant]
-        gain = statistics.mean(run["accuracy"] - preset[run["seed"]]["accuracy"] for run in of)
+        variant_runs = [run for run in runs if run["variant"] == variant]
+        gain = statistics.mean(run["accuracy"] - preset[run["seed"]]["accuracy"] for run in variant_runs)
         rows.append(
             (
                 variant,
-                f"{statistics.mean(run['accuracy'] for run in of):.2%}",
+                f"{statistics.mean(run['accuracy'] for run in variant_runs):.2%}",
                 f"{100 * gain:+.2f}",
-                f"{statistics.mean(run['loss'] for run in of):.4f}",
-                f"{statistics.mean(run['lstm_alone'] for run in of):.2%}",
-                f"{statistics.median(run['seconds'] for run in of):.0f} s",
+                f"{statistics.mean(run['loss'] for run in variant_runs):.4f}",
+                f"{statistics.mean(run['lstm_alone'] for run in variant_runs):.2%}",
+                f"{statistics.median(run['seconds'] for run in variant_runs):.0f} s",
             )
         )
-    return table(("`small`", "accuracy", "points", "loss", "LSTM alone", "time"), rows)
+    header = ("variant of `small`", "accuracy", "difference in points", "loss", "LSTM alone", "time")
+    return format_table(header, rows)
 
 
-def read(name: str, key: str) -> list[dict[str, Any]]:
-    """The runs of a result; none where it was not measured yet."""
+def read_runs(name: str) -> list[dict[str, Any]]:
+    """Return the runs of a result; an empty list if it does not exist."""
     path = RESULTS / f"{name}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[key] if path.exists() else []
+    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
     return runs
 
 
-def table(head: Row, rows: Iterable[Row]) -> str:
-    """Markdown; without rows, that nothing was measured."""
-    lines = [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+def format_table(header: Row, rows: Iterable[Row]) -> str:
+    """Return a Markdown table, or "Not measured yet." if there are no rows."""
+    lines = [f"| {' | '.join(row)} |" for row in (header, ("---",) * len(header), *rows)]
     return "\n".join(lines) + "\n" if len(lines) > 2 else "Not measured yet.\n"
 
 

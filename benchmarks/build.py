@@ -1,10 +1,9 @@
-"""How long the kernel takes to build, from nothing, and how large it is."""
+"""Build time and size of the kernel: python benchmarks/build.py"""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def build() -> dict[str, float]:
-    """Seconds from no build folder to the library, on all cores, and the library's megabytes."""
+    """Build the kernel in an empty folder on all cores. Return the seconds and the library's size in MB."""
     with tempfile.TemporaryDirectory() as folder:
         commands = (
             ["cmake", "-S", str(ROOT), "-B", folder, "-DCMAKE_BUILD_TYPE=Release"],
@@ -29,4 +28,4 @@ def build() -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(build(), file=sys.stdout)
+    print(build())

@@ -1,9 +1,9 @@
-"""The bundled English sentiment model: its size, its start and its speed, raw reviews to probabilities.
+"""Size, start-up time and speed of the bundled English sentiment model.
 
     python benchmarks/bundled.py IMDB_FOLDER
 
-Speed: all of the test split's texts, whose labels are not read, on all cores. What narrower precisions cost is told
-as the share of texts that get another label than in float32.
+Speed is that of raw reviews to probabilities, over the whole test split (without its labels) on all cores. The error of
+the low precisions is the fraction of texts whose label differs from float32.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SENTENCE = "This movie was fantastic! I really enjoyed it."
 
 
 def main() -> None:
-    """Measures, prints and keeps the raw result."""
+    """Measure, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
@@ -37,38 +37,38 @@ def main() -> None:
 
     texts = load_imdb(arguments.data_dir).test.texts
     kernel = find_kernel().kernel
-    precisions = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.has(name))]
-    loaded = {name: fastlstm.load(precision=name) for name in precisions}
-    labels = {name: model.predict(texts) for name, model in loaded.items()}
+    precisions = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name))]
+    models = {name: fastlstm.load(precision=name) for name in precisions}
+    labels = {name: model.predict(texts) for name, model in models.items()}
     differing = {
-        name: sum(a != b for a, b in zip(of, labels["float32"], strict=True)) / len(texts)
-        for name, of in labels.items()
+        name: sum(a != b for a, b in zip(predicted, labels["float32"], strict=True)) / len(texts)
+        for name, predicted in labels.items()
     }
-    ways = {name: lambda model=model: model.predict_proba(texts) for name, model in loaded.items()}
-    seconds = medians(alternate(ways, arguments.repeats))
-    speeds = {name: len(texts) / taken for name, taken in seconds.items()}
+    calls = {name: lambda model=model: model.predict_proba(texts) for name, model in models.items()}
+    seconds = medians(alternate(calls, arguments.repeats))
+    speeds = {name: len(texts) / value for name, value in seconds.items()}
     megabytes = {
-        name: sum(file.stat().st_size for file in (find_model(name)).iterdir()) / 1e6 for name in bundled_names()
+        name: sum(file.stat().st_size for file in find_model(name).iterdir()) / 1e6 for name in bundled_names()
     }
-    first = statistics.median(start() for _ in range(arguments.repeats))
+    start_up = statistics.median(time_command() for _ in range(arguments.repeats))
     for name in precisions:
-        print(f"{name}: {speeds[name]:,.0f} reviews/s, another label than float32: {differing[name]:.2%}")
+        print(f"{name}: {speeds[name]:,.0f} reviews/s, labels that differ from float32: {differing[name]:.2%}")
     for name, size in megabytes.items():
         print(f"{name}: {size:.1f} MB")
-    print(f"fastlstm predict TEXT: {first:.2f} s")
+    print(f"fastlstm predict TEXT: {start_up:.2f} s")
     result = {
         "build": build(),
         "texts": len(texts),
         "reviews_per_second": speeds,
         "other_labels": differing,
         "megabytes": megabytes,
-        "first_answer_seconds": first,
+        "first_answer_seconds": start_up,
     }
     print(machine.save("bundled", machine.describe(["fastlstm", "numpy", "tokenizers"]), result))
 
 
-def start() -> float:
-    """Seconds of the whole command that predicts one sentence."""
+def time_command() -> float:
+    """Return the seconds of a whole `fastlstm predict` command for one sentence."""
     command = [sys.executable, "-m", "fastlstm", "predict", SENTENCE]
     started = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True, env=os.environ)

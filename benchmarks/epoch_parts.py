@@ -1,4 +1,4 @@
-"""An epoch of the tutorial preset, taken apart: python benchmarks/epoch_parts.py IMDB_FOLDER"""
+"""Time of the parts of a training epoch of the tutorial preset: python benchmarks/epoch_parts.py IMDB_FOLDER"""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from typing import Any
 
 import machine
 from fastlstm.kernel.bindings import Kernel
-from training import own_epochs, tutorial
+from training import fastlstm_epochs, tutorial
 
 PARTS = {
-    "project": "projecting each batch's words",
+    "project": "input projection of each batch's words",
     "forward": "forward",
     "backward": "backward",
-    "project_backward": "backward of the projection",
+    "project_backward": "backward of the input projection",
     "adam": "Adam",
-    "pack": "packing weights",
+    "pack": "weight packing",
 }
 
 
 def main() -> None:
-    """Measures, prints a table and keeps the raw result."""
+    """Measure, print a table and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
 
-    spent = dict.fromkeys(PARTS, 0.0)
+    seconds_by_part = dict.fromkeys(PARTS, 0.0)
     for name in PARTS:
-        setattr(Kernel, name, timed(getattr(Kernel, name), name, spent))
-    epoch = own_epochs(tutorial(arguments.data_dir, epochs=arguments.repeats))
+        setattr(Kernel, name, time_method(getattr(Kernel, name), name, seconds_by_part))
+    epoch = fastlstm_epochs(tutorial(arguments.data_dir, epochs=arguments.repeats))
     epochs: list[dict[str, float]] = []
     for _ in range(arguments.repeats):
-        spent.update(dict.fromkeys(PARTS, 0.0))
+        seconds_by_part.update(dict.fromkeys(PARTS, 0.0))
         seconds = epoch()
-        epochs.append({**spent, "rest": seconds - sum(spent.values()), "all": seconds})
-    medians = {name: statistics.median(one[name] for one in epochs) for name in epochs[0]}
+        epochs.append({**seconds_by_part, "rest": seconds - sum(seconds_by_part.values()), "all": seconds})
+    medians = {name: statistics.median(parts[name] for parts in epochs) for name in epochs[0]}
     for name, seconds in medians.items():
         print(f"{PARTS.get(name, name):32} {seconds:6.2f} s  {seconds / medians['all']:4.0%}")
     print(
@@ -48,8 +48,8 @@ def main() -> None:
     )
 
 
-def timed(method: Callable[..., Any], name: str, spent: dict[str, float]) -> Callable[..., Any]:
-    """The method, which adds its seconds to those spent."""
+def time_method(method: Callable[..., Any], name: str, seconds_by_part: dict[str, float]) -> Callable[..., Any]:
+    """Wrap a method so that it adds its seconds to `seconds_by_part[name]`."""
 
     @functools.wraps(method)
     def run(*arguments: Any, **keywords: Any) -> Any:
@@ -57,7 +57,7 @@ def timed(method: Callable[..., Any], name: str, spent: dict[str, float]) -> Cal
         try:
             return method(*arguments, **keywords)
         finally:
-            spent[name] += time.perf_counter() - started
+            seconds_by_part[name] += time.perf_counter() - started
 
     return run
 

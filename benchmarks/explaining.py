@@ -1,9 +1,9 @@
-"""What explaining an answer costs: integrated gradients against PyTorch's autograd, gates, occlusion, trajectory.
+"""Time of explanations: integrated gradients against PyTorch's autograd, occlusion, gates and trajectories.
 
     python benchmarks/explaining.py IMDB_FOLDER MODEL
 
-MODEL is a saved tutorial model; the bundled one is measured too. Of each, texts of about 200 tokens, one at a time,
-on all cores. Both sides take the same points; that their answers agree is part of the result.
+MODEL is a saved tutorial model; the bundled model is measured too. Each explains texts of 200 tokens, one at a time, on
+all cores. fastlstm and PyTorch use the same integration points, and the result contains their largest difference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import fastlstm
 import machine
 from fastlstm.data.datasets import load_imdb
 from fastlstm.inference import Classifier
-from fastlstm.inference.explain.attribution import POINTS, integrated_gradients, lobatto
+from fastlstm.inference.explain.attribution import POINT_COUNTS, integrated_gradients, lobatto
 from fastlstm.inference.explain.layers import Layers
 from fastlstm.kernel import find_kernel
 from opponents import pytorch_gradients
@@ -30,43 +30,43 @@ TEXTS = 20
 
 
 def main() -> None:
-    """Measures, prints and keeps the raw result."""
+    """Measure, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    found = find_kernel()
-    if found.kernel is None:
-        sys.exit(f"there is no kernel: {found.why_not}")
+    info = find_kernel()
+    if info.kernel is None:
+        sys.exit(f"no compiled kernel: {info.reason}")
 
     texts = load_imdb(arguments.data_dir).train.texts
-    result: dict[str, Any] = {"tokens": TOKENS, "points": POINTS[0], "cores": found.kernel.threads}
+    result: dict[str, Any] = {"tokens": TOKENS, "points": POINT_COUNTS[0], "cores": info.kernel.threads}
     for name, model in (("tutorial", fastlstm.load(arguments.model)), ("bundled", fastlstm.load())):
-        result[name] = measured(model, texts, found.kernel.threads, arguments.repeats)
-        print(f"{name}: {TOKENS} tokens, {POINTS[0]} points, median of {arguments.repeats}")
-        for what, seconds in result[name]["medians"].items():
-            print(f"  {what:40} {1000 * seconds:8.2f} ms")
-        of = result[name]
-        print(f"  sum off by {of['median_error']:.4f} of a logit, at most {of['largest_error']:.4f}")
-        print(f"  largest difference from PyTorch's: {of['largest_difference']:.1e}")
+        result[name] = measure(model, texts, info.kernel.threads, arguments.repeats)
+        print(f"{name}: {TOKENS} tokens, {POINT_COUNTS[0]} points, median of {arguments.repeats}")
+        for method, seconds in result[name]["medians"].items():
+            print(f"  {method:40} {1000 * seconds:8.2f} ms")
+        median, largest = result[name]["median_error"], result[name]["largest_error"]
+        print(f"  error of the attributions' sum: median {median:.4f}, largest {largest:.4f} logits")
+        print(f"  largest difference from PyTorch: {result[name]['largest_difference']:.1e}")
     print(machine.save("explaining", machine.describe(["fastlstm", "torch", "numpy", "tokenizers"]), result))
 
 
-def measured(model: Classifier, texts: list[str], threads: int, repeats: int) -> dict[str, Any]:
-    """Seconds of each way, and how right the sums are."""
-    encoded = model.encode(texts).ids
-    of_length = [k for k, ids in enumerate(encoded) if len(ids) == TOKENS][:TEXTS]
-    text, ids = texts[of_length[0]], encoded[of_length[0]]
-    weight = np.ascontiguousarray(model.model.weights["output.weight"][0])
-    layers = Layers(model.model.config, model.model.weights)
-    opponent = pytorch_gradients.Opponent(model.model, weight, threads)
-    nodes, shares = lobatto(POINTS[0])
-    own = integrated_gradients(layers, ids, weight, POINTS[0]).words
+def measure(model: Classifier, texts: list[str], threads: int, repeats: int) -> dict[str, Any]:
+    """Return the seconds of each method and the errors of the attributions."""
+    encoded = model.tokenize(texts).ids
+    selected = [k for k, ids in enumerate(encoded) if len(ids) == TOKENS][:TEXTS]
+    text, ids = texts[selected[0]], encoded[selected[0]]
+    weight = np.ascontiguousarray(model.saved.weights["output.weight"][0])
+    layers = Layers(model.saved.config, model.saved.weights)
+    opponent = pytorch_gradients.Opponent(model.saved, weight, threads)
+    nodes, node_weights = lobatto(POINT_COUNTS[0])
+    own = integrated_gradients(layers, ids, weight, POINT_COUNTS[0]).attributions
     seconds = alternate(
         {
-            "integrated gradients": lambda: integrated_gradients(layers, ids, weight, POINTS[0]),
-            "integrated gradients, PyTorch's autograd": lambda: opponent(ids, nodes, shares),
+            "integrated gradients": lambda: integrated_gradients(layers, ids, weight, POINT_COUNTS[0]),
+            "integrated gradients, PyTorch's autograd": lambda: opponent(ids, nodes, node_weights),
             "explain, from the text": lambda: model.explain(text),
             "explain, by occlusion": lambda: model.explain(text, method="occlusion"),
             "gates": lambda: model.gates(text),
@@ -75,14 +75,14 @@ def measured(model: Classifier, texts: list[str], threads: int, repeats: int) ->
         },
         repeats,
     )
-    errors = [model.explain(texts[k]).error for k in of_length]
+    errors = [model.explain(texts[k]).error for k in selected]
     return {
         "medians": medians(seconds),
         "seconds": seconds,
-        "texts": len(of_length),
+        "texts": len(selected),
         "median_error": float(np.median(errors)),
         "largest_error": max(errors),
-        "largest_difference": float(np.abs(own - opponent(ids, nodes, shares)).max()),
+        "largest_difference": float(np.abs(own - opponent(ids, nodes, node_weights)).max()),
     }
 
 

@@ -1,11 +1,11 @@
-"""What an encoder is worth where labels are few: IMDb's test split after training on 100, 500 and 2,000 reviews.
+"""Test accuracy on IMDb after training on 100, 500 and 2,000 labelled reviews, with and without an encoder.
 
     python benchmarks/few_labels.py IMDB_FOLDER [ENCODER] [--draws 0 1 2 3 4]
 
-For each number and each draw of reviews: a classifier that begins from the encoder, the small preset from scratch,
-and NB-weighted logistic regression, on the same reviews. The two LSTMs hold 20% of them out to choose by; the
-regression has no choice to make and learns from all. Every scoring of an LSTM is logged; none is made twice.
-They read the test split in bfloat16 where the processor has it, since each would take minutes in float32.
+Each number and random sample of reviews trains three models: a classifier fine-tuned from the encoder, the small preset
+from scratch, and NB-weighted logistic regression. The LSTMs hold out 20% of the reviews for validation; the regression
+has no hyperparameter to choose and trains on all of them. Each scoring of an LSTM is logged, and no model is scored
+twice. The LSTMs are scored in bfloat16 if the processor supports it, since float32 would take minutes per model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIZES = 100, 500, 2000
 
 
 def main() -> None:
-    """Trains and scores all, prints the means and keeps the raw result."""
+    """Train and score all models, print the means and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("encoder", nargs="?", default=ENGLISH_ENCODER)
@@ -42,60 +42,63 @@ def main() -> None:
     arguments = parser.parse_args()
 
     imdb = load_imdb(arguments.data_dir)
-    runs = kept()
+    runs = load_runs()
     encoder = find_model(arguments.encoder)
-    known = json.loads((encoder / CONFIG).read_bytes())["sha256"][WEIGHTS]
+    encoder_weights = json.loads((encoder / CONFIG).read_bytes())["sha256"][WEIGHTS]
     for size in arguments.sizes:
         for draw in arguments.draws:
-            _, few = split_dataset(imdb.train, size / len(imdb.train), draw)
-            for what, options in (
+            _, sample = split_dataset(imdb.train, size / len(imdb.train), draw)
+            for model, options in (
                 ("regression", {}),
                 ("encoder", {"preset": "accurate", "encoder": encoder}),
                 ("small", {"preset": "small"}),
             ):
-                run = {"size": size, "draw": draw, "what": what} | ({"weights": known} if what == "encoder" else {})
-                if any(run.items() <= of.items() for of in runs):
+                run = {"size": size, "draw": draw, "what": model}
+                if model == "encoder":
+                    run["weights"] = encoder_weights
+                if any(run.items() <= earlier.items() for earlier in runs):
                     continue
-                if what == "regression":
-                    figures: dict[str, Any] = {
-                        "accuracy": baseline_report(few, imdb.test, tuple(few.class_names)).accuracy
-                    }
+                if model == "regression":
+                    report = baseline_report(sample, imdb.test, tuple(sample.class_names))
+                    metrics: dict[str, Any] = {"accuracy": report.accuracy}
                 else:
-                    figures = trained(few, draw, what, options, arguments.data_dir)
-                runs.append({**run, "commit": machine.commit(), **figures})
-                keep(runs)
-                print(f"{size} labels, draw {draw}, {what}: {figures['accuracy']:.2%}", flush=True)
-    runs = [run for run in runs if run.get("weights", known) == known]
+                    metrics = train_and_score(sample, draw, model, options, arguments.data_dir)
+                runs.append({**run, "commit": machine.commit(), **metrics})
+                save_runs(runs)
+                print(f"{size} labels, draw {draw}, {model}: {metrics['accuracy']:.2%}", flush=True)
+    runs = [run for run in runs if run.get("weights", encoder_weights) == encoder_weights]
     for size in sorted({run["size"] for run in runs}):
-        for what in ("regression", "encoder", "small"):
-            values = [of["accuracy"] for of in runs if (of["size"], of["what"]) == (size, what)]
+        for model in ("regression", "encoder", "small"):
+            values = [run["accuracy"] for run in runs if (run["size"], run["what"]) == (size, model)]
             if values:
-                print(f"{size} labels, {what}: {statistics.mean(values):.2%}, {len(values)} draws")
+                print(f"{size} labels, {model}: {statistics.mean(values):.2%}, {len(values)} draws")
 
 
-def kept() -> list[dict[str, Any]]:
-    """The runs that were scored before; delete the file to begin anew."""
+def load_runs() -> list[dict[str, Any]]:
+    """Return the runs of earlier calls. Delete the result file to start over."""
     path = machine.RESULTS / f"{NAME}.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
     return runs
 
 
-def keep(runs: list[dict[str, Any]]) -> None:
-    """The raw result so far."""
+def save_runs(runs: list[dict[str, Any]]) -> None:
+    """Save the raw result so far."""
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
     machine.save(NAME, machine.describe(packages), {"runs": runs})
 
 
-def trained(few: Dataset, draw: int, what: str, options: dict[str, Any], data_dir: Path) -> dict[str, Any]:
-    """One model's accuracy on the test split, and the seconds that it took to train."""
+def train_and_score(
+    sample: Dataset, draw: int, model: str, options: dict[str, Any], data_dir: Path
+) -> dict[str, Any]:
+    """Train one model. Return its test accuracy and the seconds of training."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        fastlstm.train(few, Path(folder, "model"), seed=draw, baseline=False, **options)
+        fastlstm.train(sample, Path(folder, "model"), seed=draw, baseline=False, **options)
         seconds = time.perf_counter() - started
         kernel = find_kernel().kernel
-        precision = "bfloat16" if kernel is not None and kernel.has("bfloat16") else "float32"
-        scored = score(Path(folder, "model"), data_dir, f"{what}, {len(few)} labels, draw {draw}", precision)
-    return {"accuracy": scored["accuracy"], "seconds": seconds}
+        precision = "bfloat16" if kernel is not None and kernel.supports("bfloat16") else "float32"
+        scoring = score(Path(folder, "model"), data_dir, f"{model}, {len(sample)} labels, draw {draw}", precision)
+    return {"accuracy": scoring["accuracy"], "seconds": seconds}
 
 
 if __name__ == "__main__":

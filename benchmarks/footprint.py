@@ -1,4 +1,4 @@
-"""What using fastlstm costs: importing it, tokenising, bulk prediction.
+"""Import time, tokenization time and bulk prediction time.
 
 python benchmarks/footprint.py IMDB_FOLDER MODEL
 """
@@ -25,7 +25,7 @@ IMPORT_TO_USE = (
 
 
 def main() -> None:
-    """Measures, prints a table and keeps the raw result."""
+    """Measure, print a table and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path, help="a saved tutorial model")
@@ -37,38 +37,38 @@ def main() -> None:
     tokenizer = train_tokenizer(texts, 10_000)
     model = load(arguments.model)
     seconds = {
-        "import fastlstm": repeated(lambda: printed_seconds(IMPORT), arguments.repeats),
-        "import fastlstm and what fastlstm.load needs": repeated(
-            lambda: printed_seconds(IMPORT_TO_USE), arguments.repeats
+        "import fastlstm": repeat(lambda: time_script(IMPORT), arguments.repeats),
+        "import fastlstm and what fastlstm.load needs": repeat(
+            lambda: time_script(IMPORT_TO_USE), arguments.repeats
         ),
-        "tokenising 25,000 reviews": repeated(
-            lambda: timed(lambda: TextTokenizer(tokenizer, max_tokens=500, truncate="end")(texts)), 5
+        "tokenising 25,000 reviews": repeat(
+            lambda: time_call(lambda: TextTokenizer(tokenizer, max_tokens=500, truncate="end")(texts)), 5
         ),
-        "predict_proba of 25,000 reviews": repeated(lambda: timed(lambda: model.predict_proba(test)), 5),
+        "predict_proba of 25,000 reviews": repeat(lambda: time_call(lambda: model.predict_proba(test)), 5),
     }
     for name, values in seconds.items():
         print(f"{name:50} {statistics.median(values):7.3f} s  (median of {len(values)})")
     print(machine.save("footprint", machine.describe(["fastlstm", "numpy", "tokenizers"]), {"seconds": seconds}))
 
 
-def repeated(measure: Callable[[], float], repeats: int) -> list[float]:
-    """The measurement, several times, after one that warms the file cache up."""
+def repeat(measure: Callable[[], float], repeats: int) -> list[float]:
+    """Repeat a measurement, after one that warms up the file cache."""
     if repeats > 1:
         measure()
     return [measure() for _ in range(repeats)]
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that the work takes."""
+def time_call(work: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
-def printed_seconds(script: str) -> float:
-    """What a script that times itself prints."""
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    return float(done.stdout)
+def time_script(script: str) -> float:
+    """Run a Python script that times itself and prints the seconds."""
+    process = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    return float(process.stdout)
 
 
 if __name__ == "__main__":

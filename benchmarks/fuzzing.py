@@ -1,11 +1,11 @@
-"""Requests, WebSocket frames, model folders and files to import with something wrong about them.
+"""Fuzzing: malformed requests, WebSocket messages, model folders and files to import.
 
     python benchmarks/fuzzing.py [bodies] [frames] [folders] [imports] [schema]
 
-Bodies and frames go to a real server, folders are read in processes of their own. Counted as failures: a 5xx, an
-answer that takes longer than ten seconds, a connection that breaks without an answer, a process that ends, an error
-that is none of fastlstm's own. `schema` has schemathesis, installed apart and on the PATH, make requests from the
-OpenAPI document. `imports` must be named: HDF5's own reader does not come to an end on some damaged files.
+Bodies and frames are sent to a real server; folders and imports are loaded in separate processes. Failures are: a 5xx
+status, a response after more than 10 s, a connection closed without a response, a process that exits, and an error
+that is not a `FastLSTMError`. `schema` runs schemathesis, which must be on the PATH, on the OpenAPI document. `imports`
+only runs on request: the HDF5 library hangs on some damaged files.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,12 +36,13 @@ from fastlstm import load
 from fastlstm.errors import FastLSTMError
 from fastlstm.pretrained import DEFAULT_CLASSIFIER
 from fastlstm.serialization.folder import sha256
-from serving import until_it_answers
+from serving import serve_command, wait_until_ready
 
 PORT = 8126
-SECONDS = 10
-"""That an answer may take."""
-CLIENTS, PARTS = 4, 64
+TIMEOUT_SECONDS = 10
+CLIENTS = 4
+PARTITIONS = 64
+"""Partitions of the cases that processes load."""
 TEXT = "This movie was fantastic! I really enjoyed it."
 VALID: list[tuple[str, dict[str, Any]]] = [
     ("/predict", {"inputs": TEXT, "truncate": True, "raw_scores": False, "model": "english-sentiment"}),
@@ -60,106 +60,114 @@ VALID: list[tuple[str, dict[str, Any]]] = [
 FRAMES: list[dict[str, Any]] = [
     {"text": "This movie was fan"}, {"text": "tastic! I really", "state": True}, {"end": True}, {"restore": "AAAA"},
 ]  # fmt: skip
-EXPECTED = {200, 400, 401, 404, 405, 408, 413, 415, 422, 429}
+EXPECTED_STATUSES = {200, 400, 401, 404, 405, 408, 413, 415, 422, 429}
 
 
 def main() -> None:
-    """Feeds, counts, prints and keeps the raw result."""
+    """Run the parts, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = {"bodies": bodies, "frames": frames, "folders": folders, "imports": imports, "schema": schema}
+    parts = {
+        "bodies": fuzz_bodies,
+        "frames": fuzz_frames,
+        "folders": fuzz_folders,
+        "imports": fuzz_imports,
+        "schema": run_schemathesis,
+    }
     parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="part",
         default=[name for name in parts if name != "imports"],
     )  # fmt: skip
-    parser.add_argument("--cases", type=int, default=100_000, help="of each")
+    parser.add_argument("--cases", type=int, default=100_000, help="number of cases per part")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     path = machine.RESULTS / "fuzzing.json"
-    found = json.loads(path.read_text(encoding="utf-8"))["parts"] if path.exists() else {}
+    results = json.loads(path.read_text(encoding="utf-8"))["parts"] if path.exists() else {}
     for part in arguments.parts:
-        started = time.perf_counter()
+        start = time.perf_counter()
         result = parts[part](arguments.cases, arguments.seed)
-        found[part] = {**result, "seed": arguments.seed, "seconds": round(time.perf_counter() - started)}
-        print(part, json.dumps(found[part]))
+        results[part] = {**result, "seed": arguments.seed, "seconds": round(time.perf_counter() - start)}
+        print(part, json.dumps(results[part]))
     packages = ["fastlstm", "fastapi", "uvicorn", "websockets", "tokenizers", "safetensors"]
-    print(machine.save("fuzzing", machine.describe(packages), {"parts": found}))
+    print(machine.save("fuzzing", machine.describe(packages), {"parts": results}))
 
 
 @contextmanager
-def served() -> Iterator[subprocess.Popen[bytes]]:
-    """A server of the bundled model. Raises where it does not end as a stopped one does."""
-    command = [sys.executable, "-m", "fastlstm", "serve", "--port", str(PORT), "--body-seconds", "2"]
+def surviving_server() -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server of the bundled model. Fails if it has exited at the end, or does not stop with status 0."""
+    command = serve_command(PORT, "--body-seconds", "2")
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stderr=log) as process:
         try:
-            until_it_answers(PORT)
+            wait_until_ready(PORT)
             yield process
-            assert process.poll() is None, "the server has ended"
+            assert process.poll() is None, "the server has exited"
         finally:
             process.terminate()
         assert process.wait(60) == 0
 
 
-def shares(cases: int) -> list[range]:
-    """The numbers of the cases, for each client its own."""
+def client_cases(cases: int) -> list[range]:
+    """Return the case numbers of each client."""
     return [range(first, cases, CLIENTS) for first in range(CLIENTS)]
 
 
-def bodies(cases: int, seed: int) -> dict[str, Any]:
-    """Changed bodies, paths, content types and methods."""
+def fuzz_bodies(cases: int, seed: int) -> dict[str, Any]:
+    """Send mutated bodies, with various paths, content types and methods."""
 
-    def client(numbers: range) -> tuple[Counter[str], list[str]]:
+    def run_client(numbers: range) -> tuple[Counter[str], list[str]]:
         statuses, failures = Counter[str](), list[str]()
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=TIMEOUT_SECONDS)
         for number in numbers:
             generator = random.Random(f"{seed} {number}")
             path, valid = generator.choice(VALID)
             method = "POST" if generator.random() < 0.97 else generator.choice(("GET", "PUT", "DELETE", "HEAD"))
-            kind = "application/json" if generator.random() < 0.97 else generator.choice(("text/plain", "", "a/b;"))
-            body = mutations.body_of(generator, valid)
+            content_type = "application/json"
+            if generator.random() >= 0.97:
+                content_type = generator.choice(("text/plain", "", "a/b;"))
+            body = mutations.mutate_body(generator, valid)
             try:
-                connection.request(method, path, body, {"Content-Type": kind})
-                answer = connection.getresponse()
-                answer.read()
-                statuses[str(answer.status)] += 1
-                if answer.status not in EXPECTED:
-                    failures.append(f"case {number}: {answer.status}")
+                connection.request(method, path, body, {"Content-Type": content_type})
+                response = connection.getresponse()
+                response.read()
+                statuses[str(response.status)] += 1
+                if response.status not in EXPECTED_STATUSES:
+                    failures.append(f"case {number}: {response.status}")
             except (OSError, http.client.HTTPException) as error:
                 failures.append(f"case {number}: {error!r}")
                 connection.close()
-                connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=SECONDS)
+                connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=TIMEOUT_SECONDS)
         connection.close()
         return statuses, failures
 
-    with served(), ThreadPoolExecutor(CLIENTS) as threads:
-        return summed(cases, threads.map(client, shares(cases)))
+    with surviving_server(), ThreadPoolExecutor(CLIENTS) as threads:
+        return summarize(cases, threads.map(run_client, client_cases(cases)))
 
 
-def frames(cases: int, seed: int) -> dict[str, Any]:
-    """Changed frames, of text and of bytes; a connection is another one once the server has closed it."""
+def fuzz_frames(cases: int, seed: int) -> dict[str, Any]:
+    """Send mutated WebSocket messages, text and binary, and reconnect whenever the server closes the connection."""
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import ClientConnection, connect
 
-    def opened() -> ClientConnection:
-        return connect(f"ws://127.0.0.1:{PORT}/stream", open_timeout=SECONDS, legacy=True)
+    def open_connection() -> ClientConnection:
+        return connect(f"ws://127.0.0.1:{PORT}/stream", open_timeout=TIMEOUT_SECONDS, legacy=True)
 
-    def client(numbers: range) -> tuple[Counter[str], list[str]]:
-        answers, failures = Counter[str](), list[str]()
+    def run_client(numbers: range) -> tuple[Counter[str], list[str]]:
+        outcomes, failures = Counter[str](), list[str]()
         socket = None
         for number in numbers:
             generator = random.Random(f"{seed} {number}")
-            content = mutations.body_of(generator, generator.choice(FRAMES))
+            content = mutations.mutate_body(generator, generator.choice(FRAMES))
             frame: str | bytes = content if generator.random() < 0.05 else content.decode("utf-8", "replace")
             try:
-                socket = socket or opened()
+                socket = socket or open_connection()
                 socket.send(frame)
-                socket.recv(timeout=SECONDS)
-                answers["answered"] += 1
+                socket.recv(timeout=TIMEOUT_SECONDS)
+                outcomes["answered"] += 1
                 if generator.random() < 0.05:
                     socket.close()
                     socket = None
             except ConnectionClosed as closed:
                 socket = None
                 code = closed.rcvd.code if closed.rcvd is not None else None
-                answers[f"closed {code}"] += 1
+                outcomes[f"closed {code}"] += 1
                 if code not in (1007, 1008, 1009):
                     failures.append(f"case {number}: closed {code}")
             except (OSError, TimeoutError) as error:
@@ -167,49 +175,49 @@ def frames(cases: int, seed: int) -> dict[str, Any]:
                 failures.append(f"case {number}: {error!r}")
         if socket is not None:
             socket.close()
-        return answers, failures
+        return outcomes, failures
 
-    with served(), ThreadPoolExecutor(CLIENTS) as threads:
-        return summed(cases, threads.map(client, shares(cases)))
+    with surviving_server(), ThreadPoolExecutor(CLIENTS) as threads:
+        return summarize(cases, threads.map(run_client, client_cases(cases)))
 
 
-def summed(cases: int, found: Any) -> dict[str, Any]:
-    """Over all clients."""
-    counts, failures = Counter[str](), list[str]()
-    for some, failed in found:
-        counts += some
+def summarize(cases: int, results: Iterable[tuple[Counter[str], list[str]]]) -> dict[str, Any]:
+    """Sum the outcomes and failures of all clients or partitions."""
+    total, failures = Counter[str](), list[str]()
+    for outcomes, failed in results:
+        total += outcomes
         failures += failed
     return {
         "cases": cases,
-        "outcomes": dict(sorted(counts.items())),
+        "outcomes": dict(sorted(total.items())),
         "failures": failures[:20],
         "failed": len(failures),
     }
 
 
-def folders(cases: int, seed: int) -> dict[str, Any]:
-    """Changed files of a small model's folder, most with sums that fit them."""
+def fuzz_folders(cases: int, seed: int) -> dict[str, Any]:
+    """Load folders of a small model with mutated files, most of them with matching checksums."""
     with tempfile.TemporaryDirectory() as name:
         valid = Path(name, "valid")
-        small_model(valid)
+        save_small_model(valid)
         files = {file.name: file.read_bytes() for file in valid.iterdir()}
-        parts = [(files, str(Path(name, str(k))), range(k, cases, PARTS), seed) for k in range(PARTS)]
-        # A process that ends raises BrokenProcessPool here.
+        parts = [(files, str(Path(name, str(k))), range(k, cases, PARTITIONS), seed) for k in range(PARTITIONS)]
+        # Raises BrokenProcessPool if a process exits.
         with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-            return summed(cases, pool.map(read_folders, parts))
+            return summarize(cases, pool.map(load_folders, parts))
 
 
-def imports(cases: int, seed: int) -> dict[str, Any]:
-    """Changed files of Keras and PyTorch, read in processes of their own."""
+def fuzz_imports(cases: int, seed: int) -> dict[str, Any]:
+    """Import mutated Keras and PyTorch files."""
     with tempfile.TemporaryDirectory() as name:
-        files = foreign(Path(name))
-        parts = [(files, str(Path(name, str(k))), range(k, cases, PARTS), seed) for k in range(PARTS)]
+        files = save_foreign_models(Path(name))
+        parts = [(files, str(Path(name, str(k))), range(k, cases, PARTITIONS), seed) for k in range(PARTITIONS)]
         with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-            return summed(cases, pool.map(read_imports, parts))
+            return summarize(cases, pool.map(import_files, parts))
 
 
-def foreign(folder: Path) -> dict[str, bytes]:
-    """Small files as Keras and PyTorch write them."""
+def save_foreign_models(folder: Path) -> dict[str, bytes]:
+    """Return the files of small models saved by Keras and PyTorch."""
     os.environ["KERAS_BACKEND"] = "torch"
     import keras
     import torch
@@ -218,69 +226,69 @@ def foreign(folder: Path) -> dict[str, bytes]:
     layers = [
         keras.Input((9,)), keras.layers.Embedding(5, 3), keras.layers.LSTM(4), keras.layers.Dense(1, "sigmoid"),
     ]  # fmt: skip
-    made = keras.Sequential(layers)
-    made.save(folder / "m.keras")
-    made.save(folder / "m.h5")
-    parts = {"emb": torch.nn.Embedding(5, 3), "lstm": torch.nn.LSTM(3, 4), "fc": torch.nn.Linear(4, 1)}
-    state = torch.nn.ModuleDict(parts).state_dict()
+    model = keras.Sequential(layers)
+    model.save(folder / "m.keras")
+    model.save(folder / "m.h5")
+    modules = {"emb": torch.nn.Embedding(5, 3), "lstm": torch.nn.LSTM(3, 4), "fc": torch.nn.Linear(4, 1)}
+    state = torch.nn.ModuleDict(modules).state_dict()
     torch.save(state, folder / "m.pt")
     save_file(state, folder / "m.safetensors")
     return {path.name: path.read_bytes() for path in folder.glob("m.*")}
 
 
-def read_imports(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counter[str], list[str]]:
-    """Imports changed files, and predicts with what can be read."""
+def import_files(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counter[str], list[str]]:
+    """Import mutated files, and predict with those that can be imported."""
     from fastlstm.convert.classifier import make_classifier
     from fastlstm.convert.keras import from_keras
     from fastlstm.convert.pytorch import from_pytorch
-    from fastlstm.convert.vocabulary import TOKENIZATION_RULES, find_rule
+    from fastlstm.convert.vocabulary import TOKENIZATION_RULES, make_vocabulary
     from fastlstm.inference import Classifier
 
     files, folder, numbers, seed = part
     Path(folder).mkdir()
-    words = find_rule(["", "[UNK]", "good", "bad", "film"])
+    vocabulary = make_vocabulary(["", "[UNK]", "good", "bad", "film"])
 
-    def read(number: int) -> None:
+    def run_case(number: int) -> None:
         generator = random.Random(f"{seed} {number}")
         name = generator.choice(sorted(files))
-        content = mutations.bytes_of(generator, files[name])
+        content = mutations.mutate_bytes(generator, files[name])
         if name == "m.keras" and generator.random() < 0.7:
-            content = changed_archive(generator, files[name])
+            content = mutate_archive(generator, files[name])
         path = Path(folder, name)
         path.write_bytes(content)
-        found = from_keras(path) if name in ("m.keras", "m.h5") else from_pytorch(path, "last")
+        imported = from_keras(path) if name in ("m.keras", "m.h5") else from_pytorch(path, "last")
         model = Classifier(
-            make_classifier(found, words, TOKENIZATION_RULES["keras"], padding="front", max_tokens=9)
+            make_classifier(imported, vocabulary, TOKENIZATION_RULES["keras"], padding="front", max_tokens=9)
         )
         model.predict_proba([TEXT, ""])
 
-    return counted(numbers, read)
+    return count_outcomes(numbers, run_case)
 
 
-def changed_archive(generator: random.Random, content: bytes) -> bytes:
-    """A .keras file with another configuration, or with changed weights."""
+def mutate_archive(generator: random.Random, content: bytes) -> bytes:
+    """Return a .keras file with a mutated configuration or mutated weights."""
     result = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(result, "w") as after:
-        changed_name = generator.choice(("config.json", "model.weights.h5"))
-        for name in before.namelist():
-            of = before.read(name)
-            if name == changed_name:
-                of = mutations.bytes_of(generator, of)
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(result, "w") as target:
+        mutated_name = generator.choice(("config.json", "model.weights.h5"))
+        for name in source.namelist():
+            member = source.read(name)
+            if name == mutated_name:
+                member = mutations.mutate_bytes(generator, member)
                 if name == "config.json":
-                    value = mutations.value_of(generator, json.loads(before.read(name)))
-                    of = json.dumps(value).encode("utf-8", "surrogatepass")
-            after.writestr(name, of)
+                    value = mutations.mutate_value(generator, json.loads(source.read(name)))
+                    member = json.dumps(value).encode("utf-8", "surrogatepass")
+            target.writestr(name, member)
     return result.getvalue()
 
 
-def small_model(folder: Path) -> None:
-    """The bundled model with its first words, units and n-grams alone."""
+def save_small_model(folder: Path) -> None:
+    """Save the bundled model reduced to its first tokens, units and n-grams."""
     import dataclasses
 
     from fastlstm.inference import Classifier
-    from fastlstm.text.tokenizer import truncate_text
+    from fastlstm.text.tokenizer import truncate_vocabulary
 
-    whole = load(DEFAULT_CLASSIFIER).model
+    whole = load(DEFAULT_CLASSIFIER).saved
     words, units, ngrams = 50, 3, 20
     config = dataclasses.replace(whole.config, vocabulary_size=words, hidden_sizes=(units,), ngrams=ngrams)
     old = whole.config.hidden_sizes[0]
@@ -294,69 +302,69 @@ def small_model(folder: Path) -> None:
     weights["lstm.0.forward.bias"] = weights["lstm.0.forward.bias"][gates]
     weights["output.weight"] = weights["output.weight"][:, columns]
     weights["wide.weight"] = weights["wide.weight"][:ngrams]
-    numbers = {"wide.ngrams": whole.numbers["wide.ngrams"][:ngrams]}
-    tokenizer = truncate_text(whole.tokenizer, words)
+    numbers = {"wide.ngrams": whole.integer_arrays["wide.ngrams"][:ngrams]}
+    tokenizer = truncate_vocabulary(whole.tokenizer, words)
     Classifier(
-        dataclasses.replace(whole, config=config, weights=weights, numbers=numbers, tokenizer=tokenizer)
+        dataclasses.replace(whole, config=config, weights=weights, integer_arrays=numbers, tokenizer=tokenizer)
     ).save(folder, storage="int8")
 
 
-def read_folders(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counter[str], list[str]]:
-    """Reads changed folders, and predicts with what can be read."""
+def load_folders(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counter[str], list[str]]:
+    """Load mutated folders, and predict with those that can be loaded."""
     files, name, numbers, seed = part
     folder = Path(name)
     folder.mkdir()
 
-    def read(number: int) -> None:
+    def run_case(number: int) -> None:
         generator = random.Random(f"{seed} {number}")
-        for file, content in changed(generator, files).items():
+        for file, content in mutate_folder(generator, files).items():
             (folder / file).write_bytes(content)
         model = load(folder)
         model.predict_proba([TEXT, "", "dull " * 500])
-        if model.streams:
+        if model.can_stream:
             model.stream().feed(TEXT).end()
 
-    return counted(numbers, read)
+    return count_outcomes(numbers, run_case)
 
 
-def counted(numbers: range, read: Callable[[int], None]) -> tuple[Counter[str], list[str]]:
-    """How each case ended; with another error than fastlstm's own, or too late, is a failure."""
+def count_outcomes(numbers: range, run_case: Callable[[int], None]) -> tuple[Counter[str], list[str]]:
+    """Count how the cases end. Timeouts, and errors that are not a `FastLSTMError`, are failures."""
     outcomes, failures = Counter[str](), list[str]()
 
-    def late(*_: Any) -> None:
+    def time_out(*_: Any) -> None:
         raise TimeoutError
 
-    signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGALRM, time_out)
     for number in numbers:
-        signal.alarm(SECONDS)
+        signal.alarm(TIMEOUT_SECONDS)
         try:
-            read(number)
+            run_case(number)
             outcomes["read"] += 1
         except FastLSTMError as error:
             outcomes[type(error).__name__] += 1
-        except BaseException as error:  # noqa: BLE001 -- whatever else it is, it is counted
+        except BaseException as error:  # noqa: BLE001 -- counted as a failure
             failures.append(f"case {number}: {error!r}"[:200])
         finally:
             signal.alarm(0)
     return outcomes, failures
 
 
-def changed(generator: random.Random, files: dict[str, bytes]) -> dict[str, bytes]:
-    """The files, one of them changed; config.json's sums fit, unless it is itself what was changed."""
+def mutate_folder(generator: random.Random, files: dict[str, bytes]) -> dict[str, bytes]:
+    """Mutate one of the files. Unless it is config.json, the checksum in config.json usually matches."""
     name = generator.choice(("config.json", "tokenizer.json", "model.safetensors"))
     content = files[name]
     if name.endswith(".json") and generator.random() < 0.7:
-        value = mutations.value_of(generator, json.loads(content))
+        value = mutations.mutate_value(generator, json.loads(content))
         content = json.dumps(value).encode("utf-8", "surrogatepass")
     elif name == "model.safetensors" and generator.random() < 0.7:
         length = 8 + int.from_bytes(content[:8], "little")
-        head = mutations.bytes_of(generator, content[8:length])
+        header = mutations.mutate_bytes(generator, content[8:length])
         if generator.random() < 0.5:
-            value = mutations.value_of(generator, json.loads(content[8:length]))
-            head = json.dumps(value).encode("utf-8", "surrogatepass")
-        content = len(head).to_bytes(8, "little") + head + content[length:]
+            value = mutations.mutate_value(generator, json.loads(content[8:length]))
+            header = json.dumps(value).encode("utf-8", "surrogatepass")
+        content = len(header).to_bytes(8, "little") + header + content[length:]
     else:
-        content = mutations.bytes_of(generator, content)
+        content = mutations.mutate_bytes(generator, content)
     result = {**files, name: content}
     if name != "config.json" and generator.random() < 0.9:
         config = json.loads(files["config.json"])
@@ -365,24 +373,24 @@ def changed(generator: random.Random, files: dict[str, bytes]) -> dict[str, byte
     return result
 
 
-def schema(cases: int, seed: int) -> dict[str, Any]:
-    """schemathesis, over all operations of the document."""
+def run_schemathesis(cases: int, seed: int) -> dict[str, Any]:
+    """Run schemathesis on all operations of the OpenAPI document."""
     examples = max(1, cases // 10)
     command = [
         "schemathesis", "run", f"http://127.0.0.1:{PORT}/openapi.json", "--checks", "all",
-        # That an unknown label or unit is refused can't be said in a schema.
+        # The schema cannot express that unknown labels and units are rejected.
         "--exclude-checks", "positive_data_acceptance",
         "--max-examples", str(examples), "--seed", str(seed), "--no-color", "--phases", "coverage,fuzzing,stateful",
     ]  # fmt: skip
-    with served():
-        done = subprocess.run(command, capture_output=True, text=True)
-    generated = re.search(r"(\d[\d,]*) generated", done.stdout)
-    assert generated is not None, done.stdout[-2000:] + done.stderr[-2000:]
+    with surviving_server():
+        result = subprocess.run(command, capture_output=True, text=True)
+    match = re.search(r"(\d[\d,]*) generated", result.stdout)
+    assert match is not None, result.stdout[-2000:] + result.stderr[-2000:]
     return {
-        "cases": int(generated[1].replace(",", "")),
+        "cases": int(match[1].replace(",", "")),
         "version": subprocess.run(["schemathesis", "--version"], capture_output=True, text=True).stdout.strip(),
-        "failures": [] if done.returncode == 0 else done.stdout.splitlines()[-60:],
-        "failed": int(done.returncode != 0),
+        "failures": [] if result.returncode == 0 else result.stdout.splitlines()[-60:],
+        "failed": int(result.returncode != 0),
     }
 
 

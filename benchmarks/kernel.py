@@ -1,10 +1,10 @@
-"""The kernel held against oneDNN (as PyTorch's nn.LSTM runs it) at all sizes, and against the processor's own peak.
+"""The kernel against oneDNN (as used by PyTorch's nn.LSTM) at all sizes, and against the processor's peak.
 
     python benchmarks/kernel.py IMDB_FOLDER
 
-The forward pass is inference's: the kernel's weights are packed beforehand, as they are when a model is loaded, and
-PyTorch runs in no_grad. Forward and backward is training's, packing included. Every sequence of the comparison with
-oneDNN is as long as the others, so that padding, which the kernel does no work on, gives it no advantage.
+The forward pass is that of inference: the kernel's weights are packed before, as when a model is loaded, and PyTorch
+runs under no_grad. Forward and backward is that of training and includes packing. All sequences of the comparison with
+oneDNN have the same length, so that the kernel gains nothing from skipping padding.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ from training import tutorial
 HIDDEN = (32, 64, 128, 256, 512, 1024)
 BATCHES = (1, 8, 64, 256)
 OPERATIONS = 5e9
-"""About as many a forward pass of the comparison takes, in 16 to 200 steps."""
+"""Approximate operations per forward pass of the comparison; the number of steps is between 16 and 200."""
 
 
 def main() -> None:
-    """Measures, prints tables and keeps the raw result."""
+    """Measure, print tables and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--hidden", type=int, nargs="+", default=HIDDEN)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     arguments = parser.parse_args()
-    found = find_kernel()
-    if found.kernel is None or found.path is None:
-        sys.exit(f"there is no kernel: {found.why_not}")
-    kernel, cores = found.kernel, found.kernel.threads
+    info = find_kernel()
+    if info.kernel is None or info.path is None:
+        sys.exit(f"no compiled kernel: {info.reason}")
+    kernel, cores = info.kernel, info.kernel.threads
     torch.set_flush_denormal(True)
-    torch.set_num_threads(1)  # as in training: PyTorch's threads wait busily, on the cores that the kernel's need
+    torch.set_num_threads(1)  # as in training: idle PyTorch threads spin on the cores that the kernel needs
 
     lengths = lengths_of(tutorial(arguments.data_dir, epochs=1).training.texts)
     ragged = np.sort(np.random.default_rng(0).choice(lengths, 64, replace=False))[::-1]
-    each_threads = sorted({1, cores})
+    thread_counts = sorted({1, cores})
     measure, peak = Peak(), dict[int, float]()
     shares = []
-    for threads in each_threads:
+    for threads in thread_counts:
         peak[threads] = measure.gigaflops(threads)
         kernel.threads = threads
         shares.append(share_of_peak(Layer(64, 64, ragged), arguments.repeats, threads, peak[threads]))
@@ -68,27 +68,27 @@ def main() -> None:
         "build": build(),
         "ragged_lengths": ragged.tolist(),
         "share_of_peak": shares,
-        "ragged": ragged_ratio(ragged, 5 * arguments.repeats),  # of two times, each with its noise
+        "ragged": ragged_ratio(ragged, 5 * arguments.repeats),  # a ratio of two noisy times
         "memory": fresh_memory(kernel, ragged, arguments.repeats),
         "onednn": [],
     }
     for name in ("build", "ragged", "memory"):
         print(name, result[name])
-    for threads, hidden, batch in itertools.product(each_threads, arguments.hidden, arguments.batches):
-        cell = against_onednn(hidden, batch, threads, arguments.repeats)
+    for threads, hidden, batch in itertools.product(thread_counts, arguments.hidden, arguments.batches):
+        cell = compare_with_onednn(hidden, batch, threads, arguments.repeats)
         result["onednn"].append(cell)
         print_cell(cell)
     print(machine.save("kernel", machine.describe(["fastlstm", "torch", "numpy"]), result))
 
 
 def array(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """The tensor's own memory."""
+    """Return a NumPy view of a tensor's memory."""
     values: npt.NDArray[np.float32] = tensor.detach().numpy()
     return values
 
 
 class Layer:
-    """One LSTM layer and a batch, ready to be read by the kernel."""
+    """One LSTM layer and a random batch."""
 
     def __init__(self, input_size: int, hidden_size: int, lengths: npt.NDArray[np.int64]) -> None:
         torch.manual_seed(0)
@@ -100,32 +100,32 @@ class Layer:
         self.batch_sizes = np.array([(lengths > t).sum() for t in range(lengths.max())], np.int64)
         self.tokens = int(lengths.sum())
         self.inputs = torch.randn(self.tokens, input_size).requires_grad_()
-        self.by_outputs = torch.randn(self.tokens, hidden_size)
+        self.grad_outputs = torch.randn(self.tokens, hidden_size)
         self.operations = 2 * 4 * hidden_size * (input_size + hidden_size) * self.tokens
-        found = find_kernel().kernel
-        assert found is not None
-        self.inference = found
+        kernel = find_kernel().kernel
+        assert kernel is not None
+        self.inference = kernel
         self.reset(self._kernel())
 
     @staticmethod
     def _kernel() -> Kernel:
-        found = kernel_lstm.kernel()
-        assert found is not None
-        return found
+        kernel = kernel_lstm.kernel()
+        assert kernel is not None
+        return kernel
 
     def reset(self, kernel: Kernel) -> None:
-        """Packs the weights for `kernel`."""
+        """Pack the weights for `kernel`."""
         self.kernel = kernel
         self.packed = kernel.pack(array(self.weight_ih), array(self.weight_hh), array(self.bias))
 
     def infer(self) -> None:
         self.inference.forward(self.packed, self.batch_sizes, inputs=array(self.inputs))
 
-    def keep(self) -> tuple[Any, ...]:
-        """The forward pass that backward can follow."""
-        kept = self.kernel.keep(self.tokens, self.weight_hh.shape[1])
+    def forward(self) -> tuple[Any, ...]:
+        """Run a forward pass that saves the activations for the backward pass."""
+        kept = self.kernel.allocate_activations(self.tokens, self.weight_hh.shape[1])
         inputs = array(self.inputs)
-        return *self.kernel.forward(self.packed, self.batch_sizes, inputs=inputs, kept=kept), kept
+        return *self.kernel.forward(self.packed, self.batch_sizes, inputs=inputs, activations=kept), kept
 
     def backward(self, outputs: npt.NDArray[np.float32], kept: Any) -> None:
         self.kernel.backward(
@@ -135,22 +135,22 @@ class Layer:
             kept,
             inputs=array(self.inputs),
             weight_ih=array(self.weight_ih),
-            grad_outputs=self.by_outputs.numpy(),
+            grad_outputs=self.grad_outputs.numpy(),
         )
 
     def train(self) -> None:
-        outputs = kernel_lstm.kernel_lstm(self.inputs, self.weight_ih, self.weight_hh, self.bias, self.batch_sizes)[
-            0
-        ]
-        torch.autograd.backward(outputs, self.by_outputs)
+        outputs, *_ = kernel_lstm.kernel_lstm(
+            self.inputs, self.weight_ih, self.weight_hh, self.bias, self.batch_sizes
+        )
+        torch.autograd.backward(outputs, self.grad_outputs)
 
 
-def against_onednn(hidden: int, batch: int, threads: int, repeats: int) -> dict[str, Any]:
-    """Medians of forward, and of forward and backward, of both."""
+def compare_with_onednn(hidden: int, batch: int, threads: int, repeats: int) -> dict[str, Any]:
+    """Return the median times of forward, and of forward and backward, of the kernel and oneDNN."""
     steps = int(min(200, max(16, OPERATIONS / (16 * hidden * hidden * batch))))
     layer = Layer(hidden, hidden, np.full(batch, steps))
     padded = layer.inputs.detach().view(steps, batch, hidden).requires_grad_()
-    by_outputs = layer.by_outputs.view(steps, batch, hidden)
+    grad_outputs = layer.grad_outputs.view(steps, batch, hidden)
     layer.kernel.threads = threads
 
     def infer() -> None:
@@ -158,7 +158,7 @@ def against_onednn(hidden: int, batch: int, threads: int, repeats: int) -> dict[
             layer.module(padded)
 
     def train() -> None:
-        torch.autograd.backward(layer.module(padded)[0], by_outputs)
+        torch.autograd.backward(layer.module(padded)[0], grad_outputs)
 
     def with_threads(count: int, call: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
@@ -169,19 +169,23 @@ def against_onednn(hidden: int, batch: int, threads: int, repeats: int) -> dict[
         return run
 
     cell: dict[str, Any] = {"hidden": hidden, "batch": batch, "steps": steps, "threads": threads}
-    for name, own, other in (("forward", layer.infer, infer), ("forward and backward", layer.train, train)):
-        calls = {"fastlstm": with_threads(1, own), "oneDNN": with_threads(threads, other)}  # the kernel has its own
+    for name, kernel_call, onednn_call in (
+        ("forward", layer.infer, infer),
+        ("forward and backward", layer.train, train),
+    ):
+        # The kernel has its own threads.
+        calls = {"fastlstm": with_threads(1, kernel_call), "oneDNN": with_threads(threads, onednn_call)}
         seconds = alternate(calls, repeats)
         cell[name] = {"seconds": seconds, "medians": medians(seconds)}
     return cell
 
 
 def share_of_peak(layer: Layer, repeats: int, threads: int, peak: float) -> dict[str, Any]:
-    """Of the forward pass as training runs it, of backward, and of inference's."""
-    outputs, _, _, kept = layer.keep()
+    """Return the fraction of the peak that training's forward and backward and inference's forward pass reach."""
+    outputs, _, _, kept = layer.forward()
     layer.kernel.threads = threads
     calls = {
-        "forward": (layer.keep, 1),
+        "forward": (layer.forward, 1),
         "backward": (lambda: layer.backward(outputs, kept), 2),
         "forward of inference": (layer.infer, 1),
     }
@@ -199,7 +203,7 @@ def share_of_peak(layer: Layer, repeats: int, threads: int, peak: float) -> dict
 
 
 def ragged_ratio(lengths: npt.NDArray[np.int64], repeats: int) -> dict[str, float]:
-    """A ragged batch's time over what its share of the tokens of a full-length batch takes."""
+    """Return a ragged batch's time per token, relative to that of a batch of full-length sequences."""
     ragged, full = Layer(64, 64, lengths), Layer(64, 64, np.full(len(lengths), lengths.max()))
     ratio = {}
     for name in ("infer", "train"):
@@ -209,13 +213,13 @@ def ragged_ratio(lengths: npt.NDArray[np.int64], repeats: int) -> dict[str, floa
 
 
 def fresh_memory(kernel: Kernel, lengths: npt.NDArray[np.int64], repeats: int) -> dict[str, Any]:
-    """Forward and backward in memory that is used again, and in memory new to every call."""
+    """Return the times of forward and backward in reused memory and in memory that is new in every call."""
     pooled, fresh = Layer(64, 64, lengths), Layer(64, 64, lengths)
-    fresh.reset(kernel)  # inference's, which asks the system
+    fresh.reset(kernel)  # the inference kernel allocates from the system
 
     def step(layer: Layer) -> Callable[[], None]:
         def run() -> None:
-            outputs, _, _, kept = layer.keep()
+            outputs, _, _, kept = layer.forward()
             layer.backward(outputs, kept)
 
         return run

@@ -1,5 +1,9 @@
-"""Draws docs/kernel-onednn.svg and writes docs/kernel.md's tables, from the committed results of kernel.py,
-inference.py and epoch_parts.py: python benchmarks/kernel_figure.py"""
+"""Draw docs/kernel-onednn.svg and write the tables of docs/kernel.md from the committed results.
+
+    python benchmarks/kernel_figure.py
+
+The results are those of kernel.py, inference.py and epoch_parts.py.
+"""
 
 from __future__ import annotations
 
@@ -15,39 +19,38 @@ from epoch_parts import PARTS
 
 mpl.use("svg")
 
-
 HERE = Path(__file__).parent
 FIGURE = HERE.parent / "docs" / "kernel-onednn.svg"
 DOCUMENT = HERE.parent / "docs" / "kernel.md"
 PASSES = ("forward", "forward and backward")
-COLOURS = ("#d1495b", "#edae49", "#00798c", "#30638e")
+COLORS = ("#d1495b", "#edae49", "#00798c", "#30638e")
 
 
 def main() -> None:
-    """Draws the figure, and writes the tables between the document's two marks."""
-    draw(read("kernel")["onednn"])
+    """Draw the figure, and write the tables between the markers of the document."""
+    draw(read_result("kernel")["onednn"])
     text = DOCUMENT.read_text(encoding="utf-8")
-    for mark, content in tables().items():
-        start, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->\n"
+    for name, content in tables().items():
+        start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         before, rest = text.split(start)
         text = before + start + content + end + rest.split(end)[1]
     DOCUMENT.write_text(text, encoding="utf-8")
 
 
-def read(name: str) -> dict[str, Any]:
-    """A committed result."""
+def read_result(name: str) -> dict[str, Any]:
+    """Return a committed result."""
     result: dict[str, Any] = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
     return result
 
 
 def ratio(cell: dict[str, Any], name: str) -> float:
-    """How many times oneDNN's time is the kernel's."""
+    """Return oneDNN's time divided by the kernel's."""
     medians = cell[name]["medians"]
     return float(medians["oneDNN"] / medians["fastlstm"])
 
 
 def draw(cells: list[dict[str, Any]]) -> None:
-    """A panel for every number of threads and pass: how much faster, by hidden size and batch."""
+    """Draw one panel per number of threads and kind of pass: the speedup by hidden size and batch size."""
     threads = sorted({cell["threads"] for cell in cells})
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "fastlstm", "font.size": 9})
     figure, axes = plt.subplots(
@@ -55,14 +58,14 @@ def draw(cells: list[dict[str, Any]]) -> None:
     )
     for (row, count), (column, name) in itertools.product(enumerate(threads), enumerate(PASSES)):
         panel = axes[row][column]
-        for colour, batch in zip(COLOURS, sorted({cell["batch"] for cell in cells}), strict=False):
+        for color, batch in zip(COLORS, sorted({cell["batch"] for cell in cells}), strict=False):
             chosen = [cell for cell in cells if (cell["threads"], cell["batch"]) == (count, batch)]
             panel.plot(
                 [cell["hidden"] for cell in chosen],
                 [ratio(cell, name) for cell in chosen],
                 marker="o",
                 markersize=4,
-                color=colour,
+                color=color,
                 label=f"batch {batch}",
             )
         panel.axhline(1, color="grey", linewidth=1)
@@ -82,36 +85,45 @@ def draw(cells: list[dict[str, Any]]) -> None:
 
 
 def tables() -> dict[str, str]:
-    """Everything that docs/kernel.md says in numbers, by the marks between which it stands."""
-    kernel, inference = read("kernel"), read("inference")
-    figures = [*shares(kernel), "", *onednn(kernel), "", *precisions(inference), "", machine(kernel)]
-    return {"figures": "\n".join(figures) + "\n", "parts": "\n".join(parts(read("epoch_parts"))) + "\n"}
+    """Return the tables of docs/kernel.md by the names of their markers."""
+    kernel, inference = read_result("kernel"), read_result("inference")
+    figures = [
+        *peak_lines(kernel), "", *onednn_lines(kernel), "", *precision_lines(inference), "", machine_line(kernel),
+    ]  # fmt: skip
+    return {
+        "figures": "\n".join(figures) + "\n",
+        "parts": "\n".join(epoch_lines(read_result("epoch_parts"))) + "\n",
+    }
 
 
-def shares(kernel: dict[str, Any]) -> list[str]:
-    """The share of the processor's peak, threads, ragged batches, the build."""
+def peak_lines(kernel: dict[str, Any]) -> list[str]:
+    """Return the fraction of the processor's peak, the speedup of threads, ragged batches and the build."""
     peak = kernel["peak_gigaflops_a_core"]
-    lines = ["| H = 64, B = 64, ragged as IMDb | " + " | ".join(f"{t} thread(s)" for t in peak) + " |"]
+    lines = [
+        "| H = 64, B = 64, lengths of IMDb reviews | "
+        + " | ".join(f"{t} thread{'s' if int(t) > 1 else ''}" for t in peak)
+        + " |"
+    ]
     lines += ["| --- |" + " --- |" * len(peak)]
-    lines += ["| fp32 FMA peak a core, measured | " + " | ".join(f"{p:.0f} GFLOP/s" for p in peak.values()) + " |"]
+    lines += ["| measured fp32 FMA peak per core | " + " | ".join(f"{p:.0f} GFLOP/s" for p in peak.values()) + " |"]
     for name in ("forward", "backward", "forward of inference"):
         values = " | ".join(f"{share['share'][name]:.0%}" for share in kernel["share_of_peak"])
-        lines += [f"| {name}, share of it | {values} |"]
+        lines += [f"| {name}, fraction of the peak | {values} |"]
     one, *more = kernel["share_of_peak"]
     for share in more:
         speedups = ", ".join(f"{n} {one['medians'][n] / share['medians'][n]:.2f} ×" for n in one["medians"])
-        lines += ["", f"One thread's time ÷ that of {share['threads']}: {speedups}."]
+        lines += ["", f"Speedup of {share['threads']} threads over one: {speedups}."]
     ragged, build = kernel["ragged"], kernel["build"]
     lines += [
-        f"A ragged batch's time ÷ (a full batch's × its share of the tokens): {ragged['infer']:.2f} in inference, "
+        f"Time per token of a ragged batch, relative to a batch of equal lengths: {ragged['infer']:.2f} in inference, "
         f"{ragged['train']:.2f} forward and backward.",
-        f"The library takes {build['seconds']:.0f} s to build and {build['megabytes']:.2f} MB.",
+        f"The library takes {build['seconds']:.0f} s to build and has {build['megabytes']:.2f} MB.",
     ]
     return lines
 
 
-def onednn(kernel: dict[str, Any]) -> list[str]:
-    """A row for every number of threads and hidden size."""
+def onednn_lines(kernel: dict[str, Any]) -> list[str]:
+    """Return one table row per number of threads and hidden size."""
     cells = kernel["onednn"]
     batches = sorted({cell["batch"] for cell in cells})
     lines = ["| threads | H | " + " | ".join(f"B {batch}" for batch in batches) + " |"]
@@ -123,36 +135,37 @@ def onednn(kernel: dict[str, Any]) -> list[str]:
     return lines
 
 
-def precisions(inference: dict[str, Any]) -> list[str]:
-    """What rounding costs and gives."""
-    one, many = (inference[name]["medians"] for name in ("one text", "64 texts"))
-    lines = ["| precision | one text | 64 texts | accuracy | other labels | mean, largest difference |"]
+def precision_lines(inference: dict[str, Any]) -> list[str]:
+    """Return the speed and the errors of each precision."""
+    single, batch = (inference[name]["medians"] for name in ("one text", "64 texts"))
+    lines = ["| precision | one text | 64 texts | accuracy | changed labels | mean, largest difference |"]
     lines += ["| --- |" + " --- |" * 5]
-    for name, found in inference["precisions"].items():
-        who = "fastlstm" if name == "float32" else f"fastlstm {name}"
+    for name, errors in inference["precisions"].items():
+        runtime = "fastlstm" if name == "float32" else f"fastlstm {name}"
         lines += [
-            f"| {name} | {one[who] * 1e3:.3f} ms | {many[who] * 1e3:.2f} ms | {found['accuracy']:.2%} | "
-            f"{found['other_labels']:.2%} | {found['mean_difference']:.5f}, {found['largest_difference']:.3f} |"
+            f"| {name} | {single[runtime] * 1e3:.3f} ms | {batch[runtime] * 1e3:.2f} ms | {errors['accuracy']:.2%} | "
+            f"{errors['other_labels']:.2%} | {errors['mean_difference']:.5f}, {errors['largest_difference']:.3f} |"
         ]
     return lines
 
 
-def parts(found: dict[str, Any]) -> list[str]:
-    """What an epoch spends its time on."""
-    medians = found["medians"]
-    lines = ["| part | seconds | share |", "| --- | --- | --- |"]
+def epoch_lines(result: dict[str, Any]) -> list[str]:
+    """Return the time of each part of a training epoch."""
+    medians = result["medians"]
+    lines = ["| part | seconds | fraction |", "| --- | --- | --- |"]
     for name, seconds in medians.items():
-        what = {"rest": "the rest: batches, PyTorch, Python", "all": "all"}.get(name, PARTS.get(name, name))
-        lines += [f"| {what} | {seconds:.2f} | {seconds / medians['all']:.0%} |"]
+        part = {"rest": "rest: batches, PyTorch, Python", "all": "total"}.get(name, PARTS.get(name, name))
+        lines += [f"| {part} | {seconds:.2f} | {seconds / medians['all']:.0%} |"]
     return lines
 
 
-def machine(kernel: dict[str, Any]) -> str:
-    """What it was measured on."""
-    of = kernel["machine"]
+def machine_line(kernel: dict[str, Any]) -> str:
+    """Return a sentence about the machine."""
+    machine = kernel["machine"]
     return (
-        f"Measured on {of['cores']} cores of a shared {of['processor']} ({', '.join(of['instruction_sets'])}), "
-        f"PyTorch {of['packages']['torch']}, by `benchmarks/kernel.py` and `benchmarks/inference.py`; medians."
+        f"Measured on {machine['cores']} cores of a shared {machine['processor']} "
+        f"({', '.join(machine['instruction_sets'])}), "
+        f"PyTorch {machine['packages']['torch']}, with `benchmarks/kernel.py` and `benchmarks/inference.py`; medians."
     )
 
 

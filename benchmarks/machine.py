@@ -1,4 +1,4 @@
-"""What a figure was measured on, and where its raw result is kept."""
+"""The machine of a measurement, and the file of its raw result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INSTRUCTION_SETS = ("sse4_2", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_
 
 
 def describe(packages: Iterable[str]) -> dict[str, Any]:
-    """The processor, its instruction sets, cores, memory, and the versions of Python and `packages`."""
+    """Return the processor, its instruction sets, cores, memory, and the versions of Python and `packages`."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     model = next((line.split(":")[1].strip() for line in cpuinfo.splitlines() if "model name" in line), "")
     flags = set(cpuinfo.split())
@@ -34,18 +34,18 @@ def describe(packages: Iterable[str]) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that is measured; "-dirty" if what is measured, or what measures, differs from it."""
+    """Return the measured commit, with "-dirty" if the package or the benchmarks have uncommitted changes."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(RESULTS.parents[1]), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--", "src", "benchmarks", "CMakeLists.txt", ":!benchmarks/results")
-    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+    changes = git("status", "--porcelain", "--", "src", "benchmarks", "CMakeLists.txt", ":!benchmarks/results")
+    return git("rev-parse", "--short=12", "HEAD") + ("-dirty" if changes else "")
 
 
 def save(name: str, machine: dict[str, Any], result: dict[str, Any]) -> Path:
-    """Writes the raw result, with the machine, the date and the commit, to benchmarks/results/NAME.json."""
+    """Write the raw result, with the machine, the date and the commit, to benchmarks/results/NAME.json."""
     content = {
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "commit": commit(),

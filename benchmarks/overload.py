@@ -1,12 +1,15 @@
-"""The server at 70% of its capacity, far beyond it, and stopped in the middle.
+"""The server at 70% of its capacity, at ten times its capacity, and stopped under load.
 
     python benchmarks/overload.py IMDB_FOLDER --minutes 5
 
-wrk (Debian's package) is the load, from a second process on the same cores: reviews of IMDb's test split, whose
-labels are not read. First its capacity, 16 connections that ask as fast as they are answered. Then 70% of that, and
-10 times that, from hundreds of connections that wait at random between two requests, so that requests come
-independently of answers. Beside the overload, a prober asks 20 times a second and notes status and time of each
-answer. Last, under load again, SIGTERM: every answer that the server says it gave must have reached its client.
+wrk (Debian package) sends reviews of IMDb's test split from a second process on the same cores:
+
+1. Capacity: 16 connections, each of which sends a request as soon as the previous one is answered.
+2. 70% of the capacity, from 200 connections that pause at random between requests, so that requests arrive
+   independently of responses.
+3. Ten times the capacity, from 1,000 such connections. A prober sends 20 requests per second and records status and
+   duration of each response.
+4. SIGTERM under load: every response that the server logged must have reached its client.
 """
 
 from __future__ import annotations
@@ -16,162 +19,148 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import machine
 from fastlstm.data.datasets import load_imdb
-from serving import load, until_it_answers, write_bodies
+from serving import run_wrk, running_server, serve_command, write_bodies
 
-SHARE, TIMES = 0.7, 10
-PROBES = 20
-"""A second."""
-CONTESTANTS = {
+STEADY_SHARE, OVERLOAD_FACTOR = 0.7, 10
+PROBES_PER_SECOND = 20
+CONFIGURATIONS = {
     "int8": ["--precision", "int8"],
     "int8, two workers": ["--precision", "int8", "--workers", "2"],
-    "int8, early exit 0.99, two workers": ["--precision", "int8", "--early-exit", "0.99", "--workers", "2"],
+    "int8, early exit 0.99, two workers": ["--precision", "int8", "--min-agreement", "0.99", "--workers", "2"],
 }
 
 
 def main() -> None:
-    """Measures, prints and keeps the raw result."""
+    """Measure, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
-    parser.add_argument("--seconds", type=int, default=20, help="of capacity and of 70%%")
-    parser.add_argument("--minutes", type=float, default=5, help="of the overload, of the first contestant")
-    parser.add_argument("--only", help="one contestant")
+    parser.add_argument("--seconds", type=int, default=20, help="duration of steps 1 and 2")
+    parser.add_argument("--minutes", type=float, default=5, help="duration of step 3")
+    parser.add_argument("--only", choices=list(CONFIGURATIONS), help="the only configuration to measure")
     parser.add_argument("--port", type=int, default=8125)
     arguments = parser.parse_args()
     texts = load_imdb(arguments.data_dir).test.texts
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        log = folder / "log"
         bodies = {size: write_bodies(folder / f"{size}.txt", texts, size) for size in (1, 8)}
-        for contestant, options in CONTESTANTS.items():
-            if arguments.only in (None, contestant):
+        for configuration, options in CONFIGURATIONS.items():
+            if arguments.only in (None, configuration):
                 for size, path in bodies.items():
-                    with serving(options, arguments.port, folder / "log"):
-                        found = steady(path, size, arguments.port, arguments.seconds)
-                    results.append({"name": contestant, "texts_a_request": size, **found})
+                    with running_server(serve_command(arguments.port, *options), arguments.port, log):
+                        figures = measure_steady(path, size, arguments.port, arguments.seconds)
+                    results.append({"name": configuration, "texts_a_request": size, **figures})
                     print(json.dumps(results[-1]), flush=True)
-        kept = [result for result in results if result["texts_a_request"] == 8]
-        for result in kept[:1]:
-            options = CONTESTANTS[result["name"]]
-            log = folder / "log"
-            with serving(options, arguments.port, log) as process:
-                over = overloaded(bodies[8], result, arguments, process, log)
-            results.append({"name": result["name"], "overload": over})
-            print(json.dumps(results[-1]), flush=True)
+        capacity = next(
+            result for result in results if result["texts_a_request"] == 8
+        )  # of the first configuration
+        command = serve_command(arguments.port, *CONFIGURATIONS[capacity["name"]])
+        with running_server(command, arguments.port, log) as process:
+            overload = measure_overload(bodies[8], capacity, arguments, process, log)
+        results.append({"name": capacity["name"], "overload": overload})
+        print(json.dumps(results[-1]), flush=True)
     packages = ["fastlstm", "fastapi", "uvicorn", "numpy", "tokenizers"]
     print(machine.save("overload", machine.describe(packages), {"runs": results}))
 
 
-@contextmanager
-def serving(options: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The server, from when it answers."""
-    command = [sys.executable, "-m", "fastlstm", "serve", "--port", str(port), *options]
-    with log.open("wb") as lines, subprocess.Popen(command, stderr=lines) as process:
-        try:
-            until_it_answers(port)
-            yield process
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def steady(bodies: Path, size: int, port: int, seconds: int) -> dict[str, Any]:
-    """Capacity, and latencies at 70% of it."""
-    load(bodies, port, 3)
-    most = load(bodies, port, seconds)
-    rate = SHARE * most["answers_a_second"]
-    part = load(bodies, port, seconds, connections=200, rate=rate)
+def measure_steady(bodies: Path, size: int, port: int, seconds: int) -> dict[str, Any]:
+    """Return the capacity, and the latencies at 70% of it."""
+    run_wrk(bodies, port, 3)
+    maximum = run_wrk(bodies, port, seconds)
+    rate = STEADY_SHARE * maximum["answers_a_second"]
+    steady = run_wrk(bodies, port, seconds, connections=200, rate=rate)
     return {
-        "capacity_texts_a_second": size * most["answers_a_second"],
-        "capacity_p99_ms": most["p99_ms"],
-        "share": part["answers_a_second"] / most["answers_a_second"],
-        "share_median_ms": part["median_ms"],
-        "share_p99_ms": part["p99_ms"],
-        "failed": most["failed"] + part["failed"],
+        "capacity_texts_a_second": size * maximum["answers_a_second"],
+        "capacity_p99_ms": maximum["p99_ms"],
+        "share": steady["answers_a_second"] / maximum["answers_a_second"],
+        "share_median_ms": steady["median_ms"],
+        "share_p99_ms": steady["p99_ms"],
+        "failed": maximum["failed"] + steady["failed"],
     }
 
 
-def overloaded(
+def measure_overload(
     bodies: Path, capacity: dict[str, Any], arguments: Any, process: subprocess.Popen[bytes], log: Path
 ) -> dict[str, Any]:
-    """What becomes of ten times the capacity, and of a stop under load."""
+    """Measure ten times the capacity, then a stop under load."""
     seconds = round(60 * arguments.minutes)
     requests = capacity["capacity_texts_a_second"] / 8
     probes: list[tuple[int, float]] = []
     lines = bodies.read_text(encoding="utf-8").splitlines()
-    before = statuses(log)
+    before = logged_statuses(log)
 
-    async def together() -> dict[str, float]:
-        probing = asyncio.create_task(probe(arguments.port, lines, probes))
-        found = await asyncio.to_thread(
-            load, bodies, arguments.port, seconds, connections=1000, rate=TIMES * requests
+    async def load_and_probe() -> dict[str, float]:
+        prober = asyncio.create_task(probe(arguments.port, lines, probes))
+        figures = await asyncio.to_thread(
+            run_wrk, bodies, arguments.port, seconds, connections=1000, rate=OVERLOAD_FACTOR * requests
         )
-        probing.cancel()
-        return found
+        prober.cancel()
+        return figures
 
-    asked = asyncio.run(together())
-    told = statuses(log) - before
-    taken = sorted(ms for status, ms in probes if status == 200)
-    refused = sorted(ms for status, ms in probes if status == 429)
-    stopped = asyncio.run(stop_under_load(arguments.port, lines, process, log))
+    load = asyncio.run(load_and_probe())
+    statuses = logged_statuses(log) - before
+    accepted = sorted(milliseconds for status, milliseconds in probes if status == 200)
+    rejected = sorted(milliseconds for status, milliseconds in probes if status == 429)
+    stop = asyncio.run(stop_under_load(arguments.port, lines, process, log))
     return {
         "seconds": seconds,
-        "asked_times_capacity": asked["requests_a_second"] / requests,
-        "goodput_share": told[200] / seconds / requests,
+        "asked_times_capacity": load["requests_a_second"] / requests,
+        "goodput_share": statuses[200] / seconds / requests,
         "statuses_of_probes": dict(Counter(status for status, _ in probes)),
-        "refused_median_ms": quantile(refused, 0.5),
-        "refused_p99_ms": quantile(refused, 0.99),
-        "accepted_median_ms": quantile(taken, 0.5),
-        "accepted_p99_ms": quantile(taken, 0.99),
-        "accepted_p99_times_capacity_s": quantile(taken, 0.99) / capacity["capacity_p99_ms"],
-        "answered_5xx": sum(count for status, count in told.items() if status >= 500),
-        "stop": stopped,
+        "refused_median_ms": quantile(rejected, 0.5),
+        "refused_p99_ms": quantile(rejected, 0.99),
+        "accepted_median_ms": quantile(accepted, 0.5),
+        "accepted_p99_ms": quantile(accepted, 0.99),
+        "accepted_p99_times_capacity_s": quantile(accepted, 0.99) / capacity["capacity_p99_ms"],
+        "answered_5xx": sum(count for status, count in statuses.items() if status >= 500),
+        "stop": stop,
     }
 
 
-def quantile(rising: list[float], share: float) -> float:
-    """Of numbers in rising order; NaN of none."""
-    return rising[min(len(rising) - 1, int(share * len(rising)))] if rising else float("nan")
+def quantile(sorted_values: list[float], level: float) -> float:
+    """Return a quantile of values in ascending order, or NaN if there are none."""
+    if not sorted_values:
+        return float("nan")
+    return sorted_values[min(len(sorted_values) - 1, int(level * len(sorted_values)))]
 
 
-def statuses(log: Path) -> Counter[int]:
-    """How often the server says that it gave each status."""
-    found = Counter[int]()
-    for line in log.read_bytes().splitlines()[1:]:  # the first says where it serves
-        told = json.loads(line)
-        if told.get("path") == "/predict" and "status" in told:
-            found[told["status"]] += 1
-    return found
+def logged_statuses(log: Path) -> Counter[int]:
+    """Count the statuses that the server logged for /predict."""
+    statuses = Counter[int]()
+    for line in log.read_bytes().splitlines()[1:]:  # the first line is the address
+        fields = json.loads(line)
+        if fields.get("path") == "/predict" and "status" in fields:
+            statuses[fields["status"]] += 1
+    return statuses
 
 
 async def probe(port: int, bodies: list[str], probes: list[tuple[int, float]]) -> None:
-    """Asks 20 times a second, each on a connection of its own, whatever the last ones wait for."""
-    going = set[asyncio.Task[None]]()
+    """Send 20 requests per second, each on a new connection and without waiting for earlier responses."""
+    tasks = set[asyncio.Task[None]]()
 
-    async def one(body: str) -> None:
-        started = time.perf_counter()
-        status = await ask(port, body)
-        probes.append((status, 1000 * (time.perf_counter() - started)))
+    async def send_one(body: str) -> None:
+        start = time.perf_counter()
+        status = await send_request(port, body)
+        probes.append((status, 1000 * (time.perf_counter() - start)))
 
     for k in range(10**9):
-        task = asyncio.create_task(one(bodies[k % len(bodies)]))
-        going.add(task)
-        task.add_done_callback(going.discard)
-        await asyncio.sleep(1 / PROBES)
+        task = asyncio.create_task(send_one(bodies[k % len(bodies)]))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        await asyncio.sleep(1 / PROBES_PER_SECOND)
 
 
-async def ask(port: int, body: str) -> int:
-    """One request on a connection of its own: the status of its answer; 0 where the connection broke before one."""
+async def send_request(port: int, body: str) -> int:
+    """Send a request on a new connection. Return the status of the response, or 0 if the connection broke."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         content = body.encode()
@@ -180,9 +169,9 @@ async def ask(port: int, body: str) -> int:
             + f"Content-Length: {len(content)}\r\n\r\n".encode()
             + content
         )
-        answer = await reader.read()
+        response = await reader.read()
         writer.close()
-        return int(answer.split(b" ", 2)[1]) if answer else 0
+        return int(response.split(b" ", 2)[1]) if response else 0
     except OSError:
         return 0
 
@@ -190,31 +179,31 @@ async def ask(port: int, body: str) -> int:
 async def stop_under_load(
     port: int, bodies: list[str], process: subprocess.Popen[bytes], log: Path
 ) -> dict[str, Any]:
-    """200 clients ask on and on; after 3 seconds SIGTERM. What they got, and what the server says it gave."""
-    await asyncio.sleep(2)  # until it has answered those that are no longer there
-    before = statuses(log)
-    got = Counter[int]()
-    end = asyncio.Event()
+    """Send SIGTERM after 3 s of requests from 200 clients. Compare the received with the logged responses."""
+    await asyncio.sleep(2)  # until the server has answered requests of the previous step
+    before = logged_statuses(log)
+    received = Counter[int]()
+    stopped = asyncio.Event()
 
-    async def client(k: int) -> None:
-        while not end.is_set():
-            status = await ask(port, bodies[(k + sum(got.values())) % len(bodies)])
-            got[status] += 1
+    async def run_client(k: int) -> None:
+        while not stopped.is_set():
+            status = await send_request(port, bodies[(k + sum(received.values())) % len(bodies)])
+            received[status] += 1
             if status != 200:
                 await asyncio.sleep(0.1)
 
-    clients = [asyncio.create_task(client(k)) for k in range(200)]
+    clients = [asyncio.create_task(run_client(k)) for k in range(200)]
     await asyncio.sleep(3)
     process.send_signal(signal.SIGTERM)
-    sent = time.perf_counter()
+    start = time.perf_counter()
     await asyncio.to_thread(process.wait)
-    seconds = time.perf_counter() - sent
-    end.set()
+    seconds = time.perf_counter() - start
+    stopped.set()
     await asyncio.gather(*clients)
-    said = statuses(log) - before
+    logged = logged_statuses(log) - before
     return {
-        "answers_given": said[200],
-        "answers_received": got[200],
+        "answers_given": logged[200],
+        "answers_received": received[200],
         "seconds_to_stop": seconds,
         "exit_status": process.returncode,
     }

@@ -1,4 +1,4 @@
-// The most that one core, and all cores together, get out of fused multiply-add in float32: GFLOP/s a core.
+// Peak rate of float32 fused multiply-add on the given number of cores, in GFLOP/s per core.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -29,8 +29,8 @@ double gigaflops() {
         asm volatile("");
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-    volatile float kept = 0;
-    for (const Vector &sum : sums) kept = kept + sum[0];
+    volatile float used = 0;  // so that the compiler keeps the loop
+    for (const Vector &sum : sums) used = used + sum[0];
     return rounds * chains * 2.0 * (bytes / sizeof(float)) / seconds / 1e9;
 }
 
@@ -38,7 +38,8 @@ int main(int count, char **arguments) {
     const int threads = count > 1 ? atoi(arguments[1]) : 1;
     std::vector<double> rates(threads);
     std::vector<std::thread> others;
-    for (int thread = 1; thread < threads; ++thread) others.emplace_back([&, thread] { rates[thread] = gigaflops(); });
+    for (int thread = 1; thread < threads; ++thread)
+        others.emplace_back([&, thread] { rates[thread] = gigaflops(); });
     rates[0] = gigaflops();
     for (std::thread &other : others) other.join();
     double sum = 0;

@@ -1,4 +1,4 @@
-"""The fp32 FMA peak of a core, measured: what the kernel's arithmetic is held against."""
+"""The measured fp32 FMA peak of a core, with which the kernel is compared: python benchmarks/peak.py"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = Path(__file__).with_suffix(".cpp")
 
 
 class Peak:
-    """Compiles the loop once; each call measures."""
+    """A compiled loop of fused multiply-adds. Each call measures it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -21,7 +21,7 @@ class Peak:
         subprocess.run([os.environ.get("CXX", "c++"), *flags, str(SOURCE), "-o", str(self._program)], check=True)
 
     def gigaflops(self, threads: int, repeats: int = 5) -> float:
-        """GFLOP/s a core with `threads` cores at work, the median of several."""
+        """Return the median GFLOP/s per core with `threads` busy cores."""
         command = [str(self._program), str(threads)]
         runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(repeats)]
         return statistics.median(float(run.stdout) for run in runs)
@@ -30,4 +30,4 @@ class Peak:
 if __name__ == "__main__":
     peak = Peak()
     for cores in range(1, (os.cpu_count() or 1) + 1):
-        print(f"{cores} at work: {peak.gigaflops(cores):.1f} GFLOP/s each")
+        print(f"{cores} busy cores: {peak.gigaflops(cores):.1f} GFLOP/s each")

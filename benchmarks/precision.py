@@ -1,8 +1,8 @@
-"""What bfloat16 saves in training: a layer's forward and backward pass, and what its gradients then differ by.
+"""Training time and gradient error of bfloat16 against float32, for the forward and backward pass of one layer.
 
     python benchmarks/precision.py
 
-64 sequences of 64 steps, 256 inputs, as a language model's window. Weights are packed in every step.
+The batch has 64 sequences of 64 steps and 256 inputs, as a language model's window. Weights are packed in every step.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ SEQUENCES, STEPS, INPUTS = 64, 64, 256
 
 
 def main() -> None:
-    """Measures, prints a line a size and keeps the raw result."""
+    """Measure, print a line per hidden size and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
     kernel = kernel_lstm.kernel()
-    if kernel is None or not kernel.has("bfloat16"):
-        sys.exit("there is no kernel, or this processor does not multiply bfloat16")
+    if kernel is None or not kernel.supports("bfloat16"):
+        sys.exit("no compiled kernel, or this processor does not support bfloat16")
     layers = []
     for hidden in HIDDEN:
-        step = layer(hidden)
-        exact, rounded = step("float32")(), step("bfloat16")()
+        make_step = layer(hidden)
+        steps = {name: make_step(name) for name in ("float32", "bfloat16")}
+        exact, rounded = (step() for step in steps.values())
         difference = float(np.linalg.norm(rounded - exact) / np.linalg.norm(exact))
-        ways = {name: step(name) for name in ("float32", "bfloat16")}
-        seconds = medians(alternate(ways, arguments.repeats))
+        seconds = medians(alternate(steps, arguments.repeats))
         layers.append({"hidden": hidden, "seconds": seconds, "gradient_difference": difference})
         print(
             f"H {hidden}: float32 {1e3 * seconds['float32']:.1f} ms, bfloat16 {1e3 * seconds['bfloat16']:.1f} ms "
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def layer(hidden: int) -> Callable[[str], Callable[[], np.ndarray]]:
-    """Of a precision, one step; which returns the gradient by W_hh."""
+    """Return a function from a precision to a training step, which returns the gradient with respect to W_hh."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int, scale: float = 1.0) -> torch.Tensor:
@@ -63,7 +63,7 @@ def layer(hidden: int) -> Callable[[str], Callable[[], np.ndarray]]:
     bias = normal(4 * hidden).requires_grad_()
     sizes, gradient = np.full(STEPS, SEQUENCES), normal(SEQUENCES * STEPS, hidden)
 
-    def of(precision: str) -> Callable[[], np.ndarray]:
+    def make_step(precision: str) -> Callable[[], np.ndarray]:
         def step() -> np.ndarray:
             for tensor in (inputs, weight_ih, weight_hh, bias):
                 tensor.grad = None
@@ -76,7 +76,7 @@ def layer(hidden: int) -> Callable[[str], Callable[[], np.ndarray]]:
 
         return step
 
-    return of
+    return make_step
 
 
 if __name__ == "__main__":

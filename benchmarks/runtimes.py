@@ -1,9 +1,9 @@
-"""What a model gets right on IMDb's test split as an ONNX model, float32 and int8 weights, and in the kernel.
+"""Accuracy on IMDb's test split in the kernel's precisions and in ONNX Runtime, with float32 and int8 weights.
 
     python benchmarks/runtimes.py IMDB_FOLDER MODEL
 
-MODEL is a saved tutorial model, whose weights are float32; the bundled one, whose weights are stored as int8
-already, is measured too. Nothing is chosen by it: each is the same model, rounded or not.
+MODEL is a saved tutorial model, whose weights are float32. The bundled model, whose weights are stored as int8, is
+measured too. No choice is made on the test split: all runtimes run the same model.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 import fastlstm
 import machine
-from fastlstm.convert.onnx import onnx_model
+from fastlstm._typing import FloatArray
+from fastlstm.convert.onnx import to_onnx
 from fastlstm.data.datasets import load_imdb
 from fastlstm.inference import Classifier
+from fastlstm.kernel import find_kernel
+from fastlstm.kernel.abi import PRECISIONS
 
 BATCH = 64
-FloatArray = npt.NDArray[np.float32]
 
 
 def main() -> None:
-    """Measures, prints and keeps the raw result."""
+    """Measure, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
@@ -37,35 +38,38 @@ def main() -> None:
     result: dict[str, Any] = {}
     for name, folder in (("tutorial", arguments.model), ("bundled", None)):
         truth = test.label_indices(fastlstm.load(folder).labels)
-        exact: FloatArray | None = None
+        reference: FloatArray | None = None
         result[name] = {}
-        for runtime, probabilities in answers(folder, test.texts):
-            exact = probabilities if exact is None else exact
+        for runtime, probabilities in probabilities_by_runtime(folder, test.texts):
+            reference = probabilities if reference is None else reference
             result[name][runtime] = {
                 "accuracy": float((probabilities.argmax(axis=1) == truth).mean()),
-                "largest_difference": float(np.abs(probabilities - exact).max()),
+                "largest_difference": float(np.abs(probabilities - reference).max()),
             }
-            of = result[name][runtime]
-            print(f"{name}, {runtime}: {of['accuracy']:.2%}, differs by {of['largest_difference']:.1e}", flush=True)
+            accuracy, difference = result[name][runtime].values()
+            print(f"{name}, {runtime}: {accuracy:.2%}, largest difference {difference:.1e}", flush=True)
     packages = ["fastlstm", "onnx", "onnxruntime", "numpy", "tokenizers"]
     print(machine.save("runtimes", machine.describe(packages), {"texts": len(test.texts), "models": result}))
 
 
-def answers(folder: Path | None, texts: Sequence[str]) -> Iterator[tuple[str, FloatArray]]:
-    """Each runtime's probabilities, the kernel's in float32 first."""
-    for precision in ("float32", "bfloat16", "int8"):
+def probabilities_by_runtime(folder: Path | None, texts: Sequence[str]) -> Iterator[tuple[str, FloatArray]]:
+    """Yield each runtime's name and probabilities, starting with the kernel in float32."""
+    kernel = find_kernel().kernel
+    for precision in PRECISIONS:
+        if precision != "float32" and (kernel is None or not kernel.supports(precision)):
+            continue
         yield f"kernel, {precision}", fastlstm.load(folder, precision=precision).predict_proba(texts)
     model = fastlstm.load(folder)
-    yield "ONNX", exported(model, texts, "float32")
-    yield "ONNX, int8", exported(model, texts, "int8")
+    yield "ONNX", onnx_probabilities(model, texts, "float32")
+    yield "ONNX, int8", onnx_probabilities(model, texts, "int8")
 
 
-def exported(model: Classifier, texts: Sequence[str], storage: Any) -> FloatArray:
-    """ONNX Runtime's, texts of like lengths side by side."""
+def onnx_probabilities(model: Classifier, texts: Sequence[str], storage: Any) -> FloatArray:
+    """Return ONNX Runtime's probabilities, with texts of similar lengths batched together."""
     session = onnxruntime.InferenceSession(
-        onnx_model(model.model, storage).SerializeToString(), providers=["CPUExecutionProvider"]
+        to_onnx(model.saved, storage).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    encoded = model.encode(texts)
+    encoded = model.tokenize(texts)
     order = np.argsort([len(ids) for ids in encoded.ids], kind="stable")
     result = np.empty((len(texts), len(model.labels)), np.float32)
     for first in range(0, len(order), BATCH):
@@ -74,10 +78,10 @@ def exported(model: Classifier, texts: Sequence[str], storage: Any) -> FloatArra
         ids = np.zeros((len(rows), int(lengths.max())), np.int64)
         for row, k in zip(ids, rows, strict=True):
             row[: len(encoded.ids[k])] = encoded.ids[k]
-        fed = {"ids": ids, "lengths": lengths}
-        if model.network.wide is not None and encoded.whole is not None:
-            fed["evidence"] = model.network.wide([encoded.whole[k] for k in rows])
-        result[rows] = session.run(None, fed)[0]
+        feed = {"ids": ids, "lengths": lengths}
+        if model.network.ngram_logits is not None and encoded.untruncated is not None:
+            feed["ngram_logits"] = model.network.ngram_logits([encoded.untruncated[k] for k in rows])
+        result[rows] = session.run(None, feed)[0]
     return result
 
 

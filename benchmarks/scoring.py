@@ -1,9 +1,9 @@
-"""The official test split, scored: what a model gets right there, with and without texts that training holds too.
+"""Score a model on IMDb's official test split, with and without the texts that the training split also contains.
 
     python benchmarks/scoring.py IMDB_FOLDER MODEL NAME
 
-Every scoring is logged as NAME, with date and commit, in benchmarks/results/scorings.jsonl; no weights are scored
-twice by one name.
+Each scoring is logged as NAME, with date and commit, in benchmarks/results/scorings.jsonl. The same weights are never
+scored twice under one name.
 """
 
 from __future__ import annotations
@@ -27,22 +27,26 @@ LOG = machine.RESULTS / "scorings.jsonl"
 
 
 def main() -> None:
-    """Scores one model, and prints what the log then has of it."""
+    """Score one model and print its log entry."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("name", help="how the model was made, in a few words")
+    parser.add_argument("name", help="how the model was trained, in a few words")
     arguments = parser.parse_args()
     print(json.dumps(score(arguments.model, arguments.data_dir, arguments.name), indent=2))
 
 
 def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -> dict[str, Any]:
-    """Scores the model in `folder` and logs it as `name`: its configuration and seed, in a few words.
+    """Score the model in `folder`, log the result as `name` and return the log entry.
 
-    `precision`: as `fastlstm.load` takes it.
+    If these weights were already scored under that name, the earlier entry is returned. If the data has ratings, the
+    entry contains the accuracy by length and by rating (`slices`).
 
-    Weights that were scored by that name are not scored again: what the log has of them is given.
-    With figures by length and by rating (`slices`), where the data has ratings.
+    Args:
+        folder: the saved model.
+        data_dir: the folder of IMDb's files.
+        name: configuration and seed of the model, in a few words.
+        precision: as in `fastlstm.load`.
     """
     weights = json.loads((folder / CONFIG).read_bytes())["sha256"][WEIGHTS]
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
@@ -53,8 +57,8 @@ def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -
     imdb, model = load_imdb(data_dir), fastlstm.load(folder, precision=precision)
     probabilities = model.predict_proba(imdb.test.texts)
     truth = imdb.test.label_indices(model.labels)
-    known = set(imdb.train.texts)
-    fresh = np.array([text not in known for text in imdb.test.texts])
+    training_texts = set(imdb.train.texts)
+    unseen = np.array([text not in training_texts for text in imdb.test.texts])
     report = evaluate(probabilities, truth, model.labels)
     result = {
         "texts": report.texts,
@@ -62,14 +66,14 @@ def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -
         "macro_f1": report.macro_f1,
         "loss": report.loss,
         "calibration_error": report.calibration_error,
-        "repeated_texts": int((~fresh).sum()),
-        "accuracy_without_repeated": evaluate(probabilities[fresh], truth[fresh], model.labels).accuracy,
+        "repeated_texts": int((~unseen).sum()),
+        "accuracy_without_repeated": evaluate(probabilities[unseen], truth[unseen], model.labels).accuracy,
         "by_length": [],
         "by_rating": [],
     }
     if (data_dir / "test.parquet").is_file():
-        right = probabilities.argmax(axis=1) == truth
-        result |= slices(imdb.test.texts, right, ratings_of(data_dir, imdb.test.texts))
+        correct = probabilities.argmax(axis=1) == truth
+        result |= slices(imdb.test.texts, correct, ratings_of(data_dir, imdb.test.texts))
     entry = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": machine.commit(),

@@ -1,9 +1,9 @@
-"""The server under load: texts a second and latencies, beside ONNX Runtime behind FastAPI.
+"""Throughput and latency of the server, compared with ONNX Runtime behind FastAPI.
 
     python benchmarks/serving.py IMDB_FOLDER
 
-wrk (Debian's package) asks from a second process on the same cores, as fast as it is answered: reviews of IMDb's
-test split, whose labels are not read, 1 or 8 a request. Each contestant is asked in turn, several times.
+wrk (Debian package) sends requests from a second process on the same cores, each as soon as the previous one on its
+connection is answered. A request has 1 or 8 reviews of IMDb's test split. The servers take turns, several times.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ end
 
 
 def main() -> None:
-    """Measures, prints and keeps the raw result."""
+    """Measure, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seconds", type=int, default=5)
@@ -62,14 +62,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8123)
     arguments = parser.parse_args()
 
-    serve = [sys.executable, "-m", "fastlstm", "serve", "--port", str(arguments.port)]
-    contestants = {
+    serve = serve_command(arguments.port)
+    servers = {
         "fastlstm serve": serve,
         "fastlstm serve, int8": [*serve, "--precision", "int8"],
         "fastlstm serve, int8, two workers": [*serve, "--precision", "int8", "--workers", "2"],
-        "fastlstm serve, int8, early exit 0.99": [*serve, "--precision", "int8", "--early-exit", "0.99"],
+        "fastlstm serve, int8, early exit 0.99": [*serve, "--precision", "int8", "--min-agreement", "0.99"],
         "fastlstm serve, int8, early exit 0.99, two workers": [
-            *serve, "--precision", "int8", "--early-exit", "0.99", "--workers", "2",
+            *serve, "--precision", "int8", "--min-agreement", "0.99", "--workers", "2",
         ],
         "ONNX Runtime and FastAPI": [sys.executable, str(HERE / "opponents/onnx_server.py"), str(arguments.port)],
     }  # fmt: skip
@@ -78,19 +78,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bodies = {size: write_bodies(Path(folder, f"{size}.txt"), texts, size) for size in SIZES}
         for repeat in range(arguments.repeats):
-            for name, command in contestants.items():
-                with served(command, arguments.port):
+            for name, command in servers.items():
+                with running_server(command, arguments.port):
                     for size, path in bodies.items():
-                        figures = load(path, arguments.port, arguments.seconds)
+                        figures = run_wrk(path, arguments.port, arguments.seconds)
                         runs.append({"name": name, "repeat": repeat, "texts_a_request": size, **figures})
     rows = [
-        {"name": name, "texts_a_request": size, **middle(runs, name, size)}
-        for name in contestants
-        for size in SIZES
+        {"name": name, "texts_a_request": size, **medians(runs, name, size)} for name in servers for size in SIZES
     ]
     for row in rows:
         print(
-            f"{row['name']}, {row['texts_a_request']} a request: {row['texts_a_second']:,.0f} texts/s, "
+            f"{row['name']}, {row['texts_a_request']} per request: {row['texts_a_second']:,.0f} texts/s, "
             f"median {row['median_ms']:.1f} ms, p99 {row['p99_ms']:.1f} ms, {row['failed']} failed"
         )
     result = {"connections": CONNECTIONS, "medians": rows, "runs": runs}
@@ -99,52 +97,60 @@ def main() -> None:
 
 
 def write_bodies(path: Path, texts: list[str], size: int) -> Path:
-    """Requests of random reviews, one a line; a single text is a string, not a list."""
+    """Write request bodies of `size` random reviews, one per line. A single text is a string, not a list."""
     generator = np.random.default_rng(size)
     lines = []
     for _ in range(BODIES):
-        chosen = [texts[k] for k in generator.integers(0, len(texts), size)]
-        lines.append(json.dumps({"inputs": chosen[0] if size == 1 else chosen}))
+        sample = [texts[k] for k in generator.integers(0, len(texts), size)]
+        lines.append(json.dumps({"inputs": sample[0] if size == 1 else sample}))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
+def serve_command(port: int, *options: str) -> list[str]:
+    """Return the command that serves the bundled model."""
+    return [sys.executable, "-m", "fastlstm", "serve", "--port", str(port), *options]
+
+
 @contextmanager
-def served(command: list[str], port: int) -> Iterator[None]:
-    """A server, from when it answers."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def running_server(command: list[str], port: int, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server, its log in `log` if given. Yields its process when it is ready, and terminates it at the end."""
+    with (
+        Path(log or os.devnull).open("wb") as stderr,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as process,
+    ):
         try:
-            until_it_answers(port)
-            yield
+            wait_until_ready(port)
+            yield process
         finally:
             process.terminate()
             process.wait()
 
 
-def until_it_answers(port: int) -> None:
-    """Waits for the server."""
+def wait_until_ready(port: int) -> None:
+    """Wait until the server answers a request. Raises `RuntimeError` after 30 s."""
     body = json.dumps({"inputs": "warm"}).encode()
-    asked = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": "application/json"})
     for _ in range(300):
         try:
-            urllib.request.urlopen(asked).read()
+            urllib.request.urlopen(request).read()
             return
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.1)
-    raise RuntimeError(f"nothing answers on port {port}")
+    raise RuntimeError(f"no server on port {port}")
 
 
-def load(
+def run_wrk(
     bodies: Path, port: int, seconds: int, *, connections: int = CONNECTIONS, rate: float | None = None
 ) -> dict[str, float]:
-    """One run of wrk: requests a second, latencies in milliseconds, and failures of any kind.
+    """Return requests and answers per second, latencies in milliseconds, and the number of failures of a wrk run.
 
     Args:
-        bodies: a file with a request's body a line.
-        port: where the server listens.
-        seconds: how long.
-        connections: each asks, and asks again once it is answered.
-        rate: requests a second; each connection waits in between, exponentially distributed. None: it does not.
+        bodies: File with one request body per line.
+        port: Port of the server.
+        seconds: Duration.
+        connections: Each sends a request as soon as the previous one is answered.
+        rate: Requests per second; each connection pauses in between, exponentially distributed. None: no pauses.
     """
     environment = {**os.environ, "BODIES": str(bodies)}
     if rate is not None:
@@ -153,10 +159,10 @@ def load(
         script.write(SCRIPT)
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, f"http://127.0.0.1:{port}"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", done.stdout)
-    assert found is not None, done.stdout
-    requests, microseconds, median, p99, failed = map(int, found.groups())
+        result = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    match = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", result.stdout)
+    assert match is not None, result.stdout
+    requests, microseconds, median, p99, failed = map(int, match.groups())
     return {
         "requests_a_second": requests / microseconds * 1e6,
         "answers_a_second": (requests - failed) / microseconds * 1e6,
@@ -166,14 +172,14 @@ def load(
     }
 
 
-def middle(runs: list[dict[str, Any]], name: str, size: int) -> dict[str, float]:
-    """Medians of a contestant's runs; failures are summed."""
-    of = [run for run in runs if (run["name"], run["texts_a_request"]) == (name, size)]
+def medians(runs: list[dict[str, Any]], name: str, size: int) -> dict[str, float]:
+    """Return the medians of a server's runs, and the sum of their failures."""
+    selected = [run for run in runs if (run["name"], run["texts_a_request"]) == (name, size)]
     return {
-        "texts_a_second": size * statistics.median(run["answers_a_second"] for run in of),
-        "median_ms": statistics.median(run["median_ms"] for run in of),
-        "p99_ms": statistics.median(run["p99_ms"] for run in of),
-        "failed": sum(run["failed"] for run in of),
+        "texts_a_second": size * statistics.median(run["answers_a_second"] for run in selected),
+        "median_ms": statistics.median(run["median_ms"] for run in selected),
+        "p99_ms": statistics.median(run["p99_ms"] for run in selected),
+        "failed": sum(run["failed"] for run in selected),
     }
 
 

@@ -1,4 +1,4 @@
-"""The README's rows about the server: what it answers, under load and beyond, and what did not break it."""
+"""The rows of the README's table of figures about the server."""
 
 from __future__ import annotations
 
@@ -11,88 +11,93 @@ Row = tuple[str, str, str]
 
 
 def rows() -> list[Row]:
-    """What, the figure, and the script that printed it."""
-    return [capacity(), *under_load(), soak(), fuzzing(), *runtimes()]
+    """Return what was measured, the figure, and the script that measures it."""
+    return [throughput(), *load(), soak(), fuzzing(), *runtimes()]
 
 
-def result(name: str) -> Any:
-    """A raw result."""
+def read_result(name: str) -> Any:
+    """Return a raw result."""
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def capacity() -> Row:
-    """What the server answers, and what the same model does behind ONNX Runtime."""
-    medians = result("serving")["medians"]
+def throughput() -> Row:
+    """Return the throughput of the server, compared with ONNX Runtime."""
+    medians = read_result("serving")["medians"]
 
-    def of(name: str) -> float:
+    def speed(name: str) -> float:
         (row,) = [row for row in medians if (row["name"], row["texts_a_request"]) == (name, 8)]
-        speed: float = row["texts_a_second"]
-        return speed
+        texts_per_second: float = row["texts_a_second"]
+        return texts_per_second
 
-    own, peer = of("fastlstm serve"), of("ONNX Runtime and FastAPI")
+    own, onnx = speed("fastlstm serve"), speed("ONNX Runtime and FastAPI")
     return (
-        "the server, bundled model, cores shared with the load, 8 reviews a request",
-        f"**{own:,.0f} reviews/s**, ONNX Runtime and FastAPI {peer:,.0f} ({own / peer:.1f} ×); int8 "
-        f"{of('fastlstm serve, int8'):,.0f}, with two workers {of('fastlstm serve, int8, two workers'):,.0f}, with "
-        f"early exit too {of('fastlstm serve, int8, early exit 0.99, two workers'):,.0f}",
+        "throughput of the server, bundled model, 8 reviews per request, load generator on the same cores",
+        f"**{own:,.0f} reviews/s**; ONNX Runtime with FastAPI {onnx:,.0f} ({own / onnx:.1f} ×); int8 "
+        f"{speed('fastlstm serve, int8'):,.0f}; int8, 2 workers {speed('fastlstm serve, int8, two workers'):,.0f}; "
+        f"int8, 2 workers, early exit {speed('fastlstm serve, int8, early exit 0.99, two workers'):,.0f}",
         "serving.py",
     )
 
 
-def under_load() -> list[Row]:
-    """At 70% of its capacity, and at ten times."""
-    runs = result("overload")["runs"]
+def load() -> list[Row]:
+    """Return the latency at 70% of the capacity, and the behaviour at ten times the capacity."""
+    runs = read_result("overload")["runs"]
     steady = {(run["name"], run["texts_a_request"]): run for run in runs if "overload" not in run}
-    one, eight = steady["int8", 1], steady["int8", 8]
-    (over,) = [run for run in runs if "overload" in run]
-    of = over["overload"]
+    single, batch = steady["int8", 1], steady["int8", 8]
+    (run,) = [run for run in runs if "overload" in run]
+    overload = run["overload"]
     return [
         (
-            "99 of 100 answers at 70% of its capacity, int8",
-            f"within {one['share_p99_ms']:.0f} ms (a review a request, {one['capacity_texts_a_second']:,.0f}/s at "
-            f"most), {eight['share_p99_ms']:.0f} ms (8 a request, {eight['capacity_texts_a_second']:,.0f}/s)",
+            "99th percentile latency at 70% of the capacity, int8",
+            f"{single['share_p99_ms']:.0f} ms (1 review per request, capacity "
+            f"{single['capacity_texts_a_second']:,.0f}/s), {batch['share_p99_ms']:.0f} ms (8 per request, "
+            f"{batch['capacity_texts_a_second']:,.0f}/s)",
             "overload.py",
         ),
         (
-            f"asked {of['asked_times_capacity']:.1f} times its capacity for {of['seconds']} s ({over['name']})",
-            f"answers {of['goodput_share']:.0%} of it, p99 {of['accepted_p99_ms']:.0f} ms; 429 after "
-            f"{of['refused_median_ms']:.1f} ms (p99 {of['refused_p99_ms']:.0f} ms); {of['answered_5xx']} of 5xx; "
-            f"stopped under load, {of['stop']['answers_received']} of {of['stop']['answers_given']} answers came",
+            f"load of {overload['asked_times_capacity']:.1f} times the capacity for {overload['seconds']} s "
+            f"({run['name']})",
+            f"{overload['goodput_share']:.0%} of the capacity served, p99 {overload['accepted_p99_ms']:.0f} ms; "
+            f"rejected with 429 after {overload['refused_median_ms']:.1f} ms (p99 {overload['refused_p99_ms']:.0f} "
+            f"ms); {overload['answered_5xx']} responses with 5xx; stopped under load, "
+            f"{overload['stop']['answers_received']} of {overload['stop']['answers_given']} responses received",
             "overload.py",
         ),
     ]
 
 
 def soak() -> Row:
-    """A million requests."""
-    of = result("soak")
+    """Return the growth of memory over a million requests."""
+    result = read_result("soak")
     return (
-        f"{of['requests']:,} requests of all lengths, one after another",
-        f"{of['failed']} failed; resident memory {of['early_mb']:.1f} MB, at the end {of['late_mb']:.1f} MB "
-        f"({of['growth']:+.1%})",
+        f"{result['requests']:,} requests with texts of all lengths",
+        f"{result['failed']} failed; resident memory {result['early_mb']:.1f} MB, at the end "
+        f"{result['late_mb']:.1f} MB ({result['growth']:+.1%})",
         "soak.py",
     )
 
 
 def fuzzing() -> Row:
-    """What malformed input did."""
-    parts = result("fuzzing")["parts"]
-    told = ", ".join(f"{of['cases']:,} {name}" for name, of in parts.items())
+    """Return the failures caused by malformed input."""
+    parts = read_result("fuzzing")["parts"]
+    cases = ", ".join(f"{part['cases']:,} {name}" for name, part in parts.items())
     return (
-        "malformed bodies, WebSocket frames, model folders; requests made from the OpenAPI document",
-        f"{told}: {sum(of['failed'] for of in parts.values())} failures (5xx, crash, hang)",
+        "malformed request bodies, WebSocket messages and model folders, and requests generated from the OpenAPI "
+        "schema",
+        f"{cases}: {sum(part['failed'] for part in parts.values())} failures (5xx, crash, hang)",
         "fuzzing.py",
     )
 
 
 def runtimes() -> list[Row]:
-    """What rounding costs."""
-    found = []
-    for name, of in result("runtimes")["models"].items():
-        exact = of["kernel, float32"]["accuracy"]
-        others = ("ONNX", "ONNX, int8", "kernel, int8")
-        told = ", ".join(f"{what} {of[what]['accuracy']:.2%}" for what in others)
-        found.append(
-            (f"IMDb test accuracy of one {name} model in float32, and", f"{exact:.2%}; {told}", "runtimes.py")
+    """Return the accuracy of lower precisions."""
+    table = []
+    for name, accuracies in read_result("runtimes")["models"].items():
+        exact = accuracies["kernel, float32"]["accuracy"]
+        others = ", ".join(
+            f"{runtime} {accuracies[runtime]['accuracy']:.2%}" for runtime in ("ONNX", "ONNX, int8", "kernel, int8")
         )
-    return found
+        table.append(
+            (f"IMDb test accuracy of one {name} model by runtime", f"float32 {exact:.2%}, {others}", "runtimes.py")
+        )
+    return table

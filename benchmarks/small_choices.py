@@ -1,9 +1,9 @@
-"""What each part of the small preset brings, on validation texts alone.
+"""Ablation of the small preset on the validation split.
 
     python benchmarks/small_choices.py IMDB_FOLDER [--seeds 0 1]
 
-Every variant trains on the same 20,000 reviews and is measured on the 5,000 validation reviews that also chose its
-epoch, as it would be saved: blended and calibrated. The test split is not read.
+Each variant trains on the same 20,000 reviews and is evaluated as it would be saved, blended and calibrated, on the
+5,000 validation reviews that also select its epoch. The test split is not read.
 """
 
 from __future__ import annotations
@@ -47,12 +47,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Trains every variant, prints a table and keeps the raw result."""
+    """Train every variant, print a table and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
-        "--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="some, which are printed alone"
+        "--only",
+        nargs="+",
+        choices=list(VARIANTS),
+        default=list(VARIANTS),
+        help="variants to run; the result is then not saved",
     )
     arguments = parser.parse_args()
 
@@ -61,21 +65,21 @@ def main() -> None:
         data = load_splits("imdb", data_dir=arguments.data_dir, seed=seed)
         for name in arguments.only:
             runs.append({"variant": name, "seed": seed, **train(data, seed, VARIANTS[name])})
-            of = runs[-1]
+            run = runs[-1]
             print(
-                f"seed {seed}, {name}: {of['accuracy']:.2%}, loss {of['loss']:.4f}, {of['seconds']:.0f} s",
+                f"seed {seed}, {name}: {run['accuracy']:.2%}, loss {run['loss']:.4f}, {run['seconds']:.0f} s",
                 flush=True,
             )
     for name in arguments.only:
         print(f"{name:32} {statistics.mean(r['accuracy'] for r in runs if r['variant'] == name):.2%}")
     if arguments.only != list(VARIANTS):
-        return  # the table compares variants of one run
+        return  # a saved result contains all variants
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
     print(machine.save("small_choices", machine.describe(packages), {"runs": runs}))
 
 
 def train(data: DataSplits, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
-    """One variant's figures on validation."""
+    """Train one variant and return its metrics on the validation split."""
     started = time.perf_counter()
     small = preset("small")
     fields = {f.name for f in dataclasses.fields(small.model)}
@@ -83,15 +87,15 @@ def train(data: DataSplits, seed: int, changes: dict[str, Any]) -> dict[str, Any
     training = dataclasses.replace(
         small.training, seed=seed, **{k: v for k, v in changes.items() if k not in fields}
     )
-    fitting = prepare(data.training, data.validation, model, training, cap_vocabulary=False)
-    for _ in fitting.epochs():
+    prepared = prepare(data.training, data.validation, model, training, cap_vocabulary=False)
+    for _ in prepared.epochs():
         pass
-    report = calibrate_model(fitting).after
-    kept = [result for result in fitting.state.history if result.best][-1]
+    report = calibrate_model(prepared).after
+    best = [result for result in prepared.state.history if result.best][-1]
     return {
         "accuracy": report.accuracy,
         "loss": report.loss,
-        "lstm_alone": kept.validation_accuracy,
+        "lstm_alone": best.validation_accuracy,
         "seconds": time.perf_counter() - started,
     }
 

@@ -1,11 +1,11 @@
-"""What a stream costs a token, how small it is, and what early exit saves.
+"""Time per token and memory of streams, and the tokens that early exit skips.
 
     python benchmarks/streaming.py IMDB_FOLDER MODEL
 
-MODEL is a saved tutorial model; the bundled one is measured too, in every precision that the processor has. A token
-is fed as a word and a space; tokenising is timed by itself. Early exit, of the bundled model, is learned on the
-reviews that its training chose by, and measured on the test split, whose labels are not read: what counts is which
-answers are those of whole texts.
+MODEL is a saved tutorial model; the bundled model is measured too, in every precision that the processor supports. Each
+token is fed as a word and a space; tokenization is timed separately. Early exit of the bundled model is fitted on the
+validation reviews of its training and measured on the test split, without labels: its predictions are compared with
+those of whole texts.
 """
 
 from __future__ import annotations
@@ -33,110 +33,111 @@ from fastlstm.text.tokenizer import TextTokenizer
 from fastlstm.training.early_exit import add_early_exit
 
 STREAMS = 10_000
-WARM, TIMED = 200, 2_000
+WARM_UP_PIECES, TIMED_PIECES = 200, 2_000
 
 
 def main() -> None:
-    """Measures, prints and keeps the raw result."""
+    """Measure, print and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
-    found = find_kernel()
-    if found.kernel is None:
-        sys.exit(f"there is no kernel: {found.why_not}")
+    info = find_kernel()
+    if info.kernel is None:
+        sys.exit(f"no compiled kernel: {info.reason}")
 
     words = " ".join(load_imdb(arguments.data_dir).train.texts[:60]).split()
     models = {"tutorial": fastlstm.load(arguments.model)}
     for precision in PRECISIONS:
-        if found.kernel.has(precision):
+        if info.kernel.supports(precision):
             models[f"bundled, {precision}"] = fastlstm.load(precision=precision)
     result: dict[str, Any] = {"microseconds": {}, "streams": STREAMS}
     for name, model in models.items():
-        costs = token(model, words, arguments.repeats)
+        costs = time_tokens(model, words, arguments.repeats)
         result["microseconds"][name] = costs
-        print(f"{name}: " + ", ".join(f"{what} {value:.1f} us" for what, value in costs.items()))
-    result["megabytes"], result["state_bytes"] = opened(models["bundled, float32"], words)
+        print(f"{name}: " + ", ".join(f"{step} {value:.1f} us" for step, value in costs.items()))
+    result["megabytes"], result["state_bytes"] = measure_memory(models["bundled, float32"], words)
     print(f"{STREAMS:,} streams: {result['megabytes']:.0f} MB; a state: {result['state_bytes']:,} bytes")
-    result["early_exit"] = early(models["bundled, float32"], arguments.data_dir)
-    for of in result["early_exit"]:
+    result["early_exit"] = measure_early_exit(models["bundled, float32"], arguments.data_dir)
+    for row in result["early_exit"]:
         print(
-            f"agreement {of['agreement']}: {of['saved']:.1%} of tokens saved, "
-            f"{of['disagreement']:.2%} other answers, {of['seconds']:.1f} s instead of {of['whole_seconds']:.1f}"
+            f"agreement {row['agreement']}: {row['saved']:.1%} of tokens skipped, "
+            f"{row['disagreement']:.2%} predictions changed, "
+            f"{row['seconds']:.1f} s instead of {row['whole_seconds']:.1f} s"
         )
     print(machine.save("streaming", machine.describe(["fastlstm", "numpy", "tokenizers"]), result))
 
 
-def token(model: Classifier, words: list[str], repeats: int) -> dict[str, float]:
-    """Microseconds a token, medians: tokenising it, reading it, and asking for the probabilities after it."""
+def time_tokens(model: Classifier, words: list[str], repeats: int) -> dict[str, float]:
+    """Return the median microseconds per token of tokenization, reading, and computing the probabilities."""
     pieces = [f"{word} " for word in words]
-    of = model.model
-    encode = TextTokenizer(of.tokenizer, max_tokens=of.config.max_tokens, truncate=of.config.truncate)
+    config = model.saved.config
+    tokenize = TextTokenizer(model.saved.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
     costs: dict[str, list[float]] = {"tokenising": [], "reading": [], "probabilities": []}
     for _ in range(repeats):
-        stream, cut = model.stream(), TokenBuffer()
-        for piece in pieces[:WARM]:
+        stream, buffer = model.stream(), TokenBuffer()
+        for piece in pieces[:WARM_UP_PIECES]:
             stream.feed(piece)
-        tokens = stream.tokens
-        feeding = seconds(lambda piece, stream=stream: stream.feed(piece), pieces)
-        tokens = stream.tokens - tokens
-        tokenising = seconds(lambda piece, cut=cut: encode.tokens(cut.feed(piece)), pieces)
-        asking = seconds(lambda piece, stream=stream: stream.feed(piece).probabilities, pieces)
-        costs["tokenising"].append(tokenising / tokens)
-        costs["reading"].append((feeding - tokenising) / tokens)
-        costs["probabilities"].append((asking - feeding) / tokens)
-    return {what: 1e6 * statistics.median(values) for what, values in costs.items()}
+        tokens = stream.token_count
+        feeding = time_calls(lambda piece, stream=stream: stream.feed(piece), pieces)
+        tokens = stream.token_count - tokens
+        tokenizing = time_calls(lambda piece, buffer=buffer: tokenize.token_ids(buffer.feed(piece)), pieces)
+        computing = time_calls(lambda piece, stream=stream: stream.feed(piece).probabilities, pieces)
+        costs["tokenising"].append(tokenizing / tokens)
+        costs["reading"].append((feeding - tokenizing) / tokens)
+        costs["probabilities"].append((computing - feeding) / tokens)
+    return {step: 1e6 * statistics.median(values) for step, values in costs.items()}
 
 
-def seconds(call: Any, pieces: list[str]) -> float:
-    """Of calls with pieces, one after another."""
+def time_calls(call: Any, pieces: list[str]) -> float:
+    """Return the seconds of one call per piece, after the warm-up pieces."""
     started = time.perf_counter()
-    for piece in pieces[WARM : WARM + TIMED]:
+    for piece in pieces[WARM_UP_PIECES : WARM_UP_PIECES + TIMED_PIECES]:
         call(piece)
     return time.perf_counter() - started
 
 
-def opened(model: Classifier, words: list[str]) -> tuple[float, int]:
-    """Megabytes that open streams take, each with 50 words read; and the bytes of one's state."""
+def measure_memory(model: Classifier, words: list[str]) -> tuple[float, int]:
+    """Return the megabytes of all open streams, with 50 words read by each, and the bytes of one state."""
     model.stream().feed("warm ")
     gc.collect()
-    before = resident()
+    before = resident_bytes()
     streams = [model.stream() for _ in range(STREAMS)]
     for k, stream in enumerate(streams):
         stream.feed(" ".join(words[k % 1000 : k % 1000 + 50]) + " ")
-    return (resident() - before) / 1e6, len(streams[-1].state)
+    return (resident_bytes() - before) / 1e6, len(streams[-1].state)
 
 
-def resident() -> int:
-    """Bytes of this process in memory."""
+def resident_bytes() -> int:
+    """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def early(model: Classifier, data_dir: Path) -> list[dict[str, float]]:
-    """What each bar saves on the test split, and how many answers are others."""
-    learned, note = add_early_exit(model, load_splits("imdb", data_dir=data_dir, validation=0.1).validation.texts)
+def measure_early_exit(model: Classifier, data_dir: Path) -> list[dict[str, float]]:
+    """Return the skipped tokens and changed predictions on the test split, for each target agreement."""
+    fitted, note = add_early_exit(model, load_splits("imdb", data_dir=data_dir, validation=0.1).validation.texts)
     print(note.text)
     texts = load_imdb(data_dir).test.texts
     started = time.perf_counter()
-    whole = learned.predict(texts)
+    whole = fitted.predict(texts)
     whole_seconds = time.perf_counter() - started
     rows = []
-    assert learned.model.early_exit is not None
-    for bar in learned.model.early_exit.bars:
+    assert fitted.saved.early_exit is not None
+    for threshold in fitted.saved.early_exit.thresholds:
         started = time.perf_counter()
-        came = learned.read_early(texts, bar.agreement)
-        taken = time.perf_counter() - started
-        answers = [learned.labels[k] for k in learned.choose(came.probabilities)]
+        result = fitted.predict_early(texts, threshold.agreement)
+        seconds = time.perf_counter() - started
+        labels = [fitted.labels[k] for k in fitted.choose(result.probabilities)]
         rows.append(
             {
-                "agreement": bar.agreement,
-                "saved": came.saved,
-                "disagreement": float(np.mean([a != b for a, b in zip(answers, whole, strict=True)])),
-                "saved_where_learned": bar.saved,
-                "disagreement_where_learned": bar.disagreement,
-                "seconds": taken,
+                "agreement": threshold.agreement,
+                "saved": result.saved_fraction,
+                "disagreement": float(np.mean([a != b for a, b in zip(labels, whole, strict=True)])),
+                "saved_where_learned": threshold.saved_fraction,
+                "disagreement_where_learned": threshold.disagreement,
+                "seconds": seconds,
                 "whole_seconds": whole_seconds,
             }
         )

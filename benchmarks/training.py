@@ -1,8 +1,8 @@
-"""An epoch of the tutorial model: fastlstm against length-bucketed PyTorch and the Keras tutorial's script.
-
-All in one run, alternating, the median of several epochs each, on the same token ids:
+"""Time of a training epoch of the tutorial model: fastlstm, length-bucketed PyTorch and the Keras tutorial's script.
 
     python benchmarks/training.py IMDB_FOLDER --keras-python PYTHON_WITH_TENSORFLOW
+
+All train in alternation on the same token ids; the result is the median of several epochs each.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from opponents.bucketed_pytorch import Opponent
 
 
 def main() -> None:
-    """Measures, prints a table and keeps the raw result."""
+    """Measure, print a table and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
-    parser.add_argument("--keras-python", help="a Python with TensorFlow; without it Keras is left out")
+    parser.add_argument("--keras-python", help="a Python with TensorFlow; without it Keras is skipped")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--keras-repeats", type=int, default=5)
     arguments = parser.parse_args()
 
-    fitting = tutorial(arguments.data_dir, epochs=arguments.repeats)
-    texts = fitting.training
-    own = own_epochs(fitting)
-    bucketed = Opponent(list(texts.texts), texts.truth, fitting.model_config.vocabulary_size)
-    contestants: dict[str, tuple[Callable[[], float], int]] = {
-        "fastlstm": (own, arguments.repeats),
+    prepared = tutorial(arguments.data_dir, epochs=arguments.repeats)
+    texts = prepared.training
+    own_epoch = fastlstm_epochs(prepared)
+    bucketed = Opponent(list(texts.texts), texts.classes, prepared.model_config.vocabulary_size)
+    implementations: dict[str, tuple[Callable[[], float], int]] = {
+        "fastlstm": (own_epoch, arguments.repeats),
         "bucketed PyTorch": (bucketed.epoch, arguments.repeats),
     }
     versions = {}
     if arguments.keras_python:
-        keras, versions["keras"] = keras_epochs(fitting, arguments.keras_python)
-        contestants["Keras tutorial"] = (keras, arguments.keras_repeats)
+        keras, versions["keras"] = keras_epochs(prepared, arguments.keras_python)
+        implementations["Keras tutorial"] = (keras, arguments.keras_repeats)
 
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[float]] = {name: [] for name in implementations}
     for repeat in range(arguments.repeats):
-        order = list(contestants.items())
+        order = list(implementations.items())
         for name, (epoch, repeats) in order if repeat % 2 == 0 else reversed(order):
             if repeat < repeats:
                 seconds[name].append(epoch())
@@ -68,16 +68,16 @@ def main() -> None:
 
 
 def tutorial(data_dir: Path, epochs: int) -> PreparedRun:
-    """The tutorial preset on 20,000 reviews, ready to train; validation cut to one text, since it is not timed."""
+    """Prepare the tutorial preset on 20,000 reviews, with one validation text, since validation is not timed."""
     data = load_splits("imdb", data_dir=data_dir)
     chosen = preset("tutorial")
     training_config = dataclasses.replace(chosen.training, epochs=epochs, patience=epochs)
     return prepare(data.training, data.validation.take([0]), chosen.model, training_config, cap_vocabulary=False)
 
 
-def own_epochs(fitting: PreparedRun) -> Callable[[], float]:
-    """Each call trains one epoch, batches and all, and returns its seconds."""
-    events = fitting.epochs()
+def fastlstm_epochs(prepared: PreparedRun) -> Callable[[], float]:
+    """Return a function that trains one epoch, including batching, and returns its seconds."""
+    events = prepared.epochs()
 
     def epoch() -> float:
         started = time.perf_counter()
@@ -87,29 +87,29 @@ def own_epochs(fitting: PreparedRun) -> Callable[[], float]:
     return epoch
 
 
-def keras_epochs(fitting: PreparedRun, python: str) -> tuple[Callable[[], float], str]:
-    """Each call trains one epoch in a Keras process that stays up; and Keras' version."""
+def keras_epochs(prepared: PreparedRun, python: str) -> tuple[Callable[[], float], str]:
+    """Start a Keras process. Return a function that trains one epoch and returns its seconds, and the version."""
     folder = tempfile.mkdtemp()
-    ids = np.zeros((len(fitting.training.texts), 500), np.int32)
-    for row, text in zip(ids, fitting.training.texts, strict=True):
+    ids = np.zeros((len(prepared.training.texts), 500), np.int32)
+    for row, text in zip(ids, prepared.training.texts, strict=True):
         row[len(row) - len(text) :] = text
-    np.savez(Path(folder) / "data.npz", ids=ids, truth=fitting.training.truth.astype(np.float32))
+    np.savez(Path(folder) / "data.npz", ids=ids, truth=prepared.training.classes.astype(np.float32))
     script = Path(__file__).parent / "opponents" / "keras_tutorial.py"
     process = subprocess.Popen(
-        [python, str(script), f"{folder}/data.npz", str(fitting.model_config.vocabulary_size)],
+        [python, str(script), f"{folder}/data.npz", str(prepared.model_config.vocabulary_size)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    asked, answered = process.stdin, process.stdout
-    version = answered.readline().removeprefix("ready ").strip()
+    requests, replies = process.stdin, process.stdout
+    version = replies.readline().removeprefix("ready ").strip()
 
     def epoch() -> float:
-        asked.write("go\n")
-        asked.flush()
-        return float(answered.readline())
+        requests.write("go\n")
+        requests.flush()
+        return float(replies.readline())
 
     return epoch, version
 

@@ -1,8 +1,8 @@
-"""What the tutorial preset's departures from the usual training bring, on validation texts alone.
+"""Ablation of the tutorial preset's training on the validation split.
 
     python benchmarks/tutorial_choices.py IMDB_FOLDER
 
-Each variant trains on the same 20,000 reviews for five epochs; the accuracy is the best epoch's on the 5,000
+Each variant trains on the same 20,000 reviews for five epochs. Its accuracy is that of the best epoch on the 5,000
 validation reviews. The test split is not read.
 """
 
@@ -28,32 +28,32 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Trains every variant, prints a table and keeps the raw result."""
+    """Train every variant, print a table and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     arguments = parser.parse_args()
 
     accuracies: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    epochs = []
+    runs = []
     for seed in arguments.seeds:
         data = load_splits("imdb", data_dir=arguments.data_dir, seed=seed)
         for name, changes in VARIANTS.items():
             history = train(data, dataclasses.replace(preset("tutorial").training, seed=seed, **changes))
             accuracies[name].append(max(result.validation_accuracy for result in history))
-            epochs.append({"variant": name, "seed": seed, "history": [vars(result) for result in history]})
+            runs.append({"variant": name, "seed": seed, "history": [vars(result) for result in history]})
             print(f"seed {seed}, {name}: {accuracies[name][-1]:.2%}", flush=True)
     for name, values in accuracies.items():
         print(f"{name:36} {statistics.mean(values):.2%}")
     packages = ["fastlstm", "torch", "numpy", "tokenizers"]
-    result = {"validation_accuracy": accuracies, "runs": epochs}
+    result = {"validation_accuracy": accuracies, "runs": runs}
     print(machine.save("tutorial_choices", machine.describe(packages), result))
 
 
 def train(data: DataSplits, config: TrainingConfig) -> list[EpochResult]:
-    """One run's epochs."""
-    fitting = prepare(data.training, data.validation, preset("tutorial").model, config, cap_vocabulary=False)
-    return [event for event in fitting.epochs() if isinstance(event, EpochResult)]
+    """Train one model and return its epochs."""
+    prepared = prepare(data.training, data.validation, preset("tutorial").model, config, cap_vocabulary=False)
+    return [event for event in prepared.epochs() if isinstance(event, EpochResult)]
 
 
 if __name__ == "__main__":

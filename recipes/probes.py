@@ -1,6 +1,6 @@
-"""Sentences that sentiment models of reviews are known to get wrong, by kind: for the bundled model's card.
+"""Sentences that sentiment models of reviews often classify wrongly, by kind. The bundled model's card reports them.
 
-Written for this file; each is plain to a reader. They are too few to rank models, and enough to warn.
+They were written for this file, and their labels are obvious to a reader. They are too few to rank models.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 POSITIVE, NEGATIVE = "positive", "negative"
 
 PROBES: dict[str, list[tuple[str, str]]] = {
-    "plain opinions of films": [
+    "plain opinions": [
         ("This movie was fantastic! I really enjoyed it.", POSITIVE),
         ("A dull, lifeless film with terrible acting.", NEGATIVE),
         ("The best performance of her career, and a story that stays with you.", POSITIVE),
@@ -38,7 +38,7 @@ PROBES: dict[str, list[tuple[str, str]]] = {
         ("So bad that I have watched it ten times and will watch it again tonight.", POSITIVE),
         ("I hate this film for making me cry like a baby in front of my friends.", POSITIVE),
     ],
-    "other things than films": [
+    "other subjects": [
         ("The battery lasts two days and the screen is gorgeous.", POSITIVE),
         ("The zip broke after a week and they refused a refund.", NEGATIVE),
         ("Our waiter was friendly and the soup came hot.", POSITIVE),
@@ -59,4 +59,4 @@ PROBES: dict[str, list[tuple[str, str]]] = {
         ("Straszna nuda, szkoda czasu.", NEGATIVE),
     ],
 }
-"""Kind -> sentences and what they say."""
+"""Sentences and their labels, by kind."""

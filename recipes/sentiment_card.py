@@ -1,4 +1,4 @@
-"""The cards of the bundled models: from their records, the classifier's one scoring, and the probes."""
+"""Model cards of the bundled models: the training record, the one evaluation on the test split, and the probes."""
 
 from __future__ import annotations
 
@@ -12,66 +12,67 @@ from fastlstm.serialization.model_card import language_model_card, model_card
 from probes import PROBES
 
 
-def sentiment_card(model: Classifier, scored: dict[str, Any], costs: dict[str, float], size: int) -> str:
-    """The README.md.
+def sentiment_card(model: Classifier, scoring: dict[str, Any], costs: dict[str, float], size: int) -> str:
+    """Return the README.md of the classifier.
 
     Args:
-        model: the model as it is bundled.
-        scored: what `benchmarks/scoring.py` says of it.
-        costs: stage -> seconds of training.
-        size: bytes of its folder.
+        model: The model as it is bundled.
+        scoring: Its results of `benchmarks/scoring.py`.
+        costs: Seconds of training by stage.
+        size: Bytes of its folder.
     """
-    card = model_card(model.model).replace('load("this-folder")', "load()")
-    return card + "\n" + "\n".join(_lines(model, scored, costs, size)) + "\n"
-
-
-def _lines(model: Classifier, scored: dict[str, Any], costs: dict[str, float], size: int) -> Iterator[str]:
-    yield from ("## On IMDb's test split", "")
-    yield (
-        f"Scored once: accuracy **{scored['accuracy']:.2%}** ({scored['accuracy_without_repeated']:.2%} without "
-        f"the {scored['repeated_texts']} texts that stand in the training split too), "
-        f"log loss {scored['loss']:.4f}, calibration error {scored['calibration_error']:.2%}. "
-        f"The model is {size / 1e6:.1f} MB."
-    )
-    yield from ("", "| tokens | texts | accuracy |", "| --- | --- | --- |")
-    last = scored["by_length"][-1]["from"]
-    for group in scored["by_length"]:
-        span = f"{group['from']} and more" if group["from"] == last else f"{group['from']} to {group['below'] - 1}"
-        yield f"| {span} | {group['texts']:,} | {group['accuracy']:.1%} |"
-    yield from ("", "| stars (5 and 6 are not in the data) | texts | accuracy |", "| --- | --- | --- |")
-    for group in scored["by_rating"]:
-        yield f"| {group['rating']} | {group['texts']:,} | {group['accuracy']:.1%} |"
-    yield from ("", "## Where it fails", "")
-    yield "Sentences written to find out (`recipes/probes.py`), too few to rank models, enough to warn:"
-    yield from ("", "| kind | right | one that it gets wrong |", "| --- | --- | --- |")
-    for kind, sentences in PROBES.items():
-        predicted = model.predict([text for text, _ in sentences])
-        wrong = [text for (text, label), said in zip(sentences, predicted, strict=True) if label != said]
-        right = len(sentences) - len(wrong)
-        yield f"| {kind} | {right} of {len(sentences)} | {wrong[0] if wrong else '-'} |"
-    yield ""
-    yield "It was taught by long reviews of films in English. Of other languages it knows next to no word, and its"
-    yield "answer means nothing; irony it takes at its word; of other products it knows what reviews of films share"
-    yield "with those. It must not judge people."
-    yield from ("", *_origin(costs))
+    card = model_card(model.saved).replace('load("this-folder")', "load()")
+    return "\n".join((card, *_lines(model, scoring, costs, size))) + "\n"
 
 
 def encoder_card(model: SavedLanguageModel, seconds: float) -> str:
-    """The README.md of the encoder, which took so many seconds to train."""
-    return language_model_card(model).replace("this-folder", ENGLISH_ENCODER) + "\n".join(
-        ("", *_origin({"language-model": seconds}), "")
+    """Return the README.md of the encoder, which took `seconds` to train."""
+    card = language_model_card(model).replace("this-folder", ENGLISH_ENCODER)
+    return "\n".join((card, *_origin_lines(f"Training time: {seconds / 3600:.1f} h."))) + "\n"
+
+
+def _lines(model: Classifier, scoring: dict[str, Any], costs: dict[str, float], size: int) -> Iterator[str]:
+    yield from ("## IMDb test split", "")
+    yield (
+        f"Evaluated once: accuracy **{scoring['accuracy']:.2%}**, log loss {scoring['loss']:.4f}, "
+        f"calibration error {scoring['calibration_error']:.2%}."
     )
-
-
-def _origin(costs: dict[str, float]) -> Iterator[str]:
-    yield from ("## Data, licences, cost", "")
-    yield "The Large Movie Review Dataset (Maas et al. 2011): 25,000 labelled and 50,000 unlabelled reviews by"
-    yield "IMDb's users, from before 2011. It was released for research, names no licence, asks to be cited; the"
-    yield "reviews are their writers'. None of them is in the model's files, which hold words and weights, under"
-    yield "fastlstm's MIT licence. No stage of training read the test split."
+    yield (
+        f"Without the {scoring['repeated_texts']} texts that are also in the training split: "
+        f"accuracy {scoring['accuracy_without_repeated']:.2%}. The model is {size / 1e6:.1f} MB."
+    )
+    yield from ("", "| tokens | texts | accuracy |", "| --- | --- | --- |")
+    last = scoring["by_length"][-1]["from"]
+    for group in scoring["by_length"]:
+        span = f"{group['from']} or more" if group["from"] == last else f"{group['from']} to {group['below'] - 1}"
+        yield f"| {span} | {group['texts']:,} | {group['accuracy']:.1%} |"
+    yield from ("", "| stars (the data has no 5 or 6) | texts | accuracy |", "| --- | --- | --- |")
+    for group in scoring["by_rating"]:
+        yield f"| {group['rating']} | {group['texts']:,} | {group['accuracy']:.1%} |"
+    yield from ("", "## Known errors", "")
+    yield "Test sentences (`recipes/probes.py`). They are too few to compare models, but show what to watch for:"
+    yield from ("", "| kind | correct | example of an error |", "| --- | --- | --- |")
+    for kind, sentences in PROBES.items():
+        predictions = model.predict([text for text, _ in sentences])
+        pairs = zip(sentences, predictions, strict=True)
+        wrong = [text for (text, label), prediction in pairs if label != prediction]
+        yield f"| {kind} | {len(sentences) - len(wrong)} of {len(sentences)} | {wrong[0] if wrong else '-'} |"
     yield ""
+    yield "The model was trained on long English film reviews. It knows almost no words of other languages, so its"
+    yield "predictions for them are meaningless. It takes irony literally. On other products, it relies on what their"
+    yield "reviews have in common with film reviews. Do not use it to judge people."
     hours = ", ".join(f"{stage} {seconds / 3600:.1f} h" for stage, seconds in costs.items())
-    yield "Made by `recipes/english_sentiment.py`; the epochs took, without the student's pretraining, on the"
-    yield f"machine it was made on: {hours}."
+    yield from ("", *_origin_lines(f"Training times, without the pretraining of the student:\n{hours}."))
+
+
+def _origin_lines(cost: str) -> Iterator[str]:
+    yield from ("## Data, license and cost", "")
+    yield "The Large Movie Review Dataset (Maas et al. 2011): 25,000 labelled and 50,000 unlabelled IMDb user reviews"
+    yield "from before 2011. It was released for research, names no license and asks to be cited; the reviews belong to"
+    yield "their authors. The model files contain no reviews, only a vocabulary and weights, under the MIT license of"
+    yield "fastlstm. The test split was not used in any stage of training."
+    yield ""
+    yield "Trained by `recipes/english_sentiment.py`."
+    yield cost
     yield ""
     yield "Maas, Daly, Pham, Huang, Ng & Potts (2011), Learning Word Vectors for Sentiment Analysis, ACL."

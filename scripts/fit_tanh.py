@@ -1,57 +1,59 @@
-"""Finds the coefficients of tanh in src/fastlstm/kernel/vector.h, and prints them with their largest error.
+"""Compute the coefficients of tanh in src/fastlstm/kernel/csrc/vector-inl.h and print them with their largest error.
 
-tanh(x) is taken as x P(x^2) / Q(x^2), P and Q of degree 4 with P(0) = Q(0) = 1. From 9.2 on the quotient is above
-1, which the kernel cuts off. The fit makes the largest relative error small by Lawson's method: least squares,
+tanh(x) is approximated by x P(x^2) / Q(x^2), P and Q of degree 4 with P(0) = Q(0) = 1. From 9.2 on the quotient exceeds
+1, and the kernel clips it. Lawson's method minimizes the largest relative error: iteratively reweighted least squares,
 linear in the coefficients, whose weights grow where the error is large.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-DEGREE, LARGEST, POINTS, ROUNDS = 4, 9.0, 6000, 3000
+from fastlstm._typing import DoubleArray, FloatArray
 
-Array = npt.NDArray[np.float64]
+DEGREE = 4
+MAX_X = 9.0
+POINTS = 6000
+ITERATIONS = 3000
 
 
 def main() -> None:
-    """Fits, rounds to float32, and prints."""
+    """Fit the coefficients, round them to float32 and print them."""
     p, q = fit()
     for name, coefficients in (("p", p), ("q", q)):
         print(name, ", ".join(f"{c:.9g}f" for c in coefficients[::-1]))
-    x = np.linspace(1e-3, LARGEST, 200_000)
+    x = np.linspace(1e-3, MAX_X, 200_000)
     error = np.abs(quotient(x, p.astype(np.float32), q.astype(np.float32)) / np.tanh(x) - 1)
-    print(f"largest relative error up to {LARGEST}, of float32 coefficients in float64: {error.max():.1e}")
+    print(f"largest relative error up to {MAX_X}, with float32 coefficients in float64: {error.max():.1e}")
 
 
-def fit() -> tuple[Array, Array]:
-    """The coefficients of P and Q, lowest first."""
-    x = LARGEST * np.sin(np.linspace(0.01, np.pi / 2, POINTS))
+def fit() -> tuple[DoubleArray, DoubleArray]:
+    """Return the coefficients of P and Q, lowest degree first."""
+    x = MAX_X * np.sin(np.linspace(0.01, np.pi / 2, POINTS))
     t = np.tanh(x)
     z = (x**2)[:, None] ** np.arange(1, DEGREE + 1)
     # x P - t Q = 0, with P(0) = Q(0) = 1.
     matrix, target = np.hstack([x[:, None] * z, -t[:, None] * z]), t - x
-    weights, q_before = np.full(POINTS, 1 / POINTS), np.ones(POINTS)
+    weights, previous_q = np.full(POINTS, 1 / POINTS), np.ones(POINTS)
     best = np.inf, np.ones(DEGREE + 1), np.ones(DEGREE + 1)
-    for _ in range(ROUNDS):
-        row = np.sqrt(weights) / (t * q_before)
+    for _ in range(ITERATIONS):
+        row = np.sqrt(weights) / (t * previous_q)
         scale = np.abs(row[:, None] * matrix).max(axis=0)
-        found = np.linalg.lstsq(row[:, None] * matrix / scale, row * target, rcond=None)[0] / scale
-        p, q = (np.concatenate([[1.0], half]) for half in (found[:DEGREE], found[DEGREE:]))
+        solution = np.linalg.lstsq(row[:, None] * matrix / scale, row * target, rcond=None)[0] / scale
+        p, q = (np.concatenate([[1.0], half]) for half in (solution[:DEGREE], solution[DEGREE:]))
         error = np.abs(quotient(x, p, q) / t - 1)
         if error.max() < best[0]:
             best = error.max(), p, q
-        q_before = np.abs(np.polynomial.polynomial.polyval(x**2, q))
+        previous_q = np.abs(np.polynomial.polynomial.polyval(x**2, q))
         weights = weights * (error / error.max() + 1e-3)
         weights /= weights.sum()
     return best[1], best[2]
 
 
-def quotient(x: Array, p: npt.NDArray[np.floating], q: npt.NDArray[np.floating]) -> Array:
-    """x P(x^2) / Q(x^2) in float64."""
+def quotient(x: DoubleArray, p: DoubleArray | FloatArray, q: DoubleArray | FloatArray) -> DoubleArray:
+    """Return x P(x^2) / Q(x^2), computed in float64."""
     value = np.polynomial.polynomial.polyval
-    result: Array = x * value(x**2, p.astype(np.float64)) / value(x**2, q.astype(np.float64))
+    result: DoubleArray = x * value(x**2, p.astype(np.float64)) / value(x**2, q.astype(np.float64))
     return result
 
 

@@ -1,4 +1,4 @@
-"""Makes docs/terminal.svg from a real run: python scripts/terminal_picture.py IMDB_FOLDER"""
+"""Draw docs/terminal.svg from a real run: python scripts/terminal_picture.py IMDB_FOLDER"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREDICT = [
 
 
 def main() -> None:
-    """Trains on IMDb, predicts two sentences, and draws what the terminal showed."""
+    """Train on IMDb, predict two sentences, and draw the terminal's output."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_dir", type=Path)
     data_dir = parser.parse_args().data_dir.absolute()
@@ -39,14 +39,14 @@ def main() -> None:
             console.print(Text(f"$ {shown}", style="bold green"))
             for line in run(command, folder):
                 console.print(Text(line))
-    # The picture names no font server: it is drawn with the reader's own fixed-width font.
+    # Without @font-face the picture loads no font from a server and uses the reader's fixed-width font.
     picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="fastlstm"), flags=re.DOTALL)
     PICTURE.write_text(picture, encoding="utf-8")
 
 
 def run(command: list[str], folder: str) -> list[str]:
-    """The lines a command prints, without those on how far the running epoch is."""
-    done = subprocess.run(
+    """Return the lines that a command prints, without the progress lines of running epochs."""
+    process = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -54,7 +54,7 @@ def run(command: list[str], folder: str) -> list[str]:
         text=True,
         check=True,
     )
-    lines = done.stdout.expandtabs(4).splitlines()
+    lines = process.stdout.expandtabs(4).splitlines()
     return [line for line in lines if not re.match(r"epoch \d+: step", line)]
 
 

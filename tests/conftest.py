@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from fastlstm.config import ModelConfig
-from fastlstm.diagnostics import VARIABLES
+from fastlstm.diagnostics import ENVIRONMENT_VARIABLES
 from fastlstm.inference import Classifier
 from fastlstm.kernel.loader import find_kernel
 from fastlstm.serialization import weights
@@ -76,13 +76,13 @@ def three_classes(make_model: Callable[..., SavedModel]) -> Classifier:
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No variable of fastlstm's is set, and an examination looks for the kernel anew. Its threads are put back."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Unset fastlstm's environment variables, and make `diagnose` find the kernel again. Restores its threads."""
     kernel = find_kernel().kernel
-    before = 1 if kernel is None else kernel.threads
-    for name in VARIABLES:
+    threads = 1 if kernel is None else kernel.threads
+    for name in ENVIRONMENT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("fastlstm.diagnostics.find_kernel", find_kernel.__wrapped__)
     yield
     if kernel is not None:
-        kernel.threads = before
+        kernel.threads = threads

@@ -1,4 +1,4 @@
-"""What is found of the kernel, the extras and PyTorch, and what is said where something is missing."""
+"""Diagnostics of the kernel, the extras and PyTorch, present or missing."""
 
 from __future__ import annotations
 
@@ -12,119 +12,138 @@ import pytest
 import torch
 
 import fastlstm
-from fastlstm import diagnostics as installation
-from fastlstm.diagnostics import EXTRAS, Extra, KernelState, PyTorchInfo, SelfCheck, diagnose
+from fastlstm.diagnostics import EXTRAS, ExtraStatus, KernelStatus, PyTorchStatus, SelfCheck, diagnose
 from fastlstm.errors import OptionError
-from fastlstm.kernel import bindings as native
 from fastlstm.kernel.abi import FILE_NAME, PRECISIONS, load_library
+from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.loader import ISAS, find_kernel, usable_cores
 
-pytestmark = pytest.mark.usefixtures("fresh")
+pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
 @pytest.fixture
-def library(fresh: None) -> Path:
+def library(clean_environment: None) -> Path:
     """The library that was built with this installation."""
-    del fresh
-    there = find_kernel.__wrapped__()
-    if there.kernel is None or there.path is None:
-        pytest.skip(f"no compiled kernel: {there.why_not}")
-    return there.path
+    del clean_environment
+    info = find_kernel.__wrapped__()
+    if info.kernel is None or info.path is None:
+        pytest.skip(f"no compiled kernel: {info.reason}")
+    return info.path
 
 
-def test_the_kernel_is_told_with_its_threads_and_library(library: Path) -> None:
-    came = diagnose()
-    best = native.Kernel(load_library(library)).isa
-    assert came.kernel == KernelState(
+def test_kernel_status_has_the_best_instruction_set_threads_and_library(library: Path) -> None:
+    diagnostics = diagnose()
+    best = Kernel(load_library(library)).isa
+    assert diagnostics.kernel == KernelStatus(
         instruction_set=best,
-        could_run=came.kernel.could_run,
-        precisions=came.kernel.precisions,
+        supported=diagnostics.kernel.supported,
+        precisions=diagnostics.kernel.precisions,
         threads=usable_cores(),
-        threads_from="the cores this process may use",
+        threads_source=diagnostics.kernel.threads_source,
         library=str(library),
-        why_not=None,
-        what_to_do=None,
+        reason=None,
+        remedy=None,
     )
-    assert best in came.kernel.could_run
-    assert came.kernel.precisions[0] == "float32"
-    assert set(came.kernel.precisions) <= set(PRECISIONS)
-    assert set(came.kernel.could_run) <= set(ISAS)
-    assert came.self_check is not None
-    assert came.self_check.passed
-    assert came.environment == {}
+    assert diagnostics.kernel.threads_source not in (None, "FASTLSTM_THREADS")
+    assert best in diagnostics.kernel.supported
+    assert diagnostics.kernel.precisions[0] == "float32"
+    assert set(diagnostics.kernel.precisions) <= set(PRECISIONS)
+    assert set(diagnostics.kernel.supported) <= set(ISAS)
+    assert diagnostics.self_check is not None
+    assert diagnostics.self_check.passed
+    assert diagnostics.environment == {}
 
 
-def test_what_the_environment_asks_for_is_told(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for isa in diagnose().kernel.could_run:
-        asked = {"FASTLSTM_ISA": isa, "FASTLSTM_THREADS": "3", "FASTLSTM_LIBRARY": str(library)}
-        for name, value in asked.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("FASTLSTM_DATA_DIR", "")  # asks for nothing
-        came = diagnose()
-        assert came.environment == asked
-        assert came.kernel.instruction_set == isa
-        assert (came.kernel.threads, came.kernel.threads_from) == (3, "FASTLSTM_THREADS")
-        assert came.self_check is not None
-        assert came.self_check.passed
+@pytest.mark.parametrize("isa", ISAS)
+def test_environment_variables_are_applied_and_reported(
+    isa: str, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isa not in diagnose().kernel.supported:
+        pytest.skip(f"this processor does not support {isa}")
+    variables = {"FASTLSTM_ISA": isa, "FASTLSTM_THREADS": "3", "FASTLSTM_LIBRARY": str(library)}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FASTLSTM_DATA_DIR", "")  # the same as unset
+    diagnostics = diagnose()
+    assert diagnostics.environment == variables
+    assert diagnostics.kernel.instruction_set == isa
+    assert (diagnostics.kernel.threads, diagnostics.kernel.threads_source) == (3, "FASTLSTM_THREADS")
+    assert diagnostics.self_check is not None
+    assert diagnostics.self_check.passed
 
 
-def no_kernel(why_not: str, what_to_do: str) -> None:
-    came = diagnose()
-    assert came.self_check is None
-    kernel = came.kernel
-    assert (kernel.instruction_set, kernel.could_run, kernel.threads, kernel.threads_from) == (None, (), None, None)
-    assert kernel.why_not is not None
-    assert why_not in kernel.why_not
-    assert kernel.what_to_do is not None
-    assert what_to_do in kernel.what_to_do
+def missing_kernel() -> tuple[str, str]:
+    """Check that there is no kernel, and return the reason and the remedy."""
+    diagnostics = diagnose()
+    kernel = diagnostics.kernel
+    assert diagnostics.self_check is None
+    assert (kernel.instruction_set, kernel.supported, kernel.precisions) == (None, (), ("float32",))
+    assert (kernel.threads, kernel.threads_source) == (None, None)
+    assert kernel.reason
+    assert kernel.remedy
+    return kernel.reason, kernel.remedy
 
 
-def test_the_reference_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_disabled_by_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_ISA", "reference")
-    no_kernel("FASTLSTM_ISA=reference", "unset FASTLSTM_ISA")
+    reason, remedy = missing_kernel()
+    assert "FASTLSTM_ISA=reference" in reason
+    assert remedy == "unset FASTLSTM_ISA"
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "AMD64", "aarch64", "arm64"])
-def test_nothing_was_built_for_want_of_a_compiler(
+def test_missing_library_on_a_supported_machine_needs_a_compiler(
     machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fastlstm.kernel.__path__", [str(tmp_path)])
     monkeypatch.setattr("platform.machine", lambda: machine)
-    no_kernel("not built", "install a C++ compiler, such as g++ or clang")
+    _, remedy = missing_kernel()
+    assert "g++" in remedy
+    assert "pip install --no-deps --force-reinstall --no-cache-dir ." in remedy
 
 
-def test_nothing_can_be_built_for_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_on_an_unsupported_machine_has_no_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fastlstm.kernel.__path__", [str(tmp_path)])
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    no_kernel("not built", "the kernel is for x86-64 and 64-bit ARM, not riscv64")
+    _, remedy = missing_kernel()
+    assert remedy.startswith("none: riscv64 ")
 
 
-def test_a_broken_library_is_installed_again_or_no_longer_named(
+def test_broken_library_is_reinstalled_or_its_variable_unset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / FILE_NAME
     broken.write_bytes(b"no library")
     monkeypatch.setattr("fastlstm.kernel.__path__", [str(tmp_path)])
-    no_kernel(str(broken), "install fastlstm again")
+    reason, remedy = missing_kernel()
+    assert str(broken) in reason
+    assert "pip install --force-reinstall fastlstm" in remedy
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(broken))
-    no_kernel(str(broken), "unset FASTLSTM_LIBRARY")
+    reason, remedy = missing_kernel()
+    assert str(broken) in reason
+    assert remedy.startswith("unset FASTLSTM_LIBRARY")
     assert diagnose().kernel.library == str(broken)
 
 
 @pytest.mark.usefixtures("library")
-def test_a_processor_too_old_cannot_be_helped(monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_old(*_: object) -> None:
-        raise ValueError("this processor has not the instruction set None")
+def test_unsupported_processor_has_no_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise ValueError("unsupported instruction set")
 
-    monkeypatch.setattr("fastlstm.kernel.loader.Kernel", too_old)
-    no_kernel("this processor has none of the instruction sets", "nothing helps on this processor")
+    monkeypatch.setattr("fastlstm.kernel.loader.Kernel", unsupported)
+    _, remedy = missing_kernel()
+    assert remedy.startswith("none: this processor ")
 
 
 @pytest.mark.usefixtures("library")
 @pytest.mark.parametrize(
     ("name", "value"), [("FASTLSTM_ISA", "v9"), ("FASTLSTM_THREADS", "0"), ("FASTLSTM_LIBRARY", "gone.so")]
 )
-def test_an_impossible_wish_is_an_error(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_environment_variables_raise_option_error(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(OptionError, match=name):
         diagnose()
@@ -141,99 +160,134 @@ def test_an_impossible_wish_is_an_error(name: str, value: str, monkeypatch: pyte
         (float("nan"), SelfCheck(False, None, 1e-5)),
     ],
 )
-def test_the_self_check_fails_above_its_tolerance(
+def test_self_check_fails_above_its_tolerance(
     difference: float, expected: SelfCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(installation, "largest_difference", lambda _: difference)
+    monkeypatch.setattr("fastlstm.diagnostics.largest_difference", lambda _: difference)
     assert diagnose().self_check == expected
 
 
-def test_versions_and_processor_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    came = diagnose()
-    assert came.fastlstm == fastlstm.__version__
-    assert came.python == ".".join(map(str, sys.version_info[:3]))
-    assert came.system
-    assert came.processor
+def test_versions_are_reported() -> None:
+    diagnostics = diagnose()
+    assert diagnostics.fastlstm == fastlstm.__version__
+    assert diagnostics.python == ".".join(map(str, sys.version_info[:3]))
+    assert diagnostics.system
+    assert diagnostics.processor
 
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nmodel name\t: Fast: 3 GHz\n\nprocessor\t: 1\nmodel name\t: Other\n")
-    monkeypatch.setattr(installation, "_CPUINFO", cpuinfo)
-    assert diagnose().processor == "Fast: 3 GHz"
-    monkeypatch.setattr("platform.processor", lambda: "")
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "processor", "expected"),
+    [
+        (
+            "processor\t: 0\nmodel name\t: Fast: 3 GHz\n\nprocessor\t: 1\nmodel name\t: Other\n",
+            "x86_64",
+            "Fast: 3 GHz",
+        ),
+        ("processor\t: 0\n", "", "arm64"),
+        (None, "", "arm64"),
+        (None, "arm", "arm"),
+    ],
+)
+def test_processor_is_named_by_cpuinfo_or_else_by_python(
+    cpuinfo: str | None, processor: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    monkeypatch.setattr("fastlstm.diagnostics.CPUINFO", path)
+    monkeypatch.setattr("platform.processor", lambda: processor)
     monkeypatch.setattr("platform.machine", lambda: "arm64")
-    cpuinfo.write_text("processor\t: 0\n")
-    assert diagnose().processor == "arm64"
-    cpuinfo.unlink()
-    assert diagnose().processor == "arm64"
-    monkeypatch.setattr("platform.processor", lambda: "arm")
-    assert diagnose().processor == "arm"
+    assert diagnose().processor == expected
 
 
-def test_the_extras_are_those_of_the_package() -> None:
-    requirements = importlib.metadata.requires("fastlstm") or []
+def test_extras_match_the_package_metadata() -> None:
     packages: dict[str, set[str]] = {}
-    for requirement in requirements:
-        found_extra = re.fullmatch(r"([\w.-]+).*; extra == ['\"](\w+)['\"]", requirement)
-        if found_extra is not None and found_extra[1] != "fastlstm":
-            packages.setdefault(found_extra[2], set()).add(found_extra[1])
+    for requirement in importlib.metadata.requires("fastlstm") or []:
+        match = re.fullmatch(r"([\w.-]+).*; extra == ['\"](\w+)['\"]", requirement)
+        if match is not None and match[1] != "fastlstm":
+            packages.setdefault(match[2], set()).add(match[1])
     assert packages == {name: set(names) for name, (_, names) in EXTRAS.items()}
 
 
-def test_missing_packages_come_with_what_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"torch": "2.9", "pyarrow": "15.0"}
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Versions of the packages that appear to be installed; tests may change them."""
+    versions = {"torch": "2.9", "pyarrow": "15.0"}
 
     def version(name: str) -> str:
-        if name not in there:
+        if name not in versions:
             raise importlib.metadata.PackageNotFoundError(name)
-        return there[name]
+        return versions[name]
 
     monkeypatch.setattr(importlib.metadata, "version", version)
+    return versions
+
+
+@pytest.mark.usefixtures("installed")
+def test_extras_with_missing_packages_have_a_pip_command() -> None:
     extras = {extra.name: extra for extra in diagnose().extras}
     assert list(extras) == list(EXTRAS)
-    assert extras["train"] == Extra(
+    assert extras["train"] == ExtraStatus(
         "train", EXTRAS["train"][0], {"torch": "2.9", "scikit-learn": None}, "pip install 'fastlstm[train]'"
     )
-    assert extras["parquet"] == Extra("parquet", EXTRAS["parquet"][0], {"pyarrow": "15.0"}, None)
+    assert extras["parquet"] == ExtraStatus("parquet", EXTRAS["parquet"][0], {"pyarrow": "15.0"}, None)
     assert extras["plot"].install == "pip install 'fastlstm[plot]'"
-    del there["torch"]
+
+
+def test_missing_pytorch_has_no_status(installed: dict[str, str]) -> None:
+    del installed["torch"]
     assert diagnose().pytorch is None
 
 
-def test_the_gpu_is_named_or_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = importlib.metadata.version("torch")
+@pytest.mark.parametrize("cuda", [None, "12.8"])
+def test_pytorch_without_a_gpu_has_a_reason(cuda: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "hip", None)
-    monkeypatch.setattr(torch.version, "cuda", None)
-    assert diagnose().pytorch == PyTorchInfo(version, None, "this build of PyTorch is without CUDA", None)
-    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert diagnose().pytorch == PyTorchInfo(version, None, "PyTorch finds no CUDA device", None)
+    status = diagnose().pytorch
+    assert status is not None
+    assert status.no_gpu_reason
+    version = importlib.metadata.version("torch")
+    assert status == PyTorchStatus(version, None, status.no_gpu_reason, None)
+
+
+def test_pytorch_with_a_gpu_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
-    assert diagnose().pytorch == PyTorchInfo(version, "A GPU", None, None)
+    assert diagnose().pytorch == PyTorchStatus(importlib.metadata.version("torch"), "A GPU", None, None)
 
+
+def test_pytorch_with_a_busy_gpu_has_the_error_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def busy() -> str:
         raise RuntimeError("all devices are busy")
 
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", busy)
-    assert diagnose().pytorch == PyTorchInfo(version, None, "all devices are busy", None)
+    version = importlib.metadata.version("torch")
+    assert diagnose().pytorch == PyTorchStatus(version, None, "all devices are busy", None)
 
 
-def test_a_pytorch_that_cannot_be_imported_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pytorch_that_cannot_be_imported_has_an_import_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    came = diagnose().pytorch
-    assert came is not None
-    assert (came.gpu, came.why_no_gpu) == (None, None)
-    assert came.error is not None
-    assert "torch" in came.error
+    status = diagnose().pytorch
+    assert status is not None
+    assert (status.gpu, status.no_gpu_reason) == (None, None)
+    assert status.import_error is not None
+    assert "torch" in status.import_error
 
 
-def test_only_an_examination_imports_pytorch_and_it_no_other_extra() -> None:
+def test_diagnose_imports_no_extra_but_pytorch() -> None:
     script = (
-        "import sys; import fastlstm.cli.doctor, fastlstm.diagnostics as installation\n"
+        "import importlib.metadata, sys\n"
+        "import fastlstm.cli.doctor, fastlstm.diagnostics\n"
         "heavy = {'torch', 'sklearn', 'scipy', 'pyarrow', 'matplotlib'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "installation._version = lambda package: None\n"
-        "installation.diagnose()\n"
+        "def version(name):\n"
+        "    raise importlib.metadata.PackageNotFoundError(name)\n"
+        "importlib.metadata.version = version\n"
+        "fastlstm.diagnostics.diagnose()\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,4 +1,4 @@
-"""What the README and the documents show is run here, or at least parsed by the real command line."""
+"""Run the code and parse the commands that the README and the documents show, and check their figures and links."""
 
 from __future__ import annotations
 
@@ -16,32 +16,49 @@ import click
 import pytest
 
 from fastlstm.cli import main as run_command
-from fastlstm.cli.main import COMMANDS, group
+from fastlstm.cli.main import group
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ["README.md", "README.zh-CN.md", "docs/cli.md", "docs/tutorial.md"]
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
+WITH_COMMANDS = {"README.md", "README.zh-CN.md", "docs/cli.md", "docs/tutorial.md"}
+"""Documents that show at least one command."""
 ROWS = [
     (f"a {word} film, number {i}", label) for i in range(20) for word, label in (("great", "good"), ("dull", "bad"))
 ]
 
 
-def blocks(document: str, language: str = "") -> list[str]:
-    """The fenced code blocks of a document in that language."""
+def blocks(document: str, *languages: str) -> list[str]:
+    """Return the fenced code blocks of a document in one of the languages; "" is a block without a language."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block for language, block in fenced if language in languages]
 
 
-def commands(document: str) -> Iterator[list[str]]:
-    """The `fastlstm` commands in a document's code blocks, as lists of words."""
-    for block in blocks(document):
+def commands(document: str, *languages: str) -> Iterator[list[str]]:
+    """Yield the `fastlstm` commands in a document's code blocks, as lists of arguments."""
+    for block in blocks(document, *languages):
         for line in block.splitlines():
             if line.startswith("fastlstm ") and "[" not in line and "|" not in line:
                 yield shlex.split(line)[1:]
 
 
+def leaf_commands(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield the names and the command of every command that has no subcommands."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        subcommand = command.get_command(context, name)
+        assert subcommand is not None, name
+        yield from leaf_commands(subcommand, (*path, name))
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the README's examples read."""
+def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files that the README's examples read."""
     monkeypatch.chdir(tmp_path)
     lines = "".join(f'"{text}",{label}\n' for text, label in ROWS)
     (tmp_path / "reviews.csv").write_text("text,label\n" + lines, encoding="utf-8")
@@ -52,79 +69,68 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_shown_is_one_the_command_line_takes(document: str) -> None:
-    shown = list(commands(document))
-    assert shown
-    for name, *arguments in shown:
-        context = click.Context(group)
-        command = group.get_command(context, name)
-        assert command is not None, name
-        command.make_parser(click.Context(command)).parse_args(list(arguments))
+def test_commands_of_documents_are_valid(document: str) -> None:
+    all_commands = list(commands(document, "", "sh", "bash"))
+    assert all_commands or document not in WITH_COMMANDS
+    leaves = dict(leaf_commands(group))
+    for words in all_commands:
+        depth = 2 if tuple(words[:2]) in leaves else 1
+        command = leaves[tuple(words[:depth])]
+        command.make_parser(click.Context(command)).parse_args(words[depth:])
 
 
-def test_the_readme_s_commands_work(here: Path) -> None:
-    for arguments in commands("README.md"):
+def test_commands_of_the_readme_run(example_folder: Path) -> None:
+    """Blocks without a language are run; those marked sh need other files or do not end."""
+    for arguments in commands("README.md", ""):
         with pytest.raises(SystemExit) as exit_:
             run_command(arguments)
         assert exit_.value.code == 0, arguments
-    assert (here / "model" / "plots" / "report.png").exists()
+    assert (example_folder / "model" / "plots" / "report.png").exists()
 
 
-def test_the_readme_s_python_works(here: Path) -> None:
+def test_python_of_the_readme_runs(example_folder: Path) -> None:
     names: dict[str, Any] = {}
     for code in blocks("README.md", "python"):
         exec(compile(code, "README.md", "exec"), names)
-    assert (here / "reviews-model" / "model.safetensors").exists()
-    assert names["stream"].tokens == 5
+    assert (example_folder / "reviews-model" / "model.safetensors").exists()
 
 
-def test_the_python_of_explaining_and_streaming_works() -> None:
+def test_python_of_explaining_and_streaming_runs() -> None:
     names: dict[str, Any] = {}
     for document in ("docs/explaining.md", "docs/streaming.md"):
-        exec(compile(blocks(document, "python")[0], document, "exec"), names)
+        for code in blocks(document, "python"):
+            exec(compile(code, document, "exec"), names)
     whole = names["model"].predict_proba("This movie was fantastic! I really enjoyed it.")
-    assert names["stream"].held == "rea"
+    assert names["stream"].pending == "rea"
     assert names["again"].probabilities.tobytes() == whole.tobytes()
 
 
-def test_every_option_the_command_reference_names_exists_and_every_command_is_in_it() -> None:
+def test_command_reference_names_every_command_and_only_existing_options() -> None:
     text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     known = {"--help"}
-    for name in COMMANDS:
-        command = group.get_command(click.Context(group), name)
-        assert command is not None
-        assert f"fastlstm {name}" in text
+    for path, command in leaf_commands(group):
+        assert f"fastlstm {' '.join(path)}" in text
         known |= {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    named = set(re.findall(r"--[a-z][a-z-]+", text))
-    assert named <= known, named - known
+    mentioned = set(re.findall(r"--[a-z][a-z-]+", text))
+    assert mentioned <= known, mentioned - known
 
 
-def test_the_readme_s_scripts_are_there_and_can_be_run() -> None:
+def test_scripts_of_the_readme_are_executable() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in sorted(set(re.findall(r"scripts/[a-z_.]+", text))):
         assert os.access(ROOT / name, os.X_OK), name
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        *DOCUMENTS,
-        "CONTRIBUTING.md",
-        "docs/design.md",
-        "docs/kernel.md",
-        "docs/language-models.md",
-        "docs/saved-model.md",
-    ],
-)
-def test_every_file_a_document_links_to_is_there(document: str) -> None:
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_linked_files_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if not target.startswith("https://"):
             assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
-def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A script of benchmarks/ as a module."""
+def load_benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a script of benchmarks/ as a module."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
@@ -134,13 +140,14 @@ def benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_the_readme_s_figures_are_those_of_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = benchmark("report", monkeypatch).table()
-    assert table in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_figures_of_readme_and_benchmarks_match_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = load_benchmark("report", monkeypatch)
+    assert report.summary() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert report.table() in (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
 
 
-def test_the_kernel_s_figures_are_those_of_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = benchmark("kernel_figure", monkeypatch).tables()
+def test_figures_of_the_kernel_document_match_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = load_benchmark("kernel_figure", monkeypatch).tables()
     text = (ROOT / "docs/kernel.md").read_text(encoding="utf-8")
     assert set(tables) == {"figures", "parts"}
     for table in tables.values():

@@ -1,25 +1,24 @@
+"""Classification metrics, compared with scikit-learn and direct definitions."""
+
 from __future__ import annotations
 
 import json
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import sklearn.metrics
 from matplotlib.figure import Figure
 
+from fastlstm._typing import DoubleArray, IndexArray
 from fastlstm.metrics import CALIBRATION_BINS, MIN_PROBABILITY, Report, evaluate, predicted_classes
 
-Floats = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
-
-def names(classes: int) -> tuple[str, ...]:
+def labels(classes: int) -> tuple[str, ...]:
     return tuple(f"class {k}" for k in range(classes))
 
 
-def random_predictions(classes: int, texts: int = 997, seed: int = 0) -> tuple[Floats, Indices]:
-    """Probabilities that are right more often than not, and the truth."""
+def random_predictions(classes: int, texts: int = 997, seed: int = 0) -> tuple[DoubleArray, IndexArray]:
+    """Return probabilities, mostly correct, and the true classes."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, classes, texts)
     logits = generator.normal(size=(texts, classes)) * 2
@@ -30,25 +29,25 @@ def random_predictions(classes: int, texts: int = 997, seed: int = 0) -> tuple[F
 
 @pytest.mark.parametrize("classes", [2, 7])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_report_agrees_with_scikit_learn(classes: int, seed: int) -> None:
+def test_report_matches_scikit_learn(classes: int, seed: int) -> None:
     probabilities, truth = random_predictions(classes, seed=seed)
-    report, predicted = evaluate(probabilities, truth, names(classes)), probabilities.argmax(axis=1)
+    report, predicted = evaluate(probabilities, truth, labels(classes)), probabilities.argmax(axis=1)
     assert report.texts == len(truth)
     assert report.accuracy == pytest.approx(sklearn.metrics.accuracy_score(truth, predicted), abs=1e-12)
     assert report.loss == pytest.approx(sklearn.metrics.log_loss(truth, probabilities), abs=1e-12)
     assert report.macro_f1 == pytest.approx(sklearn.metrics.f1_score(truth, predicted, average="macro"), abs=1e-12)
     assert np.array_equal(report.confusion, sklearn.metrics.confusion_matrix(truth, predicted))
     expected = np.transpose(sklearn.metrics.precision_recall_fscore_support(truth, predicted))
-    came = [(c.precision, c.recall, c.f1, c.texts) for c in report.classes]
-    np.testing.assert_allclose(came, expected, rtol=0, atol=1e-12)
-    assert tuple(c.label for c in report.classes) == names(classes)
+    actual = [(c.precision, c.recall, c.f1, c.texts) for c in report.classes]
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12)
+    assert tuple(c.label for c in report.classes) == labels(classes)
 
 
 @pytest.mark.parametrize("classes", [2, 7])
-def test_calibration_error_is_the_direct_sum_over_bins(classes: int) -> None:
+def test_calibration_error_matches_its_definition(classes: int) -> None:
     probabilities, truth = random_predictions(classes)
-    report = evaluate(probabilities, truth, names(classes))
-    error, filled = 0.0, 0
+    report = evaluate(probabilities, truth, labels(classes))
+    error, bins = 0.0, 0
     for b in range(CALIBRATION_BINS):
         low, high = b / CALIBRATION_BINS, (b + 1) / CALIBRATION_BINS
         members = [i for i, row in enumerate(probabilities) if low <= row.max() < high]
@@ -56,93 +55,102 @@ def test_calibration_error_is_the_direct_sum_over_bins(classes: int) -> None:
             confidence = sum(probabilities[i].max() for i in members) / len(members)
             accuracy = sum(probabilities[i].argmax() == truth[i] for i in members) / len(members)
             error += len(members) / len(truth) * abs(confidence - accuracy)
-            filled += 1
+            bins += 1
     assert report.calibration_error == pytest.approx(error, abs=1e-12)
     assert error > 0.01
-    assert len(report.calibration) == filled
+    assert len(report.calibration) == bins
     assert sum(b.texts for b in report.calibration) == len(truth)
 
 
-def test_sure_and_right_is_perfect() -> None:
+def test_confident_correct_predictions_are_perfect() -> None:
     truth = np.array([0, 1, 2, 1])
-    report = evaluate(np.eye(3)[truth], truth, names(3))
+    report = evaluate(np.eye(3)[truth], truth, labels(3))
     assert (report.accuracy, report.macro_f1, report.loss, report.calibration_error) == (1, 1, 0, 0)
     assert [c.f1 for c in report.classes] == [1, 1, 1]
 
 
-def test_sure_and_right_half_the_time_is_overconfident() -> None:
-    report = evaluate(np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 0, 1]), names(2))
+def test_confident_predictions_that_are_half_wrong_have_finite_loss() -> None:
+    report = evaluate(np.eye(2)[[0, 0, 1, 1]], np.array([0, 1, 0, 1]), labels(2))
     assert report.accuracy == 0.5
     assert report.calibration_error == 0.5
     assert report.loss == pytest.approx(-np.log(MIN_PROBABILITY) / 2, rel=1e-12)
 
 
-def test_confidence_that_comes_true_is_calibrated() -> None:
+def test_calibration_error_is_zero_if_accuracy_equals_confidence() -> None:
     probabilities = np.tile([0.75, 0.25], (8, 1))
-    assert evaluate(probabilities, np.array([0, 1, 0, 0, 0, 0, 0, 1]), names(2)).calibration_error == 0
-    overconfident = evaluate(probabilities, np.array([0, 1] * 4), names(2))
+    assert evaluate(probabilities, np.array([0, 1, 0, 0, 0, 0, 0, 1]), labels(2)).calibration_error == 0
+    overconfident = evaluate(probabilities, np.array([0, 1] * 4), labels(2))
     assert overconfident.calibration_error == pytest.approx(0.25, abs=1e-12)
 
 
-def test_a_class_that_never_occurs_counts_as_not_found() -> None:
+def test_class_without_texts_has_zero_metrics() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.1, 0.7]])
-    report = evaluate(probabilities, np.array([0, 1, 1]), names(3))
+    report = evaluate(probabilities, np.array([0, 1, 1]), labels(3))
     absent = report.classes[2]
     assert (absent.precision, absent.recall, absent.f1, absent.texts) == (0, 0, 0, 0)
     assert report.confusion == ((1, 0, 0), (0, 1, 1), (0, 0, 0))
     assert report.macro_f1 == pytest.approx((1 + 2 / 3 + 0) / 3, abs=1e-12)
 
 
-def test_a_class_that_is_never_predicted_counts_as_not_found() -> None:
-    report = evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), names(2))
+def test_class_that_is_never_predicted_has_zero_metrics() -> None:
+    report = evaluate(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 1]), labels(2))
     missed = report.classes[1]
     assert (missed.precision, missed.recall, missed.f1, missed.texts) == (0, 0, 0, 1)
 
 
-def test_single_precision_probabilities_give_the_same_report() -> None:
+def test_float32_probabilities_give_the_same_report() -> None:
     probabilities, truth = random_predictions(7)
     single = probabilities.astype(np.float32)
-    assert evaluate(single, truth, names(7)) == evaluate(single.astype(np.float64), truth, names(7))
+    assert evaluate(single, truth, labels(7)) == evaluate(single.astype(np.float64), truth, labels(7))
 
 
-def test_one_text_makes_a_report() -> None:
-    report = evaluate(np.array([[0.25, 0.75]]), np.array([1]), names(2))
+def test_one_text_is_enough_for_a_report() -> None:
+    report = evaluate(np.array([[0.25, 0.75]]), np.array([1]), labels(2))
     assert (report.texts, report.accuracy) == (1, 1)
     assert report.calibration_error == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_of_two_classes_the_second_is_predicted_from_the_threshold_on(dtype: type[np.floating]) -> None:
-    second = np.array([0.0, 0.3, 0.30000007, 0.5, 1.0], dtype)
-    probabilities = np.stack([1 - second, second], axis=1)
-    for threshold, predicted in [
+@pytest.mark.parametrize(
+    ("threshold", "predicted"),
+    [
         (0.0, [1, 1, 1, 1, 1]),
         (0.3, [0, 1, 1, 1, 1]),
         (0.4, [0, 0, 0, 1, 1]),
         (0.5, [0, 0, 0, 1, 1]),
         (1.0, [0, 0, 0, 0, 1]),
-    ]:
-        assert predicted_classes(probabilities, threshold).tolist() == predicted
-    assert predicted_classes(probabilities).tolist() == predicted_classes(probabilities, 0.5).tolist()
+    ],
+)
+def test_second_of_two_classes_is_predicted_from_the_threshold(
+    dtype: type[np.floating], threshold: float, predicted: list[int]
+) -> None:
+    second = np.array([0.0, 0.3, 0.30000007, 0.5, 1.0], dtype)
+    probabilities = np.stack([1 - second, second], axis=1)
+    assert predicted_classes(probabilities, threshold).tolist() == predicted
 
 
-def test_of_more_classes_the_first_of_the_most_likely_is_predicted() -> None:
+def test_default_threshold_is_a_half() -> None:
+    probabilities = np.array([[0.5, 0.5], [0.50001, 0.49999]])
+    assert predicted_classes(probabilities).tolist() == predicted_classes(probabilities, 0.5).tolist() == [1, 0]
+
+
+def test_first_of_the_most_probable_classes_is_predicted() -> None:
     probabilities = np.array([[0.2, 0.4, 0.4], [0.5, 0.1, 0.4], [0.1, 0.2, 0.7]], np.float32)
     assert predicted_classes(probabilities).tolist() == [1, 0, 2]
 
 
-def test_a_threshold_changes_the_predictions_and_their_confidence_but_not_the_loss() -> None:
+def test_threshold_changes_predictions_and_confidence_but_not_the_loss() -> None:
     probabilities, truth = np.array([[0.7, 0.3], [0.9, 0.1]]), np.array([1, 0])
-    usual, lower = (evaluate(probabilities, truth, names(2), threshold) for threshold in (0.5, 0.3))
-    assert (usual.accuracy, lower.accuracy) == (0.5, 1)
-    assert usual.loss == lower.loss
+    default, lower = (evaluate(probabilities, truth, labels(2), threshold) for threshold in (0.5, 0.3))
+    assert (default.accuracy, lower.accuracy) == (0.5, 1)
+    assert default.loss == lower.loss
     assert lower.confusion == ((1, 0), (0, 1))
     assert [(b.confidence, b.accuracy, b.texts) for b in lower.calibration] == [(0.3, 1, 1), (0.9, 1, 1)]
 
 
 @pytest.mark.parametrize("classes", [2, 7])
-def test_a_report_survives_json(classes: int) -> None:
-    report = evaluate(*random_predictions(classes), names(classes))
+def test_report_round_trips_through_json(classes: int) -> None:
+    report = evaluate(*random_predictions(classes), labels(classes))
     values = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert values["accuracy"] == report.accuracy
     assert values["classes"][1]["label"] == "class 1"
@@ -151,7 +159,7 @@ def test_a_report_survives_json(classes: int) -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 25])
-def test_a_report_is_drawn_as_two_axes(classes: int) -> None:
-    figure = evaluate(*random_predictions(classes), names(classes)).plot()
+def test_report_plot_has_two_axes(classes: int) -> None:
+    figure = evaluate(*random_predictions(classes), labels(classes)).plot()
     assert isinstance(figure, Figure)
-    assert [axes.get_title().partition(",")[0] for axes in figure.axes] == ["Confusion matrix", "Reliability"]
+    assert [axes.get_title().split(" (")[0] for axes in figure.axes] == ["Confusion matrix", "Reliability"]

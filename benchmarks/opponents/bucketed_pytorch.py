@@ -1,4 +1,4 @@
-"""The best a careful PyTorch user gets on a CPU: length-bucketed padding, oneDNN, flushed denormals, fused Adam."""
+"""Well-tuned training in PyTorch on a CPU: length-bucketed padding, oneDNN, flushed denormals, fused Adam."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BATCH, POOL = 64, 50
 
 
 class Tutorial(nn.Module):
-    """Embedding 10,000 x 64 -> LSTM 64 -> LSTM 32 -> Dense 1, as PyTorch users write it."""
+    """Embedding 10,000 x 64, LSTM 64, LSTM 32, linear 1, as PyTorch users write it."""
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Tutorial(nn.Module):
 
 
 class Opponent:
-    """Trains epoch after epoch on the given texts."""
+    """Trains the tutorial model, epoch by epoch."""
 
     def __init__(self, texts: list[npt.NDArray[np.int32]], truth: npt.NDArray[np.int64], vocabulary: int) -> None:
         self.texts = [torch.from_numpy(text.astype(np.int64)) for text in texts]
@@ -42,8 +42,8 @@ class Opponent:
         self.optimizer = torch.optim.Adam(self.model.parameters(), 1e-3, fused=True)
 
     def epoch(self) -> float:
-        """Seconds of one epoch: batches, forward, backward, Adam."""
-        torch.set_flush_denormal(True)  # here, since whoever trains between two epochs may turn it off
+        """Train one epoch and return its seconds: batches, forward, backward, Adam."""
+        torch.set_flush_denormal(True)  # in every epoch, since fastlstm may turn it off in between
         started = time.perf_counter()
         for batch in self._batches():
             ids = pad_sequence([self.texts[i] for i in batch])
@@ -57,6 +57,6 @@ class Opponent:
     def _batches(self) -> list[list[int]]:
         batches: list[list[int]] = []
         for pool in torch.split(torch.randperm(len(self.texts)), BATCH * POOL):
-            in_order = pool[self.lengths[pool].argsort()]
-            batches += [batch.tolist() for batch in torch.split(in_order, BATCH)]
+            sorted_pool = pool[self.lengths[pool].argsort()]
+            batches += [batch.tolist() for batch in torch.split(sorted_pool, BATCH)]
         return [batches[i] for i in torch.randperm(len(batches))]

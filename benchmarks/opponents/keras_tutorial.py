@@ -1,7 +1,7 @@
-"""The Keras tutorial's own script: every review padded to 500 tokens, Model.fit, batch 64.
+"""The Keras tutorial's training: every review padded to 500 tokens, Model.fit, batches of 64.
 
-Runs under a Python that has TensorFlow (the benchmark starts it). Reads an .npz with `ids` [n, 500] and
-`truth` [n]; then for every line on standard input trains one epoch and prints its seconds.
+`benchmarks/training.py` starts it with a Python that has TensorFlow. It reads an .npz file with `ids` [n, 500] and
+`truth` [n]. For each line on standard input it trains one epoch and prints the seconds.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import os
 import sys
 import time
 
-import keras
-import numpy as np
-
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import keras
+import numpy as np
+
 
 def main() -> None:
-    """Trains an epoch a line."""
+    """Train one epoch per line of standard input."""
     data = np.load(sys.argv[1])
     model = keras.Sequential(
         [

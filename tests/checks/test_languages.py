@@ -1,13 +1,13 @@
-"""Scripts and languages."""
+"""Scripts and languages of texts."""
 
 from __future__ import annotations
 
 import sys
 
 import pytest
-from tests.checks.conftest import MakePool, Rows
+from tests.helpers.corpora import Rows, corpus_from_rows
 
-from fastlstm.checks.languages import NO_LETTERS, UNSURE, find_languages, script_of
+from fastlstm.checks.languages import NO_LETTERS, UNSURE, find_languages, text_script
 
 ENGLISH = "The plot made no sense at all, and the acting was as weak as the music was loud."
 FRENCH = "C'est un très bon film que je recommande à tout le monde sans aucune hésitation."
@@ -33,27 +33,28 @@ ROWS: Rows = [
         ("…", NO_LETTERS),
     ],
 )
-def test_a_text_s_script_is_that_of_most_of_its_letters(text: str, script: str) -> None:
-    assert script_of(text) == script
+def test_script_of_a_text_is_that_of_most_letters(text: str, script: str) -> None:
+    assert text_script(text) == script
 
 
-def test_languages_are_told_with_the_extra(make_pool: MakePool) -> None:
-    found = find_languages(make_pool(training=ROWS), most=10)
-    assert found.scripts == {"Latin": 3, "Han": 1, NO_LETTERS: 1}
-    assert found.languages == {"en": 2, "fr": 1, "zh": 1, UNSURE: 1}
-    assert [example.record for example in found.others] == [3, 4]
-    assert [example.record for example in find_languages(make_pool(training=ROWS), most=1).others] == [3]
+def test_languages_are_detected_with_the_extra() -> None:
+    languages = find_languages(corpus_from_rows(training=ROWS), max_examples=10)
+    assert languages.scripts == {"Latin": 3, "Han": 1, NO_LETTERS: 1}
+    assert languages.languages == {"en": 2, "fr": 1, "zh": 1, UNSURE: 1}
+    assert [example.location for example in languages.minority_examples] == [3, 4]
+    limited = find_languages(corpus_from_rows(training=ROWS), max_examples=1)
+    assert [example.location for example in limited.minority_examples] == [3]
 
 
-def test_without_the_extra_scripts_are_told(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_scripts_are_detected_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "py3langid", None)
-    found = find_languages(make_pool(training=ROWS), most=10)
-    assert found.scripts == {"Latin": 3, "Han": 1, NO_LETTERS: 1}
-    assert found.languages is None
-    assert [example.record for example in found.others] == [4]
+    languages = find_languages(corpus_from_rows(training=ROWS), max_examples=10)
+    assert languages.scripts == {"Latin": 3, "Han": 1, NO_LETTERS: 1}
+    assert languages.languages is None
+    assert [example.location for example in languages.minority_examples] == [4]
 
 
-def test_texts_too_short_to_tell_are_in_no_other_language(make_pool: MakePool) -> None:
-    found = find_languages(make_pool(training=[("ok", "x"), ("!", "y")]), most=10)
-    assert found.languages == {UNSURE: 2}
-    assert found.others == ()
+def test_very_short_texts_are_unsure_and_not_a_minority() -> None:
+    languages = find_languages(corpus_from_rows(training=[("ok", "x"), ("!", "y")]), max_examples=10)
+    assert languages.languages == {UNSURE: 2}
+    assert languages.minority_examples == ()

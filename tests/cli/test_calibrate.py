@@ -2,90 +2,96 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
-from tests.cli.conftest import SMALL, Command, reviews, write_csv
+import pytest
+from tests.helpers.command_line import SMALL, Command, reviews, write_csv
 
 import fastlstm
-from fastlstm.data import Dataset
-from fastlstm.training.recalibration import recalibrate
 
 
 def test_probabilities_are_fitted_to_other_texts(command: Command, trained: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "other.csv", [*reviews(90, seed=9), *[("great superb film", "bad")] * 10])
-    result = command("calibrate", data, "--model", trained, "--out", tmp_path / "fitted", "--json")
+    result = command("calibrate", data, "--model", trained, "--out", tmp_path / "calibrated", "--json")
     assert result.status == 0
-    found = result.json
-    assert found["texts"] == 100
-    assert found["after"]["loss"] < found["before"]["loss"]
-    assert found["after"]["accuracy"] == found["before"]["accuracy"]
-    fitted, before = fastlstm.load(tmp_path / "fitted"), fastlstm.load(trained)
-    assert fitted.model.temperature == found["temperature"] > before.model.temperature
-    assert fitted.predict(["a great film", "dull"]) == before.predict(["a great film", "dull"])
-    assert found["early_exit"] is None
+    figures = result.json
+    assert figures["texts"] == 100
+    assert figures["after"]["loss"] < figures["before"]["loss"]
+    assert figures["after"]["accuracy"] == figures["before"]["accuracy"]
+    after, before = fastlstm.load(tmp_path / "calibrated"), fastlstm.load(trained)
+    assert after.saved.temperature == figures["temperature"] > before.saved.temperature
+    assert after.predict(["a great film", "dull"]) == before.predict(["a great film", "dull"])
+    assert figures["early_exit"] is None
 
 
-def test_a_threshold_and_early_exit_are_learned(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_threshold_and_early_exit_are_fitted(command: Command, trained: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "other.csv", reviews(300, seed=9))
     options = ["--threshold-metric", "f1", "--early-exit", "--calibration", "none"]
-    result = command("calibrate", data, "-m", trained, "--out", tmp_path / "fitted", *options)
+    result = command("calibrate", data, "-m", trained, "--out", tmp_path / "calibrated", *options)
     assert result.status == 0
-    assert "early exit, learned on 300 texts" in result.err
-    assert "calibration error" in result.out
-    fitted = fastlstm.load(tmp_path / "fitted").model
-    assert fitted.early_exit is not None
-    assert fitted.temperature == fastlstm.load(trained).model.temperature
-    early = command("predict", "-m", tmp_path / "fitted", "--early-exit", "0.9", "great " * 40)
+    saved = fastlstm.load(tmp_path / "calibrated").saved
+    assert saved.early_exit is not None
+    assert saved.early_exit.text_count == 300
+    assert saved.temperature == fastlstm.load(trained).saved.temperature
+    (note,) = result.err.splitlines()
+    assert f"{saved.early_exit.threshold_for(0.99).saved_fraction:.0%}" in note
+    assert {"300,", "other.csv", str(tmp_path / "calibrated")} <= set(result.out.split())
+    early = command("predict", "-m", tmp_path / "calibrated", "--min-agreement", "0.9", "great " * 40)
     assert early.out.startswith("good\t")
-    assert "of 40 tokens were not read" in early.err
-    refused = command("predict", "-m", trained, "--early-exit", "0.9", "great")
-    assert refused.status == 2
-    assert "the model has not learned when a text need not be read on" in refused.err
+    assert "40 tokens" in early.err
+    whole = command("predict", "-m", trained, "--min-agreement", "0.9", "great")
+    assert (whole.status, whole.code) == (2, "no-early-exit")
 
 
-def test_training_learns_it_too(command: Command, tmp_path: Path) -> None:
+def test_training_fits_early_exit(command: Command, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "reviews.csv", reviews(200, seed=0))
     result = command("train", data, "--out", tmp_path / "m", *SMALL, "--early-exit", "--no-baseline")
     assert result.status == 0
-    assert "early exit, learned on 40 texts" in result.err
-    assert fastlstm.load(tmp_path / "m").model.early_exit is not None
-    refused = command("train", data, "--out", tmp_path / "n", *SMALL, "--early-exit", "--bidirectional")
-    assert refused.status == 2
-    assert "the model reads in both directions, so from the end too; add --no-bidirectional" in refused.err
+    early_exit = fastlstm.load(tmp_path / "m").saved.early_exit
+    assert early_exit is not None
+    assert early_exit.text_count == 40
+    rejected = command(
+        "train", data, "--out", tmp_path / "n", *SMALL, "--early-exit", "--set", "bidirectional=true"
+    )
+    assert (rejected.status, rejected.code) == (2, "early-exit-needs-unidirectional")
     assert not (tmp_path / "n").exists()
 
 
-def test_what_is_wrong_is_said(command: Command, trained: Path, tmp_path: Path) -> None:
-    data = write_csv(tmp_path / "other.csv", reviews(60, seed=9))
-    refused = command("calibrate", "imdb", "-m", trained, "--out", tmp_path / "x")
-    assert (refused.status, "its test split is for measuring" in refused.err) == (2, True)
-    refused = command("calibrate", data, "-m", trained, "--out", tmp_path)
-    assert (refused.status, "is not a fastlstm model" in refused.err) == (2, True)
-    unknown = write_csv(tmp_path / "unknown.csv", [("a film", "nice"), ("a film", "bad")])
-    refused = command("calibrate", unknown, "-m", trained, "--out", tmp_path / "x")
-    assert (refused.status, "nice" in refused.err) == (2, True)
+def test_imdb_is_rejected(command: Command, trained: Path, tmp_path: Path) -> None:
+    result = command("calibrate", "imdb", "-m", trained, "--out", tmp_path / "x")
+    assert (result.status, result.code) == (2, "imdb-not-allowed")
     assert not (tmp_path / "x").exists()
 
 
-def test_an_unknown_way_is_refused(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_output_that_is_not_a_model_is_rejected(command: Command, trained: Path, tmp_path: Path) -> None:
     data = write_csv(tmp_path / "other.csv", reviews(60, seed=9))
-    for option, value in (("--calibration", "vektor"), ("--threshold-metric", "acc")):
-        refused = command("calibrate", data, "-m", trained, "--out", tmp_path / "x", option, value)
-        assert refused.status == 2
-        assert value in refused.err
+    result = command("calibrate", data, "-m", trained, "--out", tmp_path)
+    assert (result.status, result.code) == (2, "output-not-a-model")
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def test_unknown_label_is_rejected(command: Command, trained: Path, tmp_path: Path) -> None:
+    unknown = write_csv(tmp_path / "unknown.csv", [("a film", "nice"), ("a film", "bad")])
+    result = command("calibrate", unknown, "-m", trained, "--out", tmp_path / "x")
+    assert (result.status, result.code) == (2, "unknown-label")
+    assert "nice" in result.err
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--calibration", "vektor"), ("--threshold-metric", "acc")])
+def test_unknown_method_is_rejected(
+    command: Command, trained: Path, tmp_path: Path, option: str, value: str
+) -> None:
+    data = write_csv(tmp_path / "other.csv", reviews(60, seed=9))
+    result = command("calibrate", data, "-m", trained, "--out", tmp_path / "x", option, value)
+    assert (result.status, result.code) == (2, "usage")
+    assert value in result.err
+
+
+def test_too_few_texts_leave_the_probabilities_with_a_note(command: Command, trained: Path, tmp_path: Path) -> None:
     few = write_csv(tmp_path / "few.csv", reviews(20, seed=9))
-    noted = command("calibrate", few, "-m", trained, "--out", tmp_path / "x")
-    assert "probabilities are left as they are: 20 validation texts are too few" in noted.err
-
-
-def test_a_threshold_is_carried_over_to_another_temperature(trained: Path) -> None:
-    before = fastlstm.load(trained)
-    cautious = fastlstm.Classifier(dataclasses.replace(before.model, threshold=0.7))
-    rows = [*reviews(90, seed=9), *[("great superb film", "bad")] * 10]
-    records = Dataset([text for text, _ in rows], [label for _, label in rows], "here")
-    done = recalibrate(cautious, records)
-    assert done.calibration.temperature > before.model.temperature
-    assert 0.5 < done.classifier.model.threshold < 0.7
-    texts = list(records.texts)
-    assert done.classifier.predict(texts) == cautious.predict(texts)
+    result = command("calibrate", few, "-m", trained, "--out", tmp_path / "x", "--json")
+    assert result.status == 0
+    assert result.json["temperature"] == fastlstm.load(trained).saved.temperature
+    (note,) = result.err.splitlines()
+    assert "20 " in note

@@ -1,125 +1,180 @@
-"""`fastlstm import`."""
+"""`fastlstm import`, and how the other commands treat imported models."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.cli.conftest import Command
+from tests.helpers.command_line import Command
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 torch = pytest.importorskip("torch")
+# Raised by Keras on PyTorch.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 WORDS = ["[UNK]", "good", "bad", "film"]
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """A state dict, net.pt, and its words, words.txt."""
+def state_dict(tmp_path: Path) -> Path:
+    """A state dict with one LSTM layer; its vocabulary, words.txt, is in the same folder."""
     torch.manual_seed(2)
     parts = {"embedding": torch.nn.Embedding(4, 3), "lstm": torch.nn.LSTM(3, 5), "linear": torch.nn.Linear(5, 1)}
     torch.save(torch.nn.ModuleDict(parts).state_dict(), tmp_path / "net.pt")
     (tmp_path / "words.txt").write_text("\n".join(WORDS))
-    return tmp_path
-
-
-def test_a_state_dict_becomes_a_model_that_predicts(command: Command, files: Path) -> None:
-    done = command(
-        "import",
-        files / "net.pt",
-        "--vocabulary",
-        files / "words.txt",
-        "--out",
-        files / "model",
-        "--labels",
-        "no, yes",
-    )
-    assert done.status == 0
-    assert "from PyTorch, 201 weights, 5 words of 4 rows, cut as fastlstm; reads 500 tokens" in done.out
-    answer = command("predict", "--model", files / "model", "--json", "A good film")
-    assert set(json.loads(answer.out)["predictions"][0]["probabilities"]) == {"no", "yes"}
-    again = ("import", files / "net.pt", "--vocabulary", files / "words.txt", "--out", files / "model")
-    assert command(*again).status == 2
-    told = json.loads(command(*again, "--overwrite", "--json").out)
-    assert (told["from"], told["labels"], told["vocabulary"]) == ("PyTorch", ["0", "1"], 5)
-    assert "imported from PyTorch" in (files / "model" / "README.md").read_text()
-
-
-def test_what_is_missing_or_wrong_is_said(command: Command, files: Path) -> None:
-    net, words = files / "net.pt", files / "words.txt"
-    for arguments, why in (
-        ((net,), "give --vocabulary"),
-        ((words, "--vocabulary", words), "ends in .txt; expected .keras, .h5"),
-        ((net, "--vocabulary", words, "--labels", "a,b,c"), "expected 2 different names"),
-        ((net, "--vocabulary", words, "--labels", "a,a"), "expected 2 different names"),
-        ((net, "--vocabulary", words, "--unknown", "nix"), "'nix' is no word"),
-        ((net, "--vocabulary", words, "--padding", "front"), "give --max-tokens"),
-        ((net, "--vocabulary", words, "--pooling", "concat"), "choose another --pooling"),
-        ((files / "none.pt", "--vocabulary", words), "does not exist"),
-    ):
-        refused = command("import", *arguments, "--out", files / "model")
-        assert (refused.status, refused.err.count("\n")) == (2, 1), refused.err
-        assert why in refused.err
-        assert not (files / "model").exists()
+    return tmp_path / "net.pt"
 
 
 @pytest.fixture
-def padded(command: Command, files: Path) -> Path:
+def vocabulary(state_dict: Path) -> Path:
+    return state_dict.parent / "words.txt"
+
+
+def test_imported_state_dict_predicts(command: Command, state_dict: Path, vocabulary: Path, tmp_path: Path) -> None:
+    result = command(
+        "import", state_dict, "--vocabulary", vocabulary, "--out", tmp_path / "model", "--labels", "no, yes"
+    )
+    assert result.status == 0
+    for figure in ("PyTorch", "201 weights", "5 words for 4 embedding rows", "500 tokens"):
+        assert figure in result.out
+    prediction = command("predict", "--model", tmp_path / "model", "--json", "A good film")
+    assert set(prediction.json["predictions"][0]["probabilities"]) == {"no", "yes"}
+    assert "imported from PyTorch" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_json_describes_the_imported_model(
+    command: Command, state_dict: Path, vocabulary: Path, tmp_path: Path
+) -> None:
+    result = command("import", state_dict, "--vocabulary", vocabulary, "--out", tmp_path / "model", "--json")
+    assert result.json == {
+        "out": str(tmp_path / "model"), "from": "PyTorch", "labels": ["0", "1"], "vocabulary": 5, "rows": 4,
+        "weights": 201, "max_tokens": 500, "truncate": "end", "padding": "none", "tokenization": "fastlstm",
+    }  # fmt: skip
+
+
+def test_existing_model_is_replaced_only_with_overwrite(
+    command: Command, state_dict: Path, vocabulary: Path, tmp_path: Path
+) -> None:
+    arguments = ("import", state_dict, "--vocabulary", vocabulary, "--out", tmp_path / "model")
+    assert command(*arguments).status == 0
+    result = command(*arguments)
+    assert (result.status, result.code) == (2, "output-exists")
+    assert command(*arguments, "--overwrite").status == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ((), "missing-vocabulary"),
+        (("--vocabulary", "words.txt", "--labels", "a,b,c"), "bad-labels"),
+        (("--vocabulary", "words.txt", "--labels", "a,a"), "bad-labels"),
+        (("--vocabulary", "words.txt", "--unknown", "nix"), "unknown-word-not-found"),
+        (("--vocabulary", "words.txt", "--padding", "front"), "missing-max-tokens"),
+        (("--vocabulary", "words.txt", "--pooling", "concat"), "pooling-mismatch"),
+    ],
+)
+def test_wrong_options_are_one_line_and_status_2(
+    command: Command,
+    state_dict: Path,
+    options: tuple[str, ...],
+    code: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command("import", state_dict, *options, "--out", tmp_path / "model")
+    assert (result.status, result.code, result.err.count("\n")) == (2, code, 1)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("words.txt", "unknown-format"), ("missing.pt", "usage")])
+def test_wrong_files_are_one_line_and_status_2(
+    command: Command, vocabulary: Path, name: str, code: str, tmp_path: Path
+) -> None:
+    result = command("import", tmp_path / name, "--vocabulary", vocabulary, "--out", tmp_path / "model")
+    assert (result.status, result.code, result.err.count("\n")) == (2, code, 1)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.fixture
+def padded_model(command: Command, state_dict: Path, vocabulary: Path, tmp_path: Path) -> Path:
     """A model that reads padding before its texts."""
-    done = command(
-        "import", files / "net.pt", "--vocabulary", files / "words.txt", "--padding", "front", "--max-tokens", "12",
-        "--out", files / "padded",
+    result = command(
+        "import", state_dict, "--vocabulary", vocabulary, "--padding", "front", "--max-tokens", "12",
+        "--out", tmp_path / "padded",
     )  # fmt: skip
-    assert done.status == 0
-    return files / "padded"
+    assert result.status == 0
+    return tmp_path / "padded"
 
 
-def test_what_reads_padding_says_so_wherever_it_counts(command: Command, padded: Path) -> None:
-    shown = command("explain", "A good, good film", "--model", padded)
-    assert "[PAD] x 7" in shown.out
-    assert "by n-grams" not in shown.out
-    told = command("info", "--model", padded).out
-    assert "imported from" in told
-    assert "read at the front, up to 12 tokens" in told
+def test_explain_shows_padding_that_the_model_reads(command: Command, padded_model: Path) -> None:
+    result = command("explain", "A good, good film", "--model", padded_model)
+    assert "[PAD] x 7" in result.out
+    assert "n-gram" not in result.out
+
+
+def test_info_describes_origin_and_padding(command: Command, padded_model: Path) -> None:
+    result = command("info", "--model", padded_model)
+    assert "PyTorch" in result.out
+    assert "12 tokens" in result.out
+
+
+def test_export_prints_a_note_about_padding_and_rejects_states(command: Command, padded_model: Path) -> None:
     pytest.importorskip("onnx")
-    written = command("export", "--model", padded, "--out", padded.parent / "m.onnx")
-    assert "fill ids with 0 at the front up to 12" in written.err
-    refused = command("export", "--model", padded, "--out", padded.parent / "s.onnx", "--states")
-    assert (refused.status, "reads padding" in refused.err) == (2, True)
+    result = command("export", "--model", padded_model, "--out", padded_model.parent / "m.onnx")
+    assert result.status == 0
+    assert "padding" in result.err
+    result = command("export", "--model", padded_model, "--out", padded_model.parent / "s.onnx", "--states")
+    assert (result.status, result.code) == (2, "unsupported-states")
 
 
-def test_an_exported_model_says_how_its_texts_are_read(command: Command, padded: Path) -> None:
+def test_exported_metadata_describe_tokenization_and_padding(command: Command, padded_model: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    command("export", "--model", padded, "--out", padded.parent / "m.onnx")
-    told = {entry.key: entry.value for entry in onnx.load(padded.parent / "m.onnx").metadata_props}
-    assert (told["max_tokens"], told["truncate"], told["padding"]) == ("12", "end", "front")
-    assert json.loads(told["tokenizer"])["model"]["vocab"]["good"] == 2
+    command("export", "--model", padded_model, "--out", padded_model.parent / "m.onnx")
+    metadata = {entry.key: entry.value for entry in onnx.load(padded_model.parent / "m.onnx").metadata_props}
+    assert (metadata["max_tokens"], metadata["truncate"], metadata["padding"]) == ("12", "end", "front")
+    assert json.loads(metadata["tokenizer"])["model"]["vocab"]["good"] == 2
 
 
-def test_rows_without_a_word_and_a_list_of_text_vectorization_are_told(command: Command, files: Path) -> None:
-    (files / "few.txt").write_text("[UNK]\ngood")
-    told = command("import", files / "net.pt", "--vocabulary", files / "few.txt", "--out", files / "few")
-    assert "rows have no word: is it the vocabulary of this model?" in told.err
+def test_embedding_rows_without_a_word_are_noted(command: Command, state_dict: Path, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("[UNK]\ngood")
+    result = command("import", state_dict, "--vocabulary", tmp_path / "few.txt", "--out", tmp_path / "few")
+    assert result.status == 0
+    assert "1 embedding rows" in result.err
 
 
-def test_a_keras_model_and_its_words(command: Command, tmp_path: Path) -> None:
+@pytest.fixture
+def keras_model() -> Any:
     pytest.importorskip("h5py")
     keras = pytest.importorskip("keras")
     layers = keras.layers
-    made = keras.Sequential(
+    return keras.Sequential(
         [keras.Input((9,)), layers.Embedding(5, 3), layers.LSTM(4), layers.Dense(1, activation="sigmoid")]
     )
-    made.save(tmp_path / "m.keras")
+
+
+def test_keras_model_with_a_text_vectorization_vocabulary_uses_its_conventions(
+    command: Command, keras_model: Any, tmp_path: Path
+) -> None:
+    keras_model.save(tmp_path / "m.keras")
     (tmp_path / "words.json").write_text(json.dumps(["", "[UNK]", "good", "dont", "film"]))
-    done = command(
+    result = command(
         "import", tmp_path / "m.keras", "--vocabulary", tmp_path / "words.json", "--out", tmp_path / "m", "--json"
     )
-    # A list that begins so is TextVectorization's: its words, its padding, its cutting.
-    assert {name: done.json[name] for name in ("words", "padding", "truncate", "max_tokens", "rows")} == {
-        "words": "vectorization", "padding": "back", "truncate": "beginning", "max_tokens": 9, "rows": 5,
+    assert {name: result.json[name] for name in ("tokenization", "padding", "truncate", "max_tokens", "rows")} == {
+        "tokenization": "vectorization", "padding": "back", "truncate": "beginning", "max_tokens": 9, "rows": 5,
     }  # fmt: skip
-    made.save_weights(tmp_path / "w.weights.h5")
-    refused = command("import", tmp_path / "w.weights.h5", "--vocabulary", tmp_path / "words.json", "--out", "x")
-    assert (refused.status, "holds weights alone" in refused.err) == (2, True)
+
+
+def test_pooling_of_a_keras_model_is_rejected(command: Command, keras_model: Any, tmp_path: Path) -> None:
+    keras_model.save(tmp_path / "m.keras")
+    result = command("import", tmp_path / "m.keras", "--pooling", "max", "--out", tmp_path / "m")
+    assert (result.status, result.code) == (2, "conflicting-options")
+
+
+def test_keras_weights_without_layers_are_rejected(command: Command, keras_model: Any, tmp_path: Path) -> None:
+    keras_model.save_weights(tmp_path / "w.weights.h5")
+    result = command("import", tmp_path / "w.weights.h5", "--out", tmp_path / "m")
+    assert (result.status, result.code) == (2, "weights-only")

@@ -1,16 +1,18 @@
-"""`fastlstm predict`: texts given, texts streamed, and models that are not there."""
+"""`fastlstm predict`: texts as arguments and on standard input, models that cannot be loaded, and help."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Command
+from tests.helpers.command_line import Command
 
 from fastlstm.kernel import find_kernel
+from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts
 
 
 def test_each_text_gets_its_label_and_probability(command: Command, trained: Path) -> None:
@@ -24,28 +26,56 @@ def test_each_text_gets_its_label_and_probability(command: Command, trained: Pat
     assert all(0.5 < float(probability) <= 1 for _, probability, _ in rows)
 
 
-def test_a_precision_is_taken_or_told_to_be_missing(command: Command, trained: Path) -> None:
+def test_texts_are_tokenized_once(command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Sequence[str]] = []
+    original = TextTokenizer.__call__
+
+    def count_calls(self: TextTokenizer, texts: Sequence[str]) -> TokenizedTexts:
+        calls.append(texts)
+        return original(self, texts)
+
+    monkeypatch.setattr(TextTokenizer, "__call__", count_calls)
+    assert command("predict", "-m", trained, "a great film", "a dull film").status == 0
+    assert calls == [["a great film", "a dull film"]]
+
+
+def test_precision_is_used_or_rejected(command: Command, trained: Path) -> None:
     kernel = find_kernel().kernel
     result = command("predict", "--precision", "int8", "a great and funny film", "-m", trained)
-    if kernel is not None and kernel.has("int8"):
+    if kernel is not None and kernel.supports("int8"):
         assert result.out.startswith("good\t")
     else:
-        assert result.status == 2
-        assert "int8 was asked for" in result.err
+        assert (result.status, result.code) == (2, "unsupported-precision")
 
 
-def test_another_threshold_changes_the_label_and_tells_its_probability(command: Command, trained: Path) -> None:
+def test_threshold_changes_the_label_and_its_probability(command: Command, trained: Path) -> None:
     arguments = ["predict", "-m", trained, "a great film", "--json"]
-    (usual,) = command(*arguments).json["predictions"]
+    (default,) = command(*arguments).json["predictions"]
     (never,) = command(*arguments, "--threshold", "1").json["predictions"]
-    assert (usual["label"], never["label"]) == ("good", "bad")
-    assert usual["probabilities"] == never["probabilities"]
+    assert (default["label"], never["label"]) == ("good", "bad")
+    assert default["probabilities"] == never["probabilities"]
     assert never["probability"] == never["probabilities"]["bad"] < 0.5
-    assert command(*arguments, "--threshold", "nan").status == 2
-    assert command(*arguments, "--threshold", "half").status == 2
 
 
-def test_json_holds_every_probability(command: Command, trained: Path) -> None:
+@pytest.mark.parametrize(("threshold", "code"), [("nan", "bad-option-value"), ("half", "usage")])
+def test_invalid_threshold_is_rejected(command: Command, trained: Path, threshold: str, code: str) -> None:
+    result = command("predict", "-m", trained, "a great film", "--json", "--threshold", threshold)
+    assert (result.status, result.code) == (2, code)
+
+
+def test_min_agreement_without_exit_thresholds_is_rejected(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "a great film", "--min-agreement", "0.99")
+    assert (result.status, result.code) == (2, "no-early-exit")
+
+
+def test_min_agreement_reports_the_tokens_skipped(command: Command) -> None:
+    result = command("predict", "This movie was fantastic! I really enjoyed it. " * 30, "--min-agreement", "0.99")
+    assert result.status == 0
+    assert result.out.startswith("positive\t")
+    assert "300 tokens" in result.err
+
+
+def test_json_contains_every_probability(command: Command, trained: Path) -> None:
     result = command("predict", "-m", trained, "a great film", "--json")
     (prediction,) = result.json["predictions"]
     assert prediction["label"] == "good"
@@ -54,7 +84,7 @@ def test_json_holds_every_probability(command: Command, trained: Path) -> None:
     assert prediction["probability"] == max(prediction["probabilities"].values())
 
 
-def test_lines_of_standard_input_are_texts(command: Command, trained: Path) -> None:
+def test_each_line_of_standard_input_is_a_text(command: Command, trained: Path) -> None:
     stdin = "\ufeffgreat superb\r\n\ndull awful\nschön great".encode()
     result = command("predict", "-m", trained, "-", stdin=stdin)
     assert [line.split("\t")[0] for line in result.out.splitlines()][::2] == ["good", "bad"]
@@ -68,13 +98,24 @@ def test_lines_of_standard_input_are_texts(command: Command, trained: Path) -> N
     assert command("predict", "-m", trained, "-", "--json", stdin=b"").json == {"predictions": []}
 
 
-def test_a_line_that_is_not_utf8_is_named(command: Command, trained: Path) -> None:
-    result = command("predict", "-m", trained, "-", stdin=b"fine\nf\xe4llt\n")
-    assert result.status == 2
-    assert "line 2 of standard input is not UTF-8" in result.err
+def test_a_line_that_is_not_utf8_is_an_error_after_the_lines_before_it(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-", stdin=b"great\nf\xe4llt\n")
+    assert (result.status, result.code) == (2, "not-utf8")
+    assert "line 2" in result.err
+    assert result.out.startswith("good\t")
 
 
-def test_an_answer_comes_before_the_next_line_is_written(trained: Path) -> None:
+def test_invalid_text_prints_no_json(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "--json", "a lone \udcff surrogate")
+    assert (result.status, result.out, result.code) == (2, "", "invalid-unicode")
+
+
+def test_a_line_longer_than_the_read_buffer_is_one_text(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-", stdin=b"great " * 50_000 + b"\ndull\n")
+    assert [line.split("\t")[0] for line in result.out.splitlines()] == ["good", "bad"]
+
+
+def test_each_line_is_predicted_before_the_next_one_arrives(trained: Path) -> None:
     arguments = [sys.executable, "-m", "fastlstm", "predict", "-m", str(trained), "-"]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -87,7 +128,7 @@ def test_an_answer_comes_before_the_next_line_is_written(trained: Path) -> None:
         assert process.wait() == 0
 
 
-def test_a_reader_that_goes_away_is_no_fault_of_ours(trained: Path) -> None:
+def test_a_closed_output_pipe_ends_the_command_quietly(trained: Path) -> None:
     arguments = [sys.executable, "-m", "fastlstm", "predict", "-m", str(trained), "-"]
     with subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -102,7 +143,7 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours(trained: Path) -> None:
         assert process.wait() == 1
 
 
-def test_prediction_loads_neither_pytorch_nor_any_extra(trained: Path) -> None:
+def test_predict_imports_neither_pytorch_nor_optional_dependencies(trained: Path) -> None:
     script = (
         "import sys\n"
         "from fastlstm.cli import main\n"
@@ -115,108 +156,104 @@ def test_prediction_loads_neither_pytorch_nor_any_extra(trained: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["predict", "evaluate", "info"])
-def test_a_model_that_is_missing_foreign_corrupt_or_too_new_is_told_apart(
-    command: Command, trained: Path, tmp_path: Path, name: str
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        ("missing", "model-not-found"),
+        ("another folder", "not-a-model"),
+        ("too new", "model-too-new"),
+        ("damaged", "corrupt-model"),
+    ],
+)
+def test_models_that_cannot_be_loaded_have_different_errors(
+    command: Command, trained: Path, tmp_path: Path, name: str, case: str, code: str
 ) -> None:
-    data = [] if name == "info" else ["text"]
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for file in trained.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
-    config = json.loads((copy / "config.json").read_text())
-
-    def said(folder: Path) -> str:
-        result = command(name, *data, "--model", folder)
-        assert (result.status, result.out) == (2, "")
-        assert len(result.err.splitlines()) == 1
-        return result.err
-
-    assert "no such folder" in said(tmp_path / "gone")
-    assert "is not a fastlstm model" in said(tmp_path)
-    (copy / "config.json").write_text(json.dumps({**config, "format_version": 99}))
-    assert "format version 99, and this fastlstm reads up to 3" in said(copy)
-    (copy / "config.json").write_text(json.dumps(config))
-    (copy / "model.safetensors").write_bytes((copy / "model.safetensors").read_bytes()[:-1])
-    assert "is corrupt: model.safetensors" in said(copy)
+    folder = tmp_path / "model"
+    if case != "missing":
+        folder.mkdir()
+    if case in ("too new", "damaged"):
+        for file in trained.iterdir():
+            if file.is_file():
+                (folder / file.name).write_bytes(file.read_bytes())
+    if case == "too new":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "format_version": 99}))
+    if case == "damaged":
+        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-1])
+    result = command(name, *([] if name == "info" else ["text"]), "--model", folder)
+    assert (result.status, result.out, result.code) == (2, "", code)
+    assert len(result.err.splitlines()) == 1
+    assert str(folder) in result.err
 
 
-def test_no_traceback_unless_asked_for(command: Command, tmp_path: Path) -> None:
-    assert "Traceback" not in command("info", "-m", tmp_path / "gone").err
-    assert "Traceback" in command("info", "-m", tmp_path / "gone", "--debug").err
+def test_traceback_is_printed_only_with_debug(command: Command, tmp_path: Path) -> None:
+    assert "Traceback" not in command("info", "-m", tmp_path / "missing").err
+    assert "Traceback" in command("info", "-m", tmp_path / "missing", "--debug").err
 
 
-def test_help_and_version_and_unknown_commands(command: Command) -> None:
-    for arguments in (["--help"], ["predict", "--help"], ["train", "--help"], ["--version"]):
-        assert command(*arguments).status == 0
-    assert command("predict").status == 2
-    unknown = command("trian")
-    assert unknown.status == 2
-    assert "trian" in unknown.err
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["train", "--help"], ["--version"]])
+def test_help_and_version_succeed(command: Command, arguments: list[str]) -> None:
+    assert command(*arguments).status == 0
 
 
-def test_a_dash_stands_alone(command: Command, trained: Path) -> None:
-    result = command("predict", "-m", trained, "-", "another text", stdin=b"great")
-    assert (result.status, result.out) == (2, "")
-    assert "pass - alone" in result.err
+def test_missing_texts_and_unknown_commands_are_usage_errors(command: Command) -> None:
+    missing, unknown = command("predict"), command("trian")
+    assert (missing.status, missing.code) == (2, "usage")
+    assert (unknown.status, unknown.code) == (2, "usage")
+    assert "'trian'" in unknown.err
 
 
-def test_without_a_command_the_help_comes(command: Command) -> None:
+def test_without_a_command_help_is_printed(command: Command) -> None:
     result = command()
     assert result.status == 2
-    assert "Commands:\n" in result.err
+    assert "predict" in result.err
 
 
-def test_lines_before_a_bad_one_are_answered_and_json_never_begins_in_vain(command: Command, trained: Path) -> None:
-    result = command("predict", "-m", trained, "-", stdin=b"great\nf\xe4llt\n")
-    assert result.status == 2
-    assert result.out.startswith("good\t")
-    refused = command("predict", "-m", trained, "--json", "a lone \udcff surrogate")
-    assert (refused.status, refused.out) == (2, "")
+def test_dash_excludes_other_texts(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-", "another text", stdin=b"great")
+    assert (result.status, result.out, result.code) == (2, "", "conflicting-options")
 
 
-def test_a_line_longer_than_a_read_is_one_text(command: Command, trained: Path) -> None:
-    result = command("predict", "-m", trained, "-", stdin=b"great " * 50_000 + b"\ndull\n")
-    assert [line.split("\t")[0] for line in result.out.splitlines()] == ["good", "bad"]
-
-
-def test_a_text_that_names_a_file_and_one_without_a_known_word_are_doubted(
+def test_file_names_and_texts_without_known_words_print_warnings(
     command: Command, trained: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "reviews.txt").write_text("a great film\n")
     result = command("predict", "-m", trained, "a great film", str(tmp_path / "reviews.txt"), "", "\x00")
     assert result.status == 0
     assert len(result.out.splitlines()) == 4
-    assert f"{tmp_path / 'reviews.txt'} is read as a text" in result.err
-    assert "the model knows no word" in result.err
+    file_warning, unknown_warning = result.err.splitlines()
+    assert str(tmp_path / "reviews.txt") in file_warning
+    assert " of 4 texts" in unknown_warning
     assert command("predict", "-m", trained, "a great film").err == ""
 
 
 @pytest.mark.parametrize("count", [30, 300, 3000])
-def test_a_text_as_long_as_reviews_are_is_no_name(command: Command, trained: Path, count: int) -> None:
+def test_long_texts_are_not_looked_up_as_files(command: Command, trained: Path, count: int) -> None:
     result = command("predict", "-m", trained, "a great film " * count)
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith("good\t")
 
 
-def test_a_folder_does_not_go_before_the_default_model(
+def test_the_default_model_is_not_a_folder_of_its_name(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("english", "english-sentiment"):
         Path(name).mkdir()
     assert command("predict", "I loved this wonderful movie.").out.startswith("positive\t")
-    assert command("generate", "This movie", "--max-tokens", "2").out.startswith("This movie")
-    assert "english-sentiment is not a fastlstm model" in command("predict", "a", "-m", "english-sentiment").err
+    generated = command("lm", "generate", "This movie", "--max-tokens", "2")
+    assert generated.out.startswith("This movie")
+    assert command("predict", "a", "-m", "english-sentiment").code == "not-a-model"
 
 
-def test_an_unknown_model_is_answered_with_the_names_there_are(command: Command) -> None:
+def test_an_unknown_model_name_lists_the_bundled_models(command: Command) -> None:
     result = command("predict", "a film", "-m", "nowhere")
-    assert result.status == 2
-    assert "or the name of a bundled model: english-sentiment\n" in result.err
+    assert (result.status, result.code) == (2, "model-not-found")
+    assert "english-sentiment" in result.err
 
 
-def test_a_text_that_looks_like_an_option_stands_behind_two_dashes(command: Command, trained: Path) -> None:
-    refused = command("predict", "-m", trained, "-5 stars")
-    assert refused.status == 2
-    assert "A text that begins with - stands behind --" in refused.err
+def test_a_text_that_starts_with_a_dash_follows_two_dashes(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "-5 stars")
+    assert (result.status, result.code) == (2, "usage")
+    assert "predict -- '-5 stars'" in result.err
     assert command("predict", "-m", trained, "--", "-5 great stars").out.endswith("\t-5 great stars\n")

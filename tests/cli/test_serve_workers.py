@@ -1,4 +1,4 @@
-"""`fastlstm serve --workers`: several processes at one address, real ones."""
+"""`fastlstm serve --workers`: several real processes on one address."""
 
 from __future__ import annotations
 
@@ -14,77 +14,78 @@ from tests.helpers.server_process import Server
 
 pytest.importorskip("fastapi")
 httpx = pytest.importorskip("httpx")
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="a process is stopped by a signal")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
 @pytest.fixture
 def server(trained: Path) -> Iterator[Server]:
-    started = Server(["-m", str(trained), "--workers", "2"], dict(os.environ))
-    yield started
-    if started.process.poll() is None:
-        started.stop()
+    server = Server(["-m", str(trained), "--workers", "2"], dict(os.environ))
+    yield server
+    if server.process.poll() is None:
+        server.stop()
 
 
-def workers(server: Server) -> list[int]:
-    """The processes that were started, the latest last."""
-    told = [re.fullmatch(r"Started server process \[(\d+)\]", line["message"]) for line in list(server.lines)]
-    return [int(found[1]) for found in told if found]
+def started_workers(server: Server) -> list[int]:
+    """Return the process ids of all workers started so far, in order."""
+    messages = [line["message"] for line in list(server.lines)]
+    matches = [re.fullmatch(r"Started server process \[(\d+)\]", message) for message in messages]
+    return [int(match[1]) for match in matches if match]
 
 
-def until_there_are(server: Server, number: int) -> list[int]:
+def wait_for_workers(server: Server, count: int) -> list[int]:
     deadline = time.monotonic() + 60
-    while len(workers(server)) < number:
+    while len(started_workers(server)) < count:
         assert time.monotonic() < deadline, server.lines
         time.sleep(0.05)
-    return workers(server)
+    return started_workers(server)
 
 
-def predicted(server: Server) -> float:
-    """Requests answered, as /metrics says, on a connection that any of the processes may take."""
-    told = httpx.get(f"{server.address}/metrics", timeout=30).text
-    found = re.search(r'requests_total{path="/predict",status="200"} (\S+)', told)
-    return float(found[1]) if found else 0
+def count_predictions(server: Server) -> float:
+    """Return the number of successful predictions in /metrics, on a new connection to any of the workers."""
+    text = httpx.get(f"{server.address}/metrics", timeout=30).text
+    match = re.search(r'requests_total{path="/predict",status="200"} (\S+)', text)
+    return float(match[1]) if match else 0
 
 
-def ask(server: Server) -> None:
-    """On a connection of its own, which any of the processes may take."""
-    answer = httpx.post(f"{server.address}/predict", json={"inputs": "a great film"}, timeout=30)
-    assert answer.json()[0]["label"] == "good"
+def predict(server: Server) -> None:
+    """Send a request on a new connection to any of the workers."""
+    response = httpx.post(f"{server.address}/predict", json={"inputs": "a great film"}, timeout=30)
+    assert response.json()[0]["label"] == "good"
 
 
-def test_whoever_is_asked_counts_what_all_have_answered(server: Server) -> None:
-    until_there_are(server, 2)
+def test_metrics_of_any_worker_count_the_requests_of_all(server: Server) -> None:
+    wait_for_workers(server, 2)
     for _ in range(20):
-        ask(server)
+        predict(server)
     deadline = time.monotonic() + 60
-    while (counts := {predicted(server) for _ in range(10)}) != {20}:  # counted once an answer was sent
+    while (counts := {count_predictions(server) for _ in range(10)}) != {20}:  # counted after the response is sent
         assert max(counts) <= 20
         assert time.monotonic() < deadline, counts
     server.process.send_signal(signal.SIGTERM)
-    while server.accepts():  # before the requests that it has begun are ended
+    while server.accepts_connections():  # the listener closes before requests in progress complete
         assert time.monotonic() < deadline
         time.sleep(0.02)
     assert server.stop() == 0
 
 
-def test_another_takes_the_place_of_one_that_was_killed(server: Server) -> None:
-    first, _ = until_there_are(server, 2)
+def test_killed_worker_is_restarted(server: Server) -> None:
+    first, _ = wait_for_workers(server, 2)
     os.kill(first, signal.SIGKILL)
-    *_, third = until_there_are(server, 3)
-    told = [line for line in server.lines if line["message"] == "a worker ended; another takes its place"]
-    assert [(line["worker"], line["status"]) for line in told] == [(first, -signal.SIGKILL)]
+    *_, third = wait_for_workers(server, 3)
+    exits = [(line["worker"], line["status"]) for line in server.lines if "worker" in line]
+    assert exits == [(first, -signal.SIGKILL)]
     for _ in range(20):
-        ask(server)
+        predict(server)
     assert third != first
     assert server.stop() == 0
 
 
-def test_workers_do_not_outlive_a_parent_that_was_killed(server: Server) -> None:
-    until_there_are(server, 2)
+def test_workers_stop_if_the_parent_is_killed(server: Server) -> None:
+    wait_for_workers(server, 2)
     server.process.kill()
     server.process.wait(30)
     deadline = time.monotonic() + 60
-    while server.accepts():
+    while server.accepts_connections():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert server.stop() == -signal.SIGKILL

@@ -10,17 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Command
+from tests.helpers.command_line import Command, error_code
 
 import fastlstm
-from fastlstm.cli.tune import trial_changes, trial_line
+from fastlstm.cli.tune import describe_changes, trial_line
 from fastlstm.tuning.events import Trial, TrialState
 
-SMALL = ["--preset", "tutorial", "--hidden-sizes", "5", "--embedding-size", "4", "--no-baseline"]
+SMALL = ["--preset", "tutorial", "--set", "hidden_sizes=5", "--set", "embedding_size=4", "--no-baseline"]
 
 
-def trial(number: int, state: TrialState, loss: float | None, why_not: str = "") -> Trial:
-    """A trial that changed two options."""
+def make_trial(number: int, state: TrialState, loss: float | None, why_not: str = "") -> Trial:
+    """Return a trial that changed two fields."""
     return Trial(
         number=number,
         state=state,
@@ -34,21 +34,20 @@ def trial(number: int, state: TrialState, loss: float | None, why_not: str = "")
     )
 
 
-def test_tune_prints_a_line_a_trial_and_the_command_that_makes_the_best_model_again(
+def test_each_trial_is_one_line_and_the_last_line_trains_the_best_model_again(
     command: Command, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "the model"
-    options = [*SMALL, "--no-bidirectional", "--seed", "3", "--text-column", "text"]
-    done = command("tune", data, "--out", out, "--trials", "3", "--test", "0.2", *options)
-    assert done.status == 0, done.err
-    lines = [line for line in done.err.splitlines() if line.startswith("trial ")]
+    options = [*SMALL, "--set", "bidirectional=false", "--seed", "3", "--text-column", "text"]
+    result = command("tune", data, "--out", out, "--trials", "3", "--test", "0.2", *options)
+    assert result.status == 0, result.err
+    lines = [line for line in result.err.splitlines() if line.startswith("trial ")]
     assert [line.split(":")[0] for line in lines] == ["trial 1", "trial 2", "trial 3"]
-    assert "the preset as it stands; loss 0." in lines[0]
-    assert lines[0].endswith("; the best so far")
-    assert f"saved: {out}" in done.out
-    again = shlex.split(done.out.splitlines()[-1].removeprefix("make it again: "))
+    assert describe_changes({}) in lines[0]
+    assert str(out) in result.out
+    again = shlex.split(result.out.splitlines()[-1].partition(": ")[2])
     assert again[:3] == ["fastlstm", "train", str(data)]
-    assert {"--no-bidirectional", "--seed", "--test"} <= set(again)
+    assert {"bidirectional=false", "seed=3", "--test"} <= set(again)
     assert "--text-column" not in again
 
     repeated = command(*again[1:], "--no-baseline")
@@ -57,7 +56,7 @@ def test_tune_prints_a_line_a_trial_and_the_command_that_makes_the_best_model_ag
     assert (same / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
 
 
-def test_as_json_standard_output_is_one_object_and_resume_takes_more_trials(
+def test_json_is_one_object_and_resumed_search_has_more_trials(
     command: Command, data: Path, tmp_path: Path
 ) -> None:
     arguments = ["tune", data, "--out", tmp_path / "model", *SMALL, "--metric", "accuracy", "--json"]
@@ -72,38 +71,37 @@ def test_as_json_standard_output_is_one_object_and_resume_takes_more_trials(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "code", "named"),
     [
-        (["--budget", "soon"], "budget is 'soon'; expected a duration"),
-        (["--trials", "0"], "trials is 0; expected a whole number, at least 1"),
-        (["--metric", "f1"], "unknown metric 'f1'"),
-        (["--hidden-sizes", "many"], "hidden-sizes is 'many'; expected whole numbers"),
-        (["--resume"], "nothing to resume: no search at"),
-        (["--learning-rate", "7"], "learning-rate is 7.0; expected from"),
+        (["--budget", "soon"], "bad-option-value", "soon"),
+        (["--trials", "0"], "bad-option-value", "trials"),
+        (["--metric", "f1"], "usage", "f1"),
+        (["--set", "hidden_sizes=many"], "bad-option-value", "hidden_sizes"),
+        (["--resume"], "no-study", "--resume"),
+        (["--learning-rate", "7"], "bad-option-value", "learning_rate"),
     ],
 )
 def test_wrong_use_is_one_line_with_status_2_and_writes_nothing(
-    command: Command, data: Path, tmp_path: Path, arguments: list[str], said: str
+    command: Command, data: Path, tmp_path: Path, arguments: list[str], code: str, named: str
 ) -> None:
-    done = command("tune", data, "--out", tmp_path / "model", *arguments)
-    assert done.status == 2
-    assert said in done.err
-    assert len(done.err.splitlines()) == 1
+    result = command("tune", data, "--out", tmp_path / "model", *arguments)
+    assert (result.status, result.code) == (2, code)
+    assert named in result.err
+    assert len(result.err.splitlines()) == 1
     assert sorted(tmp_path.iterdir()) == [data]
 
 
-def test_without_optuna_the_error_is_the_pip_command(
+def test_without_optuna_the_error_contains_the_pip_command(
     command: Command, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    done = command("tune", data)
-    assert done.status == 2
-    assert done.err == (
-        "fastlstm: error[missing-dependency]: searching options needs optuna, which is not installed; run: pip install 'fastlstm[tune]'\n"
-    )
+    result = command("tune", data)
+    assert (result.status, result.code) == (2, "missing-dependency")
+    assert "pip install 'fastlstm[tune]'" in result.err
+    assert len(result.err.splitlines()) == 1
 
 
-def test_ctrl_c_keeps_the_best_so_far_and_says_how_to_go_on(data: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_best_model_and_prints_the_command_to_resume(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
     arguments = ["tune", str(data), "--out", str(out), *SMALL]
     process = subprocess.Popen(
@@ -112,45 +110,44 @@ def test_ctrl_c_keeps_the_best_so_far_and_says_how_to_go_on(data: Path, tmp_path
     while process.poll() is None and not out.exists():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=240)
-    assert process.returncode == 130, said
-    last = said.splitlines()[-1]
-    assert f"stopped, the best model so far is in {out}; go on with: fastlstm tune" in last
-    assert last.endswith("--resume")
-    assert fastlstm.load(out).model.training["tuning"]["trial"] >= 1
+    _, err = process.communicate(timeout=240)
+    assert (process.returncode, error_code(err)) == (130, ""), err
+    last = err.splitlines()[-1]
+    assert last.startswith("fastlstm: ")
+    assert str(out) in last
+    assert last.endswith(shlex.join(["fastlstm", *arguments, "--resume"]))
+    assert fastlstm.load(out).saved.training["tuning"]["trial"] >= 1
     assert not (tmp_path / "model.study.lock").exists()
 
 
 @pytest.mark.parametrize(
-    ("of", "best", "said"),
+    ("trial", "best", "expected"),
     [
+        (make_trial(2, "complete", 0.25), make_trial(2, "complete", 0.25), ["0.2500", "90.00%"]),
         (
-            trial(2, "complete", 0.25),
-            trial(2, "complete", 0.25),
-            "; loss 0.2500, accuracy 90.00% on validation; 2.0 s; the best so far",
+            make_trial(2, "pruned", None),
+            make_trial(1, "complete", 0.25),
+            ["pruned", "1 epoch", "0.2500", "trial 1"],
         ),
-        (
-            trial(2, "pruned", None),
-            trial(1, "complete", 0.25),
-            "; given up after 1 epoch; 2.0 s; best so far: 0.2500 of trial 1",
-        ),
-        (trial(2, "failed", None, "the loss is nan"), None, "; failed (the loss is nan) after 1 epoch; 2.0 s"),
-        (
-            trial(2, "stopped", 0.5),
-            trial(2, "stopped", 0.5),
-            "; stopped after 1 epoch; loss 0.5000, accuracy 90.00% on validation; 2.0 s; the best so far",
-        ),
+        (make_trial(2, "failed", None, "the loss is nan"), None, ["failed (the loss is nan)", "1 epoch"]),
+        (make_trial(2, "stopped", 0.5), make_trial(2, "stopped", 0.5), ["stopped", "1 epoch", "0.5000", "90.00%"]),
     ],
     ids=["complete", "pruned", "failed", "stopped"],
 )
-def test_a_trial_s_line_says_what_differs_how_it_ended_and_the_best_so_far(
-    of: Trial, best: Trial | None, said: str
+def test_line_of_a_trial_contains_changes_state_result_and_best(
+    trial: Trial, best: Trial | None, expected: list[str]
 ) -> None:
-    assert trial_line(of, best, "loss") == f"trial 2: learning-rate 0.003, hidden-sizes 64,32{said}"
+    line = trial_line(trial, best, "loss")
+    for value in ("trial 2: learning_rate=0.003, hidden_sizes=64,32;", *expected, "2.0 s"):
+        assert value in line
+    is_best = best is not None and best.number == trial.number
+    assert line.endswith("best so far") == is_best
+    assert ("best" in line) == (best is not None)
 
 
-def test_the_best_so_far_is_told_in_the_metric_that_chooses() -> None:
-    assert trial_line(trial(2, "pruned", None), trial(1, "complete", 0.25), "accuracy").endswith(
-        "90.00% of trial 1"
-    )
-    assert trial_changes({}) == "the preset as it stands"
+def test_best_result_is_that_of_the_metric() -> None:
+    pruned, best = make_trial(2, "pruned", None), make_trial(1, "complete", 0.25)
+    assert "0.2500" in trial_line(pruned, best, "loss")
+    line = trial_line(pruned, best, "accuracy")
+    assert "90.00%" in line
+    assert "0.2500" not in line

@@ -1,3 +1,5 @@
+"""Keras runs on PyTorch in these tests; its backend must be set before it is imported."""
+
 from __future__ import annotations
 
 import os

@@ -1,18 +1,18 @@
-"""An exported model in onnxruntime, against the classifier."""
+"""Exported ONNX models in ONNX Runtime, compared with the classifier."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.inference.explain.test_attribution import with_ngrams
+from tests.helpers.exported_models import OUTPUTS, SHAPES, exported_inputs, random_token_ids
+from tests.helpers.ngram_models import with_ngrams
 
 from fastlstm.config import ModelConfig
-from fastlstm.convert.onnx import onnx_model
+from fastlstm.convert.onnx import to_onnx
 from fastlstm.errors import MissingDependencyError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
@@ -20,93 +20,72 @@ from fastlstm.serialization.classifier import SavedModel
 onnxruntime = pytest.importorskip("onnxruntime")
 MakeModel = Callable[..., SavedModel]
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "last": {"pooling": "last"},
-    "max, both directions": {"pooling": "max", "bidirectional": True},
-    "mean": {"pooling": "mean", "hidden_sizes": (17,)},
-    "concat, both directions": {"pooling": "concat", "bidirectional": True, "hidden_sizes": (5, 7)},
-    "concat": {"pooling": "concat", "hidden_sizes": (37,)},
-}
-OUTPUTS = {
-    "two classes": (("a", "b"), "auto"),
-    "softmax of two": (("a", "b"), "softmax"),
-    "five": (("a", "b", "c", "d", "e"), "auto"),
-    "sigmoid of three": (("a", "b", "c"), "sigmoid"),
-}
-
 
 def session(model: SavedModel, *arguments: Any, **options: Any) -> Any:
-    made = onnx_model(model, *arguments, **options)
-    return onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
-
-
-def texts(model: SavedModel, count: int, longest: int) -> list[Any]:
-    generator = np.random.default_rng(count + longest)
-    lengths = generator.integers(1, longest + 1, count)
-    return [generator.integers(0, model.config.vocabulary_size, int(n), np.int32) for n in lengths]
-
-
-def inputs_of(model: SavedModel, read: list[Any], padding: int = 0, more: int = 3) -> dict[str, Any]:
-    lengths = np.array([len(ids) for ids in read])
-    ids = np.full((len(read), lengths.max() + more), padding)
-    for row, of in zip(ids, read, strict=True):
-        row[: len(of)] = of
-    fed = {"ids": ids, "lengths": lengths}
-    wide = Classifier(model).network.wide
-    return fed if wide is None else {**fed, "evidence": wide(read)}
+    exported = to_onnx(model, *arguments, **options)
+    return onnxruntime.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("outputs", OUTPUTS)
-def test_it_answers_as_the_classifier(make_model: MakeModel, shape: str, outputs: str) -> None:
+@pytest.mark.parametrize(("count", "max_length"), [(1, 1), (1, 40), (7, 23), (64, 11)])
+def test_onnx_model_matches_the_classifier_whatever_the_padding(
+    make_model: MakeModel, shape: str, outputs: str, count: int, max_length: int
+) -> None:
     labels, activation = OUTPUTS[outputs]
     config = ModelConfig(embedding_size=5, activation=activation, **{"hidden_sizes": (4, 3), **SHAPES[shape]})  # type: ignore[arg-type]
     model = with_ngrams(make_model(config, labels, seed=2, temperature=1.7))
-    run = session(model)
-    for count, longest in ((1, 1), (1, 40), (7, 23), (64, 11)):
-        read = texts(model, count, longest)
-        (came,) = run.run(None, inputs_of(model, read))
-        np.testing.assert_allclose(came, Classifier(model).network.probabilities(read), atol=1e-5)
-        (again,) = run.run(None, inputs_of(model, read, padding=3, more=9))
-        np.testing.assert_allclose(again, came, atol=1e-6)
+    onnx_session, texts = session(model), random_token_ids(model, count, max_length)
+    (probabilities,) = onnx_session.run(None, exported_inputs(model, texts))
+    np.testing.assert_allclose(probabilities, Classifier(model).network.probabilities(texts), atol=1e-5)
+    (more_padding,) = onnx_session.run(None, exported_inputs(model, texts, padding_id=3, extra_padding=9))
+    np.testing.assert_allclose(more_padding, probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", ["last", "concat, both directions"])
-def test_in_int8_it_answers_as_the_classifier_of_these_weights(make_model: MakeModel, shape: str) -> None:
+@pytest.mark.parametrize("shape", ["last", "concat, bidirectional"])
+def test_int8_model_is_smaller_and_close_to_the_classifier(make_model: MakeModel, shape: str) -> None:
     config = ModelConfig(embedding_size=5, **{"hidden_sizes": (40,), **SHAPES[shape]})
     model = make_model(config, seed=2)
-    read = texts(model, 20, 20)
-    small, large = (onnx_model(model, storage).ByteSize() for storage in ("int8", "float32"))
-    (came,) = session(model, "int8").run(None, inputs_of(model, read))
-    exact = Classifier(model).network.probabilities(read)
-    assert 0 < np.abs(came - exact).max() < 0.02
-    assert small < large
+    texts = random_token_ids(model, 20, 20)
+    (probabilities,) = session(model, "int8").run(None, exported_inputs(model, texts))
+    exact = Classifier(model).network.probabilities(texts)
+    assert 0 < np.abs(probabilities - exact).max() < 0.02
+    assert to_onnx(model, "int8").ByteSize() < to_onnx(model, "float32").ByteSize()
 
 
-def test_with_states_a_text_is_read_in_pieces(make_model: MakeModel) -> None:
+def test_a_text_read_in_parts_with_states_matches_the_classifier(make_model: MakeModel) -> None:
     model = make_model(ModelConfig(embedding_size=5, hidden_sizes=(4, 3)), seed=2)
-    (text,) = texts(model, 1, 40)
-    run = session(model, states=True)
-    state = {
-        f"{of}_{layer}": np.zeros((1, 1, size), np.float32) for layer, size in enumerate((4, 3)) for of in "hc"
+    (text,) = random_token_ids(model, 1, 40)
+    onnx_session = session(model, states=True)
+    states = {
+        f"{state}_{layer}": np.zeros((1, 1, size), np.float32)
+        for layer, size in enumerate((4, 3))
+        for state in "hc"
     }
-    names = [output.name for output in run.get_outputs()]
-    for at in range(0, len(text), 7):
-        came = dict(
-            zip(names, run.run(names, {**inputs_of(model, [text[at : at + 7]], more=0), **state}), strict=True)
-        )
-        state = {name.removesuffix("_after"): value for name, value in came.items() if name.endswith("_after")}
-    np.testing.assert_allclose(came["probabilities"], Classifier(model).network.probabilities([text]), atol=1e-5)
+    names = [output.name for output in onnx_session.get_outputs()]
+    for start in range(0, len(text), 7):
+        inputs = exported_inputs(model, [text[start : start + 7]], extra_padding=0)
+        outputs = dict(zip(names, onnx_session.run(names, {**inputs, **states}), strict=True))
+        states = {name.removesuffix("_after"): value for name, value in outputs.items() if name.endswith("_after")}
+    expected = Classifier(model).network.probabilities([text])
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
 
 
-def test_states_that_do_not_make_the_answer_are_refused(make_model: MakeModel) -> None:
-    for changes in ({"bidirectional": True}, {"pooling": "mean"}):
-        model = make_model(dataclasses.replace(ModelConfig(embedding_size=5, hidden_sizes=(4,)), **changes))
-        with pytest.raises(OptionError, match="states were asked for"):
-            onnx_model(model, states=True)
+@pytest.mark.parametrize(("option", "value"), [("bidirectional", True), ("pooling", "mean")])
+def test_states_of_an_unsupported_model_raise_option_error(
+    make_model: MakeModel, option: str, value: object
+) -> None:
+    model = make_model(ModelConfig(embedding_size=5, hidden_sizes=(4,), **{option: value}))  # type: ignore[arg-type]
+    with pytest.raises(OptionError) as raised:
+        to_onnx(model, states=True)
+    assert raised.value.code == "unsupported-states"
+    assert raised.value.values[option] == value
 
 
-def test_without_onnx_it_says_what_to_install(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_onnx_raises_missing_dependency_error(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingDependencyError, match=r"fastlstm\[export\]"):
-        onnx_model(make_model())
+    with pytest.raises(MissingDependencyError) as raised:
+        to_onnx(make_model())
+    assert (raised.value.package, raised.value.extra) == ("onnx", "export")

@@ -1,4 +1,4 @@
-"""Every runtime against NumPy, and one that is off."""
+"""Comparison of runtimes with NumPy, including runtimes that differ, are missing, or return NaN."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from tests.inference.explain.test_attribution import with_ngrams
+import torch
+from tests.helpers.ngram_models import with_ngrams
 
 from fastlstm.config import ModelConfig
-from fastlstm.convert import parity as verification
+from fastlstm.convert import pytorch_module
 from fastlstm.convert.parity import RuntimeComparison, compare_runtimes
 from fastlstm.errors import CorruptModelError
 from fastlstm.inference import Classifier
@@ -27,48 +27,69 @@ def classifier(make_model: MakeModel) -> Classifier:
     return Classifier(with_ngrams(make_model(config)))
 
 
-def test_every_runtime_agrees_on_every_length_and_batch(classifier: Classifier, tmp_path: Path) -> None:
+def test_all_installed_runtimes_pass(classifier: Classifier, tmp_path: Path) -> None:
     classifier.save(tmp_path / "model")
-    compared = list(compare_runtimes(classifier, tmp_path / "model"))
-    assert [one for one in compared if not one.passes] == []
-    tried = {one.runtime for one in compared if not one.why_not}
-    assert {"golden texts", "PyTorch"} <= tried
-    assert any(0 < one.difference < 1e-5 for one in compared)
+    comparisons = list(compare_runtimes(classifier, tmp_path / "model"))
+    assert [comparison for comparison in comparisons if not comparison.passes] == []
+    compared = {comparison.runtime for comparison in comparisons if not comparison.skipped}
+    assert {"golden texts", "PyTorch"} <= compared
+    assert any(0 < comparison.difference < 1e-5 for comparison in comparisons)
 
 
-def test_a_runtime_that_is_off_is_told(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = verification._pytorch
+def test_a_runtime_with_other_probabilities_fails(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = pytorch_module.Classifier.forward
 
-    def off(model: SavedModel) -> verification.RuntimeRun:
-        run = original(model)
-        return lambda batch: run(batch) + np.float32(1e-4)
+    def forward(self: pytorch_module.Classifier, *inputs: torch.Tensor) -> torch.Tensor:
+        return original(self, *inputs) + 1e-4
 
-    monkeypatch.setattr(verification, "_pytorch", off)
-    (pytorch,) = [one for one in compare_runtimes(classifier) if one.runtime == "PyTorch"]
+    monkeypatch.setattr(pytorch_module.Classifier, "forward", forward)
+    (pytorch,) = [comparison for comparison in compare_runtimes(classifier) if comparison.runtime == "PyTorch"]
     assert not pytorch.passes
     assert pytorch.difference == pytest.approx(1e-4, rel=0.2)
 
 
-def test_one_that_is_not_there_is_named_and_a_nan_does_not_pass(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_runtimes_are_skipped(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    missing = {one.runtime: one.why_not for one in compare_runtimes(classifier)}
-    assert missing["PyTorch"] == "PyTorch is not installed"
-    assert missing["ONNX"] == "onnxruntime is not installed"
-    assert not RuntimeComparison("x", float("nan")).passes
+    comparisons = {comparison.runtime: comparison for comparison in compare_runtimes(classifier)}
+    for runtime in ("PyTorch", "ONNX", "ONNX, int8"):
+        assert comparisons[runtime].skipped
+        assert comparisons[runtime].passes
 
 
-def test_golden_texts_that_do_not_agree_or_are_spoiled_are_told(classifier: Classifier, tmp_path: Path) -> None:
+def test_nan_does_not_pass() -> None:
+    assert not RuntimeComparison("runtime", float("nan")).passes
+
+
+def test_json_contains_all_fields_and_the_result() -> None:
+    comparison = RuntimeComparison("ONNX", 2e-5)
+    assert comparison.to_json() == {
+        "runtime": "ONNX", "difference": 2e-5, "tolerance": 1e-5, "skipped": "", "passes": False,
+    }  # fmt: skip
+
+
+def test_golden_texts_with_other_probabilities_fail(classifier: Classifier, tmp_path: Path) -> None:
     classifier.save(tmp_path / "model")
     path = tmp_path / "model" / "golden.json"
     golden = json.loads(path.read_bytes())
     golden[0]["probabilities"] = [0.5, 0.5]
     path.write_text(json.dumps(golden))
-    assert not next(compare_runtimes(classifier, tmp_path / "model")).passes
-    for spoiled in ("{", "5", '[{"text": "x"}]'):
-        path.write_text(spoiled)
-        with pytest.raises(CorruptModelError, match="write the model anew"):
-            next(compare_runtimes(classifier, tmp_path / "model"))
+    comparison = next(compare_runtimes(classifier, tmp_path / "model"))
+    assert (comparison.runtime, comparison.passes) == ("golden texts", False)
+
+
+@pytest.mark.parametrize("content", ["{", "5", '[{"text": "x"}]'])
+def test_damaged_golden_texts_raise_corrupt_model_error(
+    classifier: Classifier, tmp_path: Path, content: str
+) -> None:
+    classifier.save(tmp_path / "model")
+    path = tmp_path / "model" / "golden.json"
+    path.write_text(content)
+    with pytest.raises(CorruptModelError) as raised:
+        next(compare_runtimes(classifier, tmp_path / "model"))
+    assert (raised.value.code, raised.value.path) == ("corrupt-model", path)
+
+
+def test_a_folder_without_golden_texts_is_compared_on_random_texts(classifier: Classifier, tmp_path: Path) -> None:
+    classifier.save(tmp_path / "model")
     shutil.rmtree(tmp_path / "model")
     assert next(compare_runtimes(classifier, tmp_path / "model")).runtime != "golden texts"

@@ -1,4 +1,4 @@
-"""Whose word each row of an embedding is."""
+"""Vocabularies of imported models and their tokenizers."""
 
 from __future__ import annotations
 
@@ -9,101 +9,123 @@ import pytest
 
 from fastlstm.convert.vocabulary import (
     TOKENIZATION_RULES,
-    find_rule,
+    assign_ids,
     make_tokenizer,
-    ordered_words,
+    make_vocabulary,
     read_vocabulary,
 )
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import DataError, FastLSTMError, OptionError
 
 
-def test_a_word_a_line_in_the_order_of_the_rows(tmp_path: Path) -> None:
+def test_text_file_has_one_word_per_line_in_the_order_of_the_rows(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("\n[UNK]\ngood\nfilm\n", encoding="utf-8")
-    found = read_vocabulary(tmp_path / "words.txt")
-    assert (found.unknown, found.padding, found.start) == (1, 0, None)
-    assert ordered_words(found, 4) == (["[PAD]", "[UNK]", "good", "film"], [0, 1, 2, 3])
-    assert ordered_words(found, 3) == (["[PAD]", "[UNK]", "good"], [0, 1, 2])
+    vocabulary = read_vocabulary(tmp_path / "words.txt")
+    assert (vocabulary.unknown, vocabulary.padding, vocabulary.start) == (1, 0, None)
+    assert assign_ids(vocabulary, 4) == (["[PAD]", "[UNK]", "good", "film"], [0, 1, 2, 3])
+    assert assign_ids(vocabulary, 3) == (["[PAD]", "[UNK]", "good"], [0, 1, 2])
 
 
-def test_the_index_of_keras_tokenizer_leaves_row_0_to_padding(tmp_path: Path) -> None:
+def test_word_index_of_keras_tokenizer_leaves_row_0_to_padding(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"<OOV>": 1, "b": 2, "a": 3}))
-    assert ordered_words(read_vocabulary(path), 9, padding=0) == (["[PAD]", "[UNK]", "b", "a"], [0, 1, 2, 3])
+    words, rows = assign_ids(read_vocabulary(path), 9, padding_row=0)
+    assert (words, rows) == (["[PAD]", "[UNK]", "b", "a"], [0, 1, 2, 3])
 
 
-def test_the_index_of_imdb_has_a_start_and_unknown_words_of_its_own(tmp_path: Path) -> None:
+def test_word_index_of_keras_imdb_has_start_and_unknown_rows(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"b": 2, "a": 1}))
-    assert ordered_words(read_vocabulary(path, index_from=3), 5) == (
-        ["[PAD]", "[UNK]", "[START]", "a"],
-        [0, 2, 1, 4],
-    )
-
-
-def test_a_vocabulary_without_padding_gets_a_row_of_nothing() -> None:
-    words = find_rule(["a", "b"], unknown="b")
-    assert ordered_words(words, 2) == (["[PAD]", "[UNK]", "a"], [None, 1, 0])
-    assert ordered_words(words, 2, padding=0) == (
-        ["[PAD]", "[UNK]", "a"],
-        [0, 1, 0],
-    )  # Keras pads with 0, whatever it is
-
-
-def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
-    (tmp_path / "words.txt").write_bytes("\r\n[UNK]\r\nwait\x85what\r\nfilm\r\n".encode())
-    found = read_vocabulary(tmp_path / "words.txt")
-    assert (found.words["wait\x85what"], found.words["film"], found.vectorized) == (2, 3, True)
+    words, rows = assign_ids(read_vocabulary(path, index_from=3), 5)
+    assert (words, rows) == (["[PAD]", "[UNK]", "[START]", "a"], [0, 2, 1, 4])
 
 
 @pytest.mark.parametrize(
-    ("words", "rows", "why"),
+    ("padding_row", "rows"),
     [
-        (["a", "b", "[UNK]"], 2, "unknown words would be row 2 of 2"),
-        (["a", "<pad>", "<unk>", "[START]"], 4, r"has a word \[START\]"),
-        (["<unk>", "[UNK]", "<pad>"], 3, r"has a word \[UNK\]"),
-        (["<pad>", "<unk>", "电影"], 3, "character by character"),
+        (None, [None, 1, 0]),
+        (0, [0, 1, 0]),  # Keras pads with 0, whatever word that is
     ],
 )
-def test_words_that_would_be_misread_are_refused(words: list[str], rows: int, why: str) -> None:
+def test_vocabulary_without_padding_uses_the_given_row(padding_row: int | None, rows: list[int | None]) -> None:
+    vocabulary = make_vocabulary(["a", "b"], unknown="b")
+    assert assign_ids(vocabulary, 2, padding_row=padding_row) == (["[PAD]", "[UNK]", "a"], rows)
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_bytes("\r\n[UNK]\r\nwait\x85what\r\nfilm\r\n".encode())
+    vocabulary = read_vocabulary(tmp_path / "words.txt")
+    assert (vocabulary.words["wait\x85what"], vocabulary.words["film"]) == (2, 3)
+    assert vocabulary.is_vectorization
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "code", "values"),
+    [
+        (["a", "b", "[UNK]"], 2, "vocabulary-mismatch", {"row": 2, "row_count": 2}),
+        (["a", "<pad>", "<unk>", "[START]"], 4, "reserved-word", {"word": "[START]"}),
+        (["<unk>", "[UNK]", "<pad>"], 3, "reserved-word", {"word": "[UNK]"}),
+        (["<pad>", "<unk>", "电影"], 3, "chinese-word", {"word": "电影"}),
+    ],
+)
+def test_words_without_an_id_raise_data_error(
+    words: list[str], rows: int, code: str, values: dict[str, object]
+) -> None:
     unknown = "<unk>" if "<unk>" in words else None
-    with pytest.raises(DataError, match=why):
-        ordered_words(find_rule(words, unknown), rows)
+    with pytest.raises(DataError) as raised:
+        assign_ids(make_vocabulary(words, unknown), rows)
+    assert (raised.value.code, raised.value.values) == (code, values)
 
 
-def test_indices_are_for_objects_and_imdb_has_no_word_for_unknown_ones(tmp_path: Path) -> None:
+def test_imdb_offset_of_a_vocabulary_with_an_unknown_word_raises_option_error(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"<OOV>": 1, "a": 2}))
-    with pytest.raises(OptionError, match="leave --index-from out"):
+    with pytest.raises(OptionError) as raised:
         read_vocabulary(path, index_from=3)
-    with pytest.raises(OptionError, match="it is for word -> index"):
-        find_rule(["", "[UNK]"], index_from=3)
+    assert (raised.value.code, raised.value.unknown) == ("index-from-conflict", "<OOV>")
+
+
+def test_offset_of_a_list_raises_option_error() -> None:
+    with pytest.raises(OptionError) as raised:
+        make_vocabulary(["", "[UNK]"], index_from=3)
+    assert (raised.value.code, raised.value.index_from) == ("index-from-conflict", 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "error", "why"),
+    ("name", "content", "error", "code"),
     [
-        ("v.json", "{", DataError, "is not JSON"),
-        ("v.json", '{"a": "b"}', DataError, "is no vocabulary"),
-        ("v.json", '{"a": true}', DataError, "is no vocabulary"),
-        ("v.json", '["a", 3]', DataError, "is no vocabulary"),
-        ("v.txt", "a\nb\na", DataError, "'a' twice"),
-        ("v.txt", "a\nb", OptionError, "no word for unknown ones"),
-        ("v.json", '{"a": 1}', OptionError, "--index-from 3"),
+        ("v.json", "{", DataError, "not-a-vocabulary"),
+        ("v.json", '{"a": "b"}', DataError, "not-a-vocabulary"),
+        ("v.json", '{"a": true}', DataError, "not-a-vocabulary"),
+        ("v.json", '["a", 3]', DataError, "not-a-vocabulary"),
+        ("v.txt", "a\nb\na", DataError, "duplicate-word"),
+        ("v.txt", "a\nb", OptionError, "missing-unknown-word"),
+        ("v.json", '{"a": 1}', OptionError, "missing-unknown-word"),
     ],
 )
-def test_what_is_none_is_told(tmp_path: Path, name: str, content: str, error: type[Exception], why: str) -> None:
+def test_invalid_vocabulary_files_raise_an_error(
+    tmp_path: Path, name: str, content: str, error: type[FastLSTMError], code: str
+) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(error, match=why):
+    with pytest.raises(error) as raised:
         read_vocabulary(tmp_path / name)
+    assert raised.value.code == code
 
 
-def test_an_unknown_word_must_be_in_it() -> None:
-    with pytest.raises(OptionError, match="'nix' is no word of the vocabulary"):
-        find_rule(["a", "b"], unknown="nix")
+def test_file_that_is_not_utf8_raises_data_error(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError) as raised:
+        read_vocabulary(tmp_path / "v.txt")
+    assert (raised.value.code, raised.value.source) == ("unreadable-file", str(tmp_path / "v.txt"))
+
+
+def test_unknown_word_that_is_not_in_the_vocabulary_raises_option_error() -> None:
+    with pytest.raises(OptionError) as raised:
+        make_vocabulary(["a", "b"], unknown="nix")
+    assert (raised.value.code, raised.value.unknown) == ("unknown-word-not-found", "nix")
 
 
 @pytest.mark.parametrize(
-    ("kind", "tokens"),
+    ("rule", "tokens"),
     [
         ("stripped", ["Dont", "stopit"]),
         ("fastlstm", ["don", "'", "t", "stop", "-", "it", "!"]),
@@ -113,7 +135,7 @@ def test_an_unknown_word_must_be_in_it() -> None:
         ("lower", ["don't", "stop-it!"]),
     ],
 )
-def test_what_a_word_is(kind: str, tokens: list[str]) -> None:
-    names = ["[PAD]", "[UNK]", *dict.fromkeys(tokens)]
-    found = make_tokenizer(names, TOKENIZATION_RULES[kind], start=False).encode("Don't stop-it!").ids
-    assert [names[id_] for id_ in found] == tokens
+def test_rules_split_texts_into_words(rule: str, tokens: list[str]) -> None:
+    words = ["[PAD]", "[UNK]", *dict.fromkeys(tokens)]
+    ids = make_tokenizer(words, TOKENIZATION_RULES[rule], add_start=False).encode("Don't stop-it!").ids
+    assert [words[id_] for id_ in ids] == tokens

@@ -1,23 +1,13 @@
 from __future__ import annotations
 
-import gzip
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-Write = Callable[[str, str | bytes], Path]
+from tests.helpers.files import WriteFile, write_file
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a file below the test's folder, gzipped where its name ends in .gz."""
-
-    def write_file(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        encoded = content.encode() if isinstance(content, str) else content
-        path.write_bytes(gzip.compress(encoded) if name.endswith(".gz") else encoded)
-        return path
-
-    return write_file
+def write(tmp_path: Path) -> WriteFile:
+    """Write a file below the test's folder, gzipped if its name ends in .gz."""
+    return partial(write_file, tmp_path)

@@ -1,4 +1,4 @@
-"""A small IMDb in each of its forms, and a real HTTP server on this machine that its archive comes from."""
+"""A small IMDb as folder and archive, and a local HTTP server that serves the archive."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ NOT_INSTALLED = Distribution("fastlstm-not-installed", "1.0", "x.csv", "")
 
 
 class Server(HTTPServer):
-    """Serves `content` at any path, in the way that `manner` names."""
+    """A server that answers every path with `content`.
+
+    Attributes:
+        content: The response body.
+        mode: "ranges", "no ranges", "other range", "no length", or an HTTP status to answer with.
+        cut_after: Bytes of the first response after which its connection breaks.
+        always_cut: Break every connection after `cut_after` bytes.
+        ranges: The Range header of each request.
+    """
 
     content = b""
-    manner = "ranges"  # "ranges", "no ranges", "other range", "no length", or an HTTP status
-    cut_after: int | None = None  # bytes of the first answer after which its connection is cut off
+    mode = "ranges"
+    cut_after: int | None = None
     always_cut = False
 
     def __init__(self) -> None:
@@ -27,6 +35,7 @@ class Server(HTTPServer):
         self.ranges: list[str | None] = []
 
     def archive(self, name: str = "aclImdb_v1.tar.gz") -> Archive:
+        """Return the URL and checksum of the content."""
         port = self.server_address[1]
         return Archive(f"http://127.0.0.1:{port}/{name}", hashlib.md5(self.content).hexdigest())
 
@@ -35,24 +44,24 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        server, wanted = self.server, self.headers["Range"]
-        server.ranges.append(wanted)
-        if server.manner.isdecimal():
-            self.send_error(int(server.manner))
+        server, requested_range = self.server, self.headers["Range"]
+        server.ranges.append(requested_range)
+        if server.mode.isdecimal():
+            self.send_error(int(server.mode))
             return
         start = 0
-        if wanted and server.manner != "no ranges":
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        if requested_range and server.mode != "no ranges":
+            start = int(requested_range.removeprefix("bytes=").removesuffix("-"))
             if start >= len(server.content):
                 self.send_error(416)
                 return
             self.send_response(206)
-            told = start + 1 if server.manner == "other range" else start
-            self.send_header("Content-Range", f"bytes {told}-{len(server.content) - 1}/{len(server.content)}")
+            sent_start = start + 1 if server.mode == "other range" else start
+            self.send_header("Content-Range", f"bytes {sent_start}-{len(server.content) - 1}/{len(server.content)}")
         else:
             self.send_response(200)
         body = server.content[start:]
-        if server.manner != "no length":
+        if server.mode != "no length":
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if server.cut_after is not None and (server.always_cut or len(server.ranges) == 1):
@@ -75,16 +84,18 @@ REVIEWS = {
 }
 
 
-def assert_is_small_imdb(dataset: IMDbSplits) -> None:
-    assert dataset.train.texts == ["dull, and long", "bad", "größer"]
-    assert dataset.train.labels == ["negative", "negative", "positive"]
-    assert dataset.test.texts == ["poor", "fine", "good"]
-    assert dataset.test.labels == ["negative", "positive", "positive"]
-    assert dataset.test_note is None
-    assert "\n" not in dataset.origin
+def assert_is_small_imdb(splits: IMDbSplits) -> None:
+    """Assert that the splits are `REVIEWS`."""
+    assert splits.train.texts == ["dull, and long", "bad", "größer"]
+    assert splits.train.labels == ["negative", "negative", "positive"]
+    assert splits.test.texts == ["poor", "fine", "good"]
+    assert splits.test.labels == ["negative", "positive", "positive"]
+    assert splits.test_note is None
+    assert "\n" not in splits.origin
 
 
 def write_acl(folder: Path) -> Path:
+    """Write `REVIEWS` as an unpacked archive into `folder`, and return it."""
     for name, text in REVIEWS.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +103,8 @@ def write_acl(folder: Path) -> Path:
     return folder
 
 
-def packed(members: dict[str, str], *others: tarfile.TarInfo) -> bytes:
+def pack(members: dict[str, str], *others: tarfile.TarInfo) -> bytes:
+    """Return a .tar.gz file of text files, name -> text, and other members."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name, text in members.items():
@@ -104,4 +116,4 @@ def packed(members: dict[str, str], *others: tarfile.TarInfo) -> bytes:
     return file.getvalue()
 
 
-IMDB_ARCHIVE = packed({f"aclImdb/{name}": text for name, text in REVIEWS.items()})
+IMDB_ARCHIVE = pack({f"aclImdb/{name}": text for name, text in REVIEWS.items()})

@@ -1,7 +1,7 @@
-"""What kernels are held to: the LSTM and its gradients in float64, written out from the equations; and random
-batches, ragged and with states, to hold them to it on.
+"""The LSTM and its gradients in float64, written out from the equations, and random ragged batches with states.
 
-Legend as in lstm.h: T steps, B sequences, N rows, M words, I input, H hidden units.
+The kernel tests compare kernels with these results. Legend as in lstm.h: T steps, B sequences, N rows, M words,
+I input size, H hidden units.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Array = npt.NDArray[Any]
 Results = dict[str, Array]
 
 TOLERANCE = 1e-5
-"""What a kernel's array may be off: its largest difference from float64, over the largest number there."""
+"""Largest allowed difference from float64, relative to the largest value of the array."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a random batch is made from."""
+    """The dimensions and the seed of a random batch."""
 
     T: int
     B: int
@@ -39,7 +39,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward and backward pass read, in float32. `inputs` [N, I] are rows of `words` [M, I]."""
+    """The input of one forward and backward pass, in float32. `inputs` [N, I] are rows of `words` [M, I]."""
 
     batch_sizes: Array
     words: Array
@@ -59,38 +59,38 @@ class Batch:
         return self.words[self.index]
 
     @property
-    def rows(self) -> list[Array]:
-        """Of every sequence, which of the N rows are its own, first step first."""
+    def sequence_rows(self) -> list[Array]:
+        """The indices of each sequence's rows among the N rows, in time order."""
         offsets = np.cumsum(self.batch_sizes) - self.batch_sizes
         return [offsets[self.batch_sizes > k] + k for k in range(int(self.batch_sizes[0]))]
 
     def with_inputs(self, inputs: Array) -> Batch:
-        """The same, but that every row has a word to itself."""
+        """Return the batch with other inputs [N, I], where every row has its own word."""
         return replace(
             self, words=np.ascontiguousarray(inputs, np.float32), index=np.arange(len(inputs), dtype=np.int32)
         )
 
-    def alone(self, k: int) -> Batch:
-        """Of the sequences only the one at place k."""
-        rows = self.rows[k]
-        only = replace(
+    def sequence(self, k: int) -> Batch:
+        """Return a batch that contains sequence k alone."""
+        rows = self.sequence_rows[k]
+        single = replace(
             self.with_inputs(self.inputs[rows]),
             batch_sizes=np.ones(len(rows), np.int64),
             grad_outputs=None if self.grad_outputs is None else self.grad_outputs[rows].copy(),
         )
         return replace(
-            only, **{name: getattr(self, name)[k : k + 1].copy() for name in ("h0", "c0", "grad_h_n", "grad_c_n")}
+            single, **{name: getattr(self, name)[k : k + 1].copy() for name in ("h0", "c0", "grad_h_n", "grad_c_n")}
         )
 
 
-def sizes_of(lengths: Array) -> Array:
-    """[T] how many sequences are running at each step."""
+def batch_sizes_of(lengths: Array) -> Array:
+    """Return the number of running sequences at each step, [T]."""
     return np.array([(lengths > t).sum() for t in range(int(max(lengths)))], np.int64)
 
 
 @cache
-def batch(size: Size) -> Batch:
-    """A random batch, the same for the same size. Its longest sequence has T steps, the others 1 to T."""
+def random_batch(size: Size) -> Batch:
+    """Return a random batch, the same for the same size. The longest sequence has T steps, the others 1 to T."""
     generator = np.random.default_rng([size.seed, size.T, size.B, size.I, size.H])
 
     def normal(*shape: int, scale: float = 1) -> Array:
@@ -98,7 +98,7 @@ def batch(size: Size) -> Batch:
 
     lengths = generator.integers(1, size.T + 1, size.B)
     lengths[0] = size.T
-    batch_sizes = sizes_of(lengths)
+    batch_sizes = batch_sizes_of(lengths)
     N, B, I, H = int(batch_sizes.sum()), size.B, size.I, size.H  # noqa: E741
     words = normal(-(-2 * N // 3), I)
     return Batch(
@@ -118,17 +118,17 @@ def batch(size: Size) -> Batch:
 
 
 @cache
-def exact_of(size: Size) -> Results:
-    """`exact` of a random batch."""
-    return exact(batch(size))
+def exact_results(size: Size) -> Results:
+    """Return the float64 results of a random batch."""
+    return compute_exact(random_batch(size))
 
 
-def exact(batch: Batch) -> Results:
-    """Everything that a kernel computes, in float64.
+def compute_exact(batch: Batch) -> Results:
+    """Return everything that a kernel computes, in float64.
 
     `outputs` [N, H], `h_n`, `c_n` [B, H], `gates` [N, 4, H], `cells` [N, H]; the gradients `grad_inputs` [N, I],
     `grad_words` [M, I], `grad_weight_ih`, `grad_weight_hh`, `grad_bias`, `grad_h0`, `grad_c0`, and `grad_rows`
-    [N, 4, H], those of every row's W_ih x + W_hh h + b.
+    [N, 4, H], the gradient of W_ih x + W_hh h + b in each row.
     """
     x, weight_ih, weight_hh, bias, h, c, dh, dc = (
         array.astype(np.float64)
@@ -144,27 +144,27 @@ def exact(batch: Batch) -> Results:
     projected = (x @ weight_ih.T + bias).reshape(N, 4, H)
     recurrent = weight_hh.T.reshape(H, 4 * H)
     outputs, cells, gates = np.empty((N, H)), np.empty((N, H)), np.empty((N, 4, H))
-    h_before, c_before = np.empty((N, H)), np.empty((N, H))
+    h_previous, c_previous = np.empty((N, H)), np.empty((N, H))
     for rows in steps:
         n = rows.stop - rows.start
-        h_before[rows], c_before[rows] = h[:n], c[:n]
-        before = projected[rows] + (h[:n] @ recurrent).reshape(n, 4, H)
-        gates[rows] = 0.5 * np.tanh(0.5 * before) + 0.5
-        gates[rows, 2] = np.tanh(before[:, 2])
+        h_previous[rows], c_previous[rows] = h[:n], c[:n]
+        logits = projected[rows] + (h[:n] @ recurrent).reshape(n, 4, H)
+        gates[rows] = 0.5 * np.tanh(0.5 * logits) + 0.5
+        gates[rows, 2] = np.tanh(logits[:, 2])
         i, f, g, o = np.moveaxis(gates[rows], 1, 0)
         c[:n] = f * c[:n] + i * g
         h[:n] = o * np.tanh(c[:n])
         outputs[rows], cells[rows] = h[:n], c[:n]
 
     grad_rows = np.empty((N, 4, H))
-    squashed, slopes = np.tanh(cells), gates * (1 - gates)
+    tanh_cells, slopes = np.tanh(cells), gates * (1 - gates)
     slopes[:, 2] = 1 - gates[:, 2] ** 2
     for rows in reversed(steps):
         n = rows.stop - rows.start
         d = dh[:n] if batch.grad_outputs is None else dh[:n] + batch.grad_outputs[rows]
         i, f, g, o = np.moveaxis(gates[rows], 1, 0)
-        dc_now = dc[:n] + d * o * (1 - squashed[rows] ** 2)
-        grad_rows[rows] = np.stack([dc_now * g, dc_now * c_before[rows], dc_now * i, d * squashed[rows]], 1)
+        dc_now = dc[:n] + d * o * (1 - tanh_cells[rows] ** 2)
+        grad_rows[rows] = np.stack([dc_now * g, dc_now * c_previous[rows], dc_now * i, d * tanh_cells[rows]], 1)
         grad_rows[rows] *= slopes[rows]
         dc[:n] = dc_now * f
         dh[:n] = grad_rows[rows].reshape(n, 4 * H) @ weight_hh
@@ -175,18 +175,18 @@ def exact(batch: Batch) -> Results:
     return {
         "outputs": outputs, "h_n": h, "c_n": c, "gates": gates, "cells": cells,
         "grad_rows": grad_rows, "grad_inputs": grad_inputs, "grad_words": grad_words,
-        "grad_weight_ih": flat.T @ x, "grad_weight_hh": flat.T @ h_before, "grad_bias": flat.sum(0),
+        "grad_weight_ih": flat.T @ x, "grad_weight_hh": flat.T @ h_previous, "grad_bias": flat.sum(0),
         "grad_h0": dh, "grad_c0": dc,
     }  # fmt: skip
 
 
-def readers(batch: Batch) -> tuple[Array, Array]:
-    """The batch's rows in the order of the words they read [N], and where each word's begin [M + 1]."""
+def rows_by_word(batch: Batch) -> tuple[Array, Array]:
+    """Return the batch's rows sorted by their word [N], and the start of each word's rows [M + 1]."""
     order = np.argsort(batch.index, kind="stable")
     return order, np.searchsorted(batch.index[order], np.arange(len(batch.words) + 1)).astype(np.int64)
 
 
-def computed(
+def run_kernel(
     kernel: Kernel,
     batch: Batch,
     *,
@@ -194,28 +194,36 @@ def computed(
     stride: int | None = None,
     precision: str = "float32",
 ) -> Results:
-    """What a kernel computes of what `exact` does: `grad_inputs`, or where rows are read that it projected
-    first, `grad_rows` and `grad_words`. `stride`: numbers from one row of the outputs to the next.
+    """Run a forward and a backward pass and return the results under the names that `compute_exact` uses.
+
+    With `projected`, the kernel reads rows that it projected before, and the results contain `grad_rows` and
+    `grad_words` instead of `grad_inputs`. `stride` is the distance from one row of the outputs to the next, in
+    floats.
     """
     H = batch.weight_hh.shape[1]
     states: dict[str, Any] = {"h0": batch.h0, "c0": batch.c0, "reverse": batch.reverse}
     packed = kernel.pack(batch.weight_ih, batch.weight_hh, batch.bias, precision)
-    N, kept = len(batch.index), kernel.keep(len(batch.index), H)
-    room = None if stride is None else np.full((N, stride), 7, np.float32)
-    read: dict[str, Any] = {"inputs": batch.inputs}
+    N, activations = len(batch.index), kernel.allocate_activations(len(batch.index), H)
+    buffer = None if stride is None else np.full((N, stride), 7, np.float32)
+    source: dict[str, Any] = {"inputs": batch.inputs}
     if projected:
-        whole = kernel.pack(batch.weight_ih, batch.weight_hh, batch.bias)
-        read = {"projected": kernel.project(whole, batch.words), "index": batch.index}
+        float32_weights = kernel.pack(batch.weight_ih, batch.weight_hh, batch.bias)
+        source = {"projected": kernel.project(float32_weights, batch.words), "index": batch.index}
     outputs, h_n, c_n = kernel.forward(
-        packed, batch.batch_sizes, **read, **states, outputs=None if room is None else room[:, :H], kept=kept
+        packed,
+        batch.batch_sizes,
+        **source,
+        **states,
+        outputs=None if buffer is None else buffer[:, :H],
+        activations=activations,
     )
     results = {"outputs": outputs, "h_n": h_n, "c_n": c_n}
-    results |= {"gates": kept.gates[:, :, :H].copy(), "cells": kept.cells[:, :H].copy()}
-    came = kernel.backward(
+    results |= {"gates": activations.gates[:, :, :H].copy(), "cells": activations.cells[:, :H].copy()}
+    gradients = kernel.backward(
         batch.batch_sizes,
         batch.weight_hh,
         outputs,
-        kept,
+        activations,
         inputs=None if projected else batch.inputs,
         weight_ih=None if projected else batch.weight_ih,
         **states,
@@ -225,43 +233,43 @@ def computed(
         want_states=True,
         precision=precision,
     )
-    assert came.weight_hh is not None
-    assert came.bias is not None
-    results |= {"grad_weight_hh": came.weight_hh, "grad_bias": came.bias}
-    assert came.h0 is not None
-    assert came.c0 is not None
-    results |= {"grad_h0": came.h0, "grad_c0": came.c0}
+    assert gradients.weight_hh is not None
+    assert gradients.bias is not None
+    results |= {"grad_weight_hh": gradients.weight_hh, "grad_bias": gradients.bias}
+    assert gradients.h0 is not None
+    assert gradients.c0 is not None
+    results |= {"grad_h0": gradients.h0, "grad_c0": gradients.c0}
     if projected:
-        results["grad_rows"] = kept.gates[:, :, :H]
-        order, starts = readers(batch)
+        results["grad_rows"] = activations.gates[:, :, :H]
+        order, starts = rows_by_word(batch)
         results["grad_words"], results["grad_weight_ih"] = kernel.project_backward(
-            kept.gates, order, starts, batch.words, batch.weight_ih
+            activations.gates, order, starts, batch.words, batch.weight_ih
         )
     else:
-        assert kept.gates[:, :, :H].tobytes() == results["gates"].tobytes()  # left as they were
-        assert came.inputs is not None
-        assert came.weight_ih is not None
-        results |= {"grad_inputs": came.inputs, "grad_weight_ih": came.weight_ih}
-    assert room is None or (room[:, H:] == 7).all()
+        assert activations.gates[:, :, :H].tobytes() == results["gates"].tobytes()  # unchanged
+        assert gradients.inputs is not None
+        assert gradients.weight_ih is not None
+        results |= {"grad_inputs": gradients.inputs, "grad_weight_ih": gradients.weight_ih}
+    assert buffer is None or (buffer[:, H:] == 7).all()
     return results
 
 
-def errors(came: Results, expected: Results, floor: float = 0) -> dict[str, float]:
-    """Of every array that came, the largest difference over the largest number expected, or over `floor`."""
+def relative_errors(actual: Results, expected: Results, floor: float = 0) -> dict[str, float]:
+    """Return each array's largest difference, divided by the largest expected value or `floor`."""
     return {
         name: float(abs(array - expected[name]).max() / max(abs(expected[name]).max(), floor, 1e-300))
-        for name, array in came.items()
+        for name, array in actual.items()
     }
 
 
-def assert_near(came: Results, expected: Results, tolerance: float = TOLERANCE, floor: float = 0) -> None:
-    """`errors` are at most `tolerance`. A NaN is an error."""
-    found = errors(came, expected, floor)
-    wrong = {name: f"{error:.1e}" for name, error in found.items() if not error <= tolerance}
+def assert_close(actual: Results, expected: Results, tolerance: float = TOLERANCE, floor: float = 0) -> None:
+    """Assert that the relative errors are at most `tolerance`. A NaN counts as an error."""
+    errors = relative_errors(actual, expected, floor)
+    wrong = {name: f"{error:.1e}" for name, error in errors.items() if not error <= tolerance}
     assert not wrong, f"larger than {tolerance}: {wrong}"
 
 
 def assert_same_bits(one: Results, other: Results) -> None:
-    """Every array of `one` has the bits that it has in `other`; a zero's sign counts, and NaN is NaN."""
+    """Assert that every array of `one` equals that of `other` bit by bit, including signs of zeros and NaNs."""
     wrong = [name for name in one if one[name].tobytes() != np.ascontiguousarray(other[name]).tobytes()]
-    assert not wrong, f"other bits: {wrong}"
+    assert not wrong, f"different bits: {wrong}"

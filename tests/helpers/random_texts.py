@@ -1,4 +1,4 @@
-"""Texts of words that tiny models know, and of some that they don't."""
+"""Random texts of words that tiny models know, and of some that they do not know."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ WORDS = [
     "!",
     "fantastic",
     "很",
-    "unseen",
 ]
+WORDS += ["unseen"]
 
 
 def random_texts(texts: int, longest: int = 50, seed: int = 0) -> list[str]:
+    """Return texts of 0 to `longest` - 1 words."""
     generator = np.random.default_rng(seed)
     return [" ".join(generator.choice(WORDS, generator.integers(0, longest))) for _ in range(texts)]

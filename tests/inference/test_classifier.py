@@ -1,3 +1,5 @@
+"""`Classifier`: predicting, evaluating, saving and loading."""
+
 from __future__ import annotations
 
 import json
@@ -7,9 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.ngram_models import with_ngrams
 from tests.helpers.random_texts import random_texts
 
 import fastlstm
@@ -51,76 +55,92 @@ def test_a_list_of_one_text_is_a_batch(classifier: Classifier) -> None:
 def test_any_iterable_of_texts_is_a_batch(classifier: Classifier) -> None:
     texts = ["not bad", "Horrible film!"]
 
-    def generated() -> Iterator[str]:
+    def generate() -> Iterator[str]:
         yield from texts
 
     expected = classifier.predict_proba(texts)
-    for batch in (tuple(texts), generated(), np.array(texts), dict.fromkeys(texts).keys()):
+    for batch in (tuple(texts), generate(), np.array(texts), dict.fromkeys(texts).keys()):
         assert np.array_equal(classifier.predict_proba(batch), expected)
-    assert classifier.predict(generated()) == classifier.predict(texts)
+    assert classifier.predict(generate()) == classifier.predict(texts)
 
 
 def test_an_empty_list_is_an_empty_batch(three_classes: Classifier) -> None:
-    assert three_classes.predict([]) == []
-    assert three_classes.predict_proba([]).shape == (0, 3)
+    batches: list[Any] = [[], three_classes.tokenize([])]
+    for batch in batches:
+        assert three_classes.predict(batch) == []
+        assert three_classes.predict_proba(batch).shape == (0, 3)
+
+
+def test_tokenized_texts_have_the_predictions_of_the_texts(make_model: MakeModel) -> None:
+    classifier, texts = Classifier(with_ngrams(make_model())), random_texts(CHUNK_TEXTS + 7)
+    tokenized = classifier.tokenize(texts)
+    assert np.array_equal(classifier.predict_proba(tokenized), classifier.predict_proba(texts))
+    assert classifier.predict(tokenized) == classifier.predict(texts)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "<br />", "nobodyhasseenthis", "\0", "👍🏽"])
-def test_a_text_without_a_known_word_has_a_prediction(classifier: Classifier, text: str) -> None:
+def test_texts_without_known_words_have_the_prediction_of_an_unknown_word(
+    classifier: Classifier, text: str
+) -> None:
     assert classifier.predict(text) in classifier.labels
     assert np.array_equal(classifier.predict_proba(text), classifier.predict_proba("unseen"))
 
 
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "tokenize"])
 @pytest.mark.parametrize(
-    ("texts", "expected"),
+    ("texts", "position", "type_name"),
     [
-        (["fine", 3], "text 1 of the batch is int; expected str"),
-        (["fine", "fine", None], "text 2 of the batch is NoneType; expected str"),
-        ([b"bytes"], "text 0 of the batch is bytes; expected str"),
-        ([["a", "b"]], "text 0 of the batch is list; expected str"),
-        (3, "got int; expected a text or a list of texts"),
-        (None, "got NoneType; expected a text or a list of texts"),
-        (b"bytes", "got bytes; expected a text or a list of texts"),
-        ({"text": "fine"}, "got dict; expected a text or a list of texts"),
+        (["fine", 3], 1, "int"),
+        (["fine", "fine", None], 2, "NoneType"),
+        ([b"bytes"], 0, "bytes"),
+        ([["a", "b"]], 0, "list"),
+        (3, None, "int"),
+        (None, None, "NoneType"),
+        (b"bytes", None, "bytes"),
+        ({"text": "fine"}, None, "dict"),
     ],
 )
-def test_what_is_not_text_is_told_with_its_position(
-    classifier: Classifier, texts: list[str], expected: str
+def test_anything_but_texts_raises_data_error_with_its_position(
+    classifier: Classifier, method: str, texts: Any, position: int | None, type_name: str
 ) -> None:
-    for method in (classifier.predict, classifier.predict_proba):
-        with pytest.raises(DataError) as caught:
-            method(texts)
-        assert expected in str(caught.value)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(DataError) as raised:
+        getattr(classifier, method)(texts)
+    assert (raised.value.code, raised.value.type) == ("not-a-text", type_name)
+    assert raised.value.values.get("position") == position
+    assert "\n" not in str(raised.value)
 
 
-def test_half_a_surrogate_pair_is_no_text(classifier: Classifier) -> None:
-    with pytest.raises(DataError, match=r"text 1 of the batch"):
-        classifier.predict(["fine", "\ud800"])
-    with pytest.raises(DataError):
-        classifier.predict("\ud800")
+@pytest.mark.parametrize(("texts", "position"), [(["fine", "\ud800"], 1), ("\ud800", 0)])
+def test_a_lone_surrogate_raises_data_error(classifier: Classifier, texts: Any, position: int) -> None:
+    with pytest.raises(DataError) as raised:
+        classifier.predict(texts)
+    assert (raised.value.code, raised.value.position) == ("invalid-unicode", position)
 
 
-# To the last bit, a text's prediction is its own.
+# The prediction for a text does not depend on its batch, to the last bit.
 
 
 @pytest.mark.parametrize("texts", [2, 33, CHUNK_TEXTS + 7])
-def test_the_batch_does_not_change_a_bit(classifier: Classifier, three_classes: Classifier, texts: int) -> None:
+def test_predictions_do_not_depend_on_the_batch(
+    classifier: Classifier, three_classes: Classifier, texts: int
+) -> None:
     batch = random_texts(texts)
     order = np.random.default_rng(1).permutation(texts)
     for model in (classifier, three_classes):
-        together = model.predict_proba(batch)
-        assert np.array_equal(model.predict_proba([batch[k] for k in order]), together[order])
+        probabilities = model.predict_proba(batch)
+        assert np.array_equal(model.predict_proba([batch[k] for k in order]), probabilities[order])
         for k in range(0, texts, 17):
-            assert np.array_equal(model.predict_proba(batch[k]), together[k])
+            assert np.array_equal(model.predict_proba(batch[k]), probabilities[k])
 
 
 @pytest.mark.parametrize("texts", [1, 7, 8, 9])
-def test_chunks_do_not_change_a_bit(classifier: Classifier, monkeypatch: pytest.MonkeyPatch, texts: int) -> None:
+def test_predictions_do_not_depend_on_chunks(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch, texts: int
+) -> None:
     batch = random_texts(texts)
     expected = [classifier.predict_proba(text) for text in batch]
     monkeypatch.setattr("fastlstm.inference.classifier.CHUNK_TEXTS", 4)
-    monkeypatch.setattr("fastlstm.inference.network.NUMPY_TEXTS", 3)
+    monkeypatch.setattr("fastlstm.inference.network.NUMPY_BATCH_SIZE", 3)
     assert np.array_equal(classifier.predict_proba(batch), expected)
 
 
@@ -135,7 +155,7 @@ print(hashlib.sha256(model.predict_proba(texts).tobytes()).hexdigest())
 
 
 @pytest.mark.parametrize("hidden_sizes", [(64, 32), (97, 67)])
-def test_the_number_of_threads_does_not_change_a_bit(
+def test_predictions_do_not_depend_on_the_number_of_threads(
     make_model: MakeModel, tmp_path: Path, hidden_sizes: tuple[int, ...]
 ) -> None:
     config = ModelConfig(embedding_size=64, hidden_sizes=hidden_sizes, bidirectional=True, pooling="concat")
@@ -156,7 +176,7 @@ def test_the_number_of_threads_does_not_change_a_bit(
 # Evaluating.
 
 
-def test_evaluating_compares_with_the_labels(three_classes: Classifier) -> None:
+def test_evaluate_compares_predictions_with_labels(three_classes: Classifier) -> None:
     texts = random_texts(30)
     labels = three_classes.predict(texts)
     report = three_classes.evaluate(Dataset(texts, labels, "here"))
@@ -165,7 +185,7 @@ def test_evaluating_compares_with_the_labels(three_classes: Classifier) -> None:
     assert three_classes.evaluate(Dataset(texts, wrong, "here")).accuracy == 0
 
 
-def test_a_file_can_be_evaluated(classifier: Classifier, tmp_path: Path) -> None:
+def test_evaluate_reads_a_file(classifier: Classifier, tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text(
         "text,label\nnot bad,positive\nHorrible film,negative\n", encoding="utf-8"
     )
@@ -173,15 +193,19 @@ def test_a_file_can_be_evaluated(classifier: Classifier, tmp_path: Path) -> None
     assert classifier.evaluate(tmp_path / "reviews.csv").texts == 2
 
 
-def test_an_unknown_label_is_told_with_the_near_one(classifier: Classifier) -> None:
-    records = Dataset(["fine", "fine"], ["positive", "positiv"], "here")
-    with pytest.raises(DataError, match=r"text 2 of here has the label 'positiv'.*did you mean 'positive'\?"):
-        classifier.evaluate(records)
+def test_evaluate_raises_data_error_for_an_unknown_label(classifier: Classifier) -> None:
+    dataset = Dataset(["fine", "fine"], ["positive", "positiv"], "here")
+    with pytest.raises(DataError) as raised:
+        classifier.evaluate(dataset)
+    assert (raised.value.code, raised.value.label, raised.value.location) == ("unknown-label", "positiv", 2)
+    assert raised.value.source == "here"
+    assert "'positive'" in str(raised.value)
 
 
-def test_no_texts_cannot_be_evaluated(classifier: Classifier) -> None:
-    with pytest.raises(DataError, match="here"):
+def test_evaluate_raises_data_error_for_an_empty_dataset(classifier: Classifier) -> None:
+    with pytest.raises(DataError) as raised:
         classifier.evaluate(Dataset([], [], "here"))
+    assert (raised.value.code, raised.value.source) == ("empty-dataset", "here")
 
 
 # Saving and loading.
@@ -189,13 +213,13 @@ def test_no_texts_cannot_be_evaluated(classifier: Classifier) -> None:
 
 def test_a_saved_classifier_predicts_the_same_to_the_last_bit(three_classes: Classifier, tmp_path: Path) -> None:
     three_classes.save(tmp_path / "model")
-    back, texts = fastlstm.load(tmp_path / "model"), random_texts(70)
-    assert back.labels == three_classes.labels == ("bad", "so so", "good")
-    assert np.array_equal(back.predict_proba(texts), three_classes.predict_proba(texts))
+    loaded, texts = fastlstm.load(tmp_path / "model"), random_texts(70)
+    assert loaded.labels == three_classes.labels == ("bad", "so so", "good")
+    assert np.array_equal(loaded.predict_proba(texts), three_classes.predict_proba(texts))
     assert fastlstm.load(str(tmp_path / "model")).predict(texts) == three_classes.predict(texts)
 
 
-def test_the_golden_probabilities_are_those_predicted(three_classes: Classifier, tmp_path: Path) -> None:
+def test_golden_probabilities_are_those_predicted(three_classes: Classifier, tmp_path: Path) -> None:
     three_classes.save(tmp_path / "model")
     golden = json.loads((tmp_path / "model" / "golden.json").read_bytes())
     assert [entry["text"] for entry in golden] == list(GOLDEN_TEXTS)
@@ -211,35 +235,39 @@ def test_saving_twice_writes_the_same_bytes(three_classes: Classifier, tmp_path:
     assert files[0]["notes.txt"] == b"notes"
 
 
-def test_a_taken_folder_is_written_over_only_when_asked(
+def test_a_model_is_replaced_only_with_overwrite(
     classifier: Classifier, three_classes: Classifier, tmp_path: Path
 ) -> None:
     classifier.save(tmp_path / "model")
-    with pytest.raises(InputError, match="holds a model already"):
+    with pytest.raises(InputError) as raised:
         three_classes.save(tmp_path / "model")
+    assert raised.value.code == "output-exists"
     assert fastlstm.load(tmp_path / "model").labels == classifier.labels
     three_classes.save(tmp_path / "model", overwrite=True)
     assert fastlstm.load(tmp_path / "model").labels == three_classes.labels
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_something_else_is_never_written_over(classifier: Classifier, tmp_path: Path, overwrite: bool) -> None:
+def test_a_folder_that_is_not_a_model_is_never_replaced(
+    classifier: Classifier, tmp_path: Path, overwrite: bool
+) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"memories")
-    with pytest.raises(InputError, match="never written over"):
+    with pytest.raises(InputError) as raised:
         classifier.save(tmp_path, overwrite=overwrite)
+    assert raised.value.code == "output-not-a-model"
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-def test_loading_a_missing_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="no such folder"):
+def test_loading_a_missing_folder_raises_model_not_found_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError):
         fastlstm.load(tmp_path / "model")
 
 
 def test_a_classifier_can_be_pickled(three_classes: Classifier) -> None:
-    back, texts = pickle.loads(pickle.dumps(three_classes)), random_texts(9)
-    assert back.labels == three_classes.labels
-    assert np.array_equal(back.predict_proba(texts), three_classes.predict_proba(texts))
+    copy, texts = pickle.loads(pickle.dumps(three_classes)), random_texts(9)
+    assert copy.labels == three_classes.labels
+    assert np.array_equal(copy.predict_proba(texts), three_classes.predict_proba(texts))
 
 
-def test_its_repr_names_the_labels(three_classes: Classifier) -> None:
+def test_repr_contains_the_labels(three_classes: Classifier) -> None:
     assert repr(three_classes).startswith("Classifier(labels=['bad', 'so so', 'good'], ModelConfig(")

@@ -25,7 +25,7 @@ def cautious(make_model: Callable[..., SavedModel]) -> Classifier:
     return Classifier(make_model(threshold=0.99))
 
 
-def test_the_saved_threshold_decides_and_the_probabilities_stay(
+def test_the_saved_threshold_changes_labels_but_not_probabilities(
     cautious: Classifier, classifier: Classifier, tmp_path: Path
 ) -> None:
     texts = random_texts(30)
@@ -37,44 +37,45 @@ def test_the_saved_threshold_decides_and_the_probabilities_stay(
     cautious.save(tmp_path / "model")
     loaded = fastlstm.load(tmp_path / "model")
     assert loaded.predict(texts) == cautious.predict(texts)
-    assert "predicts `positive` from the probability 0.99 on" in (tmp_path / "model" / "README.md").read_text()
-    assert "from the probability" not in model_card(classifier.model)
 
 
-def test_a_threshold_can_be_given_instead_and_is_met_by_a_probability_as_high(cautious: Classifier) -> None:
+def test_the_model_card_states_the_threshold(cautious: Classifier, classifier: Classifier, tmp_path: Path) -> None:
+    cautious.save(tmp_path / "model")
+    assert "0.99" in (tmp_path / "model" / "README.md").read_text()
+    assert "0.99" not in model_card(classifier.saved)
+
+
+def test_a_given_threshold_replaces_the_saved_one(cautious: Classifier) -> None:
     texts = random_texts(30)
     second = cautious.predict_proba(texts)[:, 1]
-    for threshold in (
-        0,
-        0.5,
-        float(second[3]),
-        float(np.nextafter(second[3], np.float32(1))),
-        1.0,
-        np.float32(0.4),
-    ):
+    just_above = float(np.nextafter(second[3], np.float32(1)))
+    for threshold in (0, 0.5, float(second[3]), just_above, 1.0, np.float32(0.4)):
         expected = ["positive" if p >= threshold else "negative" for p in second]
         assert cautious.predict(texts, threshold=threshold) == expected
-        chosen = cautious.choose(cautious.predict_proba(texts), threshold=threshold)
-        assert [cautious.labels[k] for k in chosen] == expected
-        records = Dataset(texts, expected, "here")
-        assert cautious.evaluate(records, threshold=threshold).accuracy == 1
+        classes = cautious.choose(cautious.predict_proba(texts), threshold=threshold)
+        assert [cautious.labels[k] for k in classes] == expected
+        dataset = Dataset(texts, expected, "here")
+        assert cautious.evaluate(dataset, threshold=threshold).accuracy == 1
     assert cautious.predict(texts[3], threshold=float(second[3])) == "positive"
     assert cautious.predict([], threshold=0.3) == []
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan, math.inf, "0.5", True, [0.5]])
-def test_a_threshold_that_is_no_probability_is_refused(classifier: Classifier, threshold: Any) -> None:
-    records = Dataset(["fine"], ["positive"], "here")
-    for ask in (
+def test_an_invalid_threshold_raises_option_error(classifier: Classifier, threshold: Any) -> None:
+    dataset = Dataset(["fine"], ["positive"], "here")
+    for call in (
         lambda: classifier.predict("fine", threshold=threshold),
         lambda: classifier.predict(["fine"], threshold=threshold),
         lambda: classifier.choose(np.zeros((1, 2), np.float32), threshold=threshold),
-        lambda: classifier.evaluate(records, threshold=threshold),
+        lambda: classifier.evaluate(dataset, threshold=threshold),
     ):
-        with pytest.raises(OptionError, match=r"^threshold is .*; expected a number from 0 to 1$"):
-            ask()
+        with pytest.raises(OptionError) as raised:
+            call()
+        assert (raised.value.code, raised.value.option) == ("bad-option-value", "threshold")
+        assert raised.value.value is threshold
 
 
-def test_more_than_two_classes_have_no_threshold(three_classes: Classifier) -> None:
-    with pytest.raises(OptionError, match="the model has 3 classes; only a model of two has one"):
+def test_a_threshold_of_more_than_two_classes_raises_option_error(three_classes: Classifier) -> None:
+    with pytest.raises(OptionError) as raised:
         three_classes.predict("fine", threshold=0.3)
+    assert (raised.value.code, raised.value.classes) == ("threshold-needs-two-classes", 3)

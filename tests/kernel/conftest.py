@@ -15,11 +15,11 @@ from fastlstm.kernel.loader import ISAS, find_kernel
 
 @pytest.fixture(scope="session")
 def library_path() -> Path:
-    """The compiled library of this process."""
-    there = find_kernel()
-    if there.kernel is None or there.path is None:
-        pytest.skip(f"no compiled kernel: {there.why_not}")
-    return there.path
+    """The path of the compiled kernel library."""
+    info = find_kernel()
+    if info.kernel is None or info.path is None:
+        pytest.skip(f"no compiled kernel: {info.reason}")
+    return info.path
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +32,14 @@ ARM = platform.machine().lower() in ("aarch64", "arm64")
 
 @pytest.fixture(params=[isa for isa in ISAS if (isa == "neon") == ARM])
 def kernel(request: pytest.FixtureRequest, library: SimpleNamespace) -> Iterator[Kernel]:
-    """A kernel of every instruction set that this processor has, on two threads."""
+    """A kernel for each instruction set that the processor supports, with two threads."""
     try:
         kernel = Kernel(library, request.param)
     except ValueError as error:
         pytest.skip(str(error))
-    before, kernel.threads = kernel.threads, 2
+    threads, kernel.threads = kernel.threads, 2
     yield kernel
-    kernel.threads = before
+    kernel.threads = threads
 
 
 @pytest.fixture

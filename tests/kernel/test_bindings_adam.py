@@ -1,4 +1,4 @@
-"""The kernel's Adam against float64, and rows that fell behind against rows that never did."""
+"""The kernel's Adam against float64, and lazily updated rows against rows updated in every step."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.kernel_exact import Array, assert_near
+from tests.helpers.kernel_exact import Array, assert_close
 
 from fastlstm.kernel.bindings import Kernel
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
-def rates_of(steps: int, rate: float = 0.01) -> Array:
+def rate_table(steps: int, rate: float = 0.01) -> Array:
+    """Return each step's learning rate and bias correction, [steps + 1, 2]."""
     s = np.arange(steps + 1)
     with np.errstate(divide="ignore"):
         rates = np.stack([rate * (1 - s / 99) / (1 - BETAS[0] ** s), (1 - BETAS[1] ** s) ** -0.5], 1)
@@ -21,26 +22,26 @@ def rates_of(steps: int, rate: float = 0.01) -> Array:
 
 
 def gradient(step: int, V: int, I: int) -> tuple[Array, Array]:  # noqa: E741
-    """The rows that a step reads, and their gradients."""
+    """Return the rows that a step updates, and their gradients."""
     generator = np.random.default_rng([step, V, I])
     rows = np.sort(generator.permutation(V)[: 1 + generator.integers(V)]).astype(np.int32)
     return rows, generator.standard_normal((len(rows), I)).astype(np.float32)
 
 
-def start(V: int, I: int) -> dict[str, Array]:  # noqa: E741
+def initial_state(V: int, I: int) -> dict[str, Array]:  # noqa: E741
     weight = np.random.default_rng(1).standard_normal((V, I)).astype(np.float32)
     return {
         "weight": weight, "mean": np.zeros_like(weight), "square": np.zeros_like(weight),
-        "done": np.zeros(V, np.int64),
+        "last_steps": np.zeros(V, np.int64),
     }  # fmt: skip
 
 
-def run(kernel: Kernel, V: int, I: int, steps: int, *, lazily: bool, scale: float = 1.0) -> dict[str, Array]:  # noqa: E741
-    state: dict[str, Any] = start(V, I)
-    rates = rates_of(steps)
+def run_adam(kernel: Kernel, V: int, I: int, steps: int, *, lazy: bool, scale: float = 1.0) -> dict[str, Array]:  # noqa: E741
+    state: dict[str, Any] = initial_state(V, I)
+    rates = rate_table(steps)
     for step in range(1, steps + 1):
         rows, grads = gradient(step, V, I)
-        if not lazily and step > 1:
+        if not lazy and step > 1:
             kernel.adam(**state, rates=rates[:step].copy())
         kernel.adam(**state, rates=rates[: step + 1].copy(), rows=rows, grads=grads, scale=scale)
     kernel.adam(**state, rates=rates)
@@ -49,15 +50,15 @@ def run(kernel: Kernel, V: int, I: int, steps: int, *, lazily: bool, scale: floa
 
 SHAPES = [(1, 1), (7, 5), (37, 13), (131, 64), (300, 67)]
 LARGE = (4099, 67)
-"""Enough to move for several threads."""
+"""Large enough for several threads."""
 
 
 @pytest.mark.parametrize(("V", "I"), SHAPES)
-def test_steps_are_those_of_float64(kernel: Kernel, V: int, I: int) -> None:  # noqa: E741
+def test_steps_match_float64(kernel: Kernel, V: int, I: int) -> None:  # noqa: E741
     steps, scale = 23, 0.37
-    weight = start(V, I)["weight"].astype(np.float64)
+    weight = initial_state(V, I)["weight"].astype(np.float64)
     mean, square = np.zeros((V, I)), np.zeros((V, I))
-    rates = rates_of(steps).astype(np.float64)
+    rates = rate_table(steps).astype(np.float64)
     for step in range(1, steps + 1):
         rows, grads = gradient(step, V, I)
         dense = np.zeros((V, I))
@@ -65,47 +66,47 @@ def test_steps_are_those_of_float64(kernel: Kernel, V: int, I: int) -> None:  # 
         mean = BETAS[0] * mean + (1 - BETAS[0]) * dense
         square = BETAS[1] * square + (1 - BETAS[1]) * dense**2
         weight -= rates[step, 0] * mean / (rates[step, 1] * np.sqrt(square) + EPSILON)
-    came = run(kernel, V, I, steps, lazily=True, scale=scale)
-    assert (came.pop("done") == steps).all()
-    # 1 - beta in float32 is off by 3e-5 of itself for 0.999.
-    assert_near(came, {"weight": weight, "mean": mean, "square": square}, 5e-5)
+    actual = run_adam(kernel, V, I, steps, lazy=True, scale=scale)
+    assert (actual.pop("last_steps") == steps).all()
+    # For beta = 0.999, 1 - beta in float32 has a relative error of 3e-5.
+    assert_close(actual, {"weight": weight, "mean": mean, "square": square}, 5e-5)
 
 
 @pytest.mark.parametrize(("V", "I"), [*SHAPES, LARGE])
 @pytest.mark.parametrize("threads", [1, 2, 8])
-def test_a_row_that_catches_up_has_the_bits_of_one_that_never_fell_behind(
+def test_lazily_updated_rows_are_bit_identical_to_rows_updated_in_every_step(
     kernel: Kernel,
     V: int,
     I: int,  # noqa: E741
     threads: int,
 ) -> None:
     kernel.threads = threads
-    lazy, eager = run(kernel, V, I, 31, lazily=True), run(kernel, V, I, 31, lazily=False)
+    lazy, eager = run_adam(kernel, V, I, 31, lazy=True), run_adam(kernel, V, I, 31, lazy=False)
     for name in lazy:
         assert lazy[name].tobytes() == eager[name].tobytes()
 
 
-def test_hundreds_of_missed_steps_have_the_bits_of_single_ones(kernel: Kernel) -> None:
-    """By then the mean has been a denormal, and zero."""
-    results: list[dict[str, Any]] = [start(7, 5), start(7, 5)]
-    rates = rates_of(1500)
+def test_hundreds_of_missed_steps_are_bit_identical_to_single_steps(kernel: Kernel) -> None:
+    """After that many steps the mean has been a denormal and is zero."""
+    results: list[dict[str, Any]] = [initial_state(7, 5), initial_state(7, 5)]
+    rates = rate_table(1500)
     rows, grads = gradient(1, 7, 5)
-    for state, last in zip(results, (range(1500, 1501), range(2, 1501)), strict=True):
+    for state, later_steps in zip(results, (range(1500, 1501), range(2, 1501)), strict=True):
         kernel.adam(**state, rates=rates[:2].copy(), rows=rows, grads=grads)
-        for step in last:
+        for step in later_steps:
             kernel.adam(**state, rates=rates[: step + 1].copy())
     assert not results[0]["mean"].any()
     for name in results[0]:
         assert results[0][name].tobytes() == results[1][name].tobytes()
 
 
-def test_rows_that_are_not_named_stay_as_they_are(kernel: Kernel) -> None:
-    state: dict[str, Any] = start(9, 5)
+def test_rows_without_gradients_do_not_change(kernel: Kernel) -> None:
+    state: dict[str, Any] = initial_state(9, 5)
     before = {name: array.copy() for name, array in state.items()}
     rows, grads = np.array([6, 2], np.int32), np.ones((2, 5), np.float32)
-    kernel.adam(**state, rates=rates_of(3), rows=rows, grads=grads)
+    kernel.adam(**state, rates=rate_table(3), rows=rows, grads=grads)
     for name, array in state.items():
         assert (np.delete(array, rows, 0) == np.delete(before[name], rows, 0)).all()
         assert (array[rows] != before[name][rows]).all()
-    kernel.adam(**state, rates=rates_of(3), rows=rows[:0], grads=grads[:0])
-    assert list(state["done"][[6, 2, 0]]) == [3, 3, 0]
+    kernel.adam(**state, rates=rate_table(3), rows=rows[:0], grads=grads[:0])
+    assert list(state["last_steps"][[6, 2, 0]]) == [3, 3, 0]

@@ -1,4 +1,4 @@
-"""A call leaves its caller's floating-point mode as it was, and does not depend on it."""
+"""A call restores its caller's floating-point mode and does not depend on it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from tests.helpers.kernel_calls import METHODS, Calls
 
 
-def denormals_count() -> bool:
+def denormals_are_kept() -> bool:
     return bool(np.multiply(np.float32(1e-20), np.full(9, 1e-20, np.float32)).all())
 
 
 @pytest.fixture
-def flushing() -> Iterator[None]:
+def flush_denormals() -> Iterator[None]:
     torch = pytest.importorskip("torch")
     if not torch.set_flush_denormal(True):
         pytest.skip("PyTorch cannot flush denormals on this processor")
@@ -23,27 +23,28 @@ def flushing() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_callers_denormals_count_as_before(calls: Calls, method: str) -> None:
-    assert denormals_count()
+def test_call_keeps_flushing_of_denormals_off(calls: Calls, method: str) -> None:
+    assert denormals_are_kept()
     for threads in (1, 2):
         calls.kernel.threads = threads
         getattr(calls, method)()
-        assert denormals_count()
+        assert denormals_are_kept()
 
 
+@pytest.mark.usefixtures("flush_denormals")
 @pytest.mark.parametrize("method", METHODS)
-def test_the_callers_denormals_stay_flushed(calls: Calls, flushing: None, method: str) -> None:  # noqa: ARG001
-    assert not denormals_count()
+def test_call_keeps_flushing_of_denormals_on(calls: Calls, method: str) -> None:
+    assert not denormals_are_kept()
     getattr(calls, method)()
-    assert not denormals_count()
+    assert not denormals_are_kept()
 
 
-def test_the_callers_mode_does_not_change_a_bit(calls: Calls) -> None:
-    before = calls.forward()[0]
+def test_results_do_not_depend_on_the_callers_mode(calls: Calls) -> None:
+    expected = calls.forward()[0]
     torch = pytest.importorskip("torch")
     if not torch.set_flush_denormal(True):
         pytest.skip("PyTorch cannot flush denormals on this processor")
     try:
-        assert calls.forward()[0].tobytes() == before.tobytes()
+        assert calls.forward()[0].tobytes() == expected.tobytes()
     finally:
         torch.set_flush_denormal(False)

@@ -1,7 +1,8 @@
-"""Which kernel is found, and why none is."""
+"""Finding the kernel, and the reason if there is none."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,134 +18,169 @@ VARIABLES = ("FASTLSTM_LIBRARY", "FASTLSTM_ISA", "FASTLSTM_THREADS")
 
 
 def find() -> KernelInfo:
-    """What a fresh process would find."""
+    """Return what a new process would find."""
     return find_kernel.__wrapped__()
 
 
 @pytest.fixture
-def built(library_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """There is a library, and nothing else is asked for. Its threads are put back."""
-    there = find_kernel().kernel
-    assert there is not None
-    before = there.threads
+def library_file(library_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The compiled library, named by FASTLSTM_LIBRARY; no other variable is set. Restores the number of threads."""
+    kernel = find_kernel().kernel
+    assert kernel is not None
+    threads = kernel.threads
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(library_path))
     yield library_path
-    there.threads = before
+    kernel.threads = threads
 
 
 @pytest.fixture
-def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_the_library_named_is_taken_with_its_best_instruction_set(built: Path) -> None:
-    came = find()
-    assert came.kernel is not None
-    assert (came.path, came.why_not) == (built, "")
-    assert came.kernel.isa == Kernel(abi.load_library(built)).isa
-    assert came.kernel.threads == usable_cores()
+def test_named_library_is_loaded_with_the_best_instruction_set(library_file: Path) -> None:
+    info = find()
+    assert info.kernel is not None
+    assert (info.path, info.reason, info.code) == (library_file, "", "")
+    assert info.kernel.isa == Kernel(abi.load_library(library_file)).isa
+    assert info.kernel.threads == usable_cores()
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_the_instruction_set_asked_for_is_taken_or_missed(
-    built: Path, isa: str, monkeypatch: pytest.MonkeyPatch
+def test_requested_instruction_set_is_used_or_raises_option_error(
+    library_file: Path, isa: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FASTLSTM_ISA", isa)
     try:
-        Kernel(abi.load_library(built), isa)
+        Kernel(abi.load_library(library_file), isa)
     except ValueError:
-        with pytest.raises(OptionError, match=f"FASTLSTM_ISA is {isa}, and this processor .* unset it"):
+        with pytest.raises(OptionError) as raised:
             find()
+        assert (raised.value.code, raised.value.isa) == ("unsupported-isa", isa)
     else:
         kernel = find().kernel
         assert kernel is not None
         assert kernel.isa == isa
 
 
-@pytest.mark.usefixtures("nothing_asked")
+@pytest.mark.usefixtures("no_variables")
 @pytest.mark.parametrize("isa", ["v1", "avx2", "V3", "Reference"])
-def test_an_unknown_instruction_set_is_an_error(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_instruction_set_raises_option_error(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_ISA", isa)
-    with pytest.raises(OptionError, match=f"FASTLSTM_ISA is '{isa}'; expected v2, v3, v4, neon or reference"):
+    with pytest.raises(OptionError) as raised:
         find()
+    assert (raised.value.code, raised.value.isa) == ("unknown-isa", isa)
 
 
-def test_numpy_may_be_asked_for(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+def test_reference_disables_the_kernel(library_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
     monkeypatch.setenv("FASTLSTM_ISA", "reference")
-    assert find() == KernelInfo(None, "FASTLSTM_ISA=reference asks for NumPy", None)
+    info = find()
+    assert (info.kernel, info.path, info.code) == (None, None, "kernel-disabled")
 
 
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("library_file")
 @pytest.mark.parametrize("threads", [1, 2, 17, 4096])
-def test_as_many_threads_as_asked_for(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_threads_is_set_by_the_variable(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_THREADS", str(threads))
     kernel = find().kernel
     assert kernel is not None
     assert kernel.threads == threads
 
 
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("library_file")
 @pytest.mark.parametrize("threads", ["0", "-1", "4097", "two", "1.5", " 2", "99999999999999999999"])
-def test_an_impossible_number_of_threads_is_an_error(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_number_of_threads_raises_option_error(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLSTM_THREADS", threads)
-    with pytest.raises(OptionError, match=r"FASTLSTM_THREADS is .*; expected a number from 1 to 4096"):
+    with pytest.raises(OptionError) as raised:
         find()
+    assert (raised.value.code, raised.value.threads) == ("bad-thread-count", threads)
 
 
-@pytest.mark.usefixtures("built")
+@pytest.mark.usefixtures("library_file")
 @pytest.mark.parametrize("name", ["FASTLSTM_ISA", "FASTLSTM_THREADS"])
-def test_an_empty_variable_asks_for_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_is_ignored(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "")
     assert find().kernel is not None
 
 
-@pytest.mark.usefixtures("nothing_asked")
+@pytest.mark.usefixtures("no_variables")
 @pytest.mark.parametrize("name", ["missing.so", ""])
-def test_a_library_that_is_no_file_is_an_error(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_library_file_raises_option_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(tmp_path / name))
-    with pytest.raises(OptionError, match=rf"FASTLSTM_LIBRARY is .*no file; expected {abi.FILE_NAME}"):
+    with pytest.raises(OptionError) as raised:
         find()
+    assert (raised.value.code, raised.value.path) == ("kernel-library-not-found", str(tmp_path / name))
 
 
-@pytest.mark.usefixtures("nothing_asked")
+@pytest.mark.usefixtures("no_variables")
 @pytest.mark.parametrize("content", [b"", b"no library", b"\x7fELF" + bytes(100)])
-def test_a_file_that_is_no_library_is_not_taken(
+def test_file_that_is_not_a_library_is_not_loaded(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / abi.FILE_NAME
     path.write_bytes(content)
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(path))
-    came = find()
-    assert (came.kernel, came.path) == (None, path)
-    assert str(path) in came.why_not
+    info = find()
+    assert (info.kernel, info.path, info.code) == (None, path, "bad-kernel-library")
+    assert str(path) in info.reason
 
 
-@pytest.mark.usefixtures("nothing_asked")
-def test_another_library_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_variables")
+def test_library_without_the_kernel_functions_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(str(another_library.__file__))
     monkeypatch.setenv("FASTLSTM_LIBRARY", str(path))
-    assert find() == KernelInfo(None, f"{path} has no function fastlstm_abi", path)
+    info = find()
+    assert (info.kernel, info.path, info.code) == (None, path, "bad-kernel-library")
+    with pytest.raises(abi.KernelLibraryError) as raised:
+        abi.load_library(path)
+    assert (raised.value.path, raised.value.function) == (path, "fastlstm_abi")
 
 
-def test_a_library_of_another_version_is_not_taken(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = abi.ABI
-    monkeypatch.setattr(abi, "ABI", ours + 1)
-    why_not = f"{built} has version {ours} of the interface, expected {ours + 1}"
-    assert find() == KernelInfo(None, why_not, built)
+def test_library_of_another_abi_version_is_not_loaded(library_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = abi.ABI
+    monkeypatch.setattr(abi, "ABI", version + 1)
+    info = find()
+    assert (info.kernel, info.path, info.code) == (None, library_file, "kernel-version-mismatch")
+    with pytest.raises(abi.KernelLibraryError) as raised:
+        abi.load_library(library_file)
+    error = raised.value
+    assert (error.code, error.path, error.found, error.expected) == (
+        "kernel-version-mismatch", library_file, version, version + 1,
+    )  # fmt: skip
 
 
-@pytest.mark.usefixtures("nothing_asked")
-def test_without_a_library_it_says_that_none_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", abi.STRUCTS)
+def test_library_with_a_struct_of_another_size_is_not_loaded(
+    library_file: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    struct = abi.STRUCTS[name]
+    larger = type("Larger", (struct,), {"_fields_": (("added", ctypes.c_int64),)})
+    monkeypatch.setitem(abi.STRUCTS, name, larger)
+    info = find()
+    assert (info.kernel, info.path, info.code) == (None, library_file, "kernel-version-mismatch")
+    with pytest.raises(abi.KernelLibraryError) as raised:
+        abi.load_library(library_file)
+    error, size = raised.value, ctypes.sizeof(struct)
+    assert (error.code, error.found, error.expected) == ("kernel-version-mismatch", size, size + 8)
+
+
+def test_library_reports_no_size_for_an_unknown_struct(library_file: Path) -> None:
+    assert abi.load_library(library_file).struct_size(b"fastlstm_other") == 0
+
+
+@pytest.mark.usefixtures("no_variables")
+def test_missing_library_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastlstm.kernel.__path__", [str(tmp_path)])
-    came = find()
-    assert (came.kernel, came.path) == (None, None)
-    assert "not built" in came.why_not
+    info = find()
+    assert (info.kernel, info.path, info.code) == (None, None, "kernel-not-built")
 
 
-def test_a_process_looks_once() -> None:
+def test_find_kernel_is_cached() -> None:
     assert find_kernel() is find_kernel()
 
 

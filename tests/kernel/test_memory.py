@@ -1,16 +1,16 @@
-"""Arrays are aligned, and a pool's memory is used again only when nothing refers to it."""
+"""Arrays are empty_aligned, and a pool reuses memory only when no array refers to it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from fastlstm.kernel.memory import BufferPool, aligned
+from fastlstm.kernel.memory import BufferPool, empty_aligned
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (1, 5), (13, 7), (129, 4, 33)])
-def test_arrays_begin_on_a_cache_line(shape: tuple[int, ...]) -> None:
-    for allocate in (aligned, BufferPool().take):
+def test_arrays_are_aligned_to_cache_lines(shape: tuple[int, ...]) -> None:
+    for allocate in (empty_aligned, BufferPool().take):
         array = allocate(*shape)
         assert array.shape == shape
         assert array.dtype == np.float32
@@ -18,7 +18,7 @@ def test_arrays_begin_on_a_cache_line(shape: tuple[int, ...]) -> None:
         assert array.flags.c_contiguous
 
 
-def test_memory_that_is_left_is_used_again_and_no_other() -> None:
+def test_pool_reuses_only_memory_without_references() -> None:
     pool = BufferPool()
     first, second = pool.take(100, 300), pool.take(100, 300)
     assert not np.shares_memory(first, second)
@@ -31,11 +31,11 @@ def test_memory_that_is_left_is_used_again_and_no_other() -> None:
     assert not np.shares_memory(again, second)
 
 
-def test_the_smallest_that_fits_is_taken_and_the_rest_makes_room() -> None:
+def test_pool_reuses_the_smallest_fitting_block_and_frees_one_that_is_too_small() -> None:
     pool = BufferPool()
     large, small = pool.take(1_000_000), pool.take(20_000)
     addresses = large.ctypes.data, small.ctypes.data
     del large, small
     assert pool.take(19_000).ctypes.data == addresses[1]
     assert pool.take(21_000_000).size == 21_000_000
-    assert len(pool._memories) == 2
+    assert pool.block_count == 2

@@ -1,3 +1,7 @@
+"""The training loop: what it learns, checkpoints, errors, and the learning rate."""
+
+from __future__ import annotations
+
 import math
 from pathlib import Path
 
@@ -5,11 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from fastlstm.config import Direction, LanguageModelConfig, LanguageModelTrainingConfig
+from fastlstm.config import LanguageModelConfig, LanguageModelTrainingConfig
 from fastlstm.errors import ResumeError, TrainingError
 from fastlstm.language_model import network
-from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelState, _rate, make_state, train_steps
-from fastlstm.serialization import weights
+from fastlstm.language_model.loop import (
+    LanguageModelEpoch,
+    LanguageModelState,
+    learning_rate,
+    make_state,
+    train_steps,
+)
 
 CPU = torch.device("cpu")
 MODEL = LanguageModelConfig(vocabulary_size=31, embedding_size=7, hidden_sizes=(9, 5), direction="both")
@@ -31,8 +40,8 @@ TRAINING = LanguageModelTrainingConfig(
 )
 
 
-def some_texts(count: int = 40) -> list[np.ndarray]:
-    """Texts that count upward from a random word, so that the next word is known."""
+def counting_texts(count: int = 40) -> list[np.ndarray]:
+    """Return texts that count upward from a random token, so that each next token is known."""
     generator = np.random.default_rng(0)
     texts = []
     for _ in range(count):
@@ -41,95 +50,98 @@ def some_texts(count: int = 40) -> list[np.ndarray]:
     return texts
 
 
-def arrays_of(state: LanguageModelState) -> dict[str, np.ndarray]:
+def current_weights(state: LanguageModelState) -> dict[str, np.ndarray]:
     state.optimizer.catch_up()
     return state.model.arrays()
 
 
-@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_weights_have_the_names_and_shapes_that_are_saved(direction: Direction) -> None:
-    for hidden_sizes in ((9, 5), (9, 7)):
-        config = LanguageModelConfig(
-            vocabulary_size=31, embedding_size=7, hidden_sizes=hidden_sizes, direction=direction
-        )
-        named = make_state(config, TRAINING, CPU).model.named()
-        assert {name: tuple(w.shape) for name, w in named.items()} == weights.language_model_shapes(config)
-
-
-def test_a_model_learns_what_comes_next() -> None:
+def test_training_lowers_the_loss() -> None:
     config = LanguageModelConfig(vocabulary_size=31, embedding_size=8, hidden_sizes=(16,))
     training = LanguageModelTrainingConfig(epochs=30, streams=4, window=8, samples=31, learning_rate=0.02, warmup=0)
-    epochs = [
-        e
-        for e in train_steps(make_state(config, training, CPU), some_texts(), training)
-        if isinstance(e, LanguageModelEpoch)
-    ]
+    events = train_steps(make_state(config, training, CPU), counting_texts(), training)
+    epochs = [event for event in events if isinstance(event, LanguageModelEpoch)]
     assert epochs[0].loss > 2.0
     assert epochs[-1].loss < 1.0
 
 
-def test_a_run_that_goes_on_from_a_checkpoint_ends_with_the_same_bits(tmp_path: Path) -> None:
-    texts, path = some_texts(), tmp_path / "checkpoint"
-    whole = make_state(MODEL, TRAINING, CPU)
-    steps = len(list(train_steps(whole, texts, TRAINING)))
-    for stop in (3, steps // 2, steps - 1):
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
+    texts, path = counting_texts(), tmp_path / "checkpoint"
+    uninterrupted = make_state(MODEL, TRAINING, CPU)
+    events = len(list(train_steps(uninterrupted, texts, TRAINING)))
+    expected = current_weights(uninterrupted)
+    for stop in (3, events // 2, events - 1):
         state = make_state(MODEL, TRAINING, CPU)
-        events = train_steps(state, texts, TRAINING)
+        run = train_steps(state, texts, TRAINING)
         for _ in range(stop):
-            next(events)
+            next(run)
         state.save(path, {"run": 1})
-        again = make_state(MODEL, TRAINING, CPU)
-        again.restore(path, {"run": 1})
-        list(train_steps(again, texts, TRAINING))
-        assert again.history[-1].loss == whole.history[-1].loss
-        for name, value in arrays_of(whole).items():
-            np.testing.assert_array_equal(value, arrays_of(again)[name], err_msg=name)
+        resumed = make_state(MODEL, TRAINING, CPU)
+        resumed.restore(path, {"run": 1})
+        list(train_steps(resumed, texts, TRAINING))
+        assert resumed.history[-1].loss == uninterrupted.history[-1].loss
+        for name, value in current_weights(resumed).items():
+            np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
-def test_a_checkpoint_of_another_run_or_shape_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_run_raises_resume_error(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     make_state(MODEL, TRAINING, CPU).save(path, {"seed": 1})
-    with pytest.raises(ResumeError, match="another run: its seed is 1, this one's is 2"):
+    with pytest.raises(ResumeError) as raised:
         make_state(MODEL, TRAINING, CPU).restore(path, {"seed": 2})
+    error = raised.value
+    assert (error.code, error.setting, error.saved, error.expected) == ("checkpoint-mismatch", "seed", 1, 2)
+
+
+def test_a_checkpoint_of_another_shape_raises_resume_error(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    make_state(MODEL, TRAINING, CPU).save(path, {"seed": 1})
     other = LanguageModelConfig(vocabulary_size=31, embedding_size=7, hidden_sizes=(9, 6), direction="both")
-    with pytest.raises(ResumeError, match="damaged"):
+    with pytest.raises(ResumeError) as raised:
         make_state(other, TRAINING, CPU).restore(path, {"seed": 1})
+    assert raised.value.code == "corrupt-checkpoint"
 
 
-def test_pytorch_and_the_kernel_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = some_texts()
+def test_pytorch_and_the_kernel_train_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = counting_texts()
     training = LanguageModelTrainingConfig(
         epochs=1, streams=3, window=5, samples=31, input_dropout=0.2, weight_dropout=0.2, precision="float32"
     )
-    kernel = make_state(MODEL, training, CPU)
-    list(train_steps(kernel, texts, training))
+    with_kernel = make_state(MODEL, training, CPU)
+    list(train_steps(with_kernel, texts, training))
     monkeypatch.setattr(network, "uses_kernel", lambda _: False)
     monkeypatch.setattr("fastlstm.nn.optimizer.uses_kernel", lambda _: False)
-    plain = make_state(MODEL, training, CPU)
-    list(train_steps(plain, texts, training))
-    for name, value in arrays_of(kernel).items():
-        np.testing.assert_allclose(value, arrays_of(plain)[name], rtol=1e-3, atol=1e-3, err_msg=name)
+    with_pytorch = make_state(MODEL, training, CPU)
+    list(train_steps(with_pytorch, texts, training))
+    expected = current_weights(with_pytorch)
+    for name, value in current_weights(with_kernel).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-3, atol=1e-3, err_msg=name)
 
 
-def test_too_few_tokens_for_the_streams_are_refused() -> None:
+def test_too_few_tokens_for_the_streams_raise_training_error() -> None:
     training = LanguageModelTrainingConfig(streams=500)
-    with pytest.raises(TrainingError, match="too few for 500 streams"):
-        next(train_steps(make_state(MODEL, training, CPU), some_texts(3), training))
+    texts = counting_texts(3)
+    with pytest.raises(TrainingError) as raised:
+        next(train_steps(make_state(MODEL, training, CPU), texts, training))
+    error = raised.value
+    assert (error.code, error.streams, error.tokens) == ("too-few-tokens", 500, sum(map(len, texts)))
 
 
-def test_a_loss_that_is_no_number_ends_the_run() -> None:
+def test_a_non_finite_loss_raises_training_error() -> None:
     state = make_state(MODEL, TRAINING, CPU)
     with torch.no_grad():
         state.model.bias.fill_(math.nan)
-    with pytest.raises(TrainingError, match="loss is nan in step 1 of epoch 1"):
-        list(train_steps(state, some_texts(), TRAINING))
+    with pytest.raises(TrainingError) as raised:
+        list(train_steps(state, counting_texts(), TRAINING))
+    assert raised.value.code == "diverged"
+    assert math.isnan(raised.value.loss)
+    assert (state.epoch, state.step) == (0, 0)
 
 
-def test_the_rate_rises_and_falls_within_a_run_of_any_length() -> None:
+@pytest.mark.parametrize("steps", [3, 40, 5000])
+def test_the_learning_rate_rises_within_a_tenth_of_the_run_and_falls(steps: int) -> None:
     training = LanguageModelTrainingConfig(warmup=200, learning_rate=0.5, schedule="cosine")
-    for steps in (3, 40, 5000):
-        rates = [_rate(training, done, steps) for done in range(steps)]
-        top = int(np.argmax(rates))
-        assert rates[top] > 0.45
-        assert top <= steps // 10
-        assert rates[-1] < 0.2 * rates[top] or steps < 10
+    rates = [learning_rate(training, done, steps) for done in range(steps)]
+    peak = int(np.argmax(rates))
+    assert rates[peak] > 0.45
+    assert peak <= steps // 10
+    assert rates[-1] < 0.2 * rates[peak] or steps < 10

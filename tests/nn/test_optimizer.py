@@ -1,4 +1,4 @@
-"""Adam: PyTorch's steps, and for words that a step does not read the bits of reading them all."""
+"""Adam takes PyTorch's steps, and updates word vectors late with the bits of updating them in every step."""
 
 from __future__ import annotations
 
@@ -7,127 +7,123 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastlstm.nn import kernel_lstm
-from fastlstm.nn import optimizer as adam
+from fastlstm.nn import kernel_lstm, optimizer
 from fastlstm.nn.numerics import GPU_GRADIENT_SCALE
-from fastlstm.nn.optimizer import Adam
+from fastlstm.nn.optimizer import Adam, gpu_gradient_factor
 
-V, I = 37, 13  # noqa: E741 -- words, and numbers in a word's vector
+V, E = 37, 13
+"""Vocabulary size and embedding dimension."""
 
 
 @pytest.fixture(params=["kernel", "PyTorch"])
-def words_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What moves the words' vectors."""
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Use one of the two implementations of Adam."""
     if request.param == "PyTorch":
-        monkeypatch.setattr(adam, "uses_kernel", lambda _: False)
+        monkeypatch.setattr(optimizer, "uses_kernel", lambda _: False)
     elif kernel_lstm.kernel() is None:
         pytest.skip("the kernel was not built")
     return str(request.param)
 
 
-def weights() -> dict[str, nn.Parameter]:
+def initial_weights() -> dict[str, nn.Parameter]:
     generator = torch.Generator().manual_seed(2)
-    shapes = {"embedding": (V, I), "output": (5, 3)}
+    shapes = {"embedding": (V, E), "output": (5, 3)}
     return {name: nn.Parameter(torch.randn(shape, generator=generator)) for name, shape in shapes.items()}
 
 
-def embedding(weight: Tensor) -> nn.Embedding:
-    return nn.Embedding(V, I, _weight=weight.detach().clone())
+def make_adam(clip_norm: float = 0.0) -> tuple[Adam, nn.Embedding, Tensor]:
+    """Return an optimizer and the weights it optimizes: word vectors and an output layer."""
+    weights = initial_weights()
+    embedding = nn.Embedding(V, E, _weight=weights["embedding"].detach().clone())
+    adam = Adam(embedding, {"embedding": embedding.weight, "output": weights["output"]}, clip_norm)
+    return adam, embedding, weights["output"]
 
 
 def gradients(step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The words that a step reads, the gradient by their vectors, and that by the rest."""
+    """Return the words that a step uses, the gradients of their vectors, and the gradient of the output layer."""
     generator = torch.Generator().manual_seed(step)
     ids = torch.randperm(V, generator=generator)[: 1 + step % 7].sort().values.int()
-    return ids, torch.randn(len(ids), I, generator=generator), torch.randn(5, 3, generator=generator)
+    return ids, torch.randn(len(ids), E, generator=generator), torch.randn(5, 3, generator=generator)
 
 
-def rate(step: int) -> float:
+def learning_rate(step: int) -> float:
     return 0.01 * (1 - step / 60)
 
 
-def run(optimizer: Adam, words: nn.Embedding, output: Tensor, steps: range, *, everything: bool = False) -> None:
+def run(adam: Adam, embedding: nn.Embedding, output: Tensor, steps: range, *, all_words: bool = False) -> None:
+    """Take steps; with `all_words`, update all vectors in every step."""
     for step in steps:
-        ids, by_words, by_output = gradients(step)
-        optimizer.catch_up(None if everything else ids.numpy())
-        torch.autograd.backward((words(ids) * by_words).sum())
-        output.grad = by_output.clone()
-        optimizer.step(rate(step))
+        ids, grad_vectors, grad_output = gradients(step)
+        adam.catch_up(None if all_words else ids.numpy())
+        torch.autograd.backward((embedding(ids) * grad_vectors).sum())
+        output.grad = grad_output.clone()
+        adam.step(learning_rate(step))
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 3.0])
-def test_weights_move_as_dense_adam_moves_them(words_by: str, clip_norm: float) -> None:
-    peers = weights()
-    peer = torch.optim.Adam(peers.values())
+def test_weights_are_those_of_dense_adam(implementation: str, clip_norm: float) -> None:
+    expected = initial_weights()
+    reference = torch.optim.Adam(expected.values())
     for step in range(50):
-        ids, by_words, by_output = gradients(step)
-        peers["embedding"].grad = torch.zeros(V, I).index_copy_(0, ids.long(), by_words)
-        peers["output"].grad = by_output.clone()
+        ids, grad_vectors, grad_output = gradients(step)
+        expected["embedding"].grad = torch.zeros(V, E).index_copy_(0, ids.long(), grad_vectors)
+        expected["output"].grad = grad_output.clone()
         if clip_norm:
-            nn.utils.clip_grad_norm_(peers.values(), clip_norm)
-        for group in peer.param_groups:
-            group["lr"] = rate(step)
-        peer.step()
+            nn.utils.clip_grad_norm_(expected.values(), clip_norm)
+        for group in reference.param_groups:
+            group["lr"] = learning_rate(step)
+        reference.step()
 
-    own = weights()
-    words = embedding(own["embedding"])
-    optimizer = Adam(words, {"embedding": words.weight, "output": own["output"]}, clip_norm)
-    run(optimizer, words, own["output"], range(50))
-    optimizer.catch_up()
-    assert words.sparse == (words_by == "kernel")
-    torch.testing.assert_close(words.weight, peers["embedding"], atol=3e-6, rtol=1e-5)
-    torch.testing.assert_close(own["output"], peers["output"], atol=1e-6, rtol=1e-5)
+    adam, embedding, output = make_adam(clip_norm)
+    run(adam, embedding, output, range(50))
+    adam.catch_up()
+    assert embedding.sparse == (implementation == "kernel")
+    torch.testing.assert_close(embedding.weight, expected["embedding"], atol=3e-6, rtol=1e-5)
+    torch.testing.assert_close(output, expected["output"], atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.usefixtures("words_by")
-def test_a_word_that_catches_up_has_the_bits_of_one_that_never_fell_behind() -> None:
+@pytest.mark.usefixtures("implementation")
+def test_late_updates_have_the_bits_of_updates_in_every_step() -> None:
     results = []
-    for everything in (False, True):
-        own = weights()
-        words = embedding(own["embedding"])
-        optimizer = Adam(words, {"embedding": words.weight, "output": own["output"]})
-        run(optimizer, words, own["output"], range(40), everything=everything)
-        optimizer.catch_up()
-        results.append([words.weight, *optimizer.state().values()])
-    for lazy, eager in zip(*results, strict=True):
-        assert torch.equal(lazy, eager)
+    for all_words in (False, True):
+        adam, embedding, output = make_adam()
+        run(adam, embedding, output, range(40), all_words=all_words)
+        adam.catch_up()
+        results.append([embedding.weight, *adam.state().values()])
+    for late, expected in zip(*results, strict=True):
+        assert torch.equal(late, expected)
 
 
-@pytest.mark.usefixtures("words_by")
-def test_a_restored_run_goes_on_with_the_same_bits() -> None:
+@pytest.mark.usefixtures("implementation")
+def test_a_restored_optimizer_continues_with_the_same_bits() -> None:
     results = []
     for stop in (40, 23):
-        own = weights()
-        words = embedding(own["embedding"])
-        named = {"embedding": words.weight, "output": own["output"]}
-        optimizer = Adam(words, named, 2.0)
-        run(optimizer, words, own["output"], range(stop))
-        state = {name: value.clone() for name, value in optimizer.state().items()}
-        resumed = Adam(words, named, 2.0)
+        adam, embedding, output = make_adam(2.0)
+        run(adam, embedding, output, range(stop))
+        state = {name: value.clone() for name, value in adam.state().items()}
+        resumed = Adam(embedding, {"embedding": embedding.weight, "output": output}, 2.0)
         resumed.restore(state)
-        run(resumed, words, own["output"], range(stop, 40))
+        run(resumed, embedding, output, range(stop, 40))
         resumed.catch_up()
-        results.append([words.weight, own["output"]])
-    for whole, parts in zip(*results, strict=True):
-        assert torch.equal(whole, parts)
+        results.append([embedding.weight, output])
+    for expected, actual in zip(*results, strict=True):
+        assert torch.equal(actual, expected)
 
 
-@pytest.mark.usefixtures("words_by")
-def test_a_fresh_optimizer_has_no_state() -> None:
-    own = weights()
-    words = embedding(own["embedding"])
-    optimizer = Adam(words, {"embedding": words.weight, "output": own["output"]})
-    assert optimizer.state() == {}
-    optimizer.catch_up(np.array([3, 5], np.int32))
-    assert torch.equal(words.weight, own["embedding"])
+@pytest.mark.usefixtures("implementation")
+def test_a_new_optimizer_has_no_state() -> None:
+    adam, embedding, _ = make_adam()
+    assert adam.state() == {}
+    adam.catch_up(np.array([3, 5], np.int32))
+    assert torch.equal(embedding.weight, initial_weights()["embedding"])
 
 
-@pytest.mark.parametrize(("norm", "clip_norm", "times"), [(4.0, 1.0, 0.25), (0.5, 1.0, 1.0), (4.0, 0.0, 1.0)])
-def test_a_gpu_s_gradients_lose_their_scale_and_are_shortened(norm: float, clip_norm: float, times: float) -> None:
-    scale = adam._scale_on_gpu(torch.tensor(norm), clip_norm)
-    assert float(scale) == pytest.approx(times / GPU_GRADIENT_SCALE, rel=1e-5)
+@pytest.mark.parametrize(("norm", "clip_norm", "clipped"), [(4.0, 1.0, 0.25), (0.5, 1.0, 1.0), (4.0, 0.0, 1.0)])
+def test_gradients_of_a_gpu_are_unscaled_and_clipped(norm: float, clip_norm: float, clipped: float) -> None:
+    factor = gpu_gradient_factor(torch.tensor(norm), clip_norm)
+    assert float(factor) == pytest.approx(clipped / GPU_GRADIENT_SCALE, rel=1e-5)
 
 
 @pytest.mark.parametrize("norm", [float("inf"), float("nan")])
-def test_a_gpu_makes_no_step_by_gradients_that_are_no_numbers(norm: float) -> None:
-    assert float(adam._scale_on_gpu(torch.tensor(norm), 1.0)) == 0
+def test_non_finite_gradients_of_a_gpu_skip_the_step(norm: float) -> None:
+    assert float(gpu_gradient_factor(torch.tensor(norm), 1.0)) == 0

@@ -1,4 +1,4 @@
-"""The models that come with the package: there, small, whole, and good for what they are for."""
+"""The bundled models: present, small, undamaged, and suited to their purpose."""
 
 from __future__ import annotations
 
@@ -9,79 +9,84 @@ import numpy as np
 import pytest
 
 import fastlstm
-from fastlstm import pretrained as models
 from fastlstm.errors import ModelNotFoundError
-from fastlstm.pretrained import DEFAULT_CLASSIFIER, ENGLISH_ENCODER
+from fastlstm.pretrained import DEFAULT_CLASSIFIER, ENGLISH_ENCODER, bundled_model, bundled_names, find_model
 
 MEGABYTE = 10**6
 
 
-def size(folder: Path) -> int:
+def folder_size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def folder(name: str) -> Path:
-    there = models.bundled_model(name)
-    assert there is not None
-    return there
+def bundled_folder(name: str) -> Path:
+    folder = bundled_model(name)
+    assert folder is not None
+    return folder
 
 
-def test_a_classifier_and_an_encoder_are_bundled_and_small() -> None:
-    assert models.bundled_names() == sorted([DEFAULT_CLASSIFIER, ENGLISH_ENCODER])
-    assert size(folder(DEFAULT_CLASSIFIER)) < 10 * MEGABYTE
-    assert size(folder(DEFAULT_CLASSIFIER)) + size(folder(ENGLISH_ENCODER)) < 15 * MEGABYTE
+def test_classifier_and_encoder_are_bundled_and_small() -> None:
+    assert bundled_names() == sorted([DEFAULT_CLASSIFIER, ENGLISH_ENCODER])
+    classifier_size = folder_size(bundled_folder(DEFAULT_CLASSIFIER))
+    assert classifier_size < 10 * MEGABYTE
+    assert classifier_size + folder_size(bundled_folder(ENGLISH_ENCODER)) < 15 * MEGABYTE
 
 
-def test_the_default_model_tells_good_from_bad() -> None:
+def test_default_classifier_predicts_sentiment() -> None:
     model = fastlstm.load()
     assert model.labels == ("negative", "positive")
-    assert list(
-        model.predict(
-            [
-                "This movie was fantastic! I really enjoyed it.",
-                "A dull, lifeless film with terrible acting.",
-                "It is not bad at all, in fact it is one of the best films of the year.",
-                "I wanted to like it, but it is a mess from beginning to end.",
-            ]
-        )
-    ) == ["positive", "negative", "positive", "negative"]
+    texts = [
+        "This movie was fantastic! I really enjoyed it.",
+        "A dull, lifeless film with terrible acting.",
+        "It is not bad at all, in fact it is one of the best films of the year.",
+        "I wanted to like it, but it is a mess from beginning to end.",
+    ]
+    assert list(model.predict(texts)) == ["positive", "negative", "positive", "negative"]
 
 
-def test_the_default_model_can_stream() -> None:
-    assert not fastlstm.load().model.config.bidirectional
+def test_default_classifier_can_stream() -> None:
+    assert not fastlstm.load().saved.config.bidirectional
 
 
-def test_the_default_model_answers_as_where_it_was_made() -> None:
-    expected = json.loads((folder(DEFAULT_CLASSIFIER) / "golden.json").read_bytes())
-    answers = fastlstm.load().predict_proba([of["text"] for of in expected])
-    np.testing.assert_allclose(answers, [of["probabilities"] for of in expected], rtol=0, atol=1e-4)
+def test_default_classifier_gives_its_golden_probabilities() -> None:
+    golden = json.loads((bundled_folder(DEFAULT_CLASSIFIER) / "golden.json").read_bytes())
+    probabilities = fastlstm.load().predict_proba([entry["text"] for entry in golden])
+    expected = [entry["probabilities"] for entry in golden]
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [DEFAULT_CLASSIFIER, ENGLISH_ENCODER])
-def test_its_card_has_its_figures(name: str) -> None:
-    card = (folder(name) / "README.md").read_text("utf-8")
-    wanted = (
-        ["## On IMDb's test split", "## Where it fails", "licence"]
-        if name == DEFAULT_CLASSIFIER
-        else ["perplexity"]
-    )
-    assert [part for part in wanted if part not in card] == []
+def test_default_classifier_exits_early() -> None:
+    model = fastlstm.load()
+    long_text = "This movie was fantastic! I really enjoyed it. " * 30
+    early = model.predict_early([long_text], 0.99)
+    assert early.tokens_read[0] < early.token_counts[0]
+    assert model.predict(long_text, min_agreement=0.99) == model.predict(long_text) == "positive"
 
 
-def test_the_encoder_knows_english_word_order() -> None:
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (DEFAULT_CLASSIFIER, ["93.18%", "## IMDb test split", "## Known errors", "## Data, license and cost"]),
+        (ENGLISH_ENCODER, ["57.6", "## Data, license and cost"]),
+    ],
+)
+def test_card_has_its_figures_and_sections(name: str, parts: list[str]) -> None:
+    card = (bundled_folder(name) / "README.md").read_text("utf-8")
+    assert [part for part in parts if part not in card] == []
+
+
+def test_encoder_prefers_english_word_order() -> None:
     encoder = fastlstm.load_language_model()
     sentence = "the acting is good , but the plot makes no sense and the ending was a disappointment ."
-    words = sentence.split()
-    shuffled = " ".join(np.random.default_rng(0).permutation(words))
+    shuffled = " ".join(np.random.default_rng(0).permutation(sentence.split()))
     assert encoder.evaluate(sentence).perplexity < 100 < encoder.evaluate(shuffled).perplexity
     assert encoder.generate("This movie", max_tokens=8, temperature=0).startswith("This movie")
 
 
-def test_a_classifier_begins_from_the_encoder_by_its_name(tmp_path: Path) -> None:
+def test_training_can_start_from_the_encoder_by_name(tmp_path: Path) -> None:
     texts = [f"a {word} film number {i}" for i in range(6) for word in ("wonderful", "terrible")]
-    records = fastlstm.Dataset(texts, ["good", "bad"] * 6, "a test")
     result = fastlstm.train(
-        records,
+        fastlstm.Dataset(texts, ["good", "bad"] * 6, "a test"),
         tmp_path / "model",
         preset="accurate",
         encoder=ENGLISH_ENCODER,
@@ -90,34 +95,28 @@ def test_a_classifier_begins_from_the_encoder_by_its_name(tmp_path: Path) -> Non
         validation=0.5,
         baseline=False,
     )
-    assert list(result.classifier.predict(["a wonderful film number 9", "a terrible film number 9"])) == [
-        "good",
-        "bad",
-    ]
+    texts = ["a wonderful film number 9", "a terrible film number 9"]
+    assert list(result.classifier.predict(texts)) == ["good", "bad"]
 
 
-def test_a_folder_goes_before_a_bundled_model_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_takes_precedence_over_a_bundled_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert models.find_model(DEFAULT_CLASSIFIER) == folder(DEFAULT_CLASSIFIER)
+    assert find_model(DEFAULT_CLASSIFIER) == bundled_folder(DEFAULT_CLASSIFIER)
     Path(DEFAULT_CLASSIFIER).mkdir()
-    assert models.find_model(DEFAULT_CLASSIFIER) == Path(DEFAULT_CLASSIFIER)
-    assert models.find_model("no-such-model") == Path("no-such-model")
+    assert find_model(DEFAULT_CLASSIFIER) == Path(DEFAULT_CLASSIFIER)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "__pycache__", "../models/english", "english/"])
-def test_only_plain_names_are_looked_up(name: str) -> None:
-    assert models.bundled_model(name) is None
+def test_unknown_name_is_returned_as_a_path() -> None:
+    assert find_model("no-such-model") == Path("no-such-model")
 
 
-def test_without_a_bundled_model_one_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["", ".", "..", "__pycache__", "../pretrained/english", "english/"])
+def test_only_plain_names_are_bundled_models(name: str) -> None:
+    assert bundled_model(name) is None
+
+
+def test_load_without_a_default_model_raises_model_not_found_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastlstm.inference.classifier.bundled_model", lambda _: None)
-    with pytest.raises(ModelNotFoundError, match="no model given, and none is bundled"):
+    with pytest.raises(ModelNotFoundError) as raised:
         fastlstm.load()
-
-
-def test_the_default_model_knows_when_to_stop_reading() -> None:
-    model = fastlstm.load()
-    long = "This movie was fantastic! I really enjoyed it. " * 30
-    answers = model.read_early([long], 0.99)
-    assert answers.read[0] < answers.tokens[0]
-    assert model.predict(long, early_exit=0.99) == model.predict(long) == "positive"
+    assert raised.value.code == "model-not-found"

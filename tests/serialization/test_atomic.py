@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -12,44 +13,48 @@ import pytest
 from fastlstm.errors import WriteError
 from fastlstm.serialization.atomic import check_writable, write_file, write_folder
 
+Contents = dict[str, bytes]
+WriteOld = Callable[[Path], object]
+Write = Callable[[Path], None]
+
 OLD = {"config.json": b"old config", "weights": b"old weights", "sub/deep/notes": b"old notes"}
 NEW = {"config.json": b"new config", "weights": b"new weights" * 1000, "sub/table": b"", "other/list": b"new"}
-CALLS = ("write", "fsync", "rename", "replace", "mkdir")
-"""What the operating system can refuse while files are written, by their names in `os`."""
+SYSTEM_CALLS = ("write", "fsync", "rename", "replace", "mkdir")
+"""Functions of `os` that can fail during a write."""
 
 
-def contents(path: Path) -> bytes | dict[str, bytes]:
-    """A file's content, or that of every file of a folder by its path inside."""
+def contents(path: Path) -> bytes | Contents:
+    """Return the content of a file, or of every file of a folder by relative path."""
     if path.is_file():
         return path.read_bytes()
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, turn: int, error: BaseException) -> Callable[[], int]:
-    """Makes the call number `turn` to anything in `CALLS` raise; returns how many calls there were."""
+def fail_at(monkeypatch: pytest.MonkeyPatch, number: int, error: BaseException) -> Callable[[], int]:
+    """Make the `number`-th of all system calls raise. Return a function that returns how many calls were made."""
     count = 0
 
     def patched(original: Callable[..., object]) -> Callable[..., object]:
         def call(*arguments: object, **options: object) -> object:
             nonlocal count
             count += 1
-            if count == turn:
+            if count == number:
                 raise error
             return original(*arguments, **options)
 
         return call
 
-    for name in CALLS:
+    for name in SYSTEM_CALLS:
         monkeypatch.setattr(os, name, patched(getattr(os, name)))
     return lambda: count
 
 
-def old_file(path: Path) -> bytes:
+def write_old_file(path: Path) -> bytes:
     path.write_bytes(b"old")
     return b"old"
 
 
-def old_folder(path: Path) -> dict[str, bytes]:
+def write_old_folder(path: Path) -> Contents:
     write_folder(path, OLD)
     return OLD
 
@@ -62,21 +67,21 @@ def write_new_folder(path: Path) -> None:
     write_folder(path, NEW)
 
 
-def outcome(write: Callable[[Path], None], path: Path) -> str | None:
-    """The message of the `WriteError` that writing raised, if it did."""
+def write_error(write: Write, path: Path) -> WriteError | None:
+    """Return the error that writing raises, if any."""
     try:
         write(path)
     except WriteError as error:
-        return str(error)
+        return error
     return None
 
 
-KINDS = pytest.mark.parametrize(("old", "write"), [(old_file, write_new_file), (old_folder, write_new_folder)])
-Old = Callable[[Path], object]
-Write = Callable[[Path], None]
+FILE_AND_FOLDER = pytest.mark.parametrize(
+    ("write_old", "write"), [(write_old_file, write_new_file), (write_old_folder, write_new_folder)]
+)
 
 
-def test_a_file_is_written_and_written_over(tmp_path: Path) -> None:
+def test_file_is_written_and_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for content in (b"", b"first", b"x" * 300_000, b"third"):
         write_file(path, content)
@@ -84,14 +89,14 @@ def test_a_file_is_written_and_written_over(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_is_written_with_its_parents_and_sub_folders(tmp_path: Path) -> None:
+def test_folder_is_written_with_parents_and_subfolders(tmp_path: Path) -> None:
     path = tmp_path / "some" / "where" / "model"
     write_folder(path, OLD)
     assert contents(path) == OLD
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_folder_takes_the_place_of_an_old_one_wholly(tmp_path: Path) -> None:
+def test_folder_replaces_an_existing_one_completely(tmp_path: Path) -> None:
     path = tmp_path / "model"
     write_folder(path, OLD)
     write_folder(path, NEW)
@@ -99,18 +104,18 @@ def test_a_folder_takes_the_place_of_an_old_one_wholly(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_can_be_read_by_all(tmp_path: Path) -> None:
+def test_folder_is_readable_by_everyone(tmp_path: Path) -> None:
     write_folder(tmp_path / "model", OLD)
     assert (tmp_path / "model").stat().st_mode & 0o777 == 0o755
 
 
-def test_an_empty_folder_is_written_over(tmp_path: Path) -> None:
+def test_empty_folder_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     write_folder(tmp_path / "model", NEW)
     assert contents(tmp_path / "model") == NEW
 
 
-def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
+def test_link_is_replaced_and_its_target_is_unchanged(tmp_path: Path) -> None:
     write_folder(tmp_path / "version-1", OLD)
     (tmp_path / "model").symlink_to("version-1")
     write_folder(tmp_path / "model", NEW)
@@ -119,76 +124,73 @@ def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "version-1"]
 
 
-@KINDS
-@pytest.mark.parametrize("stands", [True, False])
-def test_whatever_the_system_refuses_the_old_content_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: Old, write: Write, stands: bool
+@FILE_AND_FOLDER
+@pytest.mark.parametrize("exists", [True, False])
+def test_old_content_survives_every_failing_system_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_old: WriteOld, write: Write, exists: bool
 ) -> None:
     failures = 0
-    for turn in range(1, 100):
-        path = tmp_path / str(turn) / "target"
+    for number in range(1, 100):
+        path = tmp_path / str(number) / "target"
         path.parent.mkdir()
-        before = old(path) if stands else None
+        before = write_old(path) if exists else None
         with monkeypatch.context() as patch:
-            calls = refuse(patch, turn, OSError(errno.ENOSPC, "No space left on device"))
-            message = outcome(write, path)
-            last = calls() < turn
-        if message is None:
+            call_count = fail_at(patch, number, OSError(errno.ENOSPC, "No space left on device"))
+            error = write_error(write, path)
+            is_last = call_count() < number
+        if error is None:
             assert contents(path) == (b"new" * 1000 if path.is_file() else NEW)
         else:
             failures += 1
-            assert message == (
-                f"can't write {path}: No space left on device; what stood there is untouched; "
-                "free the disk, or choose another place"
-            )
+            assert (error.code, error.path, error.reason) == ("write-failed", path, "No space left on device")
+            assert str(path) in str(error)
             assert (contents(path) if path.exists() else None) == before
         assert [entry.name for entry in path.parent.iterdir()] == (["target"] if path.exists() else [])
-        if last:
+        if is_last:
             break
-    assert last
+    assert is_last
     assert failures >= 3
 
 
-@KINDS
-@pytest.mark.parametrize("turn", [1, 2, 3])
-def test_an_interrupt_leaves_the_old_content_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: Old, write: Write, turn: int
+@FILE_AND_FOLDER
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_interrupt_leaves_only_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_old: WriteOld, write: Write, number: int
 ) -> None:
-    before = old(tmp_path / "target")
+    before = write_old(tmp_path / "target")
     with monkeypatch.context() as patch:
-        refuse(patch, turn, KeyboardInterrupt())
+        fail_at(patch, number, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path / "target")
     assert contents(tmp_path / "target") == before
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
 
 
-def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
+def test_old_folder_is_renamed_back_if_the_new_one_cannot_be_renamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, renamed, rename = tmp_path / "model", [], os.rename
+    path, renames, rename = tmp_path / "model", [], os.rename
     write_folder(path, OLD)
 
-    def refuse_second(source: Path, target: Path) -> None:
-        renamed.append((Path(source).name, Path(target).name))
-        if len(renamed) == 2:
+    def fail_second(source: Path, target: Path) -> None:
+        renames.append((Path(source).name, Path(target).name))
+        if len(renames) == 2:
             raise OSError(errno.EACCES, "Permission denied")
         rename(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rename", refuse_second)
-        with pytest.raises(WriteError, match="Permission denied; what stood there is untouched"):
+        patch.setattr(os, "rename", fail_second)
+        with pytest.raises(WriteError) as raised:
             write_folder(path, NEW)
-    (_, aside), (_, name), back = renamed
+    assert raised.value.reason == "Permission denied"
+    (_, aside), (_, name), back = renames
     assert name == "model"
     assert back == (aside, "model")
     assert contents(path) == OLD
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_that_takes_only_some_bytes_at_a_time_is_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content, write = bytes(range(256)) * 4, os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda descriptor, view: write(descriptor, view[:100]))
@@ -197,7 +199,7 @@ def test_a_write_that_takes_only_some_bytes_at_a_time_is_finished(
 
 
 SCRIPT = """
-import resource, sys
+import json, resource, sys
 from pathlib import Path
 from fastlstm.serialization.atomic import write_file, write_folder
 from fastlstm.errors import WriteError
@@ -211,19 +213,19 @@ for write in (
     try:
         write()
     except WriteError as error:
-        print(error)
+        print(json.dumps([str(error.path), error.reason]))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs setrlimit")
-def test_a_file_larger_than_the_system_allows_leaves_the_old_content(tmp_path: Path) -> None:
+def test_file_beyond_the_size_limit_leaves_the_old_content(tmp_path: Path) -> None:
     file, folder = tmp_path / "file", tmp_path / "model"
     file.write_bytes(b"old")
     write_folder(folder, OLD)
     command = [sys.executable, "-c", SCRIPT, str(file), str(folder)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    assert [line.partition(": ")[0] for line in output] == [f"can't write {file}", f"can't write {folder}"]
-    assert all("File too large" in line for line in output)
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    reason = os.strerror(errno.EFBIG)
+    assert [json.loads(line) for line in lines] == [[str(file), reason], [str(folder), reason]]
     assert (contents(file), contents(folder)) == (b"old", OLD)
     assert sorted(tmp_path.iterdir()) == [file, folder]
 
@@ -231,33 +233,36 @@ def test_a_file_larger_than_the_system_allows_leaves_the_old_content(tmp_path: P
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("write", [write_new_file, write_new_folder, check_writable])
 @pytest.mark.parametrize("target", ["/proc/model", "/proc/self/some/where/model"])
-def test_a_place_where_nothing_can_be_written_is_told(write: Write, target: str) -> None:
-    with pytest.raises(WriteError, match=f"^can't write {target}: .*; free the disk, or choose another place$"):
+def test_unwritable_path_raises_write_error(write: Write, target: str) -> None:
+    with pytest.raises(WriteError) as raised:
         write(Path(target))
+    assert (raised.value.code, raised.value.path) == ("write-failed", Path(target))
+    assert raised.value.reason
 
 
 @pytest.mark.parametrize("write", [write_new_file, write_new_folder, check_writable])
-def test_a_parent_that_is_a_file_is_told(tmp_path: Path, write: Write) -> None:
+def test_parent_that_is_a_file_raises_write_error(tmp_path: Path, write: Write) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(WriteError, match=r"Not a directory|File exists"):
+    with pytest.raises(WriteError) as raised:
         write(tmp_path / "file" / "model")
+    assert raised.value.reason in (os.strerror(errno.ENOTDIR), os.strerror(errno.EEXIST))
     assert contents(tmp_path) == {"file": b"old"}
 
 
 @pytest.mark.parametrize("name", ["model", "some/where/model", "."])
-def test_checking_a_place_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
+def test_check_writable_leaves_nothing_behind(tmp_path: Path, name: str) -> None:
     check_writable(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_checking_a_place_leaves_what_stands_there(tmp_path: Path) -> None:
+def test_check_writable_leaves_existing_files_unchanged(tmp_path: Path) -> None:
     write_folder(tmp_path / "model", OLD)
     check_writable(tmp_path / "model")
     assert contents(tmp_path) == {f"model/{name}": content for name, content in OLD.items()}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
-def test_a_file_has_the_permissions_of_any_new_one(tmp_path: Path) -> None:
+def test_file_has_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     write_file(tmp_path / "written", b"content")
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "usual").stat().st_mode

@@ -7,20 +7,27 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.damaged_models import Files, MakeModel, Place, changed, complaint, outcome
+from tests.helpers.damaged_models import (
+    MakeFolder,
+    MakeModel,
+    ModelFiles,
+    check_error_is_documented,
+    corrupt_error,
+    with_config_value,
+)
 
 from fastlstm.config import ModelConfig
-from fastlstm.errors import CorruptModelError
+from fastlstm.errors import OptionError
 from fastlstm.serialization.classifier import read_classifier, write_classifier
 from fastlstm.serialization.folder import CONFIG, TOKENIZER, WEIGHTS
 
 
 @pytest.mark.parametrize("key", ["labels", "model", "calibration", "sha256", "training"])
-def test_a_configuration_without_a_part_is_corrupt(files: Files, place: Place, key: str) -> None:
-    config = json.loads(files[CONFIG])
+def test_missing_key_raises_corrupt_model_error(model_files: ModelFiles, make_folder: MakeFolder, key: str) -> None:
+    config = json.loads(model_files[CONFIG])
     del config[key]
-    folder = place({**files, CONFIG: json.dumps(config).encode()})
-    complaint(folder, CorruptModelError, f"{CONFIG} lacks or misstates '{key}'")
+    folder = make_folder({**model_files, CONFIG: json.dumps(config).encode()})
+    assert corrupt_error(folder, CONFIG).field == key
 
 
 @pytest.mark.parametrize(
@@ -38,10 +45,10 @@ def test_a_configuration_without_a_part_is_corrupt(files: Files, place: Place, k
         ["a", ["b"]],
     ],
 )
-def test_labels_that_are_not_two_or_more_different_texts_are_corrupt(
-    files: Files, place: Place, labels: object
+def test_invalid_labels_raise_corrupt_model_error(
+    model_files: ModelFiles, make_folder: MakeFolder, labels: object
 ) -> None:
-    complaint(place(changed(files, "labels", value=labels)), CorruptModelError, CONFIG)
+    corrupt_error(make_folder(with_config_value(model_files, "labels", value=labels)), CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -61,11 +68,11 @@ def test_labels_that_are_not_two_or_more_different_texts_are_corrupt(
         [1.0],
     ],
 )
-def test_a_temperature_that_nothing_can_be_divided_by_is_corrupt(
-    files: Files, place: Place, temperature: object
+def test_invalid_temperature_raises_corrupt_model_error(
+    model_files: ModelFiles, make_folder: MakeFolder, temperature: object
 ) -> None:
-    damaged = changed(files, "calibration", "temperature", value=temperature)
-    complaint(place(damaged), CorruptModelError, CONFIG)
+    damaged = with_config_value(model_files, "calibration", "temperature", value=temperature)
+    corrupt_error(make_folder(damaged), CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -82,28 +89,34 @@ def test_a_temperature_that_nothing_can_be_divided_by_is_corrupt(
         [0.5],
     ],
 )
-def test_a_threshold_that_is_no_probability_is_corrupt(files: Files, place: Place, threshold: object) -> None:
-    complaint(place(changed(files, "calibration", "threshold", value=threshold)), CorruptModelError, CONFIG)
+def test_invalid_threshold_raises_corrupt_model_error(
+    model_files: ModelFiles, make_folder: MakeFolder, threshold: object
+) -> None:
+    damaged = with_config_value(model_files, "calibration", "threshold", value=threshold)
+    corrupt_error(make_folder(damaged), CONFIG)
 
 
 @pytest.mark.parametrize("threshold", [0, 0.0, 0.25, 1, 1.0])
-def test_a_threshold_is_read_back(files: Files, place: Place, threshold: float) -> None:
-    assert (
-        read_classifier(place(changed(files, "calibration", "threshold", value=threshold))).threshold == threshold
-    )
+def test_threshold_is_read(model_files: ModelFiles, make_folder: MakeFolder, threshold: float) -> None:
+    changed = with_config_value(model_files, "calibration", "threshold", value=threshold)
+    assert read_classifier(make_folder(changed)).threshold == threshold
 
 
-def test_only_two_classes_have_a_threshold(make_model: MakeModel, tmp_path: Path) -> None:
-    for threshold in (0.5, 0.4):
-        model = make_model(labels=("a", "b", "c"), threshold=threshold)
-        write_classifier(model, tmp_path / str(threshold), card="", golden=[], extras={})
-    assert read_classifier(tmp_path / "0.5").threshold == 0.5
-    complaint(tmp_path / "0.4", CorruptModelError, "threshold 0.4 for 3 classes")
+def test_default_threshold_is_valid_for_three_classes(make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model(labels=("a", "b", "c"), threshold=0.5)
+    write_classifier(model, tmp_path / "model", card="", golden=[], extras={})
+    assert read_classifier(tmp_path / "model").threshold == 0.5
 
 
-def test_a_configuration_without_a_threshold_is_corrupt(files: Files, place: Place) -> None:
-    damaged = changed(files, "calibration", value={"temperature": 1.0})
-    complaint(place(damaged), CorruptModelError, f"{CONFIG} lacks or misstates 'threshold'")
+def test_threshold_for_three_classes_raises_corrupt_model_error(make_model: MakeModel, tmp_path: Path) -> None:
+    model = make_model(labels=("a", "b", "c"), threshold=0.4)
+    write_classifier(model, tmp_path / "model", card="", golden=[], extras={})
+    assert corrupt_error(tmp_path / "model", CONFIG).field == "threshold"
+
+
+def test_missing_threshold_raises_corrupt_model_error(model_files: ModelFiles, make_folder: MakeFolder) -> None:
+    damaged = with_config_value(model_files, "calibration", value={"temperature": 1.0})
+    assert corrupt_error(make_folder(damaged), CONFIG).field == "threshold"
 
 
 @pytest.mark.parametrize(
@@ -120,25 +133,28 @@ def test_a_configuration_without_a_threshold_is_corrupt(files: Files, place: Pla
         ("colour", "blue"),
     ],
 )
-def test_a_model_configuration_out_of_range_is_corrupt(
-    files: Files, place: Place, name: str, value: object
+def test_invalid_model_field_raises_corrupt_model_error(
+    model_files: ModelFiles, make_folder: MakeFolder, name: str, value: object
 ) -> None:
-    complaint(place(changed(files, "model", name, value=value)), CorruptModelError, CONFIG)
+    error = corrupt_error(make_folder(with_config_value(model_files, "model", name, value=value)), CONFIG)
+    assert isinstance(error.__cause__, OptionError)
+    assert error.field == (None if name == "colour" else name)
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("hidden_sizes", [4, 4]), ("embedding_size", 6), ("bidirectional", True)]
 )
-def test_a_configuration_of_another_shape_does_not_fit_the_weights(
-    files: Files, place: Place, name: str, value: object
+def test_config_of_another_shape_does_not_fit_the_weights(
+    model_files: ModelFiles, make_folder: MakeFolder, name: str, value: object
 ) -> None:
-    message = complaint(place(changed(files, "model", name, value=value)), CorruptModelError, WEIGHTS)
-    assert "expected float32" in message
+    error = corrupt_error(make_folder(with_config_value(model_files, "model", name, value=value)), WEIGHTS)
+    assert error.expected.startswith("float32")
 
 
-def test_more_labels_than_the_output_has_do_not_fit_the_weights(files: Files, place: Place) -> None:
-    folder = place(changed(files, "labels", value=["a", "b", "c"]))
-    complaint(folder, CorruptModelError, f"{WEIGHTS}: output.weight is float32 [1, 3]; expected float32 [3, 3]")
+def test_more_labels_than_outputs_do_not_fit_the_weights(model_files: ModelFiles, make_folder: MakeFolder) -> None:
+    folder = make_folder(with_config_value(model_files, "labels", value=["a", "b", "c"]))
+    error = corrupt_error(folder, WEIGHTS)
+    assert (error.array, error.actual, error.expected) == ("output.weight", "float32 [1, 3]", "float32 [3, 3]")
 
 
 JSON = st.recursive(
@@ -146,7 +162,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-PLACES = [
+KEYS = [
     ("format",),
     ("format_version",),
     ("labels",),
@@ -161,17 +177,18 @@ PLACES = [
 ]
 
 
-@given(st.sampled_from(PLACES), JSON)
-def test_any_value_in_the_configuration_is_read_or_has_its_error(
-    files: Files, place: Place, path: tuple[str, ...], value: object
+@given(st.sampled_from(KEYS), JSON)
+def test_any_value_in_the_config_is_read_or_raises_a_documented_error(
+    model_files: ModelFiles, make_folder: MakeFolder, keys: tuple[str, ...], value: object
 ) -> None:
-    assert "\n" not in outcome(place(changed(files, *path, value=value)))
+    check_error_is_documented(make_folder(with_config_value(model_files, *keys, value=value)))
 
 
 @given(st.integers(0, 10**6), st.binary(max_size=3))
-def test_any_bytes_in_the_configuration_are_read_or_have_their_error(
-    files: Files, place: Place, position: int, inserted: bytes
+def test_any_bytes_in_the_config_are_read_or_raise_a_documented_error(
+    model_files: ModelFiles, make_folder: MakeFolder, position: int, inserted: bytes
 ) -> None:
-    at = position % len(files[CONFIG])
-    content = files[CONFIG][:at] + inserted + files[CONFIG][at + 1 :]
-    assert "\n" not in outcome(place({**files, CONFIG: content}))
+    content = model_files[CONFIG]
+    start = position % len(content)
+    content = content[:start] + inserted + content[start + 1 :]
+    check_error_is_documented(make_folder({**model_files, CONFIG: content}))

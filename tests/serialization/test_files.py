@@ -1,29 +1,42 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.helpers.damaged_models import Files, MakeModel, Place, changed, complaint, outcome, replaced
+from tests.helpers.damaged_models import (
+    MakeFolder,
+    MakeModel,
+    ModelFiles,
+    check_error_is_documented,
+    corrupt_error,
+    read_error,
+    with_config_value,
+    with_file,
+)
 
-from fastlstm.errors import CorruptModelError, ModelTooNewError
+from fastlstm.errors import ModelTooNewError
 from fastlstm.serialization.classifier import GOLDEN, read_classifier, write_classifier
 from fastlstm.serialization.folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 
 
-def test_a_newer_format_is_too_new_not_corrupt(files: Files, place: Place) -> None:
-    message = complaint(place(changed(files, "format_version", value=4)), ModelTooNewError, "version 4")
-    assert "pip install --upgrade fastlstm" in message
+def test_newer_version_raises_model_too_new_error(model_files: ModelFiles, make_folder: MakeFolder) -> None:
+    error = read_error(make_folder(with_config_value(model_files, "format_version", value=4)), ModelTooNewError)
+    assert (error.code, error.version, error.supported) == ("model-too-new", 4, 3)
+    assert "pip install --upgrade fastlstm" in str(error)
 
 
-def test_a_newer_format_may_look_altogether_different(place: Place) -> None:
-    complaint(place({CONFIG: b'{"format": "fastlstm", "format_version": 7}'}), ModelTooNewError, "version 7")
+def test_newer_version_may_have_no_known_field(make_folder: MakeFolder) -> None:
+    folder = make_folder({CONFIG: b'{"format": "fastlstm", "format_version": 7}'})
+    assert read_error(folder, ModelTooNewError).version == 7
 
 
 @pytest.mark.parametrize("version", [0, -1, "x", "1", 1.0, None, [1]])
-def test_a_version_that_never_was_is_corrupt(files: Files, place: Place, version: object) -> None:
-    complaint(place(changed(files, "format_version", value=version)), CorruptModelError, CONFIG, "format version")
+def test_invalid_version_is_corrupt(model_files: ModelFiles, make_folder: MakeFolder, version: object) -> None:
+    folder = make_folder(with_config_value(model_files, "format_version", value=version))
+    assert corrupt_error(folder, CONFIG).field == "format_version"
 
 
 @pytest.mark.parametrize(
@@ -38,85 +51,105 @@ def test_a_version_that_never_was_is_corrupt(files: Files, place: Place, version
         b'{"format": "fastlstm", "format_version": ' + b"1" * 5000 + b"}",
     ],
 )
-def test_a_configuration_that_is_not_json_is_corrupt(files: Files, place: Place, content: bytes) -> None:
-    complaint(place({**files, CONFIG: content}), CorruptModelError, f"{CONFIG} is not JSON")
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
-def test_a_truncated_configuration_is_corrupt(files: Files, place: Place, share: float) -> None:
-    content = files[CONFIG][: int(share * len(files[CONFIG]))]
-    complaint(place({**files, CONFIG: content}), CorruptModelError, CONFIG)
-
-
-@pytest.mark.parametrize("depth", [300, 900, 960, 990])
-def test_a_deeply_nested_configuration_is_corrupt(files: Files, place: Place, depth: int) -> None:
-    nested = b"[" * depth + b"]" * depth
-    for key in ("format_version", "labels", "sha256"):
-        marked = changed(files, key, value="HERE")
-        content = marked[CONFIG].replace(b'"HERE"', nested)
-        complaint(place({**files, CONFIG: content}), CorruptModelError, CONFIG)
-
-
-def test_a_configuration_that_cannot_be_read_is_corrupt(
-    files: Files, place: Place, monkeypatch: pytest.MonkeyPatch
+def test_config_that_is_not_json_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, content: bytes
 ) -> None:
-    folder = place(files)
+    error = corrupt_error(make_folder({**model_files, CONFIG: content}), CONFIG)
+    assert isinstance(error.__cause__, ValueError | RecursionError)
 
-    def refuse(self: Path) -> bytes:
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.99])
+def test_truncated_config_is_corrupt(model_files: ModelFiles, make_folder: MakeFolder, fraction: float) -> None:
+    content = model_files[CONFIG][: int(fraction * len(model_files[CONFIG]))]
+    corrupt_error(make_folder({**model_files, CONFIG: content}), CONFIG)
+
+
+@pytest.mark.parametrize("key", ["format_version", "labels", "sha256"])
+@pytest.mark.parametrize("depth", [300, 900, 960, 990])
+def test_deeply_nested_config_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, depth: int, key: str
+) -> None:
+    marked = with_config_value(model_files, key, value="HERE")
+    content = marked[CONFIG].replace(b'"HERE"', b"[" * depth + b"]" * depth)
+    corrupt_error(make_folder({**model_files, CONFIG: content}), CONFIG)
+
+
+def test_unreadable_config_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(model_files)
+
+    def fail(self: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    complaint(folder, CorruptModelError, f"{CONFIG} can't be read (Permission denied)")
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    assert isinstance(corrupt_error(folder, CONFIG).__cause__, PermissionError)
 
 
-@pytest.mark.parametrize(("name", "kind"), [(TOKENIZER, CorruptModelError), (WEIGHTS, CorruptModelError)])
-def test_a_missing_file_is_corrupt(files: Files, place: Place, name: str, kind: type[Exception]) -> None:
-    folder = place(files)
+@pytest.mark.parametrize("name", [TOKENIZER, WEIGHTS])
+def test_missing_file_is_corrupt(model_files: ModelFiles, make_folder: MakeFolder, name: str) -> None:
+    folder = make_folder(model_files)
     (folder / name).unlink()
-    complaint(folder, kind, f"{name} can't be read (No such file or directory)")
+    assert isinstance(corrupt_error(folder, name).__cause__, FileNotFoundError)
 
 
 @pytest.mark.parametrize("name", [CARD, GOLDEN])
-def test_the_card_and_the_golden_texts_may_be_missing(files: Files, place: Place, name: str) -> None:
-    folder = place(files)
+def test_card_and_golden_texts_are_optional(model_files: ModelFiles, make_folder: MakeFolder, name: str) -> None:
+    folder = make_folder(model_files)
     (folder / name).unlink()
     read_classifier(folder)
 
 
 @pytest.mark.parametrize("name", [TOKENIZER, WEIGHTS])
-def test_a_folder_in_place_of_a_file_is_corrupt(files: Files, tmp_path: Path, name: str) -> None:
-    for other, content in files.items():
+def test_folder_instead_of_a_file_is_corrupt(model_files: ModelFiles, tmp_path: Path, name: str) -> None:
+    for other, content in model_files.items():
         (tmp_path / other).write_bytes(content)
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()
-    complaint(tmp_path, CorruptModelError, f"{name} can't be read")
+    assert isinstance(corrupt_error(tmp_path, name).__cause__, OSError)
+
+
+def check_checksum_error(folder: Path, name: str, original: bytes, content: bytes) -> None:
+    """Check the error of a file with `content` where config.json has the checksum of `original`."""
+    error = corrupt_error(folder, name)
+    assert error.expected == hashlib.sha256(original).hexdigest()
+    assert error.actual == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("name", [TOKENIZER, WEIGHTS])
 @given(data=st.data())
-def test_a_flipped_bit_is_corrupt(files: Files, place: Place, name: str, data: st.DataObject) -> None:
-    content = bytearray(files[name])
-    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    complaint(place({**files, name: bytes(content)}), CorruptModelError, name, "sha256 differs")
+def test_flipped_bit_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, name: str, data: st.DataObject
+) -> None:
+    damaged = bytearray(model_files[name])
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    content = bytes(damaged)
+    check_checksum_error(make_folder({**model_files, name: content}), name, model_files[name], content)
 
 
 @pytest.mark.parametrize("name", [TOKENIZER, WEIGHTS])
-@pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_truncated_file_is_corrupt(files: Files, place: Place, name: str, share: float) -> None:
-    content = files[name][: int(share * len(files[name]))]
-    complaint(place({**files, name: content}), CorruptModelError, name, "sha256 differs")
+@pytest.mark.parametrize("fraction", [0, 0.5, 0.99])
+def test_truncated_file_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, name: str, fraction: float
+) -> None:
+    content = model_files[name][: int(fraction * len(model_files[name]))]
+    check_checksum_error(make_folder({**model_files, name: content}), name, model_files[name], content)
 
 
-def test_files_of_two_models_are_corrupt(make_model: MakeModel, files: Files, place: Place, tmp_path: Path) -> None:
+def test_files_of_two_models_are_corrupt(
+    make_model: MakeModel, model_files: ModelFiles, make_folder: MakeFolder, tmp_path: Path
+) -> None:
     write_classifier(make_model(seed=1), tmp_path / "other", card="", golden=[], extras={})
-    other = (tmp_path / "other" / WEIGHTS).read_bytes()
-    complaint(place({**files, WEIGHTS: other}), CorruptModelError, WEIGHTS)
+    content = (tmp_path / "other" / WEIGHTS).read_bytes()
+    folder = make_folder({**model_files, WEIGHTS: content})
+    check_checksum_error(folder, WEIGHTS, model_files[WEIGHTS], content)
 
 
 @given(st.integers(0, 10**6), st.binary(max_size=3), st.sampled_from([TOKENIZER, WEIGHTS]))
-def test_any_bytes_in_a_file_are_read_or_have_their_error(
-    files: Files, place: Place, position: int, inserted: bytes, name: str
+def test_any_bytes_in_a_file_are_read_or_raise_a_documented_error(
+    model_files: ModelFiles, make_folder: MakeFolder, position: int, inserted: bytes, name: str
 ) -> None:
-    at = position % len(files[name])
-    content = files[name][:at] + inserted + files[name][at + 1 :]
-    assert "\n" not in outcome(place(replaced(files, name, content)))
+    content = model_files[name]
+    start = position % len(content)
+    content = content[:start] + inserted + content[start + 1 :]
+    check_error_is_documented(make_folder(with_file(model_files, name, content)))

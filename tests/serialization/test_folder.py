@@ -6,18 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.helpers.damaged_models import Files, MakeModel, Place, changed, complaint
+from tests.helpers.damaged_models import MakeFolder, MakeModel, ModelFiles, read_error, with_config_value
 
 from fastlstm.config import ModelConfig
 from fastlstm.errors import InputError, ModelNotFoundError, NotAModelError
-from fastlstm.serialization.classifier import (
-    GOLDEN,
-    SavedModel,
-    check_classifier_target,
-    read_classifier,
-    write_classifier,
+from fastlstm.serialization.classifier import GOLDEN, SavedModel, read_classifier, write_classifier
+from fastlstm.serialization.folder import (
+    CARD,
+    CLASSIFIER_FORMAT,
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    check_target,
+    json_bytes,
 )
-from fastlstm.serialization.folder import CARD, CONFIG, TOKENIZER, WEIGHTS, json_bytes
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ from fastlstm.serialization.folder import CARD, CONFIG, TOKENIZER, WEIGHTS, json
         ),
     ],
 )
-def test_a_model_survives_writing_and_reading(
+def test_model_is_read_as_it_was_written(
     make_model: MakeModel, tmp_path: Path, config: ModelConfig, labels: tuple[str, ...]
 ) -> None:
     training = {"seed": 3, "data": {"train": "critiques_françaises.csv"}, "losses": [0.5, 0.25]}
@@ -50,18 +52,18 @@ def test_a_model_survives_writing_and_reading(
     write_classifier(
         model, tmp_path / "model", card="# Karte ✓\n", golden=[{"text": "é"}], extras={"loss.png": b"\x89PNG"}
     )
-    back = read_classifier(tmp_path / "model")
-    assert (back.config, back.labels, back.temperature) == (model.config, labels, 1.37)
-    assert back.threshold == model.threshold
-    assert back.training == training
-    assert back.tokenizer.to_str() == model.tokenizer.to_str()
-    assert set(back.weights) == set(model.weights)
+    loaded = read_classifier(tmp_path / "model")
+    assert (loaded.config, loaded.labels, loaded.temperature) == (model.config, labels, 1.37)
+    assert loaded.threshold == model.threshold
+    assert loaded.training == training
+    assert loaded.tokenizer.to_str() == model.tokenizer.to_str()
+    assert set(loaded.weights) == set(model.weights)
     for name, array in model.weights.items():
-        assert back.weights[name].dtype == np.float32
-        assert np.array_equal(back.weights[name], array)
+        assert loaded.weights[name].dtype == np.float32
+        assert np.array_equal(loaded.weights[name], array)
 
 
-def test_the_folder_holds_the_five_files_and_the_extras(tiny_model: SavedModel, tmp_path: Path) -> None:
+def test_folder_has_the_five_files_and_the_extras(tiny_model: SavedModel, tmp_path: Path) -> None:
     golden, extras = [{"text": "é"}], {"loss.png": b"\x89PNG", "more/notes.txt": b"notes"}
     write_classifier(tiny_model, tmp_path / "model", card="# Karte ✓\n", golden=golden, extras=extras)
     folder = tmp_path / "model"
@@ -80,18 +82,27 @@ def test_the_folder_holds_the_five_files_and_the_extras(tiny_model: SavedModel, 
     assert (config["format"], config["format_version"]) == ("fastlstm", 2)
 
 
-def test_the_same_model_is_written_as_the_same_bytes(tiny_model: SavedModel, files: Files, tmp_path: Path) -> None:
-    turned = dataclasses.replace(tiny_model, weights=dict(reversed(list(tiny_model.weights.items()))))
-    write_classifier(turned, tmp_path / "model", card="# A model\n", golden=[], extras={})
-    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
+def file_contents(folder: Path) -> ModelFiles:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_model_that_was_read_is_written_as_the_same_bytes(files: Files, place: Place, tmp_path: Path) -> None:
-    write_classifier(read_classifier(place(files)), tmp_path / "model", card="# A model\n", golden=[], extras={})
-    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == files
+def test_order_of_weights_does_not_change_the_bytes(
+    tiny_model: SavedModel, model_files: ModelFiles, tmp_path: Path
+) -> None:
+    reordered = dataclasses.replace(tiny_model, weights=dict(reversed(list(tiny_model.weights.items()))))
+    write_classifier(reordered, tmp_path / "model", card="# A model\n", golden=[], extras={})
+    assert file_contents(tmp_path / "model") == model_files
 
 
-def test_weights_that_are_views_are_written_by_value(tiny_model: SavedModel, tmp_path: Path) -> None:
+def test_loaded_model_is_written_as_the_same_bytes(
+    model_files: ModelFiles, make_folder: MakeFolder, tmp_path: Path
+) -> None:
+    model = read_classifier(make_folder(model_files))
+    write_classifier(model, tmp_path / "model", card="# A model\n", golden=[], extras={})
+    assert file_contents(tmp_path / "model") == model_files
+
+
+def test_non_contiguous_weights_are_written_by_value(tiny_model: SavedModel, tmp_path: Path) -> None:
     views = {name: np.ascontiguousarray(array.T).T for name, array in tiny_model.weights.items()}
     assert not views["embedding.weight"].flags.c_contiguous
     model = dataclasses.replace(tiny_model, weights=views)
@@ -100,72 +111,81 @@ def test_weights_that_are_views_are_written_by_value(tiny_model: SavedModel, tmp
         assert np.array_equal(array, tiny_model.weights[name])
 
 
-def test_a_missing_folder_is_not_found(tmp_path: Path) -> None:
-    complaint(tmp_path / "model", ModelNotFoundError, "no such folder")
+def test_missing_folder_raises_model_not_found_error(tmp_path: Path) -> None:
+    error = read_error(tmp_path / "model", ModelNotFoundError)
+    assert error.code == "model-not-found"
+    assert "english-sentiment" in error.bundled
 
 
-def test_a_file_is_no_model(tmp_path: Path) -> None:
+def test_file_is_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"weights")
-    complaint(tmp_path / "model", NotAModelError, CONFIG)
+    assert read_error(tmp_path / "model", NotAModelError).code == "not-a-model"
 
 
 @pytest.mark.parametrize(
-    "others", [{}, {"reviews.csv": b"text,label\n"}, {"config": b"{}"}, {TOKENIZER: b"{}", WEIGHTS: b""}]
+    "files", [{}, {"reviews.csv": b"text,label\n"}, {"config": b"{}"}, {TOKENIZER: b"{}", WEIGHTS: b""}]
 )
-def test_a_folder_with_other_things_is_no_model(place: Place, others: Files) -> None:
-    complaint(place(others), NotAModelError, CONFIG)
+def test_folder_without_config_is_not_a_model(make_folder: MakeFolder, files: ModelFiles) -> None:
+    assert read_error(make_folder(files), NotAModelError).code == "not-a-model"
 
 
 @pytest.mark.parametrize(
     "content", [b"{}", b"[]", b"null", b'"fastlstm"', b'{"format": "other"}', b'{"model_type": "bert"}']
 )
-def test_the_configuration_of_something_else_is_no_model(files: Files, place: Place, content: bytes) -> None:
-    complaint(place({**files, CONFIG: content}), NotAModelError, CONFIG)
+def test_config_of_another_program_is_not_a_model(
+    model_files: ModelFiles, make_folder: MakeFolder, content: bytes
+) -> None:
+    assert read_error(make_folder({**model_files, CONFIG: content}), NotAModelError).code == "not-a-model"
 
 
-def test_a_model_may_be_written_where_nothing_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("target", ["new", "some/where", "empty"])
+def test_free_target_is_accepted(tmp_path: Path, target: str, overwrite: bool) -> None:
     (tmp_path / "empty").mkdir()
-    for overwrite in (False, True):
-        check_classifier_target(tmp_path / "free", overwrite=overwrite)
-        check_classifier_target(tmp_path / "some" / "where", overwrite=overwrite)
-        check_classifier_target(tmp_path / "empty", overwrite=overwrite)
+    check_target(tmp_path / target, CLASSIFIER_FORMAT, overwrite=overwrite)
 
 
 @pytest.mark.parametrize("version", [1, 2, 99])
-def test_a_model_is_only_written_over_when_asked(files: Files, place: Place, version: int) -> None:
-    folder = place(changed(files, "format_version", value=version))
-    check_classifier_target(folder, overwrite=True)
-    with pytest.raises(InputError, match="holds a model already; pass --overwrite to replace it"):
-        check_classifier_target(folder, overwrite=False)
+def test_existing_model_needs_overwrite(model_files: ModelFiles, make_folder: MakeFolder, version: int) -> None:
+    folder = make_folder(with_config_value(model_files, "format_version", value=version))
+    check_target(folder, CLASSIFIER_FORMAT, overwrite=True)
+    with pytest.raises(InputError) as raised:
+        check_target(folder, CLASSIFIER_FORMAT, overwrite=False)
+    assert (raised.value.code, raised.value.folder) == ("output-exists", folder)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("content", [b'{"format": "other"}', b"{", None])
-def test_something_else_is_never_written_over(
-    tiny_model: SavedModel, place: Place, overwrite: bool, content: bytes | None
+def test_other_folders_are_never_overwritten(
+    tiny_model: SavedModel, make_folder: MakeFolder, overwrite: bool, content: bytes | None
 ) -> None:
-    others = {"photo.jpg": b"memories"} if content is None else {CONFIG: content}
-    folder = place(others)
-    with pytest.raises(InputError, match="is not a fastlstm model, so it is never written over"):
-        check_classifier_target(folder, overwrite=overwrite)
-    with pytest.raises(InputError, match="is not a fastlstm model, so it is never written over"):
+    files = {"photo.jpg": b"memories"} if content is None else {CONFIG: content}
+    folder = make_folder(files)
+    with pytest.raises(InputError) as raised:
+        check_target(folder, CLASSIFIER_FORMAT, overwrite=overwrite)
+    assert (raised.value.code, raised.value.folder) == ("output-not-a-model", folder)
+    with pytest.raises(InputError) as raised:
         write_classifier(tiny_model, folder, card="", golden=[], extras={})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == others
+    assert (raised.value.code, raised.value.folder) == ("output-not-a-model", folder)
+    assert file_contents(folder) == files
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_file_is_never_written_over(tmp_path: Path, overwrite: bool) -> None:
+def test_file_is_never_overwritten_by_a_folder(tmp_path: Path, overwrite: bool) -> None:
     (tmp_path / "model").write_bytes(b"memories")
-    with pytest.raises(InputError, match="never written over"):
-        check_classifier_target(tmp_path / "model", overwrite=overwrite)
+    with pytest.raises(InputError) as raised:
+        check_target(tmp_path / "model", CLASSIFIER_FORMAT, overwrite=overwrite)
+    assert raised.value.code == "output-not-a-model"
 
 
-def test_an_older_model_is_replaced_wholly(tiny_model: SavedModel, files: Files, tmp_path: Path) -> None:
+def test_older_model_is_replaced_completely(
+    tiny_model: SavedModel, model_files: ModelFiles, tmp_path: Path
+) -> None:
     folder = tmp_path / "model"
     write_classifier(tiny_model, folder, card="old", golden=[], extras={"old.png": b"old"})
     write_classifier(tiny_model, folder, card="# A model\n", golden=[], extras={})
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == files
+    assert file_contents(folder) == model_files
 
 
-def test_json_is_written_for_people() -> None:
+def test_json_is_indented_utf_8() -> None:
     assert json_bytes({"größe": [1]}) == '{\n  "größe": [\n    1\n  ]\n}\n'.encode()

@@ -1,4 +1,4 @@
-"""Models that earlier versions wrote, which are never changed, are read and answer as they did then."""
+"""Models that earlier versions wrote still load and give the same probabilities. The files never change."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ FOLDERS = sorted(GOLDEN.iterdir())
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_an_older_model_answers_as_it_did_when_it_was_saved(folder: Path) -> None:
+def test_older_model_gives_the_probabilities_saved_with_it(folder: Path) -> None:
     model = fastlstm.load(folder)
-    expected = json.loads((folder / "golden.json").read_bytes())
-    came = model.predict_proba([entry["text"] for entry in expected])
-    probabilities = np.array([entry["probabilities"] for entry in expected], np.float32)
-    np.testing.assert_allclose(came, probabilities, rtol=0, atol=1e-5)
-    assert probabilities.std(axis=0).min() > 0.05
+    golden = json.loads((folder / "golden.json").read_bytes())
+    probabilities = model.predict_proba([entry["text"] for entry in golden])
+    expected = np.array([entry["probabilities"] for entry in golden], np.float32)
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
+    assert expected.std(axis=0).min() > 0.05
 
 
-def test_version_1_is_read_without_a_threshold_and_saved_again_as_the_version_of_today(tmp_path: Path) -> None:
+def test_version_1_gets_the_default_threshold_and_is_saved_as_version_2(tmp_path: Path) -> None:
     model = fastlstm.load(GOLDEN / "version-1")
-    assert (model.model.temperature, model.model.threshold) == (1.25, 0.5)
+    assert (model.saved.temperature, model.saved.threshold) == (1.25, 0.5)
     model.save(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_bytes())
     assert config["format_version"] == 2

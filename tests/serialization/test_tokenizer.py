@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.helpers.damaged_models import Files, Place, changed, complaint, replaced
+from tests.helpers.damaged_models import MakeFolder, ModelFiles, corrupt_error, with_config_value, with_file
+from tokenizers import Tokenizer
 
-from fastlstm.errors import CorruptModelError
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.serialization.folder import CONFIG, TOKENIZER
+from fastlstm.serialization.folder import TOKENIZER
 
 
-def tokenizer_with(files: Files, **parts: object) -> bytes:
+def tokenizer_with(files: ModelFiles, **parts: object) -> bytes:
     return json.dumps({**json.loads(files[TOKENIZER]), **parts}).encode()
 
 
@@ -26,8 +26,10 @@ def tokenizer_with(files: Files, **parts: object) -> bytes:
         b'{"normalizer": ' + b'{"type": "Sequence", "normalizers": [' * 500,
     ],
 )
-def test_a_tokenizer_that_is_none_is_corrupt(files: Files, place: Place, content: bytes) -> None:
-    complaint(place(replaced(files, TOKENIZER, content)), CorruptModelError, f"{TOKENIZER} is not a tokenizer")
+def test_file_that_is_not_a_tokenizer_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, content: bytes
+) -> None:
+    assert corrupt_error(make_folder(with_file(model_files, TOKENIZER, content)), TOKENIZER).__cause__ is not None
 
 
 @pytest.mark.parametrize(
@@ -41,31 +43,40 @@ def test_a_tokenizer_that_is_none_is_corrupt(files: Files, place: Place, content
         {"truncation": {"max_length": 1, "strategy": "LongestFirst", "stride": 5, "direction": "Right"}},
     ],
 )
-def test_a_tokenizer_that_fails_or_panics_is_corrupt(files: Files, place: Place, parts: dict[str, object]) -> None:
-    damaged = replaced(files, TOKENIZER, tokenizer_with(files, **parts))
-    complaint(place(damaged), CorruptModelError, f"{TOKENIZER} is not a tokenizer")
+def test_tokenizer_that_fails_or_panics_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, parts: dict[str, object]
+) -> None:
+    damaged = with_file(model_files, TOKENIZER, tokenizer_with(model_files, **parts))
+    assert corrupt_error(make_folder(damaged), TOKENIZER).__cause__ is not None
 
 
-def test_a_vocabulary_of_another_size_is_corrupt(tiny_model: SavedModel, files: Files, place: Place) -> None:
+def test_vocabulary_of_another_size_is_corrupt(
+    tiny_model: SavedModel, model_files: ModelFiles, make_folder: MakeFolder
+) -> None:
     size = tiny_model.config.vocabulary_size
-    folder = place(changed(files, "model", "vocabulary_size", value=size + 1))
-    complaint(folder, CorruptModelError, f"{TOKENIZER} has {size} words, {CONFIG} says {size + 1}")
+    folder = make_folder(with_config_value(model_files, "model", "vocabulary_size", value=size + 1))
+    error = corrupt_error(folder, TOKENIZER)
+    assert (error.expected, error.actual) == (size + 1, size)
 
 
-@pytest.mark.parametrize("number", [0, 5000, 4_000_000_000])
-def test_a_word_numbered_beyond_the_vocabulary_is_corrupt(files: Files, place: Place, number: int) -> None:
-    model = json.loads(files[TOKENIZER])["model"]
-    model["vocab"]["good"] = number
-    damaged = replaced(files, TOKENIZER, tokenizer_with(files, model=model))
-    complaint(place(damaged), CorruptModelError, f"{TOKENIZER} does not number its words from 0 to ")
+@pytest.mark.parametrize("token_id", [0, 5000, 4_000_000_000])
+def test_token_id_repeated_or_out_of_range_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, token_id: int
+) -> None:
+    model = json.loads(model_files[TOKENIZER])["model"]
+    model["vocab"]["good"] = token_id
+    damaged = with_file(model_files, TOKENIZER, tokenizer_with(model_files, model=model))
+    assert corrupt_error(make_folder(damaged), TOKENIZER).field == "vocab"
 
 
-def test_a_tokenizer_that_pads_or_truncates_is_corrupt(tiny_model: SavedModel, files: Files, place: Place) -> None:
-    for change in ("enable_padding", "enable_truncation"):
-        tokenizer = type(tiny_model.tokenizer).from_str(files[TOKENIZER].decode())
-        if change == "enable_padding":
-            tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
-        else:
-            tokenizer.enable_truncation(7)
-        damaged = replaced(files, TOKENIZER, tokenizer.to_str().encode())
-        complaint(place(damaged), CorruptModelError, f"{TOKENIZER} pads or truncates")
+@pytest.mark.parametrize("field", ["padding", "truncation"])
+def test_tokenizer_that_pads_or_truncates_is_corrupt(
+    model_files: ModelFiles, make_folder: MakeFolder, field: str
+) -> None:
+    tokenizer = Tokenizer.from_str(model_files[TOKENIZER].decode())
+    if field == "padding":
+        tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
+    else:
+        tokenizer.enable_truncation(7)
+    damaged = with_file(model_files, TOKENIZER, tokenizer.to_str().encode())
+    assert corrupt_error(make_folder(damaged), TOKENIZER).field == field

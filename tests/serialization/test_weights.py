@@ -9,7 +9,7 @@ from fastlstm.serialization import weights
 from fastlstm.serialization.weights import LayerDirection
 
 
-def test_one_direction_has_one_set_of_weights_a_layer() -> None:
+def test_unidirectional_model_has_one_set_of_weights_per_layer() -> None:
     config = ModelConfig(vocabulary_size=11, embedding_size=5, hidden_sizes=(7, 3))
     assert weights.shapes(config, 2) == {
         "embedding.weight": (11, 5),
@@ -24,7 +24,7 @@ def test_one_direction_has_one_set_of_weights_a_layer() -> None:
     }
 
 
-def test_two_directions_feed_both_their_outputs_on() -> None:
+def test_bidirectional_layers_receive_both_outputs_of_the_layer_below() -> None:
     config = ModelConfig(vocabulary_size=11, embedding_size=5, hidden_sizes=(7, 3), bidirectional=True)
     assert weights.shapes(config, 4) == {
         "embedding.weight": (11, 5),
@@ -45,7 +45,7 @@ def test_two_directions_feed_both_their_outputs_on() -> None:
     }
 
 
-def test_directions_come_layer_by_layer_and_forward_first() -> None:
+def test_directions_are_layer_by_layer_forward_first() -> None:
     config = ModelConfig(embedding_size=5, hidden_sizes=(7, 3), bidirectional=True)
     assert list(weights.directions(config)) == [
         LayerDirection("lstm.0.forward", 0, False, 5, 7),
@@ -57,7 +57,7 @@ def test_directions_come_layer_by_layer_and_forward_first() -> None:
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("pooling", "parts"), [("last", 1), ("max", 1), ("mean", 1), ("concat", 3)])
-def test_pooling_decides_how_many_features_there_are(bidirectional: bool, pooling: Any, parts: int) -> None:
+def test_pooling_determines_the_feature_size(bidirectional: bool, pooling: Any, parts: int) -> None:
     config = ModelConfig(hidden_sizes=(7, 3), bidirectional=bidirectional, pooling=pooling)
     features = parts * (6 if bidirectional else 3)
     assert weights.feature_size(config) == features
@@ -75,7 +75,7 @@ def test_pooling_decides_how_many_features_there_are(bidirectional: bool, poolin
         ("softmax", 3, False, 3),
     ],
 )
-def test_activation_and_classes_decide_the_logits(
+def test_activation_and_classes_determine_the_logits(
     activation: Any, classes: int, sigmoid: bool, logits: int
 ) -> None:
     config = ModelConfig(activation=activation, hidden_sizes=(3,))
@@ -92,6 +92,6 @@ def test_activation_and_classes_decide_the_logits(
         (True, 4, 11 * 5 + 2 * 28 * (5 + 7 + 1) + 2 * 12 * (14 + 3 + 1) + 4 * (6 + 1)),
     ],
 )
-def test_count_adds_up_every_weight(bidirectional: bool, classes: int, expected: int) -> None:
+def test_parameter_count_includes_every_weight(bidirectional: bool, classes: int, expected: int) -> None:
     config = ModelConfig(vocabulary_size=11, embedding_size=5, hidden_sizes=(7, 3), bidirectional=bidirectional)
     assert weights.parameter_count(config, classes) == expected

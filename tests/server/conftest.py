@@ -1,28 +1,26 @@
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.server.app import make_app
-from fastlstm.server.settings import Settings
 
-pytest.importorskip("fastapi")
-pytest.importorskip("prometheus_client")
+if TYPE_CHECKING:
+    from tests.helpers.server_client import Serve, ServerClient
 
-
-Serve = Callable[..., TestClient]
+if any(importlib.util.find_spec(name) is None for name in ("fastapi", "prometheus_client", "httpx")):
+    collect_ignore_glob = ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def folder(make_model: Callable[..., SavedModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of two classes that reads forward."""
+    """A saved unidirectional model with two classes and random weights."""
     path = tmp_path_factory.mktemp("served") / "model"
     Classifier(make_model(ModelConfig(embedding_size=5, hidden_sizes=(7,), max_tokens=30))).save(path)
     return path
@@ -30,13 +28,17 @@ def folder(make_model: Callable[..., SavedModel], tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def serve(folder: Path) -> Iterator[Serve]:
-    """Starts a server of `folder` as "small", or of `models`, with other settings than the usual where given."""
-    clients: list[TestClient] = []
+    """A function that starts a server of `models` (default: `folder` as "small") and returns its client."""
+    from tests.helpers.server_client import ServerClient
 
-    def start(models: dict[str, Path] | None = None, **settings: Any) -> TestClient:
-        usual = {"reload_seconds": 0.0, **settings}
-        app = make_app(Settings(models=models or {"small": folder}, **usual))
-        client = TestClient(app, raise_server_exceptions=False)
+    from fastlstm.server.app import make_app
+    from fastlstm.server.settings import Settings
+
+    clients: list[ServerClient] = []
+
+    def start(models: dict[str, Path] | None = None, **settings: Any) -> ServerClient:
+        app = make_app(Settings(models=models or {"small": folder}, **{"reload_seconds": 0.0, **settings}))
+        client = ServerClient(app)
         client.__enter__()
         clients.append(client)
         return client

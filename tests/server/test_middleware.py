@@ -1,4 +1,4 @@
-"""Limits, tokens, request ids, and what the log and the metrics hold."""
+"""The middleware: limits, authentication, request ids, log lines and metrics; and the page's headers."""
 
 from __future__ import annotations
 
@@ -10,87 +10,98 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.server.conftest import Serve
+from starlette.types import Message, Receive, Scope, Send
+from tests.helpers.server_client import Serve
 
 from fastlstm.server.app import make_app
-from fastlstm.server.main import JSONLines
+from fastlstm.server.main import JSONFormatter
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.middleware import RequestMiddleware
+from fastlstm.server.registry import ModelRegistry
+from fastlstm.server.routes import MAX_PENDING_EXPLANATIONS
 from fastlstm.server.settings import Settings
 
-TEXT = "a secret of a movie"
+TEXT = "a secret review of a movie"
+JSON = (b"content-type", b"application/json")
 
 
-def test_a_body_that_is_too_large_is_refused_announced_or_not(serve: Serve) -> None:
-    client = serve(max_body_bytes=100)
-    large = json.dumps({"inputs": "x" * 200}).encode()
-    json_type = {"content-type": "application/json"}
-    for content in (large, iter([large[:50], large[50:]])):
-        came = client.post("/predict", content=content, headers=json_type)
-        assert came.status_code == 413
-        assert "more than 100 bytes" in came.json()["error"]
+def post_scope(path: str) -> Scope:
+    return {"type": "http", "method": "POST", "path": path, "headers": [JSON]}
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_another_content_type_is_refused(serve: Serve, kind: str) -> None:
-    came = serve().post("/predict", content=b'{"inputs": "x"}', headers={"content-type": kind})
-    assert came.status_code == 415
-    assert "expected application/json" in came.json()["error"]
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_over_the_limit_is_rejected(serve: Serve, chunked: bool) -> None:
+    body = json.dumps({"inputs": "x" * 200}).encode()
+    content = iter([body[:50], body[50:]]) if chunked else body
+    response = serve(max_body_bytes=100).post(
+        "/predict", content=content, headers={"content-type": "application/json"}
+    )
+    assert (response.status_code, response.json()["error_type"]) == (413, "validation")
 
 
-def test_a_token_is_asked_of_all_but_the_page_and_health(serve: Serve) -> None:
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_other_content_types_are_rejected(serve: Serve, content_type: str) -> None:
+    response = serve().post("/predict", content=b'{"inputs": "x"}', headers={"content-type": content_type})
+    assert (response.status_code, response.json()["error_type"]) == (415, "validation")
+
+
+def test_all_requests_but_page_and_health_need_the_token(serve: Serve) -> None:
     client = serve(token="open sesame")
     for path in ("/", "/page/page.js", "/v2/health/live", "/v2/health/ready"):
         assert client.get(path).status_code == 200
     for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}):
-        for came in (
+        for response in (
             client.post("/predict", json={"inputs": "x"}, headers=headers),
             client.get("/metrics", headers=headers),
         ):
-            assert came.status_code == 401
-            assert came.headers["www-authenticate"] == "Bearer"
-    right = {"Authorization": "Bearer open sesame"}
-    assert client.post("/predict", json={"inputs": "x"}, headers=right).status_code == 200
+            assert response.status_code == 401
+            assert response.headers["www-authenticate"] == "Bearer"
+    authorized = {"Authorization": "Bearer open sesame"}
+    assert client.post("/predict", json={"inputs": "x"}, headers=authorized).status_code == 200
 
 
-def test_every_answer_has_an_id_its_own_or_the_client_s(serve: Serve) -> None:
+def test_every_response_has_a_request_id(serve: Serve) -> None:
     client = serve()
     ids = {client.get(path).headers["x-request-id"] for path in ("/v2", "/models", "/nowhere")}
     assert len(ids) == 3
     assert client.get("/v2", headers={"x-request-id": "abc-1.2"}).headers["x-request-id"] == "abc-1.2"
-    for ill in ("a b", "x" * 65, "", "a/b"):
-        assert client.get("/v2", headers={"x-request-id": ill}).headers["x-request-id"] != ill
+
+
+@pytest.mark.parametrize("client_id", ["a b", "x" * 65, "", "a/b"])
+def test_malformed_client_request_id_is_replaced(serve: Serve, client_id: str) -> None:
+    response = serve().get("/v2", headers={"x-request-id": client_id})
+    assert response.headers["x-request-id"] != client_id
 
 
 @pytest.mark.parametrize("log_texts", [False, True])
-def test_log_lines_are_json_and_hold_texts_only_where_asked(
+def test_log_lines_are_json_and_contain_texts_only_on_request(
     serve: Serve, caplog: pytest.LogCaptureFixture, log_texts: bool
 ) -> None:
     client = serve(log_texts=log_texts)
     with caplog.at_level(logging.INFO, "fastlstm.server"):
         client.post("/predict", json={"inputs": [TEXT, TEXT]})
         client.post("/predict", json={"inputs": TEXT, "extra": TEXT})
-    lines = [JSONLines().format(record) for record in caplog.records if record.name == "fastlstm.server"]
+    lines = [JSONFormatter().format(record) for record in caplog.records if record.name == "fastlstm.server"]
     first, second = map(json.loads, lines)
     assert (first["status"], first["path"], second["status"]) == (200, "/predict", 422)
     assert first["texts"] == ([TEXT, TEXT] if log_texts else 2)
     assert (TEXT in "".join(lines)) == log_texts
 
 
-def test_a_failure_is_told_with_its_id_and_harms_no_other(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_exception_returns_500_with_the_request_id(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = serve()
 
-    def broken(*_: object) -> None:
-        raise RuntimeError("broken on purpose")
+    def fail(*_: object) -> None:
+        raise RuntimeError("failure on purpose")
 
     with monkeypatch.context() as patched:
-        patched.setattr("fastlstm.server.routes._scores", broken)
-        came = client.post("/predict", json={"inputs": TEXT}, headers={"x-request-id": "mine"})
-        assert came.status_code == 500
-        assert came.json() == {
-            "error": "something went wrong here; name mine in a report",
-            "error_type": "internal",
-        }
+        patched.setattr(ModelRegistry, "get", fail)
+        response = client.post("/predict", json={"inputs": TEXT}, headers={"x-request-id": "my-id"})
+        assert (response.status_code, response.json()["error_type"]) == (500, "internal")
+        assert "my-id" in response.json()["error"]
+        assert "on purpose" not in response.text
     assert client.post("/predict", json={"inputs": TEXT}).status_code == 200
 
 
@@ -99,82 +110,108 @@ def test_metrics_count_requests_texts_and_batches(serve: Serve, folder: Path) ->
     for _ in range(3):
         client.post("/predict", json={"inputs": [TEXT, TEXT]})
     client.get("/nowhere")
-    told = client.get("/metrics").text
-    assert 'fastlstm_requests_total{path="/predict",status="200"} 3.0' in told
-    assert 'fastlstm_requests_total{path="other",status="404"} 1.0' in told
-    assert 'fastlstm_texts_total{model="one"} 6.0' in told
-    assert 'fastlstm_batch_texts_count{model="one"} 3.0' in told
+    lines = client.get("/metrics").text.splitlines()
+    assert {
+        'fastlstm_requests_total{path="/predict",status="200"} 3.0',
+        'fastlstm_requests_total{path="other",status="404"} 1.0',
+        'fastlstm_texts_total{model="one"} 6.0',
+        'fastlstm_batch_texts_count{model="one"} 3.0',
+    } <= set(lines)
 
 
-def test_the_page_has_a_strict_policy_and_no_outside_address(serve: Serve) -> None:
+def test_page_has_a_strict_policy_and_no_external_address(serve: Serve) -> None:
     client = serve()
     page = client.get("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for path in ("/", "/page/page.js", "/page/words.js", "/page/style.css"):
-        body = client.get(path).text
-        assert "http://" not in body
-        assert "https://" not in body
-        assert "innerHTML" not in body
-        assert " style=" not in body
+    for path in ("/", "/page/page.js", "/page/messages.js", "/page/style.css"):
+        response = client.get(path)
+        assert response.status_code == 200
+        for forbidden in ("http://", "https://", "innerHTML", " style="):
+            assert forbidden not in response.text
 
 
-def test_more_requests_than_may_be_are_told_to_come_again_but_not_health(folder: Path) -> None:
-    guard = guarded(Settings(models={"m": folder}, max_requests=1))
-    guard._going = 1  # one is being answered
-    client = TestClient(guard)
-    refused = client.post("/predict", json={"inputs": TEXT})
-    assert refused.status_code == 429
-    assert refused.headers["retry-after"] == "1"
-    assert client.get("/v2/health/live").status_code == 200
+def test_too_many_concurrent_requests_are_rejected_except_monitoring(folder: Path) -> None:
+    settings = Settings(models={"m": folder}, max_requests=1)
+
+    async def test() -> None:
+        release = asyncio.Event()
+
+        async def respond(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+            if scope["path"] == "/slow":
+                await release.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        metrics = Metrics()
+        middleware = RequestMiddleware(respond, settings, metrics, ModelRegistry(settings, metrics))
+
+        async def status_of(path: str) -> tuple[int, dict[bytes, bytes]]:
+            sent: list[Message] = []
+
+            async def receive() -> Message:
+                return {"type": "http.request", "body": b"{}", "more_body": False}
+
+            async def send(message: Message) -> None:
+                sent.append(message)
+
+            await middleware(post_scope(path), receive, send)
+            return sent[0]["status"], dict(sent[0]["headers"])
+
+        slow = asyncio.create_task(status_of("/slow"))
+        await asyncio.sleep(0)
+        status, headers = await status_of("/predict")
+        assert (status, headers[b"retry-after"]) == (429, b"1")
+        assert (await status_of("/v2/health/live"))[0] == 200
+        assert (await status_of("/metrics"))[0] == 200
+        release.set()
+        assert (await slow)[0] == 200
+        assert (await status_of("/predict"))[0] == 200
+
+    asyncio.run(test())
 
 
-def guarded(settings: Settings) -> RequestMiddleware:
-    """An application behind a guard with these settings."""
-    app = make_app(settings)
-    return RequestMiddleware(app, settings, Metrics(), app.state.store)
-
-
-def test_while_a_model_takes_no_texts_nothing_is_made_of_bodies_and_a_line_a_second_is_told(
+def test_full_queue_rejects_before_parsing_and_logs_one_line_per_second(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guard = guarded(Settings(models={"m": folder}))
-    guard._store.get(None).batcher.refusing = True
+    settings = Settings(models={"m": folder})
+    app, metrics = make_app(settings), Metrics()
+    middleware = RequestMiddleware(app, settings, metrics, app.state.registry)
+    app.state.registry.get(None).batcher.rejecting = True
     sent: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"{no json", "more_body": False}
+        return {"type": "http.request", "body": b"{not json", "more_body": False}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(b"content-type", b"application/json")]
     with caplog.at_level(logging.INFO, "fastlstm.server"):
         for path in ("/predict", "/v2/models/m/infer", "/predict"):
-            scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-            asyncio.run(guard(scope, receive, send))
+            asyncio.run(middleware(post_scope(path), receive, send))
     assert [message["status"] for message in sent[::2]] == [429] * 3
     assert (b"retry-after", b"1") in sent[0]["headers"]
-    assert [(record.message, vars(record)["refused_so_far"]) for record in caplog.records] == [("overloaded", 1)]
-    told = guard._metrics.exposition()
-    assert b'path="/predict",status="429"} 2.0' in told
-    assert b'path="/v2/models/{name}/infer",status="429"} 1.0' in told
-    client = TestClient(guard)
+    assert [(record.levelno, vars(record)["refused_so_far"]) for record in caplog.records] == [(logging.WARNING, 1)]
+    exposition = metrics.exposition()
+    assert b'path="/predict",status="429"} 2.0' in exposition
+    assert b'path="/v2/models/{name}/infer",status="429"} 1.0' in exposition
+    client = TestClient(middleware)
     assert client.get("/models").status_code == 200
     assert client.get("/predict").status_code == 405
     assert client.post("/nothing/predict", json={}).status_code == 404
 
 
-def test_more_explanations_than_may_wait_are_told_to_come_again(serve: Serve) -> None:
+def test_too_many_pending_explanations_are_rejected(serve: Serve) -> None:
     client = serve()
-    client.app.state.explanations = 32  # type: ignore[attr-defined]
-    refused = client.post("/explain", json={"text": TEXT})
-    assert refused.status_code == 429
-    assert "32 explanations wait" in refused.json()["error"]
+    client.app.state.explanations = MAX_PENDING_EXPLANATIONS  # type: ignore[attr-defined]
+    response = client.post("/explain", json={"text": TEXT})
+    assert (response.status_code, response.json()["error_type"]) == (429, "overloaded")
+    assert client.codes == ["too-many-explanations"]
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(folder: Path) -> None:
+def test_slow_body_times_out(folder: Path) -> None:
     settings = Settings(models={"m": folder}, body_seconds=0.05)
-    guard = guarded(settings)
+    app = make_app(settings)
+    middleware = RequestMiddleware(app, settings, Metrics(), app.state.registry)
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -183,9 +220,6 @@ def test_a_body_that_does_not_come_is_not_waited_for(folder: Path) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
-        "type": "http", "method": "POST", "path": "/predict", "headers": [(b"content-type", b"application/json")],
-    }  # fmt: skip
-    asyncio.run(guard(scope, receive, send))
+    asyncio.run(middleware(post_scope("/predict"), receive, send))
     assert sent[0]["status"] == 408
-    assert b"the body was not here after 0.05 s" in sent[1]["body"]
+    assert json.loads(sent[1]["body"])["error_type"] == "timeout"

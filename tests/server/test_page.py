@@ -5,30 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.conftest import Serve  # noqa: F401 -- skips where the extra is missing
+from tests.helpers.server_process import Server
 
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; CHROMIUM names one")
-Opened = Callable[..., Any]
-TEXT = "This movie was fantastic! <b>Not</b> bad at all, 很好看 👍🏽."
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium not found; set CHROMIUM to its path")
+OpenPage = Callable[..., Any]
+TEXT = "This movie was fantastic! <b>I</b> really enjoyed it, 很好看 👍🏽."
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A server of the bundled model under two names."""
-    from tests.helpers.server_process import Server
-
+    """The address of a server of the bundled model under two names."""
     folder = str(bundled_model(DEFAULT_CLASSIFIER))
-    started = Server(["-m", f"one={folder}", "-m", f"two={folder}"], {**os.environ})
-    yield started.address
-    started.stop()
+    server = Server(["-m", f"one={folder}", "-m", f"two={folder}"], {**os.environ})
+    yield server.address
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -38,54 +35,54 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def opened(browser: Any, address: str) -> Iterator[Opened]:
-    """Opens the page in a browser with these options. A fault on it, or a request elsewhere, fails the test."""
-    faults: list[str] = []
+def open_page(browser: Any, address: str) -> Iterator[OpenPage]:
+    """A function that opens the page. An error on the page, or a request elsewhere, fails the test."""
+    errors: list[str] = []
     contexts: list[Any] = []
-    own = address, "data:"
+    allowed = address, "data:"
 
-    def open_page(**options: Any) -> Any:
+    def open_with(**options: Any) -> Any:
         contexts.append(browser.new_context(**{"locale": "en-US", **options}))
         page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: None if request.url.startswith(own) else faults.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: None if request.url.startswith(allowed) else errors.append(request.url))
         page.goto(address)
         page.wait_for_selector("#models input")
         return page
 
-    yield open_page
+    yield open_with
     for context in contexts:
         context.close()
-    assert faults == []
+    assert errors == []
 
 
-def until(page: Any, condition: str) -> None:
-    """Waits for a condition in JavaScript. Playwright's own way evaluates it where the policy forbids that."""
+def wait_until(page: Any, condition: str) -> None:
+    """Wait for a JavaScript condition. Playwright's wait_for_function is blocked by the page's policy."""
     for _ in range(300):
         if page.evaluate(condition):
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"it never came to {condition}")
+    raise AssertionError(f"timeout: {condition}")
 
 
-def test_the_answer_moves_as_one_types(opened: Opened) -> None:
-    page = opened()
-    page.keyboard.type("This movie was fant")  # the text has the focus
-    page.wait_for_selector(".answer .verdict output")
-    before = page.inner_text(".verdict output")
+def test_prediction_updates_while_typing(open_page: OpenPage) -> None:
+    page = open_page()
+    page.keyboard.type("This movie was fant")  # the text area has the focus
+    page.wait_for_selector(".result .prediction output")
+    before = page.inner_text(".prediction output")
     page.keyboard.type("astic!")
-    until(page, f"document.querySelector('.verdict output').textContent !== {before!r}")
-    assert page.inner_text(".verdict output").startswith("positive ")
+    wait_until(page, f"document.querySelector('.prediction output').textContent !== {before!r}")
+    assert page.inner_text(".prediction output").startswith("positive ")
 
 
-def test_each_token_is_coloured_and_the_text_is_no_markup(opened: Opened) -> None:
-    page = opened()
+def test_tokens_are_coloured_and_the_text_is_not_parsed_as_html(open_page: OpenPage) -> None:
+    page = open_page()
     page.fill("#text", TEXT)
     page.wait_for_selector(".tokens span")
     assert page.inner_text(".tokens").replace(" ", "") == TEXT.replace(" ", "")
     tokens = page.eval_on_selector_all(".tokens span", "spans => spans.map(span => span.textContent)")
-    assert {"fantastic", "很", "bad"} <= set(tokens)
+    assert {"fantastic", "很", "enjoyed"} <= set(tokens)
     colours = page.eval_on_selector_all(
         ".tokens span", "spans => spans.map(span => getComputedStyle(span).backgroundColor)"
     )
@@ -94,75 +91,76 @@ def test_each_token_is_coloured_and_the_text_is_no_markup(opened: Opened) -> Non
     assert page.eval_on_selector_all("tbody tr", "rows => rows.length") == 10
 
 
-def test_gates_are_drawn_of_any_unit_and_by_keyboard(opened: Opened) -> None:
-    page = opened()
+def test_gates_of_any_unit_are_drawn_and_reachable_by_keyboard(open_page: OpenPage) -> None:
+    page = open_page()
     page.fill("#text", TEXT)
-    page.wait_for_selector(".answer summary")
-    page.focus(".answer summary")
+    page.wait_for_selector(".result summary")
+    page.focus(".result summary")
     page.keyboard.press("Enter")
     page.wait_for_selector(".gates[aria-label]")
     before = page.get_attribute(".gates", "aria-label")
     page.fill(".unit", "7")
-    until(page, f"document.querySelector('.gates').getAttribute('aria-label') !== {before!r}")
+    wait_until(page, f"document.querySelector('.gates').getAttribute('aria-label') !== {before!r}")
     assert page.eval_on_selector(
         ".gates", "canvas => canvas.getContext('2d').getImageData(0, 0, 900, 260).data.some(value => value)"
     )
 
 
-def test_models_stand_side_by_side(opened: Opened) -> None:
-    page = opened(viewport={"width": 1200, "height": 900})
+def test_models_are_shown_side_by_side(open_page: OpenPage) -> None:
+    page = open_page(viewport={"width": 1200, "height": 900})
     page.fill("#text", TEXT)
     page.check("#models input >> nth=1")
-    page.wait_for_selector(".answer >> nth=1 >> .verdict")
+    page.wait_for_selector(".result >> nth=1 >> .prediction")
     first, second = page.eval_on_selector_all(
-        ".answer", "all => all.map(one => one.getBoundingClientRect().toJSON())"
+        ".result", "sections => sections.map(section => section.getBoundingClientRect().toJSON())"
     )
     assert first["top"] == second["top"]
     page.uncheck("#models input >> nth=0")
-    until(page, "document.querySelectorAll('.answer').length === 1")
-    assert page.inner_text(".answer h2") == "two"
+    wait_until(page, "document.querySelectorAll('.result').length === 1")
+    assert page.inner_text(".result h2") == "two"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1200, "dark")])
-def test_it_fits_a_phone_and_the_dark(opened: Opened, width: int, scheme: str) -> None:
-    page = opened(viewport={"width": width, "height": 700}, color_scheme=scheme)
+def test_layout_fits_narrow_screens_and_dark_mode(open_page: OpenPage, width: int, scheme: str) -> None:
+    page = open_page(viewport={"width": width, "height": 700}, color_scheme=scheme)
     page.fill("#text", TEXT + " " + "x" * 300)
     page.wait_for_selector(".tokens span")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
 
-def test_it_speaks_chinese_where_the_browser_does_and_when_asked(opened: Opened) -> None:
-    page = opened(locale="zh-CN")
-    assert page.inner_text("label[for=text]") == "输入或粘贴一段文本"
+def test_language_follows_the_browser_and_can_be_switched(open_page: OpenPage) -> None:
+    page = open_page(locale="zh-CN")
+    messages = page.evaluate("MESSAGES")
+    assert messages["zh"].keys() == messages["en"].keys()
+    assert page.inner_text("label[for=text]") == messages["zh"]["enterText"]
     assert page.get_attribute("html", "lang") == "zh-CN"
     page.click("#language")
-    assert page.inner_text("label[for=text]") == "Type or paste a text"
+    assert page.inner_text("label[for=text]") == messages["en"]["enterText"]
+    assert page.get_attribute("html", "lang") == "en"
 
 
-def test_an_empty_text_has_no_answer(opened: Opened) -> None:
-    page = opened()
+def test_empty_text_removes_the_results(open_page: OpenPage) -> None:
+    page = open_page()
     page.fill("#text", TEXT)
-    page.wait_for_selector(".answer")
+    page.wait_for_selector(".result")
     page.fill("#text", "  ")
-    until(page, "document.querySelectorAll('.answer').length === 0")
+    wait_until(page, "document.querySelectorAll('.result').length === 0")
 
 
-def test_a_token_is_asked_for_where_the_server_wants_one(browser: Any) -> None:
-    from tests.helpers.server_process import Server
-
-    folder = Path(str(bundled_model(DEFAULT_CLASSIFIER)))
-    started = Server(["-m", str(folder)], {**os.environ, "FASTLSTM_TOKEN": "sesame"})
+def test_page_asks_for_the_token_if_the_server_requires_one(browser: Any) -> None:
+    folder = str(bundled_model(DEFAULT_CLASSIFIER))
+    server = Server(["-m", folder], {**os.environ, "FASTLSTM_TOKEN": "sesame"})
     try:
         page = browser.new_context(locale="en-US").new_page()
-        page.goto(started.address)
+        page.goto(server.address)
         page.wait_for_selector("#token-row:not([hidden])")
-        assert page.inner_text("#status") == "The server wants a token."
+        assert page.inner_text("#status") == page.evaluate("MESSAGES.en.tokenRequired")
         page.fill("#token", "sesame")
         page.press("#token", "Enter")
         page.wait_for_selector("#models input")
         page.fill("#text", TEXT)
-        page.wait_for_selector(".answer .verdict")
+        page.wait_for_selector(".result .prediction")
     finally:
-        started.stop()
+        server.stop()

@@ -1,4 +1,4 @@
-"""`WS /stream`: one live text a connection."""
+"""`WS /stream`: one stream per connection."""
 
 from __future__ import annotations
 
@@ -9,30 +9,35 @@ from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
-from tests.server.conftest import Serve
+from tests.helpers.server_client import Serve, ServerClient
 
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
+from fastlstm.server.errors import APIError
+from fastlstm.server.settings import Settings
+from fastlstm.server.websocket import MAX_REASON_BYTES, StreamSession
 
-TEXT = "Not bad at all, this movie was really good!"
+TEXT = "This movie was really good, I enjoyed it!"
 
 
-def test_each_piece_has_an_answer_and_the_end_is_the_whole_text_s(serve: Serve, folder: Path) -> None:
+def test_each_message_gets_a_reply_and_the_last_equals_the_whole_text_s_prediction(
+    serve: Serve, folder: Path
+) -> None:
     model = fastlstm.load(folder)
     with serve().websocket_connect("/stream") as socket:
-        socket.send_json({"text": "Not ba"})
+        socket.send_json({"text": TEXT[:7]})
         first = socket.receive_json()
-        assert (first["tokens"], first["held"]) == (1, "ba")
-        socket.send_json({"text": TEXT[6:], "end": True})
+        assert (first["tokens"], first["pending"]) == (1, "mo")
+        socket.send_json({"text": TEXT[7:], "end": True})
         last = socket.receive_json()
     probabilities = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
     assert last["probabilities"] == probabilities
     assert last["label"] == model.predict(TEXT)
 
 
-def test_another_connection_goes_on_from_a_state(serve: Serve) -> None:
+def test_stream_continues_on_another_connection_from_a_state(serve: Serve) -> None:
     client = serve()
     with client.websocket_connect("/stream?model=small") as socket:
         socket.send_json({"text": TEXT[:20], "state": True})
@@ -44,71 +49,83 @@ def test_another_connection_goes_on_from_a_state(serve: Serve) -> None:
         assert socket.receive_json() == expected
 
 
-def closed(client: Any, frame: Any, path: str = "/stream") -> WebSocketDisconnect:
-    """What a frame is refused with."""
+def test_restore_after_text_is_rejected(folder: Path) -> None:
+    session = StreamSession(fastlstm.load(folder), Settings(models={"small": folder}))
+    state = session.reply(json.dumps({"text": TEXT, "state": True}))["state"]
+    with pytest.raises(APIError) as raised:
+        session.reply(json.dumps({"restore": state}))
+    assert raised.value.code == "restore-after-text"
+
+
+def close_frame(client: ServerClient, message: str | bytes | None, path: str = "/stream") -> WebSocketDisconnect:
+    """Return the close frame that the server sends, in reply to `message` unless it is None."""
     with client.websocket_connect(path) as socket:
-        if isinstance(frame, bytes):
-            socket.send_bytes(frame)
-        elif frame is not None:
-            socket.send_text(frame)
-        with pytest.raises(WebSocketDisconnect) as refused:
+        if isinstance(message, bytes):
+            socket.send_bytes(message)
+        elif message is not None:
+            socket.send_text(message)
+        with pytest.raises(WebSocketDisconnect) as raised:
             socket.receive_json()
-    return refused.value
+    return raised.value
 
 
-@pytest.mark.parametrize(
-    ("frame", "code", "says"),
-    [
-        ("{", 1008, "is not JSON"),
-        ("[" * 900, 1008, "is not JSON"),
-        ("5", 1008, "no object with a text"),
-        ('{"text": 5}', 1008, "no object with a text"),
-        ('{"text": "\\ud800"}', 1008, "not valid Unicode"),
-        (b"bytes", 1008, "a frame of bytes came"),
-        ('{"restore": "?"}', 1008, "base64"),
-        ('{"restore": "\u00e9"}', 1008, "ASCII"),
-        ('{"restore": "AAAA"}', 1008, "none of a stream, or damaged"),
-        ('{"restore": 5}', 1008, "the state is no string"),
-        (json.dumps({"text": "x" * 101}), 1009, "more than 100 characters"),
-        (json.dumps({"text": "", "more": "x" * 2000}), 1009, "more than 1000 characters"),
-    ],
-)
-def test_what_is_no_piece_of_text_ends_the_conversation(
-    serve: Serve, frame: str | bytes, code: int, says: str
+INVALID_MESSAGES = [
+    ("{", 1008, "invalid-json"),
+    ("[" * 900, 1008, "invalid-json"),
+    ("5", 1008, "bad-message"),
+    ('{"text": 5}', 1008, "bad-message"),
+    ('{"text": "\\ud800"}', 1008, "invalid-unicode"),
+    ('{"restore": "?"}', 1008, "invalid-stream-state"),
+    ('{"restore": "\u00e9"}', 1008, "invalid-stream-state"),
+    ('{"restore": "AAAA"}', 1008, "invalid-stream-state"),
+    ('{"restore": 5}', 1008, "invalid-stream-state"),
+    (json.dumps({"text": "x" * 101}), 1009, "text-too-long"),
+    (json.dumps({"text": "", "more": "x" * 2000}), 1009, "body-too-large"),
+]
+LIMITS: dict[str, Any] = {"max_characters": 100, "max_body_bytes": 1000}
+
+
+@pytest.mark.parametrize(("message", "close_code", "code"), INVALID_MESSAGES)
+def test_invalid_message_closes_the_connection(
+    serve: Serve, folder: Path, message: str, close_code: int, code: str
 ) -> None:
-    client = serve(max_characters=100, max_body_bytes=1000)
-    refused = closed(client, frame)
-    assert (refused.code, says in refused.reason) == (code, True)
+    client = serve(**LIMITS)
+    close = close_frame(client, message)
+    assert (close.code, bool(close.reason)) == (close_code, True)
+    session = StreamSession(fastlstm.load(folder), Settings(models={"small": folder}, **LIMITS))
+    with pytest.raises(APIError) as raised:
+        session.reply(message)
+    assert raised.value.code == code
     with client.websocket_connect("/stream") as socket:
         socket.send_json({"text": "fine "})
         assert socket.receive_json()["tokens"] == 1
 
 
-def test_what_can_t_be_streamed_is_said(
+def test_binary_message_closes_the_connection(serve: Serve) -> None:
+    assert close_frame(serve(), b"bytes").code == 1008
+
+
+def test_bidirectional_and_unknown_models_close_the_connection(
     serve: Serve, make_model: Callable[..., SavedModel], folder: Path, tmp_path: Path
 ) -> None:
     config = ModelConfig(embedding_size=5, hidden_sizes=(4,), bidirectional=True)
-    Classifier(make_model(config)).save(tmp_path / "both")
-    client = serve({"small": folder, "both": tmp_path / "both"})
-    for path, says in (
-        ("/stream?model=both", "the model reads in both directions"),
-        ("/stream?model=none", "no model 'none'"),
-        ("/stream?model=" + "中" * 60, "no model"),
-    ):
-        refused = closed(client, None, path)
-        assert refused.code == 1008
-        assert says in refused.reason
+    Classifier(make_model(config)).save(tmp_path / "bidirectional")
+    client = serve({"small": folder, "bidirectional": tmp_path / "bidirectional"})
+    for name in ("bidirectional", "unknown", "中" * 60):
+        close = close_frame(client, None, f"/stream?model={name}")
+        assert close.code == 1008
+        assert 0 < len(close.reason.encode()) <= MAX_REASON_BYTES
 
 
-def test_no_more_conversations_than_may_be_and_none_without_the_token(serve: Serve) -> None:
+def test_too_many_streams_and_missing_token_close_the_connection(serve: Serve) -> None:
     client = serve(max_streams=1)
     with client.websocket_connect("/stream") as socket:
         socket.send_json({"text": "fine "})
         assert socket.receive_json()["tokens"] == 1
-        assert closed(client, None).code == 1013
+        assert close_frame(client, None).code == 1013
         assert "fastlstm_streams 1.0" in client.get("/metrics").text
-    guarded = serve(token="sesame")
-    assert closed(guarded, None).code == 1008
-    with guarded.websocket_connect("/stream", headers={"Authorization": "Bearer sesame"}) as socket:
+    client = serve(token="sesame")
+    assert close_frame(client, None).code == 1008
+    with client.websocket_connect("/stream", headers={"Authorization": "Bearer sesame"}) as socket:
         socket.send_json({"text": "fine "})
         assert socket.receive_json()["tokens"] == 1

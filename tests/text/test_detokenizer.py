@@ -37,12 +37,12 @@ from fastlstm.text.detokenizer import add_spaces, detokenize, split_tokens
         "",
     ],
 )
-def test_text_comes_back_from_its_tokens_as_it_is_written(text: str) -> None:
+def test_detokenize_restores_the_text(text: str) -> None:
     assert detokenize(split_tokens(text)) == text
 
 
 @pytest.mark.parametrize(
-    ("before", "tokens", "after"),
+    ("prefix", "tokens", "expected"),
     [
         ('he said "', ["no", '"', "."], 'he said "no".'),
         ('he said "no', ['"', "and", "left"], 'he said "no" and left'),
@@ -52,27 +52,27 @@ def test_text_comes_back_from_its_tokens_as_it_is_written(text: str) -> None:
         ("", ["a", "film"], "a film"),
     ],
 )
-def test_tokens_go_on_from_a_text(before: str, tokens: list[str], after: str) -> None:
-    assert before + "".join(add_spaces(tokens, before)) == after
+def test_tokens_continue_a_prefix(prefix: str, tokens: list[str], expected: str) -> None:
+    assert prefix + "".join(add_spaces(tokens, prefix)) == expected
 
 
-def test_a_token_comes_as_soon_as_the_next_one_is_known() -> None:
-    drawn: list[str] = []
+def test_token_is_yielded_once_the_next_one_is_known() -> None:
+    consumed: list[str] = []
 
-    def draw() -> Iterator[str]:
+    def generate() -> Iterator[str]:
         for token in ("a", "film", "."):
-            drawn.append(token)
+            consumed.append(token)
             yield token
 
-    pieces = add_spaces(draw())
-    assert (next(pieces), drawn) == ("a", ["a", "film"])
+    pieces = add_spaces(generate())
+    assert (next(pieces), consumed) == ("a", ["a", "film"])
     assert list(pieces) == [" film", "."]
 
 
 @given(
     st.lists(st.sampled_from(["a", "film", "s", "'", '"', "(", ")", ".", '."', "'\"", "-", "--", "5", "很", "，"]))
 )
-def test_whatever_comes_the_tokens_are_those_that_came(tokens: list[str]) -> None:
+def test_only_spaces_are_added_to_any_tokens(tokens: list[str]) -> None:
     pieces = list(add_spaces(tokens))
     assert [piece.removeprefix(" ") for piece in pieces] == tokens
     assert not "".join(pieces).startswith(" ")

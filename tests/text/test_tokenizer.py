@@ -20,19 +20,20 @@ from fastlstm.text.tokenizer import (
     TextTokenizer,
     clean_text,
     train_tokenizer,
+    truncate_vocabulary,
 )
 
 WORDS = [f"w{i}" for i in range(40)]
-NUMBERED = train_tokenizer([" ".join(WORDS)], 100)
+TOKENIZER = train_tokenizer([" ".join(WORDS)], 100)
 PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="[<"), max_size=60)
 
 
 def tokens_of(text: str) -> list[str]:
-    """The tokens of a text, by a tokenizer that has seen it."""
+    """Return the tokens of a text, by a tokenizer trained on it."""
     tokenizer = train_tokenizer([text], 1000)
-    found = [tokenizer.id_to_token(int(i)) for i in ids_of(tokenizer, text)]
-    assert all(token is not None for token in found)
-    return [str(token) for token in found]
+    tokens = [tokenizer.id_to_token(int(token_id)) for token_id in ids_of(tokenizer, text)]
+    assert all(token is not None for token in tokens)
+    return [str(token) for token in tokens]
 
 
 def ids_of(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -55,7 +56,7 @@ def ids_of(tokenizer: Tokenizer, text: str) -> list[int]:
         ("tabs\tand\nlines\u00a0and\u3000spaces", ["tabs", "and", "lines", "and", "spaces"]),
     ],
 )
-def test_a_text_is_lower_cased_words_and_punctuation(text: str, expected: list[str]) -> None:
+def test_tokens_are_lower_case_words_and_punctuation(text: str, expected: list[str]) -> None:
     assert tokens_of(text) == expected
 
 
@@ -72,34 +73,38 @@ def test_a_text_is_lower_cased_words_and_punctuation(text: str, expected: list[s
         ("", ""),
     ],
 )
-def test_clean_replaces_html_breaks_and_composes(text: str, expected: str) -> None:
+def test_clean_text_replaces_html_breaks_and_composes(text: str, expected: str) -> None:
     assert clean_text(text) == expected
 
 
 @given(PRINTABLE)
-def test_tokens_of_ascii_text_are_the_matches_of_the_pattern(text: str) -> None:
+def test_tokens_of_ascii_text_match_the_word_pattern(text: str) -> None:
     expected = re.findall(WORD_PATTERN, text.lower())
     assert tokens_of(text) == (expected or [UNKNOWN])
 
 
 @given(st.lists(st.one_of(PRINTABLE, st.text(max_size=40), st.text(st.characters(max_codepoint=127), max_size=40))))
-def test_ids_are_those_of_the_tokenizer(texts: list[str]) -> None:
+def test_ids_equal_those_of_the_tokenizers_library(texts: list[str]) -> None:
     texts = [clean_text(text) for text in texts]
     tokenizer = train_tokenizer(texts[::2], 50)
-    expected = [one.ids or [UNKNOWN_ID] for one in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+    expected = [encoding.ids or [UNKNOWN_ID] for encoding in encodings]
     assert [ids.tolist() for ids in TextTokenizer(tokenizer, max_tokens=100, truncate="end")(texts).ids] == expected
 
 
-def test_a_tokenizer_of_another_making_is_followed() -> None:
+def test_tokenizer_with_another_normalizer_is_used_as_it_is() -> None:
     tokenizer = train_tokenizer(["Some words"], 10)
     tokenizer.normalizer = normalizers.Sequence([])
     assert ids_of(tokenizer, "Some words") == [UNKNOWN_ID, 3]
+
+
+def test_tokenizer_with_another_pre_tokenizer_is_used_as_it_is() -> None:
     tokenizer = train_tokenizer(["a-b"], 10)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     assert ids_of(tokenizer, "a-b a") == [UNKNOWN_ID, tokenizer.token_to_id("a")]
 
 
-def test_composed_and_decomposed_accents_read_alike() -> None:
+def test_composed_and_decomposed_accents_have_the_same_id() -> None:
     tokenizer = train_tokenizer(["café"], 10)
     assert ids_of(tokenizer, "cafe\u0301") == ids_of(tokenizer, "café") == [2]
 
@@ -109,15 +114,15 @@ def test_padding_and_unknown_are_the_first_two_ids() -> None:
     assert (tokenizer.token_to_id(PADDING), tokenizer.token_to_id(UNKNOWN)) == (PADDING_ID, UNKNOWN_ID) == (0, 1)
 
 
-def test_a_word_never_seen_is_unknown() -> None:
-    assert ids_of(NUMBERED, "w0 nobody w1") == [ids_of(NUMBERED, "w0")[0], UNKNOWN_ID, ids_of(NUMBERED, "w1")[0]]
+def test_unknown_word_has_the_unknown_id() -> None:
+    assert ids_of(TOKENIZER, "w0 nobody w1") == [ids_of(TOKENIZER, "w0")[0], UNKNOWN_ID, ids_of(TOKENIZER, "w1")[0]]
 
 
 @given(
     st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "e", "A", "!", "?", "é", "很"]), max_size=8)),
     st.integers(3, 9),
 )
-def test_the_most_frequent_words_are_kept_and_ties_are_alphabetical(texts: list[list[str]], size: int) -> None:
+def test_vocabulary_has_the_most_frequent_words_ties_alphabetical(texts: list[list[str]], size: int) -> None:
     counts = Counter(word.lower() for text in texts for word in text)
     by_frequency = sorted(counts, key=lambda word: (-counts[word], word))
     expected = [PADDING, UNKNOWN, *by_frequency][:size]
@@ -126,20 +131,20 @@ def test_the_most_frequent_words_are_kept_and_ties_are_alphabetical(texts: list[
     assert sorted(vocabulary.values()) == list(range(len(expected)))
 
 
-def test_the_vocabulary_is_smaller_than_asked_where_words_are_few() -> None:
+def test_vocabulary_is_smaller_if_there_are_fewer_words() -> None:
     assert train_tokenizer(["two words, two"], 10_000).get_vocab_size() == 5
 
 
-def test_texts_without_words_leave_padding_and_unknown() -> None:
+def test_vocabulary_of_empty_texts_has_padding_and_unknown() -> None:
     tokenizer = train_tokenizer(["", "  "], 10)
     assert tokenizer.get_vocab() == {PADDING: PADDING_ID, UNKNOWN: UNKNOWN_ID}
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u00a0", "<br />"])
-def test_a_text_without_a_token_is_one_unknown_token(text: str) -> None:
-    encoded = TextTokenizer(NUMBERED, max_tokens=1, truncate="both")(["w1", text])
+def test_text_without_tokens_is_one_unknown_token(text: str) -> None:
+    encoded = TextTokenizer(TOKENIZER, max_tokens=1, truncate="both")(["w1", text])
     assert encoded.ids[1].tolist() == [UNKNOWN_ID]
-    assert encoded.longer == 0
+    assert encoded.truncated_count == 0
 
 
 @pytest.mark.parametrize(
@@ -157,10 +162,10 @@ def test_a_text_without_a_token_is_one_unknown_token(text: str) -> None:
         ("both", 6, "w0 w1 w2 w4 w5 w6"),
     ],
 )
-def test_a_longer_text_keeps_the_part_asked_for(truncate: str, max_tokens: int, expected: str) -> None:
-    encoded = TextTokenizer(NUMBERED, max_tokens=max_tokens, truncate=truncate)([" ".join(WORDS[:7])])
-    assert encoded.ids[0].tolist() == ids_of(NUMBERED, expected)
-    assert encoded.longer == (max_tokens < 7)
+def test_longer_text_is_truncated(truncate: str, max_tokens: int, expected: str) -> None:
+    encoded = TextTokenizer(TOKENIZER, max_tokens=max_tokens, truncate=truncate)([" ".join(WORDS[:7])])
+    assert encoded.ids[0].tolist() == ids_of(TOKENIZER, expected)
+    assert encoded.truncated_count == (max_tokens < 7)
 
 
 @given(
@@ -168,59 +173,120 @@ def test_a_longer_text_keeps_the_part_asked_for(truncate: str, max_tokens: int, 
     st.integers(1, 23),
     st.sampled_from(["end", "beginning", "both"]),
 )
-def test_what_is_kept_are_the_right_slices_of_the_whole(
-    words: list[list[str]], max_tokens: int, truncate: str
-) -> None:
+def test_truncated_ids_are_slices_of_all_ids(words: list[list[str]], max_tokens: int, truncate: str) -> None:
     texts = [" ".join(text) for text in words]
-    encoded = TextTokenizer(NUMBERED, max_tokens=max_tokens, truncate=truncate)(texts)
-    assert encoded.longer == sum(len(text) > max_tokens for text in words)
+    encoded = TextTokenizer(TOKENIZER, max_tokens=max_tokens, truncate=truncate)(texts)
+    assert encoded.truncated_count == sum(len(text) > max_tokens for text in words)
     for text, ids in zip(texts, encoded.ids, strict=True):
         assert ids.dtype == np.int32
-        whole, kept = ids_of(NUMBERED, text), ids.tolist()
-        assert len(kept) == min(len(whole), max_tokens)
-        head = {"end": 0, "beginning": len(kept), "both": max_tokens // 2}[truncate]
-        if len(whole) > max_tokens:
-            assert kept == whole[:head] + whole[len(whole) - len(kept) + head :]
+        all_ids, truncated = ids_of(TOKENIZER, text), ids.tolist()
+        assert len(truncated) == min(len(all_ids), max_tokens)
+        head = {"end": 0, "beginning": len(truncated), "both": max_tokens // 2}[truncate]
+        if len(all_ids) > max_tokens:
+            assert truncated == all_ids[:head] + all_ids[len(all_ids) - len(truncated) + head :]
         else:
-            assert kept == whole
+            assert truncated == all_ids
 
 
-def test_an_unknown_truncation_is_refused() -> None:
-    with pytest.raises(OptionError, match="truncate is 'middle'; expected end, beginning or both"):
-        TextTokenizer(NUMBERED, max_tokens=3, truncate="middle")(["w0"])
+def test_unknown_truncation_raises_option_error() -> None:
+    with pytest.raises(OptionError) as raised:
+        TextTokenizer(TOKENIZER, max_tokens=3, truncate="middle")
+    error = raised.value
+    assert (error.code, error.option, error.value) == ("bad-option-value", "truncate", "middle")
 
 
-def test_no_texts_are_no_ids() -> None:
-    assert TextTokenizer(NUMBERED, max_tokens=3, truncate="end")([]).ids == []
+def test_no_texts_have_no_ids() -> None:
+    assert TextTokenizer(TOKENIZER, max_tokens=3, truncate="end")([]).ids == []
 
 
 @pytest.mark.parametrize("texts", [1, 2, CHUNK_TEXTS - 1, CHUNK_TEXTS, CHUNK_TEXTS + 1, 2 * CHUNK_TEXTS + 3])
-def test_the_ids_of_a_text_do_not_depend_on_the_others(texts: int) -> None:
+def test_ids_of_a_text_do_not_depend_on_the_others(texts: int) -> None:
     generator = np.random.default_rng(texts)
     batch = [" ".join(generator.choice([*WORDS, "unseen", "!"], generator.integers(0, 12))) for _ in range(texts)]
-    together = TextTokenizer(NUMBERED, max_tokens=7, truncate="both")(batch)
-    alone = [TextTokenizer(NUMBERED, max_tokens=7, truncate="both")([text]) for text in batch]
-    assert [ids.tolist() for ids in together.ids] == [one.ids[0].tolist() for one in alone]
-    assert together.longer == sum(one.longer for one in alone)
+    together = TextTokenizer(TOKENIZER, max_tokens=7, truncate="both")(batch)
+    alone = [TextTokenizer(TOKENIZER, max_tokens=7, truncate="both")([text]) for text in batch]
+    assert [ids.tolist() for ids in together.ids] == [single.ids[0].tolist() for single in alone]
+    assert together.truncated_count == sum(single.truncated_count for single in alone)
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
-def test_a_tokenizer_survives_json(texts: list[str]) -> None:
+def test_tokenizer_restored_from_json_gives_the_same_ids(texts: list[str]) -> None:
     tokenizer = train_tokenizer(texts[1:], 20)
-    back = Tokenizer.from_str(tokenizer.to_str())
-    assert back.to_str() == tokenizer.to_str()
-    assert back.get_vocab() == tokenizer.get_vocab()
+    restored = Tokenizer.from_str(tokenizer.to_str())
+    assert restored.to_str() == tokenizer.to_str()
+    assert restored.get_vocab() == tokenizer.get_vocab()
     for text in texts:
-        assert ids_of(back, text) == ids_of(tokenizer, text)
+        assert ids_of(restored, text) == ids_of(tokenizer, text)
 
 
-def test_the_same_texts_give_the_same_tokenizer() -> None:
+def test_same_texts_give_the_same_tokenizer() -> None:
     texts = ["b a c", "c b d", "a e"]
     assert train_tokenizer(texts, 6).to_str() == train_tokenizer(iter(texts), 6).to_str()
 
 
-def test_the_name_of_a_special_token_in_a_text_is_just_words() -> None:
+def test_special_token_names_in_a_text_are_plain_words() -> None:
     tokenizer = train_tokenizer(["pad the [PAD] film [UNK]"], 50)
     ids = TextTokenizer(tokenizer, max_tokens=9, truncate="end")(["[PAD] [UNK]"]).ids[0]
     assert PADDING_ID not in ids
     assert [tokenizer.id_to_token(i) for i in ids] == ["[", "pad", "]", "[", "unk", "]"]
+
+
+@pytest.mark.parametrize("keep_untruncated", [False, True])
+def test_untruncated_ids_are_returned_on_request(keep_untruncated: bool) -> None:
+    text = " ".join(WORDS[:7])
+    tokenizer = TextTokenizer(TOKENIZER, max_tokens=4, truncate="both", keep_untruncated=keep_untruncated)
+    tokenized = tokenizer([text])
+    assert tokenized.ids[0].tolist() == ids_of(TOKENIZER, "w0 w1 w5 w6")
+    if keep_untruncated:
+        assert tokenized.untruncated is not None
+        assert tokenized.untruncated[0].tolist() == ids_of(TOKENIZER, text)
+        assert tokenizer.truncate(tokenized.untruncated[0]).tolist() == tokenized.ids[0].tolist()
+    else:
+        assert tokenized.untruncated is None
+
+
+def test_aligned_tokens_have_their_positions_in_the_text() -> None:
+    aligned = TextTokenizer(TOKENIZER, max_tokens=2, truncate="both").align("w0 <br/>W1, w2")
+    assert aligned.text == "w0  W1, w2"
+    assert aligned.tokens == ("w0", "W1", ",", "w2")
+    assert aligned.char_spans.tolist() == [[0, 2], [4, 6], [6, 7], [8, 10]]
+    assert aligned.ids.tolist() == ids_of(TOKENIZER, "w0 w1, w2")
+    assert aligned.used.tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize(("padding", "position"), [("front", 0), ("back", 2)])
+def test_aligned_padding_has_an_empty_span(padding: str, position: int) -> None:
+    tokenizer = TextTokenizer(TOKENIZER, max_tokens=3, truncate="end", padding=padding)
+    aligned = tokenizer.align("w0 w1")
+    assert aligned.tokens[position] == PADDING
+    assert aligned.ids.tolist() == tokenizer(["w0 w1"]).ids[0].tolist()
+    start, end = aligned.char_spans[position]
+    assert start == end
+    assert aligned.used.all()
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_aligned_text_without_tokens_is_one_unknown_token(text: str) -> None:
+    aligned = TextTokenizer(TOKENIZER, max_tokens=3, truncate="end").align(text)
+    assert (aligned.ids.tolist(), aligned.char_spans.tolist()) == ([UNKNOWN_ID], [[0, len(text)]])
+
+
+@pytest.mark.parametrize("text", ["W0 nobody, w1", "w0 很 w1", ""])
+def test_token_ids_are_all_ids_of_a_text(text: str) -> None:
+    tokenizer = TextTokenizer(TOKENIZER, max_tokens=1, truncate="end")
+    assert tokenizer.token_ids(text).tolist() == TOKENIZER.encode(clean_text(text)).ids
+
+
+def test_truncated_vocabulary_has_the_first_entries() -> None:
+    smaller = truncate_vocabulary(TOKENIZER, 5)
+    expected = {word: i for word, i in TOKENIZER.get_vocab().items() if i < 5}
+    assert smaller.get_vocab() == expected
+    assert len(expected) == 5
+    assert TOKENIZER.get_vocab_size() == len(WORDS) + 2
+
+
+def test_is_standard_only_with_the_rules_of_train_tokenizer() -> None:
+    assert TextTokenizer(TOKENIZER, max_tokens=1, truncate="end").is_standard
+    other = train_tokenizer(["a-b"], 10)
+    other.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    assert not TextTokenizer(other, max_tokens=1, truncate="end").is_standard

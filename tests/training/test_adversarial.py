@@ -20,7 +20,7 @@ def test_every_text_is_disturbed_by_its_share_along_the_gradient() -> None:
     generator = torch.Generator().manual_seed(0)
     vectors, gradient = (torch.randn(len(batch.ids), 6, generator=generator) for _ in range(2))
     came = perturbation(vectors, gradient, batch, 0.25)
-    _, text = batch.places()
+    _, text = batch.positions()
     for k in range(len(TEXTS)):
         of = torch.from_numpy(text == k)
         assert came[of].norm().item() == np.float32(0.25 * vectors[of].norm().item()).item() or torch.isclose(
@@ -45,9 +45,9 @@ def test_the_disturbance_raises_the_loss_more_than_a_random_one() -> None:
     truth = torch.tensor([0, 1, 1, 0])
 
     def loss(vectors: torch.Tensor) -> torch.Tensor:
-        return model.losses(model.read(vectors, batch), truth).sum()
+        return model.losses(model.from_vectors(vectors, batch), truth).sum()
 
-    vectors = model.embedded(batch).detach().requires_grad_()
+    vectors = model.token_vectors(batch).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(vectors), [vectors])
     against = perturbation(vectors.detach(), gradient, batch, 0.05)
     chance = perturbation(
@@ -66,7 +66,7 @@ def test_reading_given_vectors_is_reading_the_words() -> None:
         )
         model = TextClassifier(config, 3, seed=0).eval()
         with torch.no_grad():
-            torch.testing.assert_close(model.read(model.embedded(batch), batch), model(batch), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(model.from_vectors(model.token_vectors(batch), batch), model(batch), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("classes", "activation"), [(2, "auto"), (3, "softmax"), (3, "sigmoid")])
@@ -81,14 +81,14 @@ def test_the_virtual_loss_is_that_of_a_disturbance_which_sways_more_than_chance(
     found = vat_loss(model, batch, 0.05, torch.Generator().manual_seed(2))
     assert found.requires_grad
     with torch.no_grad():
-        vectors = model.embedded(batch)
-        said = model.read(vectors, batch)
+        vectors = model.token_vectors(batch)
+        said = model.from_vectors(vectors, batch)
         assert model.divergence(said, said).abs().item() < 1e-7
         chances = []
         for seed in range(20):
             random = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
             moved = vectors + perturbation(vectors, random, batch, 0.05)
-            chances.append(model.divergence(said, model.read(moved, batch)).item())
+            chances.append(model.divergence(said, model.from_vectors(moved, batch)).item())
     assert found.item() > max(chances) > 0
 
 

@@ -55,7 +55,7 @@ def test_the_folded_weights_give_the_blended_logits() -> None:
     blend = Blend(0.7, 1.9)
     logits = features @ arrays["output.weight"].T + arrays["output.bias"]
     expected = blend.apply(logits, (counts @ wide.weight + wide.bias).astype(np.float32))
-    folded = blend.folded(arrays, wide)
+    folded = blend.fold(arrays, wide)
     came = features @ folded["output.weight"].T + folded["output.bias"] + counts @ folded["wide.weight"]
     np.testing.assert_allclose(came, expected, rtol=1e-5, atol=1e-5)
 

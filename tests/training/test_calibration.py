@@ -201,12 +201,12 @@ def test_folded_into_the_output_layer_vector_scaling_gives_the_same_logits(logit
     }
     features = generator.normal(size=(40, 7)).astype(np.float32)
     found = Calibration("vector scaling", scale=(0.5, 2.0, 1.0, 0.05, 3.0), bias=(0.0, -1.0, 2.0, 0.5, 0.25))
-    folded = found.folded(arrays)
+    folded = found.fold(arrays)
     assert {name: array.dtype for name, array in folded.items()} == dict.fromkeys(arrays, np.dtype(np.float32))
     assert folded["embedding.weight"] is arrays["embedding.weight"]
     raw, scaled = (features @ of["output.weight"].T + of["output.bias"] for of in (arrays, folded))
     np.testing.assert_allclose(
         probabilities_of(scaled, sigmoid), probabilities_of(found.apply(raw), sigmoid), rtol=0, atol=1e-5
     )
-    untouched = Calibration("temperature", 2.0).folded(arrays)
+    untouched = Calibration("temperature", 2.0).fold(arrays)
     assert all(untouched[name] is array for name, array in arrays.items())

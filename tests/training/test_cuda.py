@@ -10,7 +10,7 @@ import torch
 
 from fastlstm.config import LanguageModelConfig, LanguageModelTrainingConfig, ModelConfig, TrainingConfig
 from fastlstm.data import Dataset
-from fastlstm.language_model.loop import LanguageModelEpoch, make_state, summed_losses, train_steps
+from fastlstm.language_model.loop import LanguageModelEpoch, make_state, train_steps
 from fastlstm.nn.numerics import autocast
 from fastlstm.text.batches import pack_batch
 from fastlstm.training.events import EpochResult
@@ -62,7 +62,7 @@ def test_a_stacked_language_model_learns_on_a_gpu_what_it_learns_on_a_cpu() -> N
         state = make_state(config, training, torch.device(device))
         epochs = [event for event in train_steps(state, texts, training) if isinstance(event, LanguageModelEpoch)]
         assert epochs[-1].loss < 0.7 * epochs[0].loss
-        lost.append(np.mean(summed_losses(state.model, texts)) / sum(len(ids) + 1 for ids in texts))
+        lost.append(np.mean(state.model.sum_losses(texts)) / sum(len(ids) + 1 for ids in texts))
     assert lost[1] == pytest.approx(lost[0], rel=0.1)
 
 
@@ -80,5 +80,5 @@ def test_an_output_layer_is_fitted_on_a_gpu() -> None:
     fitting = prepare(RECORDS, RECORDS, MODEL, TRAINING, device="cuda", cap_vocabulary=True)
     fit_head(fitting.state.model, fitting.training, fitting.validation)
     logits = compute_logits(fitting.state.model, fitting.validation.texts)
-    right = fitting.state.model.predicted(logits).numpy() == fitting.validation.truth
+    right = fitting.state.model.predicted(logits).numpy() == fitting.validation.classes
     assert right.mean() > 0.9

@@ -19,16 +19,16 @@ def test_labels_count_beside_the_teacher_and_elsewhere_it_alone_is_believed(teac
     labelled = Dataset(["a film", "a good film", "bad"], [names[1], names[0], names[1]])
     unlabelled = ["what a story", "the end", "good"]
     taught = soft_targets(teacher, labelled, unlabelled)
-    assert taught.records.texts == [*labelled.texts, *unlabelled]
+    assert taught.dataset.texts == [*labelled.texts, *unlabelled]
     columns = [teacher.labels.index(name) for name in names]
-    said = teacher.predict_proba(taught.records.texts)[:, columns]
-    np.testing.assert_allclose(taught.shares.sum(axis=1), 1, rtol=1e-6)
-    np.testing.assert_array_equal(taught.shares[3:], said[3:])
+    said = teacher.predict_proba(taught.dataset.texts)[:, columns]
+    np.testing.assert_allclose(taught.soft_labels.sum(axis=1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(taught.soft_labels[3:], said[3:])
     for i, label in enumerate(labelled.labels):
         expected = LABEL_WEIGHT * (np.array(names) == label) + (1 - LABEL_WEIGHT) * said[i]
-        np.testing.assert_allclose(taught.shares[i], expected, rtol=1e-6)
-    assert taught.records.labels[:3] == labelled.labels
-    assert taught.records.labels[3:] == [names[k] for k in said[3:].argmax(axis=1)]
+        np.testing.assert_allclose(taught.soft_labels[i], expected, rtol=1e-6)
+    assert taught.dataset.labels[:3] == labelled.labels
+    assert taught.dataset.labels[3:] == [names[k] for k in said[3:].argmax(axis=1)]
 
 
 def test_a_teacher_of_other_classes_is_refused(teacher: Classifier) -> None:

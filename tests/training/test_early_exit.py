@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +10,8 @@ import numpy as np
 import pytest
 
 from fastlstm.config import ModelConfig
-from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.serialization.early_exit import NEVER_EXIT, EarlyExit, ExitThreshold
 from fastlstm.training import early_exit
 from fastlstm.training.early_exit import AGREEMENTS, fit_early_exit, prediction_course
 
@@ -43,96 +39,30 @@ def learned_by(classifier: Classifier, texts: list[str]) -> Any:
 def test_its_figures_are_those_of_reading_by_it(classifier: Classifier, texts: list[str]) -> None:
     learned = learned_by(classifier, texts)
     assert learned.stages == (2, 4, 8, 16, 32)
-    assert learned.texts == 400
-    assert [bar.agreement for bar in learned.bars] == list(AGREEMENTS)
-    model = Classifier(dataclasses.replace(classifier.model, early_exit=learned))
+    assert learned.text_count == 400
+    assert [bar.agreement for bar in learned.thresholds] == list(AGREEMENTS)
+    model = Classifier(dataclasses.replace(classifier.saved, early_exit=learned))
     whole = model.predict(texts)
-    for bar in learned.bars:
-        came = model.read_early(texts, bar.agreement)
-        assert came.saved == pytest.approx(bar.saved)
-        answers = model.predict(texts, early_exit=bar.agreement)
+    for bar in learned.thresholds:
+        came = model.predict_early(texts, bar.agreement)
+        assert came.saved_fraction == pytest.approx(bar.saved_fraction)
+        answers = model.predict(texts, min_agreement=bar.agreement)
         others = np.mean([a != b for a, b in zip(answers, whole, strict=True)])
         assert others == pytest.approx(bar.disagreement)
         error = np.sqrt(others * (1 - others) / len(texts))
         assert others + error <= 1 - bar.agreement + 1e-9
-    saved = [bar.saved for bar in learned.bars]
+    saved = [bar.saved_fraction for bar in learned.thresholds]
     assert saved == sorted(saved, reverse=True)
     assert saved[0] > 0.2
 
 
 def test_few_texts_teach_nothing(classifier: Classifier, texts: list[str]) -> None:
     learned = learned_by(classifier, texts[:8])
-    assert all(bar.saved == 0 for bar in learned.bars)
+    assert all(bar.saved_fraction == 0 for bar in learned.thresholds)
 
 
 def test_texts_shorter_than_any_stage_are_read_whole(classifier: Classifier) -> None:
     learned = learned_by(classifier, ["good", "bad"] * 20)
-    assert all(bar.saved == 0 for bar in learned.bars)
-    short = dataclasses.replace(classifier.model, config=dataclasses.replace(classifier.model.config, max_tokens=2))
+    assert all(bar.saved_fraction == 0 for bar in learned.thresholds)
+    short = dataclasses.replace(classifier.saved, config=dataclasses.replace(classifier.saved.config, max_tokens=2))
     assert learned_by(Classifier(short), ["good bad film", "bad"] * 20).stages == (2,)
-
-
-LEARNED = EarlyExit(
-    (10, 30),
-    (ExitThreshold(0.9, (0.8, 0.7), 0.5, 0.08), ExitThreshold(0.99, (NEVER_EXIT, 0.95), 0.2, 0.004)),
-    500,
-)
-
-
-def test_it_goes_through_json() -> None:
-    assert EarlyExit.from_json(json.loads(json.dumps(LEARNED.to_json()))) == LEARNED
-
-
-@pytest.mark.parametrize(("asked", "expected"), [(0.5, 0.9), (0.9, 0.9), (0.91, 0.99), (0.99, 0.99)])
-def test_the_first_bar_that_promises_enough_is_taken(asked: float, expected: float) -> None:
-    assert LEARNED.bar(asked).agreement == expected
-
-
-@pytest.mark.parametrize("asked", [0, -1, 1.01, float("nan"), True, "0.9"])
-def test_what_is_no_share_is_refused(asked: Any) -> None:
-    with pytest.raises(OptionError, match="expected an agreement above 0 and at most 1"):
-        LEARNED.bar(asked)
-
-
-def test_more_than_was_learned_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"early-exit is 0\.995, and the model has learned up to 0.99; give that"):
-        LEARNED.bar(0.995)
-
-
-SPOILED: dict[str, Any] = {
-    "no stages": {"stages": []},
-    "stages that fall": {"stages": [30, 10]},
-    "a stage twice": {"stages": [10, 10]},
-    "a stage of nothing": {"stages": [0, 10]},
-    "half a stage": {"stages": [1.5, 10]},
-    "no bars": {"bars": []},
-    "bars that fall": {"bars": list(reversed(LEARNED.to_json()["bars"]))},
-    "bars that are none": {"bars": [1]},
-    "no number of texts": {"texts": True},
-    "no list": {"stages": 7},
-}
-
-
-@pytest.mark.parametrize("spoiled", SPOILED)
-def test_what_is_spoiled_is_an_error(spoiled: str) -> None:
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        EarlyExit.from_json({**LEARNED.to_json(), **SPOILED[spoiled]})
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("agreement", 1.5),
-        ("agreement", None),
-        ("probabilities", [0.5]),
-        ("probabilities", [0.5, float("inf")]),
-        ("probabilities", "ab"),
-        ("saved", -0.1),
-        ("disagreement", True),
-    ],
-)
-def test_a_bar_that_is_spoiled_is_an_error(name: str, value: Any) -> None:
-    kept = copy.deepcopy(LEARNED.to_json())
-    kept["bars"][0][name] = value
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        EarlyExit.from_json(kept)

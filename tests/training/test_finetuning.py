@@ -4,7 +4,7 @@ import torch
 
 from fastlstm.config import Direction, LanguageModelConfig, LanguageModelTrainingConfig, ModelConfig
 from fastlstm.errors import OptionError
-from fastlstm.language_model.inference import Recurrence
+from fastlstm.language_model.inference import UnidirectionalLSTM
 from fastlstm.language_model.loop import make_state
 from fastlstm.text.batches import pack_batch
 from fastlstm.training.finetuning import config_from_encoder, copy_encoder, language_model_config
@@ -33,7 +33,7 @@ def test_a_classifier_reads_as_the_language_model_it_begins_from(
     expected = []
     for name in of.directions:
         batch = pack_batch(turned[name])
-        _, states = Recurrence.of(arrays, name, len(hidden_sizes))(
+        _, states = UnidirectionalLSTM.from_weights(arrays, name, len(hidden_sizes))(
             arrays["embedding.weight"][batch.ids], batch.batch_sizes
         )
         expected.append(states[-1][0])

@@ -33,7 +33,7 @@ def test_the_output_layer_is_fitted_to_features_that_rest(most: int, monkeypatch
 
     changed = {name for name, weight in model.named().items() if not torch.equal(weight, before[name])}
     assert changed == {"output.weight", "output.bias"}
-    assert (compute_logits(model, validation.texts).numpy().argmax(axis=1) == validation.truth).mean() > 0.6
+    assert (compute_logits(model, validation.texts).numpy().argmax(axis=1) == validation.classes).mean() > 0.6
 
 
 def test_some_texts_are_taken_of_every_class() -> None:

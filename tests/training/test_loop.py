@@ -64,7 +64,7 @@ def test_it_learns_what_can_be_learned() -> None:
     assert [result.epoch for result in history] == list(range(1, 26))
     assert history[-1].loss < 0.2 < history[0].loss
     kept = max(history, key=lambda result: -result.validation_loss)
-    logits, truth = compute_logits(state.model, VALIDATION.texts), torch.from_numpy(VALIDATION.truth)
+    logits, truth = compute_logits(state.model, VALIDATION.texts), torch.from_numpy(VALIDATION.classes)
     assert float(state.model.losses(logits, truth).mean()) == pytest.approx(kept.validation_loss, abs=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_training_stops_when_patience_is_out_and_the_best_epoch_comes_back() -> 
     config = TrainingConfig(epochs=40, batch_size=8, learning_rate=0.02, patience=3)
     state = fresh(config)
     opposite = LabelledIds(
-        VALIDATION.texts, 1 - VALIDATION.truth
+        VALIDATION.texts, 1 - VALIDATION.classes
     )  # the more is learned, the worse it does on these
     events = train_epochs(state, TRAINING, opposite, config)
     history = [event for event in events if isinstance(event, EpochResult)]

@@ -20,7 +20,7 @@ from fastlstm.training.model import TextClassifier
 
 native = kernel_lstm.kernel()
 needs_bfloat16 = pytest.mark.skipif(
-    native is None or not native.has("bfloat16"), reason="the processor multiplies no bfloat16, or has no kernel"
+    native is None or not native.supports("bfloat16"), reason="the processor multiplies no bfloat16, or has no kernel"
 )
 BATCH = pack_batch([np.arange(length, dtype=np.int32) * 7 % 11 for length in (9, 7, 5, 3, 1)])
 MODEL = ModelConfig(vocabulary_size=23, embedding_size=5, hidden_sizes=(7, 3), bidirectional=True)
@@ -59,13 +59,13 @@ def test_what_is_only_computed_does_not() -> None:
 
 
 def test_it_is_asked_for_inside_alone() -> None:
-    assert kernel_lstm.precision() == "float32"
+    assert kernel_lstm.current_precision() == "float32"
     with training_numerics("bfloat16"):
-        there = native is not None and native.has("bfloat16")
-        assert kernel_lstm.precision() == ("bfloat16" if there else "float32")
+        there = native is not None and native.supports("bfloat16")
+        assert kernel_lstm.current_precision() == ("bfloat16" if there else "float32")
         with training_numerics():
-            assert kernel_lstm.precision() == "float32"
-    assert kernel_lstm.precision() == "float32"
+            assert kernel_lstm.current_precision() == "float32"
+    assert kernel_lstm.current_precision() == "float32"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

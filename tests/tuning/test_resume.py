@@ -1,14 +1,20 @@
-"""A search that was stopped, crashed or finished goes on, or says why it can't."""
+"""Interrupted, crashed and finished searches are resumed, or a clear error is raised."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.tuning import out_of_time, stop_in, without_seconds
-from tests.tuning.conftest import SIZES, MakeJob, files, finished, texts
+from tests.helpers.tuning import (
+    MakeSettings,
+    file_contents,
+    make_dataset,
+    run_search,
+    run_until,
+    stop_in_trial,
+    without_seconds,
+)
 
 from fastlstm.data.splits import load_splits
 from fastlstm.errors import InputError, ResumeError
@@ -20,130 +26,145 @@ from fastlstm.tuning.study import Study
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_a_search_that_was_stopped_goes_on_and_ends_as_if_it_never_was(
-    make_job: MakeJob, whole: TuningResult, tmp_path: Path, number: int
+def test_resumed_search_equals_uninterrupted_one(
+    settings_of: MakeSettings, complete: TuningResult, tmp_path: Path, number: int
 ) -> None:
-    stop_in(make_job(), number)
+    stop_in_trial(settings_of(), number)
     assert (tmp_path / "model").exists() == (number > 1)
-    events, resumed = finished(make_job(resume=True))
-    assert isinstance(events[0], Note)
-    assert f"after {number - 1} trial" in events[0].text
+    events, resumed = run_search(settings_of(resume=True))
+    assert [event.code for event in events if isinstance(event, Note)][:2] == ["data", "resumed"]
     assert [trial.number for trial in resumed.trials if trial.state == "stopped"] == [number]
-    assert without_seconds(resumed.trials) == without_seconds(whole.trials)
+    assert without_seconds(resumed.trials) == without_seconds(complete.trials)
     names = ("model.safetensors", "golden.json", "config.json")
-    assert files(tmp_path / "model", *names) == files(whole.folder, *names)
+    assert file_contents(tmp_path / "model", *names) == file_contents(complete.folder, *names)
 
 
-def test_a_finished_search_takes_further_trials(make_job: MakeJob, whole: TuningResult) -> None:
-    finished(make_job(trials=2))
-    _, more = finished(make_job(resume=True))
-    assert without_seconds(more.trials) == without_seconds(whole.trials)
-    events, same = finished(make_job(resume=True))
+def test_finished_search_accepts_further_trials(settings_of: MakeSettings, complete: TuningResult) -> None:
+    run_search(settings_of(trials=2))
+    _, more = run_search(settings_of(resume=True))
+    assert without_seconds(more.trials) == without_seconds(complete.trials)
+    events, same = run_search(settings_of(resume=True))
     assert same.trials == more.trials
     assert not [event for event in events if isinstance(event, TrialStarted)]
 
 
-@pytest.mark.parametrize("when", ["tell", "record"])
-def test_a_crash_around_the_saving_of_a_model_loses_nothing(
-    make_job: MakeJob, whole: TuningResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, when: str
+@pytest.mark.parametrize("method", ["close", "record"])
+def test_crash_while_saving_loses_no_trial(
+    settings_of: MakeSettings, complete: TuningResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str
 ) -> None:
-    original = getattr(Study, when)
+    original = getattr(Study, method)
 
-    def crash(self: Study, asked: Any, done: Trial) -> None:
-        if done.number == whole.best.number > 1:
-            if when == "record":  # it is written down, and the model is not saved
-                original(self, asked, done)
+    def crash(self: Study, suggested: Any, done: Trial) -> None:
+        if done.number == complete.best.number > 1:
+            if method == "record":  # the trial is recorded, but its model is not saved
+                original(self, suggested, done)
             raise KeyboardInterrupt
-        original(self, asked, done)
+        original(self, suggested, done)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Study, when, crash)
+        patched.setattr(Study, method, crash)
         with pytest.raises(KeyboardInterrupt):
-            finished(make_job())
-    _, resumed = finished(make_job(resume=True))
-    assert without_seconds(resumed.trials) == without_seconds(whole.trials)
-    assert files(tmp_path / "model", "model.safetensors") == files(whole.folder, "model.safetensors")
+            run_search(settings_of())
+    _, resumed = run_search(settings_of(resume=True))
+    assert without_seconds(resumed.trials) == without_seconds(complete.trials)
+    assert file_contents(tmp_path / "model", "model.safetensors") == file_contents(
+        complete.folder, "model.safetensors"
+    )
 
 
-def test_a_lock_that_a_killed_search_left_is_no_hindrance(make_job: MakeJob, whole: TuningResult) -> None:
-    job = make_job()
-    stop_in(job, 2)
-    lock = study_path(job.out).with_name(f"{study_path(job.out).name}.lock")
+def test_lock_of_killed_search_is_removed(settings_of: MakeSettings, complete: TuningResult) -> None:
+    settings = settings_of()
+    stop_in_trial(settings, 2)
+    lock = study_path(settings.out).with_name(f"{study_path(settings.out).name}.lock")
     lock.touch()
-    result = finished(dataclasses.replace(job, resume=True))[1]
-    assert without_seconds(result.trials) == without_seconds(whole.trials)
+    _, result = run_search(settings_of(resume=True))
+    assert without_seconds(result.trials) == without_seconds(complete.trials)
     assert not lock.exists()
 
 
-def test_a_search_is_resumed_with_the_same_data_and_options_alone(make_job: MakeJob) -> None:
-    finished(make_job(trials=1))
-    with pytest.raises(InputError, match="holds a search; pass --resume to go on with it"):
-        finished(make_job())
-    other = load_splits(texts(60, seed=5), validation=texts(10, seed=1))
-    for change, named in (
-        ({"data": other}, "its training data is"),
-        ({"given": {**SIZES, "dropout": 0.1}}, "its options is"),
-        ({"given": {**SIZES, "seed": 2}}, "its options is"),
-        ({"preset": "small"}, "its preset is tutorial, this one's is small"),
-        ({"metric": "accuracy"}, "its metric is loss, this one's is accuracy"),
-    ):
-        with pytest.raises(ResumeError, match=f"belongs to another search: {named}"):
-            finished(make_job(resume=True, **change))
-    finished(make_job(trials=1, overwrite=True, metric="accuracy"))
+def test_unfinished_search_is_not_replaced_silently(settings_of: MakeSettings) -> None:
+    run_search(settings_of(trials=1))
+    with pytest.raises(InputError) as raised:
+        run_search(settings_of())
+    assert raised.value.code == "unfinished-run"
+    run_search(settings_of(trials=1, overwrite=True, metric="accuracy"))
 
 
-def test_without_its_best_model_a_search_does_not_go_on(make_job: MakeJob, tmp_path: Path) -> None:
-    finished(make_job(trials=1))
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [
+        ({"data": load_splits(make_dataset(60, seed=5), validation=make_dataset(10, seed=1))}, "training data"),
+        ({"dropout": 0.1}, "options"),
+        ({"seed": 2}, "options"),
+        ({"preset": "small"}, "preset"),
+        ({"metric": "accuracy"}, "metric"),
+    ],
+)
+def test_resuming_with_other_settings_raises_resume_error(
+    settings_of: MakeSettings, changes: dict[str, Any], setting: str
+) -> None:
+    run_search(settings_of(trials=1))
+    with pytest.raises(ResumeError) as raised:
+        run_search(settings_of(resume=True, **changes))
+    assert (raised.value.code, raised.value.setting) == ("study-mismatch", setting)
+
+
+def test_missing_best_model_raises_resume_error(settings_of: MakeSettings, tmp_path: Path) -> None:
+    run_search(settings_of(trials=1))
     (tmp_path / "model").rename(tmp_path / "elsewhere")
-    with pytest.raises(ResumeError, match="no longer holds the model of trial 1"):
-        finished(make_job(resume=True))
+    with pytest.raises(ResumeError) as raised:
+        run_search(settings_of(resume=True))
+    assert (raised.value.code, raised.value.trial) == ("best-model-missing", 1)
 
 
-def test_a_resumed_search_writes_over_no_other_model(make_job: MakeJob, tmp_path: Path) -> None:
-    finished(make_job(out=tmp_path / "other", trials=1, given={**SIZES, "seed": 1}))
-    stop_in(make_job(), 1)
+def test_resumed_search_replaces_no_other_model(settings_of: MakeSettings, tmp_path: Path) -> None:
+    run_search(settings_of(out=tmp_path / "other", trials=1, seed=1))
+    stop_in_trial(settings_of(), 1)
     (tmp_path / "other").rename(tmp_path / "model")
-    with pytest.raises(InputError, match="holds a model already; pass --overwrite"):
-        finished(make_job(resume=True))
+    with pytest.raises(InputError) as raised:
+        run_search(settings_of(resume=True))
+    assert raised.value.code == "output-exists"
 
 
-def test_nothing_to_resume_is_an_error(make_job: MakeJob, tmp_path: Path) -> None:
-    with pytest.raises(ResumeError, match="nothing to resume: no search at"):
-        finished(make_job(resume=True))
+def test_resuming_without_study_raises_resume_error(settings_of: MakeSettings, tmp_path: Path) -> None:
+    with pytest.raises(ResumeError) as raised:
+        run_search(settings_of(resume=True))
+    assert raised.value.code == "no-study"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_that_a_crash_cut_off_goes_on_and_a_damaged_one_is_an_error(
-    make_job: MakeJob, tmp_path: Path
+def test_truncated_study_is_resumed_and_damaged_one_raises_resume_error(
+    settings_of: MakeSettings, tmp_path: Path
 ) -> None:
-    finished(make_job(trials=1))
+    run_search(settings_of(trials=1))
     path = study_path(tmp_path / "model")
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"op_code": 4, "wor')
-    _, result = finished(make_job(resume=True, trials=2))
+    content = path.read_bytes()
+    path.write_bytes(content + b'{"op_code": 4, "wor')
+    _, result = run_search(settings_of(resume=True, trials=2))
     assert [trial.number for trial in result.trials] == [1, 2]
-    lines = whole.splitlines(keepends=True)
+    lines = content.splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:3], b"{]\n", *lines[3:]]))
-    with pytest.raises(ResumeError, match="is damaged"):
-        finished(make_job(resume=True))
+    with pytest.raises(ResumeError) as raised:
+        run_search(settings_of(resume=True))
+    assert (raised.value.code, raised.value.path) == ("corrupt-study", path)
 
 
-def test_a_model_of_a_stopped_trial_is_not_taken_for_that_of_the_complete_one(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_model_of_stopped_trial_is_replaced_by_complete_one_after_crash(
+    settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    _, whole = finished(make_job(trials=1))
-    weights = files(whole.folder, "model.safetensors")
-    out_of_time(monkeypatch, make_job(trials=1, overwrite=True), lambda event: isinstance(event, EpochResult))
+    _, uninterrupted = run_search(settings_of(trials=1))
+    weights = file_contents(uninterrupted.folder, "model.safetensors")
+    run_until(monkeypatch, settings_of(trials=1, overwrite=True), lambda event: isinstance(event, EpochResult))
     with monkeypatch.context() as patched:
         record = Study.record
 
-        def crash(self: Study, asked: Any, done: Trial) -> None:
-            record(self, asked, done)
+        def crash(self: Study, suggested: Any, done: Trial) -> None:
+            record(self, suggested, done)
             raise KeyboardInterrupt
 
         patched.setattr(Study, "record", crash)
         with pytest.raises(KeyboardInterrupt):
-            finished(make_job(trials=1, resume=True))
-    _, resumed = finished(make_job(trials=1, resume=True))
+            run_search(settings_of(trials=1, resume=True))
+    _, resumed = run_search(settings_of(trials=1, resume=True))
     assert resumed.best.state == "complete"
-    assert files(tmp_path / "model", "model.safetensors") == weights
+    assert file_contents(tmp_path / "model", "model.safetensors") == weights

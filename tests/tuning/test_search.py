@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.helpers.tuning import out_of_time, stop_in, without_seconds
-from tests.tuning.conftest import SIZES, MakeJob, files, finished, texts
+from tests.helpers.tuning import (
+    SIZES,
+    MakeSettings,
+    file_contents,
+    make_dataset,
+    run_search,
+    run_until,
+    stop_in_trial,
+    without_seconds,
+)
 
 import fastlstm
 from fastlstm.data.splits import DataSplits
@@ -20,17 +28,15 @@ from fastlstm.tuning import study as study_module
 from fastlstm.tuning import tune
 from fastlstm.tuning.events import Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
 from fastlstm.tuning.results import VALIDATION_NOTE
-from fastlstm.tuning.settings import BUDGET, limits, study_path
+from fastlstm.tuning.settings import study_path
 
 MODEL = ("model.safetensors", "tokenizer.json", "golden.json", "config.json")
 
 
-def test_the_same_seed_and_trials_give_the_same_search_which_begins_with_the_preset(
-    make_job: MakeJob, whole: TuningResult
-) -> None:
-    events, result = finished(make_job())
-    assert without_seconds(result.trials) == without_seconds(whole.trials)
-    assert files(result.folder, *MODEL) == files(whole.folder, *MODEL)
+def test_search_is_reproducible_and_starts_with_preset(settings_of: MakeSettings, complete: TuningResult) -> None:
+    events, result = run_search(settings_of())
+    assert without_seconds(result.trials) == without_seconds(complete.trials)
+    assert file_contents(result.folder, *MODEL) == file_contents(complete.folder, *MODEL)
     first = result.trials[0]
     assert (first.number, first.state, first.changes) == (1, "complete", {})
     assert [trial.number for trial in result.trials] == [1, 2, 3, 4]
@@ -43,19 +49,23 @@ def test_the_same_seed_and_trials_give_the_same_search_which_begins_with_the_pre
     assert set(first.options).isdisjoint(SIZES)
 
 
-def test_another_seed_is_another_search(make_job: MakeJob, whole: TuningResult) -> None:
-    _, other = finished(make_job(trials=2, given={**SIZES, "seed": 1}))
-    assert other.trials[1].options != whole.trials[1].options
+def test_other_seed_gives_other_search(settings_of: MakeSettings, complete: TuningResult) -> None:
+    _, other = run_search(settings_of(trials=2, seed=1))
+    assert other.trials[1].options != complete.trials[1].options
 
 
-def test_the_best_options_given_to_train_make_the_same_model_again(whole: TuningResult, tmp_path: Path) -> None:
-    assert whole.best.number > 1
-    assert whole.options == {**SIZES, **whole.best.changes}
-    job: dict[str, Any] = {"validation": texts(10, seed=1), "test": texts(10, seed=2), **whole.options}
-    train(texts(60), tmp_path / "again", preset="tutorial", **job)
+def test_train_with_best_options_gives_same_model(complete: TuningResult, tmp_path: Path) -> None:
+    assert complete.best.number > 1
+    assert complete.options == {**SIZES, **complete.best.changes}
+    job: dict[str, Any] = {
+        "validation": make_dataset(10, seed=1),
+        "test": make_dataset(10, seed=2),
+        **complete.options,
+    }
+    train(make_dataset(60), tmp_path / "again", preset="tutorial", **job)
     names = ("model.safetensors", "tokenizer.json", "golden.json")
-    assert files(whole.folder, *names) == files(tmp_path / "again", *names)
-    tuned, again = (fastlstm.load(folder).model for folder in (whole.folder, tmp_path / "again"))
+    assert file_contents(complete.folder, *names) == file_contents(tmp_path / "again", *names)
+    tuned, again = (fastlstm.load(folder).saved for folder in (complete.folder, tmp_path / "again"))
     assert tuned.config == again.config
     assert {**tuned.training, "baseline": 0} == {
         **again.training,
@@ -67,34 +77,34 @@ def test_the_best_options_given_to_train_make_the_same_model_again(whole: Tuning
     assert tuned.training["results"]["loss"] == pytest.approx(again.training["results"]["loss"], rel=1e-4)
 
 
-def test_the_test_part_is_measured_once_at_the_end(make_job: MakeJob, data: DataSplits) -> None:
-    events, result = finished(make_job(baseline=True))
+def test_test_split_is_evaluated_once_at_the_end(settings_of: MakeSettings, data: DataSplits) -> None:
+    events, result = run_search(settings_of(baseline=True))
     measured = [(event.name, event.report) for event in events if isinstance(event, Evaluated)]
     assert [report for _, report in measured] == [result.report, result.baseline]
-    assert result.measured_on == data.measured_on
-    assert result.report.texts == len(data.measured)
-    record = fastlstm.load(result.folder).model.training
+    assert result.evaluated_on == data.evaluated_on
+    assert result.report.texts == len(data.evaluation)
+    record = fastlstm.load(result.folder).saved.training
     assert record["results"]["accuracy"] == result.report.accuracy
     assert record["tuning"]["trial"] == result.best.number
-    assert record["baseline"]["texts"] == len(data.measured)
+    assert record["baseline"]["texts"] == len(data.evaluation)
 
 
-def test_without_a_test_part_the_figures_say_that_they_are_flattering(make_job: MakeJob, data: DataSplits) -> None:
-    job = make_job(data=dataclasses.replace(data, test=None), trials=1)
-    _, result = finished(job)
-    assert result.measured_on == VALIDATION_NOTE
+def test_without_test_split_result_is_on_validation_texts(settings_of: MakeSettings, data: DataSplits) -> None:
+    job = settings_of(data=dataclasses.replace(data, test=None), trials=1)
+    _, result = run_search(job)
+    assert result.evaluated_on == VALIDATION_NOTE
     assert result.report.loss == pytest.approx(result.best.loss, rel=1e-4)
 
 
-def test_accuracy_may_choose(make_job: MakeJob) -> None:
-    _, result = finished(make_job(metric="accuracy"))
+def test_accuracy_can_be_the_metric(settings_of: MakeSettings) -> None:
+    _, result = run_search(settings_of(metric="accuracy"))
     reached = [trial.accuracy for trial in result.trials if trial.accuracy is not None]
     assert result.best.accuracy == max(reached)
 
 
-def test_a_hopeless_trial_is_given_up(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_trials_are_pruned(settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_module, "UNPRUNED_TRIALS", 1)
-    _, result = finished(make_job(trials=6))
+    _, result = run_search(settings_of(trials=6))
     pruned = [trial for trial in result.trials if trial.state == "pruned"]
     assert pruned
     for trial in pruned:
@@ -102,82 +112,85 @@ def test_a_hopeless_trial_is_given_up(make_job: MakeJob, monkeypatch: pytest.Mon
         assert 1 <= trial.epochs < trial.options["epochs"]
 
 
-def test_a_trial_at_the_end_of_the_budget_stops_between_two_steps(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+def test_time_limit_stops_trial_between_two_steps(
+    settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = out_of_time(monkeypatch, make_job(), lambda event: isinstance(event, TrialStarted) and event.number == 2)
+    late = run_until(
+        monkeypatch, settings_of(), lambda event: isinstance(event, TrialStarted) and event.number == 2
+    )
     assert [trial.state for trial in late.trials] == ["complete", "stopped"]
     assert late.best.number == 1
     assert late.trials[1].loss is None
 
 
-def test_a_trial_whose_last_epoch_ends_with_the_budget_is_complete(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+def test_trial_that_ends_at_time_limit_is_complete(
+    settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_job()
+    job = settings_of()
     last = job.trial({}).training.epochs
-    late = out_of_time(monkeypatch, job, lambda event: isinstance(event, EpochResult) and event.epoch == last)
+    late = run_until(monkeypatch, job, lambda event: isinstance(event, EpochResult) and event.epoch == last)
     assert [trial.state for trial in late.trials] == ["complete"]
 
 
-def test_where_the_budget_ends_in_the_first_trial_its_best_epoch_is_kept(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+def test_best_epoch_of_first_trial_is_saved_at_time_limit(
+    settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = out_of_time(monkeypatch, make_job(), lambda event: isinstance(event, EpochResult))
+    late = run_until(monkeypatch, settings_of(), lambda event: isinstance(event, EpochResult))
     assert (late.best.state, late.best.epochs) == ("stopped", 1)
-    assert fastlstm.load(late.folder).model.training["tuning"]["state"] == "stopped"
-    # A complete trial takes its place, be it better or not.
-    _, later = finished(make_job(resume=True, trials=1))
+    assert fastlstm.load(late.folder).saved.training["tuning"]["state"] == "stopped"
+    # A complete trial replaces it in any case.
+    _, later = run_search(settings_of(resume=True, trials=1))
     assert (later.best.state, later.best.epochs) == ("complete", later.best.options["epochs"])
 
 
-def test_where_the_budget_ends_before_the_first_epoch_nothing_is_saved_and_the_error_says_so(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_time_limit_before_first_epoch_raises_training_error(
+    settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match="the budget was over before one epoch of the first trial was"):
-        out_of_time(monkeypatch, make_job(), lambda event: isinstance(event, TrialStarted))
+    with pytest.raises(TrainingError) as raised:
+        run_until(monkeypatch, settings_of(), lambda event: isinstance(event, TrialStarted))
+    assert raised.value.code == "budget-exhausted"
     assert not (tmp_path / "model").exists()
     assert study_path(tmp_path / "model").exists()
 
 
-def failing(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
-    """Training of these trials goes astray at once."""
+def fail_trials(monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+    """Make the training of these trials diverge at once."""
     epochs, count = PreparedRun.epochs, iter(range(1, 100))
 
-    def maybe(self: PreparedRun) -> Iterator[Any]:
+    def maybe_fail(self: PreparedRun) -> Iterator[Any]:
         if next(count) in numbers:
             raise TrainingError("the loss is nan")
         return epochs(self)
 
-    monkeypatch.setattr(PreparedRun, "epochs", maybe)
+    monkeypatch.setattr(PreparedRun, "epochs", maybe_fail)
 
 
-def test_a_trial_that_goes_astray_is_marked_and_the_search_goes_on(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failing(monkeypatch, 1, 3)
-    _, result = finished(make_job())
+def test_failed_trial_does_not_end_search(settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_trials(monkeypatch, 1, 3)
+    _, result = run_search(settings_of())
     states = [trial.state for trial in result.trials]
     assert (states[0], states[1], states[2]) == ("failed", "complete", "failed")
     assert result.trials[2].why_not == "the loss is nan"
 
 
-def test_where_every_trial_goes_astray_the_error_says_why(
-    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+def test_search_without_successful_trial_raises_training_error(
+    settings_of: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing(monkeypatch, 1, 2)
-    with pytest.raises(TrainingError, match="no trial came to an end: the loss is nan"):
-        finished(make_job(trials=2))
+    fail_trials(monkeypatch, 1, 2)
+    with pytest.raises(TrainingError) as raised:
+        run_search(settings_of(trials=2))
+    assert raised.value.code == "no-trial-finished"
 
 
-def test_options_that_do_not_fit_the_texts_leave_nothing_behind(make_job: MakeJob, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="vocabulary-size is 5000"):
-        finished(make_job(given={**SIZES, "vocabulary_size": 5000}))
+def test_options_that_do_not_fit_data_leave_no_files(settings_of: MakeSettings, tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as raised:
+        run_search(settings_of(vocabulary_size=5000))
+    assert raised.value.code == "vocabulary-too-large"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_folder_lists_every_trial_and_shows_the_search(make_job: MakeJob) -> None:
-    _, result = finished(make_job(plots=True, trials=6))
+def test_folder_contains_trials_and_plots(settings_of: MakeSettings) -> None:
+    _, result = run_search(settings_of(plots=True, trials=6))
     listed = json.loads((result.folder / "trials.json").read_text(encoding="utf-8"))
     assert [Trial.from_json(trial) for trial in listed["trials"]] == list(result.trials)
     assert listed["metric"] == "loss"
@@ -187,50 +200,43 @@ def test_the_folder_lists_every_trial_and_shows_the_search(make_job: MakeJob) ->
     assert ("importance.png" in drawn) == (complete >= study_module.MIN_TRIALS_FOR_IMPORTANCE)
 
 
-def test_a_stopped_search_lists_its_trials_too(make_job: MakeJob, tmp_path: Path) -> None:
-    stop_in(make_job(), 2)
+def test_stopped_search_lists_its_trials(settings_of: MakeSettings, tmp_path: Path) -> None:
+    stop_in_trial(settings_of(), 2)
     listed = json.loads((tmp_path / "model" / "trials.json").read_text(encoding="utf-8"))
     assert [trial["state"] for trial in listed["trials"]] == ["complete", "stopped"]
 
 
 @pytest.mark.parametrize("content", [b"my notes\n", b"[1]\n", b"3", b"\xff\x00"])
-def test_what_is_no_search_is_never_written_over(make_job: MakeJob, tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_not_overwritten(settings_of: MakeSettings, tmp_path: Path, content: bytes) -> None:
     study_path(tmp_path / "model").write_bytes(content)
-    with pytest.raises(InputError, match="is not a search of fastlstm, so it is never written over"):
-        finished(make_job(overwrite=True))
+    with pytest.raises(InputError) as raised:
+        run_search(settings_of(overwrite=True))
+    assert raised.value.code == "not-a-study"
     assert study_path(tmp_path / "model").read_bytes() == content
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"metric": "los"}, "unknown metric 'los'; did you mean 'loss'"),
-        ({"out": Path("/")}, "expected the name of a folder to make"),
-        ({"device": "gpu"}, "unknown device 'gpu'"),
-        ({"given": {"droput": 0.1}}, "unknown option 'droput'; did you mean 'dropout'"),
-    ],
+    ("changes", "code"), [({"out": Path("/")}, "bad-output"), ({"device": "gpu"}, "unknown-device")]
 )
-def test_what_is_wrong_is_said_before_any_work(make_job: MakeJob, change: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        finished(make_job(**change))
+def test_invalid_settings_raise_input_error_before_training(
+    settings_of: MakeSettings, changes: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(InputError) as raised:
+        run_search(settings_of(**changes))
+    assert raised.value.code == code
 
 
-def test_a_search_without_limits_has_ten_minutes() -> None:
-    assert limits(None, None) == (BUDGET, None)
-    assert limits(None, 3) == (None, 3)
-    assert limits(5.0, None) == (5.0, None)
-    for trials in (0, -1, True, 2.5):
-        with pytest.raises(OptionError, match="expected a whole number, at least 1"):
-            limits(None, trials)  # type: ignore[arg-type]  # what Python callers may pass
-
-
-def test_one_call_searches_in_python(tmp_path: Path) -> None:
+def test_tune_searches_in_one_call(tmp_path: Path) -> None:
     seen: list[TuningEvent] = []
     result = tune(
-        texts(60), tmp_path / "model", trials=2, preset="tutorial", baseline=False, watch=seen.append, **SIZES
+        make_dataset(60),
+        tmp_path / "model",
+        trials=2,
+        preset="tutorial",
+        baseline=False,
+        watch=seen.append,
+        **SIZES,
     )
     assert len(result.trials) == 2
     assert seen[-1] is result
     assert result.classifier.predict("a great film") in ("good", "bad")
-    with pytest.raises(OptionError, match="budget is 'soon'"):
-        tune(texts(60), tmp_path / "other", budget="soon", preset="tutorial")

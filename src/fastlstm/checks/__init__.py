@@ -1,4 +1,4 @@
-"""What labelled texts hold that a model would stumble over: what `fastlstm doctor DATA` reports."""
+"""Checks of a labelled dataset before training: duplicates, suspect labels, lengths, vocabulary, languages."""
 
 from fastlstm.checks.report import DatasetReport, check
 

@@ -1,22 +1,21 @@
-"""Texts that stand more than once: within a part, across parts, and with labels that contradict each other."""
+"""Texts that occur more than once: within a part, in several parts, or with several labels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from fastlstm._typing import IndexArray
 from fastlstm.checks.corpus import Corpus, Example
 from fastlstm.text.tokenizer import clean_text
 
-SHOWN_OF_ONE = 6
-"""Of the places where one text stands, so many are named."""
+MAX_EXAMPLES_PER_TEXT = 6
 
 
 @dataclass(frozen=True)
 class RepeatedText:
-    """One text that stands `times` times, and some of the places: each label's first one among them."""
+    """A text that occurs `times` times, with up to six examples that include every label."""
 
     times: int
     examples: tuple[Example, ...]
@@ -24,91 +23,103 @@ class RepeatedText:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many texts of `part` stand in the `others` too: alike, and alike to the letter."""
+    """The number of texts of `part` that also occur in the `others`; `identical`: character by character."""
 
     part: str
     others: tuple[str, ...]
     texts: int
-    to_the_letter: int
+    identical: int
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Texts are alike that differ in upper and lower case, white space and HTML line breaks alone.
+    """Repeated texts. Texts count as equal if they differ only in case, white space and HTML line breaks.
 
-    different: the different texts there are.
-    within: part -> the texts that stand there before already.
-    across: each part that shares a text with those before it.
-    conflicts: different texts that stand with more than one label; `conflicting` texts in all.
-    repeated, contradicting: examples, the most frequent first; those with one label, and those with several.
+    Attributes:
+        distinct: The number of distinct texts.
+        within: Part -> the number of texts that repeat an earlier text of the part.
+        across: The overlap of each part with the parts before it; empty overlaps are left out.
+        contradictions: The number of distinct texts with more than one label.
+        contradicting_texts: The number of texts with contradicting labels, including repetitions.
+        repeated: Examples of repeated texts with one label, most frequent first.
+        contradicting: Examples of texts with several labels, most frequent first.
     """
 
-    different: int
+    distinct: int
     within: dict[str, int]
     across: tuple[Overlap, ...]
-    conflicts: int
-    conflicting: int
+    contradictions: int
+    contradicting_texts: int
     repeated: tuple[RepeatedText, ...]
     contradicting: tuple[RepeatedText, ...]
 
 
-def duplicate_groups(texts: list[str]) -> npt.NDArray[np.int64]:
-    """[n] the number of each text's group of like texts: 0, 1, ... in the order in which they first come."""
-    number: dict[str, int] = {}
-    alike = (" ".join(clean_text(text).lower().split()) for text in texts)
-    return np.fromiter((number.setdefault(text, len(number)) for text in alike), np.int64, len(texts))
+def duplicate_groups(texts: list[str]) -> IndexArray:
+    """Return the group of each text: [n]. Equal texts share a group; groups are numbered by first occurrence."""
+    groups: dict[str, int] = {}
+    normalized = (" ".join(clean_text(text).lower().split()) for text in texts)
+    return np.fromiter((groups.setdefault(text, len(groups)) for text in normalized), np.int64, len(texts))
 
 
-def find_duplicates(pool: Corpus, groups: npt.NDArray[np.int64], most: int) -> Duplicates:
-    """What `duplicate_groups` the pool's texts tells, with at most `most` examples of each kind."""
+def find_duplicates(corpus: Corpus, groups: IndexArray, max_examples: int) -> Duplicates:
+    """Count the repeated texts of a corpus.
+
+    Args:
+        corpus: The corpus.
+        groups: The `duplicate_groups` of its texts: [n].
+        max_examples: The maximum number of `repeated` and of `contradicting` texts.
+    """
     times = np.bincount(groups)
-    contradicting = _labels_in(pool, groups) > 1
+    is_contradicting = _labels_per_group(corpus, groups) > 1
+    overlaps = (_overlap(corpus, groups, part) for part in list(corpus.parts)[1:])
     return Duplicates(
-        different=len(times),
-        within={part: _repeats(groups[pool.within(part)]) for part in pool.parts},
-        across=tuple(o for part in list(pool.parts)[1:] if (o := _overlap(pool, groups, part)).texts),
-        conflicts=int(contradicting.sum()),
-        conflicting=int(times[contradicting].sum()),
-        repeated=_most_frequent(pool, groups, np.where(contradicting, 0, times), most),
-        contradicting=_most_frequent(pool, groups, np.where(contradicting, times, 0), most),
+        distinct=len(times),
+        within={part: _count_repeats(groups[corpus.part_mask(part)]) for part in corpus.parts},
+        across=tuple(overlap for overlap in overlaps if overlap.texts),
+        contradictions=int(is_contradicting.sum()),
+        contradicting_texts=int(times[is_contradicting].sum()),
+        repeated=_most_frequent(corpus, groups, np.where(is_contradicting, 0, times), max_examples),
+        contradicting=_most_frequent(corpus, groups, np.where(is_contradicting, times, 0), max_examples),
     )
 
 
-def _repeats(groups: npt.NDArray[np.int64]) -> int:
+def _count_repeats(groups: IndexArray) -> int:
     return len(groups) - len(np.unique(groups))
 
 
-def _labels_in(pool: Corpus, groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """[groups] how many different labels each group has."""
-    different = np.unique(groups * len(pool.classes) + pool.truth)
-    return np.bincount(different // len(pool.classes))
+def _labels_per_group(corpus: Corpus, groups: IndexArray) -> IndexArray:
+    """Return the number of distinct labels of each group: [groups]."""
+    pairs = np.unique(groups * len(corpus.classes) + corpus.targets)
+    return np.bincount(pairs // len(corpus.classes))
 
 
-def _overlap(pool: Corpus, groups: npt.NDArray[np.int64], part: str) -> Overlap:
-    names = list(pool.parts)
+def _overlap(corpus: Corpus, groups: IndexArray, part: str) -> Overlap:
+    names = list(corpus.parts)
     others = tuple(names[: names.index(part)])
-    before = pool.part_of < len(others)
-    known = {text for other in others for text in pool.parts[other].texts}
+    in_others = corpus.part_indices < len(others)
+    texts_of_others = {text for other in others for text in corpus.parts[other].texts}
     return Overlap(
         part=part,
         others=others,
-        texts=int(np.isin(groups[pool.within(part)], groups[before]).sum()),
-        to_the_letter=sum(text in known for text in pool.parts[part].texts),
+        texts=int(np.isin(groups[corpus.part_mask(part)], groups[in_others]).sum()),
+        identical=sum(text in texts_of_others for text in corpus.parts[part].texts),
     )
 
 
 def _most_frequent(
-    pool: Corpus, groups: npt.NDArray[np.int64], times: npt.NDArray[np.int64], most: int
+    corpus: Corpus, groups: IndexArray, times: IndexArray, max_examples: int
 ) -> tuple[RepeatedText, ...]:
-    """The groups that count more than one of `times` [groups], the largest first."""
-    largest = [int(group) for group in np.argsort(-times, kind="stable")[:most] if times[group] > 1]
+    """Return the groups that occur more than once according to `times` [groups], most frequent first."""
+    largest = [int(group) for group in np.argsort(-times, kind="stable")[:max_examples] if times[group] > 1]
     return tuple(
-        RepeatedText(int(times[group]), _places(pool, np.flatnonzero(groups == group))) for group in largest
+        RepeatedText(int(times[group]), _group_examples(corpus, np.flatnonzero(groups == group)))
+        for group in largest
     )
 
 
-def _places(pool: Corpus, indices: npt.NDArray[np.int64]) -> tuple[Example, ...]:
-    first_of_labels = indices[np.unique(pool.truth[indices], return_index=True)[1]]
-    rest = indices[~np.isin(indices, first_of_labels)]
-    shown = np.concatenate([first_of_labels, rest])[:SHOWN_OF_ONE]
-    return tuple(pool.example(int(index)) for index in np.sort(shown))
+def _group_examples(corpus: Corpus, indices: IndexArray) -> tuple[Example, ...]:
+    """Return up to six of the texts at `indices`, including the first text of each label."""
+    first_per_label = indices[np.unique(corpus.targets[indices], return_index=True)[1]]
+    others = indices[~np.isin(indices, first_per_label)]
+    selected = np.concatenate([first_per_label, others])[:MAX_EXAMPLES_PER_TEXT]
+    return tuple(corpus.example(int(index)) for index in np.sort(selected))

@@ -1,9 +1,8 @@
-"""Labels that look wrong: what a bag of words that has not read a text says of its label.
+"""Suspect labels, found by confident learning with a bag-of-words classifier.
 
-All texts are cut into five folds, and each fold is judged by the baseline that learned from the other four. Labels
-are counted as suspect by confident learning (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating
-Uncertainty in Dataset Labels", equation 1): a text is suspect if another class than its own is at least as probable
-as that class is on average for the texts which have its label.
+The texts are divided into five folds, and the baseline trained on four folds predicts the fifth. A label is suspect
+if the predicted probability of another class reaches the average probability of that class over the texts labelled
+with it (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", eq. 1).
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
+from fastlstm._typing import DoubleArray, IndexArray
 from fastlstm.checks.corpus import Corpus, Example
 from fastlstm.training.linear import baseline_probabilities, count_ngrams
 
@@ -22,143 +21,149 @@ from scipy.sparse import csr_matrix
 
 FOLDS = 5
 SEED = 0
-BINS = 20
+HISTOGRAM_BINS = 20
 
 
 @dataclass(frozen=True)
 class SuspectLabel:
-    """A text whose label the folds doubt: the probability of its label, and the class they hold for right."""
+    """A text, the probability of its label, and the class with the highest probability."""
 
     example: Example
     probability: float
-    instead: str
-    probability_instead: float
+    suggested: str
+    suggested_probability: float
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """So many texts labelled `label` are suspected to be of the class `instead`."""
+    """The number of texts labelled `label` that are suspected to belong to the class `suggested`."""
 
     label: str
-    instead: str
+    suggested: str
     texts: int
 
 
 @dataclass(frozen=True)
 class LabelNoise:
-    """What the folds say of the labels.
+    """The result of checking labels.
 
-    judged, left_out: texts with a judgement, and those of classes with fewer than five different texts.
-    agreement: the share of the judged texts whose label the folds give too.
-    majority: the share of the judged texts that the most frequent class has, which guessing reaches.
-    suspect: part -> texts whose label looks wrong; `confusions` the same by classes, most frequent first.
-    doubts: the texts of the least probable labels among those the folds give another label, surest first.
-    histogram: texts by the probability of their label, in 20 equal bins from 0 to 1.
+    Attributes:
+        checked: The number of texts checked.
+        unchecked: The number of texts of classes with fewer than five distinct texts, which are not checked.
+        agreement: The fraction of checked texts whose label is the predicted class.
+        majority: The fraction of checked texts in the most frequent class.
+        suspect: Part -> the number of suspect labels.
+        confusions: The same number by classes, most frequent first.
+        suspect_labels: Examples: texts whose predicted class is not their label, least probable label first.
+        histogram: The number of texts by probability of their label, in 20 equal bins from 0 to 1.
     """
 
-    judged: int
-    left_out: int
+    checked: int
+    unchecked: int
     agreement: float
     majority: float
     suspect: dict[str, int]
     confusions: tuple[Confusion, ...]
-    doubts: tuple[SuspectLabel, ...]
+    suspect_labels: tuple[SuspectLabel, ...]
     histogram: tuple[int, ...]
 
 
-def find_label_noise(pool: Corpus, groups: npt.NDArray[np.int64], most: int) -> LabelNoise | None:
-    """Judges every label; `groups` keeps like texts in one fold; `most` limits the doubts.
+def find_label_noise(corpus: Corpus, groups: IndexArray, max_examples: int) -> LabelNoise | None:
+    """Check every label.
 
-    None where fewer than two classes have five different texts.
+    Args:
+        corpus: The corpus.
+        groups: Its `duplicate_groups`, which keep equal texts in one fold: [n].
+        max_examples: The maximum number of `suspect_labels`.
+
+    Returns:
+        The result, or None if fewer than two classes have five distinct texts.
     """
-    different = np.bincount(pool.truth[np.unique(groups, return_index=True)[1]], minlength=len(pool.classes))
-    kept = np.flatnonzero(different >= FOLDS)
-    judged = np.flatnonzero(np.isin(pool.truth, kept))
-    if len(kept) < 2:
+    first_per_group = np.unique(groups, return_index=True)[1]
+    distinct_texts = np.bincount(corpus.targets[first_per_group], minlength=len(corpus.classes))
+    checked_classes = np.flatnonzero(distinct_texts >= FOLDS)
+    rows = np.flatnonzero(np.isin(corpus.targets, checked_classes))
+    if len(checked_classes) < 2:
         return None
-    truth = np.searchsorted(kept, pool.truth[judged])
-    folds = assign_folds(np.unique(groups[judged], return_inverse=True)[1], truth)
-    probabilities = out_of_fold_probabilities([pool.texts[index] for index in judged], truth, folds)
-    names = [pool.classes[k] for k in kept]
-    suspected = find_suspects(probabilities, truth)
+    targets = np.searchsorted(checked_classes, corpus.targets[rows])
+    folds = assign_folds(np.unique(groups[rows], return_inverse=True)[1], targets)
+    probabilities = out_of_fold_probabilities([corpus.texts[row] for row in rows], targets, folds)
+    names = [corpus.classes[k] for k in checked_classes]
+    suspected = suspected_classes(probabilities, targets)
     predicted = probabilities.argmax(axis=1)
-    own = probabilities[np.arange(len(truth)), truth]
-    wrong = np.zeros(len(pool), bool)
-    wrong[judged] = suspected != truth
+    label_probabilities = probabilities[np.arange(len(targets)), targets]
+    is_suspect = np.zeros(len(corpus), bool)
+    is_suspect[rows] = suspected != targets
     return LabelNoise(
-        judged=len(judged),
-        left_out=len(pool) - len(judged),
-        agreement=float((predicted == truth).mean()),
-        majority=float(np.bincount(truth).max() / len(truth)),
-        suspect=pool.counted(wrong),
-        confusions=_confusions(truth, suspected, names),
-        doubts=tuple(
+        checked=len(rows),
+        unchecked=len(corpus) - len(rows),
+        agreement=float((predicted == targets).mean()),
+        majority=float(np.bincount(targets).max() / len(targets)),
+        suspect=corpus.count_by_part(is_suspect),
+        confusions=_count_confusions(targets, suspected, names),
+        suspect_labels=tuple(
             SuspectLabel(
-                pool.example(int(judged[row])),
-                float(own[row]),
-                names[predicted[row]],
-                float(probabilities[row, predicted[row]]),
+                corpus.example(int(rows[i])),
+                float(label_probabilities[i]),
+                names[predicted[i]],
+                float(probabilities[i, predicted[i]]),
             )
-            for row in np.argsort(own, kind="stable")
-            if predicted[row] != truth[row]
-        )[:most],
-        histogram=tuple(int(count) for count in np.histogram(own, BINS, (0, 1))[0]),
+            for i in np.argsort(label_probabilities, kind="stable")
+            if predicted[i] != targets[i]
+        )[:max_examples],
+        histogram=tuple(int(count) for count in np.histogram(label_probabilities, HISTOGRAM_BINS, (0, 1))[0]),
     )
 
 
-def assign_folds(groups: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """[n] each text's fold, 0..4: like texts in one, and the groups of every class spread evenly.
+def assign_folds(groups: IndexArray, targets: IndexArray) -> IndexArray:
+    """Return the fold of each text, 0 to 4: [n]. Groups are not divided; the groups of a class are spread evenly.
 
     Args:
-        groups: [n] numbers of the groups of like texts, without a gap.
-        truth: [n] indices of the classes; a group's class is that of its first text.
+        groups: The group of each text, numbered without gaps: [n].
+        targets: The class index of each text: [n]. The first text of a group determines the group's class.
     """
     generator = np.random.default_rng(SEED)
-    class_of = truth[np.unique(groups, return_index=True)[1]]
-    fold_of = np.empty(len(class_of), np.int64)
-    for k in np.unique(class_of):
-        members = generator.permutation(np.flatnonzero(class_of == k))
-        fold_of[members] = np.arange(len(members)) % FOLDS
-    return fold_of[groups]
+    group_targets = targets[np.unique(groups, return_index=True)[1]]
+    group_folds = np.empty(len(group_targets), np.int64)
+    for k in np.unique(group_targets):
+        members = generator.permutation(np.flatnonzero(group_targets == k))
+        group_folds[members] = np.arange(len(members)) % FOLDS
+    return group_folds[groups]
 
 
-def out_of_fold_probabilities(
-    texts: list[str], truth: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    """[n, classes] what the baseline that learned from the other folds says of each text.
+def out_of_fold_probabilities(texts: list[str], targets: IndexArray, folds: IndexArray) -> DoubleArray:
+    """Return the class probabilities of each text from the baseline trained on the other folds: [n, classes].
 
-    Every class must stand in two folds or more. The n-grams are counted once, over all folds: one that stands in
-    the judged fold alone gets no weight in the regression.
+    Every class must occur in two folds or more. The n-grams are counted once, over all folds: the regression gives
+    no weight to those that occur only in the predicted fold.
     """
     _, counts = count_ngrams(texts)
-    classes = int(truth.max()) + 1
-    result = np.empty((len(texts), classes))
+    classes = int(targets.max()) + 1
+    probabilities = np.empty((len(texts), classes))
     for fold in np.unique(folds):
-        judged = folds == fold
-        learned = csr_matrix(counts[~judged])
-        result[judged] = baseline_probabilities(learned, truth[~judged], csr_matrix(counts[judged]), classes)
-    return result
+        test = folds == fold
+        training_counts, test_counts = csr_matrix(counts[~test]), csr_matrix(counts[test])
+        probabilities[test] = baseline_probabilities(training_counts, targets[~test], test_counts, classes)
+    return probabilities
 
 
-def find_suspects(probabilities: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """[n] the class each text is held to belong to: its own, unless confident learning suspects another.
+def suspected_classes(probabilities: DoubleArray, targets: IndexArray) -> IndexArray:
+    """Return the class that confident learning assigns to each text: its label unless that is suspect. [n]
 
     Args:
-        probabilities: [n, classes] by models that have not read the text.
-        truth: [n] the index of each label; every class occurs.
+        probabilities: Class probabilities from models that were not trained on the text: [n, classes].
+        targets: The index of each label: [n]. Every class occurs.
     """
     classes = probabilities.shape[1]
-    thresholds = np.array([probabilities[truth == k, k].mean() for k in range(classes)])
+    thresholds = np.array([probabilities[targets == k, k].mean() for k in range(classes)])
     confident = np.where(probabilities >= thresholds, probabilities, 0)
-    return np.where(confident.any(axis=1), confident.argmax(axis=1), truth)
+    return np.where(confident.any(axis=1), confident.argmax(axis=1), targets)
 
 
-def _confusions(
-    truth: npt.NDArray[np.int64], suspected: npt.NDArray[np.int64], names: list[str]
-) -> tuple[Confusion, ...]:
+def _count_confusions(targets: IndexArray, suspected: IndexArray, names: list[str]) -> tuple[Confusion, ...]:
     counts = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(counts, (truth, suspected), 1)
+    np.add.at(counts, (targets, suspected), 1)
     np.fill_diagonal(counts, 0)
     order = np.argsort(-counts, axis=None, kind="stable")[: np.count_nonzero(counts)]
-    pairs = (np.unravel_index(place, counts.shape) for place in order)
+    pairs = (np.unravel_index(cell, counts.shape) for cell in order)
     return tuple(Confusion(names[i], names[j], int(counts[i, j])) for i, j in pairs)

@@ -1,4 +1,4 @@
-"""The scripts texts are written in, and, with the extra `language`, their languages (py3langid)."""
+"""The script of each text and, with the extra `language`, its language (py3langid)."""
 
 from __future__ import annotations
 
@@ -11,82 +11,84 @@ from typing import Any
 
 from fastlstm.checks.corpus import Corpus, Example
 
-READ = 300
-"""Characters of a text that tell its language."""
-SURE = 0.7
-"""Below this probability the language of a text is not told: it is too short, or mixed, or a list of names."""
+MAX_CHARACTERS = 300
+"""Characters of a text that determine its language."""
+MIN_PROBABILITY = 0.7
+"""Below this probability the language is unsure: the text is too short, mixed, or a list of names."""
 UNSURE = "unsure"
 NO_LETTERS = "no letters"
-_NAMES = {"CJK": "Han", "FULLWIDTH": "Latin"}
-"""What the first word of a letter's Unicode name stands for, where it is not the script itself."""
+_SCRIPTS = {"CJK": "Han", "FULLWIDTH": "Latin"}
+"""First word of a letter's Unicode name -> script, where they differ."""
 
-Tell = Callable[[str], str]
-"""A text's language, or `UNSURE`."""
+DetectLanguage = Callable[[str], str]
+"""Text -> ISO 639 code of its language, or `UNSURE`."""
 
 
 @dataclass(frozen=True)
 class Languages:
-    """How many texts are in which script and language, the most frequent first.
+    """The number of texts by script and by language, most frequent first.
 
-    scripts: by the script that most letters of a text are in.
-    languages: ISO 639 codes, and "unsure"; None without py3langid.
-    others: examples of texts in another language than most are, or without py3langid in another script.
+    Attributes:
+        scripts: Script of most letters of a text, or "no letters" -> texts.
+        languages: ISO 639 code, or "unsure" -> texts. None without py3langid.
+        minority_examples: Examples of texts in another language (without py3langid: script) than most texts.
     """
 
     scripts: dict[str, int]
     languages: dict[str, int] | None
-    others: tuple[Example, ...]
+    minority_examples: tuple[Example, ...]
 
 
-def find_languages(pool: Corpus, most: int) -> Languages:
-    """Looks at every text; `most` limits the examples."""
-    tell = identifier()
-    scripts = [script_of(text) for text in pool.texts]
-    languages = None if tell is None else [tell(text) for text in pool.texts]
-    told = scripts if languages is None else languages
-    usual = next((name for name, _ in Counter(told).most_common() if name not in (UNSURE, NO_LETTERS)), UNSURE)
-    others = [index for index, name in enumerate(told) if name not in (usual, UNSURE, NO_LETTERS)]
+def find_languages(corpus: Corpus, max_examples: int) -> Languages:
+    """Detect the script and language of every text; `max_examples` limits the examples."""
+    detect_language = load_detector()
+    scripts = [text_script(text) for text in corpus.texts]
+    languages = None if detect_language is None else [detect_language(text) for text in corpus.texts]
+    names = scripts if languages is None else languages
+    undetermined = (UNSURE, NO_LETTERS)
+    main = next((name for name, _ in Counter(names).most_common() if name not in undetermined), UNSURE)
+    minority = [index for index, name in enumerate(names) if name not in (main, *undetermined)]
     return Languages(
         scripts=dict(Counter(scripts).most_common()),
         languages=None if languages is None else dict(Counter(languages).most_common()),
-        others=tuple(pool.example(index) for index in others[:most]),
+        minority_examples=tuple(corpus.example(index) for index in minority[:max_examples]),
     )
 
 
-def script_of(text: str) -> str:
-    """The script of most of a text's letters, as "Latin" or "Han", or "no letters"."""
-    if text.isascii():  # most texts, at a glance
+def text_script(text: str) -> str:
+    """Return the script of most letters of a text, such as "Latin" or "Han", or "no letters"."""
+    if text.isascii():  # fast path for most texts
         return "Latin" if any(map(str.isalpha, text)) else NO_LETTERS
     scripts: Counter[str] = Counter()
     for character, times in Counter(text).items():
         if character.isalpha():
-            scripts[_script(character)] += times
+            scripts[_letter_script(character)] += times
     return scripts.most_common(1)[0][0] if scripts else NO_LETTERS
 
 
-def identifier() -> Tell | None:
-    """What tells the language of a text, or None where py3langid is not installed."""
+def load_detector() -> DetectLanguage | None:
+    """Return a function that detects the language of a text, or None without py3langid."""
     try:
         from py3langid import langid
     except ImportError:
         return None
-    classify = _model(langid).classify
+    classify = _identifier(langid).classify
 
-    def tell(text: str) -> str:
-        language, probability = classify(text[:READ])
-        return str(language) if probability >= SURE else UNSURE
+    def detect(text: str) -> str:
+        language, probability = classify(text[:MAX_CHARACTERS])
+        return str(language) if probability >= MIN_PROBABILITY else UNSURE
 
-    return tell
+    return detect
 
 
 @cache
-def _model(langid: Any) -> Any:
-    """The library's model with probabilities, which takes a while to load."""
+def _identifier(langid: Any) -> Any:
+    """Return py3langid's model with probabilities. Loading is slow."""
     return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
 
 
 @cache
-def _script(letter: str) -> str:
-    """By the letter's name: Python has no table of scripts."""
+def _letter_script(letter: str) -> str:
+    """Return the script of a letter, derived from its Unicode name, since Python has no table of scripts."""
     word = unicodedata.name(letter, "UNKNOWN").split()[0]
-    return _NAMES.get(word, word.capitalize())
+    return _SCRIPTS.get(word, word.capitalize())

@@ -1,4 +1,4 @@
-"""All that is looked at in labelled texts before a model is trained on them."""
+"""Check a dataset before training: run all checks and collect the findings."""
 
 from __future__ import annotations
 
@@ -10,29 +10,37 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm import plots
-from fastlstm.checks import advice
+from fastlstm.checks import recommendations as recommend
 from fastlstm.checks.corpus import make_corpus, tokenize_corpus
 from fastlstm.checks.duplicates import Duplicates, duplicate_groups, find_duplicates
 from fastlstm.checks.label_noise import LabelNoise, find_label_noise
 from fastlstm.checks.languages import Languages, find_languages
-from fastlstm.checks.lengths import Lengths, measure_lengths
+from fastlstm.checks.recommendations import Recommendations
+from fastlstm.checks.statistics import Lengths, Vocabulary, measure_lengths, measure_vocabulary
 from fastlstm.checks.text_quality import ClassCounts, TextIssue, count_classes, find_text_issues
-from fastlstm.checks.vocabulary import Vocabulary, measure_vocabulary
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, configure
-from fastlstm.data import Dataset, splits
+from fastlstm.data import Dataset
 from fastlstm.data.datasets.download import DownloadProgress
+from fastlstm.data.splits import DataSplits, SplitSource, load_splits
 from fastlstm.errors import OptionError
 
-MOST = 20
+DEFAULT_MAX_EXAMPLES = 20
 
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was found in labelled texts.
+    """The findings of all checks.
 
-    `data` says where they come from; the parts are "training", "validation" and, where there is one, "test".
-    `label_noise` is None where it was not asked for or fewer than two classes have five different texts.
-    `advice` says what to do about each finding, in sentences under the finding's name; no sentence: nothing.
+    Attributes:
+        data: Where the texts come from, in one line.
+        parts: "training", "validation" and possibly "test" -> class counts.
+        duplicates: Repeated texts, within and across parts.
+        label_noise: Suspect labels. None if not requested, or if fewer than two classes have five distinct texts.
+        lengths: Lengths in tokens, and the effect of token limits.
+        vocabulary: The vocabulary of the training texts and its coverage.
+        languages: Scripts and languages.
+        text_issues: Very short texts, texts with few letters, HTML, broken characters.
+        recommendations: "classes" or one of the fields above -> what to do about that finding; empty if nothing.
     """
 
     data: str
@@ -42,24 +50,28 @@ class DatasetReport:
     lengths: Lengths
     vocabulary: Vocabulary
     languages: Languages
-    blemishes: tuple[TextIssue, ...]
-    advice: dict[str, tuple[str, ...]]
+    text_issues: tuple[TextIssue, ...]
+    recommendations: dict[str, Recommendations]
 
     def to_json(self) -> dict[str, Any]:
-        """The findings as JSON takes them."""
+        """Return the report as JSON values, the output of `fastlstm check --json`.
+
+        Every dataclass becomes an object with the names of its attributes. Fractions are numbers from 0 to 1.
+        """
         return dataclasses.asdict(self)
 
     def plots(self) -> dict[str, bytes]:
-        """Class balance, text lengths with the limit, and the labels' probabilities: file name -> PNG.
+        """Return plots of class balance, text lengths and label probabilities: file name -> PNG.
 
-        Raises `MissingDependencyError` without matplotlib.
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
         """
         classes = list(next(iter(self.parts.values())).classes)
         texts = {name: list(part.classes.values()) for name, part in self.parts.items()}
-        limit = self.lengths.cuts[0].max_tokens
+        limit = self.lengths.truncation[0].max_tokens
         figures = {
             "classes.png": plots.class_balance(classes, texts),
-            "lengths.png": plots.text_lengths(self.lengths.histogram, self.lengths.to, limit),
+            "lengths.png": plots.text_lengths(self.lengths.histogram, self.lengths.histogram_max, limit),
         }
         if self.label_noise is not None:
             figures["label_noise.png"] = plots.label_probabilities(self.label_noise.histogram)
@@ -70,44 +82,50 @@ def check(
     data: str | os.PathLike[str] | Dataset,
     *,
     preset: str = DEFAULT_PRESET,
-    validation: splits.SplitSource = 0.2,
-    test: splits.SplitSource | None = None,
+    validation: SplitSource = 0.2,
+    test: SplitSource | None = None,
     text_column: str = "text",
     label_column: str = "label",
     data_dir: str | os.PathLike[str] | None = None,
     label_noise: bool = True,
-    most: int = MOST,
-    say: Callable[[str], None] | None = None,
+    max_examples: int = DEFAULT_MAX_EXAMPLES,
+    log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
     **options: Any,
 ) -> DatasetReport:
-    """Examines labelled texts as `fastlstm.train` with the same options would read and split them.
+    """Check a dataset. It is read and split as `fastlstm.train` does with the same options.
 
     Args:
-        data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one sub-folder a class; records.
-        preset: the configuration whose vocabulary and limit of tokens are looked at.
-        validation: the fraction of texts held out to choose the best epoch, or data of its own.
-        test: the fraction of texts held out to measure, or data of its own.
-        text_column, label_column: where texts and labels stand in tables.
-        data_dir: the folder that holds IMDb, for `data="imdb"`.
-        label_noise: look for wrong labels too, which takes most of the time.
-        most: how many examples of each kind are named, 1 or more.
-        say, progress: told of each step, and of a download's bytes.
-        options: fields of `ModelConfig` and `TrainingConfig`, of which `vocabulary_size`, `max_tokens`, `truncate`
-            and the `seed` of the validation split count.
+        data: "imdb", the path of a file or folder with labelled texts, or a dataset.
+        preset: The configuration whose vocabulary size and token limit are checked.
+        validation: The fraction of texts held out for validation, or a source of its own.
+        test: The fraction of texts held out for testing, or a source of its own.
+        text_column, label_column: The columns of tables.
+        data_dir: The folder that contains IMDb, for `data="imdb"`.
+        label_noise: Look for suspect labels, which takes most of the time.
+        max_examples: The maximum number of examples per finding, at least 1.
+        log: Called with one line before each step.
+        progress: Called with the progress of a download.
+        options: Fields of `ModelConfig` and `TrainingConfig`. Only `vocabulary_size`, `max_tokens`, `truncate`
+            and `seed` have an effect.
 
     Returns:
-        The findings. The same data and options give the same ones.
+        The report. Equal data and options give equal reports.
 
     Raises:
-        InputError: something about the call or its data is wrong.
-        DownloadError: IMDb can't be had.
+        InputError: The data or an option is invalid.
+        DownloadError: IMDb is not available.
     """
-    if most < 1:
-        raise OptionError(f"most is {most}; expected how many examples to name, 1 or more")
+    if max_examples < 1:
+        raise OptionError(
+            f"max_examples is {max_examples}; expected 1 or more",
+            code="bad-option-value",
+            option="max_examples",
+            value=max_examples,
+        )
     model, training = configure(preset, options)
-    say = say or (lambda _: None)
-    read = splits.load_splits(
+    log = log or (lambda _: None)
+    splits = load_splits(
         data,
         validation=validation,
         test=test,
@@ -115,67 +133,66 @@ def check(
         label_column=label_column,
         data_dir=None if data_dir is None else Path(data_dir),
         seed=training.seed,
-        say=say,
+        log=log,
         progress=progress,
     )
-    say(f"data: {read.origin}")
-    return check_corpus(read, model, limits=_limits(preset, model), label_noise=label_noise, most=most, say=say)
+    log(f"data: {splits.origin}")
+    limits = _token_limits(preset, model)
+    return check_splits(splits, model, limits=limits, label_noise=label_noise, max_examples=max_examples, log=log)
 
 
-def check_corpus(
-    data: splits.DataSplits,
+def check_splits(
+    splits: DataSplits,
     model: ModelConfig,
     *,
     limits: dict[str, ModelConfig],
     label_noise: bool,
-    most: int,
-    say: Callable[[str], None],
+    max_examples: int,
+    log: Callable[[str], None],
 ) -> DatasetReport:
-    """Examines data that was read; `limits`: the configurations whose `max_tokens` are looked at, by name."""
-    texts = make_corpus(_parts(data))
-    say(f"reading {len(texts):,} texts")
-    groups = duplicate_groups(texts.texts)
-    words = tokenize_corpus(texts)
+    """Check data that is already read. `limits`: name -> configuration whose token limit is checked."""
+    parts = {"training": splits.training, "validation": splits.validation}
+    if splits.test is not None:
+        parts["test"] = splits.test
+    corpus = make_corpus(parts)
+    log(f"checking {len(corpus):,} texts")
+    groups = duplicate_groups(corpus.texts)
+    tokens = tokenize_corpus(corpus)
     noise = None
     if label_noise:
-        say("judging each label by a bag of words that has not read its text")
-        noise = find_label_noise(texts, groups, most)
-    parts = count_classes(texts)
-    duplicates = find_duplicates(texts, groups, most)
-    lengths = measure_lengths(texts, words.lengths, limits)
-    vocabulary = measure_vocabulary(texts, words, model.vocabulary_size, most)
-    languages = find_languages(texts, most)
-    blemishes = find_text_issues(texts, words.lengths, most)
+        log("checking labels with a bag of words, by cross-validation")
+        noise = find_label_noise(corpus, groups, max_examples)
+    class_counts = count_classes(corpus)
+    duplicates = find_duplicates(corpus, groups, max_examples)
+    lengths = measure_lengths(corpus, tokens.lengths, limits)
+    vocabulary = measure_vocabulary(corpus, tokens, model.vocabulary_size, max_examples)
+    languages = find_languages(corpus, max_examples)
+    text_issues = find_text_issues(corpus, tokens.lengths, max_examples)
     return DatasetReport(
-        data=data.origin,
-        parts=parts,
+        data=splits.origin,
+        parts=class_counts,
         duplicates=duplicates,
         label_noise=noise,
         lengths=lengths,
         vocabulary=vocabulary,
         languages=languages,
-        blemishes=blemishes,
-        advice={
-            "classes": advice.on_classes(parts),
-            "duplicates": advice.on_duplicates(duplicates, parts),
-            "label_noise": advice.on_label_noise(noise) if label_noise else (),
-            "lengths": advice.on_lengths(lengths),
-            "vocabulary": advice.on_vocabulary(vocabulary),
-            "languages": advice.on_languages(languages),
-            "blemishes": advice.on_blemishes(blemishes),
+        text_issues=text_issues,
+        recommendations={
+            "classes": recommend.recommend_for_classes(class_counts),
+            "duplicates": recommend.recommend_for_duplicates(duplicates, class_counts),
+            "label_noise": recommend.recommend_for_labels(noise) if label_noise else (),
+            "lengths": recommend.recommend_for_lengths(lengths),
+            "vocabulary": recommend.recommend_for_vocabulary(vocabulary),
+            "languages": recommend.recommend_for_languages(languages),
+            "text_issues": recommend.recommend_for_text_issues(text_issues),
         },
     )
 
 
-def _parts(data: splits.DataSplits) -> dict[str, Dataset]:
-    parts = {"training": data.training, "validation": data.validation}
-    return parts if data.test is None else {**parts, "test": data.test}
-
-
-def _limits(preset: str, model: ModelConfig) -> dict[str, ModelConfig]:
-    """The asked-for configuration first, and those of the presets that have another limit."""
+def _token_limits(preset: str, model: ModelConfig) -> dict[str, ModelConfig]:
+    """Return the given configuration, then the presets, by name. The preset is left out if its limit is given."""
     given = (model.max_tokens, model.truncate)
     own = PRESETS[preset].model
-    name = preset if given == (own.max_tokens, own.truncate) else "as given"
+    name = preset if given == (own.max_tokens, own.truncate) else "given options"
     others = {key: chosen.model for key, chosen in PRESETS.items() if key != name}
     return {name: model, **others}

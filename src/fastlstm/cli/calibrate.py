@@ -1,4 +1,4 @@
-"""`fastlstm calibrate`: probabilities, threshold and early exit of a saved model, fitted anew."""
+"""`fastlstm calibrate`: fit the probabilities, threshold and early exit of a saved model to new data."""
 
 from __future__ import annotations
 
@@ -8,27 +8,23 @@ from pathlib import Path
 import click
 
 from fastlstm.cli import output
-from fastlstm.cli.options import common_options, config_options, model_option, table_options
+from fastlstm.cli.options import PanelCommand, common_options, field_options, model_option, option, table_options
 from fastlstm.config import TrainingConfig, configure
+from fastlstm.data import read_dataset
+from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import check_classifier_target
+from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 
 
-@click.command("calibrate")
+@click.command("calibrate", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
-@model_option
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    default=Path("model"),
-    show_default=True,
-    help="The folder to save the calibrated model to.",
-)
-@click.option("--overwrite", is_flag=True, help="Replace a model in --out.")
-@config_options("calibration", "threshold_metric", kinds=(TrainingConfig,))
-@click.option("--early-exit", is_flag=True, help="Learn when a text need not be read on.")
 @table_options
+@model_option
+@field_options("calibration", "threshold_metric", kinds=(TrainingConfig,))
+@option("--early-exit", is_flag=True, panel="Training", help="Fit early-exit thresholds.")
+@option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True, metavar="DIR",
+        panel="Output", help="Folder to save the calibrated model to.")  # fmt: skip
+@option("--overwrite", is_flag=True, panel="Output", help="Replace the model in --out.")
 @common_options
 def command(
     data: str,
@@ -45,42 +41,40 @@ def command(
 ) -> None:
     """Fit the probabilities of a saved model to DATA, labelled texts that it was not trained on.
 
-    Its answers stay what they were, but for the threshold of two classes, and for more than two classes where
-    scaling each by itself is better.
+    Predictions stay the same, unless the decision threshold changes, or vector scaling is better for more than two
+    classes.
     """
-    del data_dir  # IMDb's test texts are none to fit to, and its training texts were trained on
-    _, asked = configure("small", {"calibration": calibration, "threshold_metric": threshold_metric})
-    check_classifier_target(out, overwrite=overwrite)
-    from fastlstm.data import read_dataset
-    from fastlstm.errors import DataError
-    from fastlstm.training.recalibration import recalibrate
-
+    del data_dir
+    _, training = configure("small", {"calibration": calibration, "threshold_metric": threshold_metric})
+    check_target(out, CLASSIFIER_FORMAT, overwrite=overwrite)
     if data == "imdb":
         raise DataError(
-            "imdb is no data to fit to: its training split was trained on, and its test split is for measuring; "
-            "give other labelled texts"
+            "imdb cannot be used for calibration: models are trained on its training split and evaluated on its test "
+            "split; use other labelled texts",
+            code="imdb-not-allowed",
         )
-    records = read_dataset(data, text_column=text_column, label_column=label_column)
-    done = recalibrate(
+    from fastlstm.training.recalibration import recalibrate
+
+    dataset = read_dataset(data, text_column=text_column, label_column=label_column)
+    result = recalibrate(
         model,
-        records,
-        calibration=asked.calibration,
-        threshold_metric=asked.threshold_metric,
+        dataset,
+        calibration=training.calibration,
+        threshold_metric=training.threshold_metric,
         early_exit=early_exit,
     )
-    done.classifier.save(out, overwrite=overwrite)
-    for note in done.notes:
+    result.classifier.save(out, overwrite=overwrite)
+    for note in result.notes:
         output.note(note.text)
-    before, after = done.before, done.after
+    before, after, saved = result.before, result.after, result.classifier.saved
     if as_json:
-        learned = done.classifier.model.early_exit
         output.json_object(
             {
                 "folder": str(out),
                 "texts": after.texts,
-                "temperature": done.classifier.model.temperature,
-                "threshold": done.classifier.model.threshold,
-                "early_exit": None if learned is None else learned.to_json(),
+                "temperature": saved.temperature,
+                "threshold": saved.threshold,
+                "early_exit": None if saved.early_exit is None else saved.early_exit.to_json(),
                 "before": before.to_json(),
                 "after": after.to_json(),
             }
@@ -88,9 +82,9 @@ def command(
         return
     output.fact_table(
         {
-            "texts": f"{after.texts:,}, {records.source}",
-            "temperature": f"{model.model.temperature:.4g} -> {done.classifier.model.temperature:.4g}",
-            "calibration error": f"{before.calibration_error:.2%} -> {after.calibration_error:.2%}, on these texts",
+            "texts": f"{after.texts:,}, {dataset.source}",
+            "temperature": f"{model.saved.temperature:.4g} -> {saved.temperature:.4g}",
+            "calibration error": f"{before.calibration_error:.2%} -> {after.calibration_error:.2%} on these texts",
             "loss": f"{before.loss:.4f} -> {after.loss:.4f}",
             "accuracy": f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
             "saved": str(out),

@@ -1,165 +1,286 @@
-"""What `fastlstm doctor DATA` prints: each finding in figures, some examples, and what to do."""
+"""`fastlstm check`: check a dataset before training."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
 
-from fastlstm.checks import DatasetReport
-from fastlstm.checks.corpus import Example
-from fastlstm.checks.duplicates import Duplicates
-from fastlstm.checks.label_noise import LabelNoise
-from fastlstm.checks.languages import Languages
-from fastlstm.checks.lengths import Lengths
-from fastlstm.checks.text_quality import ClassCounts, TextIssue
-from fastlstm.checks.vocabulary import Vocabulary
+import click
+
 from fastlstm.cli import output
+from fastlstm.cli.options import (
+    PanelCommand,
+    common_options,
+    config_options,
+    option,
+    preset_option,
+    split_source,
+    table_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHOWN = 5
-"""Examples of what is not a label: the findings have more."""
-MANY_CLASSES = 30
-SUREST = 0.999
-"""The folds are never certain, though figures rounded may look so."""
+    from fastlstm.checks import DatasetReport
+    from fastlstm.checks.corpus import Example
+    from fastlstm.checks.duplicates import Duplicates
+    from fastlstm.checks.label_noise import LabelNoise
+    from fastlstm.checks.languages import Languages
+    from fastlstm.checks.statistics import Lengths, Vocabulary
+    from fastlstm.checks.text_quality import ClassCounts, TextIssue
+
+DEFAULT_MAX_EXAMPLES = 20
+MAX_EXAMPLES_SHOWN = 5
+"""Examples printed per finding, except suspect labels, which are all printed."""
+MAX_CLASSES_SHOWN = 30
+MAX_PROBABILITY_SHOWN = 0.999
+"""A higher probability is printed as this one, since 100.0% would suggest certainty."""
 
 
-def report(found: DatasetReport, file: TextIO) -> None:
-    """All of it, labels last: of them there is most to read."""
+@click.command("check", cls=PanelCommand)
+@click.argument("data")
+@option(
+    "--validation",
+    default="0.2",
+    show_default=True,
+    metavar="DATA|FRACTION",
+    panel="Data",
+    help="Validation texts: a fraction of DATA, or a dataset.",
+)
+@option(
+    "--test",
+    metavar="DATA|FRACTION",
+    panel="Data",
+    help="Test texts: a fraction of DATA, or a dataset.",
+)
+@table_options
+@preset_option
+@config_options("vocabulary_size", "max_tokens", "truncate", "seed")
+@option(
+    "--label-noise/--no-label-noise",
+    default=True,
+    show_default=True,
+    panel="Checks",
+    help="Look for suspect labels, the slowest check.",
+)
+@option(
+    "--max-examples",
+    type=click.IntRange(1),
+    default=DEFAULT_MAX_EXAMPLES,
+    show_default=True,
+    panel="Checks",
+    help="Examples per finding.",
+)
+@option(
+    "--plots-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    panel="Output",
+    help="Save plots of the findings to this folder.",
+)
+@common_options
+def command(
+    data: str,
+    validation: str,
+    test: str | None,
+    plots_dir: Path | None,
+    as_json: bool,
+    options: Mapping[str, Any],
+    **settings: Any,
+) -> None:
+    """Check a labelled dataset before training.
+
+    DATA is read and split as fastlstm train does with the same options. The report covers class balance, lengths,
+    vocabulary, languages, text issues, duplicates and suspect labels, with recommendations.
+    """
+    from fastlstm import checks
+    from fastlstm.cli.progress import Display
+    from fastlstm.serialization import atomic
+
+    if plots_dir is not None:
+        _check_plots_dir(plots_dir)
+    with Display(sys.stderr) as display:
+        report = checks.check(
+            data,
+            validation=split_source(validation),
+            test=None if test is None else split_source(test),
+            log=display.note,
+            progress=display.download,
+            **settings,
+            **options,
+        )
+    if as_json:
+        output.json_object(report.to_json())
+    else:
+        print_report(report, sys.stdout)
+    if plots_dir is not None:
+        plots_dir.mkdir(parents=True, exist_ok=True)
+        for name, content in report.plots().items():
+            atomic.write_file(plots_dir / name, content)
+        output.note(f"plots saved to {plots_dir}")
+
+
+def print_report(report: DatasetReport, file: TextIO) -> None:
+    """Print every finding with examples and recommendations. Labels come last, since they have the most examples."""
     console = output.console(file)
-    console.print(f"{found.data}: {sum(part.texts for part in found.parts.values()):,} texts", soft_wrap=True)
-    for title, name, figures in (
-        ("Classes", "classes", partial(_classes, console, found.parts)),
-        ("Lengths, in tokens", "lengths", partial(_lengths, console, found.lengths)),
-        ("Vocabulary", "vocabulary", partial(_vocabulary, console, found.vocabulary)),
-        ("Languages", "languages", partial(_languages, console, found.languages)),
-        ("Blemishes", "blemishes", partial(_blemishes, console, found.blemishes)),
-        ("Duplicates", "duplicates", partial(_duplicates, console, found.duplicates)),
-        ("Labels", "label_noise", partial(_label_noise, console, found.label_noise)),
+    texts = sum(part.texts for part in report.parts.values())
+    console.print(f"{report.data}: {texts:,} texts", soft_wrap=True)
+    for title, finding, print_finding in (
+        ("Classes", "classes", partial(_print_classes, console, report.parts)),
+        ("Lengths (tokens)", "lengths", partial(_print_lengths, console, report.lengths)),
+        ("Vocabulary", "vocabulary", partial(_print_vocabulary, console, report.vocabulary)),
+        ("Languages", "languages", partial(_print_languages, console, report.languages)),
+        ("Text issues", "text_issues", partial(_print_text_issues, console, report.text_issues)),
+        ("Duplicates", "duplicates", partial(_print_duplicates, console, report.duplicates)),
+        ("Labels", "label_noise", partial(_print_label_noise, console, report.label_noise)),
     ):
-        if name == "label_noise" and found.label_noise is None and not found.advice[name]:
-            continue  # nobody asked
+        recommendations = report.recommendations[finding]
+        if finding == "label_noise" and report.label_noise is None and not recommendations:
+            continue  # not requested
         console.print(f"\n{title}", style="bold")
-        figures()
-        for sentence in found.advice[name] or ("nothing to do",):
-            _say(console, f"-> {sentence}")
+        print_finding()
+        for text in [recommendation.text for recommendation in recommendations] or ["no problems found"]:
+            _print_sentence(console, f"-> {text}")
 
 
-def _classes(console: Console, parts: Mapping[str, ClassCounts]) -> None:
+def _check_plots_dir(folder: Path) -> None:
+    """Raise before the checks run if the plots cannot be drawn or saved."""
+    from fastlstm.errors import OptionError
+    from fastlstm.plots import require_matplotlib
+    from fastlstm.serialization import atomic
+
+    require_matplotlib()
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(
+            f"--plots-dir is {str(folder)!r}, which is a file; pass the name of a folder",
+            code="not-a-folder",
+            path=folder,
+        )
+    atomic.check_writable(folder / "classes.png")
+
+
+def _print_classes(console: Console, parts: Mapping[str, ClassCounts]) -> None:
     table = output.make_table("class", *parts)
     training = next(iter(parts.values())).classes
     by_size = sorted(training, key=training.__getitem__, reverse=True)
-    for name in by_size[:MANY_CLASSES]:
+    for name in by_size[:MAX_CLASSES_SHOWN]:
         table.add_row(name, *(f"{part.classes[name]:,}" for part in parts.values()))
-    rest = by_size[MANY_CLASSES:]
-    if rest:
-        sums = (sum(part.classes[name] for name in rest) for part in parts.values())
-        table.add_row(f"{len(rest):,} smaller ones", *(f"{texts:,}" for texts in sums))
-    table.add_row("in all", *(f"{part.texts:,}" for part in parts.values()))
+    if others := by_size[MAX_CLASSES_SHOWN:]:
+        sums = (sum(part.classes[name] for name in others) for part in parts.values())
+        table.add_row(f"{len(others):,} smaller classes", *(f"{texts:,}" for texts in sums))
+    table.add_row("total", *(f"{part.texts:,}" for part in parts.values()))
     console.print(table)
 
 
-def _lengths(console: Console, found: Lengths) -> None:
-    table = output.make_table("part", "shortest", "5%", "25%", "median", "75%", "95%", "99%", "longest", "mean")
-    for name, at in found.parts.items():
-        lengths = (at.shortest, at.p5, at.p25, at.median, at.p75, at.p95, at.p99, at.longest)
-        table.add_row(name, *(f"{length:,}" for length in lengths), f"{at.mean:,.0f}")
+def _print_lengths(console: Console, lengths: Lengths) -> None:
+    table = output.make_table("part", "min", "5%", "25%", "median", "75%", "95%", "99%", "max", "mean")
+    for name, part in lengths.parts.items():
+        percentiles = (part.min, part.p5, part.p25, part.median, part.p75, part.p95, part.p99, part.max)
+        table.add_row(name, *(f"{length:,}" for length in percentiles), f"{part.mean:,.0f}")
     console.print(table)
-    table = output.make_table("limit", "max-tokens", "truncate", "texts cut", "tokens never read")
-    for cut in found.cuts:
-        table.add_row(cut.name, f"{cut.max_tokens:,}", cut.truncate, f"{cut.texts:.1%}", f"{cut.tokens:.1%}")
+    table = output.make_table("limit", "max_tokens", "truncate", "texts truncated", "tokens dropped")
+    for limit in lengths.truncation:
+        table.add_row(
+            limit.name, f"{limit.max_tokens:,}", limit.truncate, f"{limit.texts:.1%}", f"{limit.tokens:.1%}"
+        )
     console.print(table)
 
 
-def _vocabulary(console: Console, found: Vocabulary) -> None:
-    table = output.make_table("tokens", *found.unknown)
-    table.add_row("not in the vocabulary", *(f"{share:.1%}" for share in found.unknown.values()))
-    table.add_row("nowhere in training", *(f"{share:.1%}" for share in found.unseen.values()))
+def _print_vocabulary(console: Console, vocabulary: Vocabulary) -> None:
+    table = output.make_table("tokens", *vocabulary.unknown)
+    table.add_row("not in the vocabulary", *(f"{fraction:.1%}" for fraction in vocabulary.unknown.values()))
+    table.add_row("not in the training texts", *(f"{fraction:.1%}" for fraction in vocabulary.unseen.values()))
     console.print(table)
-    _say(
+    _print_sentence(
         console,
-        f"{found.size:,} entries; training has {found.words:,} different words, {found.once:,} of them once only",
+        f"size {vocabulary.size:,}; the training texts have {vocabulary.training_words:,} distinct words, of which "
+        f"{vocabulary.singletons:,} occur once",
     )
-    if found.missing:
-        words = (f"{word.word} ({word.training + word.held_out:,})" for word in found.missing)
-        _say(console, f"most frequent of those not in it: {', '.join(words)}")
+    if vocabulary.missing:
+        words = (f"{word.word} ({word.training + word.held_out:,})" for word in vocabulary.missing)
+        _print_sentence(console, f"most frequent missing words: {', '.join(words)}")
 
 
-def _languages(console: Console, found: Languages) -> None:
-    for kind, texts in (("scripts", found.scripts), ("languages", found.languages)):
-        if texts is not None:
-            _say(console, f"{kind}: {', '.join(f'{name} {count:,}' for name, count in texts.items())}")
-    _examples(console, found.others)
+def _print_languages(console: Console, languages: Languages) -> None:
+    for kind, counts in (("scripts", languages.scripts), ("languages", languages.languages)):
+        if counts is not None:
+            _print_sentence(console, f"{kind}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}")
+    _print_examples(console, languages.minority_examples)
 
 
-def _blemishes(console: Console, found: Iterable[TextIssue]) -> None:
-    for blemish in found:
-        _say(console, f"{blemish.kind}: {_by_part(blemish.texts)}")
-        _examples(console, blemish.examples)
+def _print_text_issues(console: Console, issues: Iterable[TextIssue]) -> None:
+    for issue in issues:
+        _print_sentence(console, f"{issue.kind}: {_join_counts(issue.texts)}")
+        _print_examples(console, issue.examples)
 
 
-def _duplicates(console: Console, found: Duplicates) -> None:
-    _say(console, f"repeats within a part: {_by_part(found.within)}")
-    for kind, repeated in (("contradicting labels", found.contradicting), ("most frequent", found.repeated)):
-        if repeated:
-            _say(console, f"{kind}:")
-        for of_one in repeated[:SHOWN]:
-            places = ", ".join(f"{e.part} {e.record} ({e.label})" for e in of_one.examples)
-            more = ", ..." if of_one.times > len(of_one.examples) else ""
-            _line(console, f"{of_one.times:,} times: {of_one.examples[0].text}")
-            _line(console, f"   {places}{more}")
+def _print_duplicates(console: Console, duplicates: Duplicates) -> None:
+    _print_sentence(console, f"repeated within a part: {_join_counts(duplicates.within)}")
+    for kind, texts in (
+        ("contradicting labels", duplicates.contradicting),
+        ("most frequent", duplicates.repeated),
+    ):
+        if texts:
+            _print_sentence(console, f"{kind}:")
+        for text in texts[:MAX_EXAMPLES_SHOWN]:
+            locations = ", ".join(f"{e.part} {e.location} ({e.label})" for e in text.examples)
+            more = ", ..." if text.times > len(text.examples) else ""
+            _print_line(console, f"{text.times:,} times: {text.examples[0].text}")
+            _print_line(console, f"   {locations}{more}")
 
 
-def _label_noise(console: Console, found: LabelNoise | None) -> None:
-    if found is None:
+def _print_label_noise(console: Console, noise: LabelNoise | None) -> None:
+    if noise is None:
         return
-    _say(
+    _print_sentence(
         console,
-        f"a bag of words that has not read a text gives {found.agreement:.1%} of {found.judged:,} their label",
+        f"a bag of words, by cross-validation, predicts the label of {noise.agreement:.1%} of {noise.checked:,} texts",
     )
-    _say(console, f"labels that look wrong: {_by_part(found.suspect)}")
-    if found.confusions:
-        pairs = (f"{c.label} -> {c.instead} {c.texts:,}" for c in found.confusions[:SHOWN])
-        _say(console, f"most frequent: {', '.join(pairs)}")
+    _print_sentence(console, f"suspect labels: {_join_counts(noise.suspect)}")
+    if noise.confusions:
+        pairs = (f"{c.label} -> {c.suggested} {c.texts:,}" for c in noise.confusions[:MAX_EXAMPLES_SHOWN])
+        _print_sentence(console, f"most frequent: {', '.join(pairs)}")
     rows = [
-        (*_place(doubt.example), f"-> {doubt.instead}", _percent(doubt.probability_instead), doubt.example.text)
-        for doubt in found.doubts
+        (
+            *_location_cells(suspect.example),
+            f"-> {suspect.suggested}",
+            f"{min(suspect.suggested_probability, MAX_PROBABILITY_SHOWN):.1%}",
+            suspect.example.text,
+        )
+        for suspect in noise.suspect_labels
     ]
-    _rows(console, rows)
+    _print_rows(console, rows)
 
 
-def _percent(probability: float) -> str:
-    return f"{min(probability, SUREST):.1%}"
+def _print_examples(console: Console, examples: tuple[Example, ...]) -> None:
+    _print_rows(console, [(*_location_cells(example), example.text) for example in examples[:MAX_EXAMPLES_SHOWN]])
 
 
-def _examples(console: Console, examples: tuple[Example, ...]) -> None:
-    _rows(console, [(*_place(example), example.text) for example in examples[:SHOWN]])
+def _location_cells(example: Example) -> tuple[str, str, str]:
+    return example.part, str(example.location), example.label
 
 
-def _place(example: Example) -> tuple[str, str, str]:
-    return example.part, str(example.record), example.label
-
-
-def _rows(console: Console, rows: Sequence[tuple[str, ...]]) -> None:
-    """A line each, columns one below the other, and of the text in the last one what the line has room for."""
+def _print_rows(console: Console, rows: Sequence[tuple[str, ...]]) -> None:
+    """Print aligned columns. The last column, a text, is cut off at the width of the console."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
-    for *columns, text in rows:
-        _line(console, "  ".join([*map(str.ljust, columns, widths), text]))
+    for *cells, text in rows:
+        _print_line(console, "  ".join([*map(str.ljust, cells, widths), text]))
 
 
-def _line(console: Console, text: str) -> None:
+def _print_line(console: Console, text: str) -> None:
     console.print(f"    {text}", no_wrap=True, overflow="ellipsis", crop=True)
 
 
-def _say(console: Console, text: str) -> None:
-    """A sentence, on as many lines as it takes, all but the first farther to the right."""
+def _print_sentence(console: Console, text: str) -> None:
+    """Print a wrapped sentence with a hanging indent."""
     lines = textwrap.wrap(text, console.width - 5, break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines):
         console.print(f"{'     ' if number else '  '}{line}", soft_wrap=True)
 
 
-def _by_part(texts: Mapping[str, int]) -> str:
-    return ", ".join(f"{part} {count:,}" for part, count in texts.items())
+def _join_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{part} {count:,}" for part, count in counts.items())

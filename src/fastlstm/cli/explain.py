@@ -1,4 +1,4 @@
-"""`fastlstm explain`: what moved the answer to a text, token by token."""
+"""`fastlstm explain`: print how much each token contributes to a prediction."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-import numpy.typing as npt
 
 from fastlstm import plots
+from fastlstm._typing import FloatArray
 from fastlstm.cli import output
-from fastlstm.cli.options import common_options, model_option
+from fastlstm.cli.options import PanelCommand, common_options, model_option, option
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.serialization import atomic
@@ -23,125 +23,137 @@ if TYPE_CHECKING:
 
     from fastlstm.inference.explain.explanation import Explanation
 
-STRONGEST = 15
-"""Tokens in the table, and clauses in theirs."""
-ERROR = 0.01
-"""Of what the logit moved, by how much the tokens' sum may be off without a word."""
+MAX_ROWS = 15
+"""Rows of the table of tokens and of the table of clauses."""
+MAX_ERROR = 0.01
+"""Error of the attributions' sum, relative to the change of the logit, above which a note is printed."""
+MIN_COLOR_STRENGTH = 0.05
+"""Tokens with a smaller attribution, relative to the largest, are not colored."""
 
 
-@click.command("explain")
+@click.command("explain", cls=PanelCommand)
 @click.argument("text", metavar="TEXT | -")
 @model_option
-@click.option("--label", metavar="CLASS", help="Explain this class, not the most likely one.")
-@click.option(
+@option("--label", metavar="CLASS", panel="Explanation", help="Class to explain. [default: the most probable]")
+@option(
     "--method",
     type=click.Choice(["gradients", "occlusion"]),
     default="gradients",
     show_default=True,
-    help="Integrated gradients; or what the logit falls when a token, or a clause, is left out.",
+    panel="Explanation",
+    help="Integrated gradients, or leave out each token.",
 )
-@click.option(
+@option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PNG",
-    help="Draw heat maps of a layer's gates over the tokens into this file.",
+    panel="Output",
+    help="Plot a layer's gates to this file.",
 )
-@click.option(
-    "--layer",
-    type=int,
-    default=-1,
-    help="Which layer and direction, as counted from 0, --plot draws. [the last]",
-)
+@option("--layer", type=int, default=-1, panel="Output", help="Layer to plot, counted from 0. [default: the last]")
 @common_options
 def command(
     text: str, model: Classifier, label: str | None, method: str, plot: Path | None, layer: int, as_json: bool
 ) -> None:
-    """Show how much each token of TEXT moved the answer, and the probability after each.
+    """Print how much each token of TEXT contributes to the prediction, and the probability after each token.
 
-    With - instead, all of standard input is the text.
+    With -, TEXT is read from standard input.
     """
     if plot is not None:
         plots.require_matplotlib()
     if text == "-":
-        text = _standard_input()
-    found = model.explain(text, label=label, method=method)
-    after = model.trajectory(text)[:, model.labels.index(found.label)]
+        text = _read_standard_input()
+    explanation = model.explain(text, label=label, method=method)
+    trajectory = model.trajectory(text)[:, model.labels.index(explanation.label)]
     if plot is not None:
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
-        output.note(f"gates drawn in {plot}")
+        output.note(f"wrote {plot}")
     if as_json:
-        shown = found.to_dict()
-        for token, probability in zip(shown["tokens"], after, strict=True):
+        result = explanation.to_dict()
+        for token, probability in zip(result["tokens"], trajectory, strict=True):
             token["probability"] = float(probability)
-        output.json_object(shown)
+        output.json_object(result)
         return
-    _write(found, after, ngrams=model.model.config.ngrams > 0)
+    _print(explanation, trajectory, has_ngrams=model.saved.config.ngrams > 0)
 
 
-def _standard_input() -> str:
+def _read_standard_input() -> str:
     if sys.stdin is None:
-        raise OptionError("- stands for standard input, and there is none; pipe a text in")
+        raise OptionError("there is no standard input; pipe a text in", code="no-standard-input")
     try:
         return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"standard input is not UTF-8 (byte {error.start}); convert it first") from None
+        raise DataError(
+            f"standard input is not UTF-8 (byte {error.start}); convert it to UTF-8",
+            code="not-utf8",
+            byte=error.start,
+        ) from None
 
 
-def _write(found: Explanation, after: npt.NDArray[np.float32], *, ngrams: bool) -> None:
-    """`ngrams`: whether the model has any."""
+def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool) -> None:
+    is_gradients = explanation.method == "gradients"
+    baseline = f", baseline {explanation.baseline_logit:+.2f}" if is_gradients else ""
     console = output.console(sys.stdout)
-    parted = found.method == "gradients" and ngrams
-    start = f", from {found.start:+.2f}" if found.method == "gradients" else ""
-    console.print(f"{found.label} {found.probability:.1%}  (logit {found.logit:+.2f}{start})")
-    console.print(_coloured(found))
-    parts = ("by the LSTM", "by n-grams") if parted else ()
-    table = output.make_table("token", "moved", *parts, f"{found.label} after it")
-    of_text = [k for k in found.strongest(len(found.tokens)) if not _is_padding(found, k)]
-    for k in of_text[:STRONGEST]:
-        both = (f"{found.words[k]:+.3f}", f"{found.evidence[k]:+.3f}") if parted else ()
-        table.add_row(found.tokens[k], f"{found.moved[k]:+.3f}", *both, f"{after[k]:.1%}")
-    padding = [k for k in range(len(found.tokens)) if _is_padding(found, k)]
+    console.print(f"{explanation.label} {explanation.probability:.1%}  (logit {explanation.logit:+.2f}{baseline})")
+    console.print(_color_text(explanation))
+    _print_tokens(explanation, trajectory, with_parts=is_gradients and has_ngrams)
+    if len(explanation.clauses) > 1:
+        _print_clauses(explanation)
+    if explanation.error > MAX_ERROR * max(1.0, abs(explanation.logit - explanation.baseline_logit)):
+        output.note(f"the attributions sum to the logit only up to {explanation.error:.2f}; the text is repetitive")
+    unused = int((~explanation.used).sum())
+    if unused:
+        output.note(f"the text has {len(explanation.tokens)} tokens; the LSTM does not read {unused} of them")
+
+
+def _print_tokens(explanation: Explanation, trajectory: FloatArray, *, with_parts: bool) -> None:
+    """Print the strongest tokens; `with_parts`, also the parts of the LSTM and of n-grams."""
+    part_names = ("LSTM", "n-grams") if with_parts else ()
+    table = output.make_table("token", "attribution", *part_names, f"{explanation.label} after it")
+    attributions = explanation.attributions
+    padding = [k for k in range(len(explanation.tokens)) if _is_padding(explanation, k)]
+    tokens = [k for k in explanation.strongest(len(explanation.tokens)) if k not in padding]
+    for k in tokens[:MAX_ROWS]:
+        parts = (f"{explanation.lstm[k]:+.3f}", f"{explanation.ngrams[k]:+.3f}") if with_parts else ()
+        table.add_row(explanation.tokens[k], f"{attributions[k]:+.3f}", *parts, f"{trajectory[k]:.1%}")
     if padding:
-        moved = float(found.moved[padding].sum())
-        table.add_row(f"{PADDING} x {len(padding)}", f"{moved:+.3f}", *("" for _ in parts), "")
-    console.print(table)
-    if len(of_text) > STRONGEST:
-        output.note(f"the {STRONGEST} of {len(of_text)} tokens that moved it the most; --json has all")
-    if len(found.spans) > 1:
-        clauses = output.make_table("clause", "moved")
-        order = sorted(range(len(found.spans)), key=lambda k: -abs(found.spans[k].moved))[:STRONGEST]
-        for span in (found.spans[k] for k in sorted(order)):
-            clauses.add_row(" ".join(span.text.split()), f"{span.moved:+.3f}")
-        console.print(clauses)
-        if len(found.spans) > STRONGEST:
-            output.note(f"the {STRONGEST} of {len(found.spans)} clauses that moved it the most; --json has all")
-    if found.error > ERROR * max(1.0, abs(found.logit - found.start)):
-        output.note(f"the tokens' sum is {found.error:.2f} off what the logit moved: a text that repeats itself")
-    unread = int((~found.read).sum())
-    if unread:
-        output.note(f"the text has {len(found.tokens)} tokens; the LSTM does not read {unread} of them")
+        total = float(attributions[padding].sum())
+        table.add_row(f"{PADDING} x {len(padding)}", f"{total:+.3f}", *("" for _ in part_names), "")
+    output.console(sys.stdout).print(table)
+    if len(tokens) > MAX_ROWS:
+        output.note(f"the strongest {MAX_ROWS} of {len(tokens)} tokens; --json prints all")
 
 
-def _is_padding(found: Explanation, token: int) -> bool:
-    first, last = found.places[token]
-    return bool(first == last) and found.tokens[token] == PADDING
+def _print_clauses(explanation: Explanation) -> None:
+    table = output.make_table("clause", "attribution")
+    clauses = explanation.clauses
+    strongest = sorted(range(len(clauses)), key=lambda k: -abs(clauses[k].attribution))[:MAX_ROWS]
+    for clause in (clauses[k] for k in sorted(strongest)):
+        table.add_row(" ".join(clause.text.split()), f"{clause.attribution:+.3f}")
+    output.console(sys.stdout).print(table)
+    if len(clauses) > MAX_ROWS:
+        output.note(f"the strongest {MAX_ROWS} of {len(clauses)} clauses; --json prints all")
 
 
-def _coloured(found: Explanation) -> Text:
-    """The text, blue behind what moved the answer towards the class, orange behind what moved it away."""
+def _is_padding(explanation: Explanation, token: int) -> bool:
+    start, end = explanation.char_spans[token]
+    return bool(start == end) and explanation.tokens[token] == PADDING
+
+
+def _color_text(explanation: Explanation) -> Text:
+    """Return the text with tokens colored by attribution: blue for positive, orange for negative ones."""
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text
 
-    from fastlstm.inference.explain.explanation import AWAY_COLOR, TOWARDS_COLOR
+    from fastlstm.inference.explain.explanation import NEGATIVE_COLOR, POSITIVE_COLOR
 
-    shown = Text(found.text)
-    most = float(np.abs(found.moved).max()) or 1.0
-    for (first, last), value in zip(found.places, found.moved, strict=True):
-        strength = abs(float(value)) / most
-        if strength < 0.05:
+    text = Text(explanation.text)
+    maximum = float(np.abs(explanation.attributions).max()) or 1.0
+    for (start, end), value in zip(explanation.char_spans, explanation.attributions, strict=True):
+        strength = abs(float(value)) / maximum
+        if strength < MIN_COLOR_STRENGTH:
             continue
-        colour = [255 + (channel - 255) * strength for channel in (TOWARDS_COLOR if value > 0 else AWAY_COLOR)]
-        style = Style(color="black", bgcolor=Color.from_rgb(*colour))
-        shown.stylize(style, int(first), int(last))
-    return shown
+        rgb = [255 + (channel - 255) * strength for channel in (POSITIVE_COLOR if value > 0 else NEGATIVE_COLOR)]
+        text.stylize(Style(color="black", bgcolor=Color.from_rgb(*rgb)), int(start), int(end))
+    return text

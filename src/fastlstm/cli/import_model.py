@@ -1,4 +1,4 @@
-"""`fastlstm import`: a classifier that learned elsewhere, as one of fastlstm."""
+"""`fastlstm import`: convert a Keras or PyTorch model to fastlstm."""
 
 from __future__ import annotations
 
@@ -6,136 +6,161 @@ from pathlib import Path
 
 import click
 
-from fastlstm.cli.options import common_options
+from fastlstm.cli.options import PanelCommand, common_options, option
 from fastlstm.cli.output import json_object, note
-from fastlstm.convert.classifier import ImportedModel, make_classifier
-from fastlstm.convert.vocabulary import TOKENIZATION_RULES, TokenizationRule, Vocabulary, find_rule, read_vocabulary
-from fastlstm.errors import InputError, OptionError
+from fastlstm.convert.classifier import DEFAULT_MAX_TOKENS, ImportedModel, make_classifier
+from fastlstm.convert.vocabulary import (
+    TOKENIZATION_RULES,
+    TokenizationRule,
+    Vocabulary,
+    make_vocabulary,
+    read_vocabulary,
+)
+from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.serialization import weights
 
-KERAS, PYTORCH = (".keras", ".h5", ".hdf5"), (".pt", ".pth", ".bin", ".safetensors")
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+PYTORCH_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 POOLINGS = ("last", "max", "mean", "concat")
-FEW_WORDS = 0.9
-"""Of the embedding's rows: with a smaller share of words it may be another model's vocabulary."""
+MIN_WORD_FRACTION = 0.9
+"""If fewer embedding rows have a word, the vocabulary may belong to another model."""
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-VOCABULARY = (
-    "The words: one a line in the order of the embedding's rows, padding's row too, or JSON, word -> index or a "
-    "list. [a .keras file with TextVectorization has its own]"
-)
-INDEX_FROM = "Added to the indices of a JSON object; 3 for that of keras.datasets.imdb, with its start token."
-WORDS = (
-    "What is a word: as Keras' Tokenizer (keras), TextVectorization or fastlstm has it, or what stands between "
-    "spaces: as it is (spaces), in lower case (lower), without punctuation (stripped). [Keras: keras, or "
-    "vectorization where the vocabulary begins as TextVectorization's; PyTorch: fastlstm]"
-)
-PADDING = "Where texts were padded. [Keras: front, as pad_sequences does; TextVectorization: back; PyTorch: none]"
-TRUNCATE = "Which part of a longer text was kept. [end, as pad_sequences does; TextVectorization: beginning]"
-MAX_TOKENS = "Tokens that were read of a text, up to which it was padded. [the model's own, or 500]"
-POOLING = "What a PyTorch model keeps of all steps (docs/importing.md); Keras' files say it."
-UNKNOWN = "The word that unknown ones are read as. [[UNK], <OOV>, <unk>, ...]"
 
 
-@click.command("import")
+@click.command("import", cls=PanelCommand)
 @click.argument("file", type=FILE)
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path),
-    default=Path("model"),
-    show_default=True,
-    help="The folder to save the model to.",
-)
-@click.option("--vocabulary", type=FILE, help=VOCABULARY)
-@click.option("--index-from", type=click.IntRange(min=0), default=0, show_default=True, help=INDEX_FROM)
-@click.option("--unknown", metavar="WORD", help=UNKNOWN)
-@click.option("--words", "kind", type=click.Choice(list(TOKENIZATION_RULES)), help=WORDS)
-@click.option("--padding", type=click.Choice(("front", "back", "none")), help=PADDING)
-@click.option("--truncate", type=click.Choice(("end", "beginning")), help=TRUNCATE)
-@click.option("--max-tokens", type=click.IntRange(min=1), help=MAX_TOKENS)
-@click.option("--labels", metavar="A,B,...", help="The classes, in the order of the outputs. [0,1,...]")
-@click.option("--pooling", type=click.Choice(POOLINGS), default=POOLINGS[0], show_default=True, help=POOLING)
-@click.option("--overwrite", is_flag=True, help="Replace a model in --out.")
+@option("--pooling", type=click.Choice(POOLINGS), default=POOLINGS[0], show_default=True, panel="Model",
+        help="How a PyTorch model pools its outputs.")  # fmt: skip
+@option("--labels", metavar="A,B,...", panel="Model", help="Class names in output order. [default: 0,1,...]")
+@option("--vocabulary", type=FILE, metavar="FILE", panel="Tokenization",
+        help="Words in the order of the embedding rows.")  # fmt: skip
+@option("--index-from", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, panel="Tokenization",
+        help="Offset of JSON word indices; 3 for Keras' IMDb.")  # fmt: skip
+@option("--unknown", metavar="WORD", panel="Tokenization", help="Word that stands for unknown words.")
+@option("--tokenization", type=click.Choice(list(TOKENIZATION_RULES)), panel="Tokenization",
+        help="How texts are split into words.")  # fmt: skip
+@option("--max-tokens", type=click.IntRange(min=1), metavar="N", panel="Tokenization",
+        help=f"Tokens read per text. [default: the model's, or {DEFAULT_MAX_TOKENS}]")  # fmt: skip
+@option("--truncate", type=click.Choice(("end", "beginning")), panel="Tokenization",
+        help="Part of longer texts that is kept.")  # fmt: skip
+@option("--padding", type=click.Choice(("front", "back", "none")), panel="Tokenization",
+        help="Side on which shorter texts were padded.")  # fmt: skip
+@option("--out", "-o", type=click.Path(path_type=Path), metavar="DIR", default=Path("model"), show_default=True,
+        panel="Output", help="Folder to save the model to.")  # fmt: skip
+@option("--overwrite", is_flag=True, panel="Output", help="Replace an existing model.")
 @common_options
 def command(
-    file: Path, out: Path, vocabulary: Path | None, index_from: int, unknown: str | None, kind: str | None,
+    file: Path, out: Path, vocabulary: Path | None, index_from: int, unknown: str | None, tokenization: str | None,
     padding: str | None, truncate: str | None, max_tokens: int | None, labels: str | None, pooling: str,
     overwrite: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Make a classifier of FILE: a Keras model (.keras, .h5), or a PyTorch state dict (.pt, .safetensors).
+    """Convert FILE, a Keras model (.keras, .h5) or a PyTorch state dict (.pt, .safetensors), to fastlstm.
 
-    It gives the probabilities that the model gave where it learned, for texts that are cut into the same words.
+    The converted model returns the same probabilities as the original, if texts are split into the same words.
+    Defaults of the tokenization options depend on the model: see docs/importing.md.
     """
-    found = _found(file, pooling)
-    own = found.cutting
-    if own is not None:
-        if vocabulary is not None or kind is not None or index_from:
+    imported = _read_model(file, pooling)
+    if imported.tokenization is not None:
+        if vocabulary is not None or tokenization is not None or index_from:
             raise OptionError(
-                "the model cuts texts itself (TextVectorization); leave --vocabulary, --index-from and --words out"
+                "the model tokenizes texts itself (TextVectorization); omit --vocabulary, --index-from and "
+                "--tokenization",
+                code="conflicting-options",
+                options=("vocabulary", "index_from", "tokenization"),
             )
-        words, rows = own.words, find_rule(own.vocabulary, unknown)
-        padding = padding or ("back" if own.max_tokens else "none")
-        max_tokens = max_tokens or own.max_tokens
+        rule, words = imported.tokenization.rule, make_vocabulary(imported.tokenization.vocabulary, unknown)
+        padding = padding or ("back" if imported.tokenization.max_tokens else "none")
+        max_tokens = max_tokens or imported.tokenization.max_tokens
     else:
-        words, rows = _words(found, vocabulary, index_from, unknown, kind)
-        usual = "back" if rows.vectorized else "front"
-        padding = padding or (usual if found.source == "Keras" else "none")
-    truncate = truncate or ("beginning" if rows.vectorized else "end")
-    classes = None if labels is None else [label.strip() for label in labels.split(",")]
+        words = _read_words(vocabulary, index_from, unknown)
+        rule = TOKENIZATION_RULES[tokenization or _default_rule(imported, words)]
+        keras_padding = "back" if words.is_vectorization else "front"
+        padding = padding or (keras_padding if imported.source == "Keras" else "none")
     model = make_classifier(
-        found, rows, words, padding=padding, truncate=truncate, max_tokens=max_tokens, labels=classes
+        imported,
+        words,
+        rule,
+        padding=padding,
+        truncate=truncate or ("beginning" if words.is_vectorization else "end"),
+        max_tokens=max_tokens,
+        labels=None if labels is None else [label.strip() for label in labels.split(",")],
     )
     Classifier(model).save(out, overwrite=overwrite)
-    config = model.config
-    told = {
-        "out": str(out),
-        "from": found.source,
-        "labels": list(model.labels),
-        "vocabulary": config.vocabulary_size,
-        "rows": len(found.embedding),
-        "weights": weights.parameter_count(config, len(model.labels)),
-        "max_tokens": config.max_tokens,
-        "truncate": config.truncate,
-        "padding": config.padding,
-        "words": next(name for name, of in TOKENIZATION_RULES.items() if of == words),
-    }
+    config, row_count = model.config, len(imported.embedding)
+    rule_name = _rule_name(rule)
+    weight_count = weights.parameter_count(config, len(model.labels))
     if as_json:
-        json_object(told)
+        json_object(
+            {
+                "out": str(out),
+                "from": imported.source,
+                "labels": list(model.labels),
+                "vocabulary": config.vocabulary_size,
+                "rows": row_count,
+                "weights": weight_count,
+                "max_tokens": config.max_tokens,
+                "truncate": config.truncate,
+                "padding": config.padding,
+                "tokenization": rule_name,
+            }
+        )
         return
-    reads = {"none": "no padding", "front": "padding before shorter ones", "back": "padding behind shorter ones"}
+    print(f"{out}: imported from {imported.source}, {weight_count:,} weights")
     print(
-        f"{out}: from {found.source}, {told['weights']:,} weights, {config.vocabulary_size:,} words of "
-        f"{told['rows']:,} rows, cut as {told['words']}; reads {config.max_tokens} tokens of a text, the "
-        f"{config.truncate} of longer ones, {reads[config.padding]}"
+        f"vocabulary: {config.vocabulary_size:,} words for {row_count:,} embedding rows, tokenization {rule_name}"
     )
-    if config.vocabulary_size < FEW_WORDS * len(found.embedding):
-        lacking = len(found.embedding) - config.vocabulary_size
-        note(f"{lacking:,} rows have no word: is it the vocabulary of this model?")
-    note(f"compare its answers with the original's on a few texts: fastlstm predict --model {out} TEXT")
+    print(
+        f"input: {config.max_tokens} tokens per text, keeps the {config.truncate} of longer texts, "
+        f"padding: {config.padding}"
+    )
+    if config.vocabulary_size < MIN_WORD_FRACTION * row_count:
+        note(
+            f"{row_count - config.vocabulary_size:,} embedding rows have no word; check that the vocabulary "
+            "belongs to this model"
+        )
+    note(f"compare its predictions with the original's on some texts: fastlstm predict --model {out} TEXT")
 
 
-def _found(file: Path, pooling: str) -> ImportedModel:
-    if file.suffix in KERAS:
+def _read_model(file: Path, pooling: str) -> ImportedModel:
+    if file.suffix in KERAS_SUFFIXES:
         from fastlstm.convert.keras import from_keras
 
         if pooling != POOLINGS[0]:
-            raise OptionError("--pooling is for PyTorch; a Keras file says how its steps are pooled")
+            raise OptionError(
+                "--pooling applies to PyTorch, and a Keras file contains its pooling; omit it",
+                code="conflicting-options",
+                options=("pooling",),
+            )
         return from_keras(file)
-    if file.suffix in PYTORCH:
+    if file.suffix in PYTORCH_SUFFIXES:
         from fastlstm.convert.pytorch import from_pytorch
 
         return from_pytorch(file, pooling)
-    raise InputError(f"{file} ends in {file.suffix or 'nothing'}; expected {', '.join((*KERAS, *PYTORCH))}")
+    supported = (*KERAS_SUFFIXES, *PYTORCH_SUFFIXES)
+    raise DataError(
+        f"{file} has the file extension {file.suffix!r}; supported: {', '.join(supported)}",
+        code="unknown-format",
+        source=str(file),
+        supported=supported,
+    )
 
 
-def _words(
-    found: ImportedModel, vocabulary: Path | None, index_from: int, unknown: str | None, kind: str | None
-) -> tuple[TokenizationRule, Vocabulary]:
+def _read_words(vocabulary: Path | None, index_from: int, unknown: str | None) -> Vocabulary:
     if vocabulary is None:
         raise OptionError(
-            "the file has weights and no words; give --vocabulary: a file with one word a line in the order of the "
-            "rows (TextVectorization.get_vocabulary()), or JSON, word -> index"
+            "the file contains weights but no words; pass --vocabulary FILE: one word per line in the order of the "
+            "embedding rows, such as TextVectorization.get_vocabulary(), or JSON, word -> index",
+            code="missing-vocabulary",
         )
-    rows = read_vocabulary(vocabulary, index_from=index_from, unknown=unknown)
-    default = "vectorization" if rows.vectorized else "keras"
-    return TOKENIZATION_RULES[kind or (default if found.source == "Keras" else "fastlstm")], rows
+    return read_vocabulary(vocabulary, index_from=index_from, unknown=unknown)
+
+
+def _default_rule(imported: ImportedModel, words: Vocabulary) -> str:
+    if imported.source != "Keras":
+        return "fastlstm"
+    return "vectorization" if words.is_vectorization else "keras"
+
+
+def _rule_name(rule: TokenizationRule) -> str:
+    return next(name for name, candidate in TOKENIZATION_RULES.items() if candidate == rule)

@@ -1,4 +1,4 @@
-"""The `fastlstm` command: finds the sub-command, and turns every failure into one line and an exit status."""
+"""The `fastlstm` command: find the subcommand, turn every failure into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -16,63 +16,78 @@ from fastlstm import __version__
 from fastlstm.errors import FastLSTMError, suggest
 
 COMMANDS = {
-    "train": "train a classifier on labelled texts, and measure it",
-    "tune": "search the options that suit some texts best",
-    "predict": "tell the class of texts",
-    "explain": "show what moved the answer to a text, token by token",
-    "stream": "read standard input as one text, and tell changes of the answer as they come",
-    "serve": "serve models over HTTP, with a page to look into them",
-    "export": "write a classifier for other runtimes: ONNX, PyTorch",
-    "import": "make a classifier of a Keras model or a PyTorch state dict",
-    "verify": "run a model through every runtime that is installed, and compare them",
-    "evaluate": "measure a model on labelled texts; a language model on any",
-    "calibrate": "fit a saved model's probabilities to other labelled texts",
-    "distill": "train a small classifier on what a large one says",
-    "pretrain": "train a language model on texts without labels",
-    "generate": "write text with a language model",
-    "info": "say what a model is and how it was trained",
-    "doctor": "say what this installation has and what is missing",
+    "Train": {
+        "train": "train a classifier on labelled texts and evaluate it",
+        "tune": "search for the best hyperparameters",
+        "distill": "train a classifier on the probabilities of another",
+        "calibrate": "fit the probabilities of a saved model to new data",
+    },
+    "Use": {
+        "predict": "predict the class of texts",
+        "stream": "classify a text while it arrives on standard input",
+        "explain": "show how much each token contributed to a prediction",
+        "evaluate": "evaluate a model on labelled texts",
+        "serve": "serve models over HTTP, with a web page",
+    },
+    "Inspect": {
+        "check": "check a dataset before training",
+        "info": "describe a model and its training",
+        "doctor": "check the installation, or compare runtimes on a model",
+    },
+    "Exchange": {
+        "import": "convert a Keras or PyTorch model to fastlstm",
+        "export": "convert a model to ONNX or PyTorch",
+    },
+    "Language": {
+        "lm": "train and use language models",
+    },
 }
-MODULES = {"import": "import_model"}
-"""Of commands whose names a module can't have."""
+"""Panel -> command -> one line of help."""
+NAMES = [name for commands in COMMANDS.values() for name in commands]
+MODULES = {"import": ("import_model", "command"), "distill": ("train", "distill_command")}
+"""Module and attribute of the commands that are not `command` in the module of their name."""
 TEXT_COMMANDS = ("predict", "explain", "generate")
-"""The commands that take texts."""
+"""Commands whose arguments are texts."""
 EXIT_INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """Imports a command's module only when it is called: `predict` never waits for what `train` needs."""
+    """Commands whose modules are imported only when called, so that `predict` does not import PyTorch."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        return list(COMMANDS)
+        return NAMES
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
-        if name not in COMMANDS:
+        if name not in NAMES:
             return None
-        module = MODULES.get(name, name)
-        command: click.Command = importlib.import_module(f"fastlstm.cli.{module}").command
+        module, attribute = MODULES.get(name, (name, "command"))
+        command: click.Command = getattr(importlib.import_module(f"fastlstm.cli.{module}"), attribute)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"unknown command {args[0]!r}; {suggest(args[0], COMMANDS)}.", ctx)
+        if args[0] not in NAMES and not args[0].startswith("-"):
+            raise click.UsageError(f"unknown command {args[0]!r}; {suggest(args[0], NAMES)}.", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        for panel, commands in COMMANDS.items():
+            with formatter.section(panel):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fastlstm")
 def group() -> None:
-    """LSTM text classifiers that train in minutes and answer in milliseconds on an ordinary CPU."""
+    """Train and serve LSTM text classifiers on ordinary CPUs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and exits: 0 done, 1 failed while working, 2 wrong use or bad input."""
+    """Run the command line and exit.
+
+    Exit status: 0 success, 1 failure while working, 2 wrong use or bad input, 130 interrupted.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -90,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         fail(str(error), error.exit_status, error.code, arguments)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", EXIT_INTERRUPTED, "interrupted", arguments)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does: nobody is left to tell
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1, "io", arguments)
-    except Exception as error:  # noqa: BLE001 -- the last resort: a fault of ours, still told in one line
+    except Exception as error:  # noqa: BLE001 -- a bug, still reported on one line
         fail(f"internal error: {error!r}; please report it with what --debug prints", 1, "internal", arguments)
 
 
@@ -111,7 +126,7 @@ def fail(message: str, status: int, code: str, arguments: Sequence[str]) -> NoRe
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.info_name in TEXT_COMMANDS:
-        message += f" A text that begins with - stands behind --, as in: {error.ctx.command_path} -- '-5 stars'."
+        message += f" Put -- before a text that starts with -: {error.ctx.command_path} -- '-5 stars'."
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message} Run: {error.ctx.command_path} --help"
     return message

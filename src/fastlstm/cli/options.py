@@ -1,210 +1,329 @@
-"""Options that several commands share."""
+"""Options that several commands share, and help texts grouped in panels."""
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
-from fastlstm.cli.output import note
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, option_fields
-from fastlstm.errors import NotAModelError, OptionError
+from fastlstm.config.options import parse_value, split_values
+from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.abi import PRECISIONS
-from fastlstm.pretrained import DEFAULT_CLASSIFIER, find_model
-from fastlstm.serialization.folder import has_format
-from fastlstm.serialization.language_model import LANGUAGE_MODEL_FORMAT
 
-if TYPE_CHECKING:
-    from fastlstm.language_model.inference import LanguageModel
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
-LANGUAGE_MODEL_COMMANDS = ("evaluate", "info")
-"""The commands of classifiers that take a language model too."""
+PANELS = ("Data", "Model", "Search", "Training", "Checks", "Explanation", "Server", "Output", "Other")
 PRECISION = "fastlstm.precision"
-"""Where the context keeps what --precision says."""
+"""Key of the context that holds the value of --precision."""
+CONFIG_VALUES = "fastlstm.config"
+"""Key of the context that holds the fields read from --config."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class PanelOption(click.Option):
+    """An option that help shows in a panel."""
+
+    def __init__(self, *args: Any, panel: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.panel = panel
+
+
+class PanelCommand(click.Command):
+    """A command whose help groups options in panels, in the order of `PANELS`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per panel."""
+        panels: dict[str, list[tuple[str, str]]] = {panel: [] for panel in PANELS}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                panels.setdefault(getattr(parameter, "panel", "Other"), []).append(record)
+        for panel, records in panels.items():
+            if records:
+                with formatter.section(panel):
+                    formatter.write_dl(records)
+
+
+def option(*names: str, panel: str = "Other", **attributes: Any) -> Callable[[Function], Function]:
+    """Return a decorator that adds an option to a command, in a panel of its help."""
+    return click.option(*names, cls=PanelOption, panel=panel, **attributes)
+
+
 def common_options(function: Function) -> Function:
-    """--json and --debug. `main` looks for --debug itself, since errors come from parsing too."""
-    function = click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")(
+    """Add --json and --debug. `main` handles --debug itself, since parsing may fail too."""
+    function = option("--debug", is_flag=True, expose_value=False, panel="Output", help="Print tracebacks.")(
         function
     )
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")(function)
+    return option("--json", "as_json", is_flag=True, panel="Output", help="Print the result as one JSON object.")(
+        function
+    )
 
 
 def model_option(function: Function) -> Function:
-    """--model, read into a `Classifier`."""
-    return click.option(
+    """Add --model, which the command receives as a `Classifier`."""
+    return option(
         "--model",
         "-m",
         "model",
         type=str,
-        callback=_load,
+        callback=_load_model,
         metavar="DIR",
-        help="The folder that fastlstm train wrote; without it, the bundled English sentiment model.",
+        panel="Model",
+        help="Model folder or bundled name. [default: bundled model]",
     )(function)
 
 
 def precision_option(function: Function) -> Function:
-    """--precision, in which `model_option`'s model then computes."""
-    return click.option(
+    """Add --precision, in which the model of `model_option` computes."""
+    return option(
         "--precision",
         type=click.Choice(PRECISIONS),
         default=PRECISIONS[0],
         show_default=True,
-        is_eager=True,  # known before the model is loaded
+        is_eager=True,  # before the model is loaded
         expose_value=False,
-        callback=_remember,
-        help="What the LSTM's products are taken of; less than float32 is faster where the processor has it.",
+        callback=_store_precision,
+        panel="Model",
+        help="Precision of the LSTM's matrix products.",
     )(function)
 
 
 def threshold_option(function: Function) -> Function:
-    """--threshold, for `Classifier.choose` and `Classifier.evaluate`."""
-    return click.option(
+    """Add --threshold, for `Classifier.choose` and `Classifier.evaluate`."""
+    return option(
         "--threshold",
         type=float,
         metavar="P",
-        help="Of two classes, predict the second one from this probability on. [the model's own]",
+        panel="Model",
+        help="Decision threshold of two classes. [default: the model's]",
     )(function)
 
 
 def table_options(function: Function) -> Function:
-    """--text-column, --label-column and --data-dir."""
-    for name, what in (("label", "labels"), ("text", "texts")):
-        function = click.option(
-            f"--{name}-column", default=name, show_default=True, help=f"Where {what} stand in tables."
-        )(function)
-    return click.option(
+    """Add --text-column, --label-column and --data-dir."""
+    function = option(
         "--data-dir",
         type=click.Path(path_type=Path),
-        help="The folder that holds IMDb, for DATA imdb. [env: FASTLSTM_DATA_DIR]",
+        metavar="DIR",
+        panel="Data",
+        help="Folder of IMDb, for DATA imdb. [env: FASTLSTM_DATA_DIR]",
     )(function)
+    for name in ("label", "text"):
+        function = option(
+            f"--{name}-column",
+            default=name,
+            show_default=True,
+            metavar="NAME",
+            panel="Data",
+            help=f"Column that holds the {name}s.",
+        )(function)
+    return function
 
 
 def preset_option(function: Function, presets: Mapping[str, Any] = PRESETS) -> Function:
-    """--preset, by default the first of other presets than a classifier's."""
-    return click.option(
+    """Add --preset; by default the classifier's, otherwise the first of `presets`."""
+    return option(
         "--preset",
+        type=click.Choice(list(presets)),
         default=DEFAULT_PRESET if presets is PRESETS else next(iter(presets)),
         show_default=True,
-        help="; ".join(f"{name}: {chosen.purpose}" for name, chosen in presets.items()) + ".",
+        panel="Model",
+        help="Named configuration to start from.",
     )(function)
 
 
 def config_options(
-    *only: str,
-    kinds: Sequence[type[Any]] = (TrainingConfig, ModelConfig),
+    *visible: str,
+    kinds: Sequence[type[Any]] = (ModelConfig, TrainingConfig),
     presets: Mapping[str, Any] = PRESETS,
 ) -> Callable[[Function], Function]:
-    """An option for every field of the two configurations, or `only` for some, named and described by the field."""
+    """Add the options that set fields of configurations: one for each of `visible`, --set, --config, --help-all.
 
-    def with_options(function: Function) -> Function:
-        for kind in kinds:
-            for f in reversed(option_fields(kind)):
-                if not only or f.name in only:
-                    function = _field_option(f, get_type_hints(kind)[f.name], presets)(function)
+    The command receives all given fields as one argument, `options`: field name -> value. A field option takes
+    precedence over --set, and --set over --config.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def wrapper(*args: Any, set_values: Mapping[str, Any], **values: Any) -> Any:
+            from_file = click.get_current_context().meta.get(CONFIG_VALUES, {})
+            given = {name: value for name in visible if (value := values.pop(name)) is not None}
+            return function(*args, options={**from_file, **set_values, **given}, **values)
+
+        decorated: Any = wrapper
+        decorated = _help_all_option(kinds, presets)(decorated)
+        decorated = _config_file_option(kinds)(decorated)
+        decorated = option(
+            "--set",
+            "set_values",
+            multiple=True,
+            metavar="NAME=VALUE",
+            panel="Model",
+            callback=lambda _, __, values: _parse_assignments(values, kinds),
+            help="Set a field of the configuration; repeatable.",
+        )(decorated)
+        for name in reversed(visible):
+            decorated = _field_option(name, kinds)(decorated)
+        result: Function = decorated
+        return result
+
+    return decorate
+
+
+def field_options(
+    *names: str, kinds: Sequence[type[Any]] = (ModelConfig, TrainingConfig)
+) -> Callable[[Function], Function]:
+    """Add one option for each of the named fields of configurations; the command receives them by name."""
+
+    def decorate(function: Function) -> Function:
+        for name in reversed(names):
+            function = _field_option(name, kinds)(function)
         return function
 
-    return with_options
-
-
-def parse_sizes(value: str | None) -> tuple[int, ...] | None:
-    """What --hidden-sizes says."""
-    if value is None:
-        return None
-    try:
-        return tuple(int(size) for size in value.split(","))
-    except ValueError:
-        raise OptionError(f"hidden-sizes is {value!r}; expected whole numbers such as 64,32") from None
-
-
-def _field_option(
-    f: dataclasses.Field[Any], hint: Any, presets: Mapping[str, Any]
-) -> Callable[[Function], Function]:
-    name = f.name.replace("_", "-")
-    return click.option(
-        f"--{name}/--no-{name}" if hint is bool else f"--{name}",
-        f.name,
-        type=hint if hint in (int, float, bool) else str,
-        default=None,
-        metavar="SIZE,SIZE,..." if get_origin(hint) is tuple else None,
-        help=f"{_sentence(f.metadata['help'])}{_choices(hint)} {_defaults(f.name, presets)}",
-    )
-
-
-def _sentence(words: str) -> str:
-    return f"{words[0].upper()}{words[1:]}."
-
-
-def _defaults(name: str, presets: Mapping[str, Any]) -> str:
-    """What each preset has there: [tutorial: 5]."""
-    values = {key: {**vars(chosen.model), **vars(chosen.training)}[name] for key, chosen in presets.items()}
-    return "[" + ", ".join(f"{key}: {_written(value)}" for key, value in values.items()) + "]"
-
-
-def _written(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _choices(hint: Any) -> str:
-    values = getattr(hint, "__args__", ()) if get_origin(hint) is not tuple else ()
-    return f" [{'|'.join(values)}]" if values else ""
+    return decorate
 
 
 def split_source(value: str) -> float | str:
-    """A fraction if it reads as a number, else the name of data."""
+    """Return a fraction if the value is a number, otherwise the name of a dataset."""
     try:
         return float(value)
     except ValueError:
         return value
 
 
-def language_model_option(function: Function) -> Function:
-    """--model, read into a `LanguageModel`."""
-    return click.option(
-        "--model",
-        "-m",
-        "model",
-        callback=lambda context, _, value: None if context.resilient_parsing else _load_language_model(value),
-        metavar="DIR",
-        help="The folder that fastlstm pretrain wrote; without it, the bundled one of English reviews.",
-    )(function)
+def _field_option(name: str, kinds: Sequence[type[Any]]) -> Callable[[Function], Function]:
+    kind = next(kind for kind in kinds if name in get_type_hints(kind))
+    field = next(f for f in option_fields(kind) if f.name == name)
+    hint = get_type_hints(kind)[name]
+    choices = get_args(hint) if get_origin(hint) is not tuple else ()
+    return option(
+        f"--{name.replace('_', '-')}",
+        name,
+        type=click.Choice(choices) if choices else hint,
+        default=None,
+        panel="Training",
+        help=_sentence(field.metadata["help"]),
+    )
 
 
-def _load(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> Classifier | LanguageModel | None:
+def _config_file_option(kinds: Sequence[type[Any]]) -> Callable[[Function], Function]:
+    return option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,  # before the options whose defaults it changes
+        expose_value=False,
+        callback=lambda context, _, path: None if path is None else _read_config_file(context, path, kinds),
+        metavar="FILE",
+        panel="Model",
+        help="TOML file with options and fields.",
+    )
+
+
+def _read_config_file(context: click.Context, path: Path, kinds: Sequence[type[Any]]) -> None:
+    """Use the options of the command in a TOML file as defaults, and keep the fields of configurations."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path}: {error.strerror}; pass a TOML file to --config", code="file-not-found", path=path
+        ) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"{path} is not valid TOML: {error}", code="bad-config-file", path=path) from None
+    plain = {name.replace("-", "_"): value for name, value in values.items()}
+    parameters = {parameter.name for parameter in context.command.params} - {"set_values"}
+    context.default_map = {name: value for name, value in plain.items() if name in parameters}
+    fields = {name: value for name, value in plain.items() if name not in parameters}
+    chosen: dict[str, Any] = {}
+    for part in split_values(fields, *kinds):
+        chosen |= part
+    context.meta[CONFIG_VALUES] = chosen
+
+
+def _parse_assignments(assignments: Sequence[str], kinds: Sequence[type[Any]]) -> dict[str, Any]:
+    values = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise OptionError(
+                f"--set {assignment!r} has no value; expected NAME=VALUE, such as --set dropout=0.3",
+                code="bad-option-value",
+                option="set",
+                value=assignment,
+            )
+        name = name.strip().replace("-", "_")
+        values[name] = parse_value(name, text.strip(), *kinds)
+    return values
+
+
+def _help_all_option(kinds: Sequence[type[Any]], presets: Mapping[str, Any]) -> Callable[[Function], Function]:
+    def show(context: click.Context, _: click.Parameter, asked: bool) -> None:
+        if asked and not context.resilient_parsing:
+            click.echo(context.get_help())
+            click.echo("\n" + _describe_fields(context, kinds, presets), nl=False)
+            context.exit()
+
+    return option(
+        "--help-all",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show all fields and exit.",
+    )
+
+
+def _describe_fields(context: click.Context, kinds: Sequence[type[Any]], presets: Mapping[str, Any]) -> str:
+    """Return every field with its help text and its default per preset."""
+    formatter = context.make_formatter()
+    for kind in kinds:
+        hints = get_type_hints(kind)
+        rows = []
+        for field in option_fields(kind):
+            defaults = {
+                key: _written({**vars(chosen.model), **vars(chosen.training)}[field.name])
+                for key, chosen in presets.items()
+            }
+            same = len(set(defaults.values())) == 1
+            shown = next(iter(defaults.values())) if same else ", ".join(f"{k}: {v}" for k, v in defaults.items())
+            rows.append((field.name, f"{_sentence(field.metadata['help'])}{_choices(hints[field.name])} [{shown}]"))
+        with formatter.section(f"Fields of {kind.__name__}, for --set and --config"):
+            formatter.write_dl(rows)
+    return formatter.getvalue()
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _choices(hint: Any) -> str:
+    values = get_args(hint) if get_origin(hint) is not tuple else ()
+    return f" {{{'|'.join(values)}}}" if values else ""
+
+
+def _load_model(context: click.Context, parameter: click.Parameter, value: str | None) -> Classifier | None:
     del parameter
     if context.resilient_parsing:
         return None
-    if value is not None and has_format(find_model(value), LANGUAGE_MODEL_FORMAT):
-        if context.info_name not in LANGUAGE_MODEL_COMMANDS:
-            raise NotAModelError(
-                f"{value} is a language model, and {context.info_name} needs a classifier; give one that was made "
-                f"with fastlstm train DATA --encoder {value}"
-            )
-        if context.meta.get(PRECISION, PRECISIONS[0]) != PRECISIONS[0]:
-            raise OptionError("--precision is for classifiers; a language model computes in float32: leave it out")
-        return _load_language_model(value)
-    if value is None and context.info_name == "evaluate":
-        note(f"no --model given: this measures the bundled model {DEFAULT_CLASSIFIER}")
     return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: str) -> None:
+def _store_precision(context: click.Context, parameter: click.Parameter, value: str) -> None:
     del parameter
     context.meta[PRECISION] = value
-
-
-def _load_language_model(folder: str | None) -> LanguageModel:
-    """Imported here, so that `predict` does not wait for what it never uses."""
-    from fastlstm.language_model.inference import load_language_model
-
-    return load_language_model(folder)

@@ -1,4 +1,4 @@
-"""What the commands print: results, as tables for people or as JSON; notes, on standard error."""
+"""Output of the commands: results as tables or JSON on standard output, notes on standard error."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MIN_WIDTH = 100
-"""Columns of output that goes to no terminal."""
+"""Width of output that does not go to a terminal, in characters."""
 MAX_CLASSES_SHOWN = 30
-"""Of more classes than this, the report shows the worst ones."""
+"""Number of classes in a report; of more, the worst are shown."""
 
 
 def note(text: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def json_object(value: Mapping[str, Any]) -> None:
-    """The result, as one JSON object on standard output."""
+    """Print one JSON object on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def json_entries(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON object with a list of that name, its entries a line each and written as they come."""
+    """Print one JSON object with one list, one entry per line, each as soon as it is available."""
     before = f'{{"{name}": [\n'
     for entry in entries:
         print(before + json.dumps(entry, ensure_ascii=False), end="", flush=True)
@@ -42,7 +42,7 @@ def json_entries(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
 
 
 def console(file: TextIO) -> Console:
-    """Rich's console on `file`, which prints numbers and paths as they are."""
+    """Return a console on `file` without markup and highlighting."""
     from rich.console import Console
 
     return Console(
@@ -51,34 +51,34 @@ def console(file: TextIO) -> Console:
 
 
 def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
-    """The model's layers with their shapes and numbers of weights, and the sum."""
+    """Print the layers of a model with shapes and numbers of weights."""
     table = make_table("layer", "shape", "weights")
     table.show_footer = True
-    table.columns[0].footer = "in all"
+    table.columns[0].footer = "total"
     table.columns[2].footer = f"{weights.parameter_count(config, classes):,}"
     for name, shape in weights.shapes(config, classes).items():
         table.add_row(name, " x ".join(str(size) for size in shape), f"{math.prod(shape):,}")
     console(file).print(table)
 
 
-def report(value: Report, measured_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
-    """Loss, accuracy, and each class's precision, recall and F1; the baseline's figures beside."""
-    print(f"On {value.texts:,} texts ({measured_on}):", file=file)
+def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
+    """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
+    print(f"On {value.texts:,} texts ({evaluated_on}):", file=file)
     summary = make_table("", "accuracy", "macro F1", "loss", "calibration error")
-    for name, of in (("LSTM", value), ("bag of words", baseline)):
-        if of is not None:
+    for name, figures in (("LSTM", value), ("n-grams", baseline)):
+        if figures is not None:
             summary.add_row(
                 name,
-                f"{of.accuracy:.2%}",
-                f"{of.macro_f1:.4f}",
-                f"{of.loss:.4f}",
-                f"{of.calibration_error:.2%}",
+                f"{figures.accuracy:.2%}",
+                f"{figures.macro_f1:.4f}",
+                f"{figures.loss:.4f}",
+                f"{figures.calibration_error:.2%}",
             )
     console(file).print(summary)
     shown = value.classes
     if len(shown) > MAX_CLASSES_SHOWN:
         shown = tuple(sorted(shown, key=lambda c: c.f1)[:MAX_CLASSES_SHOWN])
-        print(f"The {MAX_CLASSES_SHOWN} hardest of {len(value.classes)} classes:", file=file)
+        print(f"The {MAX_CLASSES_SHOWN} classes with the lowest F1, of {len(value.classes)}:", file=file)
     classes = make_table("class", "precision", "recall", "F1", "texts")
     for c in shown:
         classes.add_row(c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", f"{c.texts:,}")
@@ -86,7 +86,7 @@ def report(value: Report, measured_on: str, file: TextIO, *, baseline: Report | 
 
 
 def make_table(first: str, *others: str) -> Table:
-    """A table whose first column holds names, shown as they are, and the others figures."""
+    """Return a table with a column of names and right-aligned columns of figures."""
     from rich import box
     from rich.table import Table
 
@@ -98,7 +98,7 @@ def make_table(first: str, *others: str) -> Table:
 
 
 def fact_table(values: Mapping[str, str], file: TextIO) -> None:
-    """Names and what they are, a line each."""
+    """Print names and values, one per line."""
     width = max(len(name) for name in values)
     for name, value in values.items():
         print(f"{name:{width}}  {value}", file=file)

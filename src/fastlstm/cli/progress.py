@@ -1,4 +1,4 @@
-"""A run as people watch it: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live bar on a terminal, plain lines elsewhere; Ctrl-C stops and saves."""
 
 from __future__ import annotations
 
@@ -39,58 +39,60 @@ from fastlstm.training.events import (
 RunEvent = TypeVar("RunEvent")
 
 
-def resuming(arguments: list[str]) -> str:
-    """The command line that goes on with the run of these arguments."""
+def resume_command(arguments: list[str]) -> str:
+    """Return the command line that resumes the run of these arguments."""
     return shlex.join(["fastlstm", *(argument for argument in arguments if argument != "--resume"), "--resume"])
 
 
 def watch(
     events: Generator[RunEvent, None, None],
-    shown: Callable[[RunEvent], object],
+    show: Callable[[RunEvent], object],
     last: type[RunEvent],
-    stopped: Callable[[], str],
+    interrupted: Callable[[], str],
 ) -> None:
-    """Shows a run's events as they come. Ctrl-C closes the run, and `stopped` then says what is left of it.
+    """Show the events of a run. Ctrl-C closes the run, unless its `last` event has come.
 
-    Raises `Interrupted` with that, unless the `last` kind of event was there already.
+    Raises:
+        Interrupted: Ctrl-C was pressed; the message is that of `interrupted`, called after the run is closed.
     """
-    with stop_on_interrupt() as asked_to_stop:
+    show(next(events))  # the first event comes after downloads, which Ctrl-C interrupts at once
+    with stop_on_interrupt() as stop_requested:
         for event in events:
-            shown(event)
-            if asked_to_stop() and not isinstance(event, last):
+            show(event)
+            if stop_requested() and not isinstance(event, last):
                 events.close()
-                raise Interrupted(stopped())
+                raise Interrupted(interrupted())
 
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks to stop after the running step; a second one stops at once."""
-    asked: list[int] = []
+    """Turn the first Ctrl-C into a request to stop after the current step; a second one interrupts at once."""
+    requests: list[int] = []
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if requests:
             signal.default_int_handler(number, frame)
-        asked.append(number)
-        output.note("stopping after this step; Ctrl-C again stops at once, without saving")
+        requests.append(number)
+        output.note("stopping after this step; press Ctrl-C again to stop at once, without saving")
 
-    before = signal.signal(signal.SIGINT, ask)
+    previous = signal.signal(signal.SIGINT, handle)
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(requests)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)
 
 
 PLAIN_SECONDS = 10.0
-"""Between two lines on the running epoch where there is no terminal."""
+"""Seconds between two lines about an epoch if the output is not a terminal."""
 MAX_NATS = 700.0
-"""A loss whose exponential is still a number."""
+"""Largest loss (nats) whose exponential is finite."""
 
 
 class Display:
-    """Shows a run's events on `file`. `result`, or `pretrained`, is there once the run has finished."""
+    """Shows the events of a run on `file`. At the end of a run, `result` or `language_model` is set."""
 
     result: TrainingResult
-    pretrained: LanguageModelResult
+    language_model: LanguageModelResult
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -107,14 +109,14 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_bar()
+        self.end_bar()
 
     def note(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     def download(self, done: int, total: int | None) -> None:
-        """How far a download is, in bytes."""
+        """Show the progress of a download, in bytes."""
         if self._live:
             self._bar("downloading", done, total, f"{done / 1e6:.0f} MB")
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
@@ -122,7 +124,7 @@ class Display:
             self.note(f"downloaded {done / 1e6:.0f} MB" + (f" of {total / 1e6:.0f} MB" if total else ""))
 
     def show(self, event: TrainingEvent) -> None:
-        """Shows one event."""
+        """Show one event of a run."""
         match event:
             case Note():
                 self.note(event.text)
@@ -139,54 +141,54 @@ class Display:
             case Calibrated():
                 self._calibrated(event)
             case CandidateDone():
-                self._end_bar()
+                self.end_bar()
                 self.note(f"{event.name}: {event.report.accuracy:.2%} on validation; {event.seconds:.0f} s")
             case Evaluated():
-                self._end_bar()
+                self.end_bar()
                 report = event.report
                 figures = f"accuracy {report.accuracy:.2%}, calibration error {report.calibration_error:.2%}"
-                self.note(f"{event.name}: {figures} on {event.measured_on}; {event.seconds:.1f} s")
+                self.note(f"{event.name}: {figures} on {event.evaluated_on}; {event.seconds:.1f} s")
             case TrainingResult():
                 self.result = event
 
-    def show_pretraining(self, event: LanguageModelEvent) -> None:
-        """Shows one event of a language model's run."""
+    def show_language_model(self, event: LanguageModelEvent) -> None:
+        """Show one event of a language model run."""
         match event:
             case LanguageModelPrepared():
                 self._pretraining_epochs = event.training.epochs
                 self.note(
-                    f"reading {event.texts:,} texts, {event.tokens:,} tokens ({event.device}), vocabulary "
-                    f"{event.model.vocabulary_size:,}; perplexity on {event.held_out_texts:,} held-out texts"
+                    f"training on {event.device}: {event.texts:,} texts, {event.tokens:,} tokens, vocabulary "
+                    f"{event.model.vocabulary_size:,}; perplexity on {event.validation_texts:,} validation texts"
                 )
             case PerplexityMeasured():
                 best = "  best" if event.best else ""
                 self.note(
-                    f"epoch {event.epoch}: perplexity {event.perplexity.perplexity:.2f} on held-out texts{best}"
+                    f"epoch {event.epoch}: perplexity {event.perplexity.perplexity:.2f} on validation texts{best}"
                 )
             case LanguageModelResult():
-                self._end_bar()
-                self.pretrained = event
+                self.end_bar()
+                self.language_model = event
             case _:
                 self.show(event)
 
-    def begin(self, training: TrainingConfig) -> None:
-        """From here on, steps are those of a run of so many epochs."""
-        self._end_bar()
+    def start_training(self, training: TrainingConfig) -> None:
+        """Reset the number of epochs to that of a new training."""
+        self.end_bar()
         self._epochs, self._pretraining_epochs = training.epochs, training.pretraining_epochs
 
     def _prepared(self, event: Prepared) -> None:
-        self.begin(event.training)
+        self.start_training(event.training)
         weights_table(event.model, len(event.labels), self._file)
-        tested = f"testing on {event.test_texts:,}" if event.test_texts else "and no test texts: see --test"
+        test = f"{event.test_texts:,} test texts" if event.test_texts else "no test texts (see --test)"
         self.note(
-            f"training on {event.training_texts:,} texts ({event.device}), choosing the epoch on "
-            f"{event.validation_texts:,}, {tested}"
+            f"training on {event.device}: {event.training_texts:,} training texts, "
+            f"{event.validation_texts:,} validation texts, {test}"
         )
 
     def _pretraining_step(self, event: LanguageModelStep) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
-        perplexity = math.exp(min(event.recent, MAX_NATS))
-        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.recent:.4f}  perplexity {perplexity:,.1f}"
+        perplexity = math.exp(min(event.smoothed_loss, MAX_NATS))
+        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.smoothed_loss:.4f}  perplexity {perplexity:,.1f}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
             description = f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}"
@@ -202,7 +204,7 @@ class Display:
     def _pretraining_epoch(self, event: LanguageModelEpoch) -> None:
         self._last_line = time.monotonic()
         self.note(
-            f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} a token  "
+            f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} per token  "
             f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
         )
 
@@ -228,21 +230,21 @@ class Display:
         )
 
     def _calibrated(self, event: Calibrated) -> None:
-        self._end_bar()
-        of, before, after = event.calibration, event.before, event.after
-        if of.why_not:
-            self.note(f"probabilities are left as they are: {of.why_not}")
-        elif of.method != "none":
-            found = f"temperature {of.temperature:.4g}" if of.method == "temperature" else of.method
-            error = f"calibration error {before.calibration_error:.2%} -> {after.calibration_error:.2%}"
+        self.end_bar()
+        calibration, before, after = event.calibration, event.before, event.after
+        if calibration.why_not:
+            self.note(f"probabilities not calibrated: {calibration.why_not}")
+        elif calibration.method != "none":
+            temperature = f" {calibration.temperature:.4g}" if calibration.method == "temperature" else ""
             self.note(
-                f"probabilities fitted to the {of.texts:,} validation texts by {found}: "
-                f"there {error}, loss {before.loss:.4f} -> {after.loss:.4f}"
+                f"calibrated on {calibration.texts:,} validation texts ({calibration.method}{temperature}): "
+                f"calibration error {before.calibration_error:.2%} -> {after.calibration_error:.2%}, "
+                f"loss {before.loss:.4f} -> {after.loss:.4f}"
             )
         if event.threshold_metric != "none":
             self.note(
-                f"{event.labels[1]} is predicted from the probability {of.threshold:.4g} on, for the best "
-                f"{event.threshold_metric} on validation"
+                f"decision threshold of {event.labels[1]}: {calibration.threshold:.4g}, which maximizes "
+                f"{event.threshold_metric} on the validation texts"
             )
 
     def _bar(self, description: str, done: int, total: int | None, details: str) -> None:
@@ -259,7 +261,8 @@ class Display:
             self._task = self._progress.add_task(description, total=total, details=details)
         self._progress.update(self._task, description=description, completed=done, total=total, details=details)
 
-    def _end_bar(self) -> None:
+    def end_bar(self) -> None:
+        """Remove the progress bar, if there is one."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

@@ -1,113 +1,119 @@
-"""`fastlstm serve`: models over HTTP."""
+"""`fastlstm serve`: serve models over HTTP."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
+from fastlstm.cli.options import Function, PanelCommand, option
 from fastlstm.cli.output import note
 from fastlstm.errors import InputError, OptionError
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, find_model
 
-TOKEN = "FASTLSTM_TOKEN"
-"""The variable with the token that requests must bear."""
-LIMITS = {
-    "max_body_bytes": "Bytes of a request.",
-    "max_texts": "Texts of a request.",
-    "max_characters": "Characters of a text.",
-    "max_requests": "Requests answered at a time.",
-    "max_streams": "Conversations (WS /stream) open at a time.",
-    "queue_texts": "Texts that wait for a model.",
-    "batch_texts": "Texts that a model reads together.",
-    "workers": "Processes that serve; the limits are those of each.",
+TOKEN_VARIABLE = "FASTLSTM_TOKEN"
+"""Environment variable with the bearer token that requests must send."""
+SETTINGS = {
+    "reload_seconds": ("Model", "Interval of checks for changed models; 0: never."),
+    "workers": ("Server", "Number of worker processes."),
+    "max_body_bytes": ("Limits", "Maximum size of a request body."),
+    "max_texts": ("Limits", "Maximum texts per request."),
+    "max_characters": ("Limits", "Maximum characters per text."),
+    "max_requests": ("Limits", "Maximum concurrent requests."),
+    "max_streams": ("Limits", "Maximum open streams."),
+    "queue_texts": ("Limits", "Maximum queued texts per model."),
+    "batch_texts": ("Limits", "Maximum texts per batch."),
+    "body_seconds": ("Limits", "Timeout for receiving a request body."),
+    "drain_seconds": ("Limits", "Timeout for requests in progress when stopping."),
 }
-TIMES = {
-    "body_seconds": "In which a request's body must have come.",
-    "reload_seconds": "How often a model's folder is looked at; 0: never.",
-    "drain_seconds": "How long requests may take to end when the server is stopped.",
-}
+"""Fields of `Settings` -> panel and help of their options."""
 
 
-def _limits(function: Callable[..., Any]) -> Callable[..., Any]:
+def _settings_options(function: Function) -> Function:
+    """Add an option for each of `SETTINGS`, with the default of `Settings`."""
     from fastlstm.server.settings import Settings
 
-    defaults = {f.name: f.default for f in fields(Settings)}
-    for kind, options in ((float, TIMES), (int, LIMITS)):
-        for name, what in reversed(options.items()):
-            flag = f"--{name.replace('_', '-')}"
-            function = click.option(flag, type=kind, default=defaults[name], show_default=True, help=what)(function)
+    defaults = {field.name: field.default for field in fields(Settings)}
+    for name, (panel, text) in reversed(SETTINGS.items()):
+        default = defaults[name]
+        flag = f"--{name.replace('_', '-')}"
+        function = option(flag, type=type(default), default=default, show_default=True, panel=panel, help=text)(
+            function
+        )
     return function
 
 
-@click.command("serve")
-@click.option(
-    "--model", "-m", "served", multiple=True, metavar="[NAME=]DIR",
-    help="A model to serve; may be given several times. [the bundled English sentiment model]",
+@click.command("serve", cls=PanelCommand)
+@option(
+    "--model", "-m", "models", multiple=True, metavar="[NAME=]DIR", panel="Model",
+    help="Model to serve; repeatable. [default: bundled model]",
 )  # fmt: skip
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=int, default=8000, show_default=True, help="The port to listen on; 0: any free one.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True,
-              help="What the LSTM's products are taken of.")  # fmt: skip
-@click.option("--early-exit", type=float, metavar="P", help="Read texts no further than needed, as predict does.")
-@_limits
-@click.option("--log-texts", is_flag=True, help="Let log lines hold the texts of requests.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Print the traceback of an error.")
-def command(
-    served: Sequence[str], host: str, port: int, precision: str, early_exit: float | None, log_texts: bool,
-    **limits: Any,
-) -> None:  # fmt: skip
-    """Serve models over HTTP, with a page to look into them at /.
+@option(
+    "--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True, panel="Model",
+    help="Precision of the LSTM's matrix products.",
+)  # fmt: skip
+@option("--min-agreement", type=float, metavar="P", panel="Model", help="Stop reading early at this agreement.")
+@option("--host", default="127.0.0.1", show_default=True, panel="Server", help="Address to listen on.")
+@option(
+    "--port", type=int, default=8000, show_default=True, panel="Server", help="Port to listen on; 0: any free port."
+)
+@_settings_options
+@option("--log-texts", is_flag=True, panel="Output", help="Include the texts of requests in the log.")
+@option("--debug", is_flag=True, expose_value=False, panel="Output", help="Print tracebacks.")
+def command(models: Sequence[str], host: str, port: int, **settings: Any) -> None:
+    """Serve models over HTTP, with a web page at /.
 
-    A token in the environment variable FASTLSTM_TOKEN must be borne by every request.
+    If FASTLSTM_TOKEN is set, requests must send it as a bearer token.
     """
-    from fastlstm import server  # noqa: F401 -- first: it says how to install what is missing
+    from fastlstm import server  # noqa: F401 -- first, for its error about missing packages
     from fastlstm.server.main import serve
     from fastlstm.server.settings import Settings
 
-    settings = Settings(
-        models=_named(served),
-        precision=precision,
-        early_exit=early_exit,
-        token=os.environ.get(TOKEN),
-        log_texts=log_texts,
-        **limits,
-    )
-    with _listen(host, port) as listening:
-        address, actual = listening.getsockname()[:2]
-        told = f"serving {', '.join(settings.models)} on http://{address}:{actual}"
-        serve(settings, listening, lambda: note(told))
+    settings_ = Settings(models=_model_folders(models), token=os.environ.get(TOKEN_VARIABLE), **settings)
+    with _listen(host, port) as listener:
+        address, actual_port = listener.getsockname()[:2]
+        message = f"serving {', '.join(settings_.models)} on http://{address}:{actual_port}"
+        serve(settings_, listener, lambda: note(message))
 
 
-def _named(served: Sequence[str]) -> dict[str, Path]:
-    """Name -> folder; a folder without a name has its own."""
-    found: dict[str, Path] = {}
-    for given in served or (DEFAULT_CLASSIFIER,):
-        name, separator, folder = given.partition("=")
+def _model_folders(models: Sequence[str]) -> dict[str, Path]:
+    """Return the folders by name. The default name is the folder's."""
+    folders: dict[str, Path] = {}
+    for model in models or (DEFAULT_CLASSIFIER,):
+        name, separator, folder = model.partition("=")
         if not separator:
-            name, folder = Path(given).name, given
-        if name in found:
-            raise OptionError(f"two models are called {name}; give one another name: --model NAME={folder}")
-        found[name] = find_model(folder)
-    return found
+            name, folder = Path(model).name, model
+        if name in folders:
+            raise OptionError(
+                f"two models are named {name}; rename one with --model NAME={folder}",
+                code="duplicate-model-name",
+                model=name,
+            )
+        folders[name] = find_model(folder)
+    return folders
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bound before any model is loaded, so that a port in use is told at once."""
+    """Return a bound socket. Called before models are loaded, so that a port in use is reported at once."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with contextlib.ExitStack() as unless_bound:
-            listening = unless_bound.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((host, port))
-            unless_bound.pop_all()
+        with contextlib.ExitStack() as on_error:
+            listener = on_error.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            on_error.pop_all()
     except (OSError, OverflowError) as error:
-        raise InputError(f"can't listen on {host}:{port}: {error}; choose another --port or --host") from None
-    return listening
+        raise InputError(
+            f"cannot listen on {host}:{port}: {error}; choose another --port or --host",
+            code="cannot-listen",
+            host=host,
+            port=port,
+        ) from None
+    return listener

@@ -1,10 +1,11 @@
-"""`fastlstm train`: from labelled texts to a saved, measured model."""
+"""`fastlstm train` and `fastlstm distill`: from labelled texts to a saved, evaluated model."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,127 +13,113 @@ import click
 
 from fastlstm.cli.options import (
     Function,
+    PanelCommand,
     common_options,
     config_options,
-    parse_sizes,
+    option,
     preset_option,
     split_source,
     table_options,
 )
 from fastlstm.cli.output import json_object, report
-from fastlstm.cli.progress import resuming, watch
 
 if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
 
-
-_OPTIONS = (
-    preset_option,
-    click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
-                 help="The folder to save the model to."),
-    click.option("--overwrite", is_flag=True, help="Replace a model, or an unfinished run, in --out."),
-    click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out."),
-    click.option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION",
-                 help="What chooses the best epoch: a share of the texts, or data of its own."),
-    click.option("--test", default=None, metavar="DATA|FRACTION",
-                 help="What the model is measured on. [imdb: its test split; else: the validation texts]"),
-    click.option("--unlabelled", default=None, metavar="TEXTS",
-                 help="Further texts without labels: imdb, or a file or folder of plain texts."),
-    click.option("--encoder", default=None, metavar="DIR|NAME", help="A language model to begin from."),
-    click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train."),
-    click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]"),
-    click.option("--plots", is_flag=True, help="Draw curves, confusion and reliability into OUT/plots."),
-    click.option("--early-exit", is_flag=True, help="Learn where reading may stop; needs --no-bidirectional."),
-    config_options(),
-    table_options,
-    common_options,
-)  # fmt: skip
+VISIBLE_FIELDS = ("epochs", "learning_rate", "seed")
+"""Configuration fields with an option of their own; --set reaches the others."""
 
 
-def training_options(function: Function) -> Function:
-    """Everything that a run of either command can be told, for `train_and_show`."""
-    for option in reversed(_OPTIONS):
-        function = option(function)
+def output_options(function: Function) -> Function:
+    """Add the options of a run about its output folder, the baseline and plots."""
+    for decorator in reversed(
+        (
+            option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
+                   metavar="DIR", panel="Output", help="Folder to save the model to."),
+            option("--overwrite", is_flag=True, panel="Output", help="Replace what --out contains."),
+            option("--resume", is_flag=True, panel="Output", help="Continue the unfinished run in --out."),
+            option("--baseline/--no-baseline", default=True, show_default=True, panel="Output",
+                   help="Also evaluate an n-gram baseline."),
+            option("--plots", is_flag=True, panel="Output", help="Draw plots into DIR/plots."),
+        )
+    ):  # fmt: skip
+        function = decorator(function)
     return function
 
 
-def train_and_show(
-    data: str,
-    *,
-    teacher: str | None = None,
-    budget: str | None = None,
-    preset: str,
-    out: Path,
-    overwrite: bool,
-    resume: bool,
-    validation: str,
-    test: str | None,
-    unlabelled: str | None,
-    encoder: str | None,
-    device: str,
-    baseline: bool,
-    plots: bool,
-    early_exit: bool,
-    text_column: str,
-    label_column: str,
-    data_dir: Path | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Trains on `data` as the options say, shows the run as it goes, and its result."""
-    options["hidden_sizes"] = parse_sizes(options["hidden_sizes"])
-    from fastlstm.training.settings import resolve_configs
+def split_options(function: Function) -> Function:
+    """Add --validation and --test."""
+    function = option("--test", metavar="DATA|FRACTION", panel="Data",
+                      help="Texts to evaluate on. [default: validation texts]")(function)  # fmt: skip
+    return option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION", panel="Data",
+                  help="Texts that select the best epoch.")(function)  # fmt: skip
 
-    resolve_configs(  # what is wrong is told before PyTorch is loaded
-        preset, options, encoder=encoder, teacher=teacher, unlabelled=unlabelled, budget=budget, resume=resume
-    )
-    from fastlstm.cli.progress import Display
+
+def device_option(function: Function) -> Function:
+    """Add --device."""
+    return option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True,
+                  panel="Training", help="Device to train on.")(function)  # fmt: skip
+
+
+def run_options(function: Function) -> Function:
+    """Add the options of a run, which `train` and `distill` share."""
+    for decorator in reversed(
+        (
+            table_options,
+            split_options,
+            option(
+                "--unlabelled", metavar="TEXTS", panel="Data", help="Texts without labels: file, folder or imdb."
+            ),
+            preset_option,
+            option("--encoder", metavar="DIR", panel="Model", help="Language model to start from."),
+            config_options(*VISIBLE_FIELDS),
+            device_option,
+            option("--early-exit", is_flag=True, panel="Training", help="Fit early-exit thresholds."),
+            output_options,
+            common_options,
+        )
+    ):
+        function = decorator(function)
+    return function
+
+
+def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_json: bool) -> None:
+    """Train with the given settings, show progress, and print the result."""
+    from fastlstm.cli.progress import Display, resume_command, watch
     from fastlstm.nn.runs import checkpoint_path
-    from fastlstm.training.api import make_job
     from fastlstm.training.events import TrainingResult
     from fastlstm.training.run import run
+    from fastlstm.training.settings import TrainingSettings
+
+    chosen = TrainingSettings.create(data, out, settings)
+
+    def interrupted() -> str:
+        if chosen.budget is not None:
+            return f"stopped; the best model so far, if any, is in {out}"
+        if checkpoint_path(out).is_file():
+            return f"stopped and saved; resume with: {resume_command(sys.argv[1:])}"
+        return "stopped before training started; nothing was saved"
 
     with Display(sys.stderr) as display:
-        job = make_job(
-            data,
-            out,
-            preset=preset,
-            validation=split_source(validation),
-            test=None if test is None else split_source(test),
-            unlabelled=unlabelled,
-            encoder=encoder,
-            teacher=teacher,
-            budget=budget,
-            text_column=text_column,
-            label_column=label_column,
-            data_dir=data_dir,
-            device=device,
-            overwrite=overwrite,
-            resume=resume,
-            baseline=baseline,
-            plots=plots,
-            early_exit=early_exit,
-            options=options,
-            say=display.note,
-            progress=display.download,
-        )
-        display.note(f"data: {job.data.origin}")
-        watch(run(job), display.show, TrainingResult, lambda: _stopped(out, checkpoint_path(out), job.budget))
-    _show_result(display.result, as_json)
+        events = run(chosen, log=display.note, progress=display.download)
+        watch(events, display.show, TrainingResult, interrupted)
+    _print_result(display.result, as_json)
 
 
-def _stopped(out: Path, checkpoint: Path, budget: float | None) -> str:
-    """What a stopped run has left."""
-    if budget is not None:
-        return f"stopped; the best model so far, if there was one, is in {out}"
-    if checkpoint.is_file():
-        return f"stopped and saved; go on with: {resuming(sys.argv[1:])}"
-    return "stopped before training began; nothing was saved"
+def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """Return the settings of a run from the values of its options."""
+    validation, test = values.pop("validation"), values.pop("test")
+    return {
+        **options,
+        **values,
+        "validation": split_source(validation),
+        "test": None if test is None else split_source(test),
+    }
 
 
-def _show_result(result: TrainingResult, as_json: bool) -> None:
+def _print_result(result: TrainingResult, as_json: bool) -> None:
     if not as_json:
-        report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
+        report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
         print(f"saved: {result.folder}")
         print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
@@ -140,27 +127,35 @@ def _show_result(result: TrainingResult, as_json: bool) -> None:
         {
             "model": str(result.folder),
             **result.report.to_json(),
-            "measured_on": result.measured_on,
+            "measured_on": result.evaluated_on,
             "baseline": result.baseline.to_json() if result.baseline else None,
-            "calibrated": result.classifier.model.training["calibration"],
+            "calibrated": result.classifier.saved.training["calibration"],
             "history": [dataclasses.asdict(epoch) for epoch in result.history],
         }
     )
 
 
-@click.command("train")
+@click.command("train", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
-@click.option(
-    "--budget",
-    default=None,
-    metavar="TIME",
-    help="The best model that can be had in 10m, 1h30m, ...: its sizes and training are chosen.",
-)
-@training_options
-def command(data: str, budget: str | None, **options: Any) -> None:
-    """Train a classifier on DATA, measure it beside a bag of words, and save it.
+@option("--budget", metavar="TIME", panel="Training", help="Find the best model within a time, such as 10m.")
+@run_options
+def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
+    """Train a classifier on DATA, compare it with an n-gram baseline, and save it.
 
-    DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also .gz; or a folder with one sub-folder a
-    class. Options that are not given have the preset's values.
+    DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also gzipped; or a folder with one subfolder per
+    class. The preset sets all options that are not given.
     """
-    train_and_show(data, budget=budget, **options)
+    train_and_report(data, out, run_settings(options, **values), as_json=as_json)
+
+
+@click.command("distill", cls=PanelCommand)
+@click.argument("teacher", metavar="TEACHER")
+@click.argument("data", metavar="DATA")
+@run_options
+def distill_command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
+    """Train a classifier on the probabilities of another, the model in the folder TEACHER.
+
+    DATA contains labelled texts with the classes of the teacher; the targets are the mean of label and
+    probability. With --unlabelled, further texts are labelled by the teacher.
+    """
+    train_and_report(data, out, run_settings(options, **values), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`fastlstm tune`: from labelled texts to the best model that a search finds in some time."""
+"""`fastlstm tune`: search for the best hyperparameters."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
-from fastlstm.cli.options import (
-    common_options,
-    config_options,
-    parse_sizes,
-    preset_option,
-    split_source,
-    table_options,
-)
+from fastlstm.cli.options import PanelCommand, common_options, config_options, option, preset_option, table_options
 from fastlstm.cli.output import json_object, report
-from fastlstm.cli.progress import Display, resuming, watch
-from fastlstm.config import configure
+from fastlstm.cli.progress import Display, resume_command, watch
+from fastlstm.cli.train import VISIBLE_FIELDS, device_option, output_options, run_settings, split_options
 from fastlstm.language_model.loop import LanguageModelEpoch
-from fastlstm.nn.runs import Note
-from fastlstm.training.events import EpochResult, Evaluated
+from fastlstm.training.events import EpochResult
 from fastlstm.tuning.events import Metric, Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
+from fastlstm.tuning.search import search
+from fastlstm.tuning.settings import METRICS, TuningSettings
+
+REPEATED_OPTIONS = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
+"""Options, besides configuration fields, that `fastlstm train` needs to train the best model again."""
 
 
 class TuningDisplay(Display):
-    """Shows a search's events on `file`. `result` is there once the search has ended."""
+    """Shows the events of a search; `result` is set at its end."""
 
-    result: TuningResult  # type: ignore[assignment]  # a search's, in place of a run's
+    result: TuningResult  # type: ignore[assignment]  # of a search instead of a run
 
     def __init__(self, file: TextIO) -> None:
         super().__init__(file)
@@ -40,28 +37,29 @@ class TuningDisplay(Display):
         return self
 
     def show_tuning(self, event: TuningEvent) -> None:
-        """Shows one event."""
+        """Show one event of a search."""
         match event:
             case TrialStarted():
-                self.begin(event.training)
+                self.start_training(event.training)
             case TrialDone():
-                self._end_bar()
+                self.end_bar()
                 self.has_best = event.best is not None
                 self.note(trial_line(event.trial, event.best, event.metric))
             case TuningResult():
-                self._end_bar()
+                self.end_bar()
                 self.result = event
             case EpochResult() | LanguageModelEpoch():
-                pass  # a line a trial says enough
-            case Note() | Evaluated() | _:
+                pass  # one line per trial is enough
+            case _:
                 self.show(event)
 
 
 def trial_line(trial: Trial, best: Trial | None, metric: Metric) -> str:
-    """One trial in a line: what differs from the preset, how good it was, its seconds, and the best so far."""
-    parts = [f"trial {trial.number}: {trial_changes(trial.changes)}"]
+    """Return one line about a trial: changes to the preset, result, duration, and the best result so far."""
+    parts = [f"trial {trial.number}: {describe_changes(trial.changes)}"]
     if trial.state != "complete":
-        parts.append(f"{_ending(trial)} after {_epochs(trial.epochs)}")
+        ending = f"failed ({trial.why_not})" if trial.state == "failed" else trial.state
+        parts.append(f"{ending} after {trial.epochs} {'epoch' if trial.epochs == 1 else 'epochs'}")
     if trial.loss is not None:
         parts.append(f"loss {trial.loss:.4f}, accuracy {trial.accuracy:.2%} on validation")
     parts.append(f"{trial.seconds:.1f} s")
@@ -69,138 +67,60 @@ def trial_line(trial: Trial, best: Trial | None, metric: Metric) -> str:
         parts.append("the best so far")
     elif best is not None:
         value = f"{best.loss:.4f}" if metric == "loss" else f"{best.accuracy:.2%}"
-        parts.append(f"best so far: {value} of trial {best.number}")
+        parts.append(f"best so far: {value} (trial {best.number})")
     return "; ".join(parts)
 
 
-def trial_changes(changes: Mapping[str, Any]) -> str:
-    """What differs from the preset, as options are written."""
-    written = (
-        f"{name.replace('_', '-')} {','.join(map(str, value)) if isinstance(value, tuple) else value}"
-        for name, value in changes.items()
-    )
-    return ", ".join(written) or "the preset as it stands"
+def describe_changes(changes: Mapping[str, Any]) -> str:
+    """Return the options that differ from the preset, as NAME=VALUE."""
+    return ", ".join(f"{name}={_written(value)}" for name, value in changes.items()) or "the preset"
 
 
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count} epochs"
-
-
-def _ending(trial: Trial) -> str:
-    if trial.state == "failed":
-        return f"failed ({trial.why_not})"
-    return "given up" if trial.state == "pruned" else "stopped"
-
-
-if TYPE_CHECKING:
-    from fastlstm.tuning.events import TuningResult
-
-TUNABLE_OPTIONS = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
-"""Options of `train` besides the configurations' that make the same model again."""
-
-
-@click.command("tune")
+@click.command("tune", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
-@preset_option
-@click.option("--budget", default=None, metavar="DURATION",
-              help="How long to search, as 90s, 10m or 1h30m. [10m, unless --trials is given]")  # fmt: skip
-@click.option("--trials", type=int, default=None, metavar="N",
-              help="How many configurations to try at most, those of a resumed search included.")  # fmt: skip
-@click.option("--metric", default="loss", show_default=True, metavar="loss|accuracy",
-              help="What is made best on the validation texts.")  # fmt: skip
-@click.option("--out", "-o", type=click.Path(path_type=Path), default=Path("model"), show_default=True,
-              help="The folder to save the best model to.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a model, or a search, in --out.")
-@click.option("--resume", is_flag=True, help="Go on with the search in --out.")
-@click.option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION",
-              help="What chooses: a share of the texts, or data of its own.")  # fmt: skip
-@click.option("--test", default=None, metavar="DATA|FRACTION",
-              help="What the best model is measured on. [imdb: its test split; else: validation]")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda", help="Where to train.")
-@click.option("--baseline/--no-baseline", default=True, help="Measure a bag of words beside. [on]")
-@click.option("--plots", is_flag=True, help="Draw the search, and what train draws, into OUT/plots.")
-@config_options()
+@option("--budget", metavar="TIME", panel="Search", help="Time limit, such as 10m. [default: 10m, or --trials]")
+@option("--trials", type=int, metavar="N", panel="Search", help="Maximum number of trials.")
+@option("--metric", type=click.Choice(METRICS), default="loss", show_default=True, panel="Search",
+        help="Validation metric to optimize.")  # fmt: skip
 @table_options
+@split_options
+@preset_option
+@config_options(*VISIBLE_FIELDS)
+@device_option
+@output_options
 @common_options
-def command(
-    data: str,
-    preset: str,
-    budget: str | None,
-    trials: int | None,
-    metric: str,
-    out: Path,
-    overwrite: bool,
-    resume: bool,
-    validation: str,
-    test: str | None,
-    device: str,
-    baseline: bool,
-    plots: bool,
-    text_column: str,
-    label_column: str,
-    data_dir: Path | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Search the options that suit DATA best, and save the best model.
+def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
+    """Search for the hyperparameters that suit DATA best, and save the best model.
 
-    The preset as it stands is tried first. Options that are given are as they are given; learning rate, sizes,
-    dropout and the like are searched where they are not. Validation texts choose.
+    The preset is tried first. Fields that are set are not searched; learning rate, sizes, dropout and others are.
+    The validation texts select the best trial.
     """
-    options["hidden_sizes"] = parse_sizes(options["hidden_sizes"])
-    configure(preset, options)  # what is wrong is told before PyTorch is loaded
+    settings = TuningSettings.create(data, out, run_settings(options, **values))
 
-    pass
-    from fastlstm.tuning.api import make_job
-    from fastlstm.tuning.events import TuningResult
-    from fastlstm.tuning.search import search
+    def interrupted() -> str:
+        best = f"the best model so far is in {out}" if display.has_best else "no trial is finished"
+        return f"stopped, {best}; resume with: {resume_command(sys.argv[1:])}"
 
     with TuningDisplay(sys.stderr) as display:
-        job = make_job(
-            data,
-            out,
-            budget=budget,
-            trials=trials,
-            metric=metric,
-            preset=preset,
-            validation=split_source(validation),
-            test=None if test is None else split_source(test),
-            text_column=text_column,
-            label_column=label_column,
-            data_dir=data_dir,
-            device=device,
-            overwrite=overwrite,
-            resume=resume,
-            baseline=baseline,
-            plots=plots,
-            options=options,
-            say=display.note,
-            progress=display.download,
-        )
-        display.note(f"data: {job.data.origin}")
-        watch(search(job), display.show_tuning, TuningResult, lambda: _stopped(out, display.has_best))
+        events = search(settings, log=display.note, progress=display.download)
+        watch(events, display.show_tuning, TuningResult, interrupted)
     again = _training_command(click.get_current_context().params, display.result.options)
-    _show_result(display.result, again, as_json)
+    _print_result(display.result, again, as_json)
 
 
-def _stopped(out: Path, has_best: bool) -> str:
-    kept = f"the best model so far is in {out}" if has_best else "no trial has ended yet"
-    return f"stopped, {kept}; go on with: {resuming(sys.argv[1:])}"
-
-
-def _show_result(result: TuningResult, again: str, as_json: bool) -> None:
+def _print_result(result: TuningResult, again: str, as_json: bool) -> None:
     if not as_json:
-        report(result.report, result.measured_on, sys.stdout, baseline=result.baseline)
+        report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
         print(f"saved: {result.folder}")
-        print(f"make it again: {again}")
+        print(f"train it again: {again}")
         return
     json_object(
         {
             "model": str(result.folder),
             **result.report.to_json(),
-            "measured_on": result.measured_on,
+            "measured_on": result.evaluated_on,
             "baseline": result.baseline.to_json() if result.baseline else None,
-            "calibrated": result.classifier.model.training["calibration"],
+            "calibrated": result.classifier.saved.training["calibration"],
             "metric": result.metric,
             "options": dict(result.options),
             "best_trial": result.best.number,
@@ -210,17 +130,19 @@ def _show_result(result: TuningResult, again: str, as_json: bool) -> None:
     )
 
 
-def _training_command(given: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """The `fastlstm train` that makes the model again: with the same data, and `options` of the configurations."""
+def _training_command(parameters: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """Return the `fastlstm train` command that trains the best model again."""
     defaults = {parameter.name: parameter.default for parameter in command.params}
-    words = ["fastlstm", "train", given["data"], "--out", f"{given['out']}-again"]
-    for name in TUNABLE_OPTIONS:
-        if name == "preset" or given[name] not in (None, defaults[name]):
-            words += [f"--{name.replace('_', '-')}", str(given[name])]
+    words = ["fastlstm", "train", parameters["data"], "--out", f"{parameters['out']}-again"]
+    for name in REPEATED_OPTIONS:
+        if name == "preset" or parameters[name] not in (None, defaults[name]):
+            words += [f"--{name.replace('_', '-')}", str(parameters[name])]
     for name, value in options.items():
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            words += [f"--{option}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+        words += ["--set", f"{name}={_written(value)}"]
     return shlex.join(words)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

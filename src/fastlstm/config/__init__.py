@@ -1,4 +1,4 @@
-"""What models are and how they are trained: frozen dataclasses, and presets that name good values."""
+"""Configurations of models and training, as frozen dataclasses, and presets."""
 
 from fastlstm.config.classifier import (
     DEFAULT_PRESET,
@@ -12,6 +12,7 @@ from fastlstm.config.classifier import (
     preset,
 )
 from fastlstm.config.language_model import (
+    DEFAULT_LANGUAGE_MODEL_PRESET,
     LANGUAGE_MODEL_PRESETS,
     Direction,
     LanguageModelConfig,
@@ -22,6 +23,7 @@ from fastlstm.config.language_model import (
 from fastlstm.config.options import from_json, option, option_fields
 
 __all__ = [
+    "DEFAULT_LANGUAGE_MODEL_PRESET",
     "DEFAULT_PRESET",
     "LANGUAGE_MODEL_PRESETS",
     "PRESETS",

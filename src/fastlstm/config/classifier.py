@@ -1,4 +1,4 @@
-"""A classifier's shape and training, and presets that name good values."""
+"""Configuration of a classifier: model, training, and presets."""
 
 from __future__ import annotations
 
@@ -20,41 +20,31 @@ NGramKinds = Literal["pairs", "places"]
 Monitor = Literal["loss", "accuracy"]
 Calibrate = Literal["auto", "none"]
 MIN_BATCH_SIZE = 8
-"""Texts of a step, where `min_steps` asks for many steps."""
+"""Smallest batch size that `min_steps` may choose, in texts."""
 ThresholdMetric = Literal["none", "accuracy", "balanced-accuracy", "f1", "macro-f1"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The shape of a classifier: tokens -> embedding -> LSTM layers -> pooling -> dropout -> linear."""
+    """Shape of a classifier: tokens -> embedding -> LSTM layers -> pooling -> dropout -> linear."""
 
-    vocabulary_size: int = option(
-        "words kept, the most frequent ones; padding and unknown included", minimum=3, default=10_000
-    )
-    max_tokens: int = option("tokens of a text that are read", minimum=1, default=500)
-    truncate: Truncate = option("which part of a longer text is kept", default="end")
-    embedding_size: int = option("numbers a word vector has", minimum=1, maximum=65536, default=64)
+    vocabulary_size: int = option("size of the vocabulary, padding and unknown included", minimum=3, default=10_000)
+    max_tokens: int = option("maximum number of tokens read per text", minimum=1, default=500)
+    truncate: Truncate = option("part of a longer text that is kept", default="end")
+    embedding_size: int = option("embedding dimension", minimum=1, maximum=65536, default=64)
     hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, maximum=65536, default=(64, 32))
     bidirectional: bool = option("read each text in both directions", default=False)
-    pooling: Pooling = option(
-        "what is kept of all steps: last, max, mean, or the three concatenated", default="last"
-    )
-    dropout: float = option(
-        "share of the pooled features dropped in training", minimum=0, maximum=0.95, default=0.0
-    )
-    activation: Activation = option(
-        "sigmoid or softmax; auto: sigmoid for two classes, else softmax", default="auto"
-    )
-    ngrams: int = option(
-        "words and word pairs whose evidence is added to the LSTM's, at most; 0: none", minimum=0, default=0
-    )
+    pooling: Pooling = option("pooling over time; concat: last, max and mean", default="last")
+    dropout: float = option("fraction of pooled features dropped in training", minimum=0, maximum=0.95, default=0.0)
+    activation: Activation = option("output activation; auto: sigmoid for two classes", default="auto")
+    ngrams: int = option("maximum number of n-gram features; 0: none", minimum=0, default=0)
     ngram_kinds: NGramKinds = option(
-        "which of them: pairs; or places: also pairs with a word between, and near the beginning and the end apart",
+        "n-grams: words and pairs, or also skip pairs and positions",
         default="pairs",
     )
     padding: Padding = "none"
-    """Where shorter texts are filled up to `max_tokens` with padding that the LSTM reads, as models do that
-    learned so elsewhere. No option: nothing learns so here."""
+    """Side on which shorter texts are padded to `max_tokens`, with padding that the LSTM reads. Not a user option:
+    only `fastlstm import` sets it, for models trained without masking."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -62,61 +52,55 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How a model is fitted: Adam over length-bucketed batches, the best epoch kept."""
+    """Training of a classifier: Adam over length-bucketed batches; the best epoch is kept."""
 
-    epochs: int = option("passes over the training texts, at most", minimum=1, default=5)
-    batch_size: int = option("texts a step", minimum=1, default=64)
+    epochs: int = option("maximum number of epochs", minimum=1, default=5)
+    batch_size: int = option("texts per step", minimum=1, default=64)
     min_steps: int = option(
-        "steps that a run makes at least, unless batch-size or epochs is given: few texts are read in smaller "
-        "batches, down to 8, and then more often",
+        "minimum number of steps per run; small datasets get smaller batches and more epochs",
         minimum=0,
         default=0,
     )
-    learning_rate: float = option("Adam's step size", minimum=1e-7, maximum=1, default=1e-3)
-    schedule: Schedule = option("course of the learning rate over the run", default="constant")
-    clip_norm: float = option("largest norm of a step's gradient; 0: no limit", minimum=0, default=1.0)
-    class_weights: ClassWeights = option("balanced: rare classes count more", default="none")
+    learning_rate: float = option("learning rate of Adam", minimum=1e-7, maximum=1, default=1e-3)
+    schedule: Schedule = option("learning rate schedule", default="constant")
+    clip_norm: float = option("maximum gradient norm; 0: no clipping", minimum=0, default=1.0)
+    class_weights: ClassWeights = option("balanced: weight classes by inverse frequency", default="none")
     word_dropout: float = option(
-        "share of a text's tokens left out, others in every epoch", minimum=0, maximum=0.95, default=0.0
+        "fraction of tokens dropped at random per epoch", minimum=0, maximum=0.95, default=0.0
     )
     adversarial: float = option(
-        "size of the disturbance of word vectors that each step is trained against, as a share of theirs; 0: none",
+        "relative norm of the adversarial perturbation; 0: off",
         minimum=0,
         maximum=1,
         default=0.0,
     )
     virtual_texts: int = option(
-        "unlabelled texts a step that are trained to be judged alike when disturbed, as adversarial says; 0: none",
+        "unlabelled texts per step for virtual adversarial training",
         minimum=0,
         default=0,
     )
-    pretraining_epochs: int = option(
-        "passes over the texts as a language model, before their labels are read", minimum=0, default=0
-    )
+    pretraining_epochs: int = option("epochs of language model pretraining on the same texts", minimum=0, default=0)
     output_first: bool = option(
-        "fit the output layer on standardised features before all is trained, after pretraining or from an encoder",
+        "fit the output layer first, with the encoder frozen",
         default=False,
     )
-    patience: int = option("epochs without a better one before training stops", minimum=1, default=5)
-    monitor: Monitor = option("what makes an epoch the best one, on validation", default="loss")
-    calibration: Calibrate = option(
-        "auto: fit the probabilities to the validation texts, where there are enough", default="auto"
-    )
+    patience: int = option("epochs without improvement before early stopping", minimum=1, default=5)
+    monitor: Monitor = option("validation metric that selects the best epoch", default="loss")
+    calibration: Calibrate = option("auto: calibrate probabilities on the validation texts", default="auto")
     threshold_metric: ThresholdMetric = option(
-        "for two classes, what the decision threshold makes best on validation (f1: of the second class); "
-        "none: it stays at 0.5",
+        "metric that the decision threshold of two classes maximizes",
         default="none",
     )
     precision: Precision = option(PRECISION_HELP, default="float32")
-    seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
+    seed: int = option("random seed", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
         check(self)
 
     def for_texts(self, count: int) -> TrainingConfig:
-        """The same, with a batch size and epochs that make at least `min_steps` steps of so many texts.
+        """Return the configuration with batch size and epochs that give at least `min_steps` steps for `count` texts.
 
-        Patience grows with the epochs.
+        Patience grows in proportion to the epochs.
         """
         if not self.min_steps:
             return self
@@ -128,7 +112,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A named pair of configurations, with one line on what it is for."""
+    """A named pair of configurations; `purpose` is one line of help."""
 
     model: ModelConfig
     training: TrainingConfig
@@ -136,7 +120,7 @@ class Preset:
 
 
 MIN_STEPS = 300
-"""About as many as 6,400 texts have in three epochs."""
+"""The number of steps of 6,400 texts in three epochs, about."""
 
 _SMALL = Preset(
     model=ModelConfig(
@@ -159,44 +143,47 @@ _SMALL = Preset(
         adversarial=0.02,
         precision="bfloat16",
     ),
-    purpose="a bidirectional LSTM beside words and word pairs",
+    purpose="bidirectional LSTM plus n-grams",
 )
 PRESETS: Mapping[str, Preset] = types.MappingProxyType(
     {
         "tutorial": Preset(
             model=ModelConfig(),
             training=TrainingConfig(schedule="linear", monitor="accuracy"),
-            purpose="the classic: Embedding 64 -> LSTM 64 -> LSTM 32 -> Dense 1, five epochs of Adam",
+            purpose="the tutorial: Embedding 64, LSTM 64, LSTM 32, Dense",
         ),
         "small": _SMALL,
         "accurate": Preset(
             model=dataclasses.replace(_SMALL.model, embedding_size=256, hidden_sizes=(512,), bidirectional=False),
             training=dataclasses.replace(_SMALL.training, pretraining_epochs=4, output_first=True),
-            purpose="a large LSTM, for hours: one that has read all texts there are as a language model",
+            purpose="large LSTM, pretrained on the texts; takes hours",
         ),
     }
 )
 DEFAULT_PRESET = "small"
-"""What `train` uses when no preset is named."""
+"""Preset of `train` when none is given."""
 
 
 def preset(name: str) -> Preset:
-    """The preset of that name. Raises `OptionError`, with the near name, for an unknown one."""
+    """Return the preset of that name. Raise `OptionError` for an unknown one."""
     try:
         return PRESETS[name]
     except KeyError:
-        raise OptionError(f"unknown preset {name!r}; {suggest(name, PRESETS)}") from None
+        raise OptionError(
+            f"unknown preset {name!r}; {suggest(name, PRESETS)}", code="unknown-preset", preset=name
+        ) from None
 
 
 def configure(preset_name: str, values: Mapping[str, Any]) -> tuple[ModelConfig, TrainingConfig]:
-    """A preset's two configurations, changed by those of `values` that are not None.
+    """Return the two configurations of a preset, with those of `values` that are not None.
 
-    Who gives a batch size or epochs has these, unless `min_steps` is given too.
+    A given batch size or number of epochs switches `min_steps` off, unless that is given too.
 
-    Raises `OptionError` for an unknown preset, an unknown name or a bad value.
+    Raises:
+        OptionError: Unknown preset, unknown name, or bad value.
     """
     base = preset(preset_name)
-    of_model, of_training = split_values(values, ModelConfig, TrainingConfig)
-    if of_training.keys() & {"batch_size", "epochs"}:
-        of_training = {"min_steps": 0, **of_training}
-    return dataclasses.replace(base.model, **of_model), dataclasses.replace(base.training, **of_training)
+    model, training = split_values(values, ModelConfig, TrainingConfig)
+    if training.keys() & {"batch_size", "epochs"}:
+        training = {"min_steps": 0, **training}
+    return dataclasses.replace(base.model, **model), dataclasses.replace(base.training, **training)

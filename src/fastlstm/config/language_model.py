@@ -1,4 +1,4 @@
-"""A language model's shape and training, and presets that name good values."""
+"""Configuration of a language model: model, training, and presets."""
 
 from __future__ import annotations
 
@@ -16,55 +16,49 @@ Direction = Literal["forward", "backward", "both"]
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelConfig:
-    """The shape of a language model: tokens -> embedding -> LSTM layers -> the embedding again, as a softmax."""
+    """Shape of a language model: tokens -> embedding -> LSTM layers -> projection -> tied softmax."""
 
     vocabulary_size: int = option(
-        "words kept, the most frequent ones; boundary and unknown included", minimum=3, default=30_000
+        "size of the vocabulary, boundary and unknown included", minimum=3, default=30_000
     )
-    embedding_size: int = option("numbers a word vector has", minimum=1, maximum=65536, default=256)
+    embedding_size: int = option("embedding dimension", minimum=1, maximum=65536, default=256)
     hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, maximum=65536, default=(512,))
-    direction: Direction = option(
-        "which token is foretold: the next one (forward), the one before (backward), or both, "
-        "by LSTMs that share the word vectors",
-        default="forward",
-    )
+    direction: Direction = option("predict the next token (forward), the previous, or both", default="forward")
 
     def __post_init__(self) -> None:
         check(self)
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """The directions in which texts are read."""
+        """The directions that have LSTM layers."""
         return ("forward", "backward") if self.direction == "both" else (self.direction,)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelTrainingConfig:
-    """How a language model is fitted: Adam over windows of long streams, states carried from one to the next."""
+    """Training of a language model: Adam over windows of token streams, with truncated backpropagation through time."""
 
-    epochs: int = option("passes over the texts, at most", minimum=1, default=5)
-    streams: int = option("streams read side by side", minimum=1, default=64)
-    window: int = option("tokens of each stream that a step reads, and looks back over", minimum=1, default=64)
-    samples: int = option(
-        "words in a step's softmax; all where the vocabulary has no more", minimum=16, default=2048
+    epochs: int = option("number of epochs", minimum=1, default=5)
+    streams: int = option("batch size: token streams read in parallel", minimum=1, default=64)
+    window: int = option("tokens of each stream per step", minimum=1, default=64)
+    samples: int = option("words in the sampled softmax of a step", minimum=16, default=2048)
+    learning_rate: float = option("peak learning rate of Adam", minimum=1e-7, maximum=1, default=2e-3)
+    warmup: int = option("learning rate warm-up steps, at most a tenth of the run", minimum=0, default=200)
+    schedule: Schedule = option("learning rate schedule", default="cosine")
+    clip_norm: float = option("maximum gradient norm; 0: no clipping", minimum=0, default=0.5)
+    embedding_dropout: float = option("fraction of words dropped per step", minimum=0, maximum=0.95, default=0.0)
+    input_dropout: float = option("fraction of embedding features dropped", minimum=0, maximum=0.95, default=0.0)
+    weight_dropout: float = option("fraction of recurrent weights dropped", minimum=0, maximum=0.95, default=0.0)
+    hidden_dropout: float = option(
+        "fraction of features dropped between layers", minimum=0, maximum=0.95, default=0.0
     )
-    learning_rate: float = option("Adam's largest step size", minimum=1e-7, maximum=1, default=2e-3)
-    warmup: int = option("steps in which the learning rate rises, at most a tenth of all", minimum=0, default=200)
-    schedule: Schedule = option("course of the learning rate over the run", default="cosine")
-    clip_norm: float = option("largest norm of a step's gradient; 0: no limit", minimum=0, default=0.5)
-    embedding_dropout: float = option("share of words dropped", minimum=0, maximum=0.95, default=0.0)
-    input_dropout: float = option(
-        "share of the word vectors' features dropped", minimum=0, maximum=0.95, default=0.0
-    )
-    weight_dropout: float = option("share of the recurrent weights dropped", minimum=0, maximum=0.95, default=0.0)
-    hidden_dropout: float = option("share of features dropped between layers", minimum=0, maximum=0.95, default=0.0)
     output_dropout: float = option(
-        "share of the last layer's features dropped", minimum=0, maximum=0.95, default=0.0
+        "fraction of the last layer's features dropped", minimum=0, maximum=0.95, default=0.0
     )
-    activation_penalty: float = option("AR: weight of the outputs' mean square", minimum=0, default=0.0)
-    change_penalty: float = option("TAR: weight of the mean square of their changes", minimum=0, default=0.0)
+    activation_penalty: float = option("weight of activation regularization (AR)", minimum=0, default=0.0)
+    change_penalty: float = option("weight of temporal regularization (TAR)", minimum=0, default=0.0)
     precision: Precision = option(PRECISION_HELP, default="bfloat16")
-    seed: int = option("of everything random", minimum=0, maximum=2**32 - 1, default=0)
+    seed: int = option("random seed", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -72,7 +66,7 @@ class LanguageModelTrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelPreset:
-    """A named pair of configurations of a language model, with one line on what it is for."""
+    """A named pair of configurations; `purpose` is one line of help."""
 
     model: LanguageModelConfig
     training: LanguageModelTrainingConfig
@@ -84,7 +78,7 @@ LANGUAGE_MODEL_PRESETS: Mapping[str, LanguageModelPreset] = types.MappingProxyTy
         "quick": LanguageModelPreset(
             model=LanguageModelConfig(),
             training=LanguageModelTrainingConfig(epochs=4, learning_rate=4e-3),
-            purpose="one large layer, no dropout: for a few passes on a CPU",
+            purpose="one large layer without dropout, for a few epochs on a CPU",
         ),
         "awd": LanguageModelPreset(
             model=LanguageModelConfig(embedding_size=400, hidden_sizes=(1150, 1150, 400)),
@@ -101,21 +95,28 @@ LANGUAGE_MODEL_PRESETS: Mapping[str, LanguageModelPreset] = types.MappingProxyTy
                 activation_penalty=2.0,
                 change_penalty=1.0,
             ),
-            purpose="AWD-LSTM (Merity et al. 2018) as ULMFiT trains it: for a GPU, or for days",
+            purpose="AWD-LSTM (Merity et al. 2018) as in ULMFiT, for a GPU or for days on a CPU",
         ),
     }
 )
+DEFAULT_LANGUAGE_MODEL_PRESET = "quick"
+"""Preset of `lm train` when none is given."""
 
 
 def configure_language_model(
     preset_name: str, values: Mapping[str, Any]
 ) -> tuple[LanguageModelConfig, LanguageModelTrainingConfig]:
-    """A language preset's two configurations, changed by those of `values` that are not None.
+    """Return the two configurations of a preset, with those of `values` that are not None.
 
-    Raises `OptionError` for an unknown preset, an unknown name or a bad value.
+    Raises:
+        OptionError: Unknown preset, unknown name, or bad value.
     """
     if preset_name not in LANGUAGE_MODEL_PRESETS:
-        raise OptionError(f"unknown preset {preset_name!r}; {suggest(preset_name, LANGUAGE_MODEL_PRESETS)}")
+        raise OptionError(
+            f"unknown preset {preset_name!r}; {suggest(preset_name, LANGUAGE_MODEL_PRESETS)}",
+            code="unknown-preset",
+            preset=preset_name,
+        )
     base = LANGUAGE_MODEL_PRESETS[preset_name]
-    of_model, of_training = split_values(values, LanguageModelConfig, LanguageModelTrainingConfig)
-    return dataclasses.replace(base.model, **of_model), dataclasses.replace(base.training, **of_training)
+    model, training = split_values(values, LanguageModelConfig, LanguageModelTrainingConfig)
+    return dataclasses.replace(base.model, **model), dataclasses.replace(base.training, **training)

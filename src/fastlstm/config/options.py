@@ -1,8 +1,10 @@
-"""Fields that check their values and say what they are for: what every configuration is made of."""
+"""Configuration fields: help text, allowed values, validation, and parsing from strings and JSON."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -11,9 +13,7 @@ from fastlstm.errors import OptionError, suggest
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bfloat16"]
-PRECISION_HELP = (
-    "what a CPU multiplies in training; bfloat16: less exact, faster, float32 where the processor lacks it"
-)
+PRECISION_HELP = "operands of matrix products on a CPU; bfloat16 is faster where supported"
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,12 +22,12 @@ Config = TypeVar("Config", bound="DataclassInstance")
 
 
 def option(help: str, *, minimum: float | None = None, maximum: float | None = None, default: Any) -> Any:
-    """A field with its help text and, for numbers, the closed range of values it takes."""
+    """Return a dataclass field with a help text and, for numbers, a closed range of values."""
     return field(default=default, metadata={"help": help, "minimum": minimum, "maximum": maximum})
 
 
 def option_fields(kind: type[DataclassInstance]) -> list[dataclasses.Field[Any]]:
-    """The fields that a user may choose."""
+    """Return the fields of a configuration that a user may set."""
     return [f for f in dataclasses.fields(kind) if "help" in f.metadata]
 
 
@@ -38,73 +38,154 @@ def from_json(
     required: Collection[str] | None = None,
     known: Collection[str] | None = None,
 ) -> Config:
-    """A configuration from what `dataclasses.asdict` gave and JSON brought back.
+    """Return a configuration from the JSON form of `dataclasses.asdict`.
 
     Args:
-        kind: which configuration.
-        values: an object with exactly the fields of `kind`, unless the next two say otherwise.
-        required: the fields that must be there; others that are missing have their defaults.
-        known: the fields that may be there.
+        kind: The configuration class.
+        values: An object with exactly the fields of `kind`, unless the next two arguments say otherwise.
+        required: The fields that must be present; missing ones of the others take their defaults.
+        known: The fields that may be present.
 
-    Raises `OptionError` for anything else.
+    Raises:
+        OptionError: `values` is not such an object.
     """
     names = {f.name for f in dataclasses.fields(kind)} if known is None else set(known)
     needed = names if required is None else set(required)
     if not isinstance(values, dict) or not needed <= set(values) <= names:
-        came = sorted(values) if isinstance(values, dict) else type(values).__name__
-        raise OptionError(f"{kind.__name__} has {came}; expected the fields {sorted(names)}")
+        actual = sorted(values) if isinstance(values, dict) else type(values).__name__
+        raise OptionError(
+            f"{kind.__name__} has {actual}; expected the fields {sorted(names)}",
+            code="bad-config-fields",
+            expected=sorted(names),
+        )
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return kind(**fields)
 
 
 def check(config: DataclassInstance) -> None:
-    """Raises `OptionError` for the first field whose value is of the wrong type or out of range."""
+    """Raise `OptionError` for the first field whose value has the wrong type or is out of range."""
     hints = get_type_hints(type(config))
     for f in dataclasses.fields(config):
-        value, hint, name = getattr(config, f.name), hints[f.name], f.name.replace("_", "-")
+        value, hint = getattr(config, f.name), hints[f.name]
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
-                raise OptionError(f"unknown {name} {value!r}; {suggest(str(value), get_args(hint))}")
+                raise OptionError(
+                    f"{f.name} is {value!r}; {suggest(str(value), get_args(hint))}",
+                    code="bad-option-value",
+                    option=f.name,
+                    value=value,
+                )
             continue
         if get_origin(hint) is tuple:
             if not isinstance(value, tuple) or not value:
-                raise OptionError(f"{name} is {value!r}; expected one whole number a layer, such as 64,32")
+                raise _bad_value(f.name, value, "one whole number per layer, such as 64,32")
             numbers, hint = value, int
         else:
             numbers = (value,)
         for number in numbers:
-            _check_number(name, number, hint, f.metadata["minimum"], f.metadata["maximum"])
+            _check_number(f.name, number, hint, f.metadata["minimum"], f.metadata["maximum"])
 
 
 def plain_value(value: Any) -> Any:
-    """The value without NumPy's or a list's wrapping, which grid searches and notebooks bring along."""
+    """Return the value with NumPy scalars and lists, as grid searches and notebooks pass them, made plain Python."""
     if isinstance(value, list | tuple):
         return tuple(plain_value(item) for item in value)
     return value.item() if hasattr(value, "item") else value
 
 
-def _check_number(name: str, value: object, kind: type, minimum: float | None, maximum: float | None) -> None:
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise OptionError(f"{name} is {value!r}; expected true or false")
-        return
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (whole or (kind is float and isinstance(value, float) and value == value)):
-        raise OptionError(f"{name} is {value!r}; expected a {'whole number' if kind is int else 'number'}")
-    assert isinstance(value, int | float)
-    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
-        limits = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-        raise OptionError(f"{name} is {value!r}; expected {limits}")
+def parse_value(name: str, text: str, *kinds: type[Any]) -> Any:
+    """Return the value of a configuration field that is written as a string, such as "64,32" or "true".
+
+    Args:
+        name: The field, with underscores or hyphens.
+        text: The value.
+        kinds: The configuration classes that may have the field.
+
+    Raises:
+        OptionError: No class has the field, or the string is not of its type. Ranges are checked by the class.
+    """
+    hint = field_type(name, *kinds)
+    try:
+        if hint is bool:
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.lower()]
+        if get_origin(hint) is tuple:
+            return tuple(int(part) for part in text.split(","))
+        return hint(text) if hint in (int, float) else text
+    except (ValueError, KeyError):
+        expected = "true or false" if hint is bool else "whole numbers such as 64,32"
+        if hint in (int, float):
+            expected = "a whole number" if hint is int else "a number"
+        raise _bad_value(name, text, expected) from None
+
+
+def field_type(name: str, *kinds: type[Any]) -> Any:
+    """Return the type of a configuration field. Raise `OptionError` if none of the classes has it."""
+    for kind in kinds:
+        if name in {f.name for f in option_fields(kind)}:
+            return get_type_hints(kind)[name]
+    raise _unknown(name, {f.name for kind in kinds for f in option_fields(kind)})
 
 
 def split_values(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str, Any]]:
-    """Those of `values` that are not None, each with the one of `kinds` that has it.
+    """Return, for each configuration class, those of `values` that are its fields and not None.
 
-    Raises `OptionError` for a name that none has.
+    Raises:
+        OptionError: No class has a field of some name.
     """
     fields = [{f.name for f in option_fields(kind)} for kind in kinds]
     for name in values:
-        if not any(name in of for of in fields):
-            raise OptionError(f"unknown option {name!r}; {suggest(name, set().union(*fields))}")
+        if not any(name in names for names in fields):
+            raise _unknown(name, set().union(*fields))
     chosen = {name: plain_value(value) for name, value in values.items() if value is not None}
-    return [{name: value for name, value in chosen.items() if name in of} for of in fields]
+    return [{name: value for name, value in chosen.items() if name in names} for names in fields]
+
+
+def _check_number(name: str, value: object, kind: type, minimum: float | None, maximum: float | None) -> None:
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise _bad_value(name, value, "true or false")
+        return
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole or (kind is float and isinstance(value, float) and value == value)):
+        raise _bad_value(name, value, f"a {'whole number' if kind is int else 'number'}")
+    assert isinstance(value, int | float)
+    if (minimum is not None and value < minimum) or (maximum is not None and value > maximum):
+        limits = f"at least {minimum}" if maximum is None else f"a value from {minimum} to {maximum}"
+        raise _bad_value(name, value, limits)
+
+
+def _bad_value(name: str, value: object, expected: str) -> OptionError:
+    return OptionError(
+        f"{name} is {value!r}; expected {expected}", code="bad-option-value", option=name, value=value
+    )
+
+
+def _unknown(name: str, known: Collection[str]) -> OptionError:
+    return OptionError(f"unknown option {name!r}; {suggest(name, known)}", code="unknown-option", option=name)
+
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(duration: str | float, name: str = "budget") -> float:
+    """Return the seconds of a duration: a number of seconds, or a string such as "90s", "10m" or "1h30m".
+
+    Raises:
+        OptionError: Not a duration, or not above zero. `name` is what the message calls it.
+    """
+    if isinstance(duration, str):
+        match = _DURATION.fullmatch(duration.strip().lower())
+        seconds = (
+            math.nan if match is None else sum(_UNITS[unit] * float(n) for unit, n in match.groupdict("0").items())
+        )
+    else:
+        seconds = float(duration)
+    if not 0 < seconds < math.inf:
+        raise OptionError(
+            f"{name} is {duration!r}; expected a duration above zero, such as 90s, 10m or 1h30m",
+            code="bad-option-value",
+            option=name,
+            value=duration,
+        )
+    return seconds

@@ -1,1 +1,1 @@
-"""Models for other runtimes (the extra `export`)."""
+"""Conversion between fastlstm and other frameworks: import from Keras and PyTorch, export to ONNX and PyTorch."""

@@ -1,4 +1,4 @@
-"""What was imported, and the words behind it -> a classifier."""
+"""Build a classifier from imported layers, a vocabulary and a tokenization rule."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import numpy as np
 
 from fastlstm._typing import FloatArray
 from fastlstm.config import ModelConfig
-from fastlstm.convert.vocabulary import TokenizationRule, Vocabulary, make_tokenizer, ordered_words
+from fastlstm.convert.vocabulary import TokenizationRule, Vocabulary, assign_ids, make_tokenizer
 from fastlstm.errors import DataError, OptionError
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import PADDING_ID
 
+DEFAULT_MAX_TOKENS = 500
+"""Used when neither the model nor the user gives a number of tokens."""
+
 
 @dataclass(frozen=True)
-class Weights:
-    """One LSTM layer in one direction: [4H, I], [4H, H] and [4H], gates in the order i, f, g, o."""
+class LSTMWeights:
+    """Weights of one LSTM layer in one direction: [4H, I], [4H, H] and [4H], gates in the order i, f, g, o."""
 
     input: FloatArray
     recurrent: FloatArray
@@ -26,131 +29,158 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class InputOptions:
-    """How a model's own layer cuts texts: into which words, of which vocabulary, and how many it keeps."""
+class BuiltInTokenization:
+    """Tokenization by a layer of the model itself, such as Keras' TextVectorization."""
 
-    words: TokenizationRule
+    rule: TokenizationRule
     vocabulary: list[str]
     max_tokens: int | None
 
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A classifier's layers.
+    """The layers of a classifier from another framework.
 
     Attributes:
         source: "Keras" or "PyTorch".
-        embedding: [words, embedding size].
-        layers: each of one direction, or of both, forward first.
-        pooling: as `ModelConfig` spells it.
-        output: [logits, features], and [logits].
+        embedding: [rows, embedding size].
+        layers: Per LSTM layer, the weights of one direction, or of two, forward first.
+        pooling: As in `ModelConfig`.
+        output: Weight [logits, features] and bias [logits].
         activation: "sigmoid" or "softmax".
-        masks: whether padding is passed over, and not read.
-        length: tokens that the model takes, where it says so.
-        cutting: how the model cuts texts, where it does so itself.
+        masks_padding: Whether the model skips padding instead of reading it.
+        input_length: Number of tokens that the model takes; None if the file does not contain it.
+        tokenization: None if the model takes token ids.
     """
 
     source: str
     embedding: FloatArray
-    layers: list[tuple[Weights, ...]]
+    layers: list[tuple[LSTMWeights, ...]]
     pooling: str
     output: tuple[FloatArray, FloatArray]
     activation: str
-    masks: bool
-    length: int | None = None
-    cutting: InputOptions | None = None
-
-
-MAX_TOKENS = 500
-"""Where neither the model nor the user says."""
+    masks_padding: bool
+    input_length: int | None = None
+    tokenization: BuiltInTokenization | None = None
 
 
 def make_classifier(
-    found: ImportedModel,
+    imported: ImportedModel,
     vocabulary: Vocabulary,
-    words: TokenizationRule,
+    rule: TokenizationRule,
     *,
     padding: str,
     truncate: str = "end",
     max_tokens: int | None = None,
     labels: Sequence[str] | None = None,
 ) -> SavedModel:
-    """The classifier.
+    """Build the classifier.
 
     Args:
-        found: its layers.
-        vocabulary: the words of the embedding's rows.
-        words: what a word is.
-        padding: where shorter texts were padded, "front" or "back", which is read unless the model masks it; or
-            "none".
-        truncate: which part of longer texts was kept, as `ModelConfig` spells it.
-        max_tokens: tokens that were read of a text, if the model doesn't say.
-        labels: the classes' names, in the order of the outputs. [0, 1, ...]
+        imported: The layers.
+        vocabulary: The word of each embedding row.
+        rule: How texts are split into words.
+        padding: The side on which shorter texts were padded, "front" or "back", or "none". The classifier reads the
+            padding unless the model masks it.
+        truncate: The part of longer texts that is kept, as in `ModelConfig`.
+        max_tokens: Number of tokens read per text, if the model does not contain it.
+        labels: Class names in the order of the outputs. [0, 1, ...]
 
-    Raises `OptionError` for labels that are too many or few, for a length that is needed and not given, or another
-    than the model's; `DataError` where sizes don't fit.
+    Raises:
+        OptionError: The labels do not match the outputs, or `max_tokens` is missing or contradicts the model.
+        DataError: The layers do not fit each other or are not supported.
     """
-    if found.length and max_tokens not in (None, found.length):
-        raise OptionError(f"max-tokens is {max_tokens}, and the model takes {found.length} tokens; leave it out")
-    length = max_tokens or found.length
-    reads = padding if not found.masks else "none"
-    if reads != "none" and length is None:
+    if imported.input_length and max_tokens not in (None, imported.input_length):
         raise OptionError(
-            "the model reads padding, and does not say up to how many tokens texts were padded; give --max-tokens, "
-            "or --padding none if they were not"
+            f"max-tokens is {max_tokens}, but the model takes {imported.input_length} tokens; omit --max-tokens",
+            code="max-tokens-mismatch",
+            max_tokens=max_tokens,
+            input_length=imported.input_length,
         )
-    directions = {len(layer) for layer in found.layers}
-    if found.masks and found.pooling == "max" and (padding == "front" or (padding == "back" and 2 in directions)):
+    length = max_tokens or imported.input_length
+    padding_read = "none" if imported.masks_padding else padding
+    if padding_read != "none" and length is None:
+        raise OptionError(
+            "the model reads padding, but its file does not contain the padded length; pass --max-tokens, or "
+            "--padding none if texts were not padded",
+            code="missing-max-tokens",
+            padding=padding,
+        )
+    directions = {len(layer) for layer in imported.layers}
+    reads_masked_steps = padding == "front" or (padding == "back" and 2 in directions)
+    if imported.masks_padding and imported.pooling == "max" and reads_masked_steps:
         raise DataError(
-            "GlobalMaxPooling1D takes the highest output over masked steps too, where it is zero, and here padding "
-            "is not read; pass --padding none if texts were not padded, or train the model without mask_zero"
+            "GlobalMaxPooling1D after an Embedding with mask_zero=True also pools masked steps, which fastlstm "
+            "skips; pass --padding none if texts were not padded, or train without mask_zero",
+            code="unsupported-masking",
+            padding=padding,
         )
     if len(directions) > 1:
-        raise DataError("some LSTM layers read in both directions and others in one; expected all alike")
-    # Keras pads with 0, whatever word that is.
-    names, rows = ordered_words(vocabulary, len(found.embedding), padding=None if reads == "none" else PADDING_ID)
-    config = ModelConfig(
-        vocabulary_size=len(names),
-        max_tokens=length or MAX_TOKENS,
-        truncate=truncate,  # type: ignore[arg-type]
-        embedding_size=found.embedding.shape[1],
-        hidden_sizes=tuple(len(layer[0].recurrent[0]) for layer in found.layers),
-        bidirectional=len(found.layers[0]) == 2,
-        pooling=found.pooling,  # type: ignore[arg-type]  # one of its values, as was checked
-        activation=found.activation,  # type: ignore[arg-type]
-        padding=reads,  # type: ignore[arg-type]
+        raise DataError(
+            "some LSTM layers are bidirectional and others are not; expected all layers to be alike",
+            code="unsupported-layers",
+        )
+    # Keras pads with id 0, whatever word that is.
+    words, rows = assign_ids(
+        vocabulary, len(imported.embedding), padding_row=None if padding_read == "none" else PADDING_ID
     )
-    logits = len(found.output[1])
-    classes = max(2, logits)
-    labels = [str(k) for k in range(classes)] if labels is None else list(labels)
-    if len(labels) != classes or len(set(labels)) != classes or not all(labels):
-        raise OptionError(f"labels are {', '.join(labels)}; expected {classes} different names")
+    config = ModelConfig(
+        vocabulary_size=len(words),
+        max_tokens=length or DEFAULT_MAX_TOKENS,
+        truncate=truncate,  # type: ignore[arg-type]
+        embedding_size=imported.embedding.shape[1],
+        hidden_sizes=tuple(len(layer[0].recurrent[0]) for layer in imported.layers),
+        bidirectional=len(imported.layers[0]) == 2,
+        pooling=imported.pooling,  # type: ignore[arg-type]
+        activation=imported.activation,  # type: ignore[arg-type]
+        padding=padding_read,  # type: ignore[arg-type]
+    )
+    class_count = max(2, len(imported.output[1]))
+    labels = [str(k) for k in range(class_count)] if labels is None else list(labels)
+    if len(labels) != class_count or len(set(labels)) != class_count or not all(labels):
+        raise OptionError(
+            f"labels are {', '.join(labels)}; expected {class_count} different names, one per output",
+            code="bad-labels",
+            labels=labels,
+            class_count=class_count,
+        )
+    arrays = _weights(imported, rows)
+    _check_weights(arrays, config, class_count)
     return SavedModel(
         config=config,
         labels=tuple(labels),
-        tokenizer=make_tokenizer(names, words, start=vocabulary.start is not None),
-        weights=_checked(_weights(found, rows), config, classes),
-        training={"imported_from": found.source},
+        tokenizer=make_tokenizer(words, rule, add_start=vocabulary.start is not None),
+        weights=arrays,
+        training={"imported_from": imported.source},
     )
 
 
-def _weights(found: ImportedModel, rows: Sequence[int | None]) -> dict[str, FloatArray]:
-    nothing = np.zeros(found.embedding.shape[1], np.float32)
-    arrays = {"embedding.weight": np.stack([nothing if row is None else found.embedding[row] for row in rows])}
-    for layer, directions in enumerate(found.layers):
-        for name, of in zip(("forward", "backward"), directions, strict=False):
-            arrays[f"lstm.{layer}.{name}.weight_ih"] = of.input
-            arrays[f"lstm.{layer}.{name}.weight_hh"] = of.recurrent
-            arrays[f"lstm.{layer}.{name}.bias"] = of.bias
-    arrays["output.weight"], arrays["output.bias"] = found.output
+def _weights(imported: ImportedModel, rows: Sequence[int | None]) -> dict[str, FloatArray]:
+    zeros = np.zeros(imported.embedding.shape[1], np.float32)
+    arrays = {"embedding.weight": np.stack([zeros if row is None else imported.embedding[row] for row in rows])}
+    for layer, directions in enumerate(imported.layers):
+        for name, direction in zip(("forward", "backward"), directions, strict=False):
+            arrays[f"lstm.{layer}.{name}.weight_ih"] = direction.input
+            arrays[f"lstm.{layer}.{name}.weight_hh"] = direction.recurrent
+            arrays[f"lstm.{layer}.{name}.bias"] = direction.bias
+    arrays["output.weight"], arrays["output.bias"] = imported.output
     return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
 
 
-def _checked(arrays: dict[str, FloatArray], config: ModelConfig, classes: int) -> dict[str, FloatArray]:
-    for name, shape in weights.shapes(config, classes).items():
-        if name not in arrays or arrays[name].shape != shape:
-            came = list(arrays[name].shape) if name in arrays else "missing"
-            raise DataError(f"{name} is {came}; expected {list(shape)}: the layers don't fit each other")
+def _check_weights(arrays: dict[str, FloatArray], config: ModelConfig, class_count: int) -> None:
+    for name, shape in weights.shapes(config, class_count).items():
+        actual = list(arrays[name].shape) if name in arrays else None
+        if actual != list(shape):
+            raise DataError(
+                f"{name} is {'missing' if actual is None else actual}; expected {list(shape)}: the layers do not "
+                "fit each other",
+                code="shape-mismatch",
+                name=name,
+                expected=list(shape),
+            )
         if not np.isfinite(arrays[name]).all():
-            raise DataError(f"{name} has numbers that are not finite; the training of the model went astray")
-    return arrays
+            raise DataError(
+                f"{name} contains NaN or infinity; the training of the model diverged, import another checkpoint",
+                code="non-finite-weights",
+                name=name,
+            )

@@ -1,11 +1,11 @@
-"""A classifier as an ONNX model: token ids -> probabilities, with free batch and length.
+"""Export a classifier as an ONNX model with variable batch size and text length.
 
-Inputs: `ids` int64 [batch, length], padded with any id of the vocabulary; `lengths` int64 [batch], at least 1;
-where the model has n-grams also `evidence` float32 [batch, logits], what they add (`fastlstm.ngrams`), or zeros.
+Inputs: `ids` int64 [batch, length], padded with any token id; `lengths` int64 [batch], at least 1; for a model with
+n-grams also `ngram_logits` float32 [batch, logits], what the n-grams add to the logits, or zeros.
 Output: `probabilities` float32 [batch, classes].
 
-With states, of a model that reads forward and is judged by its last state: `h_K` and `c_K` [1, batch, units] of
-each layer K before the first token, `h_K_after` and `c_K_after` after the last. A text may then be read in pieces.
+With `states`, each layer K has the inputs `h_K` and `c_K` [1, batch, units], its states before the first token, and
+the outputs `h_K_after` and `c_K_after`, its states after the last token. A text can then be read in parts.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 OPSET = 18
-"""The first with what is used here; runtimes since 2023 know it."""
+"""The first version that has all operators used here; runtimes since 2023 support it."""
 IR_VERSION = 9
 Storage = Literal["float32", "int8"]
 
 
-def onnx_model(model: SavedModel, storage: Storage = "float32", *, states: bool = False) -> ModelProto:
-    """The model, checked.
+def to_onnx(model: SavedModel, storage: Storage = "float32", *, states: bool = False) -> ModelProto:
+    """Return the ONNX model, checked by ONNX's checker.
 
     Args:
-        model: a classifier.
-        storage: "int8": weights as whole numbers times a scale a row, fixed, in a quarter of the space.
-        states: take and give the layers' states.
+        model: The classifier.
+        storage: "int8" stores weights as int8 with one scale per row, in a quarter of the space.
+        states: Add the LSTM states as inputs and outputs.
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        OptionError: states of a model that reads backward too, reads padding, or pools more than its last state.
+        OptionError: `states` for a bidirectional model, one that reads padding, or a pooling other than "last".
     """
     try:
         import onnx
@@ -51,19 +51,24 @@ def onnx_model(model: SavedModel, storage: Storage = "float32", *, states: bool 
     config = model.config
     if states and (config.bidirectional or config.pooling != "last" or config.padding != "none"):
         raise OptionError(
-            "states were asked for, and the model reads backward too, reads padding, or pools more than its last "
-            "state, so that its answer does not follow from them; leave states out"
+            f"cannot export the states of a model with bidirectional={config.bidirectional}, "
+            f"pooling={config.pooling!r} and padding={config.padding!r}; expected False, 'last' and 'none': omit "
+            "--states",
+            code="unsupported-states",
+            bidirectional=config.bidirectional,
+            pooling=config.pooling,
+            padding=config.padding,
         )
     graph = _Graph(storage)
     inputs, outputs = _build(graph, model, states)
-    made = onnx.helper.make_model(
+    exported = onnx.helper.make_model(
         onnx.helper.make_graph(graph.nodes, "fastlstm", inputs, outputs, graph.constants),
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="fastlstm",
         producer_version=__version__,
     )
-    told = {
+    metadata = {
         "labels": "\n".join(model.labels),
         "max_tokens": str(config.max_tokens),
         "truncate": config.truncate,
@@ -71,35 +76,35 @@ def onnx_model(model: SavedModel, storage: Storage = "float32", *, states: bool 
         "threshold": str(model.threshold),
         "tokenizer": model.tokenizer.to_str(pretty=False),
     }
-    onnx.helper.set_model_props(made, told)
-    onnx.checker.check_model(made, full_check=True)
-    return made
+    onnx.helper.set_model_props(exported, metadata)
+    onnx.checker.check_model(exported, full_check=True)
+    return exported
 
 
 class _Graph:
-    """Nodes and constants, as they are added."""
+    """Nodes and constants of a graph under construction."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
 
-    def add(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """The name of a new node's output, or names of several."""
+    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
+        """Add a node and return the name of its output, or a list of names if there are several."""
         from onnx import helper
 
-        names = [f"{kind.lower()}_{len(self.nodes)}_{k}" for k in range(outputs)]
-        self.nodes.append(helper.make_node(kind, inputs, names, **attributes))
+        names = [f"{operator.lower()}_{len(self.nodes)}_{k}" for k in range(outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
         return names[0] if outputs == 1 else names
 
-    def give(self, name: str, value: str) -> None:
-        """Names a value that the graph gives."""
+    def add_output(self, name: str, value: str) -> None:
+        """Make `value` the output `name` of the graph."""
         from onnx import helper
 
         self.nodes.append(helper.make_node("Identity", [value], [name]))
 
     def constant(self, value: npt.NDArray[Any]) -> str:
-        """The name of a constant."""
+        """Add a constant and return its name."""
         from onnx import numpy_helper
 
         name = f"constant_{len(self.constants)}"
@@ -107,99 +112,101 @@ class _Graph:
         return name
 
     def weight(self, value: FloatArray) -> str:
-        """A matrix [..., columns] as it is stored; of int8, every row has a scale."""
+        """Add a weight [..., columns] in the storage of the graph and return its name; int8 has a scale per row."""
         if self._storage == "float32":
             return self.constant(value)
         rows = value.reshape(-1, value.shape[-1])
         scale = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny) / np.float32(127)
-        whole = np.rint(rows / scale[:, None]).astype(np.int8)
-        floats = self.add("DequantizeLinear", self.constant(whole), self.constant(scale), axis=0)
-        return floats if rows.shape == value.shape else self.shaped(floats, value.shape)
+        quantized = np.rint(rows / scale[:, None]).astype(np.int8)
+        dequantized: str = self.add("DequantizeLinear", self.constant(quantized), self.constant(scale), axis=0)
+        return dequantized if rows.shape == value.shape else self.reshape(dequantized, value.shape)
 
-    def shaped(self, value: str, shape: Sequence[int]) -> str:
-        """A value in another shape; 0: as it was."""
+    def reshape(self, value: str, shape: Sequence[int]) -> str:
+        """Reshape a value and return its new name; a size of 0 keeps that dimension."""
         name: str = self.add("Reshape", value, self.constant(np.array(shape, np.int64)))
         return name
 
 
 def _build(graph: _Graph, model: SavedModel, states: bool) -> tuple[list[Any], list[Any]]:
+    """Add the whole network to the graph, and return its inputs and outputs."""
     from onnx import TensorProto, helper
 
-    config, classes = model.config, len(model.labels)
+    config = model.config
     inputs = [
         helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "length"]),
         helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
     ]
-    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", classes])]
+    outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(model.labels)])]
     steps = graph.add(
         "Gather", graph.weight(model.weights["embedding.weight"]), graph.add("Transpose", "ids", perm=[1, 0])
     )
-    short_lengths = graph.add("Cast", "lengths", to=TensorProto.INT32)
+    int32_lengths = graph.add("Cast", "lengths", to=TensorProto.INT32)
     last = ""
     for layer, size in enumerate(config.hidden_sizes):
-        directions = [of for of in weights.directions(config) if of.layer == layer]
-        before = ["", ""]
+        directions = [direction for direction in weights.directions(config) if direction.layer == layer]
+        initial_states = ["", ""]
         if states:
-            before = [f"h_{layer}", f"c_{layer}"]
-            for name in (*before, *(f"{name}_after" for name in before)):
+            initial_states = [f"h_{layer}", f"c_{layer}"]
+            for name in (*initial_states, *(f"{name}_after" for name in initial_states)):
                 info = helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "batch", size])
                 (outputs if name.endswith("_after") else inputs).append(info)
-        whole, h, c = graph.add(
-            "LSTM", steps, *_lstm_weights(graph, model, directions), short_lengths, *before, outputs=3,
+        hidden, h, c = graph.add(
+            "LSTM", steps, *_lstm_weights(graph, model, directions), int32_lengths, *initial_states, outputs=3,
             hidden_size=size, direction="bidirectional" if config.bidirectional else "forward",
         )  # fmt: skip
         width = size * len(directions)
-        steps = graph.shaped(graph.add("Transpose", whole, perm=[0, 2, 1, 3]), [0, 0, width])
-        last = graph.shaped(graph.add("Transpose", h, perm=[1, 0, 2]), [0, width])
+        steps = graph.reshape(graph.add("Transpose", hidden, perm=[0, 2, 1, 3]), [0, 0, width])
+        last = graph.reshape(graph.add("Transpose", h, perm=[1, 0, 2]), [0, width])
         if states:
-            graph.give(f"h_{layer}_after", h)
-            graph.give(f"c_{layer}_after", c)
-    features = _pooled(graph, steps, last, config.pooling)
+            graph.add_output(f"h_{layer}_after", h)
+            graph.add_output(f"c_{layer}_after", c)
+    features = _pool(graph, steps, last, config.pooling)
     weight, bias = model.weights["output.weight"], model.weights["output.bias"]
     logits = graph.add("Gemm", features, graph.weight(weight), graph.constant(bias), transB=1)
     if config.ngrams:
-        inputs.append(helper.make_tensor_value_info("evidence", TensorProto.FLOAT, ["batch", len(bias)]))
-        logits = graph.add("Add", logits, "evidence")
-    graph.give("probabilities", _probabilities(graph, logits, model))
+        inputs.append(helper.make_tensor_value_info("ngram_logits", TensorProto.FLOAT, ["batch", len(bias)]))
+        logits = graph.add("Add", logits, "ngram_logits")
+    graph.add_output("probabilities", _probabilities(graph, logits, model))
     return inputs, outputs
 
 
 def _lstm_weights(
     graph: _Graph, model: SavedModel, directions: Sequence[weights.LayerDirection]
 ) -> tuple[str, str, str]:
-    """W, R and B of the operator LSTM, whose gates stand in the order i, o, f, g."""
+    """Add W, R and B of the operator LSTM, whose gates are in the order i, o, f, g, and return their names."""
 
-    def ordered(name: str) -> list[FloatArray]:
-        parts = [np.split(model.weights[f"{of.prefix}.{name}"], 4) for of in directions]
-        return [np.concatenate([i, o, f, g]) for i, f, g, o in parts]
+    def reordered(name: str) -> list[FloatArray]:
+        gates = [np.split(model.weights[f"{direction.prefix}.{name}"], 4) for direction in directions]
+        return [np.concatenate([i, o, f, g]) for i, f, g, o in gates]
 
-    bias = np.stack([np.concatenate([of, np.zeros_like(of)]) for of in ordered("bias")])
+    bias = np.stack([np.concatenate([bias_ih, np.zeros_like(bias_ih)]) for bias_ih in reordered("bias")])
     return (
-        graph.weight(np.stack(ordered("weight_ih"))),
-        graph.weight(np.stack(ordered("weight_hh"))),
+        graph.weight(np.stack(reordered("weight_ih"))),
+        graph.weight(np.stack(reordered("weight_hh"))),
         graph.constant(bias),
     )
 
 
-def _pooled(graph: _Graph, steps: str, last: str, pooling: str) -> str:
-    """[batch, F]: padding is neither the highest nor counted."""
+def _pool(graph: _Graph, steps: str, last: str, pooling: str) -> str:
+    """Pool the steps [length, batch, units] without padding into features [batch, features]; return their name."""
     from onnx import TensorProto
 
     pooled = {"last": last}
     if pooling != "last":
-        time = graph.add("Gather", graph.add("Shape", steps), graph.constant(np.int64(0)[()].reshape(())), axis=0)
+        first_axis, last_axis = graph.constant(np.array([0], np.int64)), graph.constant(np.array([2], np.int64))
         zero, one = graph.constant(np.array(0, np.int64)), graph.constant(np.array(1, np.int64))
-        at = graph.add("Unsqueeze", graph.add("Range", zero, time, one), graph.constant(np.array([1], np.int64)))
-        there = graph.add("Unsqueeze", graph.add("Less", at, "lengths"), graph.constant(np.array([2], np.int64)))
-        axis = graph.constant(np.array([0], np.int64))
-        low = graph.add("Where", there, steps, graph.constant(np.array(-np.inf, np.float32)))
-        pooled["highest"] = graph.add("ReduceMax", low, axis, keepdims=0)
-        counted = graph.add("Where", there, steps, graph.constant(np.array(0, np.float32)))
-        number = graph.add("Unsqueeze", graph.add("Cast", "lengths", to=TensorProto.FLOAT), one)
-        pooled["mean"] = graph.add("Div", graph.add("ReduceSum", counted, axis, keepdims=0), number)
+        column = graph.constant(np.array([1], np.int64))
+        length = graph.add("Gather", graph.add("Shape", steps), zero, axis=0)
+        positions = graph.add("Unsqueeze", graph.add("Range", zero, length, one), column)
+        mask = graph.add("Unsqueeze", graph.add("Less", positions, "lengths"), last_axis)
+        for_max = graph.add("Where", mask, steps, graph.constant(np.array(-np.inf, np.float32)))
+        pooled["max"] = graph.add("ReduceMax", for_max, first_axis, keepdims=0)
+        for_sum = graph.add("Where", mask, steps, graph.constant(np.array(0, np.float32)))
+        counts = graph.add("Unsqueeze", graph.add("Cast", "lengths", to=TensorProto.FLOAT), column)
+        pooled["mean"] = graph.add("Div", graph.add("ReduceSum", for_sum, first_axis, keepdims=0), counts)
     parts = [pooled[name] for name in POOLINGS[pooling]]
-    result: str = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
-    return result
+    features: str = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
+    return features
 
 
 def _probabilities(graph: _Graph, logits: str, model: SavedModel) -> str:
@@ -208,13 +215,12 @@ def _probabilities(graph: _Graph, logits: str, model: SavedModel) -> str:
     if not weights.uses_sigmoid(model.config, len(model.labels)):
         result = graph.add("Softmax", scaled, axis=1)
         return result
-    likely = graph.add("Sigmoid", scaled)
+    sigmoid = graph.add("Sigmoid", scaled)
     if len(model.labels) == 2:
-        result = graph.add(
-            "Concat", graph.add("Sub", graph.constant(np.array(1, np.float32)), likely), likely, axis=1
-        )
+        first = graph.add("Sub", graph.constant(np.array(1, np.float32)), sigmoid)
+        result = graph.add("Concat", first, sigmoid, axis=1)
         return result
-    likely = graph.add("Max", likely, graph.constant(np.array(np.finfo(np.float32).tiny)))
-    total = graph.add("ReduceSum", likely, graph.constant(np.array([1], np.int64)), keepdims=1)
-    result = graph.add("Div", likely, total)
+    positive = graph.add("Max", sigmoid, graph.constant(np.array(np.finfo(np.float32).tiny)))
+    total = graph.add("ReduceSum", positive, graph.constant(np.array([1], np.int64)), keepdims=1)
+    result = graph.add("Div", positive, total)
     return result

@@ -1,4 +1,4 @@
-"""A PyTorch state dict of an Embedding, LSTMs and a Linear -> what fastlstm makes a classifier of."""
+"""Read PyTorch state dicts of an embedding, LSTM layers and a linear layer."""
 
 from __future__ import annotations
 
@@ -12,50 +12,58 @@ import safetensors
 import safetensors.numpy
 
 from fastlstm._typing import FloatArray
-from fastlstm.convert.classifier import ImportedModel, Weights
+from fastlstm.convert.classifier import ImportedModel, LSTMWeights
 from fastlstm.errors import DataError, MissingDependencyError
 
-SAFE = 2, 6
-"""The first version of PyTorch whose `weights_only` keeps its promise."""
-NESTED = ("state_dict", "model_state_dict", "model")
-"""Where training loops put the state dict."""
-EXPECTED = "expected the state dict of one nn.Embedding, nn.LSTM layers and one nn.Linear"
-LSTM = re.compile(r"(.*?)(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
-State = dict[str, FloatArray]
+MIN_TORCH_VERSION = 2, 6
+"""Earlier versions may run code of a file in spite of `weights_only` (CVE-2025-32434)."""
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
+"""Keys of checkpoints under which training loops save the state dict."""
+EXPECTED = "expected the state dict of one nn.Embedding, nn.LSTM layers and one nn.Linear with bias"
+LSTM_PARAMETER = re.compile(r"(.*?)(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
+MAX_NAMES_SHOWN = 8
+
+StateDict = dict[str, FloatArray]
 
 
 def from_pytorch(path: Path, pooling: str) -> ImportedModel:
-    """The classifier in a file of `torch.save(model.state_dict(), ...)`, or of safetensors.
+    """Return the classifier in a file of `torch.save(model.state_dict(), ...)`, or in a safetensors file.
+
+    Several LSTM modules are stacked in the order of the state dict, which is the order of the module's attributes.
 
     Args:
-        path: the file; read without running any code of it.
-        pooling: what the model keeps of all steps, which a state dict doesn't say.
+        path: The file; no code in it is run.
+        pooling: How the outputs of all steps are pooled, as in `ModelConfig`; a state dict does not contain it.
 
-    Several LSTMs are read one after another in the order of the state dict, which is that of the module.
-
-    Raises `DataError` for a file that is none, and for layers that have no like here; `MissingDependencyError` for
-    a file of `torch.save` without PyTorch.
+    Raises:
+        DataError: The file is not a state dict, or has layers that fastlstm does not support.
+        MissingDependencyError: The file was written by `torch.save`, and PyTorch is not installed.
     """
-    state = _checked(_read(path))
-    found: dict[tuple[str, int], dict[str, FloatArray]] = {}
-    rest: State = {}
+    state = _read(path)
+    _check_arrays(state)
+    parameters: dict[tuple[str, int], StateDict] = {}
+    others: StateDict = {}
     for name, array in state.items():
-        if match := LSTM.fullmatch(name):
-            prefix, what, layer, reverse = match.groups()
-            found.setdefault((prefix, int(layer)), {})[what + (reverse or "")] = array
+        if match := LSTM_PARAMETER.fullmatch(name):
+            prefix, parameter, layer, reverse = match.groups()
+            parameters.setdefault((prefix, int(layer)), {})[parameter + (reverse or "")] = array
         else:
-            rest[name] = array
-    if not found:
-        raise DataError(f"{path} has no LSTM among {_some(state)}; {EXPECTED}")
-    modules = list(dict.fromkeys(prefix for prefix, _ in found))
+            others[name] = array
+    if not parameters:
+        raise _unsupported_layers(f"{path} has no LSTM; it has {_names(state)}", state)
+    modules = list(dict.fromkeys(prefix for prefix, _ in parameters))
     if len(modules) > 1 and path.suffix == ".safetensors":
         raise DataError(
-            f"{path} has {len(modules)} LSTMs, and safetensors does not keep their order; save the state dict with "
-            "torch.save"
+            f"{path} has {len(modules)} LSTM modules, whose order safetensors does not keep; save the state "
+            "dict with torch.save",
+            code="unordered-layers",
+            path=path,
+            modules=modules,
         )
-    layers = [_layer(found[key]) for key in sorted(found, key=lambda key: (modules.index(key[0]), key[1]))]
-    features = sum(len(one.recurrent[0]) for one in layers[-1]) * (3 if pooling == "concat" else 1)
-    embedding, output = _others(rest, len(layers[0][0].input[0]), features, pooling)
+    keys = sorted(parameters, key=lambda key: (modules.index(key[0]), key[1]))
+    layers = [_lstm_layer(parameters[key]) for key in keys]
+    feature_count = sum(len(direction.recurrent[0]) for direction in layers[-1]) * (3 if pooling == "concat" else 1)
+    embedding, output = _embedding_and_output(others, len(layers[0][0].input[0]), feature_count, pooling)
     return ImportedModel(
         source="PyTorch",
         embedding=embedding,
@@ -63,101 +71,132 @@ def from_pytorch(path: Path, pooling: str) -> ImportedModel:
         pooling=pooling,
         output=output,
         activation="sigmoid" if len(output[1]) == 1 else "softmax",
-        masks=False,
+        masks_padding=False,
     )
 
 
-def _read(path: Path) -> State:
+def _read(path: Path) -> StateDict:
     if path.suffix == ".safetensors":
         try:
-            loaded: Any = safetensors.numpy.load_file(path)
+            return dict(safetensors.numpy.load_file(path))
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise DataError(
-                f"{path} can't be read as safetensors of float32 or float16 ({error}); {EXPECTED}"
+                f"{path} cannot be read as a safetensors file of float32 or float16 ({error}); {EXPECTED}",
+                code="not-a-state-dict",
+                path=path,
             ) from None
-        return dict(loaded)
     try:
         import torch
     except ImportError:
         raise MissingDependencyError("importing a file of torch.save", "PyTorch", "train") from None
-    if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < SAFE:
+    if tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2]) < MIN_TORCH_VERSION:
         raise DataError(
-            f"PyTorch {torch.__version__} may run code of a file (CVE-2025-32434); install 2.6 or later, or save "
-            "the state dict with safetensors"
+            f"PyTorch {torch.__version__} may run code of a file (CVE-2025-32434); install PyTorch 2.6 or later, "
+            "or save the state dict with safetensors",
+            code="unsafe-pytorch",
+            version=torch.__version__,
         )
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 -- whatever a damaged file makes of PyTorch's reader
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 -- a damaged file can raise anything in PyTorch's reader
         raise DataError(
-            f"{path} is no file of tensors alone ({type(error).__name__}); save it with "
-            "torch.save(model.state_dict(), path)"
+            f"{path} contains more than tensors, or is damaged ({type(error).__name__}); save it with "
+            "torch.save(model.state_dict(), path)",
+            code="not-a-state-dict",
+            path=path,
         ) from None
-    for name in NESTED:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
-            loaded = loaded[name]
-    if not isinstance(loaded, Mapping) or not loaded:
-        raise DataError(f"{path} holds a {type(loaded).__name__}; {EXPECTED}")
-    tensors = {str(name): tensor for name, tensor in loaded.items() if isinstance(tensor, torch.Tensor)}
+    for key in STATE_DICT_KEYS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not content:
+        raise DataError(
+            f"{path} contains a {type(content).__name__}; {EXPECTED}", code="not-a-state-dict", path=path
+        )
+    tensors = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
-            raise DataError(f"{name} is {tensor.dtype}, {tensor.layout}; expected plain floating-point numbers")
+            raise DataError(
+                f"{name} is a {tensor.layout} tensor of {tensor.dtype}; expected dense floating-point numbers",
+                code="bad-weights",
+                name=name,
+            )
     return {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
 
 
-def _checked(state: State) -> State:
+def _check_arrays(state: StateDict) -> None:
+    """Check types and dimensions, and convert to float32 in place."""
     for name, array in state.items():
-        expected = 1 if re.search(r"bias(_[ih]h_l\d+(_reverse)?)?$", name) else 2
-        if array.dtype.kind != "f" or array.ndim != expected or not array.size:
-            kind = "a matrix" if expected == 2 else "a vector"
+        dimensions = 1 if re.search(r"bias(_[ih]h_l\d+(_reverse)?)?$", name) else 2
+        if array.dtype.kind != "f" or array.ndim != dimensions or not array.size:
             raise DataError(
-                f"{name} is {array.dtype} {list(array.shape)}; expected {kind} of floating-point numbers"
+                f"{name} is {array.dtype} {list(array.shape)}; expected floating-point numbers in {dimensions} "
+                f"dimension{'s' if dimensions > 1 else ''}",
+                code="bad-weights",
+                name=name,
             )
-    return {name: np.array(array, np.float32) for name, array in state.items()}
+        state[name] = np.array(array, np.float32)
 
 
-def _layer(of: dict[str, FloatArray]) -> tuple[Weights, ...]:
-    if any(name.startswith("weight_hr") for name in of):
-        raise DataError(f"an LSTM has projections (proj_size), which have no like here; {EXPECTED}")
-    ends = ("", "_reverse") if "weight_ih_reverse" in of else ("",)
+def _lstm_layer(parameters: StateDict) -> tuple[LSTMWeights, ...]:
+    """Return the weights of each direction."""
+    if any(name.startswith("weight_hr") for name in parameters):
+        raise _unsupported_layers("an LSTM has projections (proj_size)", parameters)
+    suffixes = ("", "_reverse") if "weight_ih_reverse" in parameters else ("",)
     weights = []
-    for end in ends:
+    for suffix in suffixes:
         try:
-            matrix, recurrent = of["weight_ih" + end], of["weight_hh" + end]
-        except KeyError as missing:
-            raise DataError(f"an LSTM has no {missing.args[0]}; {EXPECTED}") from None
-        units = recurrent.shape[1]
-        biases = [of[name + end] for name in ("bias_ih", "bias_hh") if name + end in of]
-        if any(len(array) != 4 * units for array in (matrix, recurrent, *biases)):
-            gru = " (a GRU has 3)" if len(recurrent) == 3 * units else ""
+            matrix, recurrent = parameters["weight_ih" + suffix], parameters["weight_hh" + suffix]
+        except KeyError as error:
             raise DataError(
-                f"an LSTM of {units} units has weights{end} of {len(recurrent)} rows; expected 4 each{gru}"
+                f"an LSTM has no {error.args[0]}; {EXPECTED}", code="missing-weights", name=error.args[0]
+            ) from None
+        units = recurrent.shape[1]
+        biases = [parameters[name + suffix] for name in ("bias_ih", "bias_hh") if name + suffix in parameters]
+        if any(len(array) != 4 * units for array in (matrix, recurrent, *biases)):
+            gru = " (3 are a GRU, which is not supported)" if len(recurrent) == 3 * units else ""
+            raise DataError(
+                f"an LSTM of {units} units has weights{suffix} of {len(recurrent)} rows; expected 4 per unit{gru}",
+                code="shape-mismatch",
+                name="weight_hh" + suffix,
+                expected=4 * units,
             )
-        weights.append(Weights(matrix, recurrent, sum(biases, np.zeros(4 * units, np.float32))))
+        weights.append(LSTMWeights(matrix, recurrent, sum(biases, np.zeros(4 * units, np.float32))))
     return tuple(weights)
 
 
-def _others(
-    rest: State, inputs: int, features: int, pooling: str
+def _embedding_and_output(
+    others: StateDict, input_size: int, feature_count: int, pooling: str
 ) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
-    """The embedding and the output layer: the two other matrices, told apart by what stands beside a bias."""
-    matrices = {name: array for name, array in rest.items() if array.ndim == 2}
-    linear = [name for name in matrices if re.sub(r"weight$", "bias", name) in rest]
-    others = [name for name in matrices if name not in linear]
-    if len(linear) != 1 or len(others) != 1 or len(rest) != 3:
-        raise DataError(f"besides LSTMs there are {_some(rest)}; {EXPECTED}")
-    embedding, weight = matrices[others[0]], matrices[linear[0]]
-    if embedding.shape[1] != inputs:
+    """Return the embedding and the linear layer: of the two remaining matrices, the linear layer has a bias."""
+    matrices = {name: array for name, array in others.items() if array.ndim == 2}
+    linear = [name for name in matrices if re.sub(r"weight$", "bias", name) in others]
+    embeddings = [name for name in matrices if name not in linear]
+    if len(linear) != 1 or len(embeddings) != 1 or len(others) != 3:
+        raise _unsupported_layers(f"besides LSTM layers the state dict has {_names(others)}", others)
+    embedding, weight = matrices[embeddings[0]], matrices[linear[0]]
+    if embedding.shape[1] != input_size:
         raise DataError(
-            f"{others[0]} has {embedding.shape[1]} columns, and the first LSTM reads {inputs}; {EXPECTED}"
+            f"{embeddings[0]} has {embedding.shape[1]} columns, but the first LSTM reads {input_size}; {EXPECTED}",
+            code="shape-mismatch",
+            name=embeddings[0],
+            expected=input_size,
         )
-    if weight.shape[1] != features:
+    if weight.shape[1] != feature_count:
         raise DataError(
-            f"{linear[0]} reads {weight.shape[1]} features, and pooling {pooling!r} gives {features}; choose "
-            "another --pooling"
+            f"{linear[0]} reads {weight.shape[1]} features, but pooling {pooling!r} gives {feature_count}; pass "
+            "another --pooling",
+            code="pooling-mismatch",
+            name=linear[0],
+            pooling=pooling,
+            expected=feature_count,
         )
-    return embedding, (weight, rest[re.sub(r"weight$", "bias", linear[0])])
+    return embedding, (weight, others[re.sub(r"weight$", "bias", linear[0])])
 
 
-def _some(state: State) -> str:
-    names = ", ".join(list(state)[:8])
-    return f"{names}, ..." if len(state) > 8 else names or "none"
+def _unsupported_layers(problem: str, state: StateDict) -> DataError:
+    return DataError(f"{problem}; {EXPECTED}", code="unsupported-layers", names=list(state))
+
+
+def _names(state: StateDict) -> str:
+    names = ", ".join(list(state)[:MAX_NAMES_SHOWN])
+    return f"{names}, ..." if len(state) > MAX_NAMES_SHOWN else names or "nothing"

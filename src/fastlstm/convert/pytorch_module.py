@@ -1,8 +1,9 @@
-"""A classifier of fastlstm in plain PyTorch: `load()` reads weights.pt, which lies beside this file.
+"""A fastlstm classifier in plain PyTorch. `load()` reads weights.pt, which is in the folder of this file.
 
-    probabilities = load()(ids, lengths)  # ids [batch, length] int64, padded with any word's; lengths [batch]
+    probabilities = load()(ids, lengths)
 
-Where the model has n-grams, what they add to the logits [batch, logits] is a third argument; without it, nothing.
+`ids` is int64 [batch, length], padded with any token id; `lengths` is int64 [batch]. A model with n-grams takes a
+third argument, `ngram_logits`: what the n-grams add to the logits [batch, logits]. Without it, they add nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 
 class Classifier(nn.Module):
-    """Token ids -> probabilities; `shape` as weights.pt has it."""
+    """Compute class probabilities from token ids; `shape` is an entry of weights.pt."""
 
     def __init__(self, shape: dict[str, Any]) -> None:
         super().__init__()
@@ -25,49 +26,48 @@ class Classifier(nn.Module):
         self.embedding = nn.Embedding(shape["vocabulary_size"], shape["embedding_size"])
         sizes = [shape["embedding_size"], *(directions * size for size in shape["hidden_sizes"])]
         self.layers = nn.ModuleList(
-            nn.LSTM(inputs, size, bidirectional=shape["bidirectional"])
-            for inputs, size in zip(sizes, shape["hidden_sizes"], strict=False)
+            nn.LSTM(input_size, hidden_size, bidirectional=shape["bidirectional"])
+            for input_size, hidden_size in zip(sizes, shape["hidden_sizes"], strict=False)
         )
         features = sizes[-1] * (3 if shape["pooling"] == "concat" else 1)
         self.output = nn.Linear(features, shape["logits"])
 
-    def forward(self, ids: Tensor, lengths: Tensor, evidence: Tensor | None = None) -> Tensor:
-        """[batch, classes]."""
+    def forward(self, ids: Tensor, lengths: Tensor, ngram_logits: Tensor | None = None) -> Tensor:
+        """Return the probabilities [batch, classes]."""
         steps = pack_padded_sequence(self.embedding(ids).transpose(0, 1), lengths.cpu(), enforce_sorted=False)
         for layer in self.layers:
             steps, (h, _) = layer(steps)
-        logits: Tensor = self.output(self.pooled(steps, h, lengths))
-        if evidence is not None:
-            logits = logits + evidence
+        logits: Tensor = self.output(self.pool(steps, h, lengths))
+        if ngram_logits is not None:
+            logits = logits + ngram_logits
         logits = logits / self.shape["temperature"]
         if self.shape["activation"] == "softmax":
             return logits.softmax(1)
-        likely: Tensor = logits.sigmoid()
-        if likely.shape[1] == 1:
-            return torch.cat([1 - likely, likely], 1)
-        likely = likely.clamp_min(torch.finfo(likely.dtype).tiny)
-        return likely / likely.sum(1, keepdim=True)
+        probabilities: Tensor = logits.sigmoid()
+        if probabilities.shape[1] == 1:
+            return torch.cat([1 - probabilities, probabilities], 1)
+        probabilities = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny)
+        return probabilities / probabilities.sum(1, keepdim=True)
 
-    def pooled(self, steps: PackedSequence, h: Tensor, lengths: Tensor) -> Tensor:
-        """[batch, features] of the last layer's steps and last states h; padding is left out."""
+    def pool(self, steps: PackedSequence, h: Tensor, lengths: Tensor) -> Tensor:
+        """Return features [batch, features] from the last layer's outputs and last states `h`, without padding."""
         last = h.transpose(0, 1).flatten(1)
         if self.shape["pooling"] == "last":
             return last
         outputs, _ = pad_packed_sequence(steps)
-        there = (
-            torch.arange(len(outputs), device=outputs.device)[:, None] < lengths.to(outputs.device)[None]
-        ).unsqueeze(2)
+        positions = torch.arange(len(outputs), device=outputs.device)[:, None]
+        mask = (positions < lengths.to(outputs.device)[None]).unsqueeze(2)
         parts = {
             "last": last,
-            "max": outputs.masked_fill(~there, -torch.inf).amax(0),
-            "mean": outputs.masked_fill(~there, 0).sum(0) / lengths[:, None],
+            "max": outputs.masked_fill(~mask, -torch.inf).amax(0),
+            "mean": outputs.masked_fill(~mask, 0).sum(0) / lengths[:, None],
         }
         names = ("last", "max", "mean") if self.shape["pooling"] == "concat" else (self.shape["pooling"],)
         return torch.cat([parts[name] for name in names], 1)
 
 
 def load(folder: str | Path = Path(__file__).parent) -> Classifier:
-    """The model whose weights.pt lies in `folder`."""
+    """Return the model of the weights.pt in `folder`."""
     saved = torch.load(Path(folder, "weights.pt"), weights_only=True)
     model = Classifier(saved["shape"])
     model.load_state_dict(saved["weights"])

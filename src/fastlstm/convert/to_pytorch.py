@@ -1,49 +1,48 @@
-"""A classifier as a folder of plain PyTorch: weights, and a module that needs nothing of fastlstm."""
+"""Export a classifier as a folder of plain PyTorch: weights, and a module that does not import fastlstm."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastlstm._typing import FloatArray
 from fastlstm.errors import MissingDependencyError
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.classifier import SavedModel
 
-MODULE = Path(__file__).parent / "pytorch_module.py"
+MODULE_FILE = Path(__file__).parent / "pytorch_module.py"
+FILE_NAMES = ("weights.pt", "model.py", "tokenizer.json")
 
 
 def write_pytorch(model: SavedModel, folder: Path) -> None:
-    """Writes `weights.pt`, `model.py` and `tokenizer.json`, whole or not at all.
+    """Write `weights.pt`, `model.py` and `tokenizer.json`; if anything fails, an existing folder stays as it is.
 
-    Raises `MissingDependencyError` without PyTorch, `WriteError`.
+    Raises:
+        MissingDependencyError: PyTorch is not installed.
+        WriteError: The folder cannot be written.
     """
-    atomic.write_folder(
-        folder,
-        {
-            "weights.pt": _weights(model),
-            "model.py": MODULE.read_bytes(),
-            "tokenizer.json": model.tokenizer.to_str().encode(),
-        },
-    )
+    contents = (_weights_file(model), MODULE_FILE.read_bytes(), model.tokenizer.to_str().encode())
+    atomic.write_folder(folder, dict(zip(FILE_NAMES, contents, strict=True)))
 
 
-def state_of(model: SavedModel) -> dict[str, Any]:
-    """Name -> array, as the module's `state_dict` has them: each LSTM has the one bias, and zeros for the other."""
-    state: dict[str, Any] = {"embedding.weight": model.weights["embedding.weight"]}
-    for of in weights.directions(model.config):
-        end = "_reverse" if of.reverse else ""
-        for own, name in (("weight_ih", "weight_ih_l0"), ("weight_hh", "weight_hh_l0"), ("bias", "bias_ih_l0")):
-            state[f"layers.{of.layer}.{name}{end}"] = model.weights[f"{of.prefix}.{own}"]
-        state[f"layers.{of.layer}.bias_hh_l0{end}"] = np.zeros(4 * of.hidden_size, np.float32)
+def state_dict(model: SavedModel) -> dict[str, FloatArray]:
+    """Return the arrays by their names in the module; the second bias of each LSTM is zero."""
+    state = {"embedding.weight": model.weights["embedding.weight"]}
+    for direction in weights.directions(model.config):
+        suffix = "_reverse" if direction.reverse else ""
+        prefix = f"layers.{direction.layer}"
+        state[f"{prefix}.weight_ih_l0{suffix}"] = model.weights[f"{direction.prefix}.weight_ih"]
+        state[f"{prefix}.weight_hh_l0{suffix}"] = model.weights[f"{direction.prefix}.weight_hh"]
+        state[f"{prefix}.bias_ih_l0{suffix}"] = model.weights[f"{direction.prefix}.bias"]
+        state[f"{prefix}.bias_hh_l0{suffix}"] = np.zeros(4 * direction.hidden_size, np.float32)
     return {**state, "output.weight": model.weights["output.weight"], "output.bias": model.weights["output.bias"]}
 
 
-def shape_of(model: SavedModel) -> Mapping[str, Any]:
-    """What the module is made from."""
+def module_options(model: SavedModel) -> dict[str, Any]:
+    """Return the argument `shape` of the module."""
     config = model.config
     return {
         "vocabulary_size": config.vocabulary_size,
@@ -62,12 +61,12 @@ def shape_of(model: SavedModel) -> Mapping[str, Any]:
     }
 
 
-def _weights(model: SavedModel) -> bytes:
+def _weights_file(model: SavedModel) -> bytes:
     try:
         import torch
     except ImportError:
         raise MissingDependencyError("exporting to PyTorch", "PyTorch", "train") from None
     content = io.BytesIO()
-    tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in state_of(model).items()}
-    torch.save({"shape": dict(shape_of(model)), "weights": tensors}, content)
+    tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in state_dict(model).items()}
+    torch.save({"shape": module_options(model), "weights": tensors}, content)
     return content.getvalue()

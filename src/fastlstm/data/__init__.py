@@ -1,4 +1,4 @@
-"""Texts with and without labels, and the files and folders they are read from."""
+"""Datasets with and without labels, and their readers."""
 
 from fastlstm.data.dataset import Dataset, split_dataset
 from fastlstm.data.readers.labelled import read_dataset

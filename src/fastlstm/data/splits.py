@@ -1,4 +1,4 @@
-"""The texts of a run: to train on, to choose the epoch with, to test on."""
+"""The training, validation and test texts of a run."""
 
 from __future__ import annotations
 
@@ -9,53 +9,60 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlstm.data import Dataset, UnlabelledTexts, read_dataset, read_texts, split_dataset
-from fastlstm.data.datasets import load_imdb, load_imdb_unlabelled
+from fastlstm.data.dataset import Dataset, split_dataset
 from fastlstm.data.datasets.download import DownloadProgress
-from fastlstm.data.readers.plain_text import check_unlabelled_texts
+from fastlstm.data.datasets.imdb import load_imdb, load_imdb_unlabelled
+from fastlstm.data.readers.labelled import read_dataset
+from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
 from fastlstm.data.validation import collect_dataset, require_classes
 from fastlstm.errors import DataError
 
 IMDB = "imdb"
 VALIDATION_NOTE = (
-    "validation texts, which also chose the epoch, and temperature and threshold if any: a little flattering; "
-    "--test gives honest figures"
+    "validation texts, which also selected the epoch, temperature and threshold: slightly optimistic; pass --test "
+    "for an unbiased figure"
 )
 
-TEST_SEED = 0
+TEST_SPLIT_SEED = 0
+"""The test split does not depend on the seed of a run, so that runs compare."""
 
 SplitSource = float | str | os.PathLike[str] | Dataset
-"""A part of the data: a fraction to hold out, or data of its own."""
+"""A part of the data: a fraction to hold out, the path of a file or folder, "imdb", or a dataset."""
 
 UnlabelledSource = str | os.PathLike[str] | Sequence[str] | UnlabelledTexts
-"""Texts without labels: the name of data, or the texts."""
+"""Texts without labels: the path of a file or folder, "imdb", or the texts themselves."""
 
 
 @dataclass(frozen=True)
 class DataSplits:
-    """The three parts, and two lines for people: where they come from, and what the figures are measured on.
+    """The texts of a run.
 
-    `test` is None where nothing is held out for testing; figures are then measured on `validation`. `unlabelled`
-    are further texts, to pretrain on or to be labelled by a teacher.
+    Attributes:
+        training: The texts to train on.
+        validation: The texts that select the epoch.
+        test: The test texts. None: the run is evaluated on `validation`.
+        origin: Where the texts come from, in one line.
+        evaluated_on: What the reported figures are measured on, in one line.
+        unlabelled: Further texts, for pretraining or for a teacher to label.
     """
 
     training: Dataset
     validation: Dataset
     test: Dataset | None
     origin: str
-    measured_on: str
+    evaluated_on: str
     unlabelled: tuple[str, ...] = ()
 
     @property
-    def measured(self) -> Dataset:
-        """The texts that the run's figures are measured on."""
+    def evaluation(self) -> Dataset:
+        """The texts that the reported figures are measured on."""
         return self.validation if self.test is None else self.test
 
     @property
-    def repeated(self) -> int:
-        """How many of the measured texts stand among the training texts too."""
-        known = set(self.training.texts)
-        return sum(text in known for text in self.measured.texts)
+    def overlap(self) -> int:
+        """The number of evaluation texts that are also training texts."""
+        training = set(self.training.texts)
+        return sum(text in training for text in self.evaluation.texts)
 
 
 def load_splits(
@@ -68,75 +75,82 @@ def load_splits(
     label_column: str = "label",
     data_dir: Path | None = None,
     seed: int = 0,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
 ) -> DataSplits:
-    """Reads and splits what a run trains on.
+    """Read and split the texts of a run.
 
     Args:
-        data: "imdb", a file or folder of labelled texts, or records.
-        validation: the fraction of the training texts to hold out, or data of its own.
-        test: likewise; None: IMDb's own test split, and for other data no test.
-        unlabelled: further texts: "imdb", its unlabelled reviews; a file or folder of plain texts; or a list.
-        text_column, label_column: where texts and labels stand in tables.
-        data_dir: the folder that holds IMDb.
-        seed: of the validation split. The test split is the same whatever the seed, so that runs compare.
-        say, progress: told of long work on the way, as `load_imdb` tells it.
+        data: "imdb", the path of a file or folder with labelled texts, or a dataset.
+        validation: The fraction of the training texts to hold out, or a source of its own.
+        test: The fraction to hold out, or a source of its own. None: IMDb's test split, and no test texts for other
+            data.
+        unlabelled: Further texts: "imdb" (its unlabelled reviews), the path of a file or folder with plain texts,
+            or a list.
+        text_column, label_column: The columns of tables.
+        data_dir: The folder that contains IMDb.
+        seed: The seed of the validation split. The test split does not depend on it.
+        log: Called with one line before each long step.
+        progress: Called with the progress of a download.
 
     Raises:
-        DataError: for whatever is wrong with the data, test labels unknown to training among it, and IMDb, whose
-            other texts are its test split, as validation.
-        OptionError: for a fraction outside 0..1.
-        DownloadError: where IMDb can't be had.
+        DataError: The data is invalid, a part has a label that training lacks, or `validation` is "imdb", whose
+            held-out texts are its test split.
+        OptionError: A fraction is not between 0 and 1.
+        DownloadError: IMDb is not available.
     """
 
-    def read(part: str | os.PathLike[str] | Dataset) -> Dataset:
-        if isinstance(part, Dataset):  # made by the caller: checked here as those from files are
-            places = part.places or range(1, len(part) + 1)
-            return collect_dataset(zip(places, part.texts, part.labels, strict=True), part.source)
+    def read_part(part: str | os.PathLike[str] | Dataset) -> Dataset:
+        if isinstance(part, Dataset):  # validated here as the rows of a file are
+            locations = part.locations or range(1, len(part) + 1)
+            return collect_dataset(zip(locations, part.texts, part.labels, strict=True), part.source)
         if isinstance(part, str) and part == IMDB:
-            return load_imdb(data_dir, say=say or (lambda _: None), progress=progress).test
+            return load_imdb(data_dir, log=log, progress=progress).test
         if not isinstance(part, str | os.PathLike):
+            kind = type(part).__name__
             raise DataError(
-                f"the data is of type {type(part).__name__}; expected a file's or folder's name, or "
-                'fastlstm.Records(texts, labels, "a name for messages")'
+                f"the data has type {kind}; expected the path of a file or folder, or "
+                "fastlstm.Dataset(texts, labels)",
+                code="bad-data-type",
+                type=kind,
             )
         return read_dataset(part, text_column=text_column, label_column=label_column)
 
-    held_out: Dataset | None = None
+    test_texts: Dataset | None = None
     if isinstance(data, str) and data == IMDB:
-        imdb = load_imdb(data_dir, say=say or (lambda _: None), progress=progress)
+        imdb = load_imdb(data_dir, log=log, progress=progress)
         training, origin = imdb.train, f"imdb: {imdb.origin}"
-        held_out, measured_on = imdb.test, imdb.measured_on
+        test_texts, evaluated_on = imdb.test, imdb.evaluated_on
     else:
-        training = read(data)
-        origin, measured_on = training.source, VALIDATION_NOTE
+        training = read_part(data)
+        origin, evaluated_on = training.source, VALIDATION_NOTE
     require_classes(training)
     if isinstance(test, float | int | np.floating):
-        training, held_out = split_dataset(training, float(test), TEST_SEED)
-        measured_on = f"a held-out {test:.0%} of the texts"
+        training, test_texts = split_dataset(training, float(test), TEST_SPLIT_SEED)
+        evaluated_on = f"a held-out {test:.0%} of the texts"
     elif test is not None:
-        held_out = read(test)
-        measured_on = held_out.source
+        test_texts = read_part(test)
+        evaluated_on = test_texts.source
     if isinstance(validation, str) and validation == IMDB:
         raise DataError(
-            "imdb can't be the validation texts: what stands apart in it is its test split, on which nothing is "
-            "chosen; give a fraction, such as 0.1, or texts of their own"
+            "imdb cannot be the validation texts: its held-out texts are the test split, which must not select a "
+            "model; pass a fraction such as 0.1, or other texts",
+            code="test-split-as-validation",
         )
     if isinstance(validation, float | int | np.floating):
-        training, chosen_on = split_dataset(training, float(validation), seed)
+        training, validation_texts = split_dataset(training, float(validation), seed)
     else:
-        chosen_on = read(validation)
-    for part in (chosen_on, *([held_out] if held_out else [])):
+        validation_texts = read_part(validation)
+    for part in (validation_texts, *([test_texts] if test_texts else [])):
         part.label_indices(training.class_names)
-    further: tuple[str, ...] = ()
+    unlabelled_texts: tuple[str, ...] = ()
     if unlabelled is not None:
-        further = tuple(
+        unlabelled_texts = tuple(
             read_unlabelled(
-                unlabelled, text_column=text_column, data_dir=data_dir, say=say, progress=progress
+                unlabelled, text_column=text_column, data_dir=data_dir, log=log, progress=progress
             ).texts
         )
-    return DataSplits(training, chosen_on, held_out, origin, measured_on, further)
+    return DataSplits(training, validation_texts, test_texts, origin, evaluated_on, unlabelled_texts)
 
 
 def read_unlabelled(
@@ -144,17 +158,19 @@ def read_unlabelled(
     *,
     text_column: str = "text",
     data_dir: Path | None = None,
-    say: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
 ) -> UnlabelledTexts:
-    """Texts without labels; the arguments are those of `load_splits`.
+    """Read texts without labels. The arguments are those of `load_splits`.
 
-    Raises `DataError` for whatever is wrong with them, `DownloadError` where IMDb can't be had.
+    Raises:
+        DataError: The texts are invalid.
+        DownloadError: IMDb is not available.
     """
     if isinstance(texts, UnlabelledTexts):
         return texts
     if isinstance(texts, str) and texts == IMDB:
-        return load_imdb_unlabelled(data_dir, say=say or (lambda _: None), progress=progress)
+        return load_imdb_unlabelled(data_dir, log=log, progress=progress)
     if isinstance(texts, str | os.PathLike):
         return read_texts(texts, text_column=text_column)
     return check_unlabelled_texts(texts, "the unlabelled texts")

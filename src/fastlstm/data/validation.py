@@ -1,4 +1,4 @@
-"""What makes a row a record: its text holds words, and its label is a name."""
+"""Validation of rows: a text contains words, and a label is a class name."""
 
 from __future__ import annotations
 
@@ -11,110 +11,148 @@ from fastlstm.data.dataset import Dataset
 from fastlstm.errors import DataError
 
 LabelledRow = tuple[int | str, object, object]
-"""What tells a row from the others (its number, or a file's name), its text and its label."""
+"""The location of a row (its number or file name), its text and its label."""
 LabelledRows = Generator[LabelledRow, None, None]
-"""What a reader of files gives: closing it closes the file."""
+"""The rows of an open file. Closing the generator closes the file."""
+
+MAX_EXCERPT_LENGTH = 40
 
 _NUMBER = re.compile(r"[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?", re.IGNORECASE)
-_LONGEST_SHOWN = 40
 
 
 def collect_dataset(
     rows: Iterable[LabelledRow], source: str, *, unit: str = "row", has_columns: bool = False
 ) -> Dataset:
-    """Records from rows as they were read.
+    """Validate rows and return them as a dataset.
 
-    `unit` is the word before a row's number in messages. `has_columns` says that the caller
-    can choose another column, which the messages then suggest.
-    Raises `DataError`, with the row's number, for the first row that is not a labelled text,
-    and where there is no row at all.
+    Args:
+        rows: The location, text and label of each row.
+        source: Where the rows come from, in one line.
+        unit: The word before a location in messages: "row", "line" or "file".
+        has_columns: Whether the caller can choose another column; messages then suggest it.
+
+    Raises:
+        DataError: A row is not a labelled text, or there are no rows.
     """
-    text_advice = "; pass --text-column to choose another column" if has_columns else ""
-    label_advice = "; pass --label-column to choose another column" if has_columns else ""
+    text_hint = "; pass --text-column to choose another column" if has_columns else ""
+    label_hint = "; pass --label-column to choose another column" if has_columns else ""
     texts: list[str] = []
     labels: list[str] = []
-    places: list[int | str] = []
+    locations: list[int | str] = []
     names: dict[str, str] = {}
-    for number, text, label in rows:
+    for location, text, label in rows:
         try:
-            texts.append(check_text(text, text_advice))
-            name = check_label(label, label_advice)
+            texts.append(check_text(text, text_hint))
+            name = check_label(label, label_hint)
         except DataError as error:
-            raise DataError(f"{unit} {number} of {source}: {error}") from None
+            raise row_error(error, source, location, unit) from None
         labels.append(names.setdefault(name, name))
-        places.append(number)
+        locations.append(location)
     if not texts:
-        raise DataError(f"{source} is empty; expected one or more texts, each with its label")
-    return Dataset(texts, labels, source, places)
+        raise DataError(
+            f"{source} is empty; expected one or more labelled texts", code="empty-dataset", source=source
+        )
+    return Dataset(texts, labels, source, locations)
 
 
-def check_text(text: object, advice: str = "", *, numbers: bool = False) -> str:
-    """`text`, when it is a string that can be words, or with `numbers` a number too.
+def row_error(error: DataError, source: str, location: int | str, unit: str) -> DataError:
+    """Return `error` with the location of the row in its message and attributes."""
+    return DataError(
+        f"{unit} {location} of {source}: {error}",
+        code=error.code,
+        **{**error.values, "source": source, "location": location},
+    )
 
-    Raises `DataError`, without a row number; `advice` ends it where the column may be the wrong one.
+
+def check_text(text: object, hint: str = "", *, allow_numbers: bool = False) -> str:
+    """Return `text` if it is a string that contains words.
+
+    Args:
+        text: The value to check.
+        hint: The end of messages about a value that suggests a wrong column.
+        allow_numbers: Accept a string that is a number.
+
+    Raises:
+        DataError: It is not such a string. The message has no location.
     """
     if isinstance(text, str):
         stripped = text.strip()
         if not stripped:
-            raise DataError("the text is empty; expected words")
-        if not numbers and _NUMBER.fullmatch(stripped):
-            raise DataError(f"the text is a number ({excerpt(repr(stripped))}); expected words{advice}")
+            raise DataError("the text is empty; expected words", code="empty-text")
+        if not allow_numbers and _NUMBER.fullmatch(stripped):
+            raise DataError(
+                f"the text is a number ({excerpt(repr(stripped))}); expected words{hint}",
+                code="numeric-text",
+                text=stripped,
+            )
         if not is_unicode(text):
-            raise DataError("the text is not valid UTF-8; expected words; save it as UTF-8")
+            raise DataError("the text is not valid UTF-8; save the file as UTF-8", code="not-utf8")
         return text
     if is_missing(text):
-        raise DataError("the text is missing; expected words")
+        raise DataError("the text is missing; expected words", code="empty-text")
     if isinstance(text, int | float | np.number) and not isinstance(text, bool):
-        raise DataError(f"the text is a number ({text}); expected words{advice}")
-    raise DataError(f"the text is of type {type(text).__name__}; expected words{advice}")
+        raise DataError(f"the text is a number ({text}); expected words{hint}", code="numeric-text", text=text)
+    kind = type(text).__name__
+    raise DataError(f"the text has type {kind}; expected words{hint}", code="not-a-text", type=kind)
 
 
-def check_label(label: object, advice: str = "") -> str:
-    """The class name that `label` stands for: 1 and 1.0 are "1", True is "true".
+def check_label(label: object, hint: str = "") -> str:
+    """Return the class name of `label`: "1" for 1 and 1.0, "true" for True.
 
-    Raises `DataError`, without a row number; `advice` ends it where the column may be the wrong one.
+    Raises:
+        DataError: It is not a class name. The message has no location. It ends with `hint` if the column may be
+            wrong.
     """
     if isinstance(label, np.generic):
         label = label.item()
     if isinstance(label, str):
         stripped = label.strip()
         if not stripped:
-            raise DataError("the label is empty; expected a class name")
+            raise DataError("the label is empty; expected a class name", code="missing-label")
         if not is_unicode(stripped):
-            raise DataError("the label is not valid UTF-8; expected a class name; save it as UTF-8")
+            raise DataError("the label is not valid UTF-8; save the file as UTF-8", code="not-utf8")
         return stripped
     if isinstance(label, bool):
         return "true" if label else "false"
     if isinstance(label, int):
         return str(label)
     if is_missing(label):
-        raise DataError("the label is missing; expected a class name")
+        raise DataError("the label is missing; expected a class name", code="missing-label")
     if isinstance(label, float):
         if label.is_integer():
             return str(int(label))
-        raise DataError(f"the label is {label}; expected a class name or a whole number{advice}")
+        raise DataError(
+            f"the label is {label}; expected a class name or an integer{hint}", code="bad-label", label=label
+        )
     kind = type(label).__name__
-    raise DataError(f"the label is of type {kind}; expected a class name or a whole number{advice}")
+    raise DataError(
+        f"the label has type {kind}; expected a class name or an integer{hint}", code="bad-label", type=kind
+    )
 
 
-def require_classes(records: Dataset) -> None:
-    """Raises `DataError` where there are fewer than two classes to tell apart."""
-    names = records.class_names
+def require_classes(dataset: Dataset) -> None:
+    """Raise `DataError` unless the dataset has two classes or more."""
+    names = dataset.class_names
     if len(names) < 2:
-        came = f"one class only ({excerpt(repr(names[0]))})" if names else "no class"
-        raise DataError(f"{records.source} has {came}; expected two or more; check the labels")
+        classes = f"only one class ({excerpt(repr(names[0]))})" if names else "no class"
+        raise DataError(
+            f"{dataset.source} has {classes}; expected two or more; check the labels",
+            code="one-class",
+            source=dataset.source,
+            classes=names,
+        )
 
 
 def is_missing(value: object) -> bool:
-    """Whether `value` is None or a NaN."""
+    """Return whether `value` is None or NaN."""
     return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be written as UTF-8: no half of a surrogate pair stands alone in it.
+    """Return whether `text` can be encoded as UTF-8, which means that it has no lone surrogates.
 
-    Files are read with "surrogateescape", so that bytes that are not UTF-8 end up as such
-    halves, and the message about them can name the row.
+    Files are decoded with "surrogateescape": bytes that are not UTF-8 become lone surrogates, so that the message
+    about them can name the row.
     """
     try:
         text.encode()
@@ -124,7 +162,7 @@ def is_unicode(text: str) -> bool:
 
 
 def excerpt(text: str) -> str:
-    """`text` as a message can hold it: on one line, and not long."""
+    """Return `text` shortened to one line of at most 40 characters, for use in a message."""
     if not text.isprintable() or text != text.strip() or not text:
         text = repr(text)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "..."
+    return text if len(text) <= MAX_EXCERPT_LENGTH else text[: MAX_EXCERPT_LENGTH - 3] + "..."

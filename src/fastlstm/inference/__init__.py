@@ -1,4 +1,4 @@
-"""Saved model and texts -> predictions, with NumPy and the kernel alone."""
+"""Inference with NumPy and the compiled kernel, without PyTorch: predictions, streams and explanations."""
 
 from fastlstm.inference.classifier import Classifier
 

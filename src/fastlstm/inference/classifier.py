@@ -1,28 +1,40 @@
-"""A trained classifier: texts -> labels and probabilities."""
+"""`Classifier`: texts -> labels and probabilities. Also explanations, streams, evaluation and saving."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
+from fastlstm._typing import FloatArray, IndexArray
 from fastlstm.data import Dataset, read_dataset
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
-from fastlstm.serialization.classifier import SavedModel, check_classifier_target, read_classifier, write_classifier
+from fastlstm.serialization.classifier import SavedModel, read_classifier, write_classifier
+from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.serialization.model_card import model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts
+from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts, validate_text, validate_texts
 
+if TYPE_CHECKING:
+    from fastlstm.inference.early_exit import EarlyPredictions
+    from fastlstm.inference.explain.attribution import Explainer
+    from fastlstm.inference.explain.explanation import Explanation
+    from fastlstm.inference.explain.gates import Gates
+    from fastlstm.inference.explain.layers import Layers
+    from fastlstm.inference.streaming import Stream
+
+Batch = Iterable[str] | TokenizedTexts
+CHUNK_TEXTS = 1024
+"""Texts per call of the network. It does not change the results."""
 GOLDEN_TEXTS = (
     "This movie was fantastic! I really enjoyed it.",
     "Horrible film, don't waste your time.",
@@ -33,292 +45,289 @@ GOLDEN_TEXTS = (
     "A line break<br />and an accent in two code points: e\u0301.",
     "The first hour drags and the second does not, and yet " * 60 + "I would see it again.",
 )
-"""Nobody's data: short, long, empty, in several scripts."""
-
-
-def golden(predict_proba: Callable[[Sequence[str]], npt.NDArray[np.float32]]) -> list[dict[str, Any]]:
-    """The golden texts and the probabilities given for them, as JSON takes them."""
-    probabilities = predict_proba(GOLDEN_TEXTS)
-    return [
-        {"text": text, "probabilities": [float(p) for p in row]}
-        for text, row in zip(GOLDEN_TEXTS, probabilities, strict=True)
-    ]
-
-
-def validate_texts(texts: Iterable[str]) -> list[str]:
-    """A batch as a list. Raises `DataError` for what is no batch, and for the first text in it that is none."""
-    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
-        raise DataError(f"got {type(texts).__name__}; expected a text or a list of texts (str)")
-    batch = list(texts)
-    for position, text in enumerate(batch):
-        if not isinstance(text, str):
-            raise DataError(f"text {position} of the batch is {type(text).__name__}; expected str")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise DataError(
-                f"text {position} of the batch is not valid Unicode (half a surrogate pair); expected text"
-            ) from None
-    return batch
-
-
-if TYPE_CHECKING:
-    from fastlstm.inference.early_exit import EarlyPredictions
-    from fastlstm.inference.explain.attribution import Explainer
-    from fastlstm.inference.explain.explanation import Explanation
-    from fastlstm.inference.explain.gates import Gates
-    from fastlstm.inference.explain.layers import Layers
-    from fastlstm.inference.streaming import Stream
-
-CHUNK_TEXTS = 1024
-"""Texts read together. It does not change their results."""
+"""Short, long and empty texts in several scripts, whose probabilities are saved with each model."""
 
 
 class Classifier:
-    """Predicts the class of a text. Made by `load`, `train` or from a `SavedModel`.
+    """A trained text classifier. Created by `load`, by `train`, or from a `SavedModel`.
 
-    A string is one text, a list is a batch, always. The prediction for a text does not depend on what
-    else is in the batch, to the last bit.
+    A string is one text, a list is a batch, always. The prediction for a text does not depend on the other texts of
+    its batch, to the last bit.
+
+    Attributes:
+        saved: The model's configuration, labels, tokenizer, weights and training record.
+        network: The forward pass: token ids -> probabilities.
     """
 
-    def __init__(self, model: SavedModel, precision: str = "float32") -> None:
-        """`precision`: as `load` takes it. Raises `OptionError` for one that can't be had."""
-        self.model = model
-        config = model.config
-        self._encode = TextTokenizer(
-            model.tokenizer,
+    def __init__(self, saved: SavedModel, precision: str = "float32") -> None:
+        """Prepare the model for inference. `precision` and `OptionError` as in `load`."""
+        self.saved = saved
+        config = saved.config
+        self._tokenizer = TextTokenizer(
+            saved.tokenizer,
             max_tokens=config.max_tokens,
             truncate=config.truncate,
             padding=config.padding,
-            whole=config.ngrams > 0,
+            keep_untruncated=config.ngrams > 0,
         )
-        self.network = Network(
-            config, len(model.labels), model.weights, model.temperature, precision, model.numbers
+        self.network = self._network(precision)
+
+    def _network(self, precision: str) -> Network:
+        saved = self.saved
+        return Network(
+            saved.config, len(saved.labels), saved.weights, saved.temperature, precision, saved.integer_arrays
         )
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The class names, in the order of `predict_proba`'s columns."""
-        return self.model.labels
+        """The class names, in the order of the columns of `predict_proba`."""
+        return self.saved.labels
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a str is one text
-        self, texts: str, *, threshold: float | None = None, early_exit: float | None = None
+        self, texts: str, *, threshold: float | None = None, min_agreement: float | None = None
     ) -> str: ...
     @overload
     def predict(
-        self, texts: Iterable[str], *, threshold: float | None = None, early_exit: float | None = None
+        self, texts: Batch, *, threshold: float | None = None, min_agreement: float | None = None
     ) -> list[str]: ...
     def predict(
-        self, texts: str | Iterable[str], *, threshold: float | None = None, early_exit: float | None = None
+        self, texts: str | Batch, *, threshold: float | None = None, min_agreement: float | None = None
     ) -> str | list[str]:
-        """The most likely class of one text, or of each text of a batch; of two classes, by the threshold.
+        """Return the label of one text, or a list with the label of each text of a batch.
 
         Args:
-            texts: what to read.
-            threshold: of two classes, the probability of the second from which it is predicted, instead of the
-                saved one.
-            early_exit: the share of answers that should be those of the whole texts, such as 0.99: texts are read
-                no further than that needs. For models that have learned it (`early_exit` in `train`).
+            texts: A text, a batch of texts, or the result of `tokenize`.
+            threshold: For two classes: predict the second one if its probability is at least this. Default: the
+                saved threshold.
+            min_agreement: Early exit: stop reading each text as soon as at least this fraction of predictions, such
+                as 0.99, is expected to equal those for whole texts. The model must have been trained or calibrated
+                with `early_exit`.
 
         Raises:
-            DataError: for anything that is not text.
-            OptionError: for a threshold outside 0..1, or with more than two classes; for an agreement that the
-                model has not learned.
+            DataError: `texts` is neither a text nor a batch of texts.
+            OptionError: `threshold` is not in 0..1 or there are more than two classes; `min_agreement` is not
+                available; both are given.
         """
         if isinstance(texts, str):
-            return self.predict([texts], threshold=threshold, early_exit=early_exit)[0]
-        if threshold is not None and early_exit is not None:
-            raise OptionError("early-exit was learned for the model's own threshold; give one of the two")
-        limit = self._threshold(threshold)
-        return [self.labels[k] for k in predicted_classes(self.predict_proba(texts, early_exit=early_exit), limit)]
-
-    def choose(
-        self, probabilities: npt.NDArray[np.float32], *, threshold: float | None = None
-    ) -> npt.NDArray[np.int64]:
-        """[n] the index among `labels` of the class that `predict` names, for rows of `predict_proba`.
-
-        Raises `OptionError` for a threshold outside 0..1, or with more than two classes.
-        """
-        return predicted_classes(probabilities, self._threshold(threshold))
-
-    def _threshold(self, asked: float | None) -> float:
-        if asked is None:
-            return self.model.threshold
-        number = not isinstance(asked, bool | np.bool_) and isinstance(asked, int | float | np.number)
-        if not number or not 0 <= asked <= 1:
-            raise OptionError(f"threshold is {asked!r}; expected a number from 0 to 1")
-        if len(self.labels) != 2:
+            return self.predict([texts], threshold=threshold, min_agreement=min_agreement)[0]
+        if threshold is not None and min_agreement is not None:
             raise OptionError(
-                f"threshold is {asked!r}, and the model has {len(self.labels)} classes; only a model of two has one"
+                "threshold and min_agreement exclude each other: early exit is fitted for the saved threshold",
+                code="conflicting-options",
+                options=("threshold", "min_agreement"),
             )
-        return float(asked)
+        decision_threshold = self._decision_threshold(threshold)
+        probabilities = self.predict_proba(texts, min_agreement=min_agreement)
+        return [self.labels[k] for k in predicted_classes(probabilities, decision_threshold)]
 
-    def predict_proba(
-        self, texts: str | Iterable[str], *, early_exit: float | None = None
-    ) -> npt.NDArray[np.float32]:
-        """Probabilities, float32: [classes] for one text, [n, classes] for a batch; rows sum to 1.
+    def predict_proba(self, texts: str | Batch, *, min_agreement: float | None = None) -> FloatArray:
+        """Return the class probabilities, float32: [classes] for one text, [n, classes] for a batch. Rows sum to 1.
 
-        `early_exit`: as `predict` takes it; the probabilities are then those where reading stopped.
-
-        Raises `DataError` for anything that is not text, and `OptionError` as `predict`.
+        Arguments and errors as in `predict`.
         """
         if isinstance(texts, str):
-            row: npt.NDArray[np.float32] = self.predict_proba([texts], early_exit=early_exit)[0]
+            row: FloatArray = self.predict_proba([texts], min_agreement=min_agreement)[0]
             return row
-        if early_exit is not None:
-            return self.read_early(texts, early_exit).probabilities
+        if min_agreement is not None:
+            return self.predict_early(texts, min_agreement).probabilities
+        if isinstance(texts, TokenizedTexts):
+            return self._probabilities(texts)
         batch = validate_texts(texts)
-        result = np.empty((len(batch), len(self.labels)), np.float32)
-        chunks = range(0, len(batch), CHUNK_TEXTS)
-        if len(chunks) == 1:
-            encoded = self.encode(batch)
-            return self.network.probabilities(encoded.ids, encoded.whole)
-        # The kernel reads one chunk while Python cuts the next into tokens.
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            reading: list[Future[npt.NDArray[np.float32]]] = []
-            for start in chunks:
-                encoded = self.encode(batch[start : start + CHUNK_TEXTS])
-                if reading:
-                    result[start - CHUNK_TEXTS : start] = reading.pop().result()
-                reading.append(thread.submit(self.network.probabilities, encoded.ids, encoded.whole))
-            for last in reading:
-                result[chunks[-1] :] = last.result()
-        return result
+        if len(batch) <= CHUNK_TEXTS:
+            return self._probabilities(self._tokenizer(batch))
+        return np.concatenate(list(self._overlapped_probabilities(batch)))
 
-    def read_early(self, texts: Iterable[str], agreement: float) -> EarlyPredictions:
-        """Probabilities of a batch where texts are read no further than needed, and how far each was read.
+    def _probabilities(self, texts: TokenizedTexts) -> FloatArray:
+        if not texts.ids:
+            return np.empty((0, len(self.labels)), np.float32)
+        return self.network.probabilities(texts.ids, texts.untruncated)
 
-        `agreement`: as `early_exit` of `predict`, and the errors are its.
+    def _overlapped_probabilities(self, batch: Sequence[str]) -> Iterator[FloatArray]:
+        """Yield the probabilities of each chunk; the next chunk is tokenized while the kernel runs."""
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            future: Future[FloatArray] | None = None
+            for start in range(0, len(batch), CHUNK_TEXTS):
+                tokenized = self._tokenizer(batch[start : start + CHUNK_TEXTS])
+                if future is not None:
+                    yield future.result()
+                future = executor.submit(self._probabilities, tokenized)
+            if future is not None:
+                yield future.result()
+
+    def predict_early(self, texts: Batch, min_agreement: float) -> EarlyPredictions:
+        """Return the probabilities of a batch with early exit, and how many tokens of each text were read.
+
+        Arguments and errors as in `predict`.
         """
-        from fastlstm.inference.early_exit import EarlyPredictions, group_by_threshold, predict_in_stages
+        from fastlstm.inference.early_exit import EarlyPredictions, predict_in_stages, stop_at
 
-        learned = self.model.early_exit
-        if learned is None:
-            way = "train one with --no-bidirectional --early-exit, or distill it so"
-            if not self.model.config.bidirectional:
-                way = "train it with --early-exit, or run fastlstm calibrate --early-exit"
-            raise OptionError(f"the model has not learned when a text need not be read on; {way}")
-        settled = group_by_threshold(learned.bar(agreement), self.choose)
-        batch = validate_texts(texts)
-        parts = [
-            predict_in_stages(self.network, self.encode(batch[at : at + CHUNK_TEXTS]), learned.stages, settled)
-            for at in range(0, len(batch), CHUNK_TEXTS)
-        ]
-        nothing = np.empty(0, np.int64)
+        early_exit = self.saved.early_exit
+        if early_exit is None:
+            remedy = "run fastlstm calibrate --early-exit, or train with --early-exit"
+            if self.saved.config.bidirectional:
+                remedy = "train or distill one with --set bidirectional=false --early-exit"
+            raise OptionError(f"the model has no exit thresholds; {remedy}", code="no-early-exit")
+        rule = stop_at(early_exit.threshold_for(min_agreement), self.choose)
+        if isinstance(texts, TokenizedTexts):
+            chunks = [texts] if texts.ids else []
+        else:
+            batch = validate_texts(texts)
+            starts = range(0, len(batch), CHUNK_TEXTS)
+            chunks = [self._tokenizer(batch[start : start + CHUNK_TEXTS]) for start in starts]
+        parts = [predict_in_stages(self.network, chunk, early_exit.stages, rule) for chunk in chunks]
+        empty = np.empty(0, np.int64)
         return EarlyPredictions(
             np.concatenate([np.empty((0, len(self.labels)), np.float32), *(part.probabilities for part in parts)]),
-            np.concatenate([nothing, *(part.read for part in parts)]),
-            np.concatenate([nothing, *(part.tokens for part in parts)]),
+            np.concatenate([empty, *(part.tokens_read for part in parts)]),
+            np.concatenate([empty, *(part.token_counts for part in parts)]),
         )
 
-    def encode(self, texts: Sequence[str]) -> TokenizedTexts:
-        """The token ids that the model reads of each text."""
-        return self._encode(texts)
+    def choose(self, probabilities: FloatArray, *, threshold: float | None = None) -> IndexArray:
+        """Return the index in `labels` [n] of the class that `predict` returns, given rows of `predict_proba`.
+
+        Raises `OptionError` if `threshold` is not in 0..1 or there are more than two classes.
+        """
+        return predicted_classes(probabilities, self._decision_threshold(threshold))
+
+    def _decision_threshold(self, threshold: float | None) -> float:
+        """Return the threshold, validated; the saved one if it is None."""
+        if threshold is None:
+            return self.saved.threshold
+        is_number = not isinstance(threshold, bool | np.bool_) and isinstance(threshold, int | float | np.number)
+        if not is_number or not 0 <= threshold <= 1:
+            raise OptionError(
+                f"threshold is {threshold!r}; expected a number from 0 to 1",
+                code="bad-option-value",
+                option="threshold",
+                value=threshold,
+            )
+        if len(self.labels) != 2:
+            raise OptionError(
+                f"threshold applies to two classes only; the model has {len(self.labels)}",
+                code="threshold-needs-two-classes",
+                classes=len(self.labels),
+            )
+        return float(threshold)
+
+    def tokenize(self, texts: Iterable[str]) -> TokenizedTexts:
+        """Return the token ids of a batch. `predict` and `predict_proba` accept them in place of the texts.
+
+        Raises `DataError` if `texts` is not a batch of texts.
+        """
+        return self._tokenizer(validate_texts(texts))
 
     def tokens(self, text: str) -> tuple[str, ...]:
-        """All tokens of a text, as they stand there. Raises `DataError` for what is not text."""
-        return self._encode.cut(_one(text)).tokens
-
-    def gates(self, text: str) -> Gates:
-        """The gates, cell and hidden state of every layer, token and unit, computed in float32.
-
-        Of a text longer than the model reads, the tokens that it reads. Raises `DataError` for what is not text.
-        """
-        from fastlstm.inference.explain.gates import gates_of
-
-        cut = self._encode.cut(_one(text))
-        tokens = tuple(token for token, read in zip(cut.tokens, cut.read, strict=True) if read)
-        return gates_of(self._layers, cut.ids[cut.read], tokens)
+        """Return the tokens of a text as they are spelled in it. Raises `DataError` if it is not a text."""
+        return self._tokenizer.align(validate_text(text)).tokens
 
     def explain(self, text: str, *, label: str | None = None, method: str = "gradients") -> Explanation:
-        """How much each token moved the answer.
+        """Return how much each token contributes to the logit of a class.
 
         Args:
-            text: one text.
-            label: the class whose logit is explained; the most likely one where None.
-            method: "gradients", integrated gradients (Sundararajan et al. 2017) of the LSTM and the wide part's own
-                evidence; or "occlusion", the text read again without each token, and without each clause.
+            text: One text.
+            label: The class to explain; default: the most probable one.
+            method: "gradients": integrated gradients (Sundararajan et al. 2017) for the LSTM, and the exact
+                contributions of n-grams. "occlusion": the change when each token, or each clause, is left out.
 
         Raises:
-            DataError: for anything that is not text.
-            OptionError: for an unknown label or method.
+            DataError: `text` is not a text.
+            OptionError: `label` or `method` is unknown.
         """
         from fastlstm.inference.explain.attribution import METHODS
 
-        if method not in METHODS:
-            raise OptionError(f"unknown method {method!r}; {suggest(str(method), METHODS)}")
-        if label is not None and label not in self.labels:
-            raise OptionError(f"unknown label {label!r}; {suggest(str(label), self.labels)}")
-        return self._explainer(
-            self._encode.cut(_one(text)), None if label is None else self.labels.index(label), method
-        )
+        for option, value, known in (("method", method, METHODS), ("label", label, self.labels)):
+            if value is not None and value not in known:
+                raise OptionError(
+                    f"unknown {option} {value!r}; {suggest(str(value), known)}",
+                    code="bad-option-value",
+                    option=option,
+                    value=value,
+                    known=tuple(known),
+                )
+        aligned = self._tokenizer.align(validate_text(text))
+        return self._explainer(aligned, None if label is None else self.labels.index(label), method)
 
-    def trajectory(self, text: str) -> npt.NDArray[np.float32]:
-        """[tokens, classes] the probabilities after each token: `predict_proba` of the text up to there.
+    def gates(self, text: str) -> Gates:
+        """Return the gates, cell and hidden state of every layer, token and unit, computed in float32.
 
-        Raises `DataError` for anything that is not text.
+        For a truncated text, these are the tokens that the LSTM reads. Raises `DataError` if `text` is not a text.
         """
-        ids = self._encode.cut(_one(text)).ids
+        from fastlstm.inference.explain.gates import compute_gates
+
+        aligned = self._tokenizer.align(validate_text(text))
+        tokens = tuple(token for token, used in zip(aligned.tokens, aligned.used, strict=True) if used)
+        return compute_gates(self._layers, aligned.ids[aligned.used], tokens)
+
+    def trajectory(self, text: str) -> FloatArray:
+        """Return the probabilities [tokens, classes] after each token: `predict_proba` of the text up to there.
+
+        Raises `DataError` if `text` is not a text.
+        """
+        ids = self._tokenizer.align(validate_text(text)).ids
         rows = []
         for start in range(0, len(ids), CHUNK_TEXTS):
-            texts = [ids[: end + 1] for end in range(start, min(start + CHUNK_TEXTS, len(ids)))]
-            rows.append(self.network.probabilities([self._encode.kept(of) for of in texts], texts))
+            prefixes = [ids[: end + 1] for end in range(start, min(start + CHUNK_TEXTS, len(ids)))]
+            rows.append(
+                self.network.probabilities([self._tokenizer.truncate(prefix) for prefix in prefixes], prefixes)
+            )
         return np.concatenate(rows)
 
     @property
-    def streams(self) -> bool:
-        """Whether the model can read a text that comes in pieces."""
+    def can_stream(self) -> bool:
+        """Whether the model can read streams. See `fastlstm.inference.streaming.unsupported_reason`."""
         from fastlstm.inference.streaming import unsupported_reason
 
-        return unsupported_reason(self.model.config, self._encode) is None
+        return unsupported_reason(self.saved.config, self._tokenizer) is None
 
     def stream(self, state: bytes | None = None) -> Stream:
-        """One text that comes in pieces: `feed` reads on, `probabilities` is what it says so far.
+        """Return a new stream: a text that arrives in pieces.
 
-        `state`: that of another stream of this model, to go on from.
+        Args:
+            state: The `state` of another stream of the same model, to continue from.
 
         Raises:
-            OptionError: the model reads in both directions.
-            DataError: the state is damaged, or another model's.
+            OptionError: The model is bidirectional, or cannot read streams for another reason.
+            DataError: `state` is invalid or belongs to another model.
         """
         from fastlstm.inference.streaming import Stream
 
-        return Stream(self.model, self.network, self._encode, state)
+        return Stream(self.saved, self.network, self._tokenizer, state)
 
     @cached_property
     def _layers(self) -> Layers:
         from fastlstm.inference.explain.layers import Layers
 
-        return Layers(self.model.config, self.model.weights)
+        return Layers(self.saved.config, self.saved.weights)
 
     @cached_property
     def _explainer(self) -> Explainer:
         from fastlstm.inference.explain.attribution import Explainer
 
-        network = self.network
-        if network.precision != "float32":
-            of = self.model
-            network = Network(of.config, len(of.labels), of.weights, of.temperature, "float32", of.numbers)
-        return Explainer(self.model, network, self._layers, self._encode.kept)
+        network = self.network if self.network.precision == "float32" else self._network("float32")
+        return Explainer(self.saved, network, self._layers, self._tokenizer.truncate)
 
     def evaluate(self, data: Dataset | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
-        """How good the model is on labelled texts: records, or a file or folder of them.
+        """Return accuracy, F1, log loss, calibration error and confusion matrix on labelled texts.
 
         Args:
-            data: what to measure on.
-            threshold: as `predict` takes it.
+            data: A dataset, or a file or folder to read one from.
+            threshold: As in `predict`.
 
         Raises:
-            DataError: for a file that can't be read, for no records, and for a label the model does not know.
-            OptionError: for a threshold that `predict` would not take.
+            DataError: The data cannot be read, is empty, or has a label that the model does not know.
+            OptionError: As in `predict`.
         """
-        limit = self._threshold(threshold)
-        records = data if isinstance(data, Dataset) else read_dataset(data)
-        if not len(records):
-            raise DataError(f"{records.source} holds no texts; expected one or more, each with its label")
-        truth = records.label_indices(self.labels)
-        return evaluate(self.predict_proba(records.texts), truth, self.labels, limit)
+        decision_threshold = self._decision_threshold(threshold)
+        dataset = data if isinstance(data, Dataset) else read_dataset(data)
+        if not len(dataset):
+            raise DataError(
+                f"{dataset.source} is empty; expected one or more labelled texts",
+                code="empty-dataset",
+                source=dataset.source,
+            )
+        truth = dataset.label_indices(self.labels)
+        return evaluate(self.predict_proba(dataset.texts), truth, self.labels, decision_threshold)
 
     def save(
         self,
@@ -328,62 +337,63 @@ class Classifier:
         storage: str = "float32",
         extras: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Writes the model as a folder, whole or not at all.
+        """Save the model to a folder, completely or not at all.
 
         Args:
-            folder: where; must be free, or with `overwrite` an older fastlstm model.
-            overwrite: replace an older model there.
-            storage: what weights are kept as: "float32"; or rounded to "float16" or "int8", in a half or a
-                quarter of the space. What is saved then answers a little otherwise than this model does.
-            extras: further files, name -> content.
+            folder: The folder, which must be new or empty.
+            overwrite: Replace a fastlstm model in this folder.
+            storage: Data type of the saved weights: "float32", or rounded to "float16" or "int8", which takes half
+                or a quarter of the space and changes the probabilities slightly.
+            extras: File name -> content of additional files.
 
         Raises:
-            InputError: the folder is taken; or weights are too large for the storage.
-            WriteError: it can't be written; what stood there is untouched.
+            InputError: The folder is in use, or the weights exceed the range of `storage`.
+            WriteError: The folder cannot be written; an older model there is unchanged.
         """
         folder = Path(folder)
-        check_classifier_target(folder, overwrite=overwrite)
-        saved = self
+        check_target(folder, CLASSIFIER_FORMAT, overwrite=overwrite)
+        classifier = self
         if storage != "float32":
-            saved = Classifier(dataclasses.replace(self.model, weights=round_weights(self.model.weights, storage)))
+            rounded = round_weights(self.saved.weights, storage)
+            classifier = Classifier(dataclasses.replace(self.saved, weights=rounded))
         write_classifier(
-            saved.model,
+            classifier.saved,
             folder,
-            card=model_card(saved.model),
-            golden=golden(saved.predict_proba),
+            card=model_card(classifier.saved),
+            golden=_golden_predictions(classifier.predict_proba),
             extras=extras or {},
             storage=storage,
         )
 
     def __repr__(self) -> str:
-        return f"Classifier(labels={list(self.labels)}, {self.model.config})"
-
-
-def _one(text: str) -> str:
-    """The text. Raises `DataError` for what is none."""
-    if not isinstance(text, str):
-        raise DataError(f"got {type(text).__name__}; expected one text (str)")
-    return validate_texts([text])[0]
+        return f"Classifier(labels={list(self.labels)}, {self.saved.config})"
 
 
 def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "float32") -> Classifier:
-    """The classifier saved in `folder`; without one, the English sentiment model that comes with the package.
+    """Load a classifier from a folder, or a bundled one by name. Default: the bundled English sentiment model.
 
     Args:
-        folder: where `save` or `fastlstm train` wrote it; or the name of a bundled model, where no such folder is.
-        precision: what the LSTM's products are taken of: "float32"; or rounded weights and states, "bfloat16" or
-            "int8", in about two thirds or half the time (docs/kernel.md says what it costs), on processors that
-            have instructions for it. The saved model stays as it is.
+        folder: The folder that `Classifier.save` or `fastlstm train` wrote, or the name of a bundled model.
+        precision: Data type of the LSTM's matrix products: "float32"; or "bfloat16" or "int8", which take about two
+            thirds or half of the time and change the probabilities slightly (see docs/kernel.md). They need a
+            processor that supports them. The saved weights do not change.
 
     Raises:
-        OptionError: a precision that this machine lacks.
-        ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: what is wrong with the folder.
+        OptionError: `precision` is unknown or not supported on this machine.
+        ModelNotFoundError, NotAModelError, CorruptModelError, ModelTooNewError: The folder cannot be loaded.
     """
-    return Classifier(read_classifier(_found(folder)), precision)
-
-
-def _found(folder: str | os.PathLike[str] | None) -> Path:
-    """The folder, or the bundled model of that name. Raises `ModelNotFoundError` where the default is not there."""
     if folder is None and bundled_model(DEFAULT_CLASSIFIER) is None:
-        raise ModelNotFoundError("no model given, and none is bundled; pass the folder that fastlstm train wrote")
-    return find_model(folder)
+        raise ModelNotFoundError(
+            "no model given, and the default model is not installed; pass the folder of a trained model",
+            folder=None,
+        )
+    return Classifier(read_classifier(find_model(folder)), precision)
+
+
+def _golden_predictions(predict_proba: Callable[[Sequence[str]], FloatArray]) -> list[dict[str, Any]]:
+    """Return the golden texts and their probabilities, as JSON values."""
+    probabilities = predict_proba(GOLDEN_TEXTS)
+    return [
+        {"text": text, "probabilities": [float(p) for p in row]}
+        for text, row in zip(GOLDEN_TEXTS, probabilities, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""Texts read stage by stage, and no further than their answers need."""
+"""Early exit: read texts in stages, and stop reading a text once its prediction is probable enough."""
 
 from __future__ import annotations
 
@@ -6,73 +6,90 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from fastlstm._typing import FloatArray, IndexArray
+from fastlstm._typing import BoolArray, FloatArray, IndexArray
 from fastlstm.inference.network import Network
 from fastlstm.serialization.early_exit import ExitThreshold
 from fastlstm.text.batches import lengths_of
 from fastlstm.text.tokenizer import TokenizedTexts
 
-SettledTexts = Callable[[int, IndexArray, FloatArray], npt.NDArray[np.bool_]]
-"""The number of a stage, which texts have been read that far, and their probabilities -> which are settled."""
+StopRule = Callable[[int, IndexArray, FloatArray], BoolArray]
+"""(stage index, indices of the texts read up to it [n], their probabilities [n, classes]) -> which ones stop [n]."""
 
 
 @dataclass(frozen=True)
 class EarlyPredictions:
-    """`probabilities` float32 [n, classes] when reading stopped; `read` [n] tokens read, of `tokens` [n]."""
+    """Predictions of texts that were read only as far as needed.
+
+    Attributes:
+        probabilities: float32 [n, classes], where reading stopped.
+        tokens_read: int64 [n].
+        token_counts: int64 [n], tokens of each text, after truncation.
+    """
 
     probabilities: FloatArray
-    read: IndexArray
-    tokens: IndexArray
+    tokens_read: IndexArray
+    token_counts: IndexArray
 
     @property
-    def saved(self) -> float:
-        """The share of all texts' tokens that was not read."""
-        total = int(self.tokens.sum())
-        return 1 - int(self.read.sum()) / total if total else 0.0
+    def saved_fraction(self) -> float:
+        """The fraction of all tokens that were not read."""
+        total = int(self.token_counts.sum())
+        return 1 - int(self.tokens_read.sum()) / total if total else 0.0
 
 
 def predict_in_stages(
-    network: Network, texts: TokenizedTexts, stages: Sequence[int], settled: SettledTexts
+    network: Network, texts: TokenizedTexts, stages: Sequence[int], should_stop: StopRule
 ) -> EarlyPredictions:
-    """Reads texts from stage to stage, those that are settled no further, the others to their ends.
+    """Read texts stage by stage until `should_stop` or their end. Unidirectional models only.
 
-    What the wide part has to say, it says at once, of the whole texts. A text that is read to its end has the bits
-    that reading it whole gives. Models of one direction only.
+    N-grams are always those of the whole text. The probabilities of a text that is read to its end equal
+    `Network.probabilities` to the last bit.
+
+    Args:
+        network: The model.
+        texts: At least one text.
+        stages: Increasing numbers of tokens after which reading may stop.
+        should_stop: Called after each stage.
     """
     lengths = lengths_of(texts.ids)
-    evidence = None if network.wide is None else network.wide(texts.ids if texts.whole is None else texts.whole)
-    states = np.zeros((len(lengths), network.features.state), np.float32)
-    read = np.zeros(len(lengths), np.int64)
-    answers: FloatArray | None = None
-    going = np.arange(len(lengths))
+    ngram_logits = None
+    if network.ngram_logits is not None:
+        ngram_logits = network.ngram_logits(texts.ids if texts.untruncated is None else texts.untruncated)
+    states = np.zeros((len(lengths), network.features.state_size), np.float32)
+    tokens_read = np.zeros(len(lengths), np.int64)
+    result: FloatArray | None = None
+    active = np.arange(len(lengths))
     for number, stage in enumerate([*stages, int(lengths.max(initial=0))]):
-        if not len(going):
+        if not len(active):
             break
-        pieces = [texts.ids[k][read[k] : stage] for k in going]
-        before, counts = states[going], read[going]
-        features = network.features.pieces(pieces, before, counts)
-        states[going], read[going] = before, counts
-        probabilities = network.scored(features, None if evidence is None else evidence[going])
-        if answers is None:
-            answers = np.empty((len(lengths), probabilities.shape[1]), np.float32)
-        answers[going] = probabilities
-        ended = lengths[going] <= stage
+        pieces = [texts.ids[k][tokens_read[k] : stage] for k in active]
+        active_states, active_counts = states[active], tokens_read[active]
+        features = network.features.advance(pieces, active_states, active_counts)
+        states[active], tokens_read[active] = active_states, active_counts
+        logits = network.output_layer(features, None if ngram_logits is None else ngram_logits[active])
+        probabilities = network.to_probabilities(logits)
+        if result is None:
+            result = np.empty((len(lengths), probabilities.shape[1]), np.float32)
+        result[active] = probabilities
+        finished = lengths[active] <= stage
         if number < len(stages):
-            ended |= settled(number, going, probabilities)
-        going = going[~ended]
-    assert answers is not None, "callers have a text"
-    return EarlyPredictions(answers, read, lengths)
+            finished |= should_stop(number, active, probabilities)
+        active = active[~finished]
+    assert result is not None, "expected at least one text"
+    return EarlyPredictions(result, tokens_read, lengths)
 
 
-def group_by_threshold(bar: ExitThreshold, choose: Callable[[FloatArray], IndexArray]) -> SettledTexts:
-    """Settled is what the predicted class is as probable as the bar says. `choose`: rows -> the predicted class."""
+def stop_at(threshold: ExitThreshold, choose: Callable[[FloatArray], IndexArray]) -> StopRule:
+    """Return the rule that stops a text when its predicted class reaches the stage's probability.
 
-    def settled(number: int, going: IndexArray, probabilities: FloatArray) -> npt.NDArray[np.bool_]:
-        del going
+    `choose` maps probabilities [n, classes] to the predicted class indices [n].
+    """
+
+    def should_stop(stage: int, texts: IndexArray, probabilities: FloatArray) -> BoolArray:
+        del texts
         predicted = probabilities[np.arange(len(probabilities)), choose(probabilities)]
-        sure: npt.NDArray[np.bool_] = predicted >= np.float32(bar.probabilities[number])
-        return sure
+        stop: BoolArray = predicted >= np.float32(threshold.probabilities[stage])
+        return stop
 
-    return settled
+    return should_stop

@@ -1,4 +1,4 @@
-"""Token ids -> probabilities: the network's forward pass."""
+"""Token ids -> probabilities: LSTM features, n-gram logits and the output layer."""
 
 from __future__ import annotations
 
@@ -8,104 +8,101 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fastlstm._typing import FloatArray, TokenIds
+from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError, suggest
 from fastlstm.kernel import find_kernel, reference
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel
-from fastlstm.kernel.reference import sigmoid, times
+from fastlstm.kernel.reference import row_matmul, sigmoid
 from fastlstm.kernel.stack import Stack
 from fastlstm.serialization import weights
 from fastlstm.serialization.weights import layer_weights
 from fastlstm.text.batches import DistinctTokens, lengths_of, pack_batch
 from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
 
-TABLE_BYTES = 128 << 20
-"""Vocabularies whose projections take more than this are projected word by word as they come."""
-NUMPY_TEXTS = 256
-"""Texts that NumPy reads together."""
-POOLINGS = {"last": ("last",), "max": ("highest",), "mean": ("mean",), "concat": ("last", "highest", "mean")}
+MAX_TABLE_BYTES = 128 << 20
+"""The projections of a whole vocabulary are cached only if they take at most this many bytes."""
+NUMPY_BATCH_SIZE = 256
+"""Texts per batch on NumPy."""
+POOLINGS = {"last": ("last",), "max": ("max",), "mean": ("mean",), "concat": ("last", "max", "mean")}
+"""`ModelConfig.pooling` -> the poolings whose results are concatenated, in this order."""
 
 
 class KernelFeatures:
-    """What the kernel makes of texts.
+    """The LSTM layers and pooling on the compiled kernel: token ids -> features [texts, F].
 
-    Every word is projected by the first layer's input weights before any is read: those of a call once each, and
-    when as many have been as the vocabulary has, all of it for good, as a table of at most `TABLE_BYTES`.
+    The first layer's input projection is computed once per distinct token of a call. After as many projections as
+    the vocabulary has entries, all of them are cached in a table of at most `MAX_TABLE_BYTES`.
     """
 
     def __init__(
         self, config: ModelConfig, arrays: Mapping[str, FloatArray], kernel: Kernel, precision: str
     ) -> None:
-        """`precision`: one of `kernel.abi.PRECISIONS` that the kernel has."""
+        """Pack the weights. `precision` is one of `kernel.abi.PRECISIONS` that the kernel supports."""
         self._kernel = kernel
         self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
-        of_layers = [
+        layers = [
             [layer_weights(arrays, spec.prefix) for spec in weights.directions(config) if spec.layer == layer]
             for layer in range(len(config.hidden_sizes))
         ]
-        # Words are projected in float32, so what the first layer reads of them is never rounded.
-        self._projections = [kernel.pack(*direction) for direction in of_layers[0]]
+        # Word vectors are projected in float32, so the first layer's input is never rounded.
+        self._projections = [kernel.pack(*direction) for direction in layers[0]]
         self._layers = [
             [kernel.pack(ih if layer else None, hh, bias, precision) for ih, hh, bias in directions]
-            for layer, directions in enumerate(of_layers)
+            for layer, directions in enumerate(layers)
         ]
         self._poolings = POOLINGS[config.pooling]
-        self._sizes = config.hidden_sizes
+        self._hidden_sizes = config.hidden_sizes
         self._row_bytes = 16 * sum(direction.P for direction in self._projections)
-        self._projected = 0
+        self._projected_count = 0
         self._table: Stack | None = None
 
     def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
-        """[texts, F] for texts in any order, of at least one token each."""
+        """Return the features [texts, F] of texts in any order, each with at least one token."""
         ids = np.concatenate(texts)
         starts = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(lengths_of(texts), out=starts[1:])
         if self._table is not None:
-            return self._kernel.texts(self._table, starts, ids)
-        read = DistinctTokens.of(ids)
-        features = self._kernel.texts(self._stack(self._embedding[read.ids]), starts, read.index)
-        self._projected += len(read.ids)
-        if self._projected >= len(self._embedding):
+            return self._kernel.infer(self._table, starts, ids)
+        distinct = DistinctTokens.from_ids(ids)
+        features = self._kernel.infer(self._stack(self._embedding[distinct.ids]), starts, distinct.index)
+        self._projected_count += len(distinct.ids)
+        if self._projected_count >= len(self._embedding):
             self.project_all()
         return features
 
     def project_all(self) -> None:
-        """Makes the table, where it is small enough."""
-        words = len(self._embedding)
-        if self._table is None and words * self._row_bytes <= TABLE_BYTES:
+        """Cache the projections of the whole vocabulary, if they fit into `MAX_TABLE_BYTES`."""
+        if self._table is None and len(self._embedding) * self._row_bytes <= MAX_TABLE_BYTES:
             self._table = self._stack(self._embedding)
 
     @property
-    def state(self) -> int:
-        """Numbers that `pieces` keeps of a text: h and c of each layer, of the last the highest h and their sum."""
-        return _state_size(self._sizes)
+    def state_size(self) -> int:
+        """S, the numbers that `advance` keeps per text: h and c of each layer, then max and sum of the last h."""
+        return _state_size(self._hidden_sizes)
 
-    def pieces(self, texts: Sequence[TokenIds], states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
-        """[n, F] of texts of which [n] `read` tokens were read before, which left the states [n, S].
-
-        Both are changed in place to what these pieces leave. Models of one direction only.
+    def advance(self, pieces: Sequence[TokenIds], states: FloatArray, token_counts: IndexArray) -> FloatArray:
+        """Process the next piece of each text and return the features [n, F] so far. Unidirectional models only.
 
         Args:
-            texts: the pieces to read now, of at least one token each.
-            states: float32; whatever stands there where nothing was read before.
-            read: int64.
+            pieces: n pieces of at least one token each.
+            states: float32 [n, S], updated in place. The values of a text without earlier pieces are ignored.
+            token_counts: int64 [n], tokens in the earlier pieces, updated in place.
         """
-        ids = texts[0] if len(texts) == 1 else np.concatenate(texts)
-        starts = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(text) for text in texts], out=starts[1:])
+        ids = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        starts = np.zeros(len(pieces) + 1, np.int64)
+        np.cumsum([len(piece) for piece in pieces], out=starts[1:])
         if self._table is not None:
-            return self._kernel.texts(self._table, starts, ids, states=states, read=read)
-        distinct = DistinctTokens.of(ids)
+            return self._kernel.infer(self._table, starts, ids, states=states, steps_read=token_counts)
+        distinct = DistinctTokens.from_ids(ids)
         stack = self._stack(self._embedding[distinct.ids])
-        return self._kernel.texts(stack, starts, distinct.index, states=states, read=read)
+        return self._kernel.infer(stack, starts, distinct.index, states=states, steps_read=token_counts)
 
-    def of_state(self, states: FloatArray, read: int) -> FloatArray:
-        """[1, F] as `pieces` gave them when it left these states [1, S] after `read` tokens, at least one."""
-        return _of_state(states, read, self._sizes, self._poolings)
+    def pool_state(self, states: FloatArray, token_count: int) -> FloatArray:
+        """Return the features [1, F] of `states` [1, S], as `advance` left them after `token_count` tokens."""
+        return _pool_state(states, token_count, self._hidden_sizes, self._poolings)
 
     def _stack(self, rows: FloatArray) -> Stack:
         projected = [self._kernel.project(direction, rows) for direction in self._projections]
@@ -113,108 +110,120 @@ class KernelFeatures:
 
 
 class NumPyFeatures:
-    """What the reference makes of texts."""
+    """The LSTM layers and pooling on the NumPy reference. Same methods as `KernelFeatures`."""
 
     def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray]) -> None:
         self._embedding = arrays["embedding.weight"]
         self._directions = [(spec, layer_weights(arrays, spec.prefix)) for spec in weights.directions(config)]
         self._poolings = POOLINGS[config.pooling]
-        self._sizes = config.hidden_sizes
+        self._hidden_sizes = config.hidden_sizes
         self._size = weights.feature_size(config)
 
     def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
-        """[texts, F] for texts in any order, of at least one token each."""
+        """Return the features [texts, F] of texts in any order, each with at least one token."""
         features = np.empty((len(texts), self._size), np.float32)
         order = np.argsort(-lengths_of(texts), kind="stable")
-        for start in range(0, len(texts), NUMPY_TEXTS):
-            members = order[start : start + NUMPY_TEXTS]
-            features[members] = self._read([texts[i] for i in members])
+        for start in range(0, len(texts), NUMPY_BATCH_SIZE):
+            members = order[start : start + NUMPY_BATCH_SIZE]
+            features[members] = self._batch_features([texts[i] for i in members])
         return features
 
     def project_all(self) -> None:
-        """Nothing: NumPy keeps no table."""
+        """Do nothing: there is no table on NumPy."""
 
     @property
-    def state(self) -> int:
-        """As that of `KernelFeatures`."""
-        return _state_size(self._sizes)
+    def state_size(self) -> int:
+        """See `KernelFeatures.state_size`."""
+        return _state_size(self._hidden_sizes)
 
-    def pieces(self, texts: Sequence[TokenIds], states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
-        """As that of `KernelFeatures`."""
-        rows = [self._piece(ids, states[k : k + 1], read[k : k + 1]) for k, ids in enumerate(texts)]
+    def advance(self, pieces: Sequence[TokenIds], states: FloatArray, token_counts: IndexArray) -> FloatArray:
+        """See `KernelFeatures.advance`."""
+        rows = [self._advance_one(ids, states[k : k + 1], token_counts[k : k + 1]) for k, ids in enumerate(pieces)]
         return np.concatenate(rows)
 
-    def _piece(self, ids: TokenIds, states: FloatArray, read: npt.NDArray[np.int64]) -> FloatArray:
-        size = self._sizes[-1]
-        if not read[0]:
+    def _advance_one(self, ids: TokenIds, states: FloatArray, token_counts: IndexArray) -> FloatArray:
+        size = self._hidden_sizes[-1]
+        if not token_counts[0]:
             states[:] = 0
             states[:, -2 * size : -size] = -np.inf
-        inputs, at, steps = self._embedding[ids], 0, np.ones(len(ids), np.int64)
-        for (_, weights_of), size in zip(self._directions, self._sizes, strict=True):
-            h, c = states[:, at : at + size], states[:, at + size : at + 2 * size]
-            inputs, h[:], c[:] = reference.forward(inputs, steps, *weights_of, h0=h, c0=c)
-            at += 2 * size
-        highest, total = states[0, at : at + size], states[0, at + size :]
+        inputs, offset, batch_sizes = self._embedding[ids], 0, np.ones(len(ids), np.int64)
+        for (_, layer), size in zip(self._directions, self._hidden_sizes, strict=True):
+            h, c = states[:, offset : offset + size], states[:, offset + size : offset + 2 * size]
+            inputs, h[:], c[:] = reference.forward(inputs, batch_sizes, *layer, h0=h, c0=c)
+            offset += 2 * size
+        maximum, total = states[0, offset : offset + size], states[0, offset + size :]
         for step in inputs:
-            np.maximum(highest, step, out=highest)
+            np.maximum(maximum, step, out=maximum)
             total += step
-        read += len(ids)
-        return self.of_state(states, int(read[0]))
+        token_counts += len(ids)
+        return self.pool_state(states, int(token_counts[0]))
 
-    def of_state(self, states: FloatArray, read: int) -> FloatArray:
-        """As that of `KernelFeatures`."""
-        return _of_state(states, read, self._sizes, self._poolings)
+    def pool_state(self, states: FloatArray, token_count: int) -> FloatArray:
+        """See `KernelFeatures.pool_state`."""
+        return _pool_state(states, token_count, self._hidden_sizes, self._poolings)
 
-    def _read(self, texts: Sequence[TokenIds]) -> FloatArray:
-        """The features of texts that are sorted by length, longest first."""
+    def _batch_features(self, texts: Sequence[TokenIds]) -> FloatArray:
+        """Return the features of texts sorted by length, longest first."""
         batch = pack_batch(texts)
-        read = batch.distinct
-        words = self._embedding[read.ids]
+        distinct = batch.distinct
+        vectors = self._embedding[distinct.ids]
         outputs: list[FloatArray] = []
         for spec, (weight_ih, weight_hh, bias) in self._directions:
             if not spec.reverse:
                 inputs, outputs, last = outputs, [], []
-            if spec.layer == 0:  # a word is projected once, however often it is read
-                projected = reference.project(words, weight_ih, bias)[read.index]
+            if spec.layer == 0:  # each distinct token is projected once
+                projected = reference.project(vectors, weight_ih, bias)[distinct.index]
             else:
                 projected = reference.project(np.concatenate(inputs, axis=1), weight_ih, bias)
-            of_steps, h_n, _ = reference.recur(projected, batch.batch_sizes, weight_hh, reverse=spec.reverse)
-            outputs.append(of_steps)
+            direction_outputs, h_n, _ = reference.recur(
+                projected, batch.batch_sizes, weight_hh, reverse=spec.reverse
+            )
+            outputs.append(direction_outputs)
             last.append(h_n)
         pooled = _pool(np.concatenate(outputs, axis=1), np.concatenate(last, axis=1), batch.batch_sizes)
         return np.concatenate([pooled[pooling] for pooling in self._poolings], axis=1)
 
 
-def _state_size(sizes: Sequence[int]) -> int:
-    return 2 * (sum(sizes) + sizes[-1])
+def _state_size(hidden_sizes: Sequence[int]) -> int:
+    return 2 * (sum(hidden_sizes) + hidden_sizes[-1])
 
 
-def _of_state(states: FloatArray, read: int, sizes: Sequence[int], poolings: Sequence[str]) -> FloatArray:
-    size = sizes[-1]
-    parts = {
+def _pool_state(
+    states: FloatArray, token_count: int, hidden_sizes: Sequence[int], poolings: Sequence[str]
+) -> FloatArray:
+    size = hidden_sizes[-1]
+    pooled = {
         "last": states[:, -4 * size : -3 * size],
-        "highest": states[:, -2 * size : -size],
-        "mean": states[:, -size:] / np.float32(read),
+        "max": states[:, -2 * size : -size],
+        "mean": states[:, -size:] / np.float32(token_count),
     }
-    return np.concatenate([parts[pooling] for pooling in poolings], axis=1)
+    return np.concatenate([pooled[pooling] for pooling in poolings], axis=1)
 
 
-def _pool(outputs: FloatArray, last: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> dict[str, FloatArray]:
-    """Name -> [B, H], from the outputs [N, H] of all steps and the last states [B, H]."""
-    total, highest = np.zeros_like(last), np.full_like(last, -np.inf)
-    steps = np.zeros((len(last), 1), np.float32)
+def _pool(outputs: FloatArray, last: FloatArray, batch_sizes: IndexArray) -> dict[str, FloatArray]:
+    """Return each pooling [B, H] of the packed outputs [N, H]; `last` [B, H] are the last states."""
+    total, maximum = np.zeros_like(last), np.full_like(last, -np.inf)
+    lengths = np.zeros((len(last), 1), np.float32)
     start = 0
     for running in batch_sizes:
         step = outputs[start : start + running]
         total[:running] += step
-        steps[:running] += 1
-        np.maximum(highest[:running], step, out=highest[:running])
+        lengths[:running] += 1
+        np.maximum(maximum[:running], step, out=maximum[:running])
         start += running
-    return {"last": last, "highest": highest, "mean": total / steps}
+    return {"last": last, "max": maximum, "mean": total / lengths}
 
 
 class Network:
-    """A model's weights, ready to score token ids."""
+    """A model's forward pass: token ids -> logits and probabilities.
+
+    Each row of a result depends on its text only, to the last bit.
+
+    Attributes:
+        features: The LSTM layers and pooling.
+        ngram_logits: What n-grams add to the logits; None for a model without n-grams.
+        precision: Precision of the LSTM's matrix products.
+    """
 
     def __init__(
         self,
@@ -223,10 +232,10 @@ class Network:
         arrays: Mapping[str, FloatArray],
         temperature: float,
         precision: str = "float32",
-        numbers: Mapping[str, npt.NDArray[np.int32]] | None = None,
+        integer_arrays: Mapping[str, TokenIds] | None = None,
     ) -> None:
-        """Raises `OptionError` for a precision that can't be had."""
-        self._made_of = config, classes, arrays, temperature, precision, numbers
+        """Raises `OptionError` if `precision` is unknown or not supported on this machine."""
+        self._arguments = config, classes, arrays, temperature, precision, integer_arrays
         kernel = find_kernel().kernel
         check_precision(precision, kernel)
         self.features = (
@@ -235,94 +244,106 @@ class Network:
         self._output = arrays["output.weight"], arrays["output.bias"]
         self.precision = precision
         self._temperature = np.float32(temperature)
-        self._sigmoid = weights.uses_sigmoid(config, classes)
-        self.wide = (
-            NGramLogits(numbers["wide.ngrams"], arrays["wide.weight"], NGRAM_KINDS[config.ngram_kinds])
-            if numbers
+        self._use_sigmoid = weights.uses_sigmoid(config, classes)
+        self.ngram_logits = (
+            NGramLogits(integer_arrays["wide.ngrams"], arrays["wide.weight"], NGRAM_KINDS[config.ngram_kinds])
+            if integer_arrays
             else None
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled without the kernel and its packed weights, which another machine may lay out otherwise."""
-        return Network, self._made_of
+        """Pickle the arguments only: another machine may pack the weights differently."""
+        return Network, self._arguments
 
-    def probabilities(self, texts: Sequence[TokenIds], whole: Sequence[TokenIds] | None = None) -> FloatArray:
-        """[B, classes] for texts of at least one token each. A row depends on its text alone.
+    def probabilities(self, texts: Sequence[TokenIds], untruncated: Sequence[TokenIds] | None = None) -> FloatArray:
+        """Return the probabilities [texts, classes], float32; rows sum to 1.
 
         Args:
-            texts: what the LSTM reads.
-            whole: what the wide part reads, the same texts before they were cut; None where nothing was.
+            texts: Input of the LSTM, at least one token per text.
+            untruncated: Input of the n-grams: the same texts before truncation. None: `texts`.
         """
-        return self.likely(self.logits(texts, whole))
+        return self.to_probabilities(self.logits(texts, untruncated))
 
-    def likely(self, logits: FloatArray) -> FloatArray:
-        """[B, classes] of `logits`."""
-        return probabilities_of(logits, self._sigmoid)
+    def logits(self, texts: Sequence[TokenIds], untruncated: Sequence[TokenIds] | None = None) -> FloatArray:
+        """Return the logits [texts, logits], divided by the temperature. Arguments as in `probabilities`."""
+        ngram_logits = None
+        if self.ngram_logits is not None:
+            ngram_logits = self.ngram_logits(texts if untruncated is None else untruncated)
+        return self.output_layer(self.features(texts), ngram_logits)
 
-    def logits(self, texts: Sequence[TokenIds], whole: Sequence[TokenIds] | None = None) -> FloatArray:
-        """[B, logits], divided by the temperature: what `probabilities` are made of."""
-        evidence = None if self.wide is None else self.wide(texts if whole is None else whole)
-        return self._logits(self.features(texts), evidence)
-
-    def _logits(self, features: FloatArray, evidence: FloatArray | None) -> FloatArray:
+    def output_layer(self, features: FloatArray, ngram_logits: FloatArray | None) -> FloatArray:
+        """Return the logits [B, logits] of features [B, F] and n-gram logits [B, logits]."""
         weight, bias = self._output
-        logits = times(features, weight) + bias
-        if evidence is not None:
-            logits += evidence
+        logits = row_matmul(features, weight) + bias
+        if ngram_logits is not None:
+            logits += ngram_logits
         scaled: FloatArray = logits / self._temperature
         return scaled
 
-    def scored(self, features: FloatArray, evidence: FloatArray | None) -> FloatArray:
-        """[B, classes] for the features [B, F] of texts, and what their n-grams add to the logits [B, logits]."""
-        return self.likely(self._logits(features, evidence))
+    def to_probabilities(self, logits: FloatArray) -> FloatArray:
+        """Return the probabilities [B, classes] of logits [B, logits]."""
+        return probabilities_of(logits, self._use_sigmoid)
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells this model from others, in 16 characters: made of all that its probabilities depend on."""
-        config, classes, arrays, temperature, precision, numbers = self._made_of
+        """16 hexadecimal digits, a hash of everything that the probabilities depend on."""
+        config, classes, arrays, temperature, precision, integer_arrays = self._arguments
         digest = hashlib.sha256(repr((config, classes, temperature, precision)).encode())
-        for of in (arrays, numbers or {}):
-            for name in sorted(of):
+        for named_arrays in (arrays, integer_arrays or {}):
+            for name in sorted(named_arrays):
                 digest.update(name.encode())
-                digest.update(np.ascontiguousarray(of[name]).data)
+                digest.update(np.ascontiguousarray(named_arrays[name]).data)
         return digest.hexdigest()[:16]
 
-    def evidence(self, whole: TokenIds) -> FloatArray:
-        """[T, logits] what each token of a text adds by way of the wide part, divided by the temperature."""
-        if self.wide is None:
-            return np.zeros((len(whole), len(self._output[1])), np.float32)
-        scaled: FloatArray = self.wide.of_tokens(whole) / self._temperature
+    def token_ngram_logits(self, untruncated: TokenIds) -> FloatArray:
+        """Return each token's share of the n-gram logits [T, logits] of one text, divided by the temperature."""
+        if self.ngram_logits is None:
+            return np.zeros((len(untruncated), len(self._output[1])), np.float32)
+        scaled: FloatArray = self.ngram_logits.by_token(untruncated) / self._temperature
         return scaled
 
 
 def check_precision(precision: str, kernel: Kernel | None) -> None:
-    """Raises `OptionError` for one that is unknown, or that this kernel lacks. NumPy has float32 alone."""
+    """Raise `OptionError` if `precision` is unknown or not supported by `kernel`. NumPy supports float32 only."""
     if precision not in PRECISIONS:
-        raise OptionError(f"unknown precision {precision!r}; {suggest(precision, PRECISIONS)}")
-    there = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.has(name))]
-    if precision not in there:
-        needs = {"bfloat16": "AVX512-BF16", "int8": "AVX512-VNNI"}[precision]
-        if kernel is None:
-            lacks = "there is no compiled kernel here (fastlstm doctor says why, and what helps)"
-        elif kernel.isa == "v4":
-            lacks = f"this processor has no {needs}"
-        else:
-            lacks = f"the kernel runs {kernel.isa}, as FASTLSTM_ISA asks or for want of AVX-512"
         raise OptionError(
-            f"{precision} was asked for, and needs the kernel on a processor with {needs}; {lacks}; "
-            f"it has {', '.join(there)}"
+            f"unknown precision {precision!r}; {suggest(precision, PRECISIONS)}",
+            code="bad-option-value",
+            option="precision",
+            value=precision,
         )
+    supported = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name))]
+    if precision in supported:
+        return
+    instructions = {"bfloat16": "AVX512-BF16", "int8": "AVX512-VNNI"}[precision]
+    if kernel is None:
+        reason = "there is no compiled kernel (see fastlstm doctor)"
+    elif kernel.isa == "v4":
+        reason = "this processor does not support it"
+    else:
+        reason = f"the kernel runs {kernel.isa} (no AVX-512, or limited by FASTLSTM_ISA)"
+    raise OptionError(
+        f"precision {precision} needs {instructions}; {reason}; supported: {', '.join(supported)}",
+        code="unsupported-precision",
+        precision=precision,
+        isa=None if kernel is None else kernel.isa,
+        supported=tuple(supported),
+    )
 
 
 def probabilities_of(logits: FloatArray, use_sigmoid: bool) -> FloatArray:
-    """[B, classes] that sum to 1: sigmoid of one logit, of each scaled to sum 1, or softmax."""
+    """Return the probabilities [B, classes] of logits [B, logits]; rows sum to 1.
+
+    Without `use_sigmoid`, they are the softmax. With it and one logit, the second class has its sigmoid; with more
+    logits, the sigmoids are scaled to sum to 1.
+    """
     if not use_sigmoid:
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        result: FloatArray = exponentials / exponentials.sum(axis=1, keepdims=True)
-        return result
-    likely = sigmoid(logits)
+        softmax: FloatArray = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return softmax
+    sigmoids = sigmoid(logits)
     if logits.shape[1] == 1:
-        return np.concatenate([1 - likely, likely], axis=1)
-    likely = np.maximum(likely, np.finfo(np.float32).tiny)  # all classes refused still leaves a row to scale
-    scaled: FloatArray = likely / likely.sum(axis=1, keepdims=True)
+        return np.concatenate([1 - sigmoids, sigmoids], axis=1)
+    sigmoids = np.maximum(sigmoids, np.finfo(np.float32).tiny)  # the sum must not be 0
+    scaled: FloatArray = sigmoids / sigmoids.sum(axis=1, keepdims=True)
     return scaled

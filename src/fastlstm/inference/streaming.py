@@ -1,4 +1,4 @@
-"""One text that comes in pieces, read as it comes, in memory that does not grow with it."""
+"""Predictions for a text that arrives in pieces, in memory that does not grow with the text."""
 
 from __future__ import annotations
 
@@ -13,237 +13,228 @@ import numpy.typing as npt
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
-from fastlstm.inference.classifier import validate_texts
-from fastlstm.text.ngrams import NUMBERS, NGramKind, NGramLogits, occurrences
+from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGramKind, NGramLogits, find_occurrences
 from fastlstm.text.token_boundaries import TokenBuffer
-from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
-
-TOKENS_PER_LOOKUP = 64
-"""Tokens."""
-
-
-class IncrementalNgrams:
-    """What the wide part has seen of one text.
-
-    N-grams that count wherever they stand, or near the beginning, stay seen. Those near the end are looked up in
-    the last tokens whenever the evidence is asked for.
-    """
-
-    def __init__(self, evidence: NGramLogits) -> None:
-        self._evidence = evidence
-        kinds = evidence.kinds
-        self._staying = [kind for kind in kinds if not kind.end]
-        self._ending = [kind for kind in kinds if kind.end]
-        self._reach = max((kind.offsets[-1] for kind in self._staying), default=0)
-        self._longest = max([self._reach, *(kind.end for kind in self._ending)])
-        self._seen = np.empty(0, np.int32)
-        self._last = np.empty(0, np.int32)
-        self._looked_at = 0
-        self._waiting: list[TokenIds] = []
-        self.read = 0
-
-    def feed(self, ids: TokenIds) -> None:
-        """Reads on. Tokens are looked at some at a time, which takes little longer than one."""
-        self._waiting.append(ids)
-        self.read += len(ids)
-        if self.read - self._looked_at >= TOKENS_PER_LOOKUP:
-            self._look()
-
-    def arrays(self) -> dict[str, TokenIds]:
-        """`seen`, the n-grams that stay seen, rising, and `last`, the last tokens: what `restore` takes."""
-        self._look()
-        return {"seen": self._seen, "last": self._last}
-
-    def restore(self, seen: TokenIds, last: TokenIds, read: int) -> None:
-        """Goes on from `arrays` taken after `read` tokens. Raises `ValueError` for what they can't be."""
-        if len(last) > min(self._longest, read) or (len(last) and last.min() < 0):
-            raise ValueError("the last tokens are none")
-        if len(seen) and (seen[0] < 0 or seen[-1] >= NUMBERS or (np.diff(seen) <= 0).any()):
-            raise ValueError("the n-grams do not rise")
-        if not self._evidence.among[seen].all():
-            raise ValueError("the model does not know these n-grams")
-        self._seen, self._last, self.read, self._looked_at = seen, last, read, read
-
-    def _look(self) -> None:
-        if not self._waiting:
-            return
-        ids = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
-        self._waiting = []
-        window = np.concatenate([self._last[len(self._last) - min(self._reach, len(self._last)) :], ids])
-        found = self._numbers(window, self._staying, self.read - len(window))
-        if len(found):
-            self._seen = np.union1d(self._seen, found)
-        self._last = np.concatenate([self._last, ids])[-self._longest :]
-        self._looked_at = self.read
-
-    def evidence(self) -> npt.NDArray[np.float32]:
-        """[1, logits] what the n-grams of all that was read add."""
-        self._look()
-        near_the_end = self._numbers(self._last, self._ending, 0)
-        return self._evidence.of_numbers(np.union1d(self._seen, near_the_end).astype(np.int32))
-
-    def _numbers(self, ids: TokenIds, kinds: Sequence[NGramKind], before: int) -> npt.NDArray[np.int32]:
-        found = [of.number for of in occurrences([ids], kinds, self._evidence.among, before=before)]
-        return np.concatenate(found).astype(np.int32) if found else np.empty(0, np.int32)
-
-
-if TYPE_CHECKING:
-    from fastlstm.inference.network import Network
-
-MAX_TOKENS_PER_CALL = 1 << 40
-"""Tokens of a text: as many as the kernel counts."""
-
-
-class StreamState:
-    """One text read forward, piece by piece."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._state = np.zeros((1, network.features.state), np.float32)
-        self._count = np.zeros(1, np.int64)
-        self._features: FloatArray | None = None
-        self._seen = None if network.wide is None else IncrementalNgrams(network.wide)
-
-    @property
-    def read(self) -> int:
-        """Tokens so far."""
-        return int(self._count[0])
-
-    def feed(self, ids: TokenIds) -> None:
-        """Reads on; at least one token."""
-        self._features = self._network.features.pieces([ids], self._state, self._count)
-        if self._seen is not None:
-            self._seen.feed(ids)
-
-    def probabilities(self) -> FloatArray:
-        """[classes], after at least one token."""
-        assert self._features is not None
-        evidence = None if self._seen is None else self._seen.evidence()
-        row: FloatArray = self._network.scored(self._features, evidence)[0]
-        return row
-
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """What to keep."""
-        kept: dict[str, npt.NDArray[np.generic]] = {"state": self._state[0]}
-        if self._seen is not None:
-            kept |= self._seen.arrays()
-        return kept
-
-    def restore(self, read: int, sizes: Mapping[str, int], body: bytes) -> None:
-        """Goes on from what was kept. Raises `ValueError` for what can't have been, and is then of no use."""
-        if list(sizes) != list(self.arrays()) or sum(sizes.values()) * 4 != len(body) or min(sizes.values()) < 0:
-            raise ValueError("its arrays are not those of this model")
-        if not 0 <= read <= MAX_TOKENS_PER_CALL or sizes["state"] != self._state.shape[1]:
-            raise ValueError("its numbers are not those of this model")
-        at = 0
-        found: dict[str, bytes] = {}
-        for name, size in sizes.items():
-            found[name] = body[at : at + 4 * size]
-            at += 4 * size
-        self._state[0] = np.frombuffer(found["state"], np.float32)
-        self._count[0] = read
-        if read:
-            self._features = self._network.features.of_state(self._state, read)
-        if self._seen is not None:
-            seen, last = (np.frombuffer(found[name], np.int32) for name in ("seen", "last"))
-            self._seen.restore(seen, last, read)
-
+from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer, validate_text
 
 if TYPE_CHECKING:
     from fastlstm.inference.network import Network
     from fastlstm.serialization.classifier import SavedModel
 
+TOKENS_PER_LOOKUP = 64
+"""N-grams are looked up for this many tokens at once: it takes little longer than for one token."""
+MAX_TOKENS = 1 << 40
+"""Longest text that the kernel can count."""
 MAGIC = b"fastlstm stream 1\n"
+"""First bytes of a stream state."""
 
 
-def unsupported_reason(config: ModelConfig, encode: TextTokenizer) -> str | None:
-    """Why a model can't read a text that comes in pieces; None: it can."""
+class IncrementalNgrams:
+    """The n-grams of a text so far, and their logits.
+
+    Once found, n-grams that count anywhere or near the beginning of a text always count. N-grams near the end are
+    looked up in the last tokens on each call of `logits`.
+    """
+
+    def __init__(self, ngram_logits: NGramLogits) -> None:
+        self._ngram_logits = ngram_logits
+        kinds = ngram_logits.kinds
+        self._permanent_kinds = [kind for kind in kinds if not kind.end]
+        self._end_kinds = [kind for kind in kinds if kind.end]
+        self._overlap = max((kind.offsets[-1] for kind in self._permanent_kinds), default=0)
+        self._window = max([self._overlap, *(kind.end for kind in self._end_kinds)])
+        self._permanent_ids = np.empty(0, np.int32)
+        self._last_tokens = np.empty(0, np.int32)
+        self._pending: list[TokenIds] = []
+        self._processed_count = 0
+        self._token_count = 0
+
+    def feed(self, ids: TokenIds) -> None:
+        """Append tokens to the text."""
+        self._pending.append(ids)
+        self._token_count += len(ids)
+        if self._token_count - self._processed_count >= TOKENS_PER_LOOKUP:
+            self._process_pending()
+
+    def arrays(self) -> dict[str, TokenIds]:
+        """Return the state: `seen`, the n-gram ids found, increasing, and `last`, the last tokens."""
+        self._process_pending()
+        return {"seen": self._permanent_ids, "last": self._last_tokens}
+
+    def restore(self, seen: TokenIds, last: TokenIds, token_count: int) -> None:
+        """Continue from the `arrays` of a text of `token_count` tokens. Raises `ValueError` if they are invalid."""
+        if len(last) > min(self._window, token_count) or (len(last) and last.min() < 0):
+            raise ValueError("invalid last tokens")
+        if len(seen) and (seen[0] < 0 or seen[-1] >= NGRAM_ID_COUNT or (np.diff(seen) <= 0).any()):
+            raise ValueError("n-gram ids are not increasing")
+        if not self._ngram_logits.mask[seen].all():
+            raise ValueError("n-gram ids are unknown to the model")
+        self._permanent_ids, self._last_tokens = seen, last
+        self._token_count = self._processed_count = token_count
+
+    def logits(self) -> FloatArray:
+        """Return the n-gram logits [1, logits] of the text so far."""
+        self._process_pending()
+        end_ids = self._find(self._last_tokens, self._end_kinds, 0)
+        return self._ngram_logits.from_ids(np.union1d(self._permanent_ids, end_ids).astype(np.int32))
+
+    def _process_pending(self) -> None:
+        if not self._pending:
+            return
+        ids = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        self._pending = []
+        overlap = min(self._overlap, len(self._last_tokens))
+        window = np.concatenate([self._last_tokens[len(self._last_tokens) - overlap :], ids])
+        found = self._find(window, self._permanent_kinds, self._token_count - len(window))
+        if len(found):
+            self._permanent_ids = np.union1d(self._permanent_ids, found)
+        self._last_tokens = np.concatenate([self._last_tokens, ids])[-self._window :]
+        self._processed_count = self._token_count
+
+    def _find(self, ids: TokenIds, kinds: Sequence[NGramKind], before: int) -> TokenIds:
+        mask = self._ngram_logits.mask
+        found = [occurrences.ids for occurrences in find_occurrences([ids], kinds, mask, before=before)]
+        return np.concatenate(found).astype(np.int32) if found else np.empty(0, np.int32)
+
+
+class StreamState:
+    """The network's state after the tokens of a text so far."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._state = np.zeros((1, network.features.state_size), np.float32)
+        self._counts = np.zeros(1, np.int64)
+        self._features: FloatArray | None = None
+        self._ngrams = None if network.ngram_logits is None else IncrementalNgrams(network.ngram_logits)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens so far."""
+        return int(self._counts[0])
+
+    def feed(self, ids: TokenIds) -> None:
+        """Append at least one token."""
+        self._features = self._network.features.advance([ids], self._state, self._counts)
+        if self._ngrams is not None:
+            self._ngrams.feed(ids)
+
+    def probabilities(self) -> FloatArray:
+        """Return the probabilities [classes] after at least one token."""
+        assert self._features is not None
+        ngram_logits = None if self._ngrams is None else self._ngrams.logits()
+        logits = self._network.output_layer(self._features, ngram_logits)
+        row: FloatArray = self._network.to_probabilities(logits)[0]
+        return row
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return all arrays of the state, of 4-byte elements."""
+        arrays: dict[str, npt.NDArray[np.generic]] = {"state": self._state[0]}
+        if self._ngrams is not None:
+            arrays |= self._ngrams.arrays()
+        return arrays
+
+    def restore(self, token_count: int, sizes: Mapping[str, int], body: bytes) -> None:
+        """Load `arrays` of the given sizes from `body`. Raises `ValueError` if they are invalid."""
+        if list(sizes) != list(self.arrays()) or sum(sizes.values()) * 4 != len(body) or min(sizes.values()) < 0:
+            raise ValueError("invalid arrays")
+        if not 0 <= token_count <= MAX_TOKENS or sizes["state"] != self._state.shape[1]:
+            raise ValueError("invalid sizes")
+        start = 0
+        contents: dict[str, bytes] = {}
+        for name, size in sizes.items():
+            contents[name] = body[start : start + 4 * size]
+            start += 4 * size
+        self._state[0] = np.frombuffer(contents["state"], np.float32)
+        self._counts[0] = token_count
+        if token_count:
+            self._features = self._network.features.pool_state(self._state, token_count)
+        if self._ngrams is not None:
+            seen, last = (np.frombuffer(contents[name], np.int32) for name in ("seen", "last"))
+            self._ngrams.restore(seen, last, token_count)
+
+
+def unsupported_reason(config: ModelConfig, tokenizer: TextTokenizer) -> str | None:
+    """Return why a model cannot read streams, or None if it can."""
     if config.bidirectional:
-        return (
-            "the model reads in both directions, and a stream has no end to begin from; train one with "
-            "--no-bidirectional, or distill it (fastlstm distill --no-bidirectional)"
-        )
+        return "bidirectional models cannot read streams; train or distill one with --set bidirectional=false"
     if config.padding != "none":
-        return f"the model reads padding at the {config.padding} of a text, which a stream has not"
-    if not encode.is_own:
-        return (
-            "the model's words are not those of fastlstm's own tokenizer, and where they end can't be told before "
-            "a text is whole"
-        )
+        return f"models with padding cannot read streams (padding: {config.padding})"
+    if not tokenizer.is_standard:
+        return "models with an imported tokenizer cannot read streams: its token boundaries are unknown"
     return None
 
 
 class Stream:
-    """One text, read forward as it comes. Made by `Classifier.stream`.
+    """A text that arrives in pieces. Created by `Classifier.stream`.
 
-    What it says after any number of pieces, cut anywhere, is to the last bit what the model says of the text so
-    far, read at once; of a text longer than the model's `max_tokens`, what a model without that limit would.
+    However the text is split, the probabilities equal those of the text so far, read at once, to the last bit. A
+    stream is never truncated: they are those of the same model without a limit on tokens.
     """
 
     def __init__(
-        self, model: SavedModel, network: Network, encode: TextTokenizer, state: bytes | None = None
+        self, saved: SavedModel, network: Network, tokenizer: TextTokenizer, state: bytes | None = None
     ) -> None:
-        """`state`: that of a stream of the same model, to go on from.
+        """Start an empty text, or continue from the `state` of another stream of the same model.
 
         Raises:
-            OptionError: the model reads backward too, or cuts its texts in an unknown way.
-            DataError: no such state.
+            OptionError: The model cannot read streams, see `unsupported_reason`.
+            DataError: `state` is invalid or belongs to another model.
         """
-        if reason := unsupported_reason(model.config, encode):
-            raise OptionError(reason)
-        self._network, self._encode = network, encode
-        self._words = TokenBuffer()
+        if reason := unsupported_reason(saved.config, tokenizer):
+            raise OptionError(reason, code="cannot-stream", reason=reason)
+        self._network, self._tokenizer = network, tokenizer
+        self._buffer = TokenBuffer()
         network.features.project_all()
-        self._reading = StreamState(network)
+        self._state = StreamState(network)
         if state is not None:
             self._restore(state)
 
     def feed(self, text: str) -> Stream:
-        """Reads on; a word at the end that may go on is held back. Raises `DataError` for what is no text."""
-        if not isinstance(text, str):
-            raise DataError(f"got {type(text).__name__}; expected a piece of text (str)")
-        (text,) = validate_texts([text])
-        self._read(self._words.feed(text))
+        """Append a piece of text, of any length, and return the stream.
+
+        Tokens are processed when they are complete. Raises `DataError` if `text` is not a text.
+        """
+        self._process(self._buffer.feed(validate_text(text)))
         return self
 
     def end(self) -> Stream:
-        """Reads what is held back: the text is over, or a pause is one."""
-        self._read(self._words.end())
+        """Process the pending text, at the end of the text or at a pause, and return the stream."""
+        self._process(self._buffer.flush())
         return self
 
-    def _read(self, text: str) -> None:
+    def _process(self, text: str) -> None:
         if text:
-            ids = self._encode.tokens(text)
+            ids = self._tokenizer.token_ids(text)
             if len(ids):
-                self._reading.feed(ids)
+                self._state.feed(ids)
 
     @property
     def probabilities(self) -> FloatArray:
-        """float32 [classes], of all that was read; before a word was, of a text without one."""
-        if not self._reading.read:
+        """Class probabilities of the text so far, float32 [classes]; before the first token, of an empty text."""
+        if not self._state.token_count:
             unknown = [np.array([UNKNOWN_ID], np.int32)]
-            before: FloatArray = self._network.probabilities(unknown, unknown)[0]
-            return before
-        return self._reading.probabilities()
+            row: FloatArray = self._network.probabilities(unknown, unknown)[0]
+            return row
+        return self._state.probabilities()
 
     @property
-    def tokens(self) -> int:
-        """How many tokens were read."""
-        return self._reading.read
+    def token_count(self) -> int:
+        """The number of tokens processed."""
+        return self._state.token_count
 
     @property
-    def held(self) -> str:
-        """What is held back."""
-        return self._words.held
+    def pending(self) -> str:
+        """The end of the text, not processed yet because its last token may be incomplete."""
+        return self._buffer.pending
 
     @property
     def state(self) -> bytes:
-        """All that the stream needs to go on in another process that has the same model: a few kilobytes."""
-        arrays = self._reading.arrays()
+        """The whole state in a few kilobytes, to continue with in another process that has the same model."""
+        arrays = self._state.arrays()
         head = {
             "model": self._network.fingerprint,
-            "read": self._reading.read,
-            "held": self._words.held,
+            "read": self._state.token_count,
+            "held": self._buffer.pending,
             "arrays": {name: len(array) for name, array in arrays.items()},
         }
         body = b"".join(array.tobytes() for array in arrays.values())
@@ -254,25 +245,33 @@ class Stream:
         start = len(MAGIC) + hashlib.sha256().digest_size
         content = bytes(state[start:])
         if not state.startswith(MAGIC) or hashlib.sha256(content).digest() != state[len(MAGIC) : start]:
-            raise DataError("the state is none of a stream, or damaged; expected the bytes that Stream.state gave")
+            raise _invalid_state("expected the bytes of Stream.state")
         line, _, body = content.partition(b"\n")
         try:
             head = json.loads(line)
-            model = head["model"]
+            fingerprint = head["model"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DataError(f"the state is none that a stream gave: {error!r}") from None
-        if model != self._network.fingerprint:
+            raise _invalid_state(repr(error)) from None
+        if fingerprint != self._network.fingerprint:
             raise DataError(
-                "the state is that of a stream of another model, or of another precision; restore it with the one "
-                "that gave it"
+                "the stream state belongs to another model or another precision; restore it with the same model",
+                code="stream-state-mismatch",
+                expected=self._network.fingerprint,
+                fingerprint=fingerprint,
             )
         try:
             if not isinstance(head["held"], str):
                 raise TypeError("held")
-            self._words = TokenBuffer(head["held"])
-            self._reading.restore(head["read"], head["arrays"], body)
+            self._buffer = TokenBuffer(head["held"])
+            self._state.restore(head["read"], head["arrays"], body)
         except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
-            raise DataError(f"the state is none that a stream gave: {error!r}") from None
+            raise _invalid_state(repr(error)) from None
 
     def __repr__(self) -> str:
-        return f"Stream({self.tokens} tokens read, {len(self.held)} characters held back)"
+        return f"Stream({self.token_count} tokens, {len(self.pending)} pending characters)"
+
+
+def _invalid_state(reason: str) -> DataError:
+    return DataError(
+        f"not a valid stream state, or corrupted: {reason}", code="invalid-stream-state", reason=reason
+    )

@@ -1,4 +1,4 @@
-"""The LSTM itself: compiled where `find_kernel` finds it, and in NumPy (`reference`)."""
+"""The LSTM computations: the compiled kernel, found by `find_kernel`, and the reference in NumPy."""
 
 from fastlstm.kernel.loader import KernelInfo, find_kernel
 

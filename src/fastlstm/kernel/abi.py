@@ -1,4 +1,4 @@
-"""The compiled kernel as a C library: its file, functions and the structures they read. lstm.h is its contract."""
+"""The C interface of the compiled kernel in ctypes: library file, functions and structs. csrc/lstm.h defines it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ABI = 6
+from fastlstm.errors import FastLSTMError
+
+ABI = 7
+"""FASTLSTM_ABI of lstm.h."""
 PRECISIONS = ("float32", "bfloat16", "int8")
-"""What the forward pass multiplies: see lstm.h. The first is every processor's."""
-_FILE_NAMES = {"win32": "fastlstm_kernel.dll", "darwin": "libfastlstm_kernel.dylib"}
-FILE_NAME = _FILE_NAMES.get(sys.platform, "libfastlstm_kernel.so")
+"""In the order of `fastlstm_precision`. Every processor supports the first."""
+FILE_NAME = "libfastlstm_kernel.dylib" if sys.platform == "darwin" else "libfastlstm_kernel.so"
 
 
-class Forward(ctypes.Structure):
-    """`fastlstm_forward`'s arguments."""
+class KernelLibraryError(FastLSTMError, OSError):
+    """A file is not the kernel library of this version of fastlstm."""
+
+    default_code = "bad-kernel-library"
+
+
+class ForwardArguments(ctypes.Structure):
+    """fastlstm_forward_arguments."""
 
     _fields_ = (
         *((name, c_int64) for name in ("precision", "T", "B", "I", "H", "reverse")),
@@ -29,8 +37,8 @@ class Forward(ctypes.Structure):
     )
 
 
-class Texts(ctypes.Structure):
-    """`fastlstm_texts`'s arguments."""
+class InferenceArguments(ctypes.Structure):
+    """fastlstm_inference_arguments."""
 
     _fields_ = (
         *((name, c_int64) for name in ("precision", "texts")),
@@ -40,12 +48,12 @@ class Texts(ctypes.Structure):
         *((name, c_int64) for name in ("directions", "layers", "I")),
         *((name, c_void_p) for name in ("H", "packed")),
         ("pooling", c_int64),
-        *((name, c_void_p) for name in ("features", "states", "read")),
+        *((name, c_void_p) for name in ("features", "states", "steps_read")),
     )
 
 
-class Backward(ctypes.Structure):
-    """`fastlstm_backward`'s arguments."""
+class BackwardArguments(ctypes.Structure):
+    """fastlstm_backward_arguments."""
 
     _fields_ = (
         *((name, c_int64) for name in ("precision", "T", "B", "I", "H", "reverse")),
@@ -58,31 +66,39 @@ class Backward(ctypes.Structure):
     )
 
 
-class Adam(ctypes.Structure):
-    """`fastlstm_adam`'s arguments."""
+class AdamArguments(ctypes.Structure):
+    """fastlstm_adam_arguments."""
 
     _fields_ = (
         *((name, c_int64) for name in ("V", "I", "M")),
         *((name, c_void_p) for name in ("rows", "grads")),
         *((name, c_float) for name in ("scale", "beta1", "beta2", "epsilon")),
         ("step", c_int64),
-        *((name, c_void_p) for name in ("rates", "weight", "mean", "square", "done")),
+        *((name, c_void_p) for name in ("rates", "weight", "mean", "square", "last_steps")),
     )
 
 
+STRUCTS: dict[str, type[ctypes.Structure]] = {
+    "fastlstm_forward_arguments": ForwardArguments,
+    "fastlstm_inference_arguments": InferenceArguments,
+    "fastlstm_backward_arguments": BackwardArguments,
+    "fastlstm_adam_arguments": AdamArguments,
+}
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "abi": (c_int32, []),
+    "struct_size": (c_int64, [c_char_p]),
     "open": (c_void_p, [c_char_p]),
     "isa_name": (c_char_p, [c_void_p]),
     "lanes": (c_int32, [c_void_p]),
     "set_threads": (None, [c_int32]),
     "threads": (c_int32, []),
-    "has": (c_int32, [c_void_p, c_int64]),
+    "supports": (c_int32, [c_void_p, c_int64]),
     "packed_size": (c_int64, [c_void_p, *[c_int64] * 3]),
     "pack": (c_int32, [c_void_p, *[c_int64] * 3, *[c_void_p] * 4]),
-    "project": (c_int32, [c_void_p, c_int64, c_int64, c_int64, *[c_void_p] * 3]),
+    "project": (c_int32, [c_void_p, *[c_int64] * 3, *[c_void_p] * 3]),
     "forward": (c_int32, [c_void_p, c_void_p]),
-    "texts": (c_int32, [c_void_p, c_void_p]),
+    "infer": (c_int32, [c_void_p, c_void_p]),
     "backward": (c_int32, [c_void_p, c_void_p]),
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
     "adam": (c_int32, [c_void_p, c_void_p]),
@@ -90,16 +106,38 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 
 
 def load_library(path: Path) -> SimpleNamespace:
-    """The functions of the shared library at `path`. Raises `OSError` if it is none, or of another version."""
+    """Return the functions of the shared library at `path`, without the prefix "fastlstm_".
+
+    Raises:
+        OSError: The file is not a shared library.
+        KernelLibraryError: It is not a kernel library, or its version or the size of a struct differs.
+    """
     library = ctypes.CDLL(str(path))
-    version = getattr(library, "fastlstm_abi", None)
-    if version is not None and version() != ABI:
-        raise OSError(f"{path} has version {version()} of the interface, expected {ABI}")
+    if hasattr(library, "fastlstm_abi") and library.fastlstm_abi() != ABI:
+        raise _version_mismatch(path, "interface version", library.fastlstm_abi(), ABI)
     functions = SimpleNamespace()
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, f"fastlstm_{name}", None)
         if function is None:
-            raise OSError(f"{path} has no function fastlstm_{name}")
+            raise KernelLibraryError(
+                f"{path} has no function fastlstm_{name}; expected {FILE_NAME}; reinstall fastlstm",
+                path=path,
+                function=f"fastlstm_{name}",
+            )
         function.restype, function.argtypes = result, arguments
         setattr(functions, name, function)
+    for name, struct in STRUCTS.items():
+        size, expected = functions.struct_size(name.encode()), ctypes.sizeof(struct)
+        if size != expected:
+            raise _version_mismatch(path, f"size of {name}", size, expected)
     return functions
+
+
+def _version_mismatch(path: Path, quantity: str, found: int, expected: int) -> KernelLibraryError:
+    return KernelLibraryError(
+        f"{path} belongs to another version of fastlstm: {quantity} {found}, expected {expected}; reinstall fastlstm",
+        code="kernel-version-mismatch",
+        path=path,
+        found=found,
+        expected=expected,
+    )

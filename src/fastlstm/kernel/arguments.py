@@ -1,4 +1,4 @@
-"""What the kernel is called with: arrays are checked before their addresses are given away, its answers after."""
+"""Checks of the kernel's arguments, before their addresses are passed on, and of its status, afterwards."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import numpy.typing as npt
 
 from fastlstm._typing import FloatArray, IndexArray
 
+_NO_MEMORY = 4
 _ERRORS = {
-    1: "a size is out of range, or the batch sizes rise or end below 1",
-    2: "an index lies outside the array it points into",
-    3: "an array is missing",
-    5: "this processor has not the instructions for this precision",
+    1: "a size is out of range, or the batch sizes increase or end below 1",
+    2: "an index is outside the array that it points into",
+    3: "a required array is missing",
+    5: "this processor does not support the precision",
 }
 
 
 def pointer(array: npt.NDArray[Any] | None) -> int | None:
-    """Where its numbers begin. The kernel reads no further than `check_array` has made sure of."""
+    """Return the address of the array's data. The kernel reads no more than `check_array` has checked."""
     return None if array is None else array.ctypes.data
 
 
@@ -28,34 +29,28 @@ def check_array(
     shape: tuple[int, ...],
     dtype: Any = np.float32,
     *,
-    written: bool = False,
+    writeable: bool = False,
 ) -> None:
-    """Raises `ValueError` for another shape or type, or gaps; and, if it is to be `written`, a read-only one."""
+    """Raise `ValueError` if an array has another shape or dtype, is not contiguous or not aligned.
+
+    `writeable` also requires an array that is not read-only. None is accepted.
+    """
     if array is None:
         return
     flags = array.flags
     if array.shape != shape or array.dtype != dtype or not flags.c_contiguous or not flags.aligned:
-        ill = "" if flags.c_contiguous and flags.aligned else ", not contiguous or not aligned"
+        layout = "" if flags.c_contiguous and flags.aligned else ", not contiguous or not aligned"
         expected = f"{np.dtype(dtype)} {list(shape)}, contiguous"
-        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}{ill}; expected {expected}")
-    _check_writable(name, array, written)
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}{layout}; expected {expected}")
+    if writeable:
+        _check_writeable(name, array)
 
 
-def _check_writable(name: str, array: npt.NDArray[Any], written: bool) -> None:
-    if written and not array.flags.writeable:
-        raise ValueError(f"{name} is read-only; expected an array that can be written to")
+def check_rows(name: str, array: FloatArray, shape: tuple[int, int], *, writeable: bool = False) -> int:
+    """Return the number of floats from one row to the next. The rows must be contiguous, the array need not be.
 
-
-def sizes_of(batch_sizes: IndexArray) -> tuple[int, int]:
-    """How many sequences there are, and how many rows."""
-    check_array("batch_sizes", batch_sizes, (max(batch_sizes.size, 1),), np.int64)
-    if batch_sizes.min() < 1:
-        raise ValueError(f"a step of the batch has {batch_sizes.min()} sequences; expected at least 1")
-    return int(batch_sizes[0]), int(batch_sizes.sum())
-
-
-def stride(name: str, array: FloatArray, shape: tuple[int, int], *, written: bool = False) -> int:
-    """How many numbers lie from one row to the next; the rows themselves are contiguous."""
+    Raises `ValueError` as `check_array`.
+    """
     if (
         array.shape != shape
         or array.dtype != np.float32
@@ -64,14 +59,29 @@ def stride(name: str, array: FloatArray, shape: tuple[int, int], *, written: boo
         or array.strides[0] < 4 * shape[1]
         or array.strides[0] % 4
     ):
-        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected float32 {list(shape)}, whole rows")
-    _check_writable(name, array, written)
+        expected = f"float32 {list(shape)}, contiguous rows"
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)}; expected {expected}")
+    if writeable:
+        _check_writeable(name, array)
     return array.strides[0] // 4
 
 
-def raise_for(status: int) -> None:
-    """Raises what a call's status says went wrong: `ValueError`, `MemoryError`."""
-    if status == 4:
-        raise MemoryError("the kernel found no memory for its workspace")
+def _check_writeable(name: str, array: npt.NDArray[Any]) -> None:
+    if not array.flags.writeable:
+        raise ValueError(f"{name} is read-only; expected a writeable array")
+
+
+def check_batch_sizes(batch_sizes: IndexArray) -> tuple[int, int]:
+    """Return B, the number of sequences, and N, the number of rows. Raises `ValueError`."""
+    check_array("batch_sizes", batch_sizes, (max(batch_sizes.size, 1),), np.int64)
+    if batch_sizes.min() < 1:
+        raise ValueError(f"batch_sizes has a step of {batch_sizes.min()} sequences; expected at least 1")
+    return int(batch_sizes[0]), int(batch_sizes.sum())
+
+
+def check_status(status: int) -> None:
+    """Raise the error of a call's status: `MemoryError` or `ValueError`."""
+    if status == _NO_MEMORY:
+        raise MemoryError("the kernel could not allocate its workspace")
     if status:
-        raise ValueError(_ERRORS.get(status, f"the kernel returned {status}"))
+        raise ValueError(_ERRORS.get(status, f"the kernel returned the unknown status {status}"))

@@ -1,107 +1,126 @@
-"""Which kernel this process runs: the compiled one for the best instruction set there is, or NumPy's."""
+"""Find the kernel of this process: the compiled one for the best instruction set, or the NumPy reference."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
-from ctypes import c_char_p, c_int32, c_int64, c_void_p
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from fastlstm.errors import OptionError
-from fastlstm.kernel.abi import FILE_NAME, load_library
+from fastlstm.kernel.abi import FILE_NAME, KernelLibraryError, load_library
 from fastlstm.kernel.bindings import Kernel
 
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "abi": (c_int32, []),
-    "open": (c_void_p, [c_char_p]),
-    "isa_name": (c_char_p, [c_void_p]),
-    "lanes": (c_int32, [c_void_p]),
-    "set_threads": (None, [c_int32]),
-    "threads": (c_int32, []),
-    "has": (c_int32, [c_void_p, c_int64]),
-    "packed_size": (c_int64, [c_void_p, *[c_int64] * 3]),
-    "pack": (c_int32, [c_void_p, *[c_int64] * 3, *[c_void_p] * 4]),
-    "project": (c_int32, [c_void_p, c_int64, c_int64, c_int64, *[c_void_p] * 3]),
-    "forward": (c_int32, [c_void_p, c_void_p]),
-    "texts": (c_int32, [c_void_p, c_void_p]),
-    "backward": (c_int32, [c_void_p, c_void_p]),
-    "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
-    "adam": (c_int32, [c_void_p, c_void_p]),
-}
-
-
 ISAS = ("v2", "v3", "v4", "neon")
+"""Instruction sets: x86-64-v2, v3 and v4, and 64-bit ARM."""
 REFERENCE = "reference"
+"""Value of FASTLSTM_ISA that disables the kernel."""
+MAX_THREADS = 4096
 
 
 @dataclass(frozen=True)
 class KernelInfo:
-    """The compiled kernel, or None and why there is none; and the library's file, where there is one."""
+    """The compiled kernel, or the reason why there is none.
+
+    Attributes:
+        kernel: None if there is none.
+        reason: Why there is no kernel; empty if there is one.
+        path: File of the library; None if there is none.
+        code: Stable identifier of the reason, such as "kernel-not-built"; empty if there is a kernel.
+    """
 
     kernel: Kernel | None
-    why_not: str
+    reason: str
     path: Path | None
+    code: str = ""
 
 
 @cache
 def find_kernel() -> KernelInfo:
-    """Looks for the kernel once a process.
+    """Find the kernel, once per process.
 
-    Environment: FASTLSTM_LIBRARY names another library; FASTLSTM_ISA forces an instruction set, or with
-    "reference" NumPy; FASTLSTM_THREADS is the number of threads, by default the cores this process may use.
+    Environment variables: FASTLSTM_LIBRARY names another library; FASTLSTM_ISA selects an instruction set, or NumPy
+    if it is "reference"; FASTLSTM_THREADS is the number of threads, by default the cores available to this process.
 
-    Raises `OptionError` where one of them asks for what can't be had.
+    Raises:
+        OptionError: An environment variable is invalid, or the processor does not support FASTLSTM_ISA.
     """
     isa = os.environ.get("FASTLSTM_ISA") or None
     if isa == REFERENCE:
-        return KernelInfo(None, "FASTLSTM_ISA=reference asks for NumPy", None)
+        return KernelInfo(None, "FASTLSTM_ISA=reference selects NumPy", None, "kernel-disabled")
     if isa is not None and isa not in ISAS:
-        raise OptionError(f"FASTLSTM_ISA is {isa!r}; expected {', '.join(ISAS)} or {REFERENCE}")
+        raise OptionError(
+            f"FASTLSTM_ISA is {isa!r}; expected {', '.join(ISAS)} or {REFERENCE}", code="unknown-isa", isa=isa
+        )
     path = _library_path()
     if path is None:
-        return KernelInfo(None, "it was not built when fastlstm was installed, as without a C++ compiler", None)
+        reason = "it was not built when fastlstm was installed, for example because there was no C++ compiler"
+        return KernelInfo(None, reason, None, "kernel-not-built")
     try:
         kernel = Kernel(load_library(path), isa)
+    except KernelLibraryError as error:
+        return KernelInfo(None, str(error), path, error.code)
     except OSError as error:
-        return KernelInfo(None, str(error), path)
+        return KernelInfo(None, str(error), path, KernelLibraryError.default_code)
     except ValueError as error:
         if isa is not None:
-            raise OptionError(f"FASTLSTM_ISA is {isa}, and {error}; unset it to take the best there is") from None
-        return KernelInfo(None, "this processor has none of the instruction sets it was built for", path)
-    kernel.threads = _threads()
+            raise OptionError(
+                f"FASTLSTM_ISA is {isa}, but {error}; unset it to use the best instruction set",
+                code="unsupported-isa",
+                isa=isa,
+            ) from None
+        reason = "this processor supports none of the instruction sets of the library"
+        return KernelInfo(None, reason, path, "unsupported-processor")
+    kernel.threads = _thread_count()
     return KernelInfo(kernel, "", path)
 
 
+def supported_kernels(path: Path) -> Iterator[Kernel]:
+    """Yield a kernel of the library for each instruction set that this processor supports."""
+    library = load_library(path)
+    for isa in ISAS:
+        with contextlib.suppress(ValueError):
+            yield Kernel(library, isa)
+
+
 def _library_path() -> Path | None:
-    named = os.environ.get("FASTLSTM_LIBRARY")
-    if named:
-        if not Path(named).is_file():
-            raise OptionError(f"FASTLSTM_LIBRARY is {named}, which is no file; expected {FILE_NAME}")
-        return Path(named)
-    # An editable install has two folders: the sources' and the one with what was built.
+    variable = os.environ.get("FASTLSTM_LIBRARY")
+    if variable:
+        if not Path(variable).is_file():
+            raise OptionError(
+                f"FASTLSTM_LIBRARY is {variable}, which is not a file; expected {FILE_NAME}",
+                code="kernel-library-not-found",
+                path=variable,
+            )
+        return Path(variable)
+    # An editable installation has two folders: the sources and the build results.
     package = sys.modules["fastlstm.kernel"]
     paths = (Path(folder) / FILE_NAME for folder in package.__path__)
     return next((path for path in paths if path.is_file()), None)
 
 
-def _threads() -> int:
-    asked = os.environ.get("FASTLSTM_THREADS")
-    if asked:
-        if not asked.isdecimal() or not 1 <= int(asked) <= 4096:
-            raise OptionError(f"FASTLSTM_THREADS is {asked!r}; expected a number from 1 to 4096")
-        return int(asked)
+def _thread_count() -> int:
+    variable = os.environ.get("FASTLSTM_THREADS")
+    if variable:
+        if not variable.isdecimal() or not 1 <= int(variable) <= MAX_THREADS:
+            raise OptionError(
+                f"FASTLSTM_THREADS is {variable!r}; expected a number from 1 to {MAX_THREADS}",
+                code="bad-thread-count",
+                threads=variable,
+            )
+        return int(variable)
     return usable_cores()
 
 
 def usable_cores() -> int:
-    """The cores this process may run on: its affinity, and its control group's share of the processor."""
+    """Return the number of cores that the affinity and the control group of this process allow."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such group, or no limit: "max"
+    except (OSError, ValueError):  # no control group, or no limit ("max")
         return cores

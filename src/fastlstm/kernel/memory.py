@@ -1,4 +1,4 @@
-"""Memory for float32 arrays: aligned as vectors like it, and used again where that pays."""
+"""Memory of float32 arrays: aligned to cache lines, and reused if that is faster."""
 
 from __future__ import annotations
 
@@ -12,51 +12,55 @@ import numpy as np
 from fastlstm._typing import FloatArray
 
 _ALIGNMENT = 64  # bytes: a vector that crosses a cache line loads at half the speed
-_LARGE = 1 << 14  # numbers: less comes back from the allocator as fast as from a pool
+_MIN_POOLED = 1 << 14  # floats: the allocator is as fast for smaller arrays
 
 
-def aligned(*shape: int) -> FloatArray:
-    """float32 [shape], not filled, at an address that vectors like."""
-    return _shaped(np.empty(math.prod(shape) + _ALIGNMENT // 4, np.float32), shape)
+def empty_aligned(*shape: int) -> FloatArray:
+    """Return a float32 array, not initialized, that starts at a cache line."""
+    return _aligned_view(np.empty(math.prod(shape) + _ALIGNMENT // 4, np.float32), shape)
 
 
 class BufferPool:
-    """Gives out arrays as `aligned` does, in memory that earlier ones have left.
+    """Allocates arrays like `empty_aligned`, in memory of earlier arrays that are no longer used.
 
-    New memory is slow the first time it is written to, since the system clears it page by page; how slow is the
-    system's matter (`benchmarks/kernel.py` measures it). An array is free again once nothing refers to it or to
-    a view of it.
+    New memory is slow at the first write, since the system clears it page by page; how slow depends on the system
+    (benchmarks/kernel.py). Memory is reused when nothing refers to its array or to a view of it.
     """
 
     def __init__(self) -> None:
-        self._memories: list[FloatArray] = []
+        self._blocks: list[FloatArray] = []
         self._renew_lock()
-        if hasattr(os, "register_at_fork"):  # a thread that held it does not survive a fork
+        if hasattr(os, "register_at_fork"):  # a thread that holds the lock does not survive a fork
             os.register_at_fork(after_in_child=self._renew_lock)
+
+    @property
+    def block_count(self) -> int:
+        """Number of blocks of memory, in use or free."""
+        return len(self._blocks)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
     def take(self, *shape: int) -> FloatArray:
-        """float32 [shape], not filled."""
+        """Return a float32 array, not initialized."""
         size = math.prod(shape) + _ALIGNMENT // 4
-        if size < _LARGE:
-            return aligned(*shape)
+        if size < _MIN_POOLED:
+            return empty_aligned(*shape)
         with self._lock:
-            free = [i for i in range(len(self._memories)) if sys.getrefcount(self._memories[i]) == _UNUSED]
-            fitting = [i for i in free if self._memories[i].size >= size]
+            free = [i for i in range(len(self._blocks)) if sys.getrefcount(self._blocks[i]) == _UNUSED]
+            fitting = [i for i in free if self._blocks[i].size >= size]
             if fitting:
-                return _shaped(self._memories[min(fitting, key=lambda i: self._memories[i].size)], shape)
-            if free:  # all too small: the largest makes room for one that fits
-                del self._memories[max(free, key=lambda i: self._memories[i].size)]
-            self._memories.append(np.empty(size + size // 4, np.float32))
-            return _shaped(self._memories[-1], shape)
+                return _aligned_view(self._blocks[min(fitting, key=lambda i: self._blocks[i].size)], shape)
+            if free:  # all are too small: replace the largest
+                del self._blocks[max(free, key=lambda i: self._blocks[i].size)]
+            self._blocks.append(np.empty(size + size // 4, np.float32))
+            return _aligned_view(self._blocks[-1], shape)
 
 
-def _shaped(memory: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+def _aligned_view(memory: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     start = -memory.ctypes.data % _ALIGNMENT // 4
     return memory[start : start + math.prod(shape)].reshape(shape)
 
 
-_ONE = [np.empty(1, np.float32)]
-_UNUSED = sys.getrefcount(_ONE[0])  # the list's reference, and what asking adds
+_ONE_BLOCK = [np.empty(1, np.float32)]
+_UNUSED = sys.getrefcount(_ONE_BLOCK[0])  # the reference of the list, and that of the call

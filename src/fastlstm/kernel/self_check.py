@@ -1,4 +1,4 @@
-"""Whether the compiled kernel computes on this machine what the reference defines, in a few milliseconds."""
+"""A comparison of the compiled kernel with the reference on this machine, in a few milliseconds."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from fastlstm.kernel import reference
 from fastlstm.kernel.bindings import Kernel
 
 TOLERANCE = 1e-5
-"""What `largest_difference` may be."""
+"""Maximum of `largest_difference` that is accepted."""
 
 _LENGTHS = (9, 6, 6, 3, 1)
-_WORDS, _INPUTS, _UNITS = 11, 7, 19  # units: more than one vector, and no whole number of them
+_TOKENS, _INPUTS, _UNITS = 11, 7, 19  # units: more than one vector, and not a multiple of a vector
 
 
 def largest_difference(kernel: Kernel) -> float:
-    """How far the kernel is from the reference in float64, on a small ragged batch with states.
+    """Return the largest relative difference between the kernel and the reference in float64.
 
-    It is the largest difference in an array over the largest number there, of both directions, read from inputs
-    and from projected rows; NaN where one came.
+    The batch is small and ragged, with initial states, in both directions, with inputs and with projected rows. A
+    difference is relative to the largest value of its array. NaN in a result makes it NaN.
     """
     generator = np.random.default_rng(0)
 
@@ -29,8 +29,8 @@ def largest_difference(kernel: Kernel) -> float:
         return (generator.standard_normal(shape) * scale).astype(np.float32)
 
     batch_sizes = np.array([sum(length > t for length in _LENGTHS) for t in range(max(_LENGTHS))], np.int64)
-    index = generator.integers(0, _WORDS, batch_sizes.sum(), np.int32)
-    words = normal(_WORDS, _INPUTS)
+    index = generator.integers(0, _TOKENS, batch_sizes.sum(), np.int32)
+    vectors = normal(_TOKENS, _INPUTS)
     weights = (
         normal(4 * _UNITS, _INPUTS, scale=_INPUTS**-0.5),
         normal(4 * _UNITS, _UNITS, scale=_UNITS**-0.5),
@@ -39,22 +39,23 @@ def largest_difference(kernel: Kernel) -> float:
     states: dict[str, Any] = {"h0": normal(len(_LENGTHS), _UNITS), "c0": normal(len(_LENGTHS), _UNITS)}
 
     packed = kernel.pack(*weights)
-    ways: tuple[dict[str, Any], ...] = (
-        {"inputs": words[index]},
-        {"projected": kernel.project(packed, words), "index": index},
+    sources: tuple[dict[str, Any], ...] = (
+        {"inputs": vectors[index]},
+        {"projected": kernel.project(packed, vectors), "index": index},
     )
     differences = []
     for reverse in (False, True):
         expected = reference.forward(
-            words[index].astype(np.float64),
+            vectors[index].astype(np.float64),
             batch_sizes,
             *(array.astype(np.float64) for array in weights),
             **states,
             reverse=reverse,
         )
-        for read in ways:
-            came = kernel.forward(packed, batch_sizes, **read, **states, reverse=reverse)
+        for source in sources:
+            results = kernel.forward(packed, batch_sizes, **source, **states, reverse=reverse)
             differences += [
-                abs(array - exact).max() / abs(exact).max() for array, exact in zip(came, expected, strict=True)
+                abs(result - exact).max() / abs(exact).max()
+                for result, exact in zip(results, expected, strict=True)
             ]
     return float(np.max(differences))

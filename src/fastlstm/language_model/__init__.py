@@ -1,1 +1,1 @@
-"""Plain texts -> a language model: an LSTM that foretells each next token."""
+"""Language models: training on plain texts, perplexity, and text generation."""

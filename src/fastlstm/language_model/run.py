@@ -1,79 +1,67 @@
-"""From plain texts to a saved language model, as a generator of events."""
+"""One language model run, from settings to a saved model, as a generator of events."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from fastlstm import __version__
-from fastlstm.config import Direction, LanguageModelConfig, LanguageModelTrainingConfig
-from fastlstm.data import UnlabelledTexts
+from fastlstm._typing import FloatArray, TokenIds
+from fastlstm.config import LanguageModelConfig, LanguageModelTrainingConfig
+from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.errors import OptionError
-from fastlstm.language_model.corpus import fitting_streams
-from fastlstm.language_model.inference import ALL_TOKENS, LanguageModel, Perplexity
+from fastlstm.language_model.corpus import Corpus, limit_streams, load_corpus
+from fastlstm.language_model.inference import MAX_TOKENS, LanguageModel
 from fastlstm.language_model.loop import (
     LanguageModelEpoch,
     LanguageModelState,
     LanguageModelStep,
     make_state,
-    summed_losses,
     train_steps,
 )
+from fastlstm.language_model.perplexity import Perplexity
+from fastlstm.language_model.settings import LanguageModelSettings
 from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import effective_precision
-from fastlstm.nn.runs import Note, check_same_run, checkpoint_path, fingerprint, precision_notes, with_checkpoints
-from fastlstm.serialization.folder import CONFIG, json_bytes
+from fastlstm.nn.runs import (
+    Note,
+    check_output,
+    check_same_run,
+    checkpoint_path,
+    fingerprint,
+    precision_notes,
+    with_checkpoints,
+)
+from fastlstm.serialization.folder import CONFIG, LANGUAGE_MODEL_FORMAT, json_bytes
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model, write_language_model
 from fastlstm.serialization.model_card import language_model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text import tokenizer as tokens
+from fastlstm.text.tokenizer import TextTokenizer, train_tokenizer
 
 CHECKPOINT_SECONDS = 60.0
-"""How much work a crash may cost; these checkpoints are large."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageModelJob:
-    """What is to be done. `held_out` texts measure perplexity and are not learned from; `begin` is the folder of a
-    language model whose weights and vocabulary are taken; `direction` what it is widened to."""
-
-    texts: UnlabelledTexts
-    held_out: UnlabelledTexts
-    model: LanguageModelConfig
-    training: LanguageModelTrainingConfig
-    out: Path
-    preset: str
-    cap_vocabulary: bool = True
-    device: str = "auto"
-    overwrite: bool = False
-    resume: bool = False
-    storage: str = "float32"
-    begin: Path | None = None
-    direction: Direction | None = None
+"""Seconds between two checkpoints, the most work that a crash can cost; these checkpoints are large."""
 
 
 @dataclass(frozen=True)
 class LanguageModelPrepared:
-    """The texts are encoded and the model made; training comes next."""
+    """The texts are tokenized and the model is created; training starts next."""
 
     model: LanguageModelConfig
     training: LanguageModelTrainingConfig
     device: str
     texts: int
     tokens: int
-    held_out_texts: int
+    validation_texts: int
 
 
 @dataclass(frozen=True)
 class PerplexityMeasured:
-    """How well the model foretells the held-out texts after an epoch, and whether no epoch before did better."""
+    """The perplexity of the validation texts after an epoch. `best`: no earlier epoch has a lower one."""
 
     epoch: int
     perplexity: Perplexity
@@ -82,16 +70,23 @@ class PerplexityMeasured:
 
 @dataclass(frozen=True)
 class LanguageModelResult:
-    """A finished run: the model of the best epoch, where it is saved, and how well it foretells the held-out texts.
+    """The result of a run.
 
-    `validation` has the loss (nats a token) on these after each epoch.
+    Attributes:
+        model: The model of the best epoch, as it is stored.
+        folder: Where it is saved.
+        perplexity: Its perplexity on the validation texts.
+        history: The epochs.
+        validation_losses: The loss (nats per token) on the validation texts after each epoch.
+        measured_on: The source of the validation texts.
     """
 
     model: LanguageModel
     folder: Path
     perplexity: Perplexity
     history: tuple[LanguageModelEpoch, ...]
-    validation: tuple[float, ...]
+    validation_losses: tuple[float, ...]
+    measured_on: str
 
 
 LanguageModelEvent = (
@@ -99,184 +94,237 @@ LanguageModelEvent = (
 )
 
 
-def run(job: LanguageModelJob) -> Generator[LanguageModelEvent, None, None]:
-    """Trains, measures and saves; the last event is the `LanguageModelResult`.
+def run(
+    settings: LanguageModelSettings,
+    *,
+    log: Callable[[str], None] | None = None,
+    progress: DownloadProgress | None = None,
+) -> Generator[LanguageModelEvent, None, None]:
+    """Read the texts, train, evaluate and save; the last event is the `LanguageModelResult`.
 
-    The state is saved in `checkpoint_of(job.out)` as training goes, and whenever the caller closes the generator;
-    that file goes when the model is saved.
+    The state is saved at `checkpoint_path(settings.out)` during training and when the caller closes the generator.
+    That file is removed when the model is saved.
+
+    Args:
+        settings: What to do.
+        log, progress: Called while data is downloaded and read, as by `load_imdb`.
 
     Raises:
-        InputError: something about the job is wrong; nothing was written.
-        WriteError: the model or a checkpoint can't be written; an older model is untouched.
-        TrainingError: the loss went astray, or there is too little text.
+        InputError: The settings or the texts are wrong; nothing was written.
+        WriteError: The model or a checkpoint cannot be written; an existing model is unchanged.
+        TrainingError: Training diverged, or there are too few tokens.
     """
-    reading = _prepare(job)
-    yield from _notes(job, reading)
-    yield LanguageModelPrepared(
-        model=reading.config,
-        training=reading.training,
-        device=reading.identity["device"],
-        texts=len(reading.learned),
-        tokens=reading.tokens,
-        held_out_texts=len(reading.held_out),
+    check_output(
+        settings.out,
+        overwrite=settings.overwrite,
+        resume=settings.resume,
+        device=settings.device,
+        model_format=LANGUAGE_MODEL_FORMAT,
     )
-    yield from _begin(job, reading)
-
-    def save() -> None:
-        reading.state.save(checkpoint_path(job.out), reading.identity)
-
-    yield from with_checkpoints(reading.epochs(), save, whole=LanguageModelEpoch, seconds=CHECKPOINT_SECONDS)
-    yield _finish(job, reading)
+    corpus = load_corpus(
+        settings.texts,
+        settings.validation,
+        text_column=settings.text_column,
+        data_dir=settings.data_dir,
+        log=log,
+        progress=progress,
+    )
+    yield Note(f"texts: {corpus.training.source}", code="data")
+    prepared = _prepare(settings, corpus)
+    yield from _notes(settings, corpus, prepared)
+    yield LanguageModelPrepared(
+        model=prepared.config,
+        training=prepared.training_config,
+        device=prepared.identity["device"],
+        texts=len(prepared.training),
+        tokens=prepared.tokens,
+        validation_texts=len(prepared.validation),
+    )
+    yield from _start(settings, prepared)
+    checkpoint = checkpoint_path(settings.out)
+    yield from with_checkpoints(
+        prepared.epochs(),
+        lambda: prepared.state.save(checkpoint, prepared.identity),
+        save_after=LanguageModelEpoch,
+        seconds=CHECKPOINT_SECONDS,
+    )
+    yield _finish(settings, corpus, prepared)
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """A run that is ready to train: encoded texts, the model and the state of its training."""
+class _PreparedRun:
+    """A run that is ready to train.
+
+    Attributes:
+        config, training_config: The configurations, adapted to the texts.
+        tokenizer: The tokenizer.
+        training, validation: Token ids of the texts.
+        state: The network and the state of its training.
+        identity: Settings and data that a resumed run must share.
+    """
 
     config: LanguageModelConfig
-    training: LanguageModelTrainingConfig
+    training_config: LanguageModelTrainingConfig
     tokenizer: Tokenizer
-    learned: list[npt.NDArray[np.int32]]
-    held_out: list[npt.NDArray[np.int32]]
+    training: list[TokenIds]
+    validation: list[TokenIds]
     state: LanguageModelState
     identity: dict[str, Any]
 
     @property
     def tokens(self) -> int:
-        return sum(map(len, self.learned))
+        """The number of training tokens."""
+        return sum(map(len, self.training))
 
-    def model(self, weights: dict[str, npt.NDArray[np.float32]], record: dict[str, Any]) -> LanguageModel:
+    def model(self, weights: dict[str, FloatArray], record: dict[str, Any]) -> LanguageModel:
+        """Return the language model with these weights and this training record."""
         return LanguageModel(SavedLanguageModel(self.config, self.tokenizer, weights, record))
 
-    def perplexity(self, weights: dict[str, npt.NDArray[np.float32]] | None) -> Perplexity:
-        """That of the held-out texts with these weights; with those in training if None.
+    def evaluate(self, weights: dict[str, FloatArray] | None = None) -> Perplexity:
+        """Return the perplexity of the validation texts, with these weights or with the current ones.
 
-        A GPU measures what is in training, so these weights take its place.
+        On a GPU, given weights replace the current ones.
         """
         network = self.state.model
         if self.identity["device"] == "cpu":
-            return self.model(network.arrays() if weights is None else weights, {}).perplexity(self.held_out)
+            return self.model(network.arrays() if weights is None else weights, {}).evaluate_ids(self.validation)
         if weights is not None:
             network.assign(weights)
-        return Perplexity.of(self.held_out, summed_losses(network, self.held_out), self.config.vocabulary_size)
+        losses = network.sum_losses(self.validation)
+        return Perplexity.from_losses(self.validation, losses, self.config.vocabulary_size)
 
     def epochs(self) -> Iterator[LanguageModelStep | LanguageModelEpoch | PerplexityMeasured]:
-        """Trains from where the state is to the end. An epoch is told of once it is measured."""
-        for event in train_steps(self.state, self.learned, self.training):
+        """Train from the current state to the last epoch. The event of an epoch follows its evaluation."""
+        for event in train_steps(self.state, self.training, self.training_config):
             if isinstance(event, LanguageModelEpoch):
-                measured = self.perplexity(None)
-                best = self.state.measured(measured.loss)
+                perplexity = self.evaluate()
+                best = self.state.record_validation_loss(perplexity.loss)
                 yield event
-                yield PerplexityMeasured(event.epoch, measured, best)
+                yield PerplexityMeasured(event.epoch, perplexity, best)
             else:
                 yield event
 
 
-def _prepare(job: LanguageModelJob) -> _Reading:
-    place = find_device(job.device)
-    begin = None if job.begin is None else read_language_model(job.begin)
-    if begin is None:
-        tokenizer = tokens.train_tokenizer(job.texts.texts, job.model.vocabulary_size)
-        config = _capped(job, tokenizer.get_vocab_size())
+def _prepare(settings: LanguageModelSettings, corpus: Corpus) -> _PreparedRun:
+    """Tokenize the texts and create the model."""
+    device = find_device(settings.device)
+    encoder = None if settings.encoder is None else read_language_model(settings.encoder)
+    config = settings.model
+    if encoder is None:
+        tokenizer = train_tokenizer(corpus.training.texts, config.vocabulary_size)
+        config = _cap_vocabulary(settings, tokenizer.get_vocab_size())
     else:
-        tokenizer = begin.tokenizer
-        config = dataclasses.replace(begin.config, direction=widened(begin.config, job.direction))
-    encode = tokens.TextTokenizer(tokenizer, max_tokens=ALL_TOKENS, truncate="end")
-    learned, held_out = encode(job.texts.texts).ids, encode(job.held_out.texts).ids
-    streams = fitting_streams(job.training.streams, job.training.window, sum(map(len, learned)) + len(learned))
-    training = dataclasses.replace(job.training, streams=streams)
-    state = make_state(config, training, place, None if begin is None else begin.weights)
+        tokenizer = encoder.tokenizer
+    encode = TextTokenizer(tokenizer, max_tokens=MAX_TOKENS, truncate="end")
+    training, validation = encode(corpus.training.texts).ids, encode(corpus.validation.texts).ids
+    streams = limit_streams(
+        settings.training.streams, settings.training.window, sum(map(len, training)) + len(training)
+    )
+    training_config = dataclasses.replace(settings.training, streams=streams)
+    state = make_state(config, training_config, device, None if encoder is None else encoder.weights)
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
-        **dataclasses.asdict(training),
-        "precision": effective_precision(training.precision, place),
-        "device": place.type,
-        "texts": fingerprint(learned),
-        "held-out texts": fingerprint(held_out),
-        "begin": None if begin is None else fingerprint(begin.weights.values()),
+        **dataclasses.asdict(training_config),
+        "precision": effective_precision(training_config.precision, device),
+        "device": device.type,
+        "texts": fingerprint(training),
+        "held-out texts": fingerprint(validation),
+        "begin": None if encoder is None else fingerprint(encoder.weights.values()),
     }
-    return _Reading(config, training, tokenizer, learned, held_out, state, identity)
+    return _PreparedRun(config, training_config, tokenizer, training, validation, state, identity)
 
 
-def widened(begin: LanguageModelConfig, direction: Direction | None) -> Direction:
-    """The direction of a model that begins from another. Raises `OptionError` for one that can't be had from it."""
-    if direction not in (None, begin.direction, "both"):
+def _cap_vocabulary(settings: LanguageModelSettings, words: int) -> LanguageModelConfig:
+    """Return the shape with the vocabulary size reduced to the number of words.
+
+    Raises `OptionError` if the caller set a larger vocabulary size.
+    """
+    size = settings.model.vocabulary_size
+    if words < size and not settings.cap_vocabulary:
         raise OptionError(
-            f"direction is {direction}, and the model to begin from is {begin.direction}; expected that, or both, "
-            "which keeps it as it is and learns the other direction beside it"
+            f"vocabulary_size is {size}, but the texts have {words} different words; set it to {words} or less",
+            code="vocabulary-too-large",
+            vocabulary_size=size,
+            words=words,
         )
-    return direction or begin.direction
+    return dataclasses.replace(settings.model, vocabulary_size=words)
 
 
-def _notes(job: LanguageModelJob, reading: _Reading) -> Iterator[Note]:
-    yield from precision_notes(reading.training.precision, reading.identity)
-    if job.begin is None and reading.config.vocabulary_size < job.model.vocabulary_size:
-        yield Note(f"vocabulary: {reading.config.vocabulary_size:,} words, all that the texts have")
-    if (streams := reading.training.streams) < job.training.streams:
+def _notes(settings: LanguageModelSettings, corpus: Corpus, prepared: _PreparedRun) -> Iterator[Note]:
+    yield from precision_notes(prepared.training_config.precision, prepared.identity)
+    words = prepared.config.vocabulary_size
+    if words < settings.model.vocabulary_size:
+        yield Note(f"vocabulary: {words:,} words, all of the training texts", code="vocabulary-capped")
+    streams = prepared.training_config.streams
+    if streams < settings.training.streams:
         yield Note(
-            f"{reading.tokens:,} tokens are few: they are read in {streams} streams, not {job.training.streams}"
+            f"few training tokens ({prepared.tokens:,}): using {streams} streams instead of "
+            f"{settings.training.streams}",
+            code="streams-reduced",
         )
-    known = set(job.texts.texts)
-    if repeated := sum(text in known for text in job.held_out.texts):
-        yield Note(f"{repeated:,} of the {len(job.held_out):,} held-out texts stand among those learned from too")
+    if overlap := corpus.overlap:
+        yield Note(
+            f"{overlap:,} of the {len(corpus.validation):,} validation texts are also training texts",
+            code="texts-overlap",
+        )
 
 
-def _begin(job: LanguageModelJob, reading: _Reading) -> Iterator[Note]:
-    """From here on there is a checkpoint to go on from."""
-    state, checkpoint = reading.state, checkpoint_path(job.out)
-    if job.resume:
-        state.restore(checkpoint, reading.identity)
-        if not job.overwrite and (job.out / CONFIG).exists():
-            there = read_language_model(job.out).training.get("identity")
-            check_same_run(job.out, there, reading.identity)
-        yield Note(f"going on after {state.epoch} finished epochs and {state.step} steps of the next")
+def _start(settings: LanguageModelSettings, prepared: _PreparedRun) -> Iterator[Note]:
+    """Restore the checkpoint of a resumed run, or write the first one."""
+    state, checkpoint = prepared.state, checkpoint_path(settings.out)
+    if settings.resume:
+        state.restore(checkpoint, prepared.identity)
+        if not settings.overwrite and (settings.out / CONFIG).exists():
+            check_same_run(
+                settings.out, read_language_model(settings.out).training.get("identity"), prepared.identity
+            )
+        yield Note(f"resuming after epoch {state.epoch}, step {state.step} of the next", code="resumed")
     else:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        state.save(checkpoint, reading.identity)
+        state.save(checkpoint, prepared.identity)
 
 
-def _finish(job: LanguageModelJob, reading: _Reading) -> LanguageModelResult:
-    """Measures the best epoch's model as it will be read, and saves it."""
-    state = reading.state
-    best, losses = state.best_arrays(), state.validation
-    best = round_weights(best, job.storage)
-    measured = reading.perplexity(best)
+def _finish(settings: LanguageModelSettings, corpus: Corpus, prepared: _PreparedRun) -> LanguageModelResult:
+    """Evaluate the model of the best epoch as it will be stored, and save it."""
+    state = prepared.state
+    losses = state.validation_losses
+    weights = round_weights(state.best_arrays(), settings.storage)
+    perplexity = prepared.evaluate(weights)
     record = {
         "fastlstm_version": __version__,
-        "preset": job.preset,
-        "config": dataclasses.asdict(reading.training),
-        "identity": reading.identity,
-        "begin": None if job.begin is None else job.begin.name,
-        "data": {"texts": job.texts.source, "count": len(reading.learned), "tokens": reading.tokens},
+        "preset": settings.preset,
+        "config": dataclasses.asdict(prepared.training_config),
+        "identity": prepared.identity,
+        "begin": None if settings.encoder is None else settings.encoder.name,
+        "data": {
+            "texts": corpus.training.source,
+            "count": len(prepared.training),
+            "tokens": prepared.tokens,
+        },
         "epochs": len(state.history),
         "best_epoch": max(i for i, loss in enumerate(losses, 1) if loss == min(losses)),
         "seconds": round(sum(epoch.seconds for epoch in state.history), 1),
-        "storage": job.storage,
-        "results": {"measured_on": job.held_out.source, **measured.to_json()},
+        "storage": settings.storage,
+        "results": {"measured_on": corpus.validation.source, **perplexity.to_json()},
     }
     history = [
         {**dataclasses.asdict(epoch), "validation_loss": loss}
         for epoch, loss in zip(state.history, losses, strict=True)
     ]
-    model = reading.model(best, record)
+    model = prepared.model(weights, record)
     write_language_model(
-        model.model,
-        job.out,
-        card=language_model_card(model.model),
+        model.saved,
+        settings.out,
+        card=language_model_card(model.saved),
         extras={"history.json": json_bytes(history)},
-        storage=job.storage,
+        storage=settings.storage,
     )
-    checkpoint_path(job.out).unlink(missing_ok=True)
-    return LanguageModelResult(model, job.out, measured, tuple(state.history), tuple(losses))
-
-
-def _capped(job: LanguageModelJob, words: int) -> LanguageModelConfig:
-    """The shape, with as many words as there are. Raises `OptionError` where more were asked for."""
-    if words == job.model.vocabulary_size:
-        return job.model
-    if not job.cap_vocabulary:
-        raise OptionError(
-            f"vocabulary-size is {job.model.vocabulary_size}, and the texts have {words} different words; "
-            f"pass --vocabulary-size {words} or less"
-        )
-    return dataclasses.replace(job.model, vocabulary_size=words)
+    checkpoint_path(settings.out).unlink(missing_ok=True)
+    return LanguageModelResult(
+        model=model,
+        folder=settings.out,
+        perplexity=perplexity,
+        history=tuple(state.history),
+        validation_losses=tuple(losses),
+        measured_on=corpus.validation.source,
+    )

@@ -1,178 +1,235 @@
-"""The loss of foretelling a token, with a softmax over a sample of the vocabulary.
+"""Cross-entropy with a sampled softmax.
 
-The sum over all words in the softmax's denominator is estimated from a sample (Horvitz & Thompson 1952): a word
-that is drawn one time in ten counts ten times when it is. The estimate is true on average, so a model trained with
-it gives probabilities over the whole vocabulary. The commonest words are always in the sample.
+The softmax's denominator is estimated from a random sample of the vocabulary by the Horvitz-Thompson estimator
+(Horvitz & Thompson 1952): each sampled word is weighted by 1 / its inclusion probability. The estimate is unbiased,
+so the trained model gives probabilities over the whole vocabulary. The most frequent words are always sampled.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fastlstm._typing import TokenIds
+from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.nn import kernel_lstm
 
 CHUNK_ROWS = 512
-"""Tokens whose scores are in memory at a time. The number of chunks, not of threads, decides the order of sums."""
+"""Tokens whose logits are in memory at a time. The order of sums depends on it, not on the number of threads."""
 GPU_CHUNK_ROWS = 32768
-"""The same on a GPU, which is kept busy by large pieces, and whose memory holds them."""
+"""The same on a GPU, which has memory for larger chunks and needs them to be busy."""
 ALWAYS_SAMPLED = 0.25
-"""The share of a sample that the commonest words fill."""
+"""Fraction of the sample that the most frequent words take."""
+SAMPLE_MULTIPLE = 64
+"""On a GPU the sample size is rounded up to a multiple of this: odd matrix sizes run at half the speed."""
 
 
 class Sampler:
-    """Draws words of a vocabulary sorted by falling frequency: the commonest always, others now and then."""
+    """Samples words of a vocabulary sorted by frequency: the most frequent always, the others at random."""
 
     def __init__(self, vocabulary_size: int, samples: int) -> None:
-        """`samples`: words in a sample, about; the whole vocabulary where it has no more."""
-        always = vocabulary_size if samples >= vocabulary_size else int(samples * ALWAYS_SAMPLED)
-        # Zipf's law: the word of rank r is seen in proportion to 1/r. The square root draws rare words more often,
-        # which lowers the estimate's variance.
-        shares = 1 / np.sqrt(np.arange(always + 1, vocabulary_size + 1))
-        left = samples - always
-        if len(shares):
-            for _ in range(20):  # none may be drawn with more than certainty; what is cut off goes to the others
-                shares = np.minimum(shares * (left / shares.sum()), 1.0)
-        self._chances = np.concatenate([np.ones(always), shares])
-        self._logarithms = np.log(self._chances).astype(np.float32)
+        """Create a sampler.
 
-    def draw(self, generator: np.random.Generator) -> tuple[TokenIds, npt.NDArray[np.float32]]:
-        """Word ids [S], rising, and the logarithm of each one's chance to be drawn."""
-        ids = np.flatnonzero(generator.random(len(self._chances)) < self._chances).astype(np.int32)
-        return ids, self._logarithms[ids]
+        Args:
+            vocabulary_size: Size of the vocabulary.
+            samples: Expected size of the sample. A vocabulary that is not larger is sampled completely.
+        """
+        always = vocabulary_size if samples >= vocabulary_size else int(samples * ALWAYS_SAMPLED)
+        # Zipf's law: the frequency of the word of rank r is proportional to 1/r. The square root samples rare words
+        # more often, which lowers the variance of the estimate.
+        probabilities = 1 / np.sqrt(np.arange(always + 1, vocabulary_size + 1))
+        remaining = samples - always
+        if len(probabilities):
+            for _ in range(20):  # a probability is at most 1; the others share the excess
+                probabilities = np.minimum(probabilities * (remaining / probabilities.sum()), 1.0)
+        self._inclusion = np.concatenate([np.ones(always), probabilities])
+        self._log_inclusion = np.log(self._inclusion).astype(np.float32)
+
+    def draw(self, generator: np.random.Generator) -> tuple[TokenIds, FloatArray]:
+        """Return increasing word ids [S], and the logarithm of each one's inclusion probability."""
+        ids = np.flatnonzero(generator.random(len(self._inclusion)) < self._inclusion).astype(np.int32)
+        return ids, self._log_inclusion[ids]
+
+
+@dataclass(frozen=True)
+class StepVocabulary:
+    """The words that a training step uses.
+
+    Attributes:
+        ids: [U], increasing.
+        sampled: [S], the rows of `ids` in the sample.
+        log_inclusion: [S], the logarithm of each sampled word's inclusion probability.
+        whole: Whether `ids` are the whole vocabulary.
+    """
+
+    ids: TokenIds
+    sampled: IndexArray
+    log_inclusion: FloatArray
+    whole: bool = False
+
+    @classmethod
+    def used(
+        cls, tokens: Iterable[TokenIds], sample: TokenIds, log_inclusion: FloatArray, vocabulary_size: int
+    ) -> StepVocabulary:
+        """Return the words that occur among the input and target tokens or in the sample."""
+        is_used = np.zeros(vocabulary_size, np.bool_)
+        for ids in (*tokens, sample):
+            is_used[ids] = True
+        ids = np.flatnonzero(is_used).astype(np.int32)
+        return cls(ids, np.searchsorted(ids, sample), log_inclusion)
+
+    @classmethod
+    def all(cls, sample: TokenIds, log_inclusion: FloatArray, vocabulary_size: int) -> StepVocabulary:
+        """Return the whole vocabulary, for a GPU: finding the words in use would take longer than it saves.
+
+        The sample is filled up with words of weight 0 to a multiple of `SAMPLE_MULTIPLE`.
+        """
+        padding = -len(sample) % SAMPLE_MULTIPLE
+        sampled = np.concatenate([sample.astype(np.int64), np.zeros(padding, np.int64)])
+        log_inclusion = np.concatenate([log_inclusion, np.full(padding, np.inf, np.float32)])
+        return cls(np.arange(vocabulary_size, dtype=np.int32), sampled, log_inclusion, whole=True)
+
+    def rows(self, ids: TokenIds) -> IndexArray:
+        """Return the row of `self.ids` of each id."""
+        return ids.astype(np.int64) if self.whole else np.searchsorted(self.ids, ids)
+
+    def sample_positions(self, rows: IndexArray) -> IndexArray:
+        """Return the position in the sample of each of these rows; -1 if it was not sampled."""
+        positions = np.full(len(self.ids), -1, np.int64)
+        positions[self.sampled[::-1]] = np.arange(len(self.sampled))[::-1]  # the first of several positions
+        return positions[rows]
 
 
 def sampled_loss(
-    states: Tensor,
+    hidden: Tensor,
     projection: Tensor | None,
-    words: Tensor,
+    vectors: Tensor,
     biases: Tensor,
     *,
-    expected: Tensor,
+    targets: Tensor,
     sampled: Tensor,
-    log_chances: Tensor,
-    hits: Tensor,
+    log_inclusion: Tensor,
+    positions: Tensor,
 ) -> Tensor:
-    """The mean negative log likelihood (nats) of the expected tokens; differentiable by the first four.
+    """Return the mean negative log likelihood (nats) of the targets; differentiable by the first four arguments.
 
     Args:
-        states: [N, H], what foretells each token.
-        projection: [E, H], brings states to the size of word vectors; None where they have it.
-        words: [U, E] vectors of the words that the step needs, and
-        biases: [U], one each.
-        expected: [N] int64, the row of `words` of each true token.
-        sampled: [S] int64, the rows of `words` that are in the sample.
-        log_chances: [S], the logarithm of each one's chance to be there.
-        hits: [N] int64, where in `sampled` each true token stands; -1: it was not drawn.
+        hidden: [N, H], LSTM outputs.
+        projection: [E, H], maps them to the embedding dimension; None if H = E.
+        vectors: [U, E], the word vectors of the step.
+        biases: [U], their biases.
+        targets: [N] int64, the row of `vectors` of each target.
+        sampled: [S] int64, the rows of `vectors` in the sample.
+        log_inclusion: [S], the logarithm of each sampled word's inclusion probability.
+        positions: [N] int64, the position of each target in `sampled`; -1 if it was not sampled.
     """
     apply: Callable[..., Tensor] = _SampledLoss.apply
-    states = states.to(words.dtype)  # a GPU's LSTM gives narrower ones
-    return apply(states, projection, words, biases, expected, sampled, log_chances, hits)
+    hidden = hidden.to(vectors.dtype)  # on a GPU the LSTM returns float16
+    return apply(hidden, projection, vectors, biases, targets, sampled, log_inclusion, positions)
 
 
 class _SampledLoss(torch.autograd.Function):
-    """The gradients are made on the way forward, while the scores of a chunk are in the cache."""
+    """Computes the gradients in the forward pass, while the logits of a chunk are in the cache."""
 
     @staticmethod
     def forward(
         ctx: Any,
-        states: Tensor,
+        hidden: Tensor,
         projection: Tensor | None,
-        words: Tensor,
+        vectors: Tensor,
         biases: Tensor,
-        expected: Tensor,
+        targets: Tensor,
         sampled: Tensor,
-        log_chances: Tensor,
-        hits: Tensor,
+        log_inclusion: Tensor,
+        positions: Tensor,
     ) -> Tensor:
-        narrow, wide = _narrow(states.device), states.dtype
-        rivals, offsets = words[sampled].to(narrow), biases[sampled] - log_chances
+        narrow, wide = operand_dtype(hidden.device), hidden.dtype
+        negatives, offsets = vectors[sampled].to(narrow), biases[sampled] - log_inclusion
         project = None if projection is None else projection.to(narrow)
-        by_states = torch.empty_like(states)
+        grad_hidden = torch.empty_like(hidden)
 
-        @torch.no_grad()  # which the workers do not know of
-        def of_chunk(rows: slice) -> tuple[Tensor, ...]:
-            """The chunk's loss; its gradients by own scores, own words, rivals, their biases, the projection."""
-            truth, hit = words[expected[rows]], hits[rows]
-            read = states[rows].to(narrow)
-            vectors = read if project is None else read @ project.T
-            scores = (vectors @ rivals.T).to(wide).add_(offsets)
-            own = (vectors.to(wide) * truth).sum(dim=1) + biases[expected[rows]]
-            place = hit.clamp_min(0)[:, None]  # the true token is no rival of itself
-            scores.scatter_(1, place, scores.gather(1, place).masked_fill_(hit[:, None] >= 0, -torch.inf))
-            highest = torch.maximum(scores.amax(dim=1), own)
-            shares = scores.sub_(highest[:, None]).exp_()
-            own_share = (own - highest).exp_()
-            total = shares.sum(dim=1).add_(own_share)
-            loss = (total.log() + highest - own).sum()
-            by_scores = shares.div_(total[:, None])
-            by_offsets = by_scores.sum(dim=0)
-            by_scores = by_scores.to(narrow)
-            by_own = own_share.div_(total).sub_(1)[:, None]
-            by_vectors = (by_scores @ rivals).to(wide).addcmul_(by_own, truth)
-            by_rivals = (by_scores.T @ vectors).to(wide)
-            by_truth = by_own * vectors.to(wide)
+        @torch.no_grad()  # not inherited by worker threads
+        def run_chunk(rows: slice) -> tuple[Tensor, ...]:
+            """Return loss and gradients: target logits, target vectors, negatives, offsets, projection."""
+            target_vectors, position = vectors[targets[rows]], positions[rows]
+            chunk = hidden[rows].to(narrow)
+            projected = chunk if project is None else chunk @ project.T
+            logits = (projected @ negatives.T).to(wide).add_(offsets)
+            target_logits = (projected.to(wide) * target_vectors).sum(dim=1) + biases[targets[rows]]
+            column = position.clamp_min(0)[:, None]  # the target is not its own negative
+            logits.scatter_(1, column, logits.gather(1, column).masked_fill_(position[:, None] >= 0, -torch.inf))
+            maximum = torch.maximum(logits.amax(dim=1), target_logits)
+            weights = logits.sub_(maximum[:, None]).exp_()
+            target_weight = (target_logits - maximum).exp_()
+            total = weights.sum(dim=1).add_(target_weight)
+            loss = (total.log() + maximum - target_logits).sum()
+            grad_logits = weights.div_(total[:, None])
+            grad_offsets = grad_logits.sum(dim=0)
+            grad_logits = grad_logits.to(narrow)
+            grad_target = target_weight.div_(total).sub_(1)[:, None]
+            grad_projected = (grad_logits @ negatives).to(wide).addcmul_(grad_target, target_vectors)
+            grad_negatives = (grad_logits.T @ projected).to(wide)
+            grad_target_vectors = grad_target * projected.to(wide)
             if project is None:
-                by_states[rows] = by_vectors
-                return loss, by_own[:, 0], by_truth, by_rivals, by_offsets
-            by_vectors = by_vectors.to(narrow)
-            by_states[rows] = (by_vectors @ project).to(wide)
-            return loss, by_own[:, 0], by_truth, by_rivals, by_offsets, (by_vectors.T @ read).to(wide)
+                grad_hidden[rows] = grad_projected
+                return loss, grad_target[:, 0], grad_target_vectors, grad_negatives, grad_offsets
+            grad_projected = grad_projected.to(narrow)
+            grad_hidden[rows] = (grad_projected @ project).to(wide)
+            grad_projection = (grad_projected.T @ chunk).to(wide)
+            return loss, grad_target[:, 0], grad_target_vectors, grad_negatives, grad_offsets, grad_projection
 
-        on_cpu = states.device.type == "cpu"
+        on_cpu = hidden.device.type == "cpu"
         size = CHUNK_ROWS if on_cpu else GPU_CHUNK_ROWS
-        chunks = [slice(at, at + size) for at in range(0, len(states), size)]
-        parts = list(_workers().map(of_chunk, chunks) if on_cpu else map(of_chunk, chunks))
-        losses, by_own, by_truth, by_rivals, by_offsets, *by_projection = zip(*parts, strict=True)
-        by_words, by_biases = torch.zeros_like(words), torch.zeros_like(biases)
-        by_words.index_add_(0, expected, torch.cat(by_truth))
-        by_words.index_add_(0, sampled, torch.stack(by_rivals).sum(dim=0))
-        by_biases.index_add_(0, expected, torch.cat(by_own))
-        by_biases.index_add_(0, sampled, torch.stack(by_offsets).sum(dim=0))
-        projected = [torch.stack(by_projection[0]).sum(dim=0)] if by_projection else []
-        ctx.save_for_backward(by_states, by_words, by_biases, *projected)
-        ctx.count = len(states)
-        return torch.stack(losses).sum() / len(states)
+        chunks = [slice(start, start + size) for start in range(0, len(hidden), size)]
+        parts = list(_workers().map(run_chunk, chunks) if on_cpu else map(run_chunk, chunks))
+        losses, by_target, by_target_vectors, by_negatives, by_offsets, *by_projection = zip(*parts, strict=True)
+        grad_vectors, grad_biases = torch.zeros_like(vectors), torch.zeros_like(biases)
+        grad_vectors.index_add_(0, targets, torch.cat(by_target_vectors))
+        grad_vectors.index_add_(0, sampled, torch.stack(by_negatives).sum(dim=0))
+        grad_biases.index_add_(0, targets, torch.cat(by_target))
+        grad_biases.index_add_(0, sampled, torch.stack(by_offsets).sum(dim=0))
+        grad_projection = [torch.stack(by_projection[0]).sum(dim=0)] if by_projection else []
+        ctx.save_for_backward(grad_hidden, grad_vectors, grad_biases, *grad_projection)
+        ctx.count = len(hidden)
+        return torch.stack(losses).sum() / len(hidden)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         scale = grad / ctx.count
-        by_states, by_words, by_biases, *by_projection = (part * scale for part in ctx.saved_tensors)
-        return by_states, by_projection[0] if by_projection else None, by_words, by_biases, None, None, None, None
+        hidden, vectors, biases, *projection = (gradient * scale for gradient in ctx.saved_tensors)
+        return hidden, projection[0] if projection else None, vectors, biases, None, None, None, None
 
 
-def _narrow(device: torch.device) -> torch.dtype:
-    """What matrix products are taken of."""
-    bfloat16 = device.type != "cpu" or kernel_lstm.precision() == "bfloat16"
+def operand_dtype(device: torch.device) -> torch.dtype:
+    """Return the type of matrix operands."""
+    bfloat16 = device.type != "cpu" or kernel_lstm.current_precision() == "bfloat16"
     return torch.bfloat16 if bfloat16 else torch.float32
 
 
 @cache
 def _workers() -> ThreadPoolExecutor:
-    """Threads of our own: PyTorch's wait for work busily, on the cores that the kernel's need."""
-    return ThreadPoolExecutor(initializer=_one_thread_each, max_workers=_cores())
+    """Return threads of our own: PyTorch's idle workers spin on the cores that the kernel's threads need."""
+    return ThreadPoolExecutor(initializer=_initialize_worker, max_workers=_worker_count())
 
 
-def _cores() -> int:
-    there = kernel_lstm.kernel()
-    return there.threads if there is not None else torch.get_num_threads()
+def _worker_count() -> int:
+    native = kernel_lstm.kernel()
+    return native.threads if native is not None else torch.get_num_threads()
+
+
+def _initialize_worker() -> None:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_workers.cache_clear)  # threads do not survive a fork
-
-
-def _one_thread_each() -> None:
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)

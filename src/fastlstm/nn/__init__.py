@@ -1,4 +1,4 @@
-"""PyTorch building blocks shared by classifier and language model training (extra `train`)."""
+"""PyTorch parts shared by classifier and language model training (extra `train`)."""
 
 import importlib
 

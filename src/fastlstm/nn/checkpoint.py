@@ -1,4 +1,4 @@
-"""A checkpoint: everything that the rest of a run depends on, as one safetensors file, no pickle."""
+"""Checkpoints: the complete state of an unfinished run in one safetensors file, without pickle."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CHECKPOINT_VERSION = "2"
 def write_checkpoint(
     path: Path, tensors: Mapping[str, Tensor], run: Mapping[str, Any], identity: Mapping[str, Any]
 ) -> None:
-    """Writes the checkpoint, whole or not at all.
+    """Write the checkpoint atomically.
 
     Args:
-        path: the file.
-        tensors: what is large.
-        run: what is small, as JSON takes it.
-        identity: says which run it belongs to, likewise.
+        path: The file.
+        tensors: Weights, optimizer moments, LSTM states.
+        run: Counters and histories; must be serializable as JSON.
+        identity: The settings and data that identify the run; must be serializable as JSON.
 
-    Raises `WriteError` if the file can't be written.
+    Raises `WriteError` if the file cannot be written.
     """
     metadata = {
         "checkpoint_version": CHECKPOINT_VERSION,
@@ -42,36 +42,51 @@ def write_checkpoint(
 
 @contextmanager
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
-    """The `run` and the `tensors` of a checkpoint, for the caller to take.
+    """Yield `run` and `tensors` of a checkpoint.
 
-    Raises `ResumeError` if there is none, it belongs to a run of another identity, or is damaged: a missing or
-    ill-shaped part that the caller finds (`KeyError`, `ValueError`, ...) counts as that too.
+    Raises `ResumeError` if the file does not exist, is damaged, or belongs to a run of another identity. A
+    `KeyError`, `ValueError` or the like that the caller raises in this context counts as damage.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
-        if metadata["checkpoint_version"] != CHECKPOINT_VERSION:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- not a mapping
+        version = metadata["checkpoint_version"]
+        if version != CHECKPOINT_VERSION:
             raise ResumeError(
-                f"the checkpoint {path} has version {metadata['checkpoint_version']}, and this fastlstm reads "
-                f"{CHECKPOINT_VERSION}; go on with the fastlstm that wrote it, or delete it"
+                f"the checkpoint {path} has version {version}; this fastlstm reads version {CHECKPOINT_VERSION}: "
+                "resume with the fastlstm that wrote it, or delete the file",
+                code="checkpoint-version",
+                path=path,
+                version=version,
             )
         _check_identity(path, json.loads(metadata["identity"]), dict(identity))
         yield json.loads(metadata["run"]), tensors
     except FileNotFoundError:
-        raise ResumeError(f"nothing to resume: no checkpoint at {path}; run the command without --resume") from None
+        raise missing_checkpoint(path) from None
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ResumeError):
             raise
         raise ResumeError(
-            f"the checkpoint {path} is damaged ({error}); delete it and run without --resume"
+            f"the checkpoint {path} is damaged ({error}); delete it and run without --resume",
+            code="corrupt-checkpoint",
+            path=path,
         ) from error
 
 
-def checkpoint_phase(path: Path) -> str:
-    """Which phase of a run wrote the checkpoint: "training", or another that its `run` names as "phase".
+def missing_checkpoint(path: Path) -> ResumeError:
+    """Return the error for a run that has no checkpoint at `path` to resume from."""
+    return ResumeError(
+        f"nothing to resume: no checkpoint at {path}; run the command without --resume",
+        code="no-checkpoint",
+        path=path,
+    )
 
-    What can't be read counts as training, whose `read_checkpoint` then says what is wrong with it.
+
+def checkpoint_phase(path: Path) -> str:
+    """Return the phase of the run that wrote the checkpoint: its `run["phase"]`, by default "training".
+
+    An unreadable file counts as "training"; `read_checkpoint` then raises the error.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -81,7 +96,7 @@ def checkpoint_phase(path: Path) -> str:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether the file is a checkpoint of fastlstm, of whatever version."""
+    """Return whether the file is a fastlstm checkpoint of any version."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             return "checkpoint_version" in (file.metadata() or {})
@@ -89,11 +104,16 @@ def is_checkpoint(path: Path) -> bool:
         return False
 
 
-def _check_identity(path: Path, saved: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raises `ResumeError` that names the first setting in which the two runs differ."""
-    for name in asked:
-        if saved.get(name) != asked[name]:
+def _check_identity(path: Path, saved: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Raise `ResumeError` for the first setting in which the saved run differs from this one."""
+    for name in identity:
+        if saved.get(name) != identity[name]:
             raise ResumeError(
-                f"{path} belongs to another run: its {name.replace('_', '-')} is {saved.get(name)}, this one's is "
-                f"{asked[name]}; give the same data and options, or start anew without --resume"
+                f"{path} belongs to another run: its {name} is {saved.get(name)}, but this run's "
+                f"is {identity[name]}; use the same data and options, or start a new run without --resume",
+                code="checkpoint-mismatch",
+                path=path,
+                setting=name,
+                saved=saved.get(name),
+                expected=identity[name],
             )

@@ -1,4 +1,4 @@
-"""Numbers on their way to a GPU and back, without the processor waiting for it."""
+"""Devices, and copies between the CPU and a GPU that do not make the CPU wait."""
 
 from __future__ import annotations
 
@@ -12,9 +12,28 @@ from torch.nn import functional
 
 from fastlstm.errors import DeviceError, OptionError, suggest
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" is the GPU if there is one, otherwise the CPU.
+
+    Raises:
+        OptionError: The name is unknown.
+        DeviceError: "cuda" is requested and PyTorch finds no CUDA device.
+    """
+    if name not in DEVICES:
+        raise OptionError(
+            f"unknown device {name!r}; {suggest(name, DEVICES)}", code="unknown-device", device=name, known=DEVICES
+        )
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise DeviceError("device cuda requested, but PyTorch finds no CUDA device; pass --device cpu", device=name)
+    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
+
 
 def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
-    """The array on the device. A copy to a GPU waits neither for it nor for what it has still to do."""
+    """Copy an array to the device. The copy to a GPU is asynchronous, from pinned memory."""
     tensor = torch.from_numpy(array)
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -22,34 +41,31 @@ def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
 
 
 def gather(rows: Tensor, index: npt.NDArray[np.generic]) -> Tensor:
-    """`rows[index]`. Where many take one row, a GPU sums their gradients many times faster so."""
-    places = to_device(index, rows.device)
-    return functional.embedding(places, rows) if rows.is_cuda else rows[places]
+    """Return `rows[index]`.
+
+    Where an index occurs often, a GPU sums the gradients of an embedding lookup many times faster than those of
+    indexing.
+    """
+    positions = to_device(index, rows.device)
+    return functional.embedding(positions, rows) if rows.is_cuda else rows[positions]
 
 
 class AsyncScalar:
-    """Numbers that a device is still computing: asked for early, so that reading them waits for nothing after."""
+    """A number that the device is still computing.
 
-    def __init__(self, values: Tensor) -> None:
+    The copy to the CPU starts at once. Reading the number later waits only for work queued before the copy.
+    """
+
+    def __init__(self, value: Tensor) -> None:
         self._event: Any = None
-        self._values = values.detach()
-        if values.is_cuda:
-            self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-            self._values.copy_(values.detach(), non_blocking=True)
+        self._value = value.detach()
+        if value.is_cuda:
+            self._value = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+            self._value.copy_(value.detach(), non_blocking=True)
             self._event = torch.cuda.current_stream().record_event()
 
     def __call__(self) -> float:
-        """The number, once it is there."""
+        """Wait for the number and return it."""
         if self._event is not None:
             self._event.synchronize()
-        return float(self._values)
-
-
-def find_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU if there is one. Raises `DeviceError`, `OptionError`."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise OptionError(f"unknown device {name!r}; {suggest(name, ('auto', 'cpu', 'cuda'))}")
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise DeviceError("cuda was asked for and PyTorch finds no CUDA device; pass --device cpu, or auto")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
+        return float(self._value)

@@ -1,4 +1,4 @@
-"""The compiled kernel under PyTorch's autograd: one LSTM layer in one direction over a packed batch, on a CPU."""
+"""The compiled kernel as an autograd function: one LSTM layer, one direction, over a packed batch, on a CPU."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ CPU = torch.device("cpu")
 
 @cache
 def kernel() -> Kernel | None:
-    """The kernel, with memory of training's own; None where there is none."""
-    found = find_kernel().kernel
-    return None if found is None else found.allocating(BufferPool().take)
+    """Return the kernel with a buffer pool of its own for training; None if there is no kernel."""
+    native = find_kernel().kernel
+    return None if native is None else native.with_allocator(BufferPool().take)
 
 
 _precision = ContextVar("_precision", default="float32")
@@ -33,25 +33,31 @@ _precision = ContextVar("_precision", default="float32")
 
 @contextlib.contextmanager
 def multiply_precision(precision: str) -> Iterator[None]:
-    """Passes that keep what backward needs multiply in `precision`, where this processor can; others in float32."""
-    before = _precision.set(precision)
+    """Multiply in `precision` in this context, if the CPU supports it: forward passes with gradients only.
+
+    Passes without gradients multiply in float32.
+    """
+    token = _precision.set(precision)
     try:
         yield
     finally:
-        _precision.reset(before)
+        _precision.reset(token)
 
 
-def precision() -> str:
-    """What training's products are taken of here and now."""
+def current_precision() -> str:
+    """Return the precision of training in the current context."""
     return effective_precision(_precision.get())
 
 
-def effective_precision(asked: str, device: torch.device = CPU) -> str:
-    """The precision that is asked for; on a CPU "float32" where there is no kernel or the processor lacks it."""
+def effective_precision(requested: str, device: torch.device = CPU) -> str:
+    """Return the precision that training computes in.
+
+    On a CPU it is "float32" if there is no kernel, or if the CPU does not support the requested one.
+    """
     if device.type != "cpu":
-        return asked
-    there = kernel()
-    return asked if there is not None and there.has(asked) else "float32"
+        return requested
+    native = kernel()
+    return requested if native is not None and native.supports(requested) else "float32"
 
 
 def kernel_lstm(
@@ -61,25 +67,27 @@ def kernel_lstm(
     bias: Tensor,
     batch_sizes: IndexArray,
     *,
-    read: DistinctTokens | None = None,
+    distinct: DistinctTokens | None = None,
     h0: Tensor | None = None,
     c0: Tensor | None = None,
     reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs [N, H] and last states h and c [B, H]; differentiable once by every tensor given.
+    """Return outputs [N, H] and final states h and c [B, H]. Every tensor argument is differentiable once.
+
+    All tensors are float32 on the CPU.
 
     Args:
-        inputs: [N, I] float32 on the CPU, as are all tensors; with `read` [M, I].
+        inputs: [N, I], the packed rows; with `distinct` [M, I], the M distinct ones.
         weight_ih, weight_hh, bias: [4H, I], [4H, H] and [4H], gates in the order i, f, g, o.
-        batch_sizes: [T], as lstm.h says.
-        read: which row of `inputs` each of the N steps reads; each row is multiplied by weight_ih once, however
-            often it is read.
-        h0, c0: [B, H], zeros if None.
-        reverse: read every sequence from its last step to its first.
+        batch_sizes: [T], the number of sequences in each step, see lstm.h.
+        distinct: The row of `inputs` that each of the N packed rows is. Each distinct row is multiplied by
+            `weight_ih` once, however often it occurs.
+        h0, c0: [B, H], initial states; zeros if None.
+        reverse: Process every sequence from its last step to its first.
     """
-    keep = torch.is_grad_enabled()
+    needs_gradients = torch.is_grad_enabled()
     apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _LSTM.apply
-    return apply(inputs, weight_ih, weight_hh, bias, h0, c0, batch_sizes, read, reverse, keep)
+    return apply(inputs, weight_ih, weight_hh, bias, h0, c0, batch_sizes, distinct, reverse, needs_gradients)
 
 
 class _LSTM(torch.autograd.Function):
@@ -93,37 +101,44 @@ class _LSTM(torch.autograd.Function):
         h0: Tensor | None,
         c0: Tensor | None,
         batch_sizes: IndexArray,
-        read: DistinctTokens | None,
+        distinct: DistinctTokens | None,
         reverse: bool,
-        keep: bool,
+        needs_gradients: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         native = _kernel()
-        kept = native.keep(int(batch_sizes.sum()), weight_hh.shape[1]) if keep else None
-        of = precision() if keep else "float32"
-        rows, by_inputs, by_states, starts = _array(inputs), _array(weight_ih), _array(weight_hh), _array(bias)
+        activations = (
+            native.allocate_activations(int(batch_sizes.sum()), weight_hh.shape[1]) if needs_gradients else None
+        )
+        precision = current_precision() if needs_gradients else "float32"
+        rows, w_ih, w_hh, b = _array(inputs), _array(weight_ih), _array(weight_hh), _array(bias)
         projected = None
-        if read is not None:
-            packed = native.pack(by_inputs, by_states, starts)
+        if distinct is not None:
+            packed = native.pack(w_ih, w_hh, b)
             projected = native.project(packed, rows)
-        if read is None or of != "float32":
-            packed = native.pack(by_inputs if read is None else None, by_states, starts, of)
+        if distinct is None or precision != "float32":
+            packed = native.pack(w_ih if distinct is None else None, w_hh, b, precision)
         results = native.forward(
             packed,
             batch_sizes,
-            inputs=rows if read is None else None,
+            inputs=rows if distinct is None else None,
             projected=projected,
-            index=None if read is None else read.index,
-            h0=_maybe(h0),
-            c0=_maybe(c0),
+            index=None if distinct is None else distinct.index,
+            h0=_optional_array(h0),
+            c0=_optional_array(c0),
             reverse=reverse,
-            kept=kept,
+            activations=activations,
         )
         outputs, h_n, c_n = (torch.from_numpy(result) for result in results)
-        if keep:
+        if needs_gradients:
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(inputs, weight_ih, weight_hh, h0, c0, outputs)
-            ctx.batch_sizes, ctx.read, ctx.reverse, ctx.kept = batch_sizes, read, reverse, kept
-            ctx.precision = of
+            ctx.batch_sizes, ctx.distinct, ctx.reverse, ctx.activations = (
+                batch_sizes,
+                distinct,
+                reverse,
+                activations,
+            )
+            ctx.precision = precision
         return outputs, h_n, c_n
 
     @staticmethod
@@ -132,47 +147,47 @@ class _LSTM(torch.autograd.Function):
         ctx: Any, grad_outputs: Tensor | None, grad_h_n: Tensor | None, grad_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         inputs, weight_ih, weight_hh, h0, c0, outputs = ctx.saved_tensors
-        native, read, kept = _kernel(), ctx.read, ctx.kept
-        if kept is None:
-            raise RuntimeError("this graph's backward pass has run, and what it needs is gone; run forward again")
-        ctx.kept = None
+        native, distinct, activations = _kernel(), ctx.distinct, ctx.activations
+        if activations is None:
+            raise RuntimeError("backward ran before and freed the saved activations; run forward again")
+        ctx.activations = None
         gradients = native.backward(
             ctx.batch_sizes,
             _array(weight_hh),
             outputs.numpy(),
-            kept,
-            inputs=_array(inputs) if read is None else None,
-            weight_ih=_array(weight_ih) if read is None else None,
-            h0=_maybe(h0),
-            c0=_maybe(c0),
+            activations,
+            inputs=_array(inputs) if distinct is None else None,
+            weight_ih=_array(weight_ih) if distinct is None else None,
+            h0=_optional_array(h0),
+            c0=_optional_array(c0),
             reverse=ctx.reverse,
-            grad_outputs=_maybe(grad_outputs),
-            grad_h_n=_maybe(grad_h_n),
-            grad_c_n=_maybe(grad_c_n),
+            grad_outputs=_optional_array(grad_outputs),
+            grad_h_n=_optional_array(grad_h_n),
+            grad_c_n=_optional_array(grad_c_n),
             want_inputs=ctx.needs_input_grad[0],
             want_states=ctx.needs_input_grad[4] or ctx.needs_input_grad[5],
             precision=ctx.precision,
         )
-        by_inputs, by_weight_ih = gradients.inputs, gradients.weight_ih
-        if read is not None:
-            by_inputs, by_weight_ih = native.project_backward(
-                kept.gates, read.order, read.starts, _array(inputs), _array(weight_ih)
+        grad_inputs, grad_weight_ih = gradients.inputs, gradients.weight_ih
+        if distinct is not None:
+            grad_inputs, grad_weight_ih = native.project_backward(
+                activations.gates, distinct.order, distinct.starts, _array(inputs), _array(weight_ih)
             )
-        by_weights = (by_inputs, by_weight_ih, gradients.weight_hh, gradients.bias, gradients.h0, gradients.c0)
-        return *(None if g is None else torch.from_numpy(g) for g in by_weights), None, None, None, None
+        grads = grad_inputs, grad_weight_ih, gradients.weight_hh, gradients.bias, gradients.h0, gradients.c0
+        return *(None if g is None else torch.from_numpy(g) for g in grads), None, None, None, None
 
 
 def _kernel() -> Kernel:
-    found = kernel()
-    assert found is not None, "callers ask whether there is a kernel first"
-    return found
+    native = kernel()
+    assert native is not None, "callers check uses_kernel first"
+    return native
 
 
 def _array(tensor: Tensor) -> FloatArray:
-    """The tensor's own memory, where it is contiguous."""
+    """Return the tensor as an array, without a copy if it is contiguous."""
     array: FloatArray = tensor.detach().contiguous().numpy()
     return array
 
 
-def _maybe(tensor: Tensor | None) -> FloatArray | None:
+def _optional_array(tensor: Tensor | None) -> FloatArray | None:
     return None if tensor is None else _array(tensor)

@@ -1,4 +1,4 @@
-"""The LSTM layer of training: `nn.LSTM`'s weights and gate order, one bias a gate, no padding read."""
+"""PyTorch layers of training: embedding, pooling, and an LSTM layer with the kernel and PyTorch as back ends."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ from fastlstm.text.batches import DistinctTokens, PackedBatch
 
 
 class Embedding(nn.Embedding):
-    """[V, E] vectors of words. With `sparse` the ids of a call must rise, each named once.
+    """Word vectors [V, E]. With `sparse`, the ids of a call must be strictly increasing.
 
-    `nn.Embedding`'s own sparse gradient is sorted and summed before it can be used, which takes longer than to
-    look the vectors up.
+    The sparse gradient of `nn.Embedding` must be sorted and summed, which takes longer than the lookup itself.
     """
 
     def forward(self, ids: Tensor) -> Tensor:
-        """The vectors [M, E] of ids [M]."""
+        """Return the vectors [M, E] of ids [M]."""
         if not self.sparse:
             return super().forward(ids)
-        rows: Tensor = _Rows.apply(self.weight, ids)  # type: ignore[no-untyped-call]
-        return rows
+        vectors: Tensor = _SparseLookup.apply(self.weight, ids)  # type: ignore[no-untyped-call]
+        return vectors
 
 
-class _Rows(torch.autograd.Function):
+class _SparseLookup(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, ids: Tensor) -> Tensor:
         ctx.save_for_backward(ids)
@@ -44,17 +43,17 @@ class _Rows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (ids,) = ctx.saved_tensors
-        rising = torch.sparse_coo_tensor(ids[None], grad, ctx.shape, is_coalesced=True, check_invariants=False)
-        return rising, None
+        gradient = torch.sparse_coo_tensor(ids[None], grad, ctx.shape, is_coalesced=True, check_invariants=False)
+        return gradient, None
 
 
 def pool(outputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-    """The largest and the mean of each text's outputs, both [B, H], from rows [N, H] on the batch's packing.
+    """Return the maximum and the mean [B, H] of each text's outputs, from packed rows [N, H].
 
-    Where several steps share the largest output, all of them get its gradient on a CPU.
+    On a CPU, all steps that share the maximum receive its gradient.
     """
     if outputs.device.type == "cpu" and outputs.dtype == torch.float32:
-        apply: Callable[..., tuple[Tensor, Tensor]] = _Pooled.apply
+        apply: Callable[..., tuple[Tensor, Tensor]] = _PackedPool.apply
         return apply(outputs, batch)
     lengths = to_device(batch.lengths(), outputs.device)
     grid = pad_batch(outputs, batch, -math.inf)
@@ -62,100 +61,50 @@ def pool(outputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
     return grid.amax(dim=0), mean
 
 
-class _Pooled(torch.autograd.Function):
-    """Step by step, as the rows lie, since PyTorch can't reduce packed rows without padding them first."""
+class _PackedPool(torch.autograd.Function):
+    """Pool packed rows step by step: PyTorch can reduce them only after padding."""
 
     @staticmethod
     def forward(ctx: Any, outputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
         rows: FloatArray = outputs.detach().numpy()
         texts = int(batch.batch_sizes[0])
         total = np.zeros((texts, rows.shape[1]), np.float32)
-        highest = np.full_like(total, -np.inf)
+        maximum = np.full_like(total, -np.inf)
         start = 0
-        for running in batch.batch_sizes:
-            step = rows[start : start + running]
-            total[:running] += step
-            np.maximum(highest[:running], step, out=highest[:running])
-            start += running
+        for size in batch.batch_sizes:
+            step = rows[start : start + size]
+            total[:size] += step
+            np.maximum(maximum[:size], step, out=maximum[:size])
+            start += size
         lengths = batch.lengths().astype(np.float32)[:, None]
         ctx.batch_sizes, ctx.lengths = batch.batch_sizes, lengths
-        result = torch.from_numpy(highest), torch.from_numpy(total / lengths)
+        result = torch.from_numpy(maximum), torch.from_numpy(total / lengths)
         ctx.save_for_backward(outputs, result[0])
         return result
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, by_highest: Tensor, by_mean: Tensor) -> tuple[Tensor, None]:
-        outputs, highest = (saved.numpy() for saved in ctx.saved_tensors)
-        from_highest, from_mean = by_highest.numpy(), by_mean.numpy() / ctx.lengths
+    def backward(ctx: Any, grad_maximum: Tensor, grad_mean: Tensor) -> tuple[Tensor, None]:
+        outputs, maximum = (saved.numpy() for saved in ctx.saved_tensors)
+        from_maximum, from_mean = grad_maximum.numpy(), grad_mean.numpy() / ctx.lengths
         gradients = np.empty_like(outputs)
         start = 0
-        for running in ctx.batch_sizes:
-            step, rows = gradients[start : start + running], slice(start, start + running)
-            np.multiply(outputs[rows] == highest[:running], from_highest[:running], out=step)
-            step += from_mean[:running]
-            start += running
+        for size in ctx.batch_sizes:
+            step, rows = gradients[start : start + size], slice(start, start + size)
+            np.multiply(outputs[rows] == maximum[:size], from_maximum[:size], out=step)
+            step += from_mean[:size]
+            start += size
         return torch.from_numpy(gradients), None
 
 
-def pytorch_lstm(
-    layer: nn.LSTM, inputs: Tensor, batch: PackedBatch, *, reverse: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Outputs [N, H] and last hidden states [B, H] of `layer`, which has one layer and reads forward.
-
-    Args:
-        inputs: [N, I], the batch's rows, on the layer's device.
-        reverse: read every sequence from its last step to its first.
-    """
-    # cuDNN reads packed rows as they are. On a CPU PyTorch is many times faster on padded ones.
-    read = _packed if inputs.is_cuda else _padded
-    if not reverse:
-        return read(layer, inputs, batch)
-    turn = batch.turned()
-    outputs, last = read(layer, gather(inputs, turn), batch)
-    return gather(outputs, turn), last
-
-
-def both_directions(
-    forward: nn.LSTM, backward: nn.LSTM, inputs: Tensor, batch: PackedBatch
-) -> list[tuple[Tensor, Tensor]]:
-    """`pytorch_lstm` of two layers, the second one in reverse, both over the same inputs: cuDNN runs them side by side."""
-    names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
-    weights: list[Tensor] = [layer.get_parameter(name) for layer in (forward, backward) for name in names]
-    zeros = inputs.new_zeros(2, int(batch.batch_sizes[0]), forward.hidden_size)
-    sizes = torch.from_numpy(batch.batch_sizes)
-    outputs, last, _ = torch.lstm(inputs, sizes, [zeros, zeros], weights, True, 1, 0.0, True, True)
-    return list(zip(outputs.chunk(2, dim=1), last, strict=True))
-
-
-def _packed(layer: nn.LSTM, inputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-    outputs, (last, _) = layer(PackedSequence(inputs, torch.from_numpy(batch.batch_sizes)))
-    return outputs.data, last[0]
-
-
-def _padded(layer: nn.LSTM, inputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
-    outputs, _ = layer(pad_batch(inputs, batch, 0.0))
-    steps, sequences = (torch.from_numpy(places) for places in batch.places())
-    ends = torch.from_numpy(batch.lengths() - 1)
-    return outputs[steps, sequences], outputs[ends, torch.arange(len(ends))]
-
-
-def pad_batch(rows: Tensor, batch: PackedBatch, fill: float) -> Tensor:
-    """[T, B, F] from a packed batch's rows [N, F], filled up behind each sequence's end."""
-    steps, sequences = (to_device(places, rows.device) for places in batch.places())
-    grid = rows.new_full((len(batch.batch_sizes), int(batch.batch_sizes[0]), rows.shape[1]), fill)
-    with torch.autocast(rows.device.type, enabled=False):  # which would not put float16 rows into their own kind
-        return grid.index_put((steps, sequences), rows)
-
-
 class LSTMDirection(nn.Module):
-    """One LSTM layer that reads every sequence of a packed batch in one direction.
+    """One LSTM layer in one direction over a packed batch.
 
-    float32 on a CPU is read by the kernel where there is one, everything else by PyTorch.
+    The kernel computes float32 on a CPU, if there is a kernel; PyTorch computes everything else.
 
-    The weights are those of `nn.LSTM` (gates i, f, g, o), whose second bias adds nothing that the first
-    doesn't and is kept at zero. They start as Keras starts them: Glorot-uniform input weights, orthogonal
-    recurrent ones, zero biases but for the forget gate's, 1 (Jozefowicz, Zaremba & Sutskever 2015).
+    The weights are those of `nn.LSTM` (gates i, f, g, o). Its second bias is redundant and stays zero. The weights
+    are initialized as in Keras: Glorot-uniform input weights, orthogonal recurrent weights, biases 0 except 1 for
+    the forget gate (Jozefowicz, Zaremba & Sutskever 2015).
     """
 
     def __init__(self, input_size: int, hidden_size: int, *, reverse: bool = False) -> None:
@@ -184,42 +133,91 @@ class LSTMDirection(nn.Module):
         return self.lstm.get_parameter("bias_ih_l0")
 
     def forward(
-        self, inputs: Tensor, batch: PackedBatch, read: DistinctTokens | None = None
+        self, inputs: Tensor, batch: PackedBatch, distinct: DistinctTokens | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Reads a batch.
+        """Return the hidden states of all steps [N, H] and the final hidden states [B, H].
 
         Args:
-            inputs: [N, I], the batch's rows; with `read` [M, I], the rows that it names.
-            batch: how the rows belong to sequences.
-            read: which row of `inputs` each of the batch's rows is. The kernel multiplies each by the input
-                weights once, however often it is read.
-
-        Returns:
-            The hidden state at every step [N, H], and the one after the last step read [B, H].
+            inputs: [N, I], the batch's packed rows; with `distinct` [M, I], the M distinct ones.
+            batch: The packing.
+            distinct: The row of `inputs` that each packed row is. The kernel multiplies each distinct row by the
+                input weights once, however often it occurs.
         """
         if uses_kernel(inputs):
             weights = self.weight_ih, self.weight_hh, self.bias
-            outputs, last, _ = kernel_lstm.kernel_lstm(
-                inputs, *weights, batch.batch_sizes, read=read, reverse=self.reverse
+            outputs, final, _ = kernel_lstm.kernel_lstm(
+                inputs, *weights, batch.batch_sizes, distinct=distinct, reverse=self.reverse
             )
-            return outputs, last
-        if read is not None:
-            inputs = gather(inputs, read.index)
+            return outputs, final
+        if distinct is not None:
+            inputs = gather(inputs, distinct.index)
         return pytorch_lstm(self.lstm, inputs, batch, reverse=self.reverse)
 
 
 def run_layer(
-    directions: Iterable[nn.Module], inputs: Tensor, batch: PackedBatch, read: DistinctTokens | None
+    directions: Iterable[nn.Module], inputs: Tensor, batch: PackedBatch, distinct: DistinctTokens | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """What each direction of a layer gives, as `LSTMDirection` does. A GPU in training reads both at once."""
+    """Return the results of `LSTMDirection` for each direction. A GPU in training computes both at once."""
     layers = [direction for direction in directions if isinstance(direction, LSTMDirection)]
     if len(layers) == 2 and inputs.is_cuda and torch.is_autocast_enabled("cuda"):
-        if read is not None:
-            inputs = gather(inputs, read.index)
+        if distinct is not None:
+            inputs = gather(inputs, distinct.index)
         return both_directions(layers[0].lstm, layers[1].lstm, inputs, batch)
-    return [layer(inputs, batch, read) for layer in layers]
+    return [layer(inputs, batch, distinct) for layer in layers]
 
 
 def uses_kernel(inputs: Tensor) -> bool:
-    """Whether the kernel reads such inputs."""
+    """Return whether the kernel computes with such inputs."""
     return inputs.device.type == "cpu" and inputs.dtype == torch.float32 and kernel_lstm.kernel() is not None
+
+
+def pytorch_lstm(
+    layer: nn.LSTM, inputs: Tensor, batch: PackedBatch, *, reverse: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return outputs [N, H] and final hidden states [B, H] of a forward `nn.LSTM` with one layer.
+
+    Args:
+        layer: The layer.
+        inputs: [N, I], the batch's packed rows, on the layer's device.
+        batch: The packing.
+        reverse: Process every sequence from its last step to its first.
+    """
+    # cuDNN reads packed rows as they are. On a CPU PyTorch is many times faster on padded ones.
+    run = _run_packed if inputs.is_cuda else _run_padded
+    if not reverse:
+        return run(layer, inputs, batch)
+    index = batch.reversed_index()
+    outputs, final = run(layer, gather(inputs, index), batch)
+    return gather(outputs, index), final
+
+
+def both_directions(
+    forward: nn.LSTM, backward: nn.LSTM, inputs: Tensor, batch: PackedBatch
+) -> list[tuple[Tensor, Tensor]]:
+    """Return the results of `pytorch_lstm` for two layers, the second one in reverse, in one cuDNN call."""
+    names = "weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"
+    weights: list[Tensor] = [layer.get_parameter(name) for layer in (forward, backward) for name in names]
+    zeros = inputs.new_zeros(2, int(batch.batch_sizes[0]), forward.hidden_size)
+    sizes = torch.from_numpy(batch.batch_sizes)
+    outputs, final, _ = torch.lstm(inputs, sizes, [zeros, zeros], weights, True, 1, 0.0, True, True)
+    return list(zip(outputs.chunk(2, dim=1), final, strict=True))
+
+
+def _run_packed(layer: nn.LSTM, inputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    outputs, (final, _) = layer(PackedSequence(inputs, torch.from_numpy(batch.batch_sizes)))
+    return outputs.data, final[0]
+
+
+def _run_padded(layer: nn.LSTM, inputs: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    outputs, _ = layer(pad_batch(inputs, batch, 0.0))
+    steps, sequences = (torch.from_numpy(index) for index in batch.positions())
+    ends = torch.from_numpy(batch.lengths() - 1)
+    return outputs[steps, sequences], outputs[ends, torch.arange(len(ends))]
+
+
+def pad_batch(rows: Tensor, batch: PackedBatch, fill: float) -> Tensor:
+    """Return packed rows [N, F] as a padded grid [T, B, F]."""
+    steps, sequences = (to_device(index, rows.device) for index in batch.positions())
+    grid = rows.new_full((len(batch.batch_sizes), int(batch.batch_sizes[0]), rows.shape[1]), fill)
+    with torch.autocast(rows.device.type, enabled=False):  # autocast would change the dtype
+        return grid.index_put((steps, sequences), rows)

@@ -1,4 +1,4 @@
-"""How training computes, whatever it trains: threads, tiny numbers, precision, seeds and the learning rate."""
+"""Numerical settings of training: precision, denormals, threads, gradient scale, seeds, learning rate schedules."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from fastlstm.nn import kernel_lstm
 
 GPU_GRADIENT_SCALE = 1024.0
-"""What gradients are multiplied by on a GPU until `Adam` divides by it: float16 would lose the smallest ones."""
+"""Factor on a GPU's loss, which `Adam` divides out: without it the smallest float16 gradients become 0."""
 
 
 def derive_seed(*numbers: int) -> int:
-    """One seed from several numbers, so that a step draws the same whatever ran before it."""
+    """Return one seed from several numbers, so that the random draws of a step do not depend on earlier steps."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def decay_parameters(schedule: str, progress: float) -> float:
-    """The share of the learning rate that is left when a share `progress` (0..1) of the run's steps is done."""
+def learning_rate_factor(schedule: str, progress: float) -> float:
+    """Return the factor on the learning rate after a fraction `progress` (0..1) of the run's steps."""
     if schedule == "linear":
         return 1 - progress
     if schedule == "cosine":
@@ -31,30 +31,29 @@ def decay_parameters(schedule: str, progress: float) -> float:
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """float16 arithmetic on a GPU; on a CPU float32 as it is.
+    """Compute in float16 on a GPU and unchanged in float32 on a CPU.
 
-    PyTorch's autocast gives cuDNN's LSTM float16 in any case, whose cell state needs more digits than bfloat16 has.
+    PyTorch's autocast runs cuDNN's LSTM in float16 in any case. The cell state needs more digits than bfloat16 has.
     """
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.float16)
     return contextlib.nullcontext()
 
 
-def scaled_backward(loss: Tensor) -> Tensor:
-    """The loss to take gradients of: on a GPU, scaled."""
+def scale_loss(loss: Tensor) -> Tensor:
+    """Return the loss to call `backward` on: multiplied by `GPU_GRADIENT_SCALE` on a GPU, unchanged on a CPU."""
     return loss * GPU_GRADIENT_SCALE if loss.is_cuda else loss
 
 
 @contextlib.contextmanager
 def training_numerics(precision: str = "float32") -> Iterator[None]:
-    """How training computes here: numbers too small to matter count as zero, where else they slow a CPU down.
+    """Flush denormals to zero and multiply in `precision` (see `kernel_lstm.multiply_precision`) in this context.
 
-    What is trained inside multiplies in `precision`, on a CPU that can. See `kernel_lstm.multiplying`.
-
-    PyTorch's worker threads take the setting of the thread that starts them, so the model is made inside too. They
-    wait for work busily, on the cores that the kernel's threads need: where there is a kernel they get none.
+    Denormals slow a CPU down. PyTorch's worker threads inherit the setting from the thread that starts them, so
+    create the model in this context too. With the kernel, PyTorch gets one thread: its idle workers spin on the
+    cores that the kernel's threads need.
     """
-    threads, flushed = torch.get_num_threads(), not bool(torch.tensor([1e-30]) * 1e-10)
+    threads, flushes_denormals = torch.get_num_threads(), not bool(torch.tensor([1e-30]) * 1e-10)
     torch.set_flush_denormal(True)
     if kernel_lstm.kernel() is not None:
         torch.set_num_threads(1)
@@ -63,4 +62,4 @@ def training_numerics(precision: str = "float32") -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushed)
+        torch.set_flush_denormal(flushes_denormals)

@@ -1,4 +1,4 @@
-"""Parts of a training run shared by classifiers and language models: notes, output checks, checkpoints."""
+"""Parts of a run that classifiers and language models share: notes, output checks, checkpoints, identity."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.errors import InputError, ResumeError
+from fastlstm.errors import InputError
 from fastlstm.kernel import find_kernel
-from fastlstm.nn.checkpoint import is_checkpoint
+from fastlstm.nn.checkpoint import is_checkpoint, missing_checkpoint
 from fastlstm.nn.device import find_device
 from fastlstm.plots import require_matplotlib
 from fastlstm.serialization import atomic
-from fastlstm.serialization.classifier import CLASSIFIER_FORMAT
-from fastlstm.serialization.folder import ModelFormat, check_target
+from fastlstm.serialization.folder import CLASSIFIER_FORMAT, ModelFormat, check_target
+
+CHECKPOINT_SECONDS = 15.0
+"""Seconds between two checkpoints of a classifier's run, the most work that a crash can cost."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Note:
 
 
 def checkpoint_path(out: Path) -> Path:
-    """The file beside `out` that an unfinished run can go on from."""
+    """Return the path of the checkpoint of an unfinished run that saves its model in `out`."""
     return out.with_name(f"{out.name}.checkpoint")
 
 
@@ -45,84 +47,107 @@ def check_output(
     resume: bool,
     device: str,
     plots: bool = False,
-    of: ModelFormat = CLASSIFIER_FORMAT,
+    model_format: ModelFormat = CLASSIFIER_FORMAT,
 ) -> None:
-    """Raises what would end a run later, before it costs any time. `of`: what kind of model it makes.
+    """Check that a run can start and save its result, before any time is spent.
 
     Raises:
-        InputError: `out` is taken, there is nothing to resume, no such device, or nothing to draw with.
-        WriteError: nothing can be written there.
+        InputError: `out` is in use, there is nothing to resume, the device is not available, or `plots` is set
+            and matplotlib is not installed.
+        WriteError: The folder of `out` is not writable.
     """
     find_device(device)
     if plots:
         require_matplotlib()
     if not out.name:
-        raise InputError(f"the model can't be written as {out}; expected the name of a folder to make: pass --out")
+        raise InputError(
+            f"cannot save the model as {out}; pass the name of a new folder to --out", code="bad-output", folder=out
+        )
     checkpoint = checkpoint_path(out)
     if checkpoint.exists() and not is_checkpoint(checkpoint):
         raise InputError(
-            f"{checkpoint} is there and is not a checkpoint of fastlstm, so it is never written over; "
-            "move it, or choose another --out"
+            f"{checkpoint} exists and is not a fastlstm checkpoint, so it is not overwritten; move it, or choose "
+            "another --out",
+            code="not-a-checkpoint",
+            path=checkpoint,
         )
     if resume and not checkpoint.is_file():
-        raise ResumeError(f"nothing to resume: no checkpoint at {checkpoint}; run the command without --resume")
+        raise missing_checkpoint(checkpoint)
     if not resume and checkpoint.exists() and not overwrite:
         raise InputError(
-            f"{checkpoint} holds an unfinished run; pass --resume to go on with it, or --overwrite to start anew"
+            f"{checkpoint} is the checkpoint of an unfinished run; pass --resume to continue it, or --overwrite to "
+            "start a new run",
+            code="unfinished-run",
+            path=checkpoint,
         )
-    check_target(out, of, overwrite=overwrite or resume)
+    check_target(out, model_format, overwrite=overwrite or resume)
     atomic.check_writable(out)
+
+
+def check_same_run(out: Path, saved_identity: object, identity: dict[str, Any]) -> None:
+    """Check that the model in `out` comes from this run, so that the resumed run may replace it.
+
+    Raises `InputError` if the identities of the two runs differ.
+    """
+    if saved_identity != identity:
+        raise InputError(
+            f"{out} holds the model of another run; pass --overwrite to replace it, or choose another --out",
+            code="model-of-other-run",
+            folder=out,
+        )
 
 
 Event = TypeVar("Event")
 
 
 def with_checkpoints(
-    events: Iterable[Event], save: Callable[[], None], *, whole: type | tuple[type, ...], seconds: float
+    events: Iterable[Event],
+    save: Callable[[], None],
+    *,
+    save_after: type | tuple[type, ...],
+    seconds: float,
 ) -> Generator[Event, None, None]:
-    """The events of a run whose state is whole at each of them.
+    """Yield the events of a run and save checkpoints in between.
 
-    `save` is called at every event of the kind `whole`, at others once `seconds` have passed since it was, and when
-    the caller closes this generator. What it raises then reaches the caller.
+    Args:
+        events: The events. At each of them the state of the run must be consistent.
+        save: Saves the state. Called before every event of type `save_after`, before another event if `seconds`
+            have passed since the last call, and when the caller closes this generator. Its exceptions propagate.
+        save_after: Event types after whose work the state is always saved.
+        seconds: Time between two calls.
     """
     saved = time.monotonic()
     try:
         for event in events:
-            if isinstance(event, whole) or time.monotonic() - saved > seconds:
+            if isinstance(event, save_after) or time.monotonic() - saved > seconds:
                 save()
                 saved = time.monotonic()
             yield event
-    except GeneratorExit:  # the caller stops here, between two steps
+    except GeneratorExit:  # the caller stops the run between two steps
         save()
         raise
 
 
-def check_same_run(out: Path, identity_there: object, identity: dict[str, Any]) -> None:
-    """Raises `InputError` unless the finished model in `out` is this run's, which a resumed run may write over."""
-    if identity_there != identity:
-        raise InputError(
-            f"{out} holds another run's model; pass --overwrite to replace it, or choose another --out"
-        )
+def precision_notes(precision: str, identity: Mapping[str, Any]) -> Iterator[Note]:
+    """Yield notes if there is no kernel, or if training computes in another precision than `precision`.
 
-
-def precision_notes(asked: str, identity: Mapping[str, Any]) -> Iterator[Note]:
-    """That there is no kernel, or another precision than was `asked` for; `identity` is the run's."""
+    `identity` is the run's and contains the actual device and precision.
+    """
     kernel = find_kernel()
     if kernel.kernel is None and identity["device"] == "cpu":
-        yield Note(f"no compiled kernel, PyTorch trains, slower: {kernel.why_not}; see fastlstm doctor")
-    if (there := identity["precision"]) != asked:
         yield Note(
-            f"{asked} was asked for; this processor multiplies in {there}, "
-            "which is slower and comes to a slightly other model"
+            f"no compiled kernel ({kernel.reason}): training with PyTorch, which is slower; see fastlstm doctor",
+            code="kernel-unavailable",
         )
-
-
-CHECKPOINT_SECONDS = 15.0
-"""How much work a crash may cost."""
+    if (actual := identity["precision"]) != precision:
+        yield Note(
+            f"{precision} is not supported on this CPU; using {actual} (slower, slightly different results)",
+            code="precision-unavailable",
+        )
 
 
 def fingerprint(arrays: Iterable[npt.NDArray[Any]]) -> str:
-    """What tells arrays from others, in 16 characters."""
+    """Return 16 hexadecimal digits of the SHA-256 hash of the arrays."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)

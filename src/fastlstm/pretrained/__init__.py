@@ -1,4 +1,4 @@
-"""The models that come with the package: folders beside this file, made by recipes/english_sentiment.py."""
+"""The bundled models: the subfolders of this package, trained by recipes/english_sentiment.py."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 from pathlib import Path
 
 DEFAULT_CLASSIFIER = "english-sentiment"
-"""A classifier of English reviews: what `load` and the commands of classifiers take where no model is named."""
+"""Classifier of English reviews that `load` and the command line use if no model is named."""
 ENGLISH_ENCODER = "english"
-"""A language model of English reviews, to begin a classifier from, and to generate with where none is named."""
+"""Language model of English reviews, for fine-tuning and as the default for generation."""
 
 
 def bundled_model(name: str) -> Path | None:
-    """The folder of the bundled model of that name; None for a name that is not one's."""
+    """Return the folder of a bundled model; None if there is no model of that name."""
     folder = Path(__file__).parent / name
-    plain = name == folder.name and not name.startswith((".", "_"))
-    return folder if plain and (folder / "config.json").is_file() else None
+    is_plain_name = name == folder.name and not name.startswith((".", "_"))
+    return folder if is_plain_name and (folder / "config.json").is_file() else None
 
 
 def find_model(name: str | os.PathLike[str] | None, default: str = DEFAULT_CLASSIFIER) -> Path:
-    """The folder of that name; where there is none, or no name, the bundled model of the name or the default.
+    """Return the folder `name`, or else the bundled model of that name; for None, the bundled model `default`.
 
-    A path to nowhere where there is no such model either.
+    If there is neither, the path returned does not exist.
     """
     if name is None:
         return bundled_model(default) or Path(default)
@@ -30,5 +30,5 @@ def find_model(name: str | os.PathLike[str] | None, default: str = DEFAULT_CLASS
 
 
 def bundled_names() -> list[str]:
-    """The names of all bundled models."""
+    """Return the names of all bundled models, sorted."""
     return sorted(folder.name for folder in Path(__file__).parent.iterdir() if bundled_model(folder.name))

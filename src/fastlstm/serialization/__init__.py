@@ -1,1 +1,1 @@
-"""The saved-model folder: reading, writing, validation."""
+"""Saved models: folders that hold a classifier or a language model."""

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whatever happens while they are written."""
+"""Atomic writes: a file or folder is complete or absent, even if the process is stopped while writing."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from fastlstm.errors import WriteError
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Writes a file beside `path`, syncs it and renames it over `path`. Raises `WriteError`."""
+    """Write a temporary sibling of `path`, sync it and rename it to `path`. Raise `WriteError` on failure."""
     with _write_errors(path):
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        # With the permissions of any new file: those that `tempfile` makes are for their owner alone.
+        # `tempfile` would make the file readable by its owner only; this one gets the usual permissions.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         try:
             try:
-                _write_synced(descriptor, content)
+                _write_and_sync(descriptor, content)
             finally:
                 os.close(descriptor)
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_name(path)
+        _sync_parent(path)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Writes `files` (name, with `/` for sub-folders -> content) as the folder `path`, in place of an old one.
+    """Write `files` (name, with `/` for subfolders -> content) as the folder `path`, replacing an existing one.
 
-    They are written to a sibling, synced and renamed. Where an old folder stands, it is renamed away first
-    and deleted last, and comes back if the second rename fails. Raises `WriteError`.
+    The files are written to a temporary sibling, synced and renamed. An existing folder is renamed away first and
+    deleted last; it is renamed back if the second rename fails. Raise `WriteError` on failure.
     """
     with _write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,17 +46,17 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
                 target = temporary / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with target.open("wb") as file:
-                    _write_synced(file.fileno(), content)
+                    _write_and_sync(file.fileno(), content)
             for folder in {(temporary / name).parent for name in files} | {temporary}:
                 _sync_folder(folder)
             _replace_folder(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        _sync_name(path)
+        _sync_parent(path)
 
 
 def check_writable(path: Path) -> None:
-    """Raises `WriteError` if nothing can be written beside `path`; leaves nothing behind."""
+    """Raise `WriteError` if no file can be written in the folder of `path`. Leave nothing behind."""
     with _write_errors(path):
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         with tempfile.TemporaryFile(dir=parent):
@@ -68,20 +68,20 @@ def _replace_folder(new: Path, path: Path) -> None:
         os.rename(new, path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
-    old.rmdir()  # only its free name is wanted: Windows renames nothing onto a folder, Linux no link
+    old.rmdir()  # only the unused name is needed: Windows cannot rename onto a folder, nor Linux a link onto one
     os.rename(path, old)
     try:
         os.rename(new, path)
     except BaseException:
         os.rename(old, path)
         raise
-    if old.is_symlink():  # what a link points to is not ours to delete
+    if old.is_symlink():  # keep the target of the link
         old.unlink()
     else:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _write_synced(descriptor: int, content: bytes) -> None:
+def _write_and_sync(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
@@ -89,7 +89,7 @@ def _write_synced(descriptor: int, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows can't open a folder to sync it
+    if os.name == "nt":  # Windows cannot open a folder to sync it
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -98,8 +98,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_name(path: Path) -> None:
-    """Syncs what `path` was renamed to. It stands there whole by now, so a failure is no reason to report one."""
+def _sync_parent(path: Path) -> None:
+    """Sync the new name of `path`. A failure is ignored, because the content is complete by now."""
     with suppress(OSError):
         _sync_folder(path.parent)
 
@@ -111,5 +111,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise WriteError(
-            f"can't write {path}: {reason}; what stood there is untouched; free the disk, or choose another place"
+            f"cannot write {path}: {reason}; existing files are unchanged; free disk space, or choose another path",
+            path=path,
+            reason=reason,
         ) from error

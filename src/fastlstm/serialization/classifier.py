@@ -1,4 +1,4 @@
-"""Configuration, tokenizer and weights <-> one folder. The format is specified in docs/saved-model.md."""
+"""Saved classifiers: configuration, tokenizer and weights in one folder. Format: docs/saved-model.md."""
 
 from __future__ import annotations
 
@@ -9,22 +9,35 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import safetensors.numpy
 from tokenizers import Tokenizer
 
+from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.config import ModelConfig, from_json
 from fastlstm.errors import OptionError
 from fastlstm.serialization import atomic, weights
-from fastlstm.serialization import folder as model_folder
 from fastlstm.serialization.early_exit import EarlyExit
-from fastlstm.serialization.folder import CARD, CONFIG, TOKENIZER, WEIGHTS
+from fastlstm.serialization.folder import (
+    CARD,
+    CLASSIFIER_FORMAT,
+    CONFIG,
+    TOKENIZER,
+    WEIGHTS,
+    check_target,
+    config_errors,
+    corrupt_model,
+    json_bytes,
+    read_arrays,
+    read_config,
+    read_tokenizer,
+    read_verified,
+    sha256,
+)
 from fastlstm.serialization.quantization import quantize
-from fastlstm.text.ngrams import NUMBERS
+from fastlstm.text.ngrams import NGRAM_ID_COUNT
 
-CLASSIFIER_FORMAT = model_folder.CLASSIFIER
 GOLDEN = "golden.json"
-FIRST_FIELDS = (
+VERSION_1_FIELDS = (
     "vocabulary_size",
     "max_tokens",
     "truncate",
@@ -35,29 +48,36 @@ FIRST_FIELDS = (
     "dropout",
     "activation",
 )
-"""What version 1 says of a model. A later field that a folder does not have is at its default."""
-THRESHOLD = 0.5
-"""The decision threshold where none was chosen."""
+"""Fields of `model` in version 1. A folder without a later field gets its default."""
+DEFAULT_THRESHOLD = 0.5
+"""Decision threshold of models for which none was fitted."""
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """Everything inference needs, and the record of how it was trained.
+    """Everything that inference needs, and the training record.
 
-    `labels` are the class names in the order of the probabilities; `weights` are float32 arrays with the names and
-    shapes of `fastlstm.serialization.weights.shapes`, `numbers` int32 ones with those of `number_shapes`; logits are divided by
-    `temperature`. Of two classes, the second is predicted where its probability is at least `threshold`; of more,
-    the most likely one. `early_exit` says when a text need not be read on, if that was learned.
+    Attributes:
+        config: The shape of the model.
+        labels: The class names, in the order of the probabilities.
+        tokenizer: The tokenizer, with its vocabulary.
+        weights: float32 arrays with the names and shapes of `fastlstm.serialization.weights.shapes`.
+        temperature: The divisor of the logits.
+        training: The training record.
+        threshold: With two classes, the second is predicted if its probability is at least this; with more
+            classes, the most probable one is predicted.
+        integer_arrays: int32 arrays with the names and shapes of `fastlstm.serialization.weights.integer_shapes`.
+        early_exit: When reading a text may stop, if that was fitted.
     """
 
     config: ModelConfig
     labels: tuple[str, ...]
     tokenizer: Tokenizer
-    weights: Mapping[str, npt.NDArray[np.float32]]
+    weights: Mapping[str, FloatArray]
     temperature: float = 1.0
     training: Mapping[str, Any] = field(default_factory=dict)
-    threshold: float = THRESHOLD
-    numbers: Mapping[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    threshold: float = DEFAULT_THRESHOLD
+    integer_arrays: Mapping[str, TokenIds] = field(default_factory=dict)
     early_exit: EarlyExit | None = None
 
 
@@ -70,53 +90,53 @@ def write_classifier(
     extras: Mapping[str, bytes],
     storage: str = "float32",
 ) -> None:
-    """Writes the model as `folder`, whole or not at all, in place of an older model there.
+    """Write the model to `folder` atomically, replacing an older classifier.
 
     Args:
-        model: what to write.
-        folder: where; made with its parents. Must be free, or an older fastlstm model.
-        card: the model card, Markdown.
-        golden: texts and expected probabilities, as JSON takes them.
-        extras: further files, name -> content.
-        storage: what weights are kept as, see `fastlstm.serialization.quantization`. Those of `model` should be rounded to it
-            already, or what is read answers a little otherwise.
+        model: The model. Its weights should already be rounded to `storage`; otherwise the loaded model gives
+            slightly different probabilities.
+        folder: The target, created with its parents.
+        card: The model card, Markdown.
+        golden: Texts with their probabilities, as JSON values.
+        extras: Further files, name -> content.
+        storage: The stored type of the weights, see `fastlstm.serialization.quantization`.
 
     Raises:
-        InputError: `folder` holds something other than a fastlstm model.
-        WriteError: the disk is full or can't be written; what stood there is untouched.
+        InputError: `folder` contains something other than a classifier.
+        WriteError: Writing failed; existing files are unchanged.
     """
-    check_classifier_target(folder, overwrite=True)
+    check_target(folder, CLASSIFIER_FORMAT, overwrite=True)
     tokenizer = model.tokenizer.to_str(pretty=False).encode()
-    arrays = {**quantize(model.weights, storage), **model.numbers}
+    arrays = {**quantize(model.weights, storage), **model.integer_arrays}
     tensors = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     config = {
-        **CLASSIFIER_FORMAT.header(_version(model)),
+        **CLASSIFIER_FORMAT.header(_required_version(model)),
         "labels": list(model.labels),
-        "model": _fields(model.config),
+        "model": _model_fields(model.config),
         "calibration": {
             "temperature": model.temperature,
             "threshold": model.threshold,
             **({} if model.early_exit is None else {"early_exit": model.early_exit.to_json()}),
         },
-        "sha256": {TOKENIZER: model_folder.sha256(tokenizer), WEIGHTS: model_folder.sha256(tensors)},
+        "sha256": {TOKENIZER: sha256(tokenizer), WEIGHTS: sha256(tensors)},
         "training": dict(model.training),
     }
     files = {
-        CONFIG: model_folder.json_bytes(config),
+        CONFIG: json_bytes(config),
         TOKENIZER: tokenizer,
         WEIGHTS: tensors,
         CARD: card.encode(),
-        GOLDEN: model_folder.json_bytes(golden),
+        GOLDEN: json_bytes(golden),
     }
     atomic.write_folder(folder, {**files, **extras})
 
 
-def _version(model: SavedModel) -> int:
-    """3 where padding is read, or the tokenizer adds tokens, which readers of version 2 don't know; else 2."""
+def _required_version(model: SavedModel) -> int:
+    """Return 3 if the model uses padding or a post-processor, which version 2 does not have; else 2."""
     return 3 if model.config.padding != "none" or model.tokenizer.post_processor is not None else 2
 
 
-def _fields(config: ModelConfig) -> dict[str, Any]:
+def _model_fields(config: ModelConfig) -> dict[str, Any]:
     fields = dataclasses.asdict(config)
     if config.padding == "none":
         del fields["padding"]
@@ -124,74 +144,70 @@ def _fields(config: ModelConfig) -> dict[str, Any]:
 
 
 def read_classifier(folder: Path) -> SavedModel:
-    """The model in `folder`, checked in every part.
+    """Read and check the classifier in `folder`.
 
     Raises:
-        ModelNotFoundError: no such folder.
-        NotAModelError: a folder or file that is something else.
-        ModelTooNewError: written by a later format.
-        CorruptModelError: a file is missing, damaged, or does not fit the others.
+        ModelNotFoundError: The folder does not exist.
+        NotAModelError: It is not a classifier.
+        ModelTooNewError: A later version of fastlstm wrote it.
+        CorruptModelError: A file is missing, damaged, or inconsistent with the others.
     """
-    config = model_folder.read_config(folder, CLASSIFIER_FORMAT)
-    with model_folder.config_errors(folder):
-        labels = _labels(config["labels"])
-        first = config["format_version"] == 1
-        model = from_json(
-            ModelConfig, config["model"], required=FIRST_FIELDS, known=FIRST_FIELDS if first else None
-        )
-        temperature = _number(config["calibration"], "temperature")
-        threshold = THRESHOLD if first else _number(config["calibration"], "threshold")
-        learned = config["calibration"].get("early_exit")
-        early_exit = None if learned is None else EarlyExit.from_json(learned)
-        sums, training = dict(config["sha256"]), dict(config["training"])
-    single = np.finfo(np.float32)
-    if not float(single.tiny) <= temperature <= float(single.max):
-        raise model_folder.corrupt_model(folder, f"{CONFIG} has the temperature {temperature}")
+    config = read_config(folder, CLASSIFIER_FORMAT)
+    with config_errors(folder):
+        labels = _parse_labels(config["labels"])
+        version_1 = config["format_version"] == 1
+        known = VERSION_1_FIELDS if version_1 else None
+        model = from_json(ModelConfig, config["model"], required=VERSION_1_FIELDS, known=known)
+        temperature = _parse_number(config["calibration"], "temperature")
+        threshold = DEFAULT_THRESHOLD if version_1 else _parse_number(config["calibration"], "threshold")
+        exit_fields = config["calibration"].get("early_exit")
+        early_exit = None if exit_fields is None else EarlyExit.from_json(exit_fields)
+        checksums, training = dict(config["sha256"]), dict(config["training"])
+    _check_calibration(folder, temperature, threshold, len(labels))
     if early_exit is not None and model.bidirectional:
-        raise model_folder.corrupt_model(
-            folder, f"{CONFIG} has early_exit for a model that reads in both directions"
-        )
-    if not 0 <= threshold <= 1 or (len(labels) != 2 and threshold != THRESHOLD):
-        raise model_folder.corrupt_model(
-            folder, f"{CONFIG} has the threshold {threshold} for {len(labels)} classes"
-        )
-    contents = {name: model_folder.read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
-    tokenizer = model_folder.read_tokenizer(folder, contents[TOKENIZER], model.vocabulary_size)
-    floats, numbers = model_folder.read_arrays(
-        folder, contents[WEIGHTS], weights.shapes(model, len(labels)), weights.number_shapes(model)
+        raise corrupt_model(folder, CONFIG, "has early_exit for a bidirectional model", field="early_exit")
+    contents = {name: read_verified(folder, name, checksums.get(name)) for name in (TOKENIZER, WEIGHTS)}
+    tokenizer = read_tokenizer(folder, contents[TOKENIZER], model.vocabulary_size)
+    arrays, integer_arrays = read_arrays(
+        folder, contents[WEIGHTS], weights.shapes(model, len(labels)), weights.integer_shapes(model)
     )
-    for name, of in numbers.items():
-        if of[0] < 0 or of[-1] >= NUMBERS or (np.diff(of) <= 0).any():
-            raise model_folder.corrupt_model(folder, f"{WEIGHTS}: {name} does not rise within 0 to {NUMBERS - 1}")
+    for name, ids in integer_arrays.items():
+        if ids[0] < 0 or ids[-1] >= NGRAM_ID_COUNT or (np.diff(ids) <= 0).any():
+            problem = f"{name} is not strictly increasing within 0 to {NGRAM_ID_COUNT - 1}"
+            raise corrupt_model(folder, WEIGHTS, problem, array=name)
     return SavedModel(
         config=model,
         labels=labels,
         tokenizer=tokenizer,
-        weights=floats,
+        weights=arrays,
         temperature=temperature,
         training=training,
         threshold=threshold,
-        numbers=numbers,
+        integer_arrays=integer_arrays,
         early_exit=early_exit,
     )
 
 
-def check_classifier_target(folder: Path, *, overwrite: bool) -> None:
-    """Raises `InputError` unless a model may be written as `folder`: it is free, or a model to overwrite."""
-    model_folder.check_target(folder, CLASSIFIER_FORMAT, overwrite=overwrite)
+def _check_calibration(folder: Path, temperature: float, threshold: float, classes: int) -> None:
+    limits = np.finfo(np.float32)
+    if not float(limits.tiny) <= temperature <= float(limits.max):
+        problem = f"has temperature {temperature}; expected a positive float32"
+        raise corrupt_model(folder, CONFIG, problem, field="temperature")
+    if not 0 <= threshold <= 1 or (classes != 2 and threshold != DEFAULT_THRESHOLD):
+        expected = "a value from 0 to 1" if classes == 2 else f"{DEFAULT_THRESHOLD} for {classes} classes"
+        raise corrupt_model(folder, CONFIG, f"has threshold {threshold}; expected {expected}", field="threshold")
 
 
-def _labels(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-        raise OptionError("labels")
-    if len(set(value)) != len(value) or len(value) < 2:
-        raise OptionError("labels")
-    "".join(value).encode()  # half a surrogate pair is JSON, and no text
-    return tuple(value)
+def _parse_labels(value: object) -> tuple[str, ...]:
+    labels = value if isinstance(value, list) else []
+    if not all(isinstance(label, str) for label in labels) or len(labels) < 2 or len(set(labels)) != len(labels):
+        raise OptionError("labels: expected two or more distinct strings", code="bad-option-value", option="labels")
+    "".join(labels).encode()  # raises ValueError for an unpaired surrogate, which JSON allows
+    return tuple(labels)
 
 
-def _number(values: Mapping[str, object], name: str) -> float:
-    value = values[name]
+def _parse_number(fields: Mapping[str, object], name: str) -> float:
+    value = fields[name]
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise OptionError(name)
+        raise OptionError(f"{name}: expected a number", code="bad-option-value", option=name)
     return float(value)

@@ -1,4 +1,4 @@
-"""When a text need not be read on: how sure an answer must be after so many tokens to be the whole text's."""
+"""Early exit: the probability at which reading a text may stop, after a given number of tokens."""
 
 from __future__ import annotations
 
@@ -10,104 +10,123 @@ from typing import Any
 from fastlstm.errors import OptionError
 
 NEVER_EXIT = 2.0
-"""A probability that no answer reaches."""
+"""A threshold that no probability reaches."""
 
 
 @dataclass(frozen=True)
 class ExitThreshold:
-    """How sure an answer must be for one agreement with the whole texts' answers.
+    """The probabilities at which reading stops, for one agreement with the predictions for whole texts.
 
     Attributes:
-        agreement: the share of answers that should be those of the whole texts.
-        probabilities: the predicted class's from which reading stops, one a stage; `NEVER_EXIT`: it does not.
-        saved: the share of tokens that were not read of the texts that it was learned on.
-        disagreement: the share of these whose answer was another one.
+        agreement: The target fraction of predictions that equal those for whole texts.
+        probabilities: For each stage, the probability of the predicted class at which reading stops, or
+            `NEVER_EXIT`.
+        saved_fraction: The fraction of the tokens of the fitting texts that are not read.
+        disagreement: The fraction of the fitting texts whose prediction changes.
     """
 
     agreement: float
     probabilities: tuple[float, ...]
-    saved: float
+    saved_fraction: float
     disagreement: float
 
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """What was learned on `texts` texts: `bars` by rising agreement, for `stages`, rising numbers of tokens."""
+    """Exit thresholds fitted on `text_count` texts.
+
+    Attributes:
+        stages: The numbers of tokens after which reading may stop, increasing.
+        thresholds: One entry per agreement, increasing.
+        text_count: The number of texts that they were fitted on.
+    """
 
     stages: tuple[int, ...]
-    bars: tuple[ExitThreshold, ...]
-    texts: int
+    thresholds: tuple[ExitThreshold, ...]
+    text_count: int
 
-    def bar(self, agreement: float) -> ExitThreshold:
-        """The first bar that promises at least this agreement.
+    def threshold_for(self, agreement: float) -> ExitThreshold:
+        """Return the first threshold with at least this agreement.
 
-        Raises `OptionError` for no share, and for more agreement than was learned.
+        Raises:
+            OptionError: `agreement` is not in (0, 1], or above the highest fitted one.
         """
         if isinstance(agreement, bool | str) or not 0 < agreement <= 1:
             raise OptionError(
-                f"early-exit is {agreement!r}; expected an agreement above 0 and at most 1, such as 0.99"
+                f"min_agreement is {agreement!r}; expected a fraction above 0 and at most 1, such as 0.99",
+                code="bad-option-value",
+                option="min_agreement",
+                value=agreement,
             )
-        for bar in self.bars:
-            if bar.agreement >= agreement:
-                return bar
+        for threshold in self.thresholds:
+            if threshold.agreement >= agreement:
+                return threshold
+        highest = self.thresholds[-1].agreement
         raise OptionError(
-            f"early-exit is {agreement}, and the model has learned up to {self.bars[-1].agreement}; give that, or "
-            "leave it out to read texts whole"
+            f"min_agreement is {agreement}; expected at most {highest}, the highest agreement fitted for this model; "
+            "without min_agreement, texts are read whole",
+            code="agreement-too-high",
+            agreement=agreement,
+            highest=highest,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As config.json keeps it; `from_json` reads it."""
+        """Return the JSON form that config.json contains."""
         return {
             "stages": list(self.stages),
-            "texts": self.texts,
+            "texts": self.text_count,
             "bars": [
                 {
-                    "agreement": bar.agreement,
-                    "probabilities": list(bar.probabilities),
-                    "saved": bar.saved,
-                    "disagreement": bar.disagreement,
+                    "agreement": threshold.agreement,
+                    "probabilities": list(threshold.probabilities),
+                    "saved": threshold.saved_fraction,
+                    "disagreement": threshold.disagreement,
                 }
-                for bar in self.bars
+                for threshold in self.thresholds
             ],
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> EarlyExit:
-        """Raises `KeyError`, `TypeError` or `ValueError` for what `to_json` did not give."""
-        stages = tuple(_whole(stage) for stage in value["stages"])
-        bars = tuple(
+    def from_json(cls, fields: Mapping[str, Any]) -> EarlyExit:
+        """Return the inverse of `to_json`. Raise `KeyError`, `TypeError` or `ValueError` for invalid fields."""
+        stages = tuple(_parse_integer(stage) for stage in fields["stages"])
+        thresholds = tuple(
             ExitThreshold(
-                _share(bar["agreement"]),
-                tuple(_finite(probability) for probability in bar["probabilities"]),
-                _share(bar["saved"]),
-                _share(bar["disagreement"]),
+                _parse_fraction(entry["agreement"]),
+                tuple(_parse_number(probability) for probability in entry["probabilities"]),
+                _parse_fraction(entry["saved"]),
+                _parse_fraction(entry["disagreement"]),
             )
-            for bar in value["bars"]
+            for entry in fields["bars"]
         )
-        agreements = [bar.agreement for bar in bars]
-        if not stages or not bars or list(stages) != sorted(set(stages)) or agreements != sorted(set(agreements)):
-            raise ValueError("early_exit")
-        if stages[0] < 1 or any(
-            len(bar.probabilities) != len(stages) or min(bar.probabilities) < 0 for bar in bars
-        ):
-            raise ValueError("early_exit")
-        return cls(stages, bars, _whole(value["texts"]))
+        agreements = [threshold.agreement for threshold in thresholds]
+        if not stages or stages[0] < 1 or not _is_increasing(stages):
+            raise ValueError("early_exit: stages are not increasing numbers of tokens")
+        if not thresholds or not _is_increasing(agreements):
+            raise ValueError("early_exit: agreements are not increasing")
+        if any(len(t.probabilities) != len(stages) or min(t.probabilities) < 0 for t in thresholds):
+            raise ValueError("early_exit: expected one probability per stage")
+        return cls(stages, thresholds, _parse_integer(fields["texts"]))
 
 
-def _whole(value: object) -> int:
+def _is_increasing(values: tuple[int, ...] | list[float]) -> bool:
+    return list(values) == sorted(set(values))
+
+
+def _parse_integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError("early_exit")
+        raise TypeError("early_exit: expected a whole number")
     return value
 
 
-def _finite(value: object) -> float:
+def _parse_number(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise TypeError("early_exit")
+        raise TypeError("early_exit: expected a finite number")
     return float(value)
 
 
-def _share(value: object) -> float:
-    share = _finite(value)
-    if not 0 <= share <= 1:
-        raise ValueError("early_exit")
-    return share
+def _parse_fraction(value: object) -> float:
+    fraction = _parse_number(value)
+    if not 0 <= fraction <= 1:
+        raise ValueError("early_exit: expected a fraction from 0 to 1")
+    return fraction

@@ -1,4 +1,4 @@
-"""What every saved model is: a folder with configuration, tokenizer, arrays and a card, checked in every part."""
+"""The model folder: configuration, tokenizer, arrays and model card, each checked when it is read."""
 
 from __future__ import annotations
 
@@ -12,223 +12,291 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 from tokenizers import Tokenizer
 
+from fastlstm._typing import AnyArray, FloatArray, TokenIds
 from fastlstm.errors import CorruptModelError, InputError, ModelNotFoundError, ModelTooNewError, NotAModelError
 from fastlstm.pretrained import bundled_names, find_model
-from fastlstm.serialization.quantization import SCALE, dequantize
+from fastlstm.serialization.quantization import SCALE_SUFFIX, dequantize
 
 CONFIG, TOKENIZER, WEIGHTS, CARD = "config.json", "tokenizer.json", "model.safetensors", "README.md"
-FLOATS = ("float32", "float16")
-"""What weights may be stored as, besides int8 with scales. They are float32 once read."""
+FLOAT_DTYPES = ("float32", "float16")
+"""Stored types of weights, besides int8 with scales. Loaded weights are float32."""
 
 
 @dataclass(frozen=True)
 class ModelFormat:
-    """A kind of model folder: the `name` and the latest `version` that its configuration states.
+    """One kind of model folder.
 
-    `kind` is what people call it, `holds` what is in it, `maker` the command that writes it, `takers` those that
-    read it.
+    Attributes:
+        name: The value of `format` in config.json.
+        version: The latest `format_version`.
+        model_kind: What the folder contains, such as "text classifier".
+        writer: The command that writes such folders.
+        readers: The commands that read them.
     """
 
     name: str
     version: int
-    kind: str
-    holds: str
-    maker: str
-    takers: str
+    model_kind: str
+    writer: str
+    readers: str
 
     def header(self, version: int | None = None) -> dict[str, Any]:
-        """What a configuration begins with; `version`: the one that it needs, the latest where None."""
+        """Return the first two fields of a configuration; `version` defaults to the latest."""
         return {"format": self.name, "format_version": self.version if version is None else version}
 
 
-CLASSIFIER = ModelFormat(
+CLASSIFIER_FORMAT = ModelFormat(
     "fastlstm",
     3,
-    "fastlstm model",
-    holds="a text classifier",
-    maker="fastlstm train",
-    takers="fastlstm predict, evaluate and info",
+    "text classifier",
+    writer="fastlstm train",
+    readers="fastlstm predict, evaluate and info",
 )
-LANGUAGE_MODEL = ModelFormat(
+LANGUAGE_MODEL_FORMAT = ModelFormat(
     "fastlstm-language-model",
     1,
-    "fastlstm language model",
-    holds="a language model",
-    maker="fastlstm pretrain",
-    takers="fastlstm generate, evaluate, info and train --encoder",
+    "language model",
+    writer="fastlstm lm train",
+    readers="fastlstm lm and fastlstm train --encoder",
 )
-FORMATS = (CLASSIFIER, LANGUAGE_MODEL)
+FORMATS = (CLASSIFIER_FORMAT, LANGUAGE_MODEL_FORMAT)
 
 
-def check_target(folder: Path, of: ModelFormat, *, overwrite: bool) -> None:
-    """Raises `InputError` unless a model may be written there: free, or one of that format to overwrite."""
+def check_target(folder: Path, model_format: ModelFormat, *, overwrite: bool) -> None:
+    """Raise `InputError` unless `folder` is free, or contains a model of this format and `overwrite` is true."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        read_config(folder, of)
+        read_config(folder, model_format)
     except ModelTooNewError:
         pass
     except (NotAModelError, CorruptModelError):
         raise InputError(
-            f"{folder} is there and is not a {of.kind}, so it is never written over; choose another --out"
+            f"{folder} exists and is not a fastlstm {model_format.model_kind}, so it is never overwritten; "
+            "choose another --out",
+            code="output-not-a-model",
+            folder=folder,
         ) from None
     if not overwrite:
-        raise InputError(f"{folder} holds a model already; pass --overwrite to replace it, or choose another --out")
+        raise InputError(
+            f"{folder} already contains a model; pass --overwrite to replace it, or choose another --out",
+            code="output-exists",
+            folder=folder,
+        )
 
 
-def has_format(folder: Path, of: ModelFormat) -> bool:
-    """Whether the folder's configuration says that it is of that format, whatever else it says."""
+def has_format(folder: Path, model_format: ModelFormat) -> bool:
+    """Return whether the folder's configuration names this format; nothing else is checked."""
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(config, dict) and config.get("format") == of.name
+    return isinstance(config, dict) and config.get("format") == model_format.name
 
 
-def read_config(folder: Path, of: ModelFormat) -> dict[str, Any]:
-    """The folder's configuration, its format and version checked.
+def resolve_model_folder(name: str | os.PathLike[str] | None, model_format: ModelFormat) -> Path | None:
+    """Return the folder of that name or of the bundled model; None for None. Raise the errors of `read_config`."""
+    if name is None:
+        return None
+    folder = find_model(name)
+    read_config(folder, model_format)
+    return folder
 
-    Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
+
+def read_config(folder: Path, model_format: ModelFormat) -> dict[str, Any]:
+    """Return the folder's configuration after checking its format and version.
+
+    Raises:
+        ModelNotFoundError: The folder does not exist.
+        NotAModelError: There is no config.json, or it names no format or another one.
+        ModelTooNewError: The format version is later than this fastlstm supports.
+        CorruptModelError: config.json cannot be read, is not JSON, or has no valid version.
     """
+    kind = model_format.model_kind
     if not folder.exists():
-        there = [name for name in bundled_names() if has_format(find_model(name), of)]
-        bundled = f", or the name of a bundled model: {', '.join(there)}" if there else ""
+        names = [name for name in bundled_names() if has_format(find_model(name), model_format)]
+        bundled = f", or the name of a bundled model: {', '.join(names)}" if names else ""
         raise ModelNotFoundError(
-            f"no model at {folder}: no such folder; pass the folder that {of.maker} wrote{bundled}"
+            f"{folder} does not exist; pass a folder written by {model_format.writer}{bundled}",
+            folder=folder,
+            bundled=names,
         )
-    expected = f"a folder with {CONFIG}, {TOKENIZER} and {WEIGHTS}, as {of.maker} writes it"
+    files = f"a folder with {CONFIG}, {TOKENIZER} and {WEIGHTS}, written by {model_format.writer}"
     if not (folder / CONFIG).is_file():
-        raise NotAModelError(f"{folder} is not a {of.kind}: no {CONFIG} in it; expected {expected}")
+        raise NotAModelError(f"{folder} is not a fastlstm {kind}: no {CONFIG}; expected {files}", folder=folder)
     try:
         config = json.loads((folder / CONFIG).read_bytes())
     except OSError as error:
-        raise corrupt_model(folder, f"{CONFIG} can't be read ({error.strerror})") from error
+        raise corrupt_model(folder, CONFIG, f"cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise corrupt_model(folder, f"{CONFIG} is not JSON ({error})") from error
-    if not isinstance(config, dict) or config.get("format") != of.name:
+        raise corrupt_model(folder, CONFIG, f"is not JSON ({error})") from error
+    name = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or name != model_format.name:
         for other in FORMATS:
-            if isinstance(config, dict) and config.get("format") == other.name:
+            if name == other.name:
                 raise NotAModelError(
-                    f"{folder} is not a {of.kind}: it holds {other.holds}, which {other.takers} take; "
-                    f"expected {of.holds}, as {of.maker} writes it"
+                    f"{folder} is a {other.model_kind}; expected a {kind}, written by {model_format.writer}; "
+                    f"use it with {other.readers}",
+                    code="wrong-model-kind",
+                    folder=folder,
+                    expected=model_format.name,
+                    actual=other.name,
                 )
-        raise NotAModelError(f"{folder} is not a {of.kind}: its {CONFIG} does not say so; expected {expected}")
+        raise NotAModelError(
+            f"{folder} is not a fastlstm {kind}: {CONFIG} does not name its format; expected {files}",
+            folder=folder,
+        )
     version = config.get("format_version")
     if type(version) is not int or version < 1:
-        raise corrupt_model(folder, f"{CONFIG} has the format version {version!r}")
-    if version > of.version:
+        raise corrupt_model(
+            folder,
+            CONFIG,
+            f"has format version {version!r}; expected 1 to {model_format.version}",
+            field="format_version",
+        )
+    if version > model_format.version:
         raise ModelTooNewError(
-            f"{folder} has format version {version}, and this fastlstm reads up to {of.version}; "
-            "run: pip install --upgrade fastlstm"
+            f"{folder} has format version {version}; this fastlstm reads versions up to {model_format.version}; "
+            "run: pip install --upgrade fastlstm",
+            folder=folder,
+            version=version,
+            supported=model_format.version,
         )
     return config
 
 
 @contextlib.contextmanager
 def config_errors(folder: Path) -> Iterator[None]:
-    """Around what takes a configuration apart: what is missing or ill there makes the model corrupt."""
+    """Turn the errors of code that parses config.json into `CorruptModelError`."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise corrupt_model(folder, f"{CONFIG} lacks or misstates {error}") from error
+    except KeyError as error:
+        raise corrupt_model(folder, CONFIG, f"lacks the field {error}", field=error.args[0]) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        field = getattr(error, "option", None)
+        raise corrupt_model(folder, CONFIG, f"has an invalid field: {error}", field=field) from error
 
 
-def read_checked(folder: Path, name: str, sum_expected: object) -> bytes:
-    """A file's content, which must have that SHA-256. Raises `CorruptModelError`."""
+def read_verified(folder: Path, name: str, checksum: object) -> bytes:
+    """Return the content of a file. Raise `CorruptModelError` unless its SHA-256 is `checksum`."""
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
-        raise corrupt_model(folder, f"{name} can't be read ({error.strerror})") from error
-    if sha256(content) != sum_expected:
-        raise corrupt_model(folder, f"{name} is not the file that {CONFIG} was written with (sha256 differs)")
+        raise corrupt_model(folder, name, f"cannot be read ({error.strerror})") from error
+    if (actual := sha256(content)) != checksum:
+        raise corrupt_model(
+            folder,
+            name,
+            f"differs from the file that {CONFIG} describes (SHA-256)",
+            expected=checksum,
+            actual=actual,
+        )
     return content
 
 
 def read_tokenizer(folder: Path, content: bytes, vocabulary_size: int) -> Tokenizer:
-    """The tokenizer, of just so many words numbered from 0. Raises `CorruptModelError`."""
+    """Return the tokenizer, whose vocabulary must have the ids from 0 to `vocabulary_size` - 1.
+
+    Raises:
+        CorruptModelError: The content is not a tokenizer, has another vocabulary, or pads or truncates.
+    """
     try:
-        result = Tokenizer.from_str(content.decode())
-        result.encode("\ufffd: a word nobody has seen", add_special_tokens=False)
+        tokenizer = Tokenizer.from_str(content.decode())
+        tokenizer.encode("\ufffd: an unknown word", add_special_tokens=False)
     except BaseException as error:
-        # What panics inside `tokenizers` arrives as a BaseException, of a type that can't be imported.
+        # Panics inside `tokenizers` arrive as a BaseException of a type that cannot be imported.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise corrupt_model(folder, f"{TOKENIZER} is not a tokenizer ({error})") from error
-    if result.get_vocab_size() != vocabulary_size:
+        raise corrupt_model(folder, TOKENIZER, f"is not a tokenizer ({error})") from error
+    size = tokenizer.get_vocab_size()
+    if size != vocabulary_size:
         raise corrupt_model(
-            folder, f"{TOKENIZER} has {result.get_vocab_size()} words, {CONFIG} says {vocabulary_size}"
+            folder,
+            TOKENIZER,
+            f"has {size} tokens; {CONFIG} expects {vocabulary_size}",
+            expected=vocabulary_size,
+            actual=size,
         )
-    if sorted(result.get_vocab().values()) != list(range(vocabulary_size)):
-        raise corrupt_model(folder, f"{TOKENIZER} does not number its words from 0 to {vocabulary_size - 1}")
-    if result.padding or result.truncation:
-        raise corrupt_model(folder, f"{TOKENIZER} pads or truncates, which only {CONFIG} may say")
-    return result
+    if sorted(tokenizer.get_vocab().values()) != list(range(vocabulary_size)):
+        raise corrupt_model(
+            folder,
+            TOKENIZER,
+            f"has token ids outside 0 to {vocabulary_size - 1}, or repeated ones",
+            field="vocab",
+        )
+    if tokenizer.padding or tokenizer.truncation:
+        field = "padding" if tokenizer.padding else "truncation"
+        raise corrupt_model(folder, TOKENIZER, f"sets {field}; only {CONFIG} may", field=field)
+    return tokenizer
 
 
 def read_arrays(
     folder: Path,
     content: bytes,
     shapes: Mapping[str, tuple[int, ...]],
-    numbers: Mapping[str, tuple[int, ...]] | None = None,
-) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, npt.NDArray[np.int32]]]:
-    """The float32 weights of these `shapes`, and the int32 arrays of those of `numbers`; no others may be there.
+    integer_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[dict[str, FloatArray], dict[str, TokenIds]]:
+    """Return the float32 weights and the int32 arrays, in the order of `shapes` and `integer_shapes`.
 
-    In the order of these: safetensors gives them in another one each time.
+    The file must contain exactly these arrays. Weights may be rounded as in `fastlstm.serialization.quantization`.
+    safetensors returns arrays in a different order each time, hence the fixed order.
 
-    Weights may be stored as `fastlstm.serialization.quantization` says.
-    Raises `CorruptModelError`.
+    Raises:
+        CorruptModelError: The content is not a safetensors file, or an array is missing, unexpected, of another
+            type or shape, or not finite.
     """
     try:
-        came = safetensors.numpy.load(content)
+        arrays = safetensors.numpy.load(content)
     except (safetensors.SafetensorError, KeyError, ValueError) as error:
-        raise corrupt_model(folder, f"{WEIGHTS} is not a safetensors file ({error})") from error
-    wanted: dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
-    wanted = {name: (FLOATS, shape) for name, shape in shapes.items()}
+        raise corrupt_model(folder, WEIGHTS, f"is not a safetensors file ({error})") from error
+    expected: dict[str, tuple[tuple[str, ...], tuple[int, ...]]]
+    expected = {name: (FLOAT_DTYPES, shape) for name, shape in shapes.items()}
     for name, shape in shapes.items():
-        if len(shape) == 2 and name + SCALE in came:
-            wanted[name], wanted[name + SCALE] = (("int8",), shape), (("float16",), shape[:1])
-    wanted |= {name: (("int32",), shape) for name, shape in (numbers or {}).items()}
-    for name, (dtypes, shape) in wanted.items():
-        array = came.get(name)
-        if array is None or str(array.dtype) not in dtypes or array.shape != shape:
-            what = "missing" if array is None else f"{array.dtype} {list(array.shape)}"
-            raise corrupt_model(folder, f"{WEIGHTS}: {name} is {what}; expected {dtypes[0]} {list(shape)}")
-        if not np.isfinite(array).all():
-            raise corrupt_model(folder, f"{WEIGHTS}: {name} holds values that are no finite numbers")
-    if len(came) > len(wanted):
-        raise corrupt_model(folder, f"{WEIGHTS} has more than the model needs: {sorted(set(came) - set(wanted))}")
-    whole = {name: came.pop(name) for name in numbers or {}}
-    read = dequantize(came)
-    return {name: read[name] for name in shapes}, whole
+        if len(shape) == 2 and name + SCALE_SUFFIX in arrays:
+            expected[name], expected[name + SCALE_SUFFIX] = (("int8",), shape), (("float16",), shape[:1])
+    expected |= {name: (("int32",), shape) for name, shape in (integer_shapes or {}).items()}
+    for name, (dtypes, shape) in expected.items():
+        _check_array(folder, name, arrays.get(name), dtypes, shape)
+    if unexpected := sorted(set(arrays) - set(expected)):
+        raise corrupt_model(folder, WEIGHTS, f"has unexpected arrays: {unexpected}", arrays=unexpected)
+    integers = {name: arrays.pop(name) for name in integer_shapes or {}}
+    weights = dequantize(arrays)
+    return {name: weights[name] for name in shapes}, integers
 
 
-def corrupt_model(folder: Path, what: str) -> CorruptModelError:
-    """The error that says what is wrong with a folder that is a model."""
-    return CorruptModelError(f"the model in {folder} is corrupt: {what}; copy or train it again")
+def _check_array(
+    folder: Path, name: str, array: AnyArray | None, dtypes: tuple[str, ...], shape: tuple[int, ...]
+) -> None:
+    """Raise `CorruptModelError` unless the array has one of these types, this shape and finite values."""
+    if array is None or str(array.dtype) not in dtypes or array.shape != shape:
+        expected = f"{dtypes[0]} {list(shape)}"
+        actual = "missing" if array is None else f"{array.dtype} {list(array.shape)}"
+        problem = f"{name} is {actual}; expected {expected}"
+        raise corrupt_model(folder, WEIGHTS, problem, array=name, expected=expected, actual=actual)
+    if not np.isfinite(array).all():
+        raise corrupt_model(folder, WEIGHTS, f"{name} contains non-finite values", array=name, actual="non-finite")
+
+
+def corrupt_model(folder: Path, name: str, problem: str, **values: Any) -> CorruptModelError:
+    """Return the error for a damaged file `name` of a model folder; `values` become attributes."""
+    return CorruptModelError(
+        f"the model in {folder} is corrupt: {name}: {problem}; copy the folder again or train the model again",
+        code="corrupt-model",
+        folder=folder,
+        path=folder / name,
+        **values,
+    )
 
 
 def json_bytes(value: object) -> bytes:
-    """JSON as people read it, in UTF-8, ending with a newline."""
+    """Return indented JSON in UTF-8 that ends with a newline."""
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def sha256(content: bytes) -> str:
-    """The checksum that configurations hold, in hexadecimal."""
+    """Return the SHA-256 of the content in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
-
-
-def resolve_model_folder(name: str | os.PathLike[str] | None, of: ModelFormat) -> Path | None:
-    """The folder of that name, or the bundled model's; None for None.
-
-    Raises the errors of `model_folder.read_config` for what is no such model.
-    """
-    if name is None:
-        return None
-    folder = find_model(name)
-    read_config(folder, of)
-    return folder

@@ -1,4 +1,4 @@
-"""A language model <-> one folder. The format is specified in docs/language-models.md."""
+"""Saved language models: configuration, tokenizer and weights in one folder. Format: docs/language-models.md."""
 
 from __future__ import annotations
 
@@ -9,61 +9,70 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import safetensors.numpy
 from tokenizers import Tokenizer
 
+from fastlstm._typing import FloatArray
 from fastlstm.config import LanguageModelConfig, from_json
+from fastlstm.errors import OptionError
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.folder import (
     CARD,
     CONFIG,
-    LANGUAGE_MODEL,
+    LANGUAGE_MODEL_FORMAT,
     TOKENIZER,
     WEIGHTS,
     check_target,
     config_errors,
     json_bytes,
     read_arrays,
-    read_checked,
     read_config,
     read_tokenizer,
+    read_verified,
     sha256,
 )
 from fastlstm.serialization.quantization import quantize
 
-LANGUAGE_MODEL_FORMAT = LANGUAGE_MODEL
-BACKWARD = "the encoder reads texts backward only; a classifier begins from one that reads forward, or both ways"
-
 
 @dataclass(frozen=True)
 class SavedLanguageModel:
-    """Everything a language model needs to be used, fine-tuned or trained on, and the record of how it was trained.
+    """Everything needed to use, fine-tune or keep training a language model, and the training record.
 
-    `weights` are float32 arrays with the names and shapes of `fastlstm.serialization.weights.language_model_shapes`.
+    `weights` are float32 arrays with the names and shapes of
+    `fastlstm.serialization.weights.language_model_shapes`.
     """
 
     config: LanguageModelConfig
     tokenizer: Tokenizer
-    weights: Mapping[str, npt.NDArray[np.float32]]
+    weights: Mapping[str, FloatArray]
     training: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_encoder_direction(direction: str) -> None:
+    """Raise `OptionError` if no classifier can start from a language model of this direction."""
+    if direction == "backward":
+        raise OptionError(
+            "the encoder reads texts backward only; expected a language model with direction forward or both",
+            code="backward-encoder",
+            direction=direction,
+        )
 
 
 def write_language_model(
     model: SavedLanguageModel, folder: Path, *, card: str, extras: Mapping[str, bytes], storage: str = "float32"
 ) -> None:
-    """Writes the model as `folder`, whole or not at all, in place of an older language model there.
+    """Write the model to `folder` atomically, replacing an older language model.
 
     Args:
-        model: what to write.
-        folder: where; made with its parents. Must be free, or an older language model.
-        card: the model card, Markdown.
-        extras: further files, name -> content.
-        storage: what weights are kept as, see `fastlstm.serialization.quantization`.
+        model: The model.
+        folder: The target, created with its parents.
+        card: The model card, Markdown.
+        extras: Further files, name -> content.
+        storage: The stored type of the weights, see `fastlstm.serialization.quantization`.
 
     Raises:
-        InputError: `folder` holds something else.
-        WriteError: the disk is full or can't be written; what stood there is untouched.
+        InputError: `folder` contains something other than a language model.
+        WriteError: Writing failed; existing files are unchanged.
     """
     check_target(folder, LANGUAGE_MODEL_FORMAT, overwrite=True)
     arrays = {name: np.ascontiguousarray(array) for name, array in quantize(model.weights, storage).items()}
@@ -81,24 +90,19 @@ def write_language_model(
 
 
 def read_language_model(folder: Path) -> SavedLanguageModel:
-    """The language model in `folder`, checked in every part.
+    """Read and check the language model in `folder`.
 
     Raises:
-        ModelNotFoundError: no such folder.
-        NotAModelError: a folder or file that is something else.
-        ModelTooNewError: written by a later format.
-        CorruptModelError: a file is missing, damaged, or does not fit the others.
+        ModelNotFoundError: The folder does not exist.
+        NotAModelError: It is not a language model.
+        ModelTooNewError: A later version of fastlstm wrote it.
+        CorruptModelError: A file is missing, damaged, or inconsistent with the others.
     """
     config = read_config(folder, LANGUAGE_MODEL_FORMAT)
     with config_errors(folder):
         model = from_json(LanguageModelConfig, config["model"])
-        sums, training = dict(config["sha256"]), dict(config["training"])
-    contents = {name: read_checked(folder, name, sums.get(name)) for name in (TOKENIZER, WEIGHTS)}
+        checksums, training = dict(config["sha256"]), dict(config["training"])
+    contents = {name: read_verified(folder, name, checksums.get(name)) for name in (TOKENIZER, WEIGHTS)}
     tokenizer = read_tokenizer(folder, contents[TOKENIZER], model.vocabulary_size)
-    floats, _ = read_arrays(folder, contents[WEIGHTS], weights.language_model_shapes(model))
-    return SavedLanguageModel(
-        config=model,
-        tokenizer=tokenizer,
-        weights=floats,
-        training=training,
-    )
+    arrays, _ = read_arrays(folder, contents[WEIGHTS], weights.language_model_shapes(model))
+    return SavedLanguageModel(config=model, tokenizer=tokenizer, weights=arrays, training=training)

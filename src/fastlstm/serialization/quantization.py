@@ -1,73 +1,83 @@
-"""How weights are kept in a file: as they are, or rounded to take a half or a quarter of the space."""
+"""Storage types of weights: float32, or rounded to float16 or int8 for a half or a quarter of the size."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import AnyArray, FloatArray
 from fastlstm.errors import OptionError, suggest
 
 Storage = Literal["float32", "float16", "int8"]
-SCALE = ".scale"
-"""What follows the name of an int8 array in the name of its scales."""
+SCALE_SUFFIX = ".scale"
+"""Suffix of the name of an int8 array's scales."""
 MIN_COLUMNS = 16
-"""Matrices with fewer columns are kept as float16 where others are int8: scales would take the space."""
+"""Narrower matrices are float16 instead of int8: their scales would cost more space than int8 saves."""
 MAX_INT8 = 127
 
 
 def check_storage(storage: str) -> None:
-    """Raises `OptionError`, with the near name, for one that is unknown."""
+    """Raise `OptionError` for an unknown storage type."""
     if storage not in get_args(Storage):
-        raise OptionError(f"unknown storage {storage!r}; {suggest(storage, get_args(Storage))}")
+        raise OptionError(
+            f"unknown storage {storage!r}; {suggest(storage, get_args(Storage))}",
+            code="bad-option-value",
+            option="storage",
+            value=storage,
+        )
 
 
-def quantize(weights: Mapping[str, FloatArray], storage: str) -> dict[str, npt.NDArray[Any]]:
-    """The arrays to write for these weights.
+def quantize(weights: Mapping[str, FloatArray], storage: str) -> dict[str, AnyArray]:
+    """Return the arrays to store.
 
-    As float16, or as int8: a matrix then is whole numbers from -127 to 127, row by row times a scale of float16, in
-    an array of its own; vectors, and matrices of few columns, are float16.
+    With int8, a matrix becomes integers from -127 to 127 and one float16 scale per row, in an array of its own.
+    Vectors and matrices with few columns become float16.
 
-    Raises `OptionError` for an unknown `storage`, and for weights that are too large for float16.
+    Raises:
+        OptionError: `storage` is unknown, or a value exceeds the range of float16.
     """
     check_storage(storage)
     if storage == "float32":
         return dict(weights)
-    result: dict[str, npt.NDArray[Any]] = {}
-    for name, array in weights.items():
-        if storage == "int8" and array.ndim == 2 and array.shape[1] >= MIN_COLUMNS:
-            scale = _float16(name, np.abs(array).max(axis=1) / MAX_INT8)
+    arrays: dict[str, AnyArray] = {}
+    for name, weight in weights.items():
+        if storage == "int8" and weight.ndim == 2 and weight.shape[1] >= MIN_COLUMNS:
+            scale = _to_float16(name, np.abs(weight).max(axis=1) / MAX_INT8)
             divisor = np.maximum(scale.astype(np.float32), np.finfo(np.float16).smallest_subnormal)[:, None]
-            whole = np.clip(np.rint(array / divisor), -MAX_INT8, MAX_INT8)
-            result[name], result[name + SCALE] = whole.astype(np.int8), scale
+            integers = np.clip(np.rint(weight / divisor), -MAX_INT8, MAX_INT8)
+            arrays[name], arrays[name + SCALE_SUFFIX] = integers.astype(np.int8), scale
         else:
-            result[name] = _float16(name, array)
-    return result
+            arrays[name] = _to_float16(name, weight)
+    return arrays
 
 
-def dequantize(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
-    """The float32 weights that such arrays stand for, those of int8 times their scales."""
-    result: dict[str, FloatArray] = {}
+def dequantize(arrays: Mapping[str, AnyArray]) -> dict[str, FloatArray]:
+    """Return the float32 weights that stored arrays represent."""
+    weights: dict[str, FloatArray] = {}
     for name, array in arrays.items():
-        if name.endswith(SCALE):
+        if name.endswith(SCALE_SUFFIX):
             continue
-        result[name] = array.astype(np.float32, copy=False)
+        weights[name] = array.astype(np.float32, copy=False)
         if array.dtype == np.int8:
-            result[name] *= arrays[name + SCALE].astype(np.float32)[:, None]
-    return result
+            weights[name] *= arrays[name + SCALE_SUFFIX].astype(np.float32)[:, None]
+    return weights
 
 
 def round_weights(weights: Mapping[str, FloatArray], storage: str) -> dict[str, FloatArray]:
-    """What becomes of weights that are stored so and read again."""
+    """Return the weights as they are after storing and loading. Raise the errors of `quantize`."""
     return dequantize(quantize(weights, storage))
 
 
-def _float16(name: str, array: FloatArray) -> npt.NDArray[np.float16]:
+def _to_float16(name: str, array: FloatArray) -> npt.NDArray[np.float16]:
     with np.errstate(over="ignore"):
-        narrow = array.astype(np.float16)
-    if not np.isfinite(narrow).all():
-        raise OptionError(f"{name} has weights above 65,504, the largest of float16; keep them as float32")
-    return narrow
+        rounded = array.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        raise OptionError(
+            f"{name} has values above 65,504, the maximum of float16; pass --storage float32",
+            code="float16-overflow",
+            array=name,
+        )
+    return rounded

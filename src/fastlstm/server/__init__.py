@@ -1,4 +1,4 @@
-"""Models behind HTTP (the extra `serve`)."""
+"""HTTP server for models (extra `serve`)."""
 
 from __future__ import annotations
 

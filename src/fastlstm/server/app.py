@@ -1,4 +1,4 @@
-"""The application: routes, their state from start to stop, and how refusals become answers."""
+"""The FastAPI application: routers, shared state, the page, and error handlers."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.middleware import RequestMiddleware
 from fastlstm.server.open_inference import open_inference_router
-from fastlstm.server.registry import ModelRegistry
+from fastlstm.server.registry import LoadedModel, ModelRegistry
 from fastlstm.server.routes import inference_router
 from fastlstm.server.settings import Settings
 from fastlstm.server.websocket import websocket_router
 
 PAGE = Path(__file__).parent / "page"
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+MAX_ERROR_CHARACTERS = 500
 
 
 def make_app(settings: Settings) -> FastAPI:
-    """The application that serves as `settings` say. Raises what `fastlstm.load` raises of its models."""
+    """Return the application. Loads all models; raises the errors of `fastlstm.load`."""
     metrics = Metrics()
-    store = ModelRegistry(settings, metrics)
+    registry = ModelRegistry(settings, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.explaining = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-explain")
-        store.start()
+        app.state.explanation_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-explain")
+        registry.start()
         yield
-        await store.stop()
-        app.state.explaining.shutdown(wait=True, cancel_futures=True)
+        await registry.stop()
+        app.state.explanation_thread.shutdown(wait=True, cancel_futures=True)
 
     app = FastAPI(
         title="fastlstm",
@@ -51,37 +52,38 @@ def make_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    app.state.store = store
-    app.state.settings, app.state.metrics, app.state.streams = settings, metrics, 0
-    app.state.explanations = 0
+    app.state.settings, app.state.metrics, app.state.registry = settings, metrics, registry
+    app.state.streams = app.state.explanations = 0
     app.include_router(inference_router)
     app.include_router(open_inference_router)
     app.include_router(websocket_router)
     _add_page(app)
-    _add_handlers(app)
-    app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics, store=store)
+    _add_error_handlers(app)
+    app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics, registry=registry)
 
     @app.get("/metrics", response_class=Response)
-    async def metrics_() -> Response:
-        """What Prometheus scrapes."""
+    async def prometheus() -> Response:
+        """Return the metrics in Prometheus's text format."""
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
     @app.get("/models")
     async def models(request: Request) -> list[dict[str, Any]]:
-        """What is served."""
-        return [
-            {
-                "name": served.name,
-                "labels": list(reader.classifier.labels),
-                "version": reader.version,
-                "streams": reader.classifier.streams,
-                "units": reader.classifier.model.config.hidden_sizes[-1],
-                "max_tokens": reader.classifier.model.config.max_tokens,
-            }
-            for served, reader in ((served, served.reader) for served in request.app.state.store)
-        ]
+        """List the served models."""
+        return [_describe(served.name, served.current) for served in request.app.state.registry]
 
     return app
+
+
+def _describe(name: str, model: LoadedModel) -> dict[str, Any]:
+    config = model.classifier.saved.config
+    return {
+        "name": name,
+        "labels": list(model.classifier.labels),
+        "version": model.version,
+        "streams": model.classifier.can_stream,
+        "units": config.hidden_sizes[-1],
+        "max_tokens": config.max_tokens,
+    }
 
 
 def _add_page(app: FastAPI) -> None:
@@ -92,28 +94,28 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(
             PAGE / "index.html",
             headers={
-                "Content-Security-Policy": POLICY,
+                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
                 "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "no-referrer",
             },
         )
 
 
-def _add_handlers(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(APIError)
-    async def refused(_: Request, refusal: APIError) -> Response:
-        return JSONResponse(refusal.body(), refusal.status, headers=refusal.headers)
+    async def api_error(_: Request, error: APIError) -> Response:
+        return JSONResponse(error.body(), error.status, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        # What came is not repeated: it may hold texts, or what is no valid Unicode.
+    async def invalid_request(_: Request, error: RequestValidationError) -> Response:
+        # The response does not quote the input, which may contain texts or invalid Unicode.
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"{where}: {first['msg']}".encode(errors="replace").decode()
-        return JSONResponse({"error": message[:500], "error_type": "validation"}, 422)
+        field = ".".join(str(part) for part in first["loc"])
+        message = f"{field}: {first['msg']}".encode(errors="replace").decode()
+        return JSONResponse({"error": message[:MAX_ERROR_CHARACTERS], "error_type": "validation"}, 422)
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
-        kinds = {404: "not_found", 405: "method", 400: "validation"}
-        body = {"error": str(error.detail), "error_type": kinds.get(error.status_code, "http")}
+        error_types = {404: "not_found", 405: "method", 400: "validation"}
+        body = {"error": str(error.detail), "error_type": error_types.get(error.status_code, "http")}
         return JSONResponse(body, error.status_code, headers=error.headers)

@@ -1,4 +1,4 @@
-"""Texts of several requests read together: those that arrive while a model reads are what it reads next."""
+"""Dynamic batching: texts that arrive while a batch is running form the next batch."""
 
 from __future__ import annotations
 
@@ -10,147 +10,151 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from fastlstm._typing import FloatArray
 from fastlstm.server.errors import overloaded_error
 
 LOG = logging.getLogger("fastlstm.server")
-Read = Callable[[Sequence[str]], tuple[Any, npt.NDArray[np.float32]]]
-"""Texts -> who read them, and a row of each."""
+Predict = Callable[[Sequence[str]], tuple[Any, FloatArray]]
+"""Texts -> the model that predicted them, and one row per text."""
 
 
 @dataclass(eq=False)
-class _Waiting:
+class _Pending:
     texts: Sequence[str]
-    answer: asyncio.Future[tuple[Any, npt.NDArray[np.float32]]]
+    result: asyncio.Future[tuple[Any, FloatArray]]
 
 
 class Batcher:
-    """One model's queue, and the thread in which it reads.
+    """The queue of one model, and the thread in which the model predicts.
 
-    There is no timer: a lone text is read at once, and under load batches grow by themselves.
+    There is no timer: a single text is predicted at once, and batches grow with the load.
     """
 
     def __init__(
         self,
-        read: Read,
+        predict: Predict,
         *,
         batch_texts: int,
         queue_texts: int,
         on_batch: Callable[[int], object],
         on_waiting: Callable[[int], object],
     ) -> None:
-        """Nothing is read before `start`.
+        """Create a batcher. It predicts nothing before `start`.
 
         Args:
-            read: texts -> who reads them and rows; called in a thread of its own, one batch at a time.
-            batch_texts: of a batch, at most, but that a request is never parted.
-            queue_texts: that wait or are being read, at most.
-            on_batch: told the size of each batch that was read.
-            on_waiting: told how many texts wait or are being read, whenever it changes.
+            predict: Called with one batch at a time, in a separate thread.
+            batch_texts: Maximum number of texts per batch. Requests are never split: a larger one is a batch alone.
+            queue_texts: Maximum number of texts that wait or are in the current batch.
+            on_batch: Called with the size of each completed batch.
+            on_waiting: Called with `waiting` whenever it changes.
         """
-        self._read, self._batch_texts, self._queue_texts = read, batch_texts, queue_texts
+        self._predict, self._batch_texts, self._queue_texts = predict, batch_texts, queue_texts
         self._on_batch, self._on_waiting = on_batch, on_waiting
-        self._queue: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-read")
+        self._queue: deque[_Pending] = deque()
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-predict")
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self.waiting = 0
-        """Texts that wait or are being read."""
-        self.refusing = False
-        """Whether a request was refused since the last batch. Until the next one none is taken: a smaller one that
-        came later would pass it, and telling it costs next to nothing."""
+        """Number of texts that wait or are in the current batch."""
+        self.rejecting = False
+        """Whether a request was rejected since the last batch. Until the next batch completes, all requests are
+        rejected, which costs little: otherwise small requests would overtake larger ones."""
 
     def start(self) -> None:
-        """From here on texts are read."""
+        """Start predicting."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Ends after the batch that is being read; what waits is cancelled."""
+        """Finish the current batch and cancel all other requests."""
         self._stopping = True
-        self._arrived.set()
+        self._wake.set()
         if self._task is not None:
             await self._task
-        for waiting in self._queue:
-            waiting.answer.cancel()
-            self._wait(-len(waiting.texts))
+        for pending in self._queue:
+            pending.result.cancel()
+            self._add_waiting(-len(pending.texts))
         self._queue.clear()
         self._thread.shutdown(wait=True)
 
-    async def submit(self, texts: Sequence[str]) -> tuple[Any, npt.NDArray[np.float32]]:
-        """Who read the texts, and their rows, in their order; at least one text.
+    async def submit(self, texts: Sequence[str]) -> tuple[Any, FloatArray]:
+        """Return the model that predicted the texts, and their rows in order. Expects at least one text.
 
-        Raises `Refusal` where too many wait, and what `read` raised of these texts.
+        Raises `APIError` if the queue is full, and what `predict` raised for these texts.
         """
-        if self.refusing or self.waiting + len(texts) > self._queue_texts:
-            self.refusing = True
-            raise overloaded_error(f"{self.waiting} texts wait to be read, of at most {self._queue_texts}")
-        waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        self._wait(len(texts))
-        self._arrived.set()
-        return await waiting.answer
+        if self.rejecting or self.waiting + len(texts) > self._queue_texts:
+            self.rejecting = True
+            raise overloaded_error(
+                f"the queue is full ({self.waiting} texts waiting, maximum {self._queue_texts})",
+                code="queue-full",
+                waiting=self.waiting,
+                maximum=self._queue_texts,
+            )
+        pending = _Pending(texts, asyncio.get_running_loop().create_future())
+        self._queue.append(pending)
+        self._add_waiting(len(texts))
+        self._wake.set()
+        return await pending.result
 
     async def _run(self) -> None:
         while True:
-            await self._arrived.wait()
+            await self._wake.wait()
             if self._stopping:
                 return
-            batch = self._take()
+            batch = self._next_batch()
             if not batch:
-                self._arrived.clear()
+                self._wake.clear()
                 continue
             try:
-                await self._answer(batch)
-            except Exception as error:  # whatever it is, later requests are read
-                LOG.exception("a batch failed")
-                for waiting in batch:
-                    _fail(waiting, error)
+                await self._predict_batch(batch)
+            except Exception as error:  # the batcher must survive any error
+                LOG.exception("batch failed")
+                for pending in batch:
+                    _fail(pending, error)
             finally:
-                self._wait(-sum(len(waiting.texts) for waiting in batch))
+                self._add_waiting(-sum(len(pending.texts) for pending in batch))
 
-    def _wait(self, more: int) -> None:
-        self.waiting += more
-        if more < 0:
-            self.refusing = False
+    def _add_waiting(self, change: int) -> None:
+        self.waiting += change
+        if change < 0:
+            self.rejecting = False
         self._on_waiting(self.waiting)
 
-    def _take(self) -> list[_Waiting]:
-        """The next requests, whole, as many as go into a batch; those whose client has gone are left out."""
-        batch: list[_Waiting] = []
+    def _next_batch(self) -> list[_Pending]:
+        """Take as many whole requests from the queue as fit into a batch; drop cancelled ones."""
+        batch: list[_Pending] = []
         texts = 0
         while self._queue and (not batch or texts + len(self._queue[0].texts) <= self._batch_texts):
-            waiting = self._queue.popleft()
-            if waiting.answer.cancelled():
-                self._wait(-len(waiting.texts))
+            pending = self._queue.popleft()
+            if pending.result.cancelled():
+                self._add_waiting(-len(pending.texts))
                 continue
-            batch.append(waiting)
-            texts += len(waiting.texts)
+            batch.append(pending)
+            texts += len(pending.texts)
         return batch
 
-    async def _answer(self, batch: list[_Waiting]) -> None:
-        """One that can't be read harms no other: where a batch fails, its requests are read one by one."""
+    async def _predict_batch(self, batch: list[_Pending]) -> None:
+        """Predict a batch. If it fails, predict its requests one by one, so that only the bad ones fail."""
         loop = asyncio.get_running_loop()
-        texts = [text for waiting in batch for text in waiting.texts]
+        texts = [text for pending in batch for text in pending.texts]
         try:
-            reader, rows = await loop.run_in_executor(self._thread, self._read, texts)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it is the answer of the one that caused it
+            model, rows = await loop.run_in_executor(self._thread, self._predict, texts)
+        except Exception as error:  # noqa: BLE001 -- passed on to the request that caused it
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return
-            for waiting in batch:
-                await self._answer([waiting])
+            for pending in batch:
+                await self._predict_batch([pending])
             return
-        at = 0
-        for waiting in batch:
-            if not waiting.answer.done():
-                waiting.answer.set_result((reader, rows[at : at + len(waiting.texts)]))
-            at += len(waiting.texts)
+        start = 0
+        for pending in batch:
+            end = start + len(pending.texts)
+            if not pending.result.done():
+                pending.result.set_result((model, rows[start:end]))
+            start = end
         self._on_batch(len(texts))
 
 
-def _fail(waiting: _Waiting, error: Exception) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_exception(error)
+def _fail(pending: _Pending, error: Exception) -> None:
+    if not pending.result.done():
+        pending.result.set_exception(error)

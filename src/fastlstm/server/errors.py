@@ -1,50 +1,52 @@
-"""The texts of a request, checked against the limits."""
+"""Errors of the HTTP API."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from fastlstm.errors import DataError
-from fastlstm.inference.classifier import validate_texts
-from fastlstm.server.settings import Settings
+from fastlstm.errors import FastLSTMError
+
+RETRY_SECONDS = 1
 
 
-class APIError(Exception):
-    """`status` 4xx or 5xx, a kind that programs can tell, a message for people, and further headers."""
+class APIError(FastLSTMError):
+    """An error response.
 
-    def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status, self.kind, self.headers = status, kind, dict(headers or {})
-        self.message = message.encode(errors="replace").decode()  # of a request's words, some may be no Unicode
+    Attributes:
+        status: HTTP status, 4xx or 5xx.
+        error_type: Kind of error in the response body, such as "validation" or "overloaded".
+        headers: Additional response headers.
+    """
+
+    default_code = "api-error"
+
+    def __init__(
+        self,
+        status: int,
+        error_type: str,
+        message: str,
+        *,
+        code: str,
+        headers: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> None:
+        # The message may quote the request, which may contain invalid Unicode.
+        super().__init__(message.encode(errors="replace").decode(), code=code, **values)
+        self.status, self.error_type, self.headers = status, error_type, dict(headers or {})
 
     def body(self) -> dict[str, str]:
-        """As text-embeddings-inference spells errors."""
-        return {"error": self.message, "error_type": self.kind}
+        """Return the response body, in the format of text-embeddings-inference."""
+        return {"error": str(self), "error_type": self.error_type}
 
 
-def overloaded_error(what: str, seconds: int = 1) -> APIError:
-    """The server has more to do than it may have waiting."""
-    return APIError(429, "overloaded", f"{what}; come again in {seconds} s", {"Retry-After": str(seconds)})
-
-
-def check_texts(texts: Sequence[str], settings: Settings) -> list[str]:
-    """The texts. Raises `APIError` for none, for too many, for one that is too long or no valid Unicode."""
-    if not texts:
-        raise APIError(422, "validation", "the batch is empty; expected one or more texts")
-    if len(texts) > settings.max_texts:
-        raise APIError(
-            413,
-            "validation",
-            f"{len(texts)} texts came; at most {settings.max_texts} are taken: send them in parts",
-        )
-    for position, text in enumerate(texts):
-        if len(text) > settings.max_characters:
-            raise APIError(
-                413,
-                "validation",
-                f"text {position} has {len(text)} characters; at most {settings.max_characters} are taken",
-            )
-    try:
-        return validate_texts(texts)
-    except DataError as error:
-        raise APIError(422, "validation", str(error)) from None
+def overloaded_error(message: str, *, code: str, **values: Any) -> APIError:
+    """Return the 429 error of a server that is at one of its limits."""
+    return APIError(
+        429,
+        "overloaded",
+        f"{message}; retry after {RETRY_SECONDS} s",
+        code=code,
+        headers={"Retry-After": str(RETRY_SECONDS)},
+        **values,
+    )

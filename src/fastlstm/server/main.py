@@ -1,4 +1,4 @@
-"""A server's process, or several: uvicorn, its logs as JSON lines, and a stop that lets requests end."""
+"""Server processes: uvicorn, logging as JSON lines, and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -20,77 +20,80 @@ from fastlstm.server.settings import Settings
 from fastlstm.server.supervisor import supervise
 
 LOG = logging.getLogger("fastlstm.server")
-_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
+STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
 
-class JSONLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and what else a record was given."""
+class JSONFormatter(logging.Formatter):
+    """Format a log record as one JSON object per line: time, level, logger, message, and the `extra` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        told: dict[str, Any] = {
+        """Return the line."""
+        fields: dict[str, Any] = {
             "time": datetime.datetime.fromtimestamp(record.created, datetime.timezone.utc).isoformat(),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        told |= {name: value for name, value in vars(record).items() if name not in _USUAL}
+        fields |= {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
         if record.exc_info:
-            told["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False, default=str)
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False, default=str)
 
 
-class NoAddresses(logging.Filter):
-    """Leaves out uvicorn's lines on conversations, which hold whatever stands in their addresses."""
+class DropWebSocketLines(logging.Filter):
+    """Drop uvicorn's log lines on WebSocket connections: they contain query strings, which may contain texts."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is told."""
+        """Return whether to keep the record."""
         return not (record.name == "uvicorn.error" and "WebSocket" in str(record.msg))
 
 
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": JSONLines}},
-    "filters": {"no addresses": {"()": NoAddresses}},
+    "formatters": {"json": {"()": JSONFormatter}},
+    "filters": {"no WebSocket lines": {"()": DropWebSocketLines}},
     "handlers": {
-        "standard error": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["no addresses"]}
+        "stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["no WebSocket lines"]}
     },
     "loggers": {
-        name: {"handlers": ["standard error"], "level": "INFO", "propagate": False}
+        name: {"handlers": ["stderr"], "level": "INFO", "propagate": False}
         for name in ("fastlstm.server", "uvicorn.error")
     },
 }
 
 
-def serve(settings: Settings, listening: socket.socket, on_loaded: Callable[[], object] = lambda: None) -> None:
-    """Serves until SIGTERM or Ctrl-C, then lets requests end for `drain_seconds`.
+def serve(settings: Settings, listener: socket.socket, on_loaded: Callable[[], object] = lambda: None) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish the requests in progress within `drain_seconds`.
 
-    `on_loaded`: called once the models are there.
+    Args:
+        settings: Models and limits.
+        listener: Bound socket to accept connections from.
+        on_loaded: Called once all models are loaded.
 
-    Raises what `fastlstm.load` raises of the models.
+    Raises the errors of `fastlstm.load`.
     """
     app = make_app(settings)
     on_loaded()
     if settings.workers == 1:
-        _serve(app, settings, listening)
+        _run(app, settings, listener)
         return
-    del app  # it has shown that all can be read
+    del app  # each worker loads its own models; this one has shown that they load
     logging.config.dictConfig(LOGGING)
-    supervise(_serve_beside, settings, listening)
+    supervise(_serve_worker, settings, listener)
 
 
-def _serve_beside(settings: Settings, listening: socket.socket) -> None:
+def _serve_worker(settings: Settings, listener: socket.socket) -> None:
     logging.config.dictConfig(LOGGING)
     try:
         app = make_app(settings)
     except Exception:
-        LOG.exception("a worker can't begin")
+        LOG.exception("worker failed to start")
         sys.exit(1)
-    _serve(app, settings, listening)
+    _run(app, settings, listener)
 
 
-def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
+def _run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_config=LOGGING,
@@ -106,9 +109,9 @@ def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     server = uvicorn.Server(config)
 
     def stop(*_: object) -> None:
-        """Of a signal before uvicorn listens to them, and of the one that stopped it, which it raises again."""
         server.should_exit = True
 
+    # For signals before uvicorn installs its own handlers, and for the one that uvicorn re-raises after shutdown.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    server.run(sockets=[listening])
+    server.run(sockets=[listener])

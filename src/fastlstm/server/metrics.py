@@ -1,4 +1,4 @@
-"""What Prometheus scrapes."""
+"""Prometheus metrics of the server."""
 
 from __future__ import annotations
 
@@ -10,50 +10,56 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-SHARED = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable with the folder in which prometheus_client sums up several processes."""
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable with the folder in which prometheus_client aggregates the workers' metrics."""
 
 
 class Metrics:
-    """One server's; a registry of its own, so that several live in one process."""
+    """The metrics of one server. Each has its own collectors, so that one process can hold several servers."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self._collectors = CollectorRegistry()
         self.requests = Counter(
-            "fastlstm_requests", "Requests answered.", ["path", "status"], registry=self.registry
+            "fastlstm_requests", "Completed requests.", ["path", "status"], registry=self._collectors
         )
         self.seconds = Histogram(
-            "fastlstm_request_seconds", "Seconds to an answer.", ["path"], buckets=SECONDS, registry=self.registry
+            "fastlstm_request_seconds",
+            "Duration of requests in seconds.",
+            ["path"],
+            buckets=SECONDS,
+            registry=self._collectors,
         )
-        self.going = self._gauge("fastlstm_requests_going", "Requests being answered.")
-        self.texts = Counter("fastlstm_texts", "Texts answered.", ["model"], registry=self.registry)
+        self.requests_in_progress = self._gauge("fastlstm_requests_in_progress", "Requests in progress.")
+        self.texts = Counter("fastlstm_texts", "Predicted texts.", ["model"], registry=self._collectors)
         self.batches = Histogram(
-            "fastlstm_batch_texts", "Texts read together.", ["model"], buckets=SIZES, registry=self.registry
+            "fastlstm_batch_texts", "Texts per batch.", ["model"], buckets=BATCH_SIZES, registry=self._collectors
         )
-        self.waiting = self._gauge("fastlstm_waiting_texts", "Texts that wait.", ["model"])
-        self.versions = self._gauge("fastlstm_model_version", "Times loaded.", ["model"], several="livemax")
-        self.streams = self._gauge("fastlstm_streams", "Conversations open.")
+        self.waiting = self._gauge("fastlstm_waiting_texts", "Texts in the queue or the current batch.", ["model"])
+        self.versions = self._gauge(
+            "fastlstm_model_version", "Number of times the model was loaded.", ["model"], aggregation="livemax"
+        )
+        self.streams = self._gauge("fastlstm_streams", "Open streams.")
 
     def _gauge(
         self,
         name: str,
-        what: str,
+        description: str,
         labels: Sequence[str] = (),
         *,
-        several: Literal["livesum", "livemax"] = "livesum",
+        aggregation: Literal["livesum", "livemax"] = "livesum",
     ) -> Gauge:
-        return Gauge(name, what, labels, multiprocess_mode=several, registry=self.registry)
+        return Gauge(name, description, labels, multiprocess_mode=aggregation, registry=self._collectors)
 
-    def batch(self, model: str, texts: int) -> None:
-        """Texts were read together."""
+    def count_batch(self, model: str, texts: int) -> None:
+        """Count a completed batch."""
         self.batches.labels(model).observe(texts)
         self.texts.labels(model).inc(texts)
 
     def exposition(self) -> bytes:
-        """The metrics as they stand, of all processes that serve beside this one."""
-        registry = self.registry
-        if SHARED in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        """Return the metrics in Prometheus's text format, summed over all worker processes."""
+        collectors = self._collectors
+        if MULTIPROCESS_VARIABLE in os.environ:
+            collectors = CollectorRegistry()
+            MultiProcessCollector(collectors)  # type: ignore[no-untyped-call]
+        return generate_latest(collectors)

@@ -1,4 +1,4 @@
-"""What every request passes before anything is done for it: identity, limits, token; what is told of it after."""
+"""ASGI middleware: request limits, authentication, request ids, log lines and metrics."""
 
 from __future__ import annotations
 
@@ -21,107 +21,130 @@ from fastlstm.server.registry import ModelRegistry
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-HEALTH = "/v2/health/"
-READING = {"/predict": re.compile("/predict"), "/v2/models/{name}/infer": re.compile("/v2/models/[^/]+/infer")}
-"""The routes on which texts wait for a model."""
-OPEN, OPEN_BELOW = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH)
-"""What needs no token: the page and its files, health, and the documentation."""
-_OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+HEALTH_PREFIX = "/v2/health/"
+QUEUED_ROUTES = {
+    "/predict": re.compile("/predict"),
+    "/v2/models/{name}/infer": re.compile("/v2/models/[^/]+/infer"),
+}
+"""The routes whose texts are queued."""
+PUBLIC_PATHS, PUBLIC_PREFIXES = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH_PREFIX)
+"""Paths that need no token: the page and its files, the health checks, and the API documentation."""
+REJECTION_LOG_SECONDS = 1
+_CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
-    """Around the whole application."""
+    """The outermost middleware of the application."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, store: ModelRegistry) -> None:
-        self._app, self._settings, self._metrics, self._store = app, settings, metrics, store
-        self._going = 0
-        self._refused, self._told = 0, -1.0
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, registry: ModelRegistry) -> None:
+        self._app, self._settings, self._metrics, self._registry = app, settings, metrics, registry
+        self._in_progress = 0
+        self._rejected, self._next_rejection_log = 0, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, request_id = time.perf_counter(), _request_id(scope)
-        status, begun = 500, False
+        start, request_id = time.perf_counter(), _request_id(scope)
+        status, response_started = 500, False
 
-        async def tell(message: Message) -> None:
-            nonlocal status, begun
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, response_started
             if message["type"] == "http.response.start":
-                status, begun = message["status"], True
+                status, response_started = message["status"], True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        self._going += 1
-        self._metrics.going.inc()
+        self._in_progress += 1
+        self._metrics.requests_in_progress.inc()
         try:
             self._check(scope)
-            body = await self._body(scope, receive)
-            if scope["method"] == "POST" and self._store.refusing and _reading(scope):
-                raise overloaded_error(
-                    "as many texts wait to be read as may"
-                )  # told before anything is made of the body
-            await self._app(scope, _replay(body, receive), tell)
-        except APIError as refusal:
-            if not begun:
-                await _refuse(tell, refusal)
+            body = await self._receive_body(scope, receive)
+            # Reject before parsing the body, which is what costs time.
+            if scope["method"] == "POST" and self._registry.rejecting and _queued_route(scope):
+                raise overloaded_error("the queue is full", code="queue-full")
+            await self._app(scope, _replay(body, receive), send_with_id)
+        except APIError as error:
+            if not response_started:
+                await _send_error(send_with_id, error)
         except Exception:
             LOG.exception("request failed", extra={"request_id": request_id})
-            if not begun:
-                await _refuse(
-                    tell, APIError(500, "internal", f"something went wrong here; name {request_id} in a report")
-                )
+            if not response_started:
+                message = f"internal server error; the request id is {request_id}"
+                await _send_error(send_with_id, APIError(500, "internal", message, code="internal-error"))
         finally:
-            self._going -= 1
-            self._metrics.going.dec()
-            self._tell(scope, request_id, status, time.perf_counter() - started)
+            self._in_progress -= 1
+            self._metrics.requests_in_progress.dec()
+            self._record(scope, request_id, status, time.perf_counter() - start)
 
     def _check(self, scope: Scope) -> None:
-        watched = scope["path"] == "/metrics" or scope["path"].startswith(HEALTH)
-        if self._going > self._settings.max_requests and not watched:
-            raise overloaded_error(f"{self._going - 1} requests are being answered, as many as may be")
+        monitoring = scope["path"] == "/metrics" or scope["path"].startswith(HEALTH_PREFIX)
+        if self._in_progress > self._settings.max_requests and not monitoring:
+            raise overloaded_error(
+                f"too many concurrent requests (maximum {self._settings.max_requests})",
+                code="too-many-requests",
+                maximum=self._settings.max_requests,
+            )
         check_token(scope, self._settings.token)
         if scope["method"] == "POST" and _has_body(scope):
-            kind = (header(scope, b"content-type") or b"none").split(b";")[0].strip().lower()
-            if kind != b"application/json":
-                shown = kind[:50].decode(errors="replace")
-                raise APIError(415, "validation", f"the content type is {shown}; expected application/json")
+            content_type = (get_header(scope, b"content-type") or b"none").split(b";")[0].strip().lower()
+            if content_type != b"application/json":
+                quoted = content_type[:50].decode(errors="replace")
+                raise APIError(
+                    415,
+                    "validation",
+                    f"the content type is {quoted}; expected application/json",
+                    code="unsupported-content-type",
+                    content_type=quoted,
+                )
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The request's body, whole. Raises `APIError` where it is too large, or too slow."""
-        most = self._settings.max_body_bytes
-        too_large = APIError(413, "validation", f"the body has more than {most} bytes, as many as are taken")
-        announced = header(scope, b"content-length")
-        if announced is not None and announced.isdigit() and int(announced) > most:
+    async def _receive_body(self, scope: Scope, receive: Receive) -> bytes:
+        """Return the whole request body. Raises `APIError` if it is too large or too slow."""
+        maximum, seconds = self._settings.max_body_bytes, self._settings.body_seconds
+        too_large = APIError(
+            413,
+            "validation",
+            f"the body has more than {maximum} bytes; send fewer or shorter texts",
+            code="body-too-large",
+            maximum=maximum,
+        )
+        content_length = get_header(scope, b"content-length")
+        if content_length is not None and content_length.isdigit() and int(content_length) > maximum:
             raise too_large
 
-        async def read() -> bytes:
+        async def receive_all() -> bytes:
             body = bytearray()
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise APIError(400, "validation", "the client went away before its request was here")
+                    raise APIError(400, "validation", "the client disconnected", code="client-disconnected")
                 body += message.get("body", b"")
-                if len(body) > most:
+                if len(body) > maximum:
                     raise too_large
                 if not message.get("more_body"):
                     return bytes(body)
 
         try:
-            return await _within(self._settings.body_seconds, read())
+            return await _with_timeout(seconds, receive_all())
         except (asyncio.TimeoutError, TimeoutError):
             raise APIError(
-                408, "timeout", f"the body was not here after {self._settings.body_seconds:g} s"
+                408,
+                "timeout",
+                f"the body was not received within {seconds:g} s",
+                code="body-timeout",
+                seconds=seconds,
             ) from None
 
-    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        """Update the metrics and write the log line of a completed request."""
         route = scope.get("route")
-        path = getattr(route, "path", None) or _reading(scope) or ("/" if scope["path"] == "/" else "other")
+        path = getattr(route, "path", None) or _queued_route(scope) or ("/" if scope["path"] == "/" else "other")
         self._metrics.requests.labels(path, str(status)).inc()
         self._metrics.seconds.labels(path).observe(seconds)
         if status == 429:
-            self._tell_refused()
+            self._log_rejection()
             return
-        told: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "request_id": request_id,
             "method": scope["method"],
             "path": scope["path"][:200],
@@ -130,75 +153,82 @@ class RequestMiddleware:
         }
         texts = scope.get("fastlstm.texts")
         if texts is not None:
-            told["texts"] = texts if self._settings.log_texts else len(texts)
-        LOG.info("request", extra=told)
+            fields["texts"] = texts if self._settings.log_texts else len(texts)
+        LOG.info("request", extra=fields)
 
-    def _tell_refused(self) -> None:
-        """A line a second: what is refused under load must cost little. It has the number of all so far."""
-        self._refused += 1
+    def _log_rejection(self) -> None:
+        """Log at most one line per second, with the total so far: rejections must be cheap."""
+        self._rejected += 1
         now = time.monotonic()
-        if self._told < 0 or now - self._told >= 1:
-            LOG.warning("overloaded", extra={"refused_so_far": self._refused})
-            self._told = now
+        if now >= self._next_rejection_log:
+            LOG.warning("overloaded", extra={"refused_so_far": self._rejected})
+            self._next_rejection_log = now + REJECTION_LOG_SECONDS
 
 
 def check_token(scope: Scope, token: str | None) -> None:
-    """Raises `APIError` unless a request that needs the token bears it. Compared in constant time."""
+    """Raise `APIError` if the path needs the token and the request lacks it. Compares in constant time."""
     path = scope["path"]
-    if token is None or path in OPEN or path.startswith(OPEN_BELOW):
+    if token is None or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES):
         return
-    given = header(scope, b"authorization") or b""
-    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
+    authorization = get_header(scope, b"authorization") or b""
+    if not hmac.compare_digest(authorization, b"Bearer " + token.encode()):
         raise APIError(
-            401, "unauthorized", "the request bears no valid token; send Authorization: Bearer TOKEN",
-            {"WWW-Authenticate": "Bearer"},
-        )  # fmt: skip
+            401,
+            "unauthorized",
+            "missing or invalid bearer token; send the header Authorization: Bearer TOKEN",
+            code="invalid-token",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
 
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """A header's value, the first of several."""
+def get_header(scope: Scope, name: bytes) -> bytes | None:
+    """Return the first value of a header, or None."""
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-async def _within(seconds: float, coming: Coroutine[Any, Any, bytes]) -> bytes:
-    """What comes in so many seconds. Raises `TimeoutError`."""
-    if sys.version_info >= (3, 11):  # a tenth of what the other costs, which makes a task
+async def _with_timeout(seconds: float, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
+    """Return the coroutine's result. Raises `TimeoutError`."""
+    if sys.version_info >= (3, 11):  # costs a tenth of wait_for, which creates a task
         async with asyncio.timeout(seconds):
-            return await coming
-    return await asyncio.wait_for(coming, seconds)
+            return await coroutine
+    return await asyncio.wait_for(coroutine, seconds)
 
 
-def _reading(scope: Scope) -> str | None:
-    """Which of the routes in `READING` a request is for."""
-    return next((route for route, pattern in READING.items() if pattern.fullmatch(scope["path"])), None)
+def _queued_route(scope: Scope) -> str | None:
+    """Return which of `QUEUED_ROUTES` the request is for, if any."""
+    return next((route for route, pattern in QUEUED_ROUTES.items() if pattern.fullmatch(scope["path"])), None)
 
 
 def _has_body(scope: Scope) -> bool:
-    return header(scope, b"content-length") not in (None, b"0") or header(scope, b"transfer-encoding") is not None
+    has_length = get_header(scope, b"content-length") not in (None, b"0")
+    return has_length or get_header(scope, b"transfer-encoding") is not None
 
 
 def _request_id(scope: Scope) -> str:
-    own = header(scope, b"x-request-id")
-    return own.decode() if own is not None and _OWN_ID.fullmatch(own) else os.urandom(16).hex()
+    """Return the client's request id if it is well-formed, else a random one."""
+    client_id = get_header(scope, b"x-request-id")
+    if client_id is not None and _CLIENT_REQUEST_ID.fullmatch(client_id):
+        return client_id.decode()
+    return os.urandom(16).hex()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives the whole body first."""
-    given = False
+    """Return a `receive` that first returns the whole body."""
+    replayed = False
 
-    async def replayed() -> Message:
-        nonlocal given
-        if not given:
-            given = True
+    async def receive_body() -> Message:
+        nonlocal replayed
+        if not replayed:
+            replayed = True
             return {"type": "http.request", "body": body, "more_body": False}
         return await receive()
 
-    return replayed
+    return receive_body
 
 
-async def _refuse(send: Send, refusal: APIError) -> None:
-    body = json.dumps(refusal.body(), ensure_ascii=False).encode()
+async def _send_error(send: Send, error: APIError) -> None:
+    body = json.dumps(error.body(), ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over HTTP."""
+"""The HTTP API of the Open Inference Protocol, version 2."""
 
 from __future__ import annotations
 
@@ -7,103 +7,126 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from fastlstm import __version__
-from fastlstm.server.errors import APIError, check_texts
+from fastlstm.server.errors import APIError
 from fastlstm.server.registry import ModelRegistry, ServedModel
-from fastlstm.server.routes import REFUSED
-from fastlstm.server.schemas import InferRequest, InferResponse, Tensor
+from fastlstm.server.routes import ERROR_RESPONSES
+from fastlstm.server.schemas import InferRequest, InferResponse, Tensor, check_texts
 
-open_inference_router = APIRouter(prefix="/v2", responses=REFUSED)
+open_inference_router = APIRouter(prefix="/v2", responses=ERROR_RESPONSES)
 OUTPUTS = ("probabilities", "label")
 
 
 @open_inference_router.get("")
 async def server() -> dict[str, Any]:
-    """What this server is."""
+    """Return the server's name and version."""
     return {"name": "fastlstm", "version": __version__, "extensions": []}
 
 
 @open_inference_router.get("/health/live")
 async def live() -> dict[str, bool]:
-    """The process answers."""
+    """Return true: the process is running."""
     return {"live": True}
 
 
 @open_inference_router.get("/health/ready")
 async def ready() -> dict[str, bool]:
-    """Requests are taken: a server that is being stopped takes no connection any more."""
+    """Return true: the server accepts requests. A server that is stopping refuses connections."""
     return {"ready": True}
 
 
 @open_inference_router.get("/models/{name}")
 async def metadata(request: Request, name: str) -> dict[str, Any]:
-    """A model's inputs and outputs."""
-    served = _served(request, name)
-    reader = served.reader
-    classes = len(reader.classifier.labels)
+    """Return a model's inputs and outputs."""
+    served = _get_model(request, name)
+    model = served.current
+    labels = model.classifier.labels
     return {
         "name": served.name,
-        "versions": [str(reader.version)],
+        "versions": [str(model.version)],
         "platform": "fastlstm",
         "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
         "outputs": [
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(labels)]},
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
         ],
-        "labels": list(reader.classifier.labels),
+        "labels": list(labels),
     }
 
 
 @open_inference_router.get("/models/{name}/ready")
 async def model_ready(request: Request, name: str) -> dict[str, Any]:
-    """The model is there."""
-    return {"name": _served(request, name).name, "ready": True}
+    """Return true if the model is served."""
+    return {"name": _get_model(request, name).name, "ready": True}
 
 
 @open_inference_router.post("/models/{name}/infer")
 async def infer(request: Request, name: str, body: InferRequest) -> InferResponse:
-    """Probabilities and labels of texts."""
-    served = _served(request, name)
+    """Return the probabilities and the predicted label of each text."""
+    served = _get_model(request, name)
     texts = check_texts(_texts(body), request.app.state.settings)
     request.scope["fastlstm.texts"] = texts
-    wanted = OUTPUTS if body.outputs is None else tuple(output.name for output in body.outputs)
-    if unknown := [output for output in wanted if output not in OUTPUTS]:
-        raise APIError(422, "validation", f"unknown output {unknown[0][:100]!r}; there are: {', '.join(OUTPUTS)}")
-    if len(set(wanted)) < len(wanted):
-        raise APIError(422, "validation", "an output is asked for twice; expected each once")
-    reader, both = await served.batcher.submit(texts)
-    classifier = reader.classifier
-    rows = both[:, : len(classifier.labels)]
-    labels = [classifier.labels[k] for k in classifier.choose(rows)]
-    made = {
+    outputs = OUTPUTS if body.outputs is None else tuple(output.name for output in body.outputs)
+    if unknown := [output for output in outputs if output not in OUTPUTS]:
+        raise APIError(
+            422,
+            "validation",
+            f"unknown output {unknown[0][:100]!r}; known: {', '.join(OUTPUTS)}",
+            code="unknown-output",
+            output=unknown[0],
+        )
+    if len(set(outputs)) < len(outputs):
+        raise APIError(
+            422, "validation", "an output is requested twice; expected each at most once", code="duplicate-output"
+        )
+    model, rows = await served.batcher.submit(texts)
+    classifier = model.classifier
+    probabilities = rows[:, : len(classifier.labels)]
+    labels = [classifier.labels[k] for k in classifier.choose(probabilities)]
+    tensors = {
         "probabilities": Tensor(
-            name="probabilities", shape=list(rows.shape), datatype="FP32", data=rows.ravel().tolist()
+            name="probabilities",
+            shape=list(probabilities.shape),
+            datatype="FP32",
+            data=probabilities.ravel().tolist(),
         ),
         "label": Tensor(name="label", shape=[len(labels)], datatype="BYTES", data=labels),
     }
     return InferResponse(
         model_name=served.name,
-        model_version=str(reader.version),
+        model_version=str(model.version),
         id=body.id,
-        outputs=[made[output] for output in wanted],
+        outputs=[tensors[output] for output in outputs],
     )
 
 
-def _served(request: Request, name: str) -> ServedModel:
-    store: ModelRegistry = request.app.state.store
-    return store.get(name)
+def _get_model(request: Request, name: str) -> ServedModel:
+    registry: ModelRegistry = request.app.state.registry
+    return registry.get(name)
 
 
 def _texts(body: InferRequest) -> list[str]:
+    """Return the texts of the input tensor. Raises `APIError` for other inputs."""
     if [tensor.name for tensor in body.inputs] != ["text"]:
         names = ", ".join(tensor.name[:50] for tensor in body.inputs) or "none"
         raise APIError(
-            422, "validation", f"inputs are {names}; expected one, text, of datatype BYTES and shape [n]"
+            422,
+            "validation",
+            f"the inputs are: {names}; expected one input named text, datatype BYTES, shape [n]",
+            code="bad-inputs",
         )
     (tensor,) = body.inputs
     if tensor.datatype != "BYTES" or not all(isinstance(text, str) for text in tensor.data):
-        raise APIError(422, "validation", f"text has datatype {tensor.datatype[:20]}; expected BYTES: strings")
+        raise APIError(
+            422,
+            "validation",
+            f"input text has datatype {tensor.datatype[:20]}; expected BYTES, and strings as data",
+            code="bad-datatype",
+        )
     if tensor.shape not in ([len(tensor.data)], [len(tensor.data), 1]):
         raise APIError(
-            422, "validation", f"text has shape {tensor.shape[:5]} and {len(tensor.data)} strings; expected [n]"
+            422,
+            "validation",
+            f"input text has shape {tensor.shape[:5]} but {len(tensor.data)} strings; expected [n] or [n, 1]",
+            code="bad-shape",
         )
     return list(tensor.data)

@@ -1,4 +1,4 @@
-"""The models that are served, by name, each as its folder stands now."""
+"""The served models by name, reloaded when their folders change."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from fastlstm._typing import FloatArray
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.serialization.folder import CONFIG
@@ -20,12 +20,13 @@ from fastlstm.server.metrics import Metrics
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-Stamp = tuple[int, int, int] | None
+Signature = tuple[int, int, int] | None
+"""Inode, modification time and size of a model's config.json; None if it does not exist."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A classifier, and the how manieth of its name it is."""
+    """A loaded classifier and its reload count, starting at 1."""
 
     classifier: Classifier
     version: int
@@ -33,124 +34,132 @@ class LoadedModel:
 
 @dataclass
 class ServedModel:
-    """One model: its folder, the reader that answers now, and its queue.
+    """A served model: its folder, the loaded version, and its queue.
 
-    Between two looks at `reader` it may be another: who needs it twice keeps it.
+    A reload replaces `current` at any time. To use one version consistently, read `current` once.
     """
 
     name: str
     folder: Path
-    reader: LoadedModel
-    stamp: Stamp
+    current: LoadedModel
+    signature: Signature
     batcher: Batcher
-    gone: bool = False
-    """Whether there was no model in the folder when it was last looked at."""
+    missing: bool = False
+    """Whether the last check found no model in the folder."""
 
 
 class ModelRegistry:
-    """`start` and `stop`, in the event loop that serves, are its lifespan."""
+    """The served models. Call `start` and `stop` in the server's event loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Loads every model. Raises what `fastlstm.load` raises."""
+        """Load all models. Raises the errors of `fastlstm.load`."""
         self._settings, self._metrics = settings, metrics
-        self._served: dict[str, ServedModel] = {}
-        self._watch: asyncio.Task[None] | None = None
+        self._models: dict[str, ServedModel] = {}
+        self._watcher: asyncio.Task[None] | None = None
         for name, folder in settings.models.items():
-            self._served[name] = self._serve(name, folder)
+            self._models[name] = self._add(name, folder)
 
-    def _serve(self, name: str, folder: Path) -> ServedModel:
-        stamp = _stamp(folder)
+    def _add(self, name: str, folder: Path) -> ServedModel:
+        signature = _signature(folder)
         batcher = Batcher(
-            lambda texts: self._read(name, texts),
+            lambda texts: self._predict(name, texts),
             batch_texts=self._settings.batch_texts,
             queue_texts=self._settings.queue_texts,
-            on_batch=lambda texts: self._metrics.batch(name, texts),
+            on_batch=lambda texts: self._metrics.count_batch(name, texts),
             on_waiting=self._metrics.waiting.labels(name).set,
         )
-        reader = LoadedModel(self._load(folder), 1)
-        self._metrics.versions.labels(name).set(reader.version)
-        return ServedModel(name, folder, reader, stamp, batcher)
+        model = LoadedModel(self._load(folder), 1)
+        self._metrics.versions.labels(name).set(model.version)
+        return ServedModel(name, folder, model, signature, batcher)
 
     def _load(self, folder: Path) -> Classifier:
         classifier = load(folder, precision=self._settings.precision)
-        if self._settings.early_exit is not None:
-            classifier.read_early(["warm"], self._settings.early_exit)
+        if self._settings.min_agreement is not None:
+            classifier.predict_early(["warm"], self._settings.min_agreement)
         classifier.network.features.project_all()
-        _ = classifier.network.fingerprint  # which takes a while, and streams ask for it
+        _ = classifier.network.fingerprint  # computed once here, because it is slow and streams need it
         return classifier
 
-    def _read(self, name: str, texts: Sequence[str]) -> tuple[LoadedModel, npt.NDArray[np.float32]]:
-        """[n, 2 classes] each class's probability, then each one's logit; NaN where texts are read early."""
-        reader = self._served[name].reader
-        classifier = reader.classifier
-        if self._settings.early_exit is not None:
-            probabilities = classifier.predict_proba(texts, early_exit=self._settings.early_exit)
-            return reader, np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
-        encoded, network = classifier.encode(texts), classifier.network
-        logits = network.logits(encoded.ids, encoded.whole)
-        of_each = np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
-        return reader, np.concatenate([network.likely(logits), of_each], axis=1)
+    def _predict(self, name: str, texts: Sequence[str]) -> tuple[LoadedModel, FloatArray]:
+        """Return [n, 2 * classes]: the probability of each class, then the logits (NaN with early exit)."""
+        model = self._models[name].current
+        classifier = model.classifier
+        if self._settings.min_agreement is not None:
+            probabilities = classifier.predict_proba(texts, min_agreement=self._settings.min_agreement)
+            return model, np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
+        encoded, network = classifier.tokenize(texts), classifier.network
+        logits = network.logits(encoded.ids, encoded.untruncated)
+        class_logits = np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
+        return model, np.concatenate([network.to_probabilities(logits), class_logits], axis=1)
 
     def start(self) -> None:
-        """From here on texts are read, and folders watched."""
-        for served in self._served.values():
+        """Start predicting and watching the model folders."""
+        for served in self._models.values():
             served.batcher.start()
         if self._settings.reload_seconds > 0:
-            self._watch = asyncio.create_task(self._watching())
+            self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Ends both."""
-        if self._watch is not None:
-            self._watch.cancel()
-        for served in self._served.values():
+        """Stop watching and predicting."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        for served in self._models.values():
             await served.batcher.stop()
 
     def __iter__(self) -> Iterator[ServedModel]:
-        return iter(self._served.values())
+        return iter(self._models.values())
 
     @property
-    def refusing(self) -> bool:
-        """Whether no model takes texts for the moment."""
-        return all(served.batcher.refusing for served in self._served.values())
+    def rejecting(self) -> bool:
+        """Whether all models are rejecting requests because their queues are full."""
+        return all(served.batcher.rejecting for served in self._models.values())
 
     def get(self, name: str | None) -> ServedModel:
-        """The model of that name, the first where none is given. Raises `APIError` for an unknown one."""
+        """Return the model of that name, or the first model for None. Raises `APIError` for an unknown name."""
         if name is None:
-            return next(iter(self._served.values()))
-        if name not in self._served:
-            raise APIError(404, "unknown_model", f"no model {name[:100]!r}; there are: {', '.join(self._served)}")
-        return self._served[name]
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            raise APIError(
+                404,
+                "unknown_model",
+                f"unknown model {name[:100]!r}; known: {', '.join(self._models)}",
+                code="unknown-model",
+                model=name,
+            )
+        return self._models[name]
 
-    async def _watching(self) -> None:
+    async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._settings.reload_seconds)
-            for served in self._served.values():
-                await self._look(served)
+            for served in self._models.values():
+                await self._reload_if_changed(served)
 
-    async def _look(self, served: ServedModel) -> None:
-        """Takes a folder that is another than before; where it is none that can be read, the old model goes on."""
+    async def _reload_if_changed(self, served: ServedModel) -> None:
+        """Reload the model if its folder changed; keep the loaded one if that fails."""
         loop = asyncio.get_running_loop()
-        stamp = await loop.run_in_executor(None, _stamp, served.folder)
-        if stamp is None and not served.gone:
-            LOG.warning("model folder gone; what was read goes on", extra={"model": served.name})
-        served.gone = stamp is None
-        if stamp == served.stamp or stamp is None:
+        signature = await loop.run_in_executor(None, _signature, served.folder)
+        if signature is None and not served.missing:
+            LOG.warning("model folder missing; keeping the loaded model", extra={"model": served.name})
+        served.missing = signature is None
+        if signature is None or signature == served.signature:
             return
-        served.stamp = stamp
+        served.signature = signature
         try:
             classifier = await loop.run_in_executor(None, self._load, served.folder)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the old model goes on, and is watched on
-            LOG.error("model not reloaded", extra={"model": served.name, "why": str(error) or repr(error)})
+        except Exception as error:  # noqa: BLE001 -- the watcher must survive any error
+            LOG.error(
+                "model reload failed; keeping the loaded model",
+                extra={"model": served.name, "why": str(error) or repr(error)},
+            )
             return
-        served.reader = LoadedModel(classifier, served.reader.version + 1)
-        self._metrics.versions.labels(served.name).set(served.reader.version)
-        LOG.info("model reloaded", extra={"model": served.name, "version": served.reader.version})
+        served.current = LoadedModel(classifier, served.current.version + 1)
+        self._metrics.versions.labels(served.name).set(served.current.version)
+        LOG.info("model reloaded", extra={"model": served.name, "version": served.current.version})
 
 
-def _stamp(folder: Path) -> Stamp:
-    """What tells a folder from what stood there before; None where there is none for the moment."""
+def _signature(folder: Path) -> Signature:
     try:
-        found = (folder / CONFIG).stat()
+        status = (folder / CONFIG).stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,4 +1,4 @@
-"""`POST /predict`, as text-embeddings-inference spells it, and `POST /explain`."""
+"""`POST /predict`, in the format of text-embeddings-inference, and `POST /explain`."""
 
 from __future__ import annotations
 
@@ -7,98 +7,133 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from fastapi import APIRouter, Request
 
+from fastlstm._typing import FloatArray
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.server.errors import APIError, check_texts, overloaded_error
+from fastlstm.server.errors import APIError, overloaded_error
 from fastlstm.server.registry import ModelRegistry, ServedModel
-from fastlstm.server.schemas import ErrorBody, ExplainRequest, Prediction, PredictRequest, Score
+from fastlstm.server.schemas import (
+    ErrorBody,
+    ExplainRequest,
+    Prediction,
+    PredictRequest,
+    Score,
+    check_texts,
+)
 
-REFUSED: dict[int | str, dict[str, Any]] = {
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 404, 408, 413, 415, 422, 429)
 }
-MOST_EXPLANATIONS = 32
-"""Explanations that wait for the thread that makes them."""
-MOST_EXPLAINED = 1_000
-"""Tokens of a text to explain: the answer after each is asked for, which takes the square of their number."""
-inference_router = APIRouter(responses=REFUSED)
+MAX_PENDING_EXPLANATIONS = 32
+"""Maximum number of explanations that wait for the explanation thread or run in it."""
+MAX_EXPLAINED_TOKENS = 1_000
+"""Maximum length of a text to explain: the probabilities after each token take quadratic time."""
+GATES = ("input", "forget", "output", "candidate", "cell", "hidden")
+inference_router = APIRouter(responses=ERROR_RESPONSES)
 
 
 @inference_router.post("/predict")
 async def predict(request: Request, body: PredictRequest) -> Prediction | list[Prediction]:
-    """The probabilities of all classes, the most likely first: of one text, or of each text of a batch."""
-    store: ModelRegistry = request.app.state.store
-    served = store.get(body.model)
-    one = isinstance(body.inputs, str)
-    texts = check_texts([body.inputs] if isinstance(body.inputs, str) else body.inputs, request.app.state.settings)
+    """Return the probabilities of all classes in descending order, for one text or for each text of a batch."""
+    registry: ModelRegistry = request.app.state.registry
+    settings = request.app.state.settings
+    served = registry.get(body.model)
+    is_single = isinstance(body.inputs, str)
+    texts = check_texts([body.inputs] if isinstance(body.inputs, str) else body.inputs, settings)
     request.scope["fastlstm.texts"] = texts
     if body.truncate is False:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, _refuse_longer, served.reader.classifier, texts)
-    if body.raw_scores and request.app.state.settings.early_exit is not None:
-        raise APIError(422, "validation", "this server reads texts early and has no raw scores; leave them out")
-    reader, rows = await served.batcher.submit(texts)
-    labels = reader.classifier.labels
-    classes = len(labels)
-    rows = rows[:, classes:] if body.raw_scores else rows[:, :classes]
-    answers = [_scores(labels, row) for row in rows]
-    return answers[0] if one else answers
+        await loop.run_in_executor(None, _check_lengths, served.current.classifier, texts)
+    if body.raw_scores and settings.min_agreement is not None:
+        raise APIError(
+            422,
+            "validation",
+            "raw_scores is not available on a server with --min-agreement; omit it",
+            code="raw-scores-unavailable",
+        )
+    model, rows = await served.batcher.submit(texts)
+    labels = model.classifier.labels
+    rows = rows[:, len(labels) :] if body.raw_scores else rows[:, : len(labels)]
+    predictions = [_prediction(labels, row) for row in rows]
+    return predictions[0] if is_single else predictions
 
 
 @inference_router.post("/explain")
 async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
-    """How much each token moved the answer, and the probabilities after each token."""
-    store: ModelRegistry = request.app.state.store
-    served = store.get(body.model)
+    """Return the attribution of each token, and the probabilities after each token."""
     state = request.app.state
+    registry: ModelRegistry = state.registry
+    served = registry.get(body.model)
     (text,) = check_texts([body.text], state.settings)
     request.scope["fastlstm.texts"] = [text]
-    if state.explanations >= MOST_EXPLANATIONS:
-        raise overloaded_error(f"{state.explanations} explanations wait, as many as may")
+    if state.explanations >= MAX_PENDING_EXPLANATIONS:
+        raise overloaded_error(
+            f"too many pending explanations (maximum {MAX_PENDING_EXPLANATIONS})",
+            code="too-many-explanations",
+            maximum=MAX_PENDING_EXPLANATIONS,
+        )
     state.explanations += 1
     try:
-        return await asyncio.get_running_loop().run_in_executor(state.explaining, _explained, served, text, body)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(state.explanation_thread, _explain, served, text, body)
     finally:
         state.explanations -= 1
 
 
-def _explained(served: ServedModel, text: str, body: ExplainRequest) -> dict[str, Any]:
-    classifier = served.reader.classifier
-    units = classifier.model.config.hidden_sizes[-1]
+def _explain(served: ServedModel, text: str, body: ExplainRequest) -> dict[str, Any]:
+    classifier = served.current.classifier
+    units = classifier.saved.config.hidden_sizes[-1]
     if body.gates is not None and body.gates >= units:
-        raise APIError(422, "validation", f"gates is unit {body.gates}; the last layer has {units}, from 0")
+        raise APIError(
+            422,
+            "validation",
+            f"gates is {body.gates}; expected a unit of the last layer, 0 to {units - 1}",
+            code="unknown-unit",
+            unit=body.gates,
+            units=units,
+        )
     tokens = len(classifier.tokens(text))
-    if tokens > MOST_EXPLAINED:
-        raise APIError(413, "validation", f"the text has {tokens} tokens; at most {MOST_EXPLAINED} are explained")
-    try:
-        found = classifier.explain(text, label=body.label, method=body.method).to_dict()
-    except OptionError as error:
-        raise APIError(422, "validation", str(error)) from None
-    after = classifier.trajectory(text)
-    for token, row in zip(found["tokens"], after, strict=True):
-        token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))
-    if body.gates is not None:
-        layer = classifier.gates(text).layers[-1]
-        names = ("input", "forget", "output", "candidate", "cell", "hidden")
-        found["gates"] = {name: getattr(layer, name)[:, body.gates].tolist() for name in names}
-        found["units"] = units
-    found["model"] = served.name
-    return found
-
-
-def _refuse_longer(classifier: Classifier, texts: Sequence[str]) -> None:
-    most = classifier.model.config.max_tokens
-    if longer := classifier.encode(texts).longer:
+    if tokens > MAX_EXPLAINED_TOKENS:
         raise APIError(
             413,
             "validation",
-            f"{longer} of {len(texts)} texts have more than the {most} tokens that the model reads; shorten them, "
-            "or leave truncate out",
+            f"the text has {tokens} tokens; expected at most {MAX_EXPLAINED_TOKENS} to explain",
+            code="text-too-long",
+            tokens=tokens,
+            maximum=MAX_EXPLAINED_TOKENS,
+        )
+    try:
+        explanation = classifier.explain(text, label=body.label, method=body.method).to_dict()
+    except OptionError as error:
+        raise APIError(422, "validation", str(error), code=error.code, **error.values) from None
+    trajectory = classifier.trajectory(text)
+    for token, row in zip(explanation["tokens"], trajectory, strict=True):
+        token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))
+    if body.gates is not None:
+        layer = classifier.gates(text).layers[-1]
+        explanation["gates"] = {name: getattr(layer, name)[:, body.gates].tolist() for name in GATES}
+        explanation["units"] = units
+    explanation["model"] = served.name
+    return explanation
+
+
+def _check_lengths(classifier: Classifier, texts: Sequence[str]) -> None:
+    """Raise `APIError` if texts exceed the model's maximum length."""
+    maximum = classifier.saved.config.max_tokens
+    if count := classifier.tokenize(texts).truncated_count:
+        raise APIError(
+            413,
+            "validation",
+            f"{count} of {len(texts)} texts have more than {maximum} tokens, the model's "
+            "maximum; shorten them, or omit truncate",
+            code="text-too-long",
+            texts=count,
+            maximum=maximum,
         )
 
 
-def _scores(labels: Sequence[str], row: npt.NDArray[np.float32]) -> Prediction:
+def _prediction(labels: Sequence[str], row: FloatArray) -> Prediction:
     order = np.argsort(-row, kind="stable")
     return [Score(label=labels[k], score=float(row[k])) for k in order]

@@ -1,4 +1,4 @@
-"""What a server serves, and how much it takes on."""
+"""Settings of the server."""
 
 from __future__ import annotations
 
@@ -8,32 +8,47 @@ from pathlib import Path
 
 from fastlstm.errors import OptionError
 
+MINIMUM = {
+    "max_body_bytes": 1,
+    "max_texts": 1,
+    "max_characters": 1,
+    "max_requests": 1,
+    "max_streams": 1,
+    "queue_texts": 1,
+    "batch_texts": 1,
+    "workers": 1,
+    "body_seconds": 0.001,
+    "reload_seconds": 0.0,
+    "drain_seconds": 0.0,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Limits are inclusive.
+    """Models and limits of a server. Limits are inclusive, and apply to each worker process.
 
     Attributes:
-        models: name -> folder; the first is asked where a request names none.
-        precision, early_exit: as `fastlstm.load` and `Classifier.predict` take them, of all models.
-        max_body_bytes: of a request.
-        max_texts: of a request.
-        max_characters: of a text.
-        max_requests: at a time; more are told to come again.
-        max_streams: conversations open at a time.
-        queue_texts: texts that wait for a model, at most; more are told to come again.
-        batch_texts: texts that a model reads together, at most.
-        body_seconds: in which a request's body must have come.
-        token: what requests must bear; None: nothing.
-        log_texts: whether log lines hold texts.
-        reload_seconds: how often it is looked whether a model's folder is another; 0: never.
-        drain_seconds: how long requests may take to end when the server is stopped.
-        workers: processes that serve; each has its models, and these limits.
+        models: Model folder by name. Requests that name no model use the first one.
+        precision: As in `fastlstm.load`, for all models.
+        min_agreement: As in `Classifier.predict`, for all models. None: no early exit.
+        max_body_bytes: Maximum size of a request body.
+        max_texts: Maximum number of texts per request.
+        max_characters: Maximum length of a text.
+        max_requests: Maximum number of concurrent requests; further requests get status 429.
+        max_streams: Maximum number of open streams.
+        queue_texts: Maximum number of queued texts per model; further requests get status 429.
+        batch_texts: Maximum number of texts per batch.
+        body_seconds: Timeout for receiving a request body.
+        token: Bearer token that requests must send. None: no authentication.
+        log_texts: Whether log lines contain the texts of requests.
+        reload_seconds: Interval between checks for changed model folders. 0: never reload.
+        drain_seconds: Timeout for requests in progress when the server stops.
+        workers: Number of worker processes.
     """
 
     models: Mapping[str, Path]
     precision: str = "float32"
-    early_exit: float | None = None
+    min_agreement: float | None = None
     max_body_bytes: int = 1_000_000
     max_texts: int = 64
     max_characters: int = 20_000
@@ -50,20 +65,23 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise OptionError("no model to serve; expected one or more")
-        for name in (
-            "max_body_bytes", "max_texts", "max_characters", "max_requests", "max_streams", "queue_texts",
-            "batch_texts", "workers",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name.replace('_', '-')} is {getattr(self, name)}; expected at least 1")
-        for name, least in (("body_seconds", 0.001), ("reload_seconds", 0.0), ("drain_seconds", 0.0)):
-            if not least <= getattr(self, name) < float("inf"):
-                raise OptionError(f"{name.replace('_', '-')} is {getattr(self, name)}; expected {least:g} or more")
+            raise OptionError("no model to serve; expected one or more", code="no-models")
+        for name, minimum in MINIMUM.items():
+            value = getattr(self, name)
+            if not minimum <= value < float("inf"):
+                option = name.replace("_", "-")
+                raise OptionError(
+                    f"{option} is {value}; expected at least {minimum:g}",
+                    code="bad-option-value",
+                    option=option,
+                    value=value,
+                )
         if self.max_texts > self.queue_texts:
             raise OptionError(
-                f"max-texts is {self.max_texts}, and {self.queue_texts} texts may wait; raise queue-texts, or "
-                "lower max-texts"
+                f"max-texts is {self.max_texts} and queue-texts is {self.queue_texts}; expected max-texts <= "
+                "queue-texts",
+                code="conflicting-options",
+                options=("max-texts", "queue-texts"),
             )
         if self.token is not None and not self.token:
-            raise OptionError("the token is empty; expected one or more characters, or leave it unset")
+            raise OptionError("the token is empty; set a non-empty token, or unset it", code="empty-token")

@@ -1,4 +1,4 @@
-"""Several processes that answer at one address: each has an event loop, models and queues of its own."""
+"""Several worker processes on one address, each with its own event loop, models and queues."""
 
 from __future__ import annotations
 
@@ -17,92 +17,95 @@ from multiprocessing.process import BaseProcess
 from prometheus_client.multiprocess import mark_process_dead
 
 from fastlstm.kernel.loader import usable_cores
-from fastlstm.server.metrics import SHARED
+from fastlstm.server.metrics import MULTIPROCESS_VARIABLE
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-LOOK = 0.2
-"""Seconds between two looks at whether to stop."""
-SETTLED = 10.0
-"""Seconds after which a process has begun well; after one that ended sooner the next one waits."""
-LONGEST_PAUSE = 30.0
-MARGIN = 5.0
-"""Seconds beyond those to drain, after which a process that does not end is killed."""
+POLL_SECONDS = 0.2
+"""Interval between checks for a stop signal."""
+STABLE_SECONDS = 10.0
+"""A worker that exits before this age is restarted after a delay, which doubles each time."""
+MAX_RESTART_SECONDS = 30.0
+"""Maximum delay before a restart."""
+KILL_SECONDS = 5.0
+"""Time beyond `drain_seconds` after which a worker that is still running is killed."""
 Serve = Callable[[Settings, socket.socket], None]
 
 
-def supervise(serve: Serve, settings: Settings, listening: socket.socket) -> None:
-    """Has `settings.workers` processes serve until SIGTERM or Ctrl-C; where one ends, another takes its place.
+def supervise(serve: Serve, settings: Settings, listener: socket.socket) -> None:
+    """Run `settings.workers` worker processes until SIGTERM or Ctrl-C, and restart those that exit.
 
     Args:
-        serve: serves until SIGTERM; it must be importable, as the processes begin anew.
-        listening: the socket that all of them accept from. Closed here once it is time to stop.
+        serve: Serves until SIGTERM. Must be importable, because the workers are spawned.
+        settings: Models and limits of each worker.
+        listener: The socket that all workers accept from. Closed here when stopping.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with tempfile.TemporaryDirectory(prefix="fastlstm-metrics-") as metrics:
-        # What the processes inherit.
-        os.environ[SHARED] = metrics
-        # They share the cores: a team of threads as wide as all of them would wait for the others' texts.
+        # The workers inherit these variables. They share the cores: threads on all cores in each worker would wait
+        # for the other workers.
+        os.environ[MULTIPROCESS_VARIABLE] = metrics
         os.environ.setdefault("FASTLSTM_THREADS", str(max(1, usable_cores() // settings.workers)))
-        places = [_Place(serve, settings, listening) for _ in range(settings.workers)]
+        workers = [_Worker(serve, settings, listener) for _ in range(settings.workers)]
         try:
             while not stopping.is_set():
-                wait([place.process.sentinel for place in places if place.process.exitcode is None], LOOK)
-                for place in places:
+                running = [worker.process.sentinel for worker in workers if worker.process.exitcode is None]
+                wait(running, POLL_SECONDS)
+                for worker in workers:
                     if not stopping.is_set():
-                        place.look()
+                        worker.restart_if_exited()
         finally:
-            listening.close()
-            for place in places:
-                place.process.terminate()
-            deadline = time.monotonic() + settings.drain_seconds + MARGIN
-            for place in places:
-                place.process.join(max(0.0, deadline - time.monotonic()))
-                place.process.kill()
-                place.process.join()
+            listener.close()
+            for worker in workers:
+                worker.process.terminate()
+            deadline = time.monotonic() + settings.drain_seconds + KILL_SECONDS
+            for worker in workers:
+                worker.process.join(max(0.0, deadline - time.monotonic()))
+                worker.process.kill()
+                worker.process.join()
 
 
-class _Place:
-    """One of the processes, and the one after it."""
+class _Worker:
+    """A worker process and its successors."""
 
-    def __init__(self, serve: Serve, settings: Settings, listening: socket.socket) -> None:
-        self._of = serve, settings, listening
-        self._pause, self._again = 0.0, 0.0
-        self._told = False
+    def __init__(self, serve: Serve, settings: Settings, listener: socket.socket) -> None:
+        self._arguments = serve, settings, listener
+        self._delay, self._restart_at = 0.0, 0.0
         self._start()
 
     def _start(self) -> None:
-        self.process: BaseProcess = multiprocessing.get_context("spawn").Process(target=_serve, args=self._of)
+        context = multiprocessing.get_context("spawn")
+        self.process: BaseProcess = context.Process(target=_run_worker, args=self._arguments)
         self.process.start()
-        self._began, self._told = time.monotonic(), False
+        self._started_at, self._exit_logged = time.monotonic(), False
 
-    def look(self) -> None:
-        """Puts another in the place of a process that has ended: at once, or where it did not live long, later."""
+    def restart_if_exited(self) -> None:
+        """Restart the process if it has exited: at once, or after a delay if it did not run for long."""
         if self.process.exitcode is None:
             return
         now = time.monotonic()
-        if not self._told:
-            early = now - self._began < SETTLED
-            self._pause = min(LONGEST_PAUSE, max(1.0, 2 * self._pause)) if early else 0.0
-            self._again, self._told = now + self._pause, True
+        if not self._exit_logged:
+            is_unstable = now - self._started_at < STABLE_SECONDS
+            self._delay = min(MAX_RESTART_SECONDS, max(1.0, 2 * self._delay)) if is_unstable else 0.0
+            self._restart_at, self._exit_logged = now + self._delay, True
             LOG.error(
-                "a worker ended; another takes its place",
-                extra={"worker": self.process.pid, "status": self.process.exitcode, "seconds": self._pause},
+                "worker exited; restarting",
+                extra={"worker": self.process.pid, "status": self.process.exitcode, "seconds": self._delay},
             )
             mark_process_dead(self.process.pid)  # type: ignore[no-untyped-call]
-        if now >= self._again:
+        if now >= self._restart_at:
             self._start()
 
 
-def _serve(serve: Serve, settings: Settings, listening: socket.socket) -> None:
+def _run_worker(serve: Serve, settings: Settings, listener: socket.socket) -> None:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
-    serve(settings, listening)
+    serve(settings, listener)
 
 
 def _stop_with_parent() -> None:
     parent = multiprocessing.parent_process()
-    assert parent is not None, "this runs in a worker"
+    assert parent is not None, "runs in a worker process"
     parent.join()
     signal.raise_signal(signal.SIGTERM)

@@ -1,8 +1,13 @@
-"""`WS /stream`: a live text, read as it comes; one state a connection.
+"""`WS /stream`: classify a text while it arrives; one stream per connection.
 
-The client sends JSON objects: `{"text": "..."}` reads on, `{"end": true}` reads what is held back, and to
-`{"state": true}` the answer has the state, base64, from which `{"restore": "..."}`, as the first thing, goes on in
-another connection. Each answer has `tokens`, `held`, `label` and `probabilities`. `?model=` names the model.
+The client sends JSON objects with any of these fields, and gets one JSON object in reply to each:
+
+- `{"restore": "..."}`, only in the first message: continue from a state returned by another connection.
+- `{"text": "..."}`: append to the text.
+- `{"end": true}`: process the pending text, as at the end of a word.
+- `{"state": true}`: include the stream's state, base64, in the reply.
+
+A reply has `tokens`, `pending`, `label`, `probabilities` and, on request, `state`. `?model=NAME` selects the model.
 """
 
 from __future__ import annotations
@@ -16,127 +21,164 @@ from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from fastlstm.errors import OptionError
+from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.middleware import check_token
-from fastlstm.server.registry import ServedModel
+from fastlstm.server.registry import ModelRegistry
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-POLICY, TOO_LARGE, FAILED, TRY_AGAIN = 1008, 1009, 1011, 1013
+POLICY_VIOLATION, MESSAGE_TOO_BIG, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1009, 1011, 1013
 """Close codes of RFC 6455 and its registry."""
-MOST_REASON = 123
-"""Bytes that a closing frame has room for."""
+MAX_REASON_BYTES = 123
+"""Maximum length of the reason in a close frame."""
 websocket_router = APIRouter()
 
 
 @websocket_router.websocket("/stream")
-async def stream(socket: WebSocket, model: str | None = None) -> None:
-    """One conversation. Its model stays the one that it began with."""
-    app = socket.app.state
-    settings: Settings = app.settings
-    metrics: Metrics = app.metrics
+async def stream(websocket: WebSocket, model: str | None = None) -> None:
+    """Serve one stream. A reload of the model does not affect open streams."""
+    state = websocket.app.state
+    settings: Settings = state.settings
+    metrics: Metrics = state.metrics
+    registry: ModelRegistry = state.registry
     try:
-        check_token(socket.scope, settings.token)
-        served: ServedModel = app.store.get(model)
-        talk = StreamSession(served.reader.classifier, settings)
+        check_token(websocket.scope, settings.token)
+        session = StreamSession(registry.get(model).current.classifier, settings)
     except (APIError, OptionError) as error:
-        await socket.accept()
-        await _close(socket, POLICY, str(error))
+        await websocket.accept()
+        await _close(websocket, POLICY_VIOLATION, str(error))
         return
-    await socket.accept()
-    if app.streams >= settings.max_streams:
-        await _close(socket, TRY_AGAIN, "as many conversations are open as may be; come again")
+    await websocket.accept()
+    if state.streams >= settings.max_streams:
+        await _close(websocket, TRY_AGAIN_LATER, f"too many open streams (maximum {settings.max_streams})")
         return
-    app.streams += 1
-    metrics.streams.set(app.streams)
+    state.streams += 1
+    metrics.streams.set(state.streams)
     try:
-        await _converse(socket, talk)
+        await _serve_session(websocket, session)
     except WebSocketDisconnect:
         pass
     finally:
-        app.streams -= 1
-        metrics.streams.set(app.streams)
+        state.streams -= 1
+        metrics.streams.set(state.streams)
 
 
-async def _converse(socket: WebSocket, talk: StreamSession) -> None:
+async def _serve_session(websocket: WebSocket, session: StreamSession) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        message = await socket.receive()
+        message = await websocket.receive()
         if message["type"] == "websocket.disconnect":
             return
-        raw = message.get("text")
-        if raw is None:
-            await _close(socket, POLICY, "a frame of bytes came; expected JSON text")
+        text = message.get("text")
+        if text is None:
+            await _close(websocket, POLICY_VIOLATION, "the message is binary; expected JSON text")
             return
         try:
-            answer = await loop.run_in_executor(None, talk.answer, raw)
-        except APIError as refusal:
-            await _close(socket, TOO_LARGE if refusal.status == 413 else POLICY, refusal.message)
+            reply = await loop.run_in_executor(None, session.reply, text)
+        except APIError as error:
+            await _close(websocket, MESSAGE_TOO_BIG if error.status == 413 else POLICY_VIOLATION, str(error))
             return
         except Exception:
-            LOG.exception("conversation failed")
-            await _close(socket, FAILED, "something went wrong here")
+            LOG.exception("stream failed")
+            await _close(websocket, INTERNAL_ERROR, "internal server error")
             return
-        with contextlib.suppress(RuntimeError):  # the client went while it was read
-            await socket.send_text(json.dumps(answer, ensure_ascii=False))
+        with contextlib.suppress(RuntimeError):  # the client disconnected in the meantime
+            await websocket.send_text(json.dumps(reply, ensure_ascii=False))
 
 
-async def _close(socket: WebSocket, code: int, reason: str) -> None:
-    """With as much of the reason as a closing frame has room for."""
-    await socket.close(code, reason.encode(errors="replace")[:MOST_REASON].decode(errors="ignore"))
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    """Close the connection; truncate the reason to what a close frame can hold."""
+    await websocket.close(code, reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 class StreamSession:
-    """One live text, and the model that reads it."""
+    """The state of one connection."""
 
     def __init__(self, classifier: Classifier, settings: Settings) -> None:
-        """Raises `OptionError` for a model that reads in both directions."""
+        """Start a stream. Raises `OptionError` for a bidirectional model."""
         self._classifier, self._settings = classifier, settings
         self._stream = classifier.stream()
-        self._begun = False
+        self._is_first = True
 
-    def answer(self, raw: str) -> dict[str, Any]:
-        """What there is to say to a frame. Raises `APIError`."""
-        asked = self._asked(raw)
+    def reply(self, message: str) -> dict[str, Any]:
+        """Return the reply to a message. Raises `APIError` for an invalid one."""
+        fields = self._parse(message)
+        if "restore" in fields:
+            self._restore(fields["restore"])
+        self._is_first = False
         try:
-            if "restore" in asked:
-                self._restore(asked["restore"])
-            self._begun = True
-            self._stream.feed(asked.get("text", ""))
-        except ValueError as error:  # a DataError, or what base64 says of what it is not
-            raise APIError(422, "validation", str(error)) from None
-        if asked.get("end"):
+            self._stream.feed(fields.get("text", ""))
+        except DataError as error:
+            raise APIError(422, "validation", str(error), code=error.code, **error.values) from None
+        if fields.get("end"):
             self._stream.end()
-        row, labels = self._stream.probabilities, self._classifier.labels
-        answer: dict[str, Any] = {
-            "tokens": self._stream.tokens,
-            "held": self._stream.held,
-            "label": labels[int(self._classifier.choose(row[None])[0])],
-            "probabilities": dict(zip(labels, map(float, row), strict=True)),
+        probabilities, labels = self._stream.probabilities, self._classifier.labels
+        reply: dict[str, Any] = {
+            "tokens": self._stream.token_count,
+            "pending": self._stream.pending,
+            "label": labels[int(self._classifier.choose(probabilities[None])[0])],
+            "probabilities": dict(zip(labels, map(float, probabilities), strict=True)),
         }
-        if asked.get("state"):
-            answer["state"] = base64.b64encode(self._stream.state).decode()
-        return answer
+        if fields.get("state"):
+            reply["state"] = base64.b64encode(self._stream.state).decode()
+        return reply
 
     def _restore(self, state: object) -> None:
-        if self._begun:
-            raise APIError(422, "validation", "a state came after text; restore it as the first thing")
-        if not isinstance(state, str):
-            raise APIError(422, "validation", "the state is no string; expected base64, as an answer had it")
-        self._stream = self._classifier.stream(base64.b64decode(state, validate=True))
-
-    def _asked(self, raw: str) -> dict[str, Any]:
-        if len(raw) > self._settings.max_body_bytes:
-            raise APIError(413, "validation", f"a frame has more than {self._settings.max_body_bytes} characters")
+        if not self._is_first:
+            raise APIError(
+                422, "validation", "restore is only allowed in the first message", code="restore-after-text"
+            )
         try:
-            asked = json.loads(raw)
+            if not isinstance(state, str):
+                raise TypeError
+            content = base64.b64decode(state, validate=True)
+        except (TypeError, ValueError):
+            raise APIError(
+                422,
+                "validation",
+                "the state is not base64; expected the state of an earlier reply",
+                code="invalid-stream-state",
+            ) from None
+        try:
+            self._stream = self._classifier.stream(content)
+        except DataError as error:
+            raise APIError(422, "validation", str(error), code=error.code, **error.values) from None
+
+    def _parse(self, message: str) -> dict[str, Any]:
+        maximum = self._settings.max_body_bytes
+        if len(message) > maximum:
+            raise APIError(
+                413,
+                "validation",
+                f"the message has {len(message)} characters; expected at most {maximum}",
+                code="body-too-large",
+                maximum=maximum,
+            )
+        try:
+            fields = json.loads(message)
         except (ValueError, RecursionError):
-            raise APIError(422, "validation", 'a frame is not JSON; expected {"text": "..."}') from None
-        if not isinstance(asked, dict) or not isinstance(asked.get("text", ""), str):
-            raise APIError(422, "validation", 'a frame is no object with a text; expected {"text": "..."}')
-        if len(asked.get("text", "")) > self._settings.max_characters:
-            raise APIError(413, "validation", f"a piece has more than {self._settings.max_characters} characters")
-        return asked
+            raise APIError(
+                422, "validation", 'the message is not JSON; expected {"text": "..."}', code="invalid-json"
+            ) from None
+        if not isinstance(fields, dict) or not isinstance(fields.get("text", ""), str):
+            raise APIError(
+                422,
+                "validation",
+                'the message is not an object with a string "text"; expected {"text": "..."}',
+                code="bad-message",
+            )
+        maximum = self._settings.max_characters
+        characters = len(fields.get("text", ""))
+        if characters > maximum:
+            raise APIError(
+                413,
+                "validation",
+                f"the text has {characters} characters; expected at most {maximum} per message",
+                code="text-too-long",
+                characters=characters,
+                maximum=maximum,
+            )
+        return fields

@@ -1,1 +1,1 @@
-"""Tokenization, n-grams, and batches of token ids."""
+"""Tokens, n-grams, and batches of token ids."""

@@ -1,4 +1,4 @@
-"""Tokens -> a line of text, with spaces where they belong, as far as tokens tell."""
+"""Detokenizer: tokens -> one line of text, with spaces inferred from the tokens."""
 
 from __future__ import annotations
 
@@ -9,116 +9,116 @@ from fastlstm.text.tokenizer import WORD_PATTERN, clean_text
 
 _TOKEN = re.compile(WORD_PATTERN)
 _APOSTROPHES = "'’"
-_ENDINGS = frozenset(("s", "t", "re", "ve", "ll", "d", "m"))
-"""What follows an apostrophe inside an English word: it's, don't, we're."""
+_CONTRACTIONS = frozenset(("s", "t", "re", "ve", "ll", "d", "m"))
+"""Tokens after the apostrophe of an English word: it's, don't, we're."""
 _WIDE = "，。！？、：；「」『』（）【】《》"
-"""Chinese and Japanese punctuation, which has its space within."""
+"""Chinese and Japanese punctuation, whose glyphs include the space."""
 _OPENING = "([{<“‘«¿¡$£€#@"
 _CLOSING = ".,;:!?)]}>”»%…"
 _JOINING = ("-", "/")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-"""Characters of scripts that have no spaces between words."""
+"""Characters of scripts without spaces between words."""
 
 
 def detokenize(tokens: Iterable[str]) -> str:
-    """Words and punctuation as one line."""
+    """Return words and punctuation as one line."""
     return "".join(add_spaces(tokens))
 
 
 def split_tokens(text: str) -> list[str]:
-    """A text's words and punctuation, as they are written."""
+    """Return the words and punctuation of a text as they are written."""
     return _TOKEN.findall(clean_text(text))
 
 
-def add_spaces(tokens: Iterable[str], before: str = "") -> Iterator[str]:
-    """Each token with the space that belongs before it, as soon as the next one is known.
+def add_spaces(tokens: Iterable[str], prefix: str = "") -> Iterator[str]:
+    """Yield each token with its leading space, if any, as soon as the next token is known.
 
-    `before` is the text that they follow.
+    `prefix` is the text before the tokens.
     """
-    line = _Line()
-    for token, following in _followed(split_tokens(before)):
-        line.add(token, following)
-    for token, following in _followed(tokens):
-        yield line.add(token, following)
+    state = _SpacingState()
+    for token, following in _with_next(split_tokens(prefix)):
+        state.add(token, following)
+    for token, following in _with_next(tokens):
+        yield state.add(token, following)
 
 
-def _followed(tokens: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each token and the one after it, which is empty for the last."""
-    waiting = None
+def _with_next(tokens: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield each token with the next one, which is empty for the last."""
+    previous = None
     for token in tokens:
-        if waiting is not None:
-            yield waiting, token
-        waiting = token
-    if waiting is not None:
-        yield waiting, ""
+        if previous is not None:
+            yield previous, token
+        previous = token
+    if previous is not None:
+        yield previous, ""
 
 
-class _Line:
-    """What of a line's beginning decides on the space before its next token."""
+class _SpacingState:
+    """What decides on the space before the next token: the last token, and which quotation marks are open."""
 
     def __init__(self) -> None:
         self._last = ""
-        self._joined = True
-        self._double = self._single = False
+        self._join_next = True
+        self._in_double_quotes = self._in_single_quotes = False
 
     def add(self, token: str, following: str) -> str:
-        """The token with or without a space before it."""
-        joined, self._joined = self._joined, False
+        """Return the token, with a space before it unless it joins the last one."""
+        joins, self._join_next = self._join_next, False
         if token in _APOSTROPHES:
-            joined |= self._apostrophe(following)
+            joins |= self._add_apostrophe(following)
         elif not _is_word(token):
-            joined |= self._punctuation(token, following)
+            joins |= self._add_punctuation(token, following)
         elif self._last and _UNSPACED.match(self._last[-1]) and _UNSPACED.match(token):
-            joined = True
+            joins = True
         self._last = token
-        return token if joined else f" {token}"
+        return token if joins else f" {token}"
 
-    def _apostrophe(self, following: str) -> bool:
-        """Whether it stands close to what is before it; it may end a quotation, begin one, or be part of a word."""
+    def _add_apostrophe(self, following: str) -> bool:
+        """Return whether an apostrophe joins the last token. It may open or close a quotation, or be in a word."""
         last = self._last
-        if _is_word(last) and following in _ENDINGS:
-            self._joined = True
+        if _is_word(last) and following in _CONTRACTIONS:
+            self._join_next = True
             return True
-        if self._single:
-            self._single = False
+        if self._in_single_quotes:
+            self._in_single_quotes = False
             return True
         if len(last) == 1 and last.isalpha() and last not in "ai" and _is_word(following):  # o'clock, l'amour
-            self._joined = True
+            self._join_next = True
             return True
         if len(last) > 4 and last.endswith("s"):  # the actors' faces
             return True
-        self._single = self._joined = True
+        self._in_single_quotes = self._join_next = True
         return False
 
-    def _punctuation(self, token: str, following: str) -> bool:
-        """Likewise for any other run of punctuation."""
+    def _add_punctuation(self, token: str, following: str) -> bool:
+        """Return whether other punctuation joins the last token."""
         first, end, last = token[0], token[-1], self._last
         if token in _JOINING:
-            self._joined = True
+            self._join_next = True
             return True
-        close = (
+        joins = (
             first in _CLOSING
             or first in _WIDE
-            or (first == '"' and self._double)
-            or (first in _APOSTROPHES and self._single)
+            or (first == '"' and self._in_double_quotes)
+            or (first in _APOSTROPHES and self._in_single_quotes)
         )
         if first in _APOSTROPHES:
-            self._single = False
+            self._in_single_quotes = False
         if end == "‘":
-            self._single = True
+            self._in_single_quotes = True
         if token.count('"') % 2:
-            self._double = not self._double
-            self._joined = self._double
-        number = last.isdecimal() and following.isdecimal()
-        if token in ".:" and number:
-            self._joined = True  # 7.5, 10:30
-        elif token == "," and number and len(following) == 3 and len(last) <= 3:
-            self._joined = True  # 25,000
+            self._in_double_quotes = not self._in_double_quotes
+            self._join_next = self._in_double_quotes
+        between_digits = last.isdecimal() and following.isdecimal()
+        if token in ".:" and between_digits:
+            self._join_next = True  # 7.5, 10:30
+        elif token == "," and between_digits and len(following) == 3 and len(last) <= 3:
+            self._join_next = True  # 25,000
         elif token == "." and len(last) == 1 and last.isalpha() and last not in "ai" and len(following) == 1:
-            self._joined = following.isalpha()  # u.s.
+            self._join_next = following.isalpha()  # u.s.
         elif end in _OPENING or end in _WIDE:
-            self._joined = True
-        return close
+            self._join_next = True
+        return joins
 
 
 def _is_word(token: str) -> bool:

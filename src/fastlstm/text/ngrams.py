@@ -1,7 +1,7 @@
-"""Which words and word pairs a text holds: token ids -> numbers of n-grams, each named once a text.
+"""N-gram features: token ids -> ids of the n-grams in a text, each once per text.
 
-An n-gram's number is a hash of its token ids and its kind, one of `NUMBERS`. Where 200,000 n-grams count for
-something, one in twenty of the others shares a number with one of them by chance.
+An n-gram's id is a hash of its token ids and its kind, below `NGRAM_ID_COUNT`. If a model has weights for 200,000
+n-grams, one in twenty of all other n-grams shares an id with one of them by chance.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from fastlstm._typing import HashArray, TokenIds
+from fastlstm._typing import BoolArray, FloatArray, HashArray, IndexArray, TokenIds
 
-NUMBERS = 1 << 22
+NGRAM_ID_COUNT = 1 << 22
+"""Number of possible n-gram ids."""
 NO_LIMIT = np.iinfo(np.int64).max
-TEXTS_TOGETHER = 1024
-"""Texts whose n-grams are sorted at a time, which takes 16 bytes for each word and kind."""
+CHUNK_TEXTS = 1024
+"""Texts whose n-grams are sorted together; sorting takes 16 bytes per token and kind."""
 
-_STIR = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_MIX_CONSTANTS = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """The odd constants of SplitMix64 (Steele, Lea & Flood 2014)."""
 
 
@@ -28,8 +28,11 @@ _STIR = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9,
 class NGramKind:
     """A kind of n-gram.
 
-    `tag` tells its numbers from other kinds'. It is made of the tokens that stand `offsets` after its first,
-    and counts where all of it stands among the first `beginning` tokens of a text, or the last `end`; 0: anywhere.
+    Attributes:
+        tag: The start value of the hash, different for each kind.
+        offsets: The positions of its tokens, relative to the first.
+        beginning: It counts only within the first so many tokens of a text; 0: anywhere.
+        end: It counts only within the last so many tokens of a text; 0: anywhere.
     """
 
     tag: int
@@ -39,8 +42,8 @@ class NGramKind:
 
 
 _PAIRS = (NGramKind(1, (0,)), NGramKind(2, (0, 1)))
-ENDS, BEGINNINGS = (10, 30, 100, 300), (30, 100)
-"""How near to the end, and to the beginning, is told apart, in tokens."""
+END_WINDOWS, BEGINNING_WINDOWS = (10, 30, 100, 300), (30, 100)
+"""Windows at the end and at the beginning of a text that have n-gram kinds of their own, in tokens."""
 NGRAM_KINDS: Mapping[str, tuple[NGramKind, ...]] = types.MappingProxyType(
     {
         "pairs": _PAIRS,
@@ -48,156 +51,159 @@ NGRAM_KINDS: Mapping[str, tuple[NGramKind, ...]] = types.MappingProxyType(
             *_PAIRS,
             NGramKind(3, (0, 2)),
             *(
-                NGramKind(4 + 2 * place + size - 1, tuple(range(size)), beginning=beginning, end=end)
-                for place, (beginning, end) in enumerate(
-                    [*((0, end) for end in ENDS), *((beginning, 0) for beginning in BEGINNINGS)]
+                NGramKind(4 + 2 * window + size - 1, tuple(range(size)), beginning=beginning, end=end)
+                for window, (beginning, end) in enumerate(
+                    [*((0, end) for end in END_WINDOWS), *((beginning, 0) for beginning in BEGINNING_WINDOWS)]
                 )
                 for size in (1, 2)
             ),
         ),
     }
 )
-"""What `ngram_kinds` names. "places": pairs, those with a word between, and words and pairs near either end."""
+"""The values of `ngram_kinds`. "pairs": words and word pairs. "places": also pairs with one word between them, and
+the words and pairs in windows at either end of a text."""
 
 
 @dataclass(frozen=True)
 class NGrams:
-    """`numbers` int32, text after text, rising within each; `starts` [n + 1] int64, where each text's begin."""
+    """The n-grams of texts: `ids` int32, text after text, increasing within each; `starts` int64 [n + 1]."""
 
-    numbers: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int64]
+    ids: TokenIds
+    starts: IndexArray
 
-    def texts(self) -> npt.NDArray[np.int64]:
-        """Of each number, the text that it belongs to."""
+    def text_indices(self) -> IndexArray:
+        """Return the index of the text of each id."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
 
-def ngrams(
+def extract_ngrams(
     texts: Sequence[TokenIds],
-    among: npt.NDArray[np.bool_] | None = None,
+    mask: BoolArray | None = None,
     kinds: Sequence[NGramKind] = NGRAM_KINDS["pairs"],
 ) -> NGrams:
-    """The different n-grams of texts of at least one token each.
+    """Return the distinct n-grams of texts of at least one token each.
 
-    `among` [NUMBERS]: only those that are true in it, which saves time.
+    `mask` [NGRAM_ID_COUNT] selects the ids to return; without it, all are returned.
     """
-    if len(texts) > TEXTS_TOGETHER:
-        parts = [
-            ngrams(texts[at : at + TEXTS_TOGETHER], among, kinds) for at in range(0, len(texts), TEXTS_TOGETHER)
+    if len(texts) > CHUNK_TEXTS:
+        chunks = [
+            extract_ngrams(texts[start : start + CHUNK_TEXTS], mask, kinds)
+            for start in range(0, len(texts), CHUNK_TEXTS)
         ]
-        lengths = np.concatenate([np.diff(part.starts) for part in parts])
+        lengths = np.concatenate([np.diff(chunk.starts) for chunk in chunks])
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        return NGrams(np.concatenate([part.numbers for part in parts]), starts)
-    keys = [found.text << np.uint64(32) | found.number for found in occurrences(texts, kinds, among)]
+        return NGrams(np.concatenate([chunk.ids for chunk in chunks]), starts)
+    keys = [group.text << np.uint64(32) | group.ids for group in find_occurrences(texts, kinds, mask)]
     joined = np.sort(np.concatenate(keys))
-    first = np.ones(len(joined), np.bool_)
-    first[1:] = joined[1:] != joined[:-1]
-    joined = joined[first]
+    is_first = np.ones(len(joined), np.bool_)
+    is_first[1:] = joined[1:] != joined[:-1]
+    joined = joined[is_first]
     starts = np.searchsorted(joined, np.arange(len(texts) + 1, dtype=np.uint64) << np.uint64(32))
     return NGrams((joined & np.uint64(0xFFFFFFFF)).astype(np.int32), starts.astype(np.int64))
 
 
 @dataclass(frozen=True)
 class Occurrences:
-    """N-grams of kinds with the same `offsets`, repeated ones too.
+    """Occurrences of n-grams whose kinds have the same `offsets`, repeated ones included.
 
-    The text, the number, and the place of the first token of each.
+    For each: `text`, the index of its text; `ids`, its n-gram id; `first`, the position of its first token in all
+    texts concatenated.
     """
 
     offsets: tuple[int, ...]
     text: HashArray
-    number: HashArray
-    first: npt.NDArray[np.int64]
+    ids: HashArray
+    first: IndexArray
 
 
-def occurrences(
-    texts: Sequence[TokenIds], kinds: Sequence[NGramKind], among: npt.NDArray[np.bool_] | None, *, before: int = 0
+def find_occurrences(
+    texts: Sequence[TokenIds], kinds: Sequence[NGramKind], mask: BoolArray | None, *, before: int = 0
 ) -> Iterator[Occurrences]:
-    """What is found of kinds, those with the same offsets together; places count through all texts.
+    """Yield the occurrences of n-grams, one item for all kinds with the same offsets.
 
-    `before`: tokens of each text that stood before those given.
+    `before`: the number of tokens of each text that precede those given.
     """
-    ids = np.concatenate(texts).astype(np.uint64) + np.uint64(1)
+    tokens = np.concatenate(texts).astype(np.uint64) + np.uint64(1)
     lengths = np.fromiter((len(text) for text in texts), np.int64, len(texts))
-    text = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
-    place = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    left = np.repeat(lengths, lengths) - place  # tokens from here to the text's end
+    text_index = np.repeat(np.arange(len(texts), dtype=np.uint64), lengths)
+    position = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    remaining = np.repeat(lengths, lengths) - position  # tokens up to the end of the text, this one included
     for offsets in dict.fromkeys(kind.offsets for kind in kinds):
-        alike = [kind for kind in kinds if kind.offsets == offsets]
-        tags = np.array([kind.tag for kind in alike], np.uint64)
-        most = np.array([[kind.beginning or NO_LIMIT, kind.end or NO_LIMIT] for kind in alike])
-        last = before + place + offsets[-1]
-        there = (left > offsets[-1]) & (last < most[:, :1]) & (left <= most[:, 1:])
-        of_kind, first = np.nonzero(there)
-        number = tags[of_kind]
+        group = [kind for kind in kinds if kind.offsets == offsets]
+        tags = np.array([kind.tag for kind in group], np.uint64)
+        windows = np.array([[kind.beginning or NO_LIMIT, kind.end or NO_LIMIT] for kind in group])
+        last = before + position + offsets[-1]
+        is_inside = (remaining > offsets[-1]) & (last < windows[:, :1]) & (remaining <= windows[:, 1:])
+        kind_index, first = np.nonzero(is_inside)
+        ids = tags[kind_index]
         for offset in offsets:
-            number = _stirred(number + ids[first + offset] * _STIR[0])
-        number &= np.uint64(NUMBERS - 1)
-        of = text[first]
-        if among is not None:
-            kept = among[number]
-            of, number, first = of[kept], number[kept], first[kept]
-        yield Occurrences(offsets, of, number, first)
+            ids = _mix(ids + tokens[first + offset] * _MIX_CONSTANTS[0])
+        ids &= np.uint64(NGRAM_ID_COUNT - 1)
+        text = text_index[first]
+        if mask is not None:
+            selected = mask[ids]
+            text, ids, first = text[selected], ids[selected], first[selected]
+        yield Occurrences(offsets, text, ids, first)
 
 
 class NGramLogits:
-    """What n-grams that were learned to matter add to the logits of texts."""
+    """A linear model of n-grams: what they add to the logits of texts.
+
+    Attributes:
+        kinds: The kinds of its n-grams.
+        mask: bool [NGRAM_ID_COUNT], whether the model has a weight for an id.
+    """
 
     def __init__(
         self,
-        numbers: npt.NDArray[np.int32],
-        weight: npt.NDArray[np.float32],
+        ids: TokenIds,
+        weight: FloatArray,
         kinds: Sequence[NGramKind] = NGRAM_KINDS["pairs"],
     ) -> None:
-        """`numbers` [K], rising, of those `kinds`; `weight` [K, logits], what each adds.
-
-        `among` [NUMBERS] then says which numbers these are.
-        """
+        """Build the model from `ids` [K], increasing, and their `weight` [K, logits]."""
         self.kinds = kinds
-        self.among = np.zeros(NUMBERS, np.bool_)
-        self.among[numbers] = True
-        self._numbers = numbers
+        self.mask = np.zeros(NGRAM_ID_COUNT, np.bool_)
+        self.mask[ids] = True
+        self._ids = ids
         self._weight = weight
 
-    def __call__(self, texts: Sequence[TokenIds]) -> npt.NDArray[np.float32]:
-        """[n, logits] for texts of at least one token. A row depends on its text alone, to the last bit."""
-        found = ngrams(texts, self.among, self.kinds)
-        return self._sum(found.numbers, found.texts(), len(texts))
+    def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
+        """Return [n, logits] for texts of at least one token. Each row depends on its text alone, bit for bit."""
+        ngrams = extract_ngrams(texts, self.mask, self.kinds)
+        return self._sum(ngrams.ids, ngrams.text_indices(), len(texts))
 
-    def of_numbers(self, numbers: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        """[1, logits] of one text's different n-grams, rising, all learned: with the bits that a call gives."""
-        return self._sum(numbers, np.zeros(len(numbers), np.int64), 1)
+    def from_ids(self, ids: TokenIds) -> FloatArray:
+        """Return [1, logits] for one text's distinct n-grams, increasing and all in `mask`; bits as in a call."""
+        return self._sum(ids, np.zeros(len(ids), np.int64), 1)
 
-    def _sum(
-        self, numbers: npt.NDArray[np.int32], of: npt.NDArray[np.int64], texts: int
-    ) -> npt.NDArray[np.float32]:
-        rows = self._weight[np.searchsorted(self._numbers, numbers)]
-        # bincount adds one by one in order, as no other sum of NumPy does.
-        columns = [np.bincount(of, column, texts) for column in rows.T]
+    def _sum(self, ids: TokenIds, text_indices: IndexArray, texts: int) -> FloatArray:
+        rows = self._weight[np.searchsorted(self._ids, ids)]
+        # bincount adds the terms one by one in order, which no other sum of NumPy does.
+        columns = [np.bincount(text_indices, column, texts) for column in rows.T]
         return np.stack(columns, axis=1).astype(np.float32)
 
-    def of_tokens(self, ids: TokenIds) -> npt.NDArray[np.float32]:
-        """[T, logits] what each token of one text adds: an n-gram's share is the same for all tokens it is made of.
+    def by_token(self, ids: TokenIds) -> FloatArray:
+        """Return [T, logits], the contribution of each token of one text. The rows sum to the result of a call.
 
-        One that stands in the text several times counts once, as it does there, and is shared by all its places.
-        The rows sum to what a call gives.
+        The weight of an n-gram is divided equally among its tokens and its occurrences.
         """
-        found = list(occurrences([ids], self.kinds, self.among))
-        times = dict(zip(*np.unique(np.concatenate([of.number for of in found]), return_counts=True), strict=True))
+        groups = list(find_occurrences([ids], self.kinds, self.mask))
+        all_ids = np.concatenate([group.ids for group in groups])
+        counts = dict(zip(*np.unique(all_ids, return_counts=True), strict=True))
         result = np.zeros((len(ids), self._weight.shape[1]), np.float64)
-        for of in found:
-            if not len(of.number):
+        for group in groups:
+            if not len(group.ids):
                 continue
-            places = np.array([times[number] for number in of.number], np.float64) * len(of.offsets)
-            rows = self._weight[np.searchsorted(self._numbers, of.number.astype(np.int32))] / places[:, None]
-            for offset in of.offsets:
-                np.add.at(result, of.first + offset, rows)
+            shares = np.array([counts[ngram] for ngram in group.ids], np.float64) * len(group.offsets)
+            rows = self._weight[np.searchsorted(self._ids, group.ids.astype(np.int32))] / shares[:, None]
+            for offset in group.offsets:
+                np.add.at(result, group.first + offset, rows)
         return result.astype(np.float32)
 
 
-def _stirred(values: HashArray) -> HashArray:
-    """SplitMix64's finaliser: every bit of the result depends on every bit that went in."""
-    values = (values ^ (values >> np.uint64(30))) * _STIR[1]
-    values = (values ^ (values >> np.uint64(27))) * _STIR[2]
+def _mix(values: HashArray) -> HashArray:
+    """Return the output of SplitMix64's finalizer: each of its bits depends on each input bit."""
+    values = (values ^ (values >> np.uint64(30))) * _MIX_CONSTANTS[1]
+    values = (values ^ (values >> np.uint64(27))) * _MIX_CONSTANTS[2]
     result: HashArray = values ^ (values >> np.uint64(31))
     return result

@@ -1,4 +1,4 @@
-"""Text that comes in pieces, cut anywhere -> stretches of it that end where no token can go on."""
+"""Token boundaries in streamed text: which part of the text so far consists of complete tokens."""
 
 from __future__ import annotations
 
@@ -7,54 +7,56 @@ import re
 from fastlstm.text.tokenizer import CHINESE, HTML_BREAK
 
 MAX_PENDING = 10_000
-"""Characters that are held back; a longer stretch without an end is cut there, so that memory does not grow."""
+"""Maximum number of characters held back; a longer run without a boundary is split, which bounds memory."""
 
 _SPACES = " \t\n\r\f\v"
-"""What parts tokens by any definition of white space."""
-_BREAK_BEGUN = re.compile(r"<(?:b(?:r\s*/?)?)?$", re.IGNORECASE)
-"""What may yet become an HTML line break."""
+"""Characters that separate tokens by any definition of white space."""
+_PARTIAL_BREAK = re.compile(r"<(?:b(?:r\s*/?)?)?$", re.IGNORECASE)
+"""A suffix that may become an HTML line break."""
 
 
 class TokenBuffer:
-    """Gives text on as soon as its last token is complete, and holds the rest back.
+    """Releases text as soon as its last token is complete, and holds the rest back.
 
     Tokens end at white space and HTML line breaks, after a Chinese character, and between ASCII letters or digits
-    and ASCII punctuation: none of these joins with what comes after, by Unicode's composition or otherwise.
+    and ASCII punctuation. At these places nothing combines with later text, not even by Unicode composition.
+
+    `pending` is the text held back.
     """
 
-    def __init__(self, held: str = "") -> None:
-        self.held = held
+    def __init__(self, pending: str = "") -> None:
+        self.pending = pending
 
     def feed(self, text: str) -> str:
-        """What can be read now of all that came."""
-        held = self.held + text
-        end = _complete(held)
-        if len(held) - end > MAX_PENDING:
-            end = len(held)
-        self.held = held[end:]
-        return held[:end]
+        """Append `text` and return the complete tokens."""
+        pending = self.pending + text
+        end = _complete_length(pending)
+        if len(pending) - end > MAX_PENDING:
+            end = len(pending)
+        self.pending = pending[end:]
+        return pending[:end]
 
-    def end(self) -> str:
-        """What was held back, since nothing comes after it."""
-        rest, self.held = self.held, ""
-        return rest
+    def flush(self) -> str:
+        """Return the text held back, at the end of the stream."""
+        pending, self.pending = self.pending, ""
+        return pending
 
 
-def _complete(text: str) -> int:
-    """How many characters are complete tokens and what parts them."""
-    begun = _BREAK_BEGUN.search(text)
-    breaks = [found.span() for found in HTML_BREAK.finditer(text)] if "<" in text else []
-    for at in range(begun.start() if begun else len(text), 0, -1):
-        if any(first < at < last for first, last in breaks):
+def _complete_length(text: str) -> int:
+    """Return the length of the longest prefix that ends at a token boundary."""
+    partial_break = _PARTIAL_BREAK.search(text)
+    breaks = [match.span() for match in HTML_BREAK.finditer(text)] if "<" in text else []
+    for end in range(partial_break.start() if partial_break else len(text), 0, -1):
+        if any(break_start < end < break_end for break_start, break_end in breaks):
             continue
-        before = text[at - 1]
-        if before in _SPACES or any(at == last for _, last in breaks):
-            return at
+        before = text[end - 1]
+        if before in _SPACES or any(end == break_end for _, break_end in breaks):
+            return end
         if not before.isascii() and CHINESE.match(before):
-            return at
-        after = text[at : at + 1]
+            return end
+        after = text[end : end + 1]
         if after and before.isascii() and after.isascii() and _is_word(before) != _is_word(after):
-            return at
+            return end
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Adversarial training: a step is also trained on its texts with the word vectors moved the way that hurts it most.
+"""Adversarial and virtual adversarial training: perturbations of the word vectors.
 
-Miyato, Dai & Goodfellow (2017), "Adversarial Training Methods for Semi-Supervised Text Classification". There,
-vectors are normalised and the disturbance has one size; here its size is a share of each text's vectors.
+Miyato, Dai & Goodfellow (2017), "Adversarial Training Methods for Semi-Supervised Text Classification". They normalize
+the vectors and use a perturbation of fixed norm; here its norm is relative to the norm of the vectors of each text.
 """
 
 from __future__ import annotations
@@ -10,61 +10,61 @@ import torch
 from torch import Tensor
 
 from fastlstm.nn.device import to_device
-from fastlstm.nn.numerics import scaled_backward
+from fastlstm.nn.numerics import scale_loss
 from fastlstm.text.batches import PackedBatch
 from fastlstm.training.model import TextClassifier
 
 MIN_NORM = 1e-12
-FIRST_SHARE = 0.002
-"""Of the random disturbance whose effect shows in which direction a text is most easily swayed."""
+PROBE_NORM = 0.002
+"""Relative norm of the random perturbation from which the power method starts."""
 
 
-def vat_loss(model: TextClassifier, batch: PackedBatch, share: float, generator: torch.Generator) -> Tensor:
-    """The mean divergence (nats) of what the model says of texts and of the same disturbed where it matters most.
+def vat_loss(model: TextClassifier, batch: PackedBatch, norm: float, generator: torch.Generator) -> Tensor:
+    """Return the virtual adversarial loss: the mean divergence (nats) between predictions with and without noise.
 
-    Virtual adversarial training, for which no labels are needed: the disturbance is the one that changes the answer
-    most, found by one step of the power method.
+    The perturbation is the one that changes the prediction most, approximated by one step of the power method. It
+    needs no labels.
 
     Args:
-        model: in training.
-        batch: unlabelled texts.
-        share: the disturbance's size, as `perturbation` takes it.
-        generator: where the first, random disturbance and dropout are drawn from.
+        model: Classifier in training mode.
+        batch: Unlabelled texts.
+        norm: Relative norm of the perturbation.
+        generator: Random generator of the first perturbation and of dropout.
     """
-    begin = generator.get_state()
+    state = generator.get_state()
 
-    def read(vectors: Tensor) -> Tensor:
-        """What the model says, with the same features dropped and the same precision every time."""
-        generator.set_state(begin)
-        return model.read(vectors, batch, generator)
+    def logits(vectors: Tensor) -> Tensor:
+        """Return the logits, with the same dropout at every call."""
+        generator.set_state(state)
+        return model.from_vectors(vectors, batch, generator)
 
     with torch.no_grad():
-        vectors = model.embedded(batch)
-    said = read(vectors.requires_grad_()).detach()
+        vectors = model.token_vectors(batch)
+    reference = logits(vectors.requires_grad_()).detach()
     vectors = vectors.detach()
     random = torch.randn(vectors.shape, generator=generator, device=vectors.device)
-    moved = (vectors + perturbation(vectors, random, batch, FIRST_SHARE)).requires_grad_()
-    (gradient,) = torch.autograd.grad(scaled_backward(model.divergence(said, read(moved))), [moved])
-    against = perturbation(vectors, gradient, batch, share)
-    return model.divergence(said, read(model.embedded(batch) + against))
+    perturbed = (vectors + perturbation(vectors, random, batch, PROBE_NORM)).requires_grad_()
+    (gradient,) = torch.autograd.grad(scale_loss(model.divergence(reference, logits(perturbed))), [perturbed])
+    adversarial = perturbation(vectors, gradient, batch, norm)
+    return model.divergence(reference, logits(model.token_vectors(batch) + adversarial))
 
 
-def perturbation(vectors: Tensor, gradient: Tensor, batch: PackedBatch, share: float) -> Tensor:
-    """[N, E], along the gradient of the loss by the vectors, and of `share` times their norm in every text.
+def perturbation(vectors: Tensor, gradient: Tensor, batch: PackedBatch, norm: float) -> Tensor:
+    """Return the perturbation [N, E]: along the gradient, with `norm` times the norm of the vectors of each text.
 
     Args:
-        vectors: [N, E], of every token of the packed batch.
-        gradient: [N, E], the loss's by them.
-        batch: how the rows belong to texts.
-        share: the disturbance's norm over a text's tokens, as a share of its vectors'.
+        vectors: Word vectors [N, E] of the tokens of the packed batch.
+        gradient: Gradient [N, E] of the loss with respect to them.
+        batch: The packed batch.
+        norm: Norm of the perturbation over the tokens of a text, relative to that of its vectors.
     """
-    text = to_device(batch.places()[1], vectors.device)
+    text = to_device(batch.positions()[1], vectors.device)
 
     def norms(values: Tensor) -> Tensor:
-        """[B] over all tokens of each text."""
+        """Return the norms [B] over all tokens of each text."""
         squares = values.square().sum(dim=1)
         return squares.new_zeros(int(batch.batch_sizes[0])).index_add_(0, text, squares).sqrt()
 
     with torch.no_grad():
-        scale = share * norms(vectors) / norms(gradient).clamp_min(MIN_NORM)
+        scale = norm * norms(vectors) / norms(gradient).clamp_min(MIN_NORM)
         return gradient * scale[text][:, None]

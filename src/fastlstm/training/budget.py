@@ -1,7 +1,7 @@
-"""The best model that can be had in a given time: rungs are climbed one after the other, from the cheapest up.
+"""The best model within a time limit: candidates are trained one after the other, from the cheapest up.
 
-Each rung is a model of its own. The one that validation texts like best so far is kept and saved, so that there is
-one from the first seconds on, never worse on them than the words alone.
+Each candidate is a model of its own. The best one on the validation texts so far is saved at once, so that a model
+exists after the first seconds, and it is never worse on these texts than the n-grams alone.
 """
 
 from __future__ import annotations
@@ -16,36 +16,55 @@ import numpy as np
 import torch
 
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
+from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
+from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import make_state, train_steps
 from fastlstm.nn.device import find_device
 from fastlstm.nn.runs import Note
 from fastlstm.pretrained import ENGLISH_ENCODER, bundled_model
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
-from fastlstm.training.evaluation import calibrate_model, prepared_event, save_so_far
+from fastlstm.training.evaluation import (
+    BUDGET_NOTE,
+    calibrate_model,
+    check_parity,
+    prepared_event,
+    training_record,
+)
 from fastlstm.training.events import Calibrated, CandidateDone, TrainingEvent
 from fastlstm.training.finetuning import config_from_encoder, language_model_config
 from fastlstm.training.loop import LabelledIds, TrainingState, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.pretraining import pretraining_config
-from fastlstm.training.settings import BUDGET_OPTIONS, TrainingJob
+from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
 TIMED_STEPS = 3
 TEXT_TOKENS = 200
-"""Tokens of a text in the timed steps, about those of a review."""
+"""Tokens per text in the timed steps, about those of a review."""
+FINISH_FRACTION = 0.05
+"""Fraction of the budget reserved for evaluating and saving."""
+SAFETY = 1.15
+"""A candidate is started if this times its estimated duration is left."""
+CHARACTERS_PER_TOKEN = 4.5
+"""Average of English with spaces; accurate enough to tell minutes from hours."""
+MAX_UNKNOWN = 0.05
+"""Largest fraction of unknown tokens for which the bundled encoder is a candidate."""
+SAMPLE_TEXTS = 1_000
+SAMPLE_TOKENS = 200
+"""Number of texts, and of tokens per text, in which unknown tokens are counted."""
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Seconds a token: of pretraining, and of training on labels."""
+    """Seconds per token of pretraining, and of training on labels."""
 
     pretraining: float
     training: float
 
     def seconds(self, training: TrainingConfig, pretraining_tokens: int, training_tokens: int) -> float:
-        """What a run takes with that many tokens in an epoch of each kind."""
+        """Return the duration of a run with that many tokens per epoch of each kind."""
         first = self.pretraining * training.pretraining_epochs * pretraining_tokens
         return first + self.training * training.epochs * training_tokens
 
@@ -53,29 +72,29 @@ class Throughput:
 def measure_throughput(
     model: ModelConfig, training: TrainingConfig, classes: int, device: torch.device
 ) -> Throughput:
-    """Makes a few steps on random tokens."""
+    """Time a few steps on random tokens, distributed by Zipf's law."""
     generator = np.random.default_rng(0)
     length = min(TEXT_TOKENS, model.max_tokens)
-    # As Zipf's law has it, most tokens are those of few words.
     ranks = generator.zipf(1.2, (training.batch_size * (TIMED_STEPS + 1), length))
     texts = list((ranks % (model.vocabulary_size - 1) + 1).astype(np.int32))
     labelled = LabelledIds(texts, np.arange(len(texts)) % classes)
     state = TrainingState(
         classifier := TextClassifier(model, classes, seed=0).to(device), make_optimizer(classifier, training)
     )
-    steps = train_epochs(state, labelled, labelled, training)
-    of_training = _timed(steps) / (training.batch_size * length)
+    training_seconds = _median_seconds(train_epochs(state, labelled, labelled, training))
+    per_token = training_seconds / (training.batch_size * length)
     if not training.pretraining_epochs:
-        return Throughput(0.0, of_training)
+        return Throughput(0.0, per_token)
     config = pretraining_config(training, tokens=10**9)
     tokens = config.streams * config.window
-    several = generator.zipf(1.2, tokens * (TIMED_STEPS + 2)) % (model.vocabulary_size - 1) + 1
-    of = make_state(language_model_config(model), config, device)
-    return Throughput(_timed(train_steps(of, [several.astype(np.int32)], config)) / tokens, of_training)
+    stream = generator.zipf(1.2, tokens * (TIMED_STEPS + 2)) % (model.vocabulary_size - 1) + 1
+    language_model = make_state(language_model_config(model), config, device)
+    seconds = _median_seconds(train_steps(language_model, [stream.astype(np.int32)], config))
+    return Throughput(seconds / tokens, per_token)
 
 
-def _timed(steps: Iterator[object]) -> float:
-    """The median seconds of a step, the first of which warms up."""
+def _median_seconds(steps: Iterator[object]) -> float:
+    """Return the median duration of a step, after one step of warm-up."""
     next(steps)
     seconds = []
     for _ in range(TIMED_STEPS):
@@ -85,24 +104,9 @@ def _timed(steps: Iterator[object]) -> float:
     return float(np.median(seconds))
 
 
-FINISH_FRACTION = 0.05
-"""Of the budget, kept for measuring and saving."""
-SAFETY = 1.15
-"""A rung is begun where this times what it is expected to take is left."""
-CHARACTERS_PER_TOKEN = 4.5
-"""About, in English, spaces included: enough to tell minutes from hours."""
-
-
-MAX_UNKNOWN = 0.05
-"""The share of tokens that the bundled encoder may lack, of texts that it is tried on unasked."""
-SAMPLE_TEXTS = 1_000
-SAMPLE_TOKENS = 200
-"""Of how many texts, and of how many tokens of each, this share is."""
-
-
 @dataclass(frozen=True)
 class Candidate:
-    """A model to try, and the folder and the language model that it begins from, if it does."""
+    """A model to try; `folder` and `encoder` are the language model that it starts from, if any."""
 
     name: str
     model: ModelConfig
@@ -113,133 +117,159 @@ class Candidate:
 
 @dataclass(frozen=True)
 class FittedCandidate:
-    """The best rung: the job as it was done there, what was fitted, and how its validation texts came out."""
+    """A trained candidate, with the settings and the data of its run."""
 
     name: str
-    job: TrainingJob
-    fitting: PreparedRun
-    outcome: Calibrated
+    settings: TrainingSettings
+    data: DataSplits
+    prepared: PreparedRun
+    calibrated: Calibrated
 
     def is_better_than(self, other: FittedCandidate | None) -> bool:
-        """More validation texts are right; of as many, they are found likelier."""
+        """Return whether its validation accuracy is higher; ties are broken by lower loss."""
         if other is None:
             return True
-        mine, theirs = self.outcome.after, other.outcome.after
+        mine, theirs = self.calibrated.after, other.calibrated.after
         return (mine.accuracy, -mine.loss) > (theirs.accuracy, -theirs.loss)
 
 
-def select_best(job: TrainingJob, budget: float) -> Generator[TrainingEvent, None, FittedCandidate]:
-    """Climbs as far as the time goes, and returns the best.
+def select_best(
+    settings: TrainingSettings, data: DataSplits, budget: float
+) -> Generator[TrainingEvent, None, FittedCandidate]:
+    """Train candidates until the time is used up, save each new best one, and return the best.
 
     Args:
-        job: what to learn from; of its configurations, what `BUDGET_OPTIONS` names is asked.
-        budget: seconds.
+        settings: The run; of its configurations only `BUDGET_FIELDS` are used.
+        data: The texts.
+        budget: Time limit in seconds.
     """
     end = time.monotonic() + budget * (1 - FINISH_FRACTION)
     best: FittedCandidate | None = None
-    encoder = yield from _encoder(job)
-    for rung in _candidates(job.training, encoder):
-        fitted = rung if best is None else _fit_candidate(rung, job, end - time.monotonic())
-        if fitted is None:
+    encoder = yield from find_encoder_candidate(settings, data)
+    for listed in list_candidates(settings.training, encoder):
+        # The first candidate is trained whatever it takes.
+        candidate = listed if best is None else limit_epochs(listed, settings, data, end - time.monotonic())
+        if candidate is None:
+            remaining = max(end - time.monotonic(), 0)
             yield Note(
-                f"{rung.name}: would take longer than the {max(end - time.monotonic(), 0):.0f} s that are left"
+                f"{listed.name}: skipped, needs more than the remaining {remaining:.0f} s", "candidate-skipped"
             )
             continue
         try:
-            climbed = yield from _climb_one(job, fitted, end)
+            fitted = yield from _train_candidate(settings, data, candidate, end)
         except TrainingError as error:
             if best is None:
                 raise
-            yield Note(f"{rung.name}: {error}")
+            yield Note(f"{candidate.name}: {error}", "candidate-failed")
             continue
-        if climbed is None:
-            yield Note(f"{rung.name}: the time was over before its first epoch was")
+        if fitted is None:
+            yield Note(f"{candidate.name}: budget exhausted before the first epoch finished", "budget-exhausted")
             break
-        if climbed.is_better_than(best):
-            save_so_far(climbed.job, climbed.fitting, climbed.outcome, first=best is None)
-            best = climbed
-    assert best is not None, "the first rung is climbed whatever it takes"
+        if fitted.is_better_than(best):
+            _save(fitted, overwrite=settings.overwrite or best is not None)
+            best = fitted
+    assert best is not None, "the first candidate is always trained"
     return best
 
 
-def _encoder(job: TrainingJob) -> Generator[Note, None, tuple[Path, SavedLanguageModel] | None]:
-    """The job's and its folder; or the bundled one, where it knows the words of the texts."""
-    if job.encoder is not None:
-        return job.encoder, read_language_model(job.encoder)
+def find_encoder_candidate(
+    settings: TrainingSettings, data: DataSplits
+) -> Generator[Note, None, tuple[Path, SavedLanguageModel] | None]:
+    """Return the encoder of the settings, or the bundled one if it knows the words of the texts."""
+    if settings.encoder is not None:
+        return settings.encoder, read_language_model(settings.encoder)
     folder = bundled_model(ENGLISH_ENCODER)
     if folder is None:
         return None
     encoder = read_language_model(folder)
-    some = job.data.training.texts[:: -(-len(job.data.training) // SAMPLE_TEXTS)]
-    ids = TextTokenizer(encoder.tokenizer, max_tokens=SAMPLE_TOKENS, truncate="end")(some).ids
+    sample = data.training.texts[:: -(-len(data.training) // SAMPLE_TEXTS)]
+    ids = TextTokenizer(encoder.tokenizer, max_tokens=SAMPLE_TOKENS, truncate="end")(sample).ids
     unknown = sum(int((text == UNKNOWN_ID).sum()) for text in ids) / sum(map(len, ids))
     if unknown > MAX_UNKNOWN:
-        yield Note(f"encoder: the bundled one is of English, and does not know {unknown:.0%} of the words here")
+        yield Note(
+            f"encoder: skipped, {unknown:.0%} of the tokens are unknown to the bundled English encoder",
+            "encoder-skipped",
+        )
         return None
     return folder, encoder
 
 
-def _candidates(given: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None) -> Iterator[Candidate]:
-    """`given`: has what a run with a budget leaves to its caller."""
-    own = {name: getattr(given, name) for name in BUDGET_OPTIONS}
+def list_candidates(
+    training: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None
+) -> Iterator[Candidate]:
+    """Yield the candidates from the cheapest up, with the `BUDGET_FIELDS` of `training`."""
+    own = {name: getattr(training, name) for name in BUDGET_FIELDS}
     small, accurate = PRESETS["small"], PRESETS["accurate"]
-    alone = dataclasses.replace(
+    ngrams_only = dataclasses.replace(
         small.model, embedding_size=1, hidden_sizes=(1,), bidirectional=False, pooling="last", max_tokens=1
     )
-    yield Candidate("words", alone, TrainingConfig(epochs=1, **own))
+    yield Candidate("words", ngrams_only, TrainingConfig(epochs=1, **own))
     yield Candidate("small", small.model, dataclasses.replace(small.training, **own))
-    training = dataclasses.replace(accurate.training, **own)
+    accurate_training = dataclasses.replace(accurate.training, **own)
     if encoder is None:
-        yield Candidate("accurate", accurate.model, training)
+        yield Candidate("accurate", accurate.model, accurate_training)
         return
-    folder, begin = encoder
-    model = config_from_encoder(begin.config, accurate.model)
-    yield Candidate("encoder", model, dataclasses.replace(training, pretraining_epochs=0), folder, begin)
-    yield Candidate("encoder, after reading these texts", model, training, folder, begin)
+    folder, language_model = encoder
+    model = config_from_encoder(language_model.config, accurate.model)
+    without = dataclasses.replace(accurate_training, pretraining_epochs=0)
+    yield Candidate("encoder", model, without, folder, language_model)
+    yield Candidate("encoder with pretraining", model, accurate_training, folder, language_model)
 
 
-def _fit_candidate(rung: Candidate, job: TrainingJob, seconds: float) -> Candidate | None:
-    """The rung with as many epochs as the time allows, those of the preset at most; None where not even one is."""
-    data, model = job.data, rung.model
-    labelled = data.training.texts
-    whole = rung.training.for_texts(len(labelled))
-    pace = measure_throughput(model, whole, len(data.training.class_names), find_device(job.device))
-    lengths = [len(text) / CHARACTERS_PER_TOKEN for text in labelled]
-    trained = int(sum(min(length, model.max_tokens) for length in lengths))
-    read = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_PER_TOKEN)
-    for pretraining_epochs in range(whole.pretraining_epochs, 0, -1) or [0]:
-        for epochs in range(whole.epochs, max(whole.epochs // 2, 1) - 1, -1):
-            training = dataclasses.replace(whole, pretraining_epochs=pretraining_epochs, epochs=epochs, min_steps=0)
-            if SAFETY * pace.seconds(training, read, trained) < seconds:
-                return dataclasses.replace(rung, training=training)
+def limit_epochs(
+    candidate: Candidate, settings: TrainingSettings, data: DataSplits, seconds: float
+) -> Candidate | None:
+    """Return the candidate with as many epochs as the time allows, at most those of its preset; None for none."""
+    model, texts = candidate.model, data.training.texts
+    full = candidate.training.for_texts(len(texts))
+    throughput = measure_throughput(model, full, len(data.training.class_names), find_device(settings.device))
+    lengths = [len(text) / CHARACTERS_PER_TOKEN for text in texts]
+    training_tokens = int(sum(min(length, model.max_tokens) for length in lengths))
+    pretraining_tokens = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_PER_TOKEN)
+    for pretraining_epochs in range(full.pretraining_epochs, 0, -1) or [0]:
+        for epochs in range(full.epochs, max(full.epochs // 2, 1) - 1, -1):
+            training = dataclasses.replace(full, pretraining_epochs=pretraining_epochs, epochs=epochs, min_steps=0)
+            if SAFETY * throughput.seconds(training, pretraining_tokens, training_tokens) < seconds:
+                return dataclasses.replace(candidate, training=training)
     return None
 
 
-def _climb_one(
-    job: TrainingJob, rung: Candidate, end: float
+def _train_candidate(
+    settings: TrainingSettings, data: DataSplits, candidate: Candidate, end: float
 ) -> Generator[TrainingEvent, None, FittedCandidate | None]:
     started = time.perf_counter()
-    data = job.data if rung.training.pretraining_epochs else dataclasses.replace(job.data, unlabelled=())
-    fitting = prepare(
+    if not candidate.training.pretraining_epochs:
+        data = dataclasses.replace(data, unlabelled=())
+    prepared = prepare(
         data.training,
         data.validation,
-        rung.model,
-        rung.training,
-        device=job.device,
+        candidate.model,
+        candidate.training,
+        device=settings.device,
         cap_vocabulary=True,
         unlabelled=data.unlabelled,
-        encoder=rung.encoder,
+        encoder=candidate.encoder,
     )
-    yield Note(f"{rung.name}:")
-    yield prepared_event(job, fitting)
-    for event in fitting.epochs():
+    yield Note(f"{candidate.name}:", "candidate-started")
+    yield prepared_event(data, prepared)
+    for event in prepared.epochs():
         yield event
-        if time.monotonic() > end and fitting.state.history:
-            fitting.state.model.assign(fitting.state.best)
+        if time.monotonic() > end and prepared.state.history:
+            prepared.state.model.assign(prepared.state.best)
             break
-        if time.monotonic() > end and rung.name != "words":
+        if time.monotonic() > end and candidate.name != "words":
             return None
-    outcome = calibrate_model(fitting)
-    yield CandidateDone(rung.name, time.perf_counter() - started, outcome.after)
-    done = dataclasses.replace(job, data=data, preset=rung.name, encoder=rung.folder)
-    return FittedCandidate(rung.name, done, fitting, outcome)
+    calibrated = calibrate_model(prepared)
+    yield CandidateDone(candidate.name, time.perf_counter() - started, calibrated.after)
+    settings = dataclasses.replace(settings, preset=candidate.name, encoder=candidate.folder)
+    return FittedCandidate(candidate.name, settings, data, prepared, calibrated)
+
+
+def _save(fitted: FittedCandidate, *, overwrite: bool) -> None:
+    """Save a candidate, evaluated on its validation texts alone."""
+    prepared, calibrated, settings = fitted.prepared, fitted.calibrated, fitted.settings
+    data = dataclasses.replace(fitted.data, test=None, evaluated_on=BUDGET_NOTE)
+    record = training_record(settings, data, prepared, calibrated, calibrated.after, None)
+    classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
+    check_parity(classifier, prepared, data.validation, calibrated.calibration)
+    classifier.save(settings.out, overwrite=overwrite)

@@ -1,7 +1,7 @@
-"""Probabilities that can be believed: logits are rescaled so that validation texts find theirs likely.
+"""Calibration: temperature or vector scaling, the blend of LSTM and n-gram part, and the decision threshold.
 
-Guo et al. (2017), "On Calibration of Modern Neural Networks": one temperature that divides all logits, or vector
-scaling, a scale and a bias for each class. Both minimise the log loss of the probabilities that users get.
+Guo et al. (2017), "On Calibration of Modern Neural Networks": a temperature that divides all logits, or vector scaling,
+a scale and a bias per class. Both minimize the log loss on the validation texts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_expit, log_softmax
 
@@ -23,118 +22,114 @@ from fastlstm.training.linear import Wide
 
 
 def log_probabilities(logits: DoubleArray, sigmoid: bool) -> DoubleArray:
-    """[n, classes] logarithms of the probabilities that inference gives for these logits [n, logits]."""
+    """Return the log probabilities [n, classes] of logits [n, logits], as inference computes them."""
     if logits.shape[1] == 1:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    elif sigmoid:  # each one's sigmoid, scaled to sum 1
+    elif sigmoid:  # sigmoid of each class, normalized to sum 1
         logits = log_expit(logits)
     result: DoubleArray = log_softmax(logits, axis=1)
     return result
 
 
-def class_targets(truth: IndexArray, classes: int) -> DoubleArray:
-    """[n, classes] what the probabilities should be: nearly 1 for the truth.
+def class_targets(classes: IndexArray, class_count: int) -> DoubleArray:
+    """Return smoothed targets [n, classes], slightly below 1 for the true class (Platt 1999).
 
-    As if one more text had been seen, of the other classes (Platt 1999): however well validation goes, a finite
-    number of texts makes nothing certain, and texts without a mistake still give a finite temperature.
+    With them, texts without any error still give a finite temperature.
     """
-    wrong = 1 / (len(truth) + 2)
-    class_targets = np.full((len(truth), classes), wrong / (classes - 1))
-    class_targets[np.arange(len(truth)), truth] = 1 - wrong
-    return class_targets
+    wrong = 1 / (len(classes) + 2)
+    result = np.full((len(classes), class_count), wrong / (class_count - 1))
+    result[np.arange(len(classes)), classes] = 1 - wrong
+    return result
 
 
 MAX_SCALE = 20.0
 PRIOR_SCALE = 0.5
-"""Where a share begins, and stays where there are no texts to tell otherwise: both parts count half."""
+"""Prior of both scales of a blend."""
 PRIOR_STRENGTH = 4.0
-"""How many nats it costs, over all texts, to move a share away from it by one: few texts can't move it far."""
+"""Cost (nats, summed over all texts) of moving a scale by 1 from its prior; few texts cannot move it far."""
 
 
 @dataclass(frozen=True)
 class Blend:
-    """Logits are `lstm` times the LSTM's and `wide` times the wide part's."""
+    """Scales of the logits of the LSTM and of the n-gram part, which are added."""
 
     lstm: float = 1.0
     wide: float = 1.0
 
-    def apply(self, logits: FloatArray, evidence: FloatArray) -> FloatArray:
-        """[n, logits] of the two parts' [n, logits]."""
-        mixed: FloatArray = np.float32(self.lstm) * logits + np.float32(self.wide) * evidence
+    def apply(self, logits: FloatArray, wide_logits: FloatArray) -> FloatArray:
+        """Return the blended logits [n, logits] of the two parts' logits [n, logits]."""
+        mixed: FloatArray = np.float32(self.lstm) * logits + np.float32(self.wide) * wide_logits
         return mixed
 
-    def folded(self, arrays: Mapping[str, FloatArray], wide: Wide) -> dict[str, FloatArray]:
-        """The model's weights, the wide part's among them, with the blend in both."""
-        lstm, share = np.float32(self.lstm), np.float32(self.wide)
+    def fold(self, arrays: Mapping[str, FloatArray], wide: Wide) -> dict[str, FloatArray]:
+        """Return the weights of both parts with the blend folded in."""
+        lstm, scale = np.float32(self.lstm), np.float32(self.wide)
         return {
             **arrays,
             "output.weight": arrays["output.weight"] * lstm,
-            "output.bias": arrays["output.bias"] * lstm + wide.bias * share,
-            "wide.weight": wide.weight * share,
+            "output.bias": arrays["output.bias"] * lstm + wide.bias * scale,
+            "wide.weight": wide.weight * scale,
         }
 
 
-def fit_blend(logits: FloatArray, evidence: FloatArray, truth: IndexArray, *, sigmoid: bool) -> Blend:
-    """The two shares, from 0 to `MAX_SCALE`, that validation texts ask for: of few texts, near the usual ones.
+def fit_blend(logits: FloatArray, wide_logits: FloatArray, classes: IndexArray, *, sigmoid: bool) -> Blend:
+    """Fit the two scales, from 0 to `MAX_SCALE`, on validation texts; with few texts they stay near the prior.
 
     Args:
         logits: [n, logits] of the LSTM.
-        evidence: [n, logits] of the wide part, its bias included.
-        truth: [n] the index of each text's class.
-        sigmoid: whether probabilities are those of a sigmoid.
+        wide_logits: [n, logits] of the n-gram part, bias included.
+        classes: [n] class indices.
+        sigmoid: Whether the output is a sigmoid.
     """
-    parts = logits.astype(np.float64), evidence.astype(np.float64)
-    expected = class_targets(truth, max(logits.shape[1], 2))
+    parts = logits.astype(np.float64), wide_logits.astype(np.float64)
+    expected = class_targets(classes, max(logits.shape[1], 2))
 
-    def loss(shares: npt.NDArray[np.float64]) -> float:
-        mixed = shares[0] * parts[0] + shares[1] * parts[1]
-        moved = PRIOR_STRENGTH * float(((shares - PRIOR_SCALE) ** 2).sum())
-        return (moved - float((expected * log_probabilities(mixed, sigmoid)).sum())) / len(truth)
+    def loss(scales: DoubleArray) -> float:
+        mixed = scales[0] * parts[0] + scales[1] * parts[1]
+        prior = PRIOR_STRENGTH * float(((scales - PRIOR_SCALE) ** 2).sum())
+        return (prior - float((expected * log_probabilities(mixed, sigmoid)).sum())) / len(classes)
 
-    found = minimize(
+    fitted = minimize(
         loss, [PRIOR_SCALE, PRIOR_SCALE], method="Nelder-Mead", bounds=[(0, MAX_SCALE)] * 2, options={"xatol": 1e-4}
     )
-    lstm, wide = (float(f"{share:.4g}") for share in found.x)
+    lstm, wide = (float(f"{scale:.4g}") for scale in fitted.x)
     return Blend(lstm, wide)
 
 
 DEFAULT_THRESHOLD = 0.5
 
 
-def best_threshold(
-    probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], metric: ThresholdMetric
-) -> float:
-    """The threshold in 0..1 with the best value of `metric`.
+def best_threshold(probabilities: FloatArray, classes: IndexArray, metric: ThresholdMetric) -> float:
+    """Return the threshold in 0..1 that maximizes `metric`; 0.5 for "none" or if only one class occurs.
 
-    All thresholds between two neighbouring probabilities predict the same; of them the middle stands for all, and
-    0.5 where it is among them. Of equally good ones the nearest to 0.5 is taken, of two such the lower.
-    0.5 for the metric "none", and where the texts are of one class only.
+    All thresholds between two neighbouring probabilities predict the same; their middle is used, or 0.5 if it is among
+    them. Of equally good thresholds, the one nearest to 0.5 is used, and of two such the lower.
 
     Args:
-        probabilities: [n] that each text is of the second class.
-        truth: [n] 0 or 1, each text's class.
+        probabilities: [n] of the second class.
+        classes: [n] 0 or 1.
         metric: "accuracy", "balanced-accuracy", "f1" of the second class, "macro-f1" of both, or "none".
     """
-    positives = int(truth.sum())
-    if metric == "none" or positives in (0, len(truth)):
+    positives = int(classes.sum())
+    if metric == "none" or positives in (0, len(classes)):
         return DEFAULT_THRESHOLD
     order = np.argsort(probabilities, kind="stable")
-    in_order, of_second = probabilities[order], np.concatenate([[0], np.cumsum(truth[order])])
-    ends = np.unique(np.append(in_order, np.float32(1)))  # at 1, all are of the first class but those at 1
+    in_order, positives_below = probabilities[order], np.concatenate([[0], np.cumsum(classes[order])])
+    ends = np.unique(np.append(in_order, np.float32(1)))  # at 1, only texts with probability 1 are positive
     thresholds = _between(np.append(np.float32(0), ends[:-1]), ends)
-    below = np.searchsorted(in_order, thresholds)  # texts that each threshold leaves to the first class
-    false_negative = of_second[below].astype(np.float64)
+    below = np.searchsorted(in_order, thresholds)  # number of texts below each threshold
+    false_negative = positives_below[below].astype(np.float64)
     true_negative = below - false_negative
     scores = METRICS[metric](
-        positives - false_negative, len(truth) - positives - true_negative, false_negative, true_negative
+        positives - false_negative, len(classes) - positives - true_negative, false_negative, true_negative
     )
     best = np.flatnonzero(scores >= scores.max() - 1e-12)
     nearest = best[np.argmin(np.abs(thresholds[best].astype(np.float64) - DEFAULT_THRESHOLD))]
     return float(thresholds[nearest])
 
 
-def _between(lower: npt.NDArray[np.float32], upper: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Thresholds above `lower` and at most `upper`, which float32 may leave no room between: 0.5, or the middle."""
+def _between(lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Return thresholds in (lower, upper]: 0.5 if it is inside, else the middle, or `upper` without room in float32."""
     middle = ((lower.astype(np.float64) + upper) / 2).astype(np.float32)
     middle = np.where(middle > lower, middle, upper)
     return np.where(
@@ -165,38 +160,39 @@ METRICS: dict[str, Callable[[DoubleArray, DoubleArray, DoubleArray, DoubleArray]
     "f1": _f1,
     "macro-f1": _macro_f1,
 }
-"""Of the texts said to be of the second class, rightly (tp) and wrongly (fp), and of the first, wrongly (fn) and
-rightly (tn)."""
+"""Metric -> function of the counts of true positives, false positives, false negatives and true negatives."""
 
 
 Method = Literal["none", "temperature", "vector scaling"]
 
 MIN_TEXTS = 50
-"""With fewer validation texts, a temperature would be a guess."""
+"""Smallest number of validation texts for a temperature."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-"""Where a temperature, and a class's scale, may lie; a class's bias between `-LARGEST` and `MAX_TEMPERATURE`."""
+"""Range of a temperature and of the scale of a class; its bias lies in +-`MAX_TEMPERATURE`."""
 TEXTS_PER_CLASS = 10
-"""With fewer texts a class on average, vector scaling is not tried."""
+"""Smallest mean number of texts per class for vector scaling."""
 FOLDS = 5
 MAX_LOGITS = 100_000
-"""Of validation texts with more logits than this, an even share is fitted: it takes seconds, and they are plenty.
-It also means that vector scaling is for 100 classes at most."""
+"""Largest number of logits that are fitted; of more, a stratified sample is used. It limits vector scaling to 100
+classes."""
 GRID = 17
-"""Temperatures looked at before the best of them is refined."""
+"""Number of temperatures on the initial grid."""
 MIN_IMPROVEMENT = 1e-7
-"""Vector scaling is found when a step lowers the loss by less than this share of it."""
+"""Relative decrease of the loss at which fitting stops."""
 DIGITS = 6
-"""Significant digits that are kept of what is fitted."""
+"""Significant digits of fitted parameters."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How logits become those that probabilities are computed from.
+    """The transformation of logits before the softmax or sigmoid, and the decision threshold.
 
-    `method` says which of the other fields count: `temperature` divides all logits; vector scaling has a `scale`
-    and a `bias` for each class instead. `texts` is the number of validation texts, `why_not` why they were not
-    used. Of two classes, the second is predicted from the probability `threshold` on. `blend` comes first: how the
-    LSTM's logits and the wide part's, if there is one, become one.
+    Attributes:
+        method: Which parameters are used: `temperature`, or `scale` and `bias` of each class.
+        texts: Number of validation texts.
+        why_not: Why no calibration was fitted; empty if one was.
+        threshold: Probability from which the second of two classes is predicted.
+        blend: How the logits of the LSTM and of the n-gram part are combined, before everything else.
     """
 
     method: Method = "none"
@@ -208,121 +204,118 @@ class Calibration:
     threshold: float = 0.5
     blend: Blend = field(default_factory=Blend)
 
-    def apply(self, logits: FloatArray, evidence: FloatArray | None = None) -> FloatArray:
-        """[n, logits] float32, of the LSTM's logits and of the wide part's evidence for the same texts."""
-        if evidence is not None:
-            logits = self.blend.apply(logits, evidence)
-        return self._rescaled(logits)
+    def apply(self, logits: FloatArray, wide_logits: FloatArray | None = None) -> FloatArray:
+        """Return the calibrated logits [n, logits] of the logits of the LSTM and of the n-gram part."""
+        if wide_logits is not None:
+            logits = self.blend.apply(logits, wide_logits)
+        return self._rescale(logits)
 
-    def _rescaled(self, logits: FloatArray) -> FloatArray:
+    def _rescale(self, logits: FloatArray) -> FloatArray:
         if self.scale:
             scaled: FloatArray = logits * np.array(self.scale, np.float32) + np.array(self.bias, np.float32)
             return scaled
         divided: FloatArray = logits / np.float32(self.temperature)
         return divided
 
-    def folded(self, arrays: Mapping[str, FloatArray], wide: Wide | None = None) -> dict[str, FloatArray]:
-        """The model's weights, with what comes before the temperature in the output layer and in the wide part."""
-        result = dict(arrays) if wide is None else self.blend.folded(arrays, wide)
+    def fold(self, arrays: Mapping[str, FloatArray], wide: Wide | None = None) -> dict[str, FloatArray]:
+        """Return the weights with blend and vector scaling folded in; the temperature stays separate."""
+        result = dict(arrays) if wide is None else self.blend.fold(arrays, wide)
         if self.scale:
             scale = np.array(self.scale, np.float32)
             result["output.weight"] = result["output.weight"] * scale[:, None]
-            result["output.bias"] = self._rescaled(result["output.bias"])
+            result["output.bias"] = self._rescale(result["output.bias"])
             if "wide.weight" in result:
                 result["wide.weight"] = result["wide.weight"] * scale
         return result
 
 
-def calibrate(logits: FloatArray, truth: IndexArray, *, sigmoid: bool) -> Calibration:
-    """Fits a temperature, and for more than two classes vector scaling where cross-validation finds it better.
+def calibrate(logits: FloatArray, classes: IndexArray, *, sigmoid: bool) -> Calibration:
+    """Fit a temperature, or for more than two classes vector scaling if cross-validation finds it better.
 
-    Nothing here is random: the same logits give the same calibration.
+    The result is deterministic.
 
     Args:
-        logits: [n, logits] of validation texts, as `TextClassifier` gives them.
-        truth: [n] the index of each text's class.
-        sigmoid: whether probabilities are those of a sigmoid.
+        logits: [n, logits] of the validation texts.
+        classes: [n] class indices.
+        sigmoid: Whether the output is a sigmoid.
     """
-    if len(truth) < MIN_TEXTS:
-        few = f"{len(truth)} validation texts are too few, {MIN_TEXTS} are needed"
-        return Calibration(texts=len(truth), why_not=few)
-    chosen = _spread(truth, max(MIN_TEXTS, MAX_LOGITS // logits.shape[1]))
-    some, classes = logits[chosen].astype(np.float64), truth[chosen]
-    enough = logits.shape[1] > 2 and len(some) >= TEXTS_PER_CLASS * logits.shape[1]
-    if enough and _vector_is_better(some, classes, sigmoid):
-        scale, bias = fit_vector(some, classes, sigmoid)
-        return Calibration("vector scaling", scale=_rounded(scale), bias=_rounded(bias), texts=len(truth))
-    (temperature,) = _rounded([fit_temperature(some, classes, sigmoid)])
-    return Calibration("temperature", temperature, texts=len(truth))
+    if len(classes) < MIN_TEXTS:
+        reason = f"{len(classes)} validation texts are too few, expected at least {MIN_TEXTS}"
+        return Calibration(texts=len(classes), why_not=reason)
+    indices = _stratified_sample(classes, max(MIN_TEXTS, MAX_LOGITS // logits.shape[1]))
+    sample, sample_classes = logits[indices].astype(np.float64), classes[indices]
+    enough = logits.shape[1] > 2 and len(sample) >= TEXTS_PER_CLASS * logits.shape[1]
+    if enough and _vector_is_better(sample, sample_classes, sigmoid):
+        scale, bias = fit_vector(sample, sample_classes, sigmoid)
+        return Calibration("vector scaling", scale=_round(scale), bias=_round(bias), texts=len(classes))
+    (temperature,) = _round([fit_temperature(sample, sample_classes, sigmoid)])
+    return Calibration("temperature", temperature, texts=len(classes))
 
 
-def fit_temperature(logits: DoubleArray, truth: IndexArray, sigmoid: bool) -> float:
-    """The temperature from `MIN_TEMPERATURE` to `MAX_TEMPERATURE` with the lowest loss; 1 where none is better than that."""
-    expected = class_targets(truth, max(logits.shape[1], 2))
+def fit_temperature(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> float:
+    """Return the temperature in `MIN_TEMPERATURE`..`MAX_TEMPERATURE` with the lowest loss; 1 if none is better."""
+    expected = class_targets(classes, max(logits.shape[1], 2))
 
     def loss(logarithm: float) -> float:
-        return -float((expected * log_probabilities(logits / np.exp(logarithm), sigmoid)).sum()) / len(truth)
+        return -float((expected * log_probabilities(logits / np.exp(logarithm), sigmoid)).sum()) / len(classes)
 
     grid = np.linspace(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE), GRID)
-    best = int(np.argmin([loss(at) for at in grid]))
-    around = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID - 1)])
-    found = minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-7})
-    return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
+    best = int(np.argmin([loss(point) for point in grid]))
+    bounds = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID - 1)])
+    fitted = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
+    return float(np.exp(fitted.x)) if fitted.fun < loss(0.0) else 1.0
 
 
-def fit_vector(logits: DoubleArray, truth: IndexArray, sigmoid: bool) -> tuple[DoubleArray, DoubleArray]:
-    """The scales and the biases [classes] with the lowest loss, for more than two classes.
-
-    No scale is negative: a class's own evidence never speaks against it.
-    """
-    classes = logits.shape[1]
-    expected = class_targets(truth, classes)
+def fit_vector(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> tuple[DoubleArray, DoubleArray]:
+    """Return the positive scales and the biases [classes] with the lowest loss, for more than two classes."""
+    count = logits.shape[1]
+    expected = class_targets(classes, count)
 
     def loss(parameters: DoubleArray) -> tuple[float, DoubleArray]:
-        scaled = logits * parameters[:classes] + parameters[classes:]
+        scaled = logits * parameters[:count] + parameters[count:]
         logarithms = log_probabilities(scaled, sigmoid)
         slope = np.exp(logarithms) - expected
         if sigmoid:
             slope *= expit(-scaled)
         gradient = np.concatenate([(slope * logits).sum(axis=0), slope.sum(axis=0)])
-        return -float((expected * logarithms).sum()) / len(truth), gradient / len(truth)
+        return -float((expected * logarithms).sum()) / len(classes), gradient / len(classes)
 
-    start = np.repeat([1 / fit_temperature(logits, truth, sigmoid), 0.0], classes)
-    bounds = [(MIN_TEMPERATURE, MAX_TEMPERATURE)] * classes + [(-MAX_TEMPERATURE, MAX_TEMPERATURE)] * classes
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": MIN_IMPROVEMENT})
-    return found.x[:classes], found.x[classes:]
+    start = np.repeat([1 / fit_temperature(logits, classes, sigmoid), 0.0], count)
+    bounds = [(MIN_TEMPERATURE, MAX_TEMPERATURE)] * count + [(-MAX_TEMPERATURE, MAX_TEMPERATURE)] * count
+    fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": MIN_IMPROVEMENT})
+    return fitted.x[:count], fitted.x[count:]
 
 
-def _vector_is_better(logits: DoubleArray, truth: IndexArray, sigmoid: bool) -> bool:
-    """Whether texts that were not fitted have a lower log loss by vector scaling than by a temperature.
+def _vector_is_better(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> bool:
+    """Return whether vector scaling has a lower cross-validated log loss than a temperature.
 
-    Lower by more than the standard error of the difference, or chance would choose in half the cases.
+    The difference must exceed its standard error.
     """
-    fold_of = np.empty(len(truth), np.int64)
-    fold_of[np.argsort(truth, kind="stable")] = np.arange(len(truth)) % FOLDS
-    gains = np.empty(len(truth))
+    folds = np.empty(len(classes), np.int64)
+    folds[np.argsort(classes, kind="stable")] = np.arange(len(classes)) % FOLDS
+    gains = np.empty(len(classes))
     for fold in range(FOLDS):
-        fitted, left_out = fold_of != fold, fold_of == fold
-        temperature = fit_temperature(logits[fitted], truth[fitted], sigmoid)
-        scale, bias = fit_vector(logits[fitted], truth[fitted], sigmoid)
-        by_temperature = _log_losses(logits[left_out] / temperature, truth[left_out], sigmoid)
-        gains[left_out] = by_temperature - _log_losses(logits[left_out] * scale + bias, truth[left_out], sigmoid)
+        fitted, left_out = folds != fold, folds == fold
+        temperature = fit_temperature(logits[fitted], classes[fitted], sigmoid)
+        scale, bias = fit_vector(logits[fitted], classes[fitted], sigmoid)
+        by_temperature = _log_losses(logits[left_out] / temperature, classes[left_out], sigmoid)
+        gains[left_out] = by_temperature - _log_losses(logits[left_out] * scale + bias, classes[left_out], sigmoid)
     return float(gains.mean()) > float(gains.std()) / math.sqrt(len(gains))
 
 
-def _log_losses(logits: DoubleArray, truth: IndexArray, sigmoid: bool) -> DoubleArray:
-    """[n] as reports count them."""
-    logarithms = log_probabilities(logits, sigmoid)[np.arange(len(truth)), truth]
+def _log_losses(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> DoubleArray:
+    """Return the log loss [n] of each text, as reports compute it."""
+    logarithms = log_probabilities(logits, sigmoid)[np.arange(len(classes)), classes]
     losses: DoubleArray = -np.maximum(logarithms, np.log(MIN_PROBABILITY))
     return losses
 
 
-def _spread(truth: IndexArray, most: int) -> npt.NDArray[np.int64]:
-    """Indices of all texts, or of `most` that hold each class in its share, in order."""
-    places = np.linspace(0, len(truth) - 1, min(len(truth), most)).round().astype(np.int64)
-    return np.sort(np.argsort(truth, kind="stable")[places])
+def _stratified_sample(classes: IndexArray, max_texts: int) -> IndexArray:
+    """Return the indices, in order, of all texts or of `max_texts` with the classes in proportion."""
+    positions = np.linspace(0, len(classes) - 1, min(len(classes), max_texts)).round().astype(np.int64)
+    return np.sort(np.argsort(classes, kind="stable")[positions])
 
 
-def _rounded(values: Iterable[float]) -> tuple[float, ...]:
-    """To few enough digits that the last bits of a sum, which another machine rounds otherwise, don't show."""
+def _round(values: Iterable[float]) -> tuple[float, ...]:
+    """Round to `DIGITS`, so that machines that round sums differently give the same result."""
     return tuple(float(f"{value:.{DIGITS}g}") for value in values)

@@ -1,4 +1,4 @@
-"""What a teacher says of texts, for a student to learn (Hinton, Vinyals & Dean 2015)."""
+"""Soft labels from a teacher (Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network")."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from fastlstm._typing import FloatArray
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError
 from fastlstm.inference.network import probabilities_of
@@ -21,22 +21,22 @@ from fastlstm.training.model import TextClassifier
 from fastlstm.training.prepare import make_text_tokenizer
 
 LABEL_WEIGHT = 0.5
-"""Of a labelled text, how much its label counts beside the teacher's probabilities."""
+"""Weight of the label in the soft label of a labelled text; the rest is the teacher's probabilities."""
 
 
 class Teacher(Protocol):
-    """Who says how likely classes are: a `Classifier`, or a `PyTorchTeacher`."""
+    """A model that returns class probabilities: a `Classifier` or a `PyTorchTeacher`."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The class names."""
+        """Return the class names."""
 
-    def predict_proba(self, texts: list[str], /) -> npt.NDArray[np.float32]:
-        """[n, classes] in the order of `labels`; rows sum to 1."""
+    def predict_proba(self, texts: list[str], /) -> FloatArray:
+        """Return the probabilities [n, classes], columns in the order of `labels`."""
 
 
 class PyTorchTeacher:
-    """A saved classifier read by PyTorch: on a GPU, which reads a large one many times faster than the kernel."""
+    """A saved classifier that runs in PyTorch, for GPUs."""
 
     def __init__(self, model: SavedModel, device: torch.device) -> None:
         self._model = model
@@ -47,51 +47,58 @@ class PyTorchTeacher:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The class names."""
+        """Return the class names."""
         return self._model.labels
 
-    def predict_proba(self, texts: list[str], /) -> npt.NDArray[np.float32]:
-        """[n, classes] in the order of `labels`, on a GPU with float16 arithmetic; rows sum to 1."""
+    def predict_proba(self, texts: list[str], /) -> FloatArray:
+        """Return the probabilities [n, classes], columns in the order of `labels`; in float16 on a GPU."""
         model, encoded = self._model, self._encode(texts)
-        logits = compute_logits(self._network, encoded.ids, narrow=True).numpy()
-        if encoded.whole is not None:
+        logits = compute_logits(self._network, encoded.ids, mixed_precision=True).numpy()
+        if encoded.untruncated is not None:
             kinds = NGRAM_KINDS[model.config.ngram_kinds]
-            logits += NGramLogits(model.numbers["wide.ngrams"], model.weights["wide.weight"], kinds)(encoded.whole)
+            logits += NGramLogits(model.integer_arrays["wide.ngrams"], model.weights["wide.weight"], kinds)(
+                encoded.untruncated
+            )
         sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
         return probabilities_of(logits / np.float32(model.temperature), sigmoid)
 
 
 @dataclass(frozen=True)
 class DistillationData:
-    """Texts to learn from, labelled by people or, the others, by the teacher's likeliest class; and `shares`
-    [n, classes] float32, how likely each class of each text is, rows that sum to 1."""
+    """Texts and their soft labels [n, classes], rows that sum to 1. Unlabelled texts have the teacher's top class as
+    label."""
 
-    records: Dataset
-    shares: npt.NDArray[np.float32]
+    dataset: Dataset
+    soft_labels: FloatArray
 
 
 def soft_targets(teacher: Teacher, labelled: Dataset, unlabelled: Sequence[str]) -> DistillationData:
-    """What `teacher` has to say of the texts.
+    """Return texts and soft labels for a student.
 
     Args:
-        teacher: one whose classes are those of `labelled`.
-        labelled: texts whose labels count too, `LABEL_WEIGHT` beside the teacher's probabilities.
-        unlabelled: texts on which the teacher alone is believed.
+        teacher: A model with the classes of `labelled`.
+        labelled: Labelled texts; the label counts with weight `LABEL_WEIGHT`.
+        unlabelled: Texts whose soft labels are the teacher's probabilities.
 
-    Raises `DataError` for classes that are not the teacher's.
+    Raises:
+        DataError: The classes differ from the teacher's.
     """
     names = labelled.class_names
     if sorted(names) != sorted(teacher.labels):
         raise DataError(
-            f"the teacher knows the classes {', '.join(teacher.labels)}, and {labelled.source} has "
-            f"{', '.join(names)}; expected the same classes: give texts that are labelled as the teacher's were"
+            f"{labelled.source} has the classes {', '.join(names)}, but the teacher has "
+            f"{', '.join(teacher.labels)}; use texts with the labels of the teacher",
+            code="teacher-classes-differ",
+            source=labelled.source,
+            classes=tuple(names),
+            expected=tuple(teacher.labels),
         )
     texts = [*labelled.texts, *unlabelled]
     columns = [teacher.labels.index(name) for name in names]
-    shares = teacher.predict_proba(texts)[:, columns]
-    truth = np.eye(len(names), dtype=np.float32)[labelled.label_indices(names)]
-    known = len(labelled)
-    shares[:known] = LABEL_WEIGHT * truth + (1 - LABEL_WEIGHT) * shares[:known]
-    labels = [*labelled.labels, *(names[k] for k in shares[known:].argmax(axis=1))]
+    soft_labels = teacher.predict_proba(texts)[:, columns]
+    one_hot = np.eye(len(names), dtype=np.float32)[labelled.label_indices(names)]
+    count = len(labelled)
+    soft_labels[:count] = LABEL_WEIGHT * one_hot + (1 - LABEL_WEIGHT) * soft_labels[:count]
+    labels = [*labelled.labels, *(names[k] for k in soft_labels[count:].argmax(axis=1))]
     source = f"{labelled.source} and {len(unlabelled):,} texts labelled by the teacher"
-    return DistillationData(Dataset(texts, labels, source), shares)
+    return DistillationData(Dataset(texts, labels, source), soft_labels)

@@ -1,4 +1,4 @@
-"""A classifier that has learned when a text need not be read on."""
+"""Fit early-exit thresholds: the probabilities at which reading a text may stop without changing its prediction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from fastlstm._typing import FloatArray, IndexArray
+from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.inference import Classifier
 from fastlstm.inference.early_exit import predict_in_stages
 from fastlstm.nn.runs import Note
@@ -18,115 +18,116 @@ from fastlstm.serialization.early_exit import NEVER_EXIT, EarlyExit, ExitThresho
 from fastlstm.text.batches import lengths_of
 
 AGREEMENTS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""What is learned; more needs more texts than usual validation has."""
+"""Agreements for which thresholds are fitted; higher ones need more texts than a usual validation set has."""
 MIN_TEXTS = 20
-"""Different probabilities at a stage, from which something is learned of it."""
+"""Smallest number of distinct probabilities at a stage for which a threshold is fitted."""
 SHARES = np.concatenate([np.arange(0.5, 0.9, 0.02), np.arange(0.9, 1.0, 0.0025)])
-"""What may be asked of an answer at a stage: how likely it is to stay."""
+"""Candidate values of the required probability that a prediction at a stage does not change."""
+STAGES = (10, 20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400, 500, 650, 800)
+"""Numbers of tokens after which a prediction is made."""
+REPORTED_AGREEMENT = 0.99
+"""The agreement that the note of a run reports."""
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """How likely an answer is to stay, by its probability: both rising."""
+class _StabilityCurve:
+    """The probability that a prediction does not change, by the probability of its class; both increase."""
 
     probabilities: FloatArray
-    stays: npt.NDArray[np.float64]
+    stability: DoubleArray
 
-    def reaches(self, share: float) -> float:
-        """The lowest probability at which it is at least `share`; `NEVER_EXIT` if it nowhere is."""
-        at = int(np.searchsorted(self.stays, share))
-        return float(self.probabilities[at]) if at < len(self.stays) else NEVER_EXIT
+    def lowest_probability(self, share: float) -> float:
+        """Return the lowest probability with at least this stability; `NEVER_EXIT` if there is none."""
+        index = int(np.searchsorted(self.stability, share))
+        return float(self.probabilities[index]) if index < len(self.stability) else NEVER_EXIT
 
 
 @dataclass(frozen=True)
 class PredictionCourse:
-    """What a model said of texts at each of its `stages`.
+    """Predictions of a model for n texts at each stage.
 
-    `predicted` [n, stages] and its `probability` [n, stages], which is -1 where a text was over before; `whole`
-    [n], the class of the whole text, and `lengths` [n].
+    Attributes:
+        stages: Numbers of tokens.
+        predicted: [n, stages] class indices.
+        probability: [n, stages] probability of the predicted class; -1 after the end of a text.
+        final: [n] class indices predicted for whole texts.
+        lengths: [n] numbers of tokens.
     """
 
     stages: tuple[int, ...]
     predicted: IndexArray
     probability: FloatArray
-    whole: IndexArray
+    final: IndexArray
     lengths: IndexArray
 
-    def curve(self, stage: int) -> _Curve:
-        """How likely answers are to stay, of the texts that go on after this stage."""
-        going = self.lengths > self.stages[stage]
-        probability = self.probability[going, stage]
-        if len(np.unique(probability)) < MIN_TEXTS:
-            return _Curve(np.empty(0, np.float32), np.empty(0))
-        stays = self.predicted[going, stage] == self.whole[going]
-        fitted = IsotonicRegression(out_of_bounds="clip").fit(probability, stays)
+    def stability(self, stage: int) -> _StabilityCurve:
+        """Fit, on the texts that continue after a stage, how stable predictions are."""
+        longer = self.lengths > self.stages[stage]
+        probability = self.probability[longer, stage]
         grid = np.unique(probability)
-        return _Curve(grid, fitted.predict(grid))
+        if len(grid) < MIN_TEXTS:
+            return _StabilityCurve(np.empty(0, np.float32), np.empty(0))
+        unchanged = self.predicted[longer, stage] == self.final[longer]
+        fitted = IsotonicRegression(out_of_bounds="clip").fit(probability, unchanged)
+        return _StabilityCurve(grid, fitted.predict(grid))
 
-    def stopped(self, probabilities: Sequence[float]) -> tuple[float, float]:
-        """The share of tokens saved, and that of texts whose answer is another, where reading stops by these."""
-        going = self.lengths[:, None] > np.array(self.stages)
-        stops = going & (self.probability >= np.array(probabilities, np.float32))
-        first = stops.argmax(axis=1)
-        stopped = stops.any(axis=1)
+    def outcome(self, probabilities: Sequence[float]) -> tuple[float, float]:
+        """Return the fractions of tokens saved and of predictions changed with these thresholds, one per stage."""
+        longer = self.lengths[:, None] > np.array(self.stages)
+        exits = longer & (self.probability >= np.array(probabilities, np.float32))
+        first = exits.argmax(axis=1)
+        exited = exits.any(axis=1)
         rows = np.arange(len(first))
-        read = np.where(stopped, np.array(self.stages)[first], self.lengths)
-        answer = np.where(stopped, self.predicted[rows, first], self.whole)
-        return 1 - float(read.sum()) / float(self.lengths.sum()), float((answer != self.whole).mean())
+        tokens = np.where(exited, np.array(self.stages)[first], self.lengths)
+        predicted = np.where(exited, self.predicted[rows, first], self.final)
+        return 1 - float(tokens.sum()) / float(self.lengths.sum()), float((predicted != self.final).mean())
 
 
 def fit_early_exit(course: PredictionCourse) -> EarlyExit:
-    """What can be saved, and how, from what a model said on the way through texts that it was not trained on."""
-    curves = [course.curve(stage) for stage in range(len(course.stages))]
-    tried = [tuple(curve.reaches(share) for curve in curves) for share in SHARES]
-    came = [course.stopped(probabilities) for probabilities in tried]
-    bars = []
+    """Fit thresholds for each of `AGREEMENTS`, on texts that the model was not trained on."""
+    curves = [course.stability(stage) for stage in range(len(course.stages))]
+    candidates = [tuple(curve.lowest_probability(share) for curve in curves) for share in SHARES]
+    outcomes = [course.outcome(probabilities) for probabilities in candidates]
+    thresholds = []
     for agreement in AGREEMENTS:
-        for probabilities, (saved, disagreement) in zip(tried, came, strict=True):
-            error = np.sqrt(disagreement * (1 - disagreement) / len(course.whole))
+        for probabilities, (saved, disagreement) in zip(candidates, outcomes, strict=True):
+            error = np.sqrt(disagreement * (1 - disagreement) / len(course.final))
             if disagreement + error <= 1 - agreement:
-                bars.append(ExitThreshold(agreement, probabilities, saved, disagreement))
+                thresholds.append(ExitThreshold(agreement, probabilities, saved, disagreement))
                 break
         else:
-            bars.append(ExitThreshold(agreement, (NEVER_EXIT,) * len(course.stages), 0.0, 0.0))
-    return EarlyExit(course.stages, tuple(bars), len(course.whole))
-
-
-STAGES = (10, 20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400, 500, 650, 800)
-"""Tokens after which an answer is looked at."""
-REPORTED_AGREEMENT = 0.99
-"""The agreement of which a run tells what it saves."""
+            thresholds.append(ExitThreshold(agreement, (NEVER_EXIT,) * len(course.stages), 0.0, 0.0))
+    return EarlyExit(course.stages, tuple(thresholds), len(course.final))
 
 
 def add_early_exit(classifier: Classifier, texts: Sequence[str]) -> tuple[Classifier, Note]:
-    """The same classifier, and what there is to say; one that reads in both directions stays as it is."""
-    model = classifier.model
-    if model.config.bidirectional:
-        return classifier, Note("no early exit: the model reads in both directions")
-    learned = fit_early_exit(prediction_course(classifier, texts))
-    bar = learned.bar(REPORTED_AGREEMENT)
-    said = (
-        f"early exit, learned on {learned.texts:,} texts: to have {REPORTED_AGREEMENT:.0%} of the answers of whole texts, "
-        f"{bar.saved:.0%} of the tokens there need not be read; {bar.disagreement:.2%} of the answers are others"
+    """Return the classifier with early-exit thresholds, and a note; a bidirectional one is returned unchanged."""
+    saved = classifier.saved
+    if saved.config.bidirectional:
+        return classifier, Note("early exit skipped: the model is bidirectional", "early-exit-skipped")
+    early_exit = fit_early_exit(prediction_course(classifier, texts))
+    threshold = early_exit.threshold_for(REPORTED_AGREEMENT)
+    note = Note(
+        f"early exit at {REPORTED_AGREEMENT:.0%} agreement skips {threshold.saved_fraction:.0%} of the tokens and "
+        f"changes {threshold.disagreement:.2%} of the predictions (fitted on {early_exit.text_count:,} texts)",
+        "early-exit-fitted",
     )
-    return Classifier(dataclasses.replace(model, early_exit=learned)), Note(said)
+    return Classifier(dataclasses.replace(saved, early_exit=early_exit)), note
 
 
 def prediction_course(classifier: Classifier, texts: Sequence[str]) -> PredictionCourse:
-    """What a classifier of one direction says of texts at each stage that is no longer than what it reads."""
-    encoded, most = classifier.encode(texts), classifier.model.config.max_tokens
-    stages = tuple(stage for stage in STAGES if stage < most) or (most,)
+    """Return the predictions of a unidirectional classifier at each stage within its `max_tokens`."""
+    encoded, max_tokens = classifier.tokenize(texts), classifier.saved.config.max_tokens
+    stages = tuple(stage for stage in STAGES if stage < max_tokens) or (max_tokens,)
     lengths = lengths_of(encoded.ids)
     predicted = np.zeros((len(lengths), len(stages)), np.int64)
     probability = np.full((len(lengths), len(stages)), -1, np.float32)
 
-    def watch(
-        number: int, going: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.bool_]:
-        chosen = classifier.choose(probabilities)
-        predicted[going, number] = chosen
-        probability[going, number] = probabilities[np.arange(len(going)), chosen]
-        return np.zeros(len(going), np.bool_)
+    def record(stage: int, active: IndexArray, probabilities: FloatArray) -> npt.NDArray[np.bool_]:
+        classes = classifier.choose(probabilities)
+        predicted[active, stage] = classes
+        probability[active, stage] = probabilities[np.arange(len(active)), classes]
+        return np.zeros(len(active), np.bool_)
 
-    whole = classifier.choose(predict_in_stages(classifier.network, encoded, stages, watch).probabilities)
-    return PredictionCourse(stages, predicted, probability, whole, lengths)
+    final = classifier.choose(predict_in_stages(classifier.network, encoded, stages, record).probabilities)
+    return PredictionCourse(stages, predicted, probability, final, lengths)

@@ -1,4 +1,4 @@
-"""What a run yields on its way, besides each `StepDone` and `EpochResult`."""
+"""Events that a training run yields."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastlstm.training.calibration import Calibration
 
 @dataclass(frozen=True)
 class StepDone:
-    """A step of training is over: the running epoch, its steps done and to do, its tokens and loss so far."""
+    """A training step is done. Tokens, seconds, loss (nats) and accuracy are those of the current epoch so far."""
 
     epoch: int
     step: int
@@ -29,9 +29,9 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch: mean loss (nats) and accuracy (0..1) on training and validation texts.
+    """An epoch is done: mean loss (nats) and accuracy (0..1) on training and validation texts.
 
-    `padding` is the share of the places in its batches that held no token; `best`: no epoch before was better.
+    `padding` is the fraction of padding positions in its batches; `best` is whether no earlier epoch was better.
     """
 
     epoch: int
@@ -48,7 +48,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data is encoded and the model made; training comes next."""
+    """The data is tokenized and the model created; training comes next."""
 
     model: ModelConfig
     training: TrainingConfig
@@ -62,10 +62,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Probabilities are fitted to the validation texts, and a threshold where one was asked for.
+    """Probabilities, and a decision threshold if requested, are fitted on the validation texts.
 
-    `before` and `after` are about these texts: the model as training left it, its two parts blended, and as it is
-    saved.
+    `before` and `after` are the reports on these texts without and with calibration.
     """
 
     calibration: Calibration
@@ -75,18 +74,18 @@ class Calibrated:
     after: Report
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as JSON takes them."""
-        of = self.calibration
+        """Return the figures as a JSON object."""
+        calibration = self.calibration
         return {
-            "method": of.method,
-            "temperature": of.temperature,
-            "scale": list(of.scale),
-            "bias": list(of.bias),
-            "why_not": of.why_not,
-            "blend": {"lstm": of.blend.lstm, "wide": of.blend.wide},
-            "threshold": of.threshold,
+            "method": calibration.method,
+            "temperature": calibration.temperature,
+            "scale": list(calibration.scale),
+            "bias": list(calibration.bias),
+            "why_not": calibration.why_not,
+            "blend": {"lstm": calibration.blend.lstm, "wide": calibration.blend.wide},
+            "threshold": calibration.threshold,
             "threshold_metric": self.threshold_metric,
-            "validation_texts": of.texts,
+            "validation_texts": calibration.texts,
             "loss_before": self.before.loss,
             "loss_after": self.after.loss,
             "calibration_error_before": self.before.calibration_error,
@@ -96,7 +95,7 @@ class Calibrated:
 
 @dataclass(frozen=True)
 class CandidateDone:
-    """One model of a run with a budget is fitted: its name, what it took in seconds, and its validation texts."""
+    """A candidate of a run with a time limit is fitted; `report` is on the validation texts."""
 
     name: str
     seconds: float
@@ -105,19 +104,19 @@ class CandidateDone:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """How good something is: the trained model or the baseline (`name`), on which texts, in what time."""
+    """The trained model or the baseline (`name`) is evaluated."""
 
     name: str
     report: Report
-    measured_on: str
+    evaluated_on: str
     seconds: float
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A finished run: the classifier, where it is saved, and how it came about.
+    """The run is finished and the model saved in `folder`.
 
-    `baseline` is None where it was turned off; `measured_on` says which texts `report` and `baseline` are about.
+    `evaluated_on` describes the texts of `report` and `baseline`; `baseline` is None if it was switched off.
     """
 
     classifier: Classifier
@@ -125,7 +124,7 @@ class TrainingResult:
     history: tuple[EpochResult, ...]
     report: Report
     baseline: Report | None
-    measured_on: str
+    evaluated_on: str
 
 
 TrainingEvent = (

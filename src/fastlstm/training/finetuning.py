@@ -1,8 +1,8 @@
-"""The output layer of a classifier that begins from a language model: fitted first, while all below it rests.
+"""Start a classifier from a language model: copy its weights, and fit the output layer with the encoder frozen.
 
-A fresh output layer's first gradients would undo what the language model has learned. Kumar et al. (2022),
-"Fine-Tuning can Distort Pretrained Features": fit the output layer alone, then all together. It is what gradual
-unfreezing (Howard & Ruder 2018) does in its first epoch, by one pass over the texts.
+The first gradients of a fresh output layer would distort the pretrained weights. Kumar et al. (2022), "Fine-Tuning can
+Distort Pretrained Features": fit the output layer alone first, then all layers. Gradual unfreezing (Howard & Ruder
+2018) does the same in its first epoch.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import FloatArray, IndexArray
 from fastlstm.config import LanguageModelConfig, ModelConfig
-from fastlstm.errors import OptionError
 from fastlstm.serialization import weights
-from fastlstm.serialization.language_model import BACKWARD
+from fastlstm.serialization.language_model import check_encoder_direction
 from fastlstm.training.linear import fit_regression
 from fastlstm.training.loop import LabelledIds, compute_features
 from fastlstm.training.model import TextClassifier
 
 
 def language_model_config(config: ModelConfig) -> LanguageModelConfig:
-    """The shape of a language model that a classifier of this shape can begin from."""
+    """Return the shape of a language model that a classifier of this shape can start from."""
     return LanguageModelConfig(
         vocabulary_size=config.vocabulary_size,
         embedding_size=config.embedding_size,
@@ -35,12 +33,12 @@ def language_model_config(config: ModelConfig) -> LanguageModelConfig:
 
 
 def config_from_encoder(encoder: LanguageModelConfig, config: ModelConfig) -> ModelConfig:
-    """The classifier's shape with the sizes of a language model that it begins from.
+    """Return the shape of the classifier with the sizes of the encoder.
 
-    Raises `OptionError` for one that reads backward only.
+    Raises:
+        OptionError: The encoder only reads backward.
     """
-    if encoder.direction == "backward":
-        raise OptionError(BACKWARD)
+    check_encoder_direction(encoder.direction)
     return dataclasses.replace(
         config,
         vocabulary_size=encoder.vocabulary_size,
@@ -51,73 +49,73 @@ def config_from_encoder(encoder: LanguageModelConfig, config: ModelConfig) -> Mo
 
 
 def copy_encoder(model: TextClassifier, arrays: Mapping[str, FloatArray]) -> None:
-    """Copies a language model's word vectors and LSTM layers into a classifier of the same sizes.
+    """Copy the embedding and the LSTM layers of a language model into a classifier of the same sizes.
 
-    A classifier's upper layers read both directions of the layer below, a language model's only their own: the
-    weights of the other direction begin at zero, so that both compute the same.
+    Upper layers of a classifier read both directions of the layer below, those of a language model only their own.
+    The weights for the other direction are set to zero, so that both compute the same.
     """
-    values = model.named()
-    taken = {"embedding.weight": arrays["embedding.weight"]}
-    for of in weights.directions(model.config):
-        taken[f"{of.prefix}.weight_hh"] = arrays[f"{of.prefix}.weight_hh"]
-        taken[f"{of.prefix}.bias"] = arrays[f"{of.prefix}.bias"]
-        own = arrays[f"{of.prefix}.weight_ih"]
-        wide = np.zeros((len(own), of.input_size), np.float32)
-        start = of.input_size - own.shape[1] if of.reverse and of.layer else 0
-        wide[:, start : start + own.shape[1]] = own
-        taken[f"{of.prefix}.weight_ih"] = wide
+    parameters = model.named()
+    values = {"embedding.weight": arrays["embedding.weight"]}
+    for direction in weights.directions(model.config):
+        prefix = direction.prefix
+        values[f"{prefix}.weight_hh"] = arrays[f"{prefix}.weight_hh"]
+        values[f"{prefix}.bias"] = arrays[f"{prefix}.bias"]
+        own = arrays[f"{prefix}.weight_ih"]
+        both = np.zeros((len(own), direction.input_size), np.float32)
+        start = direction.input_size - own.shape[1] if direction.reverse and direction.layer else 0
+        both[:, start : start + own.shape[1]] = own
+        values[f"{prefix}.weight_ih"] = both
     with torch.no_grad():
-        for name, array in taken.items():
-            values[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+        for name, array in values.items():
+            parameters[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
 
 INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
-"""scikit-learn's C: the one that validation texts like best is taken."""
+"""Candidates of scikit-learn's C; the one with the lowest validation loss is used."""
 MIN_DEVIATION = 0.01
-"""Of a feature, in units of an LSTM's output, which lies between -1 and 1: what hardly moves is not blown up."""
+"""Smallest standard deviation of a feature, so that nearly constant features are not amplified."""
 MAX_TEXTS = 25_000
-"""That an output layer is fitted to: a beginning needs no more, and all their features are held in memory."""
+"""Number of texts the output layer is fitted on; their features are held in memory."""
 
 
 def fit_head(
     model: TextClassifier, training: LabelledIds, validation: LabelledIds, *, balanced: bool = False
 ) -> None:
-    """Standardises the model's features, and gives it the best output layer for them, on a CPU.
+    """Standardize the features of the model, and fit its output layer by logistic regression.
 
     Args:
-        model: with the language model's weights; its `standardise` is called.
-        training: to learn from, `MAX_TEXTS` of every class its share; every class must be there. What a teacher
-            says of them is left to the training that follows.
-        validation: to choose the penalty by.
-        balanced: texts of rare classes count more.
+        model: Classifier with the weights of the language model; its `standardize` is called.
+        training: Texts to fit on, a sample of `MAX_TEXTS` with all classes. Soft labels are not used.
+        validation: Texts that select the penalty.
+        balanced: Weight classes by inverse frequency.
     """
-    some = balanced_sample(training.truth, MAX_TEXTS)
-    features, truth = compute_features(model, [training.texts[i] for i in some]), training.truth[some]
+    sample = balanced_sample(training.classes, MAX_TEXTS)
+    features, classes = compute_features(model, [training.texts[i] for i in sample]), training.classes[sample]
     center, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(MIN_DEVIATION)
-    model.standardise(center, deviation)
-    learned = (features - center) / deviation
-    held_out = ((compute_features(model, validation.texts) - center) / deviation).numpy()
+    model.standardize(center, deviation)
+    standardized = (features - center) / deviation
+    validation_features = ((compute_features(model, validation.texts) - center) / deviation).numpy()
     logits = model.output.out_features
     columns = [1] if logits == 1 else list(range(logits))
-    fit = fit_regression(learned, model.output.weight.device)
-    best, least = None, np.inf
+    fit = fit_regression(standardized, model.output.weight.device)
+    best, lowest = None, np.inf
     for penalty in INVERSE_PENALTIES:
-        fitted = [fit(truth == k, penalty, balanced) for k in columns]
-        weight = np.stack([of for of, _ in fitted]).astype(np.float32)
-        bias = np.array([of for _, of in fitted], np.float32)
-        scores = torch.from_numpy(held_out @ weight.T + bias)
-        loss = float(model.losses(scores, torch.from_numpy(validation.truth)).mean())
-        if loss < least:
-            best, least = (weight, bias), loss
-    assert best is not None, "a loss of finite features is finite"
+        fitted = [fit(classes == k, penalty, balanced) for k in columns]
+        weight = np.stack([weight for weight, _ in fitted]).astype(np.float32)
+        bias = np.array([bias for _, bias in fitted], np.float32)
+        scores = torch.from_numpy(validation_features @ weight.T + bias)
+        loss = float(model.losses(scores, torch.from_numpy(validation.classes)).mean())
+        if loss < lowest:
+            best, lowest = (weight, bias), loss
+    assert best is not None, "the loss of finite features is finite"
     with torch.no_grad():
         model.output.weight.copy_(torch.from_numpy(best[0]))
         model.output.bias.copy_(torch.from_numpy(best[1]))
 
 
-def balanced_sample(truth: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
-    """The places of about `count` texts: of every class its share, one at least; of all where they are fewer."""
-    _, first_of_each = np.unique(truth, return_index=True)
-    by_class = np.argsort(truth, kind="stable")
-    places: npt.NDArray[np.int64] = np.union1d(by_class[:: -(-len(truth) // count)], first_of_each)
-    return places
+def balanced_sample(classes: IndexArray, count: int) -> IndexArray:
+    """Return the indices of about `count` texts, classes in proportion and at least one text of each."""
+    _, first_of_each = np.unique(classes, return_index=True)
+    by_class = np.argsort(classes, kind="stable")
+    indices: IndexArray = np.union1d(by_class[:: -(-len(classes) // count)], first_of_each)
+    return indices

@@ -1,7 +1,8 @@
-"""The wide part of a classifier: evidence of words and word pairs, added to the LSTM's logits.
+"""Linear models: the n-gram baseline, the n-gram ("wide") part of a classifier, and logistic regression on features.
 
-It is learned as the baseline is, by NB-weighted logistic regression (Wang & Manning 2012), but on n-grams of token
-ids, so that a saved model holds it as two small arrays. The name is of Cheng et al. (2016), "Wide & Deep Learning".
+Both n-gram models are logistic regressions weighted by log-count ratios (Wang & Manning 2012, "Baselines and Bigrams").
+The wide part uses hashed n-grams of token ids, so that a saved model stores it as two small arrays. The name is that of
+Cheng et al. (2016), "Wide & Deep Learning for Recommender Systems".
 """
 
 from __future__ import annotations
@@ -19,22 +20,28 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
-from fastlstm._typing import DoubleArray, TokenIds
+from fastlstm._typing import DoubleArray, FloatArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
-from fastlstm.text.ngrams import NGRAM_KINDS, NUMBERS, NGramLogits, NGrams, ngrams
+from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
 from fastlstm.text.tokenizer import WORD_PATTERN, clean_text
 
 BASELINE_NAME = "NB-weighted logistic regression on 1-2-grams"
-MANY_TEXTS = 1000
-"""From so many texts on, n-grams seen in one text alone are left out, to save memory."""
+MIN_TEXTS_FOR_PRUNING = 1000
+"""From this number of texts on, n-grams that occur in one text only are dropped, to save memory."""
+INVERSE_PENALTY = 0.3
+"""scikit-learn's C of the wide part."""
+MAX_ITERATIONS = 200
+MIN_SLOPE = 1e-4
+"""Gradient tolerance of the regression in PyTorch, that of scikit-learn."""
+
+Mask = npt.NDArray[np.bool_]
+Regression = Callable[[Mask, float, bool], tuple[DoubleArray, float]]
+"""(members of the class [n], scikit-learn's C, balanced class weights) -> weights [F] and bias."""
 
 
 def baseline_report(training: Dataset, test: Dataset, labels: tuple[str, ...]) -> Report:
-    """Trains the baseline on `training` and tells how good it is on `test`.
-
-    Raises `DataError` for a label that is not among `labels`.
-    """
+    """Train the baseline on `training` and evaluate it on `test`. Raise `DataError` for an unknown label."""
     vectorizer, counts = count_ngrams(training.texts)
     test_counts = csr_matrix(vectorizer.transform(test.texts))
     predicted = baseline_probabilities(counts, training.label_indices(labels), test_counts, len(labels))
@@ -42,37 +49,37 @@ def baseline_report(training: Dataset, test: Dataset, labels: tuple[str, ...]) -
 
 
 def count_ngrams(texts: Sequence[str]) -> tuple[CountVectorizer, csr_matrix]:
-    """The n-grams of `texts`, and which texts have which: float32 [n, n-grams], 1 or 0.
+    """Return the n-grams of the texts, and a float32 matrix [n, n-grams] with 1 where a text contains an n-gram.
 
-    Of `MANY_TEXTS` and more, an n-gram counts that stands in two of them, where any does.
+    From `MIN_TEXTS_FOR_PRUNING` texts on, n-grams of a single text are dropped, if any others exist.
     """
     try:
-        return _counted(texts, min_texts=2 if len(texts) >= MANY_TEXTS else 1)
-    except ValueError:  # no n-gram stands in two texts
-        return _counted(texts, min_texts=1)
+        return _vectorize(texts, min_texts=2 if len(texts) >= MIN_TEXTS_FOR_PRUNING else 1)
+    except ValueError:  # no n-gram occurs in two texts
+        return _vectorize(texts, min_texts=1)
 
 
 def baseline_probabilities(
-    counts: csr_matrix, truth: npt.NDArray[np.integer], test_counts: csr_matrix, classes: int
-) -> npt.NDArray[np.float64]:
-    """What the baseline that learns from `counts` says of other texts: [n, classes], rows sum to 1.
+    counts: csr_matrix, classes: npt.NDArray[np.integer], test_counts: csr_matrix, class_count: int
+) -> DoubleArray:
+    """Train the baseline and return its probabilities [n, classes] for other texts.
 
     Args:
-        counts: [m, n-grams] of the texts to learn from, as `count_ngrams` gives them.
-        truth: [m] the index of each one's class; every class must be among them.
-        test_counts: [n, n-grams] of the others.
-        classes: how many there are, 2 or more.
+        counts: [m, n-grams] of the training texts, from `count_ngrams`.
+        classes: [m] class indices; every class must occur.
+        test_counts: [n, n-grams] of the other texts.
+        class_count: Number of classes, at least 2.
     """
-    regressions = [1] if classes == 2 else range(classes)
-    likely = np.stack([_probability(counts, truth == k, test_counts) for k in regressions], axis=1)
-    result: npt.NDArray[np.float64] = np.hstack([1 - likely, likely]) if classes == 2 else likely
+    columns = [1] if class_count == 2 else range(class_count)
+    members = np.stack([_member_probability(counts, classes == k, test_counts) for k in columns], axis=1)
+    result: DoubleArray = np.hstack([1 - members, members]) if class_count == 2 else members
     result /= result.sum(axis=1, keepdims=True)
     return result
 
 
-def _counted(texts: Sequence[str], min_texts: int) -> tuple[CountVectorizer, csr_matrix]:
+def _vectorize(texts: Sequence[str], min_texts: int) -> tuple[CountVectorizer, csr_matrix]:
     vectorizer = CountVectorizer(
-        preprocessor=_lowered,
+        preprocessor=_lowercase,
         token_pattern=WORD_PATTERN,
         ngram_range=(1, 2),
         binary=True,
@@ -82,155 +89,145 @@ def _counted(texts: Sequence[str], min_texts: int) -> tuple[CountVectorizer, csr
     return vectorizer, csr_matrix(vectorizer.fit_transform(texts))
 
 
-def _probability(
-    counts: csr_matrix, inside: npt.NDArray[np.bool_], test_counts: csr_matrix
-) -> npt.NDArray[np.float64]:
-    """[n] the probability that each test text belongs to the class which holds the texts `inside`."""
-    ratio = log_count_ratio(counts, inside)
-    regression = LogisticRegression(max_iter=200).fit(weight_counts(counts, ratio), inside)
-    result: npt.NDArray[np.float64] = regression.predict_proba(weight_counts(test_counts, ratio))[:, 1]
-    return np.clip(result, 1e-12, 1)
-
-
-def log_count_ratio(counts: csr_matrix, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """[n-grams] how much likelier each is in the texts `inside` than in the others, as a logarithm."""
-    return _smoothed(counts[inside]) - _smoothed(counts[~inside])
-
-
-def _smoothed(counts: csr_matrix) -> npt.NDArray[np.float32]:
-    """[n-grams] the log share of each n-gram, none of them zero."""
-    total = 1 + np.asarray(counts.sum(axis=0), np.float32).ravel()
-    result: npt.NDArray[np.float32] = np.log(total / total.sum())
-    return result
-
-
-def weight_counts(counts: csr_matrix, ratio: npt.NDArray[np.float32]) -> csr_matrix:
-    """The same texts, each n-gram counting by its ratio."""
-    return csr_matrix((counts.data * ratio[counts.indices], counts.indices, counts.indptr), counts.shape)
-
-
-def _lowered(text: str) -> str:
+def _lowercase(text: str) -> str:
     return clean_text(text).lower()
 
 
-Regression = Callable[[npt.NDArray[np.bool_], float, bool], tuple[DoubleArray, float]]
-"""Which texts are inside [n], scikit-learn's C, and whether both kinds count alike -> weight [F] and bias."""
+def _member_probability(counts: csr_matrix, members: Mask, test_counts: csr_matrix) -> DoubleArray:
+    """Return the probability [n] that each test text belongs to the class of `members`."""
+    ratio = log_count_ratio(counts, members)
+    regression = LogisticRegression(max_iter=200).fit(weight_counts(counts, ratio), members)
+    result: DoubleArray = regression.predict_proba(weight_counts(test_counts, ratio))[:, 1]
+    return np.clip(result, 1e-12, 1)
 
-MAX_ITERATIONS = 200
-MIN_SLOPE = 1e-4
-"""Where the search ends, as scikit-learn's."""
+
+def log_count_ratio(counts: csr_matrix, members: Mask) -> FloatArray:
+    """Return the log ratio [n-grams] of the frequency of each n-gram in the member texts to that in the others."""
+    return _log_shares(counts[members]) - _log_shares(counts[~members])
+
+
+def _log_shares(counts: csr_matrix) -> FloatArray:
+    """Return the smoothed log share [n-grams] of each n-gram."""
+    total = 1 + np.asarray(counts.sum(axis=0), np.float32).ravel()
+    result: FloatArray = np.log(total / total.sum())
+    return result
+
+
+def weight_counts(counts: csr_matrix, ratio: FloatArray) -> csr_matrix:
+    """Return the counts with each n-gram multiplied by its ratio."""
+    return csr_matrix((counts.data * ratio[counts.indices], counts.indices, counts.indptr), counts.shape)
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The n-gram part of a classifier.
+
+    Attributes:
+        kinds: Name of the n-gram kinds, a key of `NGRAM_KINDS`.
+        ngram_ids: [K] int32, increasing, the n-grams with a weight.
+        weight: [K, logits] weights.
+        bias: [logits] bias.
+    """
+
+    kinds: str
+    ngram_ids: npt.NDArray[np.int32]
+    weight: FloatArray
+    bias: FloatArray
+
+    def logits(self, texts: Sequence[TokenIds]) -> FloatArray:
+        """Return the logits [n, logits] of tokenized, untruncated texts, bias included."""
+        return NGramLogits(self.ngram_ids, self.weight, NGRAM_KINDS[self.kinds])(texts) + self.bias
+
+
+def fit_wide(
+    texts: Sequence[TokenIds],
+    classes: IndexArray,
+    logits: int,
+    max_ngrams: int,
+    kinds: str,
+    *,
+    balanced: bool = False,
+) -> Wide:
+    """Fit the n-gram part of a classifier.
+
+    Args:
+        texts: Token ids of untruncated texts, at least one each.
+        classes: [n] class indices; every class must occur.
+        logits: 1 for the second of two classes; otherwise one column per class, one class against the rest.
+        max_ngrams: Number of n-grams kept, those with the largest effect.
+        kinds: Name of the n-gram kinds, a key of `NGRAM_KINDS`.
+        balanced: Weight classes by inverse frequency.
+    """
+    ngrams = extract_ngrams(texts, kinds=NGRAM_KINDS[kinds])
+    frequency = np.bincount(ngrams.ids, minlength=NGRAM_ID_COUNT)
+    repeated = np.flatnonzero(frequency >= 2) if len(texts) >= MIN_TEXTS_FOR_PRUNING else np.zeros(0, np.int64)
+    ids = (repeated if len(repeated) else np.flatnonzero(frequency)).astype(np.int32)
+    counts = ngram_matrix(ngrams, ids)
+    columns = [1] if logits == 1 else range(logits)
+    fitted = [_fit_column(counts, classes == k, "balanced" if balanced else None) for k in columns]
+    weight = np.stack([column for column, _ in fitted], axis=1)
+    effect = np.abs(weight).max(axis=1) * np.sqrt(frequency[ids])
+    strongest = np.sort(np.argsort(-effect, kind="stable")[:max_ngrams])
+    bias = np.array([intercept for _, intercept in fitted], np.float32)
+    return Wide(kinds, ids[strongest], weight[strongest], bias)
+
+
+def ngram_matrix(ngrams: NGrams, ids: npt.NDArray[np.int32]) -> csr_matrix:
+    """Return a float32 matrix [texts, K] with 1 where a text contains an n-gram of `ids` [K], which is increasing."""
+    column = np.full(NGRAM_ID_COUNT, -1, np.int32)
+    column[ids] = np.arange(len(ids), dtype=np.int32)
+    columns = column[ngrams.ids]
+    selected = columns >= 0
+    starts = np.concatenate([[0], np.cumsum(selected)])[ngrams.starts]
+    columns = columns[selected]
+    shape = (len(ngrams.starts) - 1, len(ids))
+    return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
+
+
+def _fit_column(counts: csr_matrix, members: Mask, class_weight: str | None) -> tuple[FloatArray, float]:
+    """Return the weights [K] and the bias of the logit of one class."""
+    ratio = log_count_ratio(counts, members)
+    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, class_weight=class_weight)
+    regression.fit(weight_counts(counts, ratio), members)
+    weight: FloatArray = (regression.coef_[0] * ratio).astype(np.float32)
+    return weight, float(regression.intercept_[0])
 
 
 def fit_regression(features: Tensor, device: torch.device) -> Regression:
-    """Fits on `features` [n, F], on the device."""
+    """Return a function that fits logistic regressions on `features` [n, F], on the device."""
     return _by_scikit_learn(features) if device.type == "cpu" else _by_pytorch(features.to(device))
 
 
 def _by_scikit_learn(features: Tensor) -> Regression:
-    learned = features.numpy()
+    array = features.numpy()
 
-    def fit(inside: npt.NDArray[np.bool_], inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
+    def fit(members: Mask, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         weights = "balanced" if balanced else None
         regression = LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS, class_weight=weights)
-        regression.fit(learned, inside)
+        regression.fit(array, members)
         return regression.coef_[0], float(regression.intercept_[0])
 
     return fit
 
 
 def _by_pytorch(features: Tensor) -> Regression:
-    def fit(inside: npt.NDArray[np.bool_], inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
-        truth = torch.from_numpy(inside).to(features.device, features.dtype)
-        share = float(inside.mean())
-        counts = torch.where(truth > 0, 0.5 / share, 0.5 / (1 - share)) if balanced else torch.ones_like(truth)
-        penalty = 1 / (inverse_penalty * len(truth))
+    def fit(members: Mask, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
+        targets = torch.from_numpy(members).to(features.device, features.dtype)
+        share = float(members.mean())
+        weights = torch.where(targets > 0, 0.5 / share, 0.5 / (1 - share)) if balanced else torch.ones_like(targets)
+        penalty = 1 / (inverse_penalty * len(targets))
 
         def loss(parameters: DoubleArray) -> tuple[float, DoubleArray]:
             weight = torch.from_numpy(parameters[:-1]).to(features.device, features.dtype)
             logits = features @ weight + float(parameters[-1])
-            lost = functional.binary_cross_entropy_with_logits(logits, truth, weight=counts)
-            slopes = (torch.sigmoid(logits) - truth) * counts / len(truth)
+            log_loss = functional.binary_cross_entropy_with_logits(logits, targets, weight=weights)
+            slopes = (torch.sigmoid(logits) - targets) * weights / len(targets)
             gradient = torch.cat([slopes @ features + penalty * weight, slopes.sum()[None]])
-            total = float(lost) + 0.5 * penalty * float(weight.square().sum())
+            total = float(log_loss) + 0.5 * penalty * float(weight.square().sum())
             return total, gradient.double().cpu().numpy()
 
         options = {"maxiter": MAX_ITERATIONS, "gtol": MIN_SLOPE}
-        found = minimize(loss, np.zeros(features.shape[1] + 1), jac=True, method="L-BFGS-B", options=options)
-        return found.x[:-1], float(found.x[-1])
+        fitted = minimize(loss, np.zeros(features.shape[1] + 1), jac=True, method="L-BFGS-B", options=options)
+        return fitted.x[:-1], float(fitted.x[-1])
 
     return fit
-
-
-INVERSE_PENALTY = 0.3
-"""scikit-learn's C of the regression."""
-
-
-@dataclass(frozen=True)
-class Wide:
-    """`kinds`, a name of `NGRAM_KINDS`; `numbers` [K] int32, rising, the n-grams of these that tell something; `weight`
-    [K, logits] float32, what each adds to the logits; `bias` [logits], what is added to every text's."""
-
-    kinds: str
-    numbers: npt.NDArray[np.int32]
-    weight: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
-
-    def evidence(self, texts: Sequence[TokenIds]) -> npt.NDArray[np.float32]:
-        """[n, logits] of encoded whole texts, the bias included."""
-        return NGramLogits(self.numbers, self.weight, NGRAM_KINDS[self.kinds])(texts) + self.bias
-
-
-def fit_wide(
-    texts: Sequence[TokenIds],
-    truth: npt.NDArray[np.int64],
-    logits: int,
-    most: int,
-    kinds: str,
-    *,
-    balanced: bool = False,
-) -> Wide:
-    """Learns from encoded texts.
-
-    Args:
-        texts: token ids, whole texts of at least one token.
-        truth: [n], the index of each one's class. Every class must be there.
-        logits: 1: those of the second of two classes; else one column a class, one class against the rest.
-        most: n-grams kept, those that move texts the most.
-        kinds: which n-grams, a name of `NGRAM_KINDS`.
-        balanced: texts of rare classes count more.
-    """
-    found = ngrams(texts, kinds=NGRAM_KINDS[kinds])
-    seen = np.bincount(found.numbers, minlength=NUMBERS)
-    common = np.flatnonzero(seen >= 2) if len(texts) >= MANY_TEXTS else np.zeros(0, np.int64)
-    kept = (common if len(common) else np.flatnonzero(seen)).astype(np.int32)
-    counts = matrix(found, kept)
-    columns = [1] if logits == 1 else range(logits)
-    learned = [_regression(counts, truth == k, "balanced" if balanced else None) for k in columns]
-    weight = np.stack([of for of, _ in learned], axis=1)
-    moves = np.abs(weight).max(axis=1) * np.sqrt(seen[kept])
-    strongest = np.sort(np.argsort(-moves, kind="stable")[:most])
-    bias = np.array([intercept for _, intercept in learned], np.float32)
-    return Wide(kinds, kept[strongest], weight[strongest], bias)
-
-
-def matrix(found: NGrams, kept: npt.NDArray[np.int32]) -> csr_matrix:
-    """float32 [texts, K], 1 where a text holds the n-gram; those not `kept` [K], rising, are left out."""
-    column = np.full(NUMBERS, -1, np.int32)
-    column[kept] = np.arange(len(kept), dtype=np.int32)
-    columns = column[found.numbers]
-    there = columns >= 0
-    starts = np.concatenate([[0], np.cumsum(there)])[found.starts]
-    columns = columns[there]
-    shape = (len(found.starts) - 1, len(kept))
-    return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
-
-
-def _regression(
-    counts: csr_matrix, inside: npt.NDArray[np.bool_], class_weight: str | None
-) -> tuple[npt.NDArray[np.float32], float]:
-    """What each n-gram [K] and every text adds to the logit of belonging to the class that holds `inside`."""
-    ratio = log_count_ratio(counts, inside)
-    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, class_weight=class_weight)
-    regression.fit(weight_counts(counts, ratio), inside)
-    weight: npt.NDArray[np.float32] = (regression.coef_[0] * ratio).astype(np.float32)
-    return weight, float(regression.intercept_[0])

@@ -1,4 +1,4 @@
-"""The training loop: a generator of steps and epochs, which the caller prints, plots, saves or stops."""
+"""The training loop: a generator of events, which the caller prints, saves or stops."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import TrainingError
 from fastlstm.nn import checkpoint
 from fastlstm.nn.device import AsyncScalar, to_device
-from fastlstm.nn.numerics import autocast, decay_parameters, derive_seed, scaled_backward, training_numerics
+from fastlstm.nn.numerics import autocast, derive_seed, learning_rate_factor, scale_loss, training_numerics
 from fastlstm.nn.optimizer import Adam
 from fastlstm.text import batches
 from fastlstm.training.adversarial import perturbation, vat_loss
@@ -31,18 +31,18 @@ from fastlstm.training.model import TextClassifier
 
 @dataclass
 class Totals:
-    """What the finished steps of the running epoch add up to."""
+    """Sums over the finished steps of the current epoch. `correct` counts correct predictions."""
 
     texts: int = 0
     tokens: int = 0
-    right: int = 0
+    correct: int = 0
     loss: float = 0.0
     seconds: float = 0.0
 
 
 @dataclass
 class TrainingState:
-    """A run between two steps. `epoch` counts finished epochs, `step` finished steps of the running one."""
+    """The state of a run between two steps: finished epochs, and finished steps of the current epoch."""
 
     model: TextClassifier
     optimizer: Adam
@@ -53,10 +53,7 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Writes the checkpoint, whole or not at all. `identity` says which run it belongs to.
-
-        Raises `WriteError` if the file can't be written.
-        """
+        """Write a checkpoint atomically; `identity` identifies the run. Raise `WriteError`."""
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
@@ -70,15 +67,16 @@ class TrainingState:
         checkpoint.write_checkpoint(path, tensors, run, identity)
 
     def restore(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Goes back to where the checkpoint was written.
+        """Restore the state of a checkpoint.
 
-        Raises `ResumeError` if there is none, it is damaged, or belongs to a run of another identity.
+        Raises:
+            ResumeError: No checkpoint, a damaged one, or one of a run with another identity.
         """
         with checkpoint.read_checkpoint(path, identity) as (run, tensors):
-            self._take(run, tensors)
+            self._assign(run, tensors)
 
-    def _take(self, run: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Raises `KeyError` or `ValueError`, before it changes anything, for a missing or ill-shaped tensor."""
+    def _assign(self, run: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Raise `KeyError` or `ValueError` for a missing or misshapen tensor, before anything is changed."""
         started = run["epoch"] > 0 or run["step"] > 0
         kinds = ["weights", *(["adam.exp_avg", "adam.exp_avg_sq"] if started else [])]
         kinds += ["best"] if run["history"] else []
@@ -88,7 +86,7 @@ class TrainingState:
         center, deviation = (tensors[f"features.{name}"] for name in ("center", "deviation"))
         if center.shape != self.model.center.shape or deviation.shape != center.shape:
             raise ValueError(f"features.center has the shape {list(center.shape)}")
-        self.model.standardise(center, deviation)
+        self.model.standardize(center, deviation)
         self.model.assign({name: tensors[f"weights.{name}"] for name in self.model.named()})
         if started:
             adam = {name.removeprefix("adam."): tensor for name, tensor in tensors.items()}
@@ -106,20 +104,20 @@ EVALUATION_BATCH = 128
 
 @dataclass(frozen=True)
 class LabelledIds:
-    """Encoded texts (int32 ids, at least one each) and the index of each one's class [n] int64.
+    """Tokenized texts, at least one id each, and the class index [n] of each.
 
-    `evidence` [n, logits] is what the wide part says of them, where there is one. `shares` [n, classes] float32,
-    rows that sum to 1, is what training learns in place of the classes, where a teacher says how likely each is.
+    `wide_logits` [n, logits] are the logits of the n-gram part, if there is one. `soft_labels` [n, classes], rows
+    that sum to 1, replace the classes as targets in distillation.
     """
 
-    texts: Sequence[npt.NDArray[np.int32]]
-    truth: npt.NDArray[np.int64]
-    evidence: npt.NDArray[np.float32] | None = None
-    shares: npt.NDArray[np.float32] | None = None
+    texts: Sequence[TokenIds]
+    classes: IndexArray
+    wide_logits: FloatArray | None = None
+    soft_labels: FloatArray | None = None
 
 
 def make_optimizer(model: TextClassifier, config: TrainingConfig) -> Adam:
-    """Adam over the learned weights."""
+    """Return Adam over the weights of the model."""
     return Adam(model.embedding, model.named(), config.clip_norm)
 
 
@@ -128,19 +126,20 @@ def train_epochs(
     training: LabelledIds,
     validation: LabelledIds,
     config: TrainingConfig,
-    unlabelled: Sequence[npt.NDArray[np.int32]] = (),
+    unlabelled: Sequence[TokenIds] = (),
 ) -> Iterator[StepDone | EpochResult]:
-    """Trains from where `state` is to the end, and leaves the best epoch's weights in `state.model`.
+    """Train from `state` to the end, and leave the weights of the best epoch in `state.model`.
 
-    `unlabelled` are encoded texts for virtual adversarial training.
+    `unlabelled` are tokenized texts for virtual adversarial training.
 
-    Between any two results `state` is whole: it can be saved, and a run that goes on from it ends with the
+    Between any two events the state is consistent: it can be saved, and a run that resumes from it ends with the
     same weights, bit for bit on a CPU.
 
-    Raises `TrainingError` if the loss is no number any more.
+    Raises:
+        TrainingError: Training diverged (non-finite loss).
     """
     lengths = batches.lengths_of(training.texts)
-    class_weights = _class_weights(training.truth, state.model, config)
+    class_weights = _class_weights(training.classes, state.model, config)
     while state.epoch < config.epochs and not _out_of_patience(state.history, config.patience):
         generator = np.random.default_rng([config.seed, state.epoch])
         epoch_batches = batches.shuffled_batches(lengths, config.batch_size, generator)
@@ -149,13 +148,13 @@ def train_epochs(
             started = time.perf_counter()
             rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
             with training_numerics(config.precision):
-                loss, right = _step(state, training, batch, config, rate, class_weights, unlabelled)
+                loss, correct = _step(state, training, batch, config, rate, class_weights, unlabelled)
             totals = state.totals
             state.step += 1
             totals.texts += len(batch)
             totals.tokens += int(lengths[batch].sum())
             totals.loss += loss
-            totals.right += right
+            totals.correct += correct
             totals.seconds += time.perf_counter() - started
             yield StepDone(
                 epoch=state.epoch + 1,
@@ -164,32 +163,30 @@ def train_epochs(
                 tokens=totals.tokens,
                 seconds=totals.seconds,
                 loss=totals.loss / totals.texts,
-                accuracy=totals.right / totals.texts,
+                accuracy=totals.correct / totals.texts,
             )
         rate = learning_rate(config, (state.epoch + (steps - 1) / steps) / config.epochs)
         yield _finish_epoch(state, validation, config, rate, batches.padding_fraction(lengths, epoch_batches))
     state.model.assign(state.best)
 
 
-def compute_logits(
-    model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]], *, narrow: bool = False
-) -> Tensor:
-    """[n, logits] float32 on the CPU, computed in float32 without gradients, in batches of like length.
+def compute_logits(model: TextClassifier, texts: Sequence[TokenIds], *, mixed_precision: bool = False) -> Tensor:
+    """Return the logits [n, logits] float32 on the CPU, computed without gradients in length-sorted batches.
 
-    `narrow`: as training computes on a GPU.
+    `mixed_precision`: use the autocast of training on a GPU instead of float32.
     """
-    with autocast(model.output.weight.device) if narrow else contextlib.nullcontext():
-        return _of_all(model, texts, model, model.output.out_features)
+    with autocast(model.output.weight.device) if mixed_precision else contextlib.nullcontext():
+        return _compute_batches(model, texts, model, model.output.out_features)
 
 
-def compute_features(model: TextClassifier, texts: Sequence[npt.NDArray[np.int32]]) -> Tensor:
-    """[n, features] likewise: what the output layer reads, before it is standardised."""
-    return _of_all(model, texts, model.features, model.output.in_features)
+def compute_features(model: TextClassifier, texts: Sequence[TokenIds]) -> Tensor:
+    """Return the inputs [n, features] of the output layer, before standardization, as `compute_logits` does."""
+    return _compute_batches(model, texts, model.features, model.output.in_features)
 
 
-def _of_all(
+def _compute_batches(
     model: TextClassifier,
-    texts: Sequence[npt.NDArray[np.int32]],
+    texts: Sequence[TokenIds],
     compute: Callable[[batches.PackedBatch], Tensor],
     width: int,
 ) -> Tensor:
@@ -206,97 +203,97 @@ def _of_all(
 def _step(
     state: TrainingState,
     training: LabelledIds,
-    batch: npt.NDArray[np.int64],
+    batch: IndexArray,
     config: TrainingConfig,
     rate: float,
     class_weights: Tensor | None,
-    unlabelled: Sequence[npt.NDArray[np.int32]],
+    unlabelled: Sequence[TokenIds],
 ) -> tuple[float, int]:
-    """One step of Adam; returns the batch's summed loss and the number of texts it had right before."""
+    """Make one step; return the summed loss of the batch and its number of correct predictions."""
     model, device = state.model, state.model.output.weight.device
     seed = derive_seed(config.seed, state.epoch, state.step)
     dropout = torch.Generator(device).manual_seed(seed) if model.config.dropout else None
     texts = [training.texts[i] for i in batch]
     if config.word_dropout:
-        texts, batch = _thinned(texts, batch, config.word_dropout, np.random.default_rng(seed))
+        texts, batch = drop_tokens(texts, batch, config.word_dropout, np.random.default_rng(seed))
     packed = batches.pack_batch(texts)
-    further = _some(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
-    truth = to_device(training.truth[batch], device)
-    learned = truth if training.shares is None else to_device(training.shares[batch], device)
-    read = packed.distinct.ids if further is None else np.union1d(packed.distinct.ids, further.distinct.ids)
-    state.optimizer.catch_up(read)
+    unlabelled_batch = _sample(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
+    classes = to_device(training.classes[batch], device)
+    targets = classes if training.soft_labels is None else to_device(training.soft_labels[batch], device)
+    token_ids = packed.distinct.ids
+    if unlabelled_batch is not None:
+        token_ids = np.union1d(token_ids, unlabelled_batch.distinct.ids)
+    state.optimizer.catch_up(token_ids)
     model.train()
 
     def mean_loss(losses: Tensor) -> Tensor:
-        return losses.mean() if class_weights is None else (losses * class_weights[truth]).mean()
+        return losses.mean() if class_weights is None else (losses * class_weights[classes]).mean()
 
     vectors = None
     with autocast(device):
         if config.adversarial:
-            vectors = model.embedded(packed)
+            vectors = model.token_vectors(packed)
             vectors.retain_grad()
-            logits = model.read(vectors, packed, dropout)
+            logits = model.from_vectors(vectors, packed, dropout)
         else:
             logits = model(packed, dropout)
-    losses = model.losses(logits.float(), learned)
-    coming = AsyncScalar(losses.sum()), AsyncScalar((model.predicted(logits) == truth).sum())
-    torch.autograd.backward(scaled_backward(mean_loss(losses)))
+    losses = model.losses(logits.float(), targets)
+    loss_sum, correct = AsyncScalar(losses.sum()), AsyncScalar((model.predicted(logits) == classes).sum())
+    torch.autograd.backward(scale_loss(mean_loss(losses)))
     if vectors is not None:
         assert vectors.grad is not None
-        against = perturbation(vectors.detach(), vectors.grad, packed, config.adversarial)
+        adversarial = perturbation(vectors.detach(), vectors.grad, packed, config.adversarial)
         with autocast(device):
-            disturbed = model.read(model.embedded(packed) + against, packed, dropout)
-        torch.autograd.backward(scaled_backward(mean_loss(model.losses(disturbed.float(), learned))))
-    if further is not None:
+            perturbed = model.from_vectors(model.token_vectors(packed) + adversarial, packed, dropout)
+        torch.autograd.backward(scale_loss(mean_loss(model.losses(perturbed.float(), targets))))
+    if unlabelled_batch is not None:
         random = torch.Generator(device).manual_seed(seed)
         with autocast(device):
-            swayed = vat_loss(model, further, config.adversarial, random)
-        torch.autograd.backward(scaled_backward(swayed))
-    total, right = (of() for of in coming)
+            divergence = vat_loss(model, unlabelled_batch, config.adversarial, random)
+        torch.autograd.backward(scale_loss(divergence))
+    total = loss_sum()
     _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)
-    return total, int(right)
+    return total, int(correct())
 
 
-def _some(
-    texts: Sequence[npt.NDArray[np.int32]], count: int, generator: np.random.Generator
-) -> batches.PackedBatch | None:
-    """A random `count` of the texts, packed; None for none."""
+def _sample(texts: Sequence[TokenIds], count: int, generator: np.random.Generator) -> batches.PackedBatch | None:
+    """Return a batch of `count` random texts; None if there are none."""
     if not count or not texts:
         return None
     chosen = [texts[i] for i in generator.choice(len(texts), min(count, len(texts)), replace=False)]
     return batches.pack_batch(sorted(chosen, key=len, reverse=True))
 
 
-def _thinned(
-    texts: list[npt.NDArray[np.int32]],
-    batch: npt.NDArray[np.int64],
-    share: float,
+def drop_tokens(
+    texts: list[TokenIds],
+    batch: IndexArray,
+    fraction: float,
     generator: np.random.Generator,
-) -> tuple[list[npt.NDArray[np.int32]], npt.NDArray[np.int64]]:
-    """The texts without a random share of their tokens, at least one left in each; longest first again."""
-    left = []
+) -> tuple[list[TokenIds], IndexArray]:
+    """Drop a random fraction of the tokens of each text, keeping at least one; return the longest text first."""
+    result = []
     for ids in texts:
-        kept = ids[generator.random(len(ids)) >= share]
-        left.append(kept if len(kept) else ids[:1])
-    order = np.argsort([-len(ids) for ids in left], kind="stable")
-    return [left[i] for i in order], batch[order]
+        remaining = ids[generator.random(len(ids)) >= fraction]
+        result.append(remaining if len(remaining) else ids[:1])
+    order = np.argsort([-len(ids) for ids in result], kind="stable")
+    return [result[i] for i in order], batch[order]
 
 
 def _finish_epoch(
     state: TrainingState, validation: LabelledIds, config: TrainingConfig, rate: float, padding: float
 ) -> EpochResult:
     state.optimizer.catch_up()
-    logits, truth = compute_logits(state.model, validation.texts), torch.from_numpy(validation.truth)
-    validation_loss = float(state.model.losses(logits, truth).mean())
+    logits, classes = compute_logits(state.model, validation.texts), torch.from_numpy(validation.classes)
+    validation_loss = float(state.model.losses(logits, classes).mean())
     _check_finite(validation_loss, f"on validation after epoch {state.epoch + 1}")
     totals = state.totals
     result = EpochResult(
         epoch=state.epoch + 1,
         loss=totals.loss / totals.texts,
-        accuracy=totals.right / totals.texts,
+        accuracy=totals.correct / totals.texts,
         validation_loss=validation_loss,
-        validation_accuracy=float((state.model.predicted(logits) == truth).double().mean()),
+        validation_accuracy=float((state.model.predicted(logits) == classes).double().mean()),
         learning_rate=rate,
         seconds=totals.seconds,
         tokens=totals.tokens,
@@ -311,30 +308,34 @@ def _finish_epoch(
     return result
 
 
-def _check_finite(loss: float, where: str) -> None:
+def _check_finite(loss: float, place: str) -> None:
     if not math.isfinite(loss):
-        raise TrainingError(f"the loss is {loss} {where}; pass a lower --learning-rate or --clip-norm 1")
+        raise TrainingError(
+            f"training diverged: the loss is {loss} {place}; set a lower learning_rate, or clip_norm to 1",
+            code="diverged",
+            loss=loss,
+        )
 
 
 def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
-    """What makes an epoch better than another: the higher, the better; of equal accuracies, the lower loss."""
+    """Return the score by which epochs are compared, higher is better; ties in accuracy are broken by loss."""
     accuracy = result.validation_accuracy if config.monitor == "accuracy" else 0.0
     return accuracy, -result.validation_loss
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
-    """The rate when a share `progress` (0..1) of the run's steps is done."""
-    return config.learning_rate * decay_parameters(config.schedule, progress)
+    """Return the learning rate after the fraction `progress` (0..1) of the steps of a run."""
+    return config.learning_rate * learning_rate_factor(config.schedule, progress)
 
 
 def _out_of_patience(history: Sequence[EpochResult], patience: int) -> bool:
     return len(history) > patience and not any(result.best for result in history[-patience:])
 
 
-def _class_weights(truth: npt.NDArray[np.int64], model: TextClassifier, config: TrainingConfig) -> Tensor | None:
-    """[classes] texts / (classes * texts of the class), so that every class counts alike."""
+def _class_weights(indices: IndexArray, model: TextClassifier, config: TrainingConfig) -> Tensor | None:
+    """Return the weights [classes], inversely proportional to class frequency; None for equal weights."""
     if config.class_weights == "none":
         return None
-    counts = np.maximum(np.bincount(truth, minlength=model.classes), 1)
-    values = len(truth) / (model.classes * counts)
+    counts = np.maximum(np.bincount(indices, minlength=model.classes), 1)
+    values = len(indices) / (model.classes * counts)
     return torch.tensor(values, dtype=torch.float32, device=model.output.weight.device)

@@ -1,4 +1,4 @@
-"""Labelled texts -> a fitted model: vocabulary, encoding, training loop."""
+"""Prepare a run: train the tokenizer, tokenize the texts, fit the n-gram part, create the model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.data import Dataset
 from fastlstm.data.validation import require_classes
@@ -43,17 +43,18 @@ from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import Pretraining
 
 TrainingProgress = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResult
-"""What a run in training brings, one after the other."""
+"""Events of the training loop."""
 
 AFTER_TRAINING = ("calibration", "threshold_metric")
-"""Options that no weight depends on: an unfinished run can go on with others."""
+"""Fields that no weight depends on: a run can be resumed with other values."""
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run that is ready to train: encoded texts, a model with fresh weights, and the state of its training.
+    """A run that is ready to train: tokenized texts, a model with fresh weights, and the training state.
 
-    `longer` is the share of the training texts that truncation cuts.
+    `truncated` is the fraction of training texts that are truncated. `identity` holds everything that a resumed run
+    must have in common with the interrupted one.
     """
 
     model_config: ModelConfig
@@ -62,24 +63,21 @@ class PreparedRun:
     tokenizer: Tokenizer
     training: LabelledIds
     validation: LabelledIds
-    longer: float
+    truncated: float
     state: TrainingState
     identity: dict[str, Any]
     wide: Wide | None = None
     pretraining: Pretraining | None = None
-    unlabelled: Sequence[npt.NDArray[np.int32]] = ()
-    begins_from_language_model: bool = False
+    unlabelled: Sequence[TokenIds] = ()
+    starts_from_language_model: bool = False
 
     def epochs(self) -> Iterator[TrainingProgress]:
-        """Trains from where the state is to the end: as a language model, if that is asked for, then on labels.
-
-        See `pretrain` and `train_epochs`.
-        """
+        """Train from the current state to the end: first as a language model, if configured, then on labels."""
         if self.pretraining is not None and self._is_fresh():
             yield from self.pretraining.steps()
             with training_numerics():
-                self.pretraining.hand_over(self.state.model)
-        if self.training_config.output_first and self.begins_from_language_model and self._is_fresh():
+                self.pretraining.copy_to(self.state.model)
+        if self.training_config.output_first and self.starts_from_language_model and self._is_fresh():
             fit_head(
                 self.state.model,
                 self.training,
@@ -90,19 +88,20 @@ class PreparedRun:
 
     @property
     def running(self) -> LanguageModelState | TrainingState:
-        """The state of the phase that runs."""
+        """The state of the current phase."""
         if self.pretraining is not None and self._is_fresh():
             return self.pretraining.state
         return self.state
 
     def save(self, path: Path) -> None:
-        """Writes the checkpoint of the phase that runs, whole or not at all. Raises `WriteError`."""
+        """Write the checkpoint of the current phase atomically. Raise `WriteError`."""
         self.running.save(path, self.identity)
 
     def restore(self, path: Path) -> None:
-        """Goes back to where the checkpoint was written.
+        """Restore the state of a checkpoint.
 
-        Raises `ResumeError` if there is none, it is damaged, or belongs to a run of another identity.
+        Raises:
+            ResumeError: No checkpoint, a damaged one, or one of a run with another identity.
         """
         if self.pretraining is not None and checkpoint.checkpoint_phase(path) == PHASE:
             self.pretraining.state.restore(path, self.identity)
@@ -110,47 +109,47 @@ class PreparedRun:
             self.state.restore(path, self.identity)
 
     def _is_fresh(self) -> bool:
-        """Whether training on labels has yet to begin."""
+        """Return whether training on labels has not started."""
         return self.state.epoch == self.state.step == 0
 
-    def encode(self, records: Dataset) -> LabelledIds:
-        """Further labelled texts, as this model reads them. Raises `DataError` for an unknown label."""
-        encoded = make_text_tokenizer(self.tokenizer, self.model_config)(records.texts)
-        return _labelled(encoded, records.label_indices(self.labels), self.wide)
+    def encode(self, dataset: Dataset) -> LabelledIds:
+        """Tokenize further labelled texts. Raise `DataError` for an unknown label."""
+        encoded = make_text_tokenizer(self.tokenizer, self.model_config)(dataset.texts)
+        return _labelled(encoded, dataset.label_indices(self.labels), self.wide)
 
-    def calibrate(self, logits: npt.NDArray[np.float32]) -> Calibration:
-        """Fits the probabilities and the decision threshold, as they are asked for.
+    def calibrate(self, logits: FloatArray) -> Calibration:
+        """Fit the probabilities and the decision threshold as configured.
 
         Args:
-            logits: of the validation texts, as `compute_logits` gives them for the model as it stands.
+            logits: [n, logits] of the validation texts, from `compute_logits`.
         """
-        sigmoid, config, truth = self.state.model.sigmoid, self.training_config, self.validation.truth
-        evidence, blend = self.validation.evidence, Blend()
-        if evidence is not None:
-            blend = fit_blend(logits, evidence, truth, sigmoid=sigmoid)
-            logits = blend.apply(logits, evidence)
-        calibration = Calibration(texts=len(truth))
+        sigmoid, config, classes = self.state.model.sigmoid, self.training_config, self.validation.classes
+        wide_logits, blend = self.validation.wide_logits, Blend()
+        if wide_logits is not None:
+            blend = fit_blend(logits, wide_logits, classes, sigmoid=sigmoid)
+            logits = blend.apply(logits, wide_logits)
+        calibration = Calibration(texts=len(classes))
         if config.calibration == "auto":
-            calibration = calibrate(logits, truth, sigmoid=sigmoid)
+            calibration = calibrate(logits, classes, sigmoid=sigmoid)
         calibration = dataclasses.replace(calibration, blend=blend)
         if config.threshold_metric == "none":
             return calibration
-        likely = np.exp(log_probabilities(calibration.apply(logits).astype(np.float64), sigmoid)[:, 1])
-        threshold = best_threshold(likely.astype(np.float32), truth, config.threshold_metric)
+        second = np.exp(log_probabilities(calibration.apply(logits).astype(np.float64), sigmoid)[:, 1])
+        threshold = best_threshold(second.astype(np.float32), classes, config.threshold_metric)
         return dataclasses.replace(calibration, threshold=threshold)
 
-    def validation_logits(self) -> npt.NDArray[np.float32]:
-        """[n, logits] of the validation texts, for the model as it stands."""
+    def validation_logits(self) -> FloatArray:
+        """Return the logits [n, logits] of the validation texts."""
         return compute_logits(self.state.model, self.validation.texts).numpy()
 
     def saved_model(self, training_record: dict[str, Any], calibration: Calibration) -> SavedModel:
-        """The model as it stands, for inference and for saving."""
+        """Return the current model, for inference and for saving."""
         return SavedModel(
             config=self.model_config,
             labels=self.labels,
             tokenizer=self.tokenizer,
-            weights=calibration.folded(self.state.model.arrays(), self.wide),
-            numbers={} if self.wide is None else {"wide.ngrams": self.wide.numbers},
+            weights=calibration.fold(self.state.model.arrays(), self.wide),
+            integer_arrays={} if self.wide is None else {"wide.ngrams": self.wide.ngram_ids},
             temperature=calibration.temperature,
             training=training_record,
             threshold=calibration.threshold,
@@ -167,40 +166,42 @@ def prepare(
     cap_vocabulary: bool,
     unlabelled: Sequence[str] = (),
     encoder: SavedLanguageModel | None = None,
-    shares: npt.NDArray[np.float32] | None = None,
+    soft_labels: FloatArray | None = None,
 ) -> PreparedRun:
-    """Builds the vocabulary from the training texts, encodes all, and makes the model.
+    """Train the tokenizer on the training texts, tokenize all texts, and create the model.
 
     Args:
-        training: texts to learn from; their labels are the model's classes.
-        validation: texts that choose the best epoch.
-        model_config: the model's shape.
-        training_config: how it is trained; few texts may change its batch size and epochs, see there.
+        training: Training texts; their labels are the classes of the model.
+        validation: Texts that select the best epoch.
+        model_config: Shape of the model.
+        training_config: Configuration of the training; small datasets may change batch size and epochs, see
+            `TrainingConfig.for_texts`.
         device: "auto", "cpu" or "cuda".
-        cap_vocabulary: where the texts have fewer words than `vocabulary_size`, take those there are;
-            otherwise that is an `OptionError`.
-        unlabelled: further texts, for the vocabulary and for pretraining.
-        encoder: a language model to begin from, whose vocabulary and sizes the model then has.
-        shares: [n, classes] how likely a teacher finds each class of each training text, the classes in the order
-            of their names. The LSTM learns these; the wide part learns the labels.
+        cap_vocabulary: If the texts have fewer words than `vocabulary_size`, reduce it instead of raising an error.
+        unlabelled: Further texts, for the vocabulary and for pretraining.
+        encoder: Language model to start from; it determines vocabulary and sizes.
+        soft_labels: [n, classes] probabilities of each training text, classes in the order of their names. They are
+            the targets of the LSTM; the n-gram part is fitted on the labels.
 
     Raises:
-        DataError: fewer than two classes, or a validation label that training lacks.
-        DeviceError: cuda is asked for and not there.
-        OptionError: see `cap_vocabulary`; or a decision threshold is asked for, and there are not two classes.
+        DataError: Fewer than two classes, or a validation label that is not a training label.
+        DeviceError: CUDA is requested and not available.
+        OptionError: Vocabulary too large without `cap_vocabulary`, or a decision threshold for other than two classes.
     """
-    place = find_device(device)
+    torch_device = find_device(device)
     require_classes(training)
     training_config = training_config.for_texts(len(training))
     labels = tuple(training.class_names)
     if training_config.threshold_metric != "none" and len(labels) != 2:
         raise OptionError(
-            f"threshold-metric is {training_config.threshold_metric!r}, and the training texts have {len(labels)} "
-            "classes; only a model of two classes has a threshold: leave it at none"
+            f"threshold_metric is {training_config.threshold_metric!r}, but the training texts have {len(labels)} "
+            "classes; only two classes have a decision threshold: set it to none",
+            code="threshold-needs-two-classes",
+            classes=len(labels),
         )
     _check_virtual(training_config, unlabelled)
-    pretrains = training_config.pretraining_epochs > 0
-    further_texts = unlabelled if pretrains or training_config.virtual_texts else ()
+    pretrain = training_config.pretraining_epochs > 0
+    further_texts = unlabelled if pretrain or training_config.virtual_texts else ()
     if encoder is None:
         tokenizer = train_tokenizer([*training.texts, *further_texts], model_config.vocabulary_size)
     else:
@@ -209,94 +210,99 @@ def prepare(
     if words < model_config.vocabulary_size:
         if not cap_vocabulary:
             raise OptionError(
-                f"vocabulary-size is {model_config.vocabulary_size}, and the training texts have {words} "
-                f"different words; pass --vocabulary-size {words} or less"
+                f"vocabulary_size is {model_config.vocabulary_size}, but the training texts have {words} distinct "
+                f"words; set it to {words} or less",
+                code="vocabulary-too-large",
+                vocabulary_size=model_config.vocabulary_size,
+                words=words,
             )
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
-    encode = make_text_tokenizer(tokenizer, model_config, whole=pretrains)
-    encoded, truth = encode(training.texts), training.label_indices(labels)
+    encode = make_text_tokenizer(tokenizer, model_config, whole=pretrain)
+    encoded, classes = encode(training.texts), training.label_indices(labels)
     wide = None
-    if model_config.ngrams and encoded.whole is not None:
+    if model_config.ngrams and encoded.untruncated is not None:
         logits = weights.output_size(model_config, len(labels))
         wide = fit_wide(
-            encoded.whole,
-            truth,
+            encoded.untruncated,
+            classes,
             logits,
             model_config.ngrams,
             model_config.ngram_kinds,
             balanced=training_config.class_weights == "balanced",
         )
-        model_config = dataclasses.replace(model_config, ngrams=len(wide.numbers))
-    learned = LabelledIds(encoded.ids, truth, shares=shares)
-    held_out = _labelled(encode(validation.texts), validation.label_indices(labels), wide)
+        model_config = dataclasses.replace(model_config, ngrams=len(wide.ngram_ids))
+    training_ids = LabelledIds(encoded.ids, classes, soft_labels=soft_labels)
+    validation_ids = _labelled(encode(validation.texts), validation.label_indices(labels), wide)
     with training_numerics():
-        model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(place)
+        model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(torch_device)
         if encoder is not None:
             copy_encoder(model, encoder.weights)
     pretraining = None
     further = encode(further_texts)
-    if pretrains and encoded.whole is not None:
-        texts = [*encoded.whole, *(further.whole or [])]
-        begin = None if encoder is None else encoder.weights
-        pretraining = Pretraining.of(texts, model_config, training_config, place, begin)
+    if pretrain and encoded.untruncated is not None:
+        texts = [*encoded.untruncated, *(further.untruncated or [])]
+        start_weights = None if encoder is None else encoder.weights
+        pretraining = Pretraining.create(texts, model_config, training_config, torch_device, start_weights)
     return PreparedRun(
         model_config=model_config,
         training_config=training_config,
         labels=labels,
         tokenizer=tokenizer,
-        training=learned,
-        validation=held_out,
-        longer=encoded.longer / len(training),
+        training=training_ids,
+        validation=validation_ids,
+        truncated=encoded.truncated_count / len(training),
         state=TrainingState(model, make_optimizer(model, training_config)),
         identity={
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
-            "precision": effective_precision(training_config.precision, place),
-            "device": place.type,
+            "precision": effective_precision(training_config.precision, torch_device),
+            "device": torch_device.type,
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
             **({"unlabelled data": fingerprint(further.ids)} if further.ids else {}),
-            **({} if wide is None else {"n-grams": fingerprint([wide.numbers, wide.weight])}),
-            "training data": _fingerprint(learned),
-            "validation data": _fingerprint(held_out),
+            **({} if wide is None else {"n-grams": fingerprint([wide.ngram_ids, wide.weight])}),
+            "training data": _fingerprint(training_ids),
+            "validation data": _fingerprint(validation_ids),
         },
         wide=wide,
         pretraining=pretraining,
         unlabelled=further.ids,
-        begins_from_language_model=encoder is not None or pretraining is not None,
+        starts_from_language_model=encoder is not None or pretraining is not None,
     )
 
 
 def _check_virtual(config: TrainingConfig, unlabelled: Sequence[str]) -> None:
-    """Raises `OptionError` where virtual adversarial training is asked for and can't be had."""
+    """Raise `OptionError` if virtual adversarial training is configured but not possible."""
     if config.virtual_texts and not unlabelled:
         raise OptionError(
-            f"virtual-texts is {config.virtual_texts}, and there are no unlabelled texts to take them from (with a "
-            "teacher they have its labels): give --unlabelled TEXTS, or leave virtual-texts at 0"
+            f"virtual_texts is {config.virtual_texts}, but there are no unlabelled texts (a teacher labels them); pass "
+            "unlabelled texts, or set virtual_texts to 0",
+            code="virtual-texts-need-unlabelled",
         )
     if config.virtual_texts and not config.adversarial:
         raise OptionError(
-            "virtual-texts was given, and adversarial, the size of the disturbance, is 0: give --adversarial 0.02"
+            "virtual_texts needs adversarial, the norm of the perturbation, above 0; set it to 0.02",
+            code="virtual-texts-need-adversarial",
         )
 
 
 def make_text_tokenizer(tokenizer: Tokenizer, config: ModelConfig, *, whole: bool = False) -> TextTokenizer:
-    """What cuts texts for such a model. `whole`: give whole texts even where no wide part reads them."""
+    """Return the tokenizer of a model. `whole`: also return untruncated ids if the model has no n-gram part."""
     return TextTokenizer(
         tokenizer,
         max_tokens=config.max_tokens,
         truncate=config.truncate,
         padding=config.padding,
-        whole=whole or config.ngrams > 0,
+        keep_untruncated=whole or config.ngrams > 0,
     )
 
 
-def _labelled(encoded: TokenizedTexts, truth: npt.NDArray[np.int64], wide: Wide | None) -> LabelledIds:
-    if wide is None or encoded.whole is None:
-        return LabelledIds(encoded.ids, truth)
-    return LabelledIds(encoded.ids, truth, wide.evidence(encoded.whole))
+def _labelled(encoded: TokenizedTexts, classes: IndexArray, wide: Wide | None) -> LabelledIds:
+    if wide is None or encoded.untruncated is None:
+        return LabelledIds(encoded.ids, classes)
+    return LabelledIds(encoded.ids, classes, wide.logits(encoded.untruncated))
 
 
 def _fingerprint(data: LabelledIds) -> str:
-    shares = [] if data.shares is None else [data.shares]
-    return fingerprint([batches.lengths_of(data.texts), data.truth, *data.texts, *shares])
+    soft_labels = [] if data.soft_labels is None else [data.soft_labels]
+    return fingerprint([batches.lengths_of(data.texts), data.classes, *data.texts, *soft_labels])

@@ -1,4 +1,4 @@
-"""A saved classifier whose probabilities are fitted anew, to other texts than its validation texts were."""
+"""Recalibrate a saved classifier: fit its probabilities, threshold and early exit on new labelled texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastlstm.training.events import Calibrated
 
 @dataclass(frozen=True)
 class RecalibrationResult:
-    """The classifier, what was fitted, how it judges the texts before and after, and what else there is to say."""
+    """The recalibrated classifier, its calibration, the reports before and after, and notes for the user."""
 
     classifier: Classifier
     calibration: Calibration
@@ -33,78 +33,81 @@ class RecalibrationResult:
 
 def recalibrate(
     classifier: Classifier,
-    records: Dataset,
+    dataset: Dataset,
     *,
     calibration: Calibrate = "auto",
     threshold_metric: ThresholdMetric = "none",
     early_exit: bool = False,
 ) -> RecalibrationResult:
-    """Fits temperature (of many classes, vector scaling), decision threshold and early exit to labelled texts.
+    """Fit temperature or vector scaling, decision threshold and early exit on labelled texts.
 
     Args:
-        classifier: stays as it is.
-        records: texts that the classifier was not trained on.
-        calibration: "auto", or "none": the probabilities stay as they are.
-        threshold_metric: what the threshold of two classes makes best; "none": it stays as it is.
-        early_exit: learn when a text need not be read on.
+        classifier: The classifier; it is not changed.
+        dataset: Texts that the classifier was not trained on.
+        calibration: "auto", or "none" to keep the probabilities.
+        threshold_metric: Metric that the decision threshold of two classes maximizes; "none" keeps the threshold.
+        early_exit: Whether to fit early-exit thresholds.
 
     Raises:
-        DataError: no texts, or a label that the classifier does not know.
-        OptionError: a threshold of more than two classes, or early exit of a model of both directions.
+        DataError: No texts, or an unknown label.
+        OptionError: A threshold for other than two classes, or early exit of a bidirectional model.
     """
-    model = classifier.model
-    if not len(records):
-        raise DataError(f"{records.source} holds no texts; expected one or more, each with its label")
-    if threshold_metric != "none" and len(model.labels) != 2:
-        raise OptionError(
-            f"threshold-metric is {threshold_metric!r}, and the model has {len(model.labels)} classes; only a "
-            "model of two classes has a threshold: leave it at none"
+    saved = classifier.saved
+    if not len(dataset):
+        raise DataError(
+            f"{dataset.source} contains no texts; expected labelled texts", code="empty-dataset", source=dataset.source
         )
-    if early_exit and model.config.bidirectional:
+    if threshold_metric != "none" and len(saved.labels) != 2:
         raise OptionError(
-            "early-exit was asked for, and the model reads in both directions, so from the end too; train one with "
-            "--no-bidirectional, or distill it (fastlstm distill --no-bidirectional)"
+            f"threshold_metric is {threshold_metric!r}, but the model has {len(saved.labels)} classes; only two "
+            "classes have a decision threshold: set it to none",
+            code="threshold-needs-two-classes",
+            classes=len(saved.labels),
         )
-    truth = records.label_indices(model.labels)
-    encoded = classifier.encode(records.texts)
-    scaled = classifier.network.logits(encoded.ids, encoded.whole)
-    before = evaluate(classifier.network.likely(scaled), truth, model.labels, model.threshold)
-    logits = scaled * np.float32(model.temperature)
-    chosen, notes = Calibration(temperature=model.temperature, texts=len(truth)), list[Note]()
+    if early_exit and saved.config.bidirectional:
+        raise OptionError(
+            "early exit needs a unidirectional model; train or distill one with bidirectional set to false",
+            code="early-exit-needs-unidirectional",
+        )
+    classes = dataset.label_indices(saved.labels)
+    encoded = classifier.tokenize(dataset.texts)
+    divided = classifier.network.logits(encoded.ids, encoded.untruncated)
+    before = evaluate(classifier.network.to_probabilities(divided), classes, saved.labels, saved.threshold)
+    logits = divided * np.float32(saved.temperature)
+    chosen, notes = Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
     if calibration == "auto":
-        fitted = calibrate(logits, truth, sigmoid=weights.uses_sigmoid(model.config, len(model.labels)))
+        fitted = calibrate(logits, classes, sigmoid=weights.uses_sigmoid(saved.config, len(saved.labels)))
         if fitted.why_not:
-            notes.append(Note(f"probabilities are left as they are: {fitted.why_not}"))
+            notes.append(Note(f"probabilities not calibrated: {fitted.why_not}", "not-calibrated"))
         else:
             chosen = fitted
-    threshold = _carried(model.threshold, model.temperature, chosen.temperature)
+    threshold = _rescale_threshold(saved.threshold, saved.temperature, chosen.temperature)
     result = Classifier(
         dataclasses.replace(
-            model,
-            weights=chosen.folded(model.weights),
-            temperature=chosen.temperature,
-            threshold=threshold,
+            saved, weights=chosen.fold(saved.weights), temperature=chosen.temperature, threshold=threshold
         )
     )
     if threshold_metric != "none":
-        probabilities = result.predict_proba(records.texts)[:, 1]
-        threshold = best_threshold(probabilities, truth, threshold_metric)
-        result = Classifier(dataclasses.replace(result.model, threshold=threshold))
+        probabilities = result.predict_proba(dataset.texts)[:, 1]
+        threshold = best_threshold(probabilities, classes, threshold_metric)
+        result = Classifier(dataclasses.replace(result.saved, threshold=threshold))
     if early_exit:
-        result, note = add_early_exit(result, records.texts)
+        result, note = add_early_exit(result, dataset.texts)
         notes.append(note)
-    elif model.early_exit is not None and (chosen.method != "none" or threshold != model.threshold):
-        result = Classifier(dataclasses.replace(result.model, early_exit=None))
-        notes.append(Note("early exit was learned for other probabilities, and is left out; learn it anew"))
-    after = result.evaluate(records)
-    told = Calibrated(chosen, model.labels, threshold_metric, before, after).to_json()
-    training = {**model.training, "calibration": told}
-    result = Classifier(dataclasses.replace(result.model, training=training))
+    elif saved.early_exit is not None and (chosen.method != "none" or threshold != saved.threshold):
+        result = Classifier(dataclasses.replace(result.saved, early_exit=None))
+        notes.append(
+            Note("early exit removed: it was fitted for the old probabilities; fit it again", "early-exit-removed")
+        )
+    after = result.evaluate(dataset)
+    record = Calibrated(chosen, saved.labels, threshold_metric, before, after).to_json()
+    training = {**saved.training, "calibration": record}
+    result = Classifier(dataclasses.replace(result.saved, training=training))
     return RecalibrationResult(result, chosen, before, after, tuple(notes))
 
 
-def _carried(threshold: float, before: float, after: float) -> float:
-    """The threshold that predicts, with logits divided by `after`, what the given one did with `before`."""
+def _rescale_threshold(threshold: float, before: float, after: float) -> float:
+    """Return the threshold that predicts, with temperature `after`, what the given one did with `before`."""
     if threshold in (0.0, 0.5, 1.0) or before == after:
         return threshold
     logit = math.log(threshold / (1 - threshold)) * before / after

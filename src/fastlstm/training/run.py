@@ -1,12 +1,14 @@
-"""One training run, from data to saved model, as a generator of events."""
+"""One training run, from settings to a saved model, as a generator of events."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+from fastlstm.data.datasets.download import DownloadProgress
+from fastlstm.data.splits import DataSplits, load_splits
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.language_model.loop import LanguageModelEpoch
@@ -40,135 +42,194 @@ from fastlstm.training.evaluation import (
 from fastlstm.training.events import EpochResult, Evaluated, TrainingEvent, TrainingResult
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
 from fastlstm.training.prepare import PreparedRun, prepare
-from fastlstm.training.settings import TrainingJob
+from fastlstm.training.settings import TrainingSettings
 
 
-def run(job: TrainingJob) -> Generator[TrainingEvent, None, None]:
-    """Trains, measures and saves; the last event is the `TrainingResult`.
+def run(
+    settings: TrainingSettings,
+    *,
+    log: Callable[[str], None] | None = None,
+    progress: DownloadProgress | None = None,
+) -> Generator[TrainingEvent, None, None]:
+    """Load the data, train, evaluate and save; the last event is the `TrainingResult`.
 
-    The state is saved in `checkpoint_of(job.out)` as training goes, and whenever the caller closes the
-    generator; that file goes when the model is saved.
+    The state is saved at `checkpoint_path(settings.out)` during training and when the caller closes the generator.
+    That file is removed when the model is saved.
+
+    Args:
+        settings: What to do.
+        log, progress: Called while data is downloaded and read, as by `load_imdb`.
 
     Raises:
-        InputError: something about the job is wrong; nothing was written.
-        WriteError: the model or a checkpoint can't be written; an older model is untouched.
-        TrainingError: the loss went astray.
+        InputError: The settings or the data are wrong; nothing was written.
+        WriteError: The model or a checkpoint cannot be written; an existing model is unchanged.
+        TrainingError: Training diverged.
     """
-    check_output(job.out, overwrite=job.overwrite, resume=job.resume, device=job.device, plots=job.plots)
-    if job.budget is None:
-        yield from _run_once(job)
-        return
-    started = time.monotonic()
-    compared = yield from _baseline(job)
-    best = yield from select_best(job, job.budget - (time.monotonic() - started))
-    yield Note(f"the best on validation: {best.name}")
-    done = best.job
-    if done.data.test is None:
-        done = dataclasses.replace(done, data=dataclasses.replace(done.data, measured_on=BUDGET_NOTE))
-    yield from _finish(dataclasses.replace(done, overwrite=True), best.fitting, compared)
-
-
-def _run_once(job: TrainingJob) -> Generator[TrainingEvent, None, None]:
-    data = job.data
-    taught = None
-    if job.teacher is not None:
-        yield Note(f"the teacher reads {len(data.training) + len(data.unlabelled):,} texts first")
-        started = time.perf_counter()
-        taught = soft_targets(_teacher(job, job.teacher), data.training, data.unlabelled)
-        yield Note(f"the teacher has read {len(taught.records):,} texts; {time.perf_counter() - started:.1f} s")
-    fitting = prepare(
-        data.training if taught is None else taught.records,
-        data.validation,
-        job.model,
-        job.training,
-        device=job.device,
-        cap_vocabulary=job.cap_vocabulary,
-        unlabelled=data.unlabelled if taught is None else (),
-        encoder=None if job.encoder is None else read_language_model(job.encoder),
-        shares=None if taught is None else taught.shares,
+    check_output(
+        settings.out,
+        overwrite=settings.overwrite,
+        resume=settings.resume,
+        device=settings.device,
+        plots=settings.plots,
     )
-    yield from _notes(job, fitting)
-    yield prepared_event(job, fitting)
-    yield from _begin(job, fitting)
-    compared = yield from _baseline(job)
-    yield from _train(job, fitting)
-    yield from _finish(job, fitting, compared)
+    data = load_data(settings, log=log, progress=progress)
+    yield Note(f"data: {data.origin}", code="data")
+    if settings.budget is None:
+        yield from _run_once(settings, data)
+    else:
+        yield from _run_candidates(settings, data, settings.budget)
 
 
-def _teacher(job: TrainingJob, folder: Path) -> Teacher:
-    device = find_device(job.device)
+def load_data(
+    settings: TrainingSettings,
+    *,
+    log: Callable[[str], None] | None = None,
+    progress: DownloadProgress | None = None,
+) -> DataSplits:
+    """Return the training, validation and test texts of a run."""
+    if isinstance(settings.data, DataSplits):
+        return settings.data
+    return load_splits(
+        settings.data,
+        validation=settings.validation,
+        test=settings.test,
+        unlabelled=settings.unlabelled,
+        text_column=settings.text_column,
+        label_column=settings.label_column,
+        data_dir=settings.data_dir,
+        seed=settings.training.seed,
+        log=log,
+        progress=progress,
+    )
+
+
+def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, None]:
+    prepared = yield from _prepare(settings, data)
+    yield from _start(settings, prepared)
+    baseline = yield from _evaluate_baseline(settings, data)
+    yield from _fit(settings, prepared)
+    yield from _finish(settings, data, prepared, baseline)
+
+
+def _run_candidates(
+    settings: TrainingSettings, data: DataSplits, budget: float
+) -> Generator[TrainingEvent, None, None]:
+    started = time.monotonic()
+    baseline = yield from _evaluate_baseline(settings, data)
+    best = yield from select_best(settings, data, budget - (time.monotonic() - started))
+    yield Note(f"best candidate on the validation texts: {best.name}", code="best-candidate")
+    data = best.data if best.data.test is not None else dataclasses.replace(best.data, evaluated_on=BUDGET_NOTE)
+    # The best candidate is already saved in `out`.
+    yield from _finish(dataclasses.replace(best.settings, overwrite=True), data, best.prepared, baseline)
+
+
+def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, PreparedRun]:
+    training, soft_labels, unlabelled = data.training, None, data.unlabelled
+    if settings.teacher is not None:
+        count = len(data.training) + len(data.unlabelled)
+        yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
+        started = time.perf_counter()
+        targets = soft_targets(_load_teacher(settings, settings.teacher), data.training, data.unlabelled)
+        training, soft_labels, unlabelled = targets.dataset, targets.soft_labels, ()
+        yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
+    prepared = prepare(
+        training,
+        data.validation,
+        settings.model,
+        settings.training,
+        device=settings.device,
+        cap_vocabulary=settings.cap_vocabulary,
+        unlabelled=unlabelled,
+        encoder=None if settings.encoder is None else read_language_model(settings.encoder),
+        soft_labels=soft_labels,
+    )
+    yield from _notes(settings, data, prepared)
+    yield prepared_event(data, prepared)
+    return prepared
+
+
+def _load_teacher(settings: TrainingSettings, folder: Path) -> Teacher:
+    device = find_device(settings.device)
     if device.type == "cpu":
-        return load(folder, precision=effective_precision(job.training.precision))
+        return load(folder, precision=effective_precision(settings.training.precision))
     return PyTorchTeacher(read_classifier(folder), device)
 
 
-def _notes(job: TrainingJob, fitting: PreparedRun) -> Iterator[Note]:
-    yield from precision_notes(fitting.training_config.precision, fitting.identity)
-    if job.encoder is None and fitting.model_config.vocabulary_size < job.model.vocabulary_size:
-        yield Note(f"vocabulary: {fitting.model_config.vocabulary_size:,} words, all that the training texts have")
-    if fitting.longer:
-        share = f"{fitting.longer:.0%}" if fitting.longer >= 0.01 else "less than 1%"
-        read = "the beginning and the end are" if job.model.truncate == "both" else f"the {job.model.truncate} is"
-        yield Note(f"{share} of texts are longer than {job.model.max_tokens} tokens; of these {read} read")
-    if repeated := job.data.repeated:
-        yield Note(f"{repeated:,} of the {len(job.data.measured):,} texts measured on stand in training too")
+def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
+    model = prepared.model_config
+    yield from precision_notes(prepared.training_config.precision, prepared.identity)
+    if settings.encoder is None and model.vocabulary_size < settings.model.vocabulary_size:
+        yield Note(
+            f"vocabulary: {model.vocabulary_size:,} words, all of the training texts", code="vocabulary-capped"
+        )
+    if prepared.truncated:
+        share = f"{prepared.truncated:.0%}" if prepared.truncated >= 0.01 else "less than 1%"
+        part = "beginning and end are" if model.truncate == "both" else f"the {model.truncate} is"
+        # `truncate` names the part that is kept.
+        yield Note(
+            f"{share} of the training texts have more than {model.max_tokens} tokens and are truncated ({part} kept)",
+            code="texts-truncated",
+        )
+    if overlap := data.overlap:
+        yield Note(
+            f"{overlap:,} of the {len(data.evaluation):,} evaluation texts are also training texts",
+            code="texts-overlap",
+        )
 
 
-def _begin(job: TrainingJob, fitting: PreparedRun) -> Iterator[Note]:
-    """From here on there is a checkpoint to go on from."""
-    checkpoint = checkpoint_path(job.out)
-    if job.resume:
-        fitting.restore(checkpoint)
-        _check_finished_model(job, fitting)
-        state = fitting.running
-        yield Note(f"going on after {state.epoch} finished epochs and {state.step} steps of the next")
+def _start(settings: TrainingSettings, prepared: PreparedRun) -> Iterator[Note]:
+    """Restore the checkpoint of a resumed run, or write the first one."""
+    checkpoint = checkpoint_path(settings.out)
+    if settings.resume:
+        prepared.restore(checkpoint)
+        if not settings.overwrite and (settings.out / CONFIG).exists():
+            check_same_run(settings.out, read_classifier(settings.out).training.get("identity"), prepared.identity)
+        state = prepared.running
+        yield Note(f"resuming after epoch {state.epoch}, step {state.step} of the next", code="resumed")
     else:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        fitting.save(checkpoint)
+        prepared.save(checkpoint)
 
 
-def _baseline(job: TrainingJob) -> Generator[Evaluated, None, Report | None]:
-    """Before training, while memory is free: the figure to beat."""
-    if not job.baseline:
+def _evaluate_baseline(settings: TrainingSettings, data: DataSplits) -> Generator[Evaluated, None, Report | None]:
+    """Evaluate the baseline, before training, while memory is free."""
+    if not settings.baseline:
         return None
     started = time.perf_counter()
-    report = baseline_report(job.data.training, job.data.measured, tuple(job.data.training.class_names))
-    yield Evaluated(BASELINE_NAME, report, job.data.measured_on, time.perf_counter() - started)
+    report = baseline_report(data.training, data.evaluation, tuple(data.training.class_names))
+    yield Evaluated(BASELINE_NAME, report, data.evaluated_on, time.perf_counter() - started)
     return report
 
 
-def _train(job: TrainingJob, fitting: PreparedRun) -> Iterator[TrainingEvent]:
-    def save() -> None:
-        fitting.save(checkpoint_path(job.out))
-
-    epochs = EpochResult, LanguageModelEpoch
-    yield from with_checkpoints(fitting.epochs(), save, whole=epochs, seconds=CHECKPOINT_SECONDS)
-
-
-def _check_finished_model(job: TrainingJob, fitting: PreparedRun) -> None:
-    """A resumed run may write over a model without `--overwrite` only if it was this run that wrote it."""
-    if job.overwrite or not (job.out / CONFIG).exists():
-        return
-    check_same_run(job.out, read_classifier(job.out).training.get("identity"), fitting.identity)
+def _fit(settings: TrainingSettings, prepared: PreparedRun) -> Iterator[TrainingEvent]:
+    checkpoint = checkpoint_path(settings.out)
+    yield from with_checkpoints(
+        prepared.epochs(),
+        lambda: prepared.save(checkpoint),
+        save_after=(EpochResult, LanguageModelEpoch),
+        seconds=CHECKPOINT_SECONDS,
+    )
 
 
-def _finish(job: TrainingJob, fitting: PreparedRun, compared: Report | None) -> Iterator[TrainingEvent]:
-    data, history = job.data, tuple(fitting.state.history)
-    calibration = calibrate_model(fitting)
-    yield calibration
-    chosen = calibration.calibration
-    check_parity(Classifier(fitting.saved_model({}, chosen)), fitting, data.validation, chosen)
+def _finish(
+    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun, baseline: Report | None
+) -> Iterator[TrainingEvent]:
+    """Calibrate, evaluate and save."""
+    history = tuple(prepared.state.history)
+    calibrated = calibrate_model(prepared)
+    yield calibrated
     started = time.perf_counter()
-    report = evaluate_model(fitting, data.measured, chosen)
-    yield Evaluated("LSTM", report, data.measured_on, time.perf_counter() - started)
-    record = training_record(job, fitting, calibration, report, compared)
-    classifier = Classifier(fitting.saved_model(record, chosen))
-    if job.early_exit:
+    report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
+    yield Evaluated("LSTM", report, data.evaluated_on, time.perf_counter() - started)
+    record = training_record(settings, data, prepared, calibrated, report, baseline)
+    classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
+    check_parity(classifier, prepared, data.validation, calibrated.calibration)
+    if settings.early_exit:
         classifier, note = add_early_exit(classifier, data.validation.texts)
         yield note
     extras = {"history.json": json_bytes([dataclasses.asdict(result) for result in history])}
-    if job.plots:
+    if settings.plots:
         extras |= training_plots(history, report)
-    classifier.save(job.out, overwrite=job.overwrite or job.resume, extras=extras)
-    checkpoint_path(job.out).unlink(missing_ok=True)
-    yield TrainingResult(classifier, job.out, history, report, compared, data.measured_on)
+    classifier.save(settings.out, overwrite=settings.overwrite or settings.resume, extras=extras)
+    checkpoint_path(settings.out).unlink(missing_ok=True)
+    yield TrainingResult(classifier, settings.out, history, report, baseline, data.evaluated_on)

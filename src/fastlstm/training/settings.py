@@ -1,7 +1,8 @@
-"""What a run is to do, and whether it can."""
+"""Everything a training run is asked to do: built and validated once, by Python and the command line alike."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,58 +10,165 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure
-from fastlstm.config.duration import parse_duration
-from fastlstm.data.splits import DataSplits
+from fastlstm.config.options import parse_duration
+from fastlstm.data import Dataset
+from fastlstm.data.splits import DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
-from fastlstm.serialization.classifier import CLASSIFIER_FORMAT
 from fastlstm.serialization.folder import (
+    CLASSIFIER_FORMAT,
+    LANGUAGE_MODEL_FORMAT,
     config_errors,
     read_config,
     resolve_model_folder,
 )
-from fastlstm.serialization.language_model import BACKWARD, LANGUAGE_MODEL_FORMAT
+from fastlstm.serialization.language_model import check_encoder_direction
 
-ENCODER_OPTIONS = ("vocabulary_size", "embedding_size", "hidden_sizes", "bidirectional")
-"""What an encoder decides."""
+DataSource = str | os.PathLike[str] | Dataset | DataSplits
+ENCODER_FIELDS = ("vocabulary_size", "embedding_size", "hidden_sizes", "bidirectional")
+"""Fields that an encoder determines."""
+BUDGET_FIELDS = ("seed", "class_weights", "calibration", "threshold_metric")
+"""Fields that may be set beside a budget, which chooses all others."""
 
 
-@dataclass(frozen=True)
-class InitialModels:
-    """The folders of the language model to begin from and of the teacher to learn from, where there are such."""
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The settings of one training run.
 
-    encoder: Path | None
-    teacher: Path | None
+    Attributes:
+        data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one subfolder per class; a `Dataset`;
+            or `DataSplits`, which are used as they are.
+        out: Folder to save the model to. Must be free, or with `overwrite` a fastlstm model.
+        preset: Named configuration to start from: "small", "accurate" or "tutorial".
+        validation: Fraction of the texts held out to select the best epoch, or a dataset of its own.
+        test: Fraction of the texts held out for evaluation, or a dataset of its own. None: the test split of IMDb,
+            and for other data no test.
+        unlabelled: Texts without labels, for pretraining, virtual adversarial training or distillation: "imdb", a file
+            or folder of plain texts, or a list.
+        encoder: Folder of the language model to start from, or the name of a bundled one. It determines sizes and
+            vocabulary, and switches pretraining off unless `pretraining_epochs` or `unlabelled` is given.
+        teacher: Folder of the classifier to distill from.
+        budget: Time limit in seconds, or a duration such as "10m": train candidates of growing size and keep the
+            best. Only `BUDGET_FIELDS` can be set then.
+        text_column, label_column: Columns of tables.
+        data_dir: Folder of IMDb, for `data="imdb"`.
+        device: "auto", "cpu" or "cuda".
+        overwrite: Replace a model, or an unfinished run, in `out`.
+        resume: Continue the unfinished run in `out` of the same data and settings.
+        baseline: Also evaluate a bag-of-n-grams baseline on the same texts.
+        plots: Draw learning curves, confusion matrix and reliability diagram into `out`/plots.
+        early_exit: Fit early-exit thresholds on the validation texts; needs a unidirectional model.
+        model, training: The resolved configurations.
+        cap_vocabulary: Whether a vocabulary larger than that of the texts is reduced to it.
+    """
+
+    data: DataSource
+    out: Path
+    preset: str = DEFAULT_PRESET
+    validation: SplitSource = 0.2
+    test: SplitSource | None = None
+    unlabelled: UnlabelledSource | None = None
+    encoder: Path | None = None
+    teacher: Path | None = None
+    budget: float | None = None
+    text_column: str = "text"
+    label_column: str = "label"
+    data_dir: Path | None = None
+    device: str = "auto"
+    overwrite: bool = False
+    resume: bool = False
+    baseline: bool = True
+    plots: bool = False
+    early_exit: bool = False
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+    cap_vocabulary: bool = True
 
     @classmethod
-    def of(cls, encoder: str | os.PathLike[str] | None, teacher: str | os.PathLike[str] | None) -> InitialModels:
-        """Finds both.
+    def create(
+        cls, data: DataSource, out: str | os.PathLike[str], options: Mapping[str, Any]
+    ) -> TrainingSettings:
+        """Return the settings of a run.
 
-        Raises the errors of `model_folder.read_config` for what is no such model, and `OptionError` for a language
-        model that reads backward only.
+        Args:
+            data: What to train on.
+            out: Folder to save the model to.
+            options: Other attributes of this class, and fields of `ModelConfig` and `TrainingConfig`.
+
+        Raises:
+            OptionError: Unknown name, bad value, or options that exclude each other.
+            InputError: `encoder` or `teacher` is not a saved model of its kind.
         """
-        begin = resolve_model_folder(encoder, LANGUAGE_MODEL_FORMAT)
-        if begin is not None:
-            config = read_config(begin, LANGUAGE_MODEL_FORMAT)
-            with config_errors(begin):
-                direction = config["model"]["direction"]
-            if direction == "backward":
-                raise OptionError(BACKWARD)
-        return cls(begin, resolve_model_folder(teacher, CLASSIFIER_FORMAT))
+        own = {name: value for name, value in options.items() if name in _SETTINGS}
+        fields = {name: value for name, value in options.items() if name not in own}
+        preset = own.get("preset", DEFAULT_PRESET)
+        encoder, teacher, unlabelled = (own.get(name) for name in ("encoder", "teacher", "unlabelled"))
+        budget = own.get("budget")
+        if budget is not None:
+            _check_budget(preset, fields, teacher=teacher, resume=own.get("resume", False))
+            own["budget"] = parse_duration(budget)
+        model, training = configure(
+            preset, with_encoder_defaults(fields, encoder is not None, unlabelled=unlabelled is not None)
+        )
+        if unlabelled is not None and budget is None and teacher is None:
+            _check_unlabelled(training, preset)
+        if own.get("early_exit") and budget is None and encoder is None and model.bidirectional:
+            raise OptionError(
+                "early exit needs a unidirectional model; set bidirectional to false",
+                code="early-exit-needs-unidirectional",
+            )
+        if own.get("data_dir") is not None:
+            own["data_dir"] = Path(own["data_dir"])
+        own["encoder"] = find_encoder(encoder)
+        own["teacher"] = resolve_model_folder(teacher, CLASSIFIER_FORMAT)
+        return cls(
+            data=data,
+            out=Path(out),
+            model=model,
+            training=training,
+            cap_vocabulary=fields.get("vocabulary_size") is None,
+            **own,
+        )
 
 
-def apply_encoder_options(options: Mapping[str, Any], encoder: bool, *, unlabelled: bool = False) -> dict[str, Any]:
-    """The options of a run; with an encoder, the output layer first, and no pretraining unless it is asked for.
+_SETTINGS = {f.name for f in dataclasses.fields(TrainingSettings)} - {
+    "data", "out", "model", "training", "cap_vocabulary",
+}  # fmt: skip
+"""Attributes that the caller sets; the others are resolved."""
 
-    `unlabelled`: texts to pretrain on are given, which asks for as much of it as the preset has.
 
-    Raises `OptionError` where a size is given that the encoder decides.
+def find_encoder(name: str | os.PathLike[str] | None) -> Path | None:
+    """Return the folder of the language model to start from; None for None.
+
+    Raises:
+        InputError: Not a saved language model.
+        OptionError: A language model that only reads backward.
     """
-    result = dict(options)
+    folder = resolve_model_folder(name, LANGUAGE_MODEL_FORMAT)
+    if folder is not None:
+        config = read_config(folder, LANGUAGE_MODEL_FORMAT)
+        with config_errors(folder):
+            direction = config["model"]["direction"]
+        check_encoder_direction(direction)
+    return folder
+
+
+def with_encoder_defaults(fields: Mapping[str, Any], encoder: bool, *, unlabelled: bool = False) -> dict[str, Any]:
+    """Return configuration fields with the defaults of a run that starts from an encoder.
+
+    The output layer is fitted first, and pretraining is off unless it is requested: by its field, or by texts
+    without labels.
+
+    Raises:
+        OptionError: A field is set that the encoder determines.
+    """
+    result = dict(fields)
     if encoder:
-        for name in ENCODER_OPTIONS:
+        for name in ENCODER_FIELDS:
             if result.get(name) is not None:
                 raise OptionError(
-                    f"{name.replace('_', '-')} was given with an encoder, which has sizes of its own; leave one out"
+                    f"{name} cannot be set together with an encoder, which determines it; remove one of the two",
+                    code="conflicting-options",
+                    options=(name, "encoder"),
                 )
         if result.get("pretraining_epochs") is None and not unlabelled:
             result["pretraining_epochs"] = 0
@@ -69,96 +177,24 @@ def apply_encoder_options(options: Mapping[str, Any], encoder: bool, *, unlabell
     return result
 
 
-def check_unlabelled(training: TrainingConfig, preset: str) -> None:
-    """Raises `OptionError` where nothing of a run reads texts without labels."""
+def _check_unlabelled(training: TrainingConfig, preset: str) -> None:
     if not training.pretraining_epochs and not training.virtual_texts:
         raise OptionError(
-            f"unlabelled texts were given, and nothing reads them, since {preset} does not pretrain; give "
-            "--preset accurate, or --pretraining-epochs 1, or learn from a teacher (fastlstm distill)"
+            f"unlabelled texts are not used by preset {preset}, which does not pretrain; use preset accurate, set "
+            "pretraining_epochs to 1, or distill from a teacher",
+            code="unlabelled-unused",
+            preset=preset,
         )
 
 
-def check_early_exit(bidirectional: bool, encoder: object) -> None:
-    """Raises `OptionError` for a model that reads in both directions; one from an encoder reads as that does."""
-    if bidirectional and encoder is None:
-        raise OptionError(
-            "early-exit was asked for, and the model reads in both directions, so from the end too; add "
-            "--no-bidirectional"
-        )
-
-
-def resolve_configs(
-    preset: str,
-    options: Mapping[str, Any],
-    *,
-    encoder: object,
-    teacher: object,
-    unlabelled: object,
-    budget: str | float | None,
-    resume: bool,
-) -> tuple[ModelConfig, TrainingConfig, float | None]:
-    """What a run is to make and how, and the seconds that it may take, None for as many as it needs.
-
-    Raises `OptionError` for what does not go together.
-    """
-    seconds = resolve_budget(budget, resume=resume, preset=preset, options=options, teacher=teacher)
-    further = unlabelled is not None
-    model, training = configure(preset, apply_encoder_options(options, encoder is not None, unlabelled=further))
-    if further and seconds is None and teacher is None:
-        check_unlabelled(training, preset)
-    return model, training, seconds
-
-
-BUDGET_OPTIONS = ("seed", "class_weights", "calibration", "threshold_metric")
-"""Options that a run with a budget leaves to its caller; the others it chooses."""
-
-
-def resolve_budget(
-    budget: str | float | None, *, resume: bool, preset: str, options: Mapping[str, Any], teacher: object
-) -> float | None:
-    """The seconds of a budget, None for none.
-
-    Raises `OptionError` for what is no duration, and for what can't be had with a budget: a resumed run, a teacher,
-    a preset of one's own choice, and options that it chooses.
-    """
-    if budget is None:
-        return None
-    if resume:
-        raise OptionError(
-            "a run with a budget can't be resumed, since its time is over; start anew, with --overwrite"
-        )
-    if teacher is not None:
-        raise OptionError("a student learns for as long as its epochs take; leave the budget out")
-    if preset != DEFAULT_PRESET:
-        raise OptionError(f"the preset {preset} was given with a budget, which tries several; leave one out")
-    for name, value in options.items():
-        if value is not None and name not in BUDGET_OPTIONS:
-            raise OptionError(f"{name.replace('_', '-')} was given with a budget, which chooses it; leave one out")
-    return parse_duration(budget)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingJob:
-    """What a run is to do. Frozen, so that two runs of equal jobs on equal data are equal.
-
-    `encoder` is the folder of a language model to begin from; `teacher` that of a classifier to learn from.
-    `early_exit`: learn when a text need not be read on.
-    With a `budget` of seconds, the best model that can be had in that time is made, whatever `model` and `training`
-    say.
-    """
-
-    data: DataSplits
-    model: ModelConfig
-    training: TrainingConfig
-    out: Path
-    preset: str
-    cap_vocabulary: bool = True
-    device: str = "auto"
-    overwrite: bool = False
-    resume: bool = False
-    baseline: bool = True
-    plots: bool = False
-    early_exit: bool = False
-    encoder: Path | None = None
-    teacher: Path | None = None
-    budget: float | None = None
+def _check_budget(preset: str, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:
+    conflicts = {"resume": resume, "teacher": teacher is not None, "preset": preset != DEFAULT_PRESET}
+    conflicts |= {name: value is not None for name, value in fields.items() if name not in BUDGET_FIELDS}
+    for name, conflict in conflicts.items():
+        if conflict:
+            hint = "a run with a time limit cannot be resumed" if name == "resume" else "a time limit excludes it"
+            raise OptionError(
+                f"{name} cannot be set together with budget: {hint}; remove one of the two",
+                code="conflicting-options",
+                options=(name, "budget"),
+            )

@@ -22,17 +22,17 @@ TrialState = Literal["complete", "pruned", "stopped", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One configuration and how it did.
+    """A configuration and its result.
 
     Attributes:
-        number: from 1. One that was stopped, and the one that takes its place later, have the same.
-        state: "complete"; "pruned", given up after an epoch worse than the others'; "stopped" by the budget or
-            the caller; "failed", with `why_not`.
-        options: what was searched, and the values tried.
-        changes: those that differ from the preset.
-        epochs: finished ones.
-        seconds: what it took, reading the texts included.
-        loss, accuracy: on the validation texts, of the model as it would be saved; None where it was not measured.
+        number: From 1. A stopped trial and its repetition in a resumed search have the same number.
+        state: "complete"; "pruned" after an epoch worse than those of other trials; "stopped" by the time limit or the
+            caller; "failed", with `why_not`.
+        options: The searched options and their values.
+        changes: Those that differ from the preset.
+        epochs: Number of finished epochs.
+        seconds: Duration, including tokenization.
+        loss, accuracy: On the validation texts, of the calibrated model; None if not evaluated.
     """
 
     number: int
@@ -46,32 +46,32 @@ class Trial:
     why_not: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The trial as JSON takes it."""
+        """Return the trial as a JSON object."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Trial:
-        """What `to_json` gave, from JSON. Raises `TypeError` for other fields."""
+        """Return the inverse of `to_json`. Raise `TypeError` for other fields."""
         fields = dict(values)
         for name in ("options", "changes"):
             fields[name] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields[name].items()}
         return cls(**fields)
 
     def rank(self, metric: Metric) -> tuple[bool, float]:
-        """The higher, the better: a complete trial before one that was stopped."""
+        """Return the sort key, higher is better; complete trials rank above stopped ones."""
         assert self.loss is not None
         assert self.accuracy is not None
         return self.state == "complete", self.accuracy if metric == "accuracy" else -self.loss
 
 
 def best_trial(trials: Iterable[Trial], metric: Metric) -> Trial | None:
-    """The best of those that were measured, the first of equals; None where none was."""
+    """Return the best evaluated trial, the first of equals; None if there is none."""
     return max((t for t in trials if t.loss is not None), key=lambda t: t.rank(metric), default=None)
 
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial begins: what differs from the preset, and how it trains."""
+    """A trial starts; `changes` are the options that differ from the preset."""
 
     number: int
     changes: Mapping[str, Any]
@@ -80,7 +80,7 @@ class TrialStarted:
 
 @dataclass(frozen=True)
 class TrialDone:
-    """A trial has ended. `best` is the best so far, this one included; None where none was measured yet."""
+    """A trial is done; `best` is the best trial so far, or None if none was evaluated yet."""
 
     trial: Trial
     best: Trial | None
@@ -89,10 +89,10 @@ class TrialDone:
 
 @dataclass(frozen=True)
 class TuningResult:
-    """A finished search: the best trial's classifier, where it is saved, and all trials.
+    """The search is finished, and the best model saved in `folder`.
 
-    `options` are those that, given to `fastlstm.train` with the same preset and data, make the same model again.
-    `baseline` is None where it was turned off; `measured_on` says which texts `report` and `baseline` are about.
+    `options` train the same model again with `fastlstm.train`, the same preset and data. `evaluated_on` describes the
+    texts of `report` and `baseline`; `baseline` is None if it was switched off.
     """
 
     classifier: Classifier
@@ -103,7 +103,7 @@ class TuningResult:
     options: Mapping[str, Any]
     report: Report
     baseline: Report | None
-    measured_on: str
+    evaluated_on: str
 
 
 TuningEvent = Note | TrialStarted | TrainingProgress | TrialDone | Evaluated | TuningResult

@@ -1,4 +1,4 @@
-"""A search, trial after trial, as a generator of events."""
+"""A hyperparameter search, trial after trial, as a generator of events."""
 
 from __future__ import annotations
 
@@ -6,206 +6,219 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from fastlstm.config import TrainingConfig
+from fastlstm.data.datasets.download import DownloadProgress
+from fastlstm.data.splits import DataSplits
 from fastlstm.errors import InputError, ResumeError, TrainingError
 from fastlstm.nn.device import find_device
 from fastlstm.nn.runs import Note
-from fastlstm.serialization.classifier import check_classifier_target
+from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.training.evaluation import calibrate_model
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import PreparedRun, TrainingProgress, prepare
-from fastlstm.training.settings import TrainingJob
+from fastlstm.training.run import load_data
+from fastlstm.training.settings import TrainingSettings
 from fastlstm.tuning.events import Metric, Trial, TrialDone, TrialStarted, TrialState, TuningEvent, best_trial
-from fastlstm.tuning.results import finish, list_trials, save_best, saved_trial
-from fastlstm.tuning.settings import TuningJob, check_before_tuning, study_path
-from fastlstm.tuning.space import sampled_values, search_space
+from fastlstm.tuning.results import finish, save_best, saved_trial, write_trials
+from fastlstm.tuning.settings import TuningSettings, check_search, study_path
+from fastlstm.tuning.space import preset_values, search_space
 from fastlstm.tuning.study import Study, SuggestedTrial
 
 
-def search(job: TuningJob) -> Generator[TuningEvent, None, None]:
-    """Tries configurations, keeps the best one's model, and measures it; the last event is the `TuningResult`.
+def search(
+    settings: TuningSettings,
+    *,
+    log: Callable[[str], None] | None = None,
+    progress: DownloadProgress | None = None,
+) -> Generator[TuningEvent, None, None]:
+    """Load the data, run trials, keep the best model and evaluate it; the last event is the `TuningResult`.
 
-    The best model so far is in `job.out` as soon as its trial has ended, and every trial in `study_of(job.out)`.
-    Where the caller closes the generator, the running trial counts as stopped, and a search that goes on tries it
-    again.
+    The best model so far is in `settings.out` as soon as its trial is done, and all trials are in
+    `study_path(settings.out)`. If the caller closes the generator, the current trial counts as stopped, and a resumed
+    search repeats it.
+
+    Args:
+        settings: What to do.
+        log, progress: Called while data is downloaded and read.
 
     Raises:
-        InputError: something about the job is wrong; nothing was written.
-        WriteError: the model or the trials can't be written; an older model is untouched.
-        TrainingError: no trial came to an end.
+        InputError: The settings or the data are wrong; nothing was written.
+        WriteError: The model or the trials cannot be written; an existing model is unchanged.
+        TrainingError: No trial was finished.
     """
+    check_search(settings)
+    data = load_data(settings.run, log=log, progress=progress)
+    yield Note(f"data: {data.origin}", "data")
     started = time.monotonic()
-    check_before_tuning(
-        job.out,
-        job.preset,
-        job.given,
-        metric=job.metric,
-        device=job.device,
-        overwrite=job.overwrite,
-        resume=job.resume,
-        plots=job.plots,
-    )
-    study = _open(job)
-    if job.resume:
-        yield Note(f"going on after {_trials(study.finished)}")
-    end = None if job.budget is None else started + job.budget
+    study = _open_study(settings, data)
+    if settings.run.resume:
+        trials = "1 trial" if study.finished == 1 else f"{study.finished} trials"
+        yield Note(f"resuming after {trials}", "resumed")
+    end = None if settings.budget is None else started + settings.budget
     try:
-        while not _late(end) and (job.trials is None or study.finished < job.trials):
-            yield from _try_next(job, study, end)
-    except InputError:  # these options don't fit these texts: nothing is to go on from
+        while not _is_over(end) and (settings.trials is None or study.finished < settings.trials):
+            yield from _run_trial(settings, data, study, end)
+    except InputError:  # the options do not fit the texts: there is nothing to resume
         if not study.trials:
-            study_path(job.out).unlink(missing_ok=True)
+            study_path(settings.out).unlink(missing_ok=True)
         raise
     if study.best is None:
-        raise TrainingError(_nothing(study))
-    yield from finish(job, study)
+        raise _no_result(study)
+    yield from finish(settings, data, study)
 
 
-def _open(job: TuningJob) -> Study:
-    path = study_path(job.out)
-    if not job.resume:
+def _open_study(settings: TuningSettings, data: DataSplits) -> Study:
+    path, preset = study_path(settings.out), settings.run.preset
+    if not settings.run.resume:
         path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    space = search_space(job.preset, job.given)
-    seed = job.trial({}).training.seed
-    study = Study(path, _identity(job, space), space, sampled_values(job.preset), metric=job.metric, seed=seed)
-    saved = saved_trial(job.out, study.key)
+    space = search_space(preset, settings.fields)
+    seed = settings.trial({}).training.seed
+    identity = _identity(settings, data, space)
+    study = Study(path, identity, space, preset_values(preset), metric=settings.metric, seed=seed)
+    saved = saved_trial(settings.out, study.key)
     study.settle(saved)
     if study.best is None and saved is None:
-        check_classifier_target(job.out, overwrite=job.overwrite)
+        check_target(settings.out, CLASSIFIER_FORMAT, overwrite=settings.run.overwrite)
     if study.best is not None and saved != (study.best.number, study.best.state):
         raise ResumeError(
-            f"{job.out} no longer holds the model of trial {study.best.number}, the best one of {path}; "
-            "put it back, or start anew with --overwrite and without --resume"
+            f"{settings.out} no longer contains the model of trial {study.best.number}, the best one of {path}; "
+            "restore it, or start again with --overwrite and without --resume",
+            code="best-model-missing",
+            path=settings.out,
+            trial=study.best.number,
         )
     return study
 
 
-def _identity(job: TuningJob, space: tuple[Any, ...]) -> dict[str, Any]:
-    data = job.data
+def _identity(settings: TuningSettings, data: DataSplits, space: tuple[Any, ...]) -> dict[str, Any]:
     return {
-        "preset": job.preset,
-        "options": {name: value for name, value in sorted(job.given.items()) if value is not None},
-        "seed": job.trial({}).training.seed,
-        "metric": job.metric,
-        "device": find_device(job.device).type,
+        "preset": settings.run.preset,
+        "options": dict(sorted(settings.fields.items())),
+        "seed": settings.trial({}).training.seed,
+        "metric": settings.metric,
+        "device": find_device(settings.run.device).type,
         "space": [repr(field) for field in space],
-        "training data": _fingerprint(data.training.texts, data.training.labels),
-        "validation data": _fingerprint(data.validation.texts, data.validation.labels),
-        "unlabelled data": _fingerprint(data.unlabelled),
+        "training data": _text_fingerprint(data.training.texts, data.training.labels),
+        "validation data": _text_fingerprint(data.validation.texts, data.validation.labels),
     }
 
 
-def _fingerprint(*columns: Sequence[str]) -> str:
-    listed = json.dumps([list(column) for column in columns])
-    return hashlib.sha256(listed.encode(errors="surrogatepass")).hexdigest()[:16]
+def _text_fingerprint(*columns: Sequence[str]) -> str:
+    encoded = json.dumps([list(column) for column in columns]).encode(errors="surrogatepass")
+    return hashlib.sha256(encoded).hexdigest()[:16]
 
 
-def _late(end: float | None) -> bool:
+def _is_over(end: float | None) -> bool:
     return end is not None and time.monotonic() >= end
 
 
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
-
-
-def _nothing(study: Study) -> str:
+def _no_result(study: Study) -> TrainingError:
     failed = [trial.why_not for trial in study.trials if trial.state == "failed"]
     if failed:
-        return f"no trial came to an end: {failed[-1]}"
-    return (
-        "the budget was over before one epoch of the first trial was; "
-        "pass a longer --budget, or a smaller model, such as --preset tutorial"
+        return TrainingError(f"no trial was finished: {failed[-1]}", code="no-trial-finished")
+    return TrainingError(
+        "budget exhausted before the first trial finished an epoch; pass a longer --budget, or a smaller model such as "
+        "--preset tutorial",
+        code="budget-exhausted",
     )
 
 
-def _try_next(job: TuningJob, study: Study, end: float | None) -> Iterator[TuningEvent]:
-    trial = RunningTrial(job, study, study.ask())
+def _run_trial(
+    settings: TuningSettings, data: DataSplits, study: Study, end: float | None
+) -> Iterator[TuningEvent]:
+    trial = RunningTrial(settings, data, study, study.ask())
     try:
-        yield TrialStarted(trial.asked.number, trial.changes, trial.run.training)
+        yield TrialStarted(trial.suggested.number, trial.changes, trial.run.training)
         state = yield from trial.train(end)
-    except GeneratorExit:  # the caller stops here, between two steps
-        trial.end("stopped")
+    except GeneratorExit:  # the caller closed the generator
+        trial.finish("stopped")
         raise
     except TrainingError as error:
-        yield trial.end("failed", str(error))
+        yield trial.finish("failed", str(error))
     else:
-        yield trial.end(state)
+        yield trial.finish(state)
 
 
 class RunningTrial:
-    """One trial, from its configuration to its end."""
+    """One trial, from its configuration to its result."""
 
-    def __init__(self, job: TuningJob, study: Study, asked: SuggestedTrial) -> None:
-        self.asked = asked
-        self.run: TrainingJob = job.trial(asked.values)
-        self._job, self._study = job, study
-        self._fitting: PreparedRun | None = None
+    def __init__(self, settings: TuningSettings, data: DataSplits, study: Study, suggested: SuggestedTrial) -> None:
+        self.suggested = suggested
+        self.run: TrainingSettings = settings.trial(suggested.values)
+        self._settings, self._data, self._study = settings, data, study
+        self._prepared: PreparedRun | None = None
         self._started = time.perf_counter()
-        standing = sampled_values(job.preset)
-        self.changes = {name: value for name, value in asked.values.items() if value != standing[name]}
+        defaults = preset_values(settings.run.preset)
+        self.changes = {name: value for name, value in suggested.values.items() if value != defaults[name]}
 
     def train(self, end: float | None) -> Generator[TrainingProgress, None, TrialState]:
-        """Trains; returns how it ended.
+        """Train until the last epoch, until the trial is pruned, or until `end`; return the state.
 
-        Raises `TrainingError` if the loss went astray.
+        Raises:
+            TrainingError: Training diverged.
         """
         run = self.run
-        fitting = self._fitting = prepare(
-            run.data.training,
-            run.data.validation,
+        prepared = self._prepared = prepare(
+            self._data.training,
+            self._data.validation,
             run.model,
             run.training,
             device=run.device,
             cap_vocabulary=run.cap_vocabulary,
-            unlabelled=run.data.unlabelled,
         )
-        for event in fitting.epochs():
+        for event in prepared.epochs():
             yield event
-            if isinstance(event, EpochResult) and self._hopeless(event, fitting.training_config):
+            if isinstance(event, EpochResult) and self._should_prune(event, prepared.training_config):
                 return "pruned"
-            if _late(end) and not _is_last(event, fitting.training_config):
+            if _is_over(end) and not _is_last(event, prepared.training_config):
                 return "stopped"
         return "complete"
 
-    def _hopeless(self, event: EpochResult, training: TrainingConfig) -> bool:
-        """Whether to give up. Not after the last epoch: all that is left to do is to see how good it is."""
-        return self.asked.report(event.epoch, _watched(event, self._job.metric)) and not _is_last(event, training)
+    def _should_prune(self, event: EpochResult, training: TrainingConfig) -> bool:
+        """Report the epoch; return whether to prune, which the last epoch never does."""
+        value = _metric_value(event, self._settings.metric)
+        return self.suggested.report(event.epoch, value) and not _is_last(event, training)
 
-    def end(self, state: TrialState, why_not: str = "") -> TrialDone:
-        """Measures, saves and writes down what there is."""
-        study, job, fitting = self._study, self._job, self._fitting
-        history = [] if fitting is None else fitting.state.history
+    def finish(self, state: TrialState, why_not: str = "") -> TrialDone:
+        """Evaluate, record and, if it is the best, save the trial."""
+        study, settings, prepared = self._study, self._settings, self._prepared
+        history = [] if prepared is None else prepared.state.history
         done = Trial(
-            number=self.asked.number,
+            number=self.suggested.number,
             state=state,
-            options=dict(self.asked.values),
+            options=dict(self.suggested.values),
             changes=self.changes,
             epochs=len(history),
             seconds=0.0,
             why_not=why_not,
         )
-        outcome, before = None, study.best
-        if fitting is not None and history and (state == "complete" or (state == "stopped" and before is None)):
-            fitting.state.model.assign(fitting.state.best)
-            outcome = calibrate_model(fitting)
-            done = dataclasses.replace(done, loss=outcome.after.loss, accuracy=outcome.after.accuracy)
+        calibrated, previous_best = None, study.best
+        # A stopped trial counts only if there is no other result.
+        if (
+            prepared is not None
+            and history
+            and (state == "complete" or (state == "stopped" and previous_best is None))
+        ):
+            prepared.state.model.assign(prepared.state.best)
+            calibrated = calibrate_model(prepared)
+            done = dataclasses.replace(done, loss=calibrated.after.loss, accuracy=calibrated.after.accuracy)
         done = dataclasses.replace(done, seconds=round(time.perf_counter() - self._started, 3))
-        study.record(self.asked, done)
-        best = best_trial([*([before] if before else []), done], job.metric)
+        study.record(self.suggested, done)
+        best = best_trial([*([previous_best] if previous_best else []), done], settings.metric)
         trials = (*study.trials, done)
-        if fitting is not None and outcome is not None and best is done:
-            save_best(job, self.run, fitting, outcome, trials, done, study.key)
+        if prepared is not None and calibrated is not None and best is done:
+            save_best(settings, self.run, self._data, prepared, calibrated, trials, done, study.key)
         elif best is not None:
-            list_trials(job, trials)
-        study.tell(self.asked, done)
-        return TrialDone(done, best, job.metric)
+            write_trials(settings, trials)
+        study.close(self.suggested, done)
+        return TrialDone(done, best, settings.metric)
 
 
-def _watched(event: EpochResult, metric: Metric) -> float:
+def _metric_value(event: EpochResult, metric: Metric) -> float:
     return event.validation_accuracy if metric == "accuracy" else event.validation_loss
 
 

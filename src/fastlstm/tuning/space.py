@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from fastlstm.config import preset
 from fastlstm.errors import OptionError
 
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
 DIGITS = 3
-"""Significant digits of what is tried, so that people can type it."""
+"""Significant digits of suggested values."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`; where `log`, as many from each of 1..2, 2..4, 4..8."""
+    """Numbers from `low` to `high`, uniform or log-uniform."""
 
     name: str
     low: float
@@ -24,47 +27,47 @@ class Range:
     log: bool = False
 
     def including(self, value: Any) -> Range:
-        """The range, wide enough for the preset's value."""
+        """Return the range, extended to include `value`."""
         return dataclasses.replace(self, low=min(self.low, value), high=max(self.high, value))
 
-    def suggested(self, trial: BaseTrial) -> Any:
-        """The value to try."""
+    def suggest(self, trial: BaseTrial) -> Any:
+        """Return the value that Optuna suggests."""
         whole = isinstance(self.low, int)
         if whole:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
-    def tried(self, value: Any, standing: Any) -> Any:
-        """What is tried for a suggested value; the preset's own, `standing`, is left as it is."""
-        return value if value == standing or isinstance(value, int) else float(f"{value:.{DIGITS}g}")
+    def decode(self, value: Any, default: Any) -> Any:
+        """Return the option for a suggested value, rounded; the value of the preset, `default`, is kept exactly."""
+        return value if value == default or isinstance(value, int) else float(f"{value:.{DIGITS}g}")
 
-    def raw(self, value: Any) -> Any:
-        """The value as the search knows it."""
+    def encode(self, value: Any) -> Any:
+        """Return the option as Optuna stores it."""
         return value
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values."""
+    """One of several values."""
 
     name: str
     choices: tuple[Any, ...]
 
     def including(self, value: Any) -> Choice:
-        """The choices, with the preset's value among them."""
+        """Return the choices, extended to include `value`."""
         return self if value in self.choices else dataclasses.replace(self, choices=(*self.choices, value))
 
-    def suggested(self, trial: BaseTrial) -> Any:
-        """The value to try."""
-        return trial.suggest_categorical(self.name, [self.raw(choice) for choice in self.choices])
+    def suggest(self, trial: BaseTrial) -> Any:
+        """Return the value that Optuna suggests."""
+        return trial.suggest_categorical(self.name, [self.encode(choice) for choice in self.choices])
 
-    def tried(self, value: Any, standing: Any) -> Any:
-        """What is tried for a suggested value."""
-        del standing
-        return next(choice for choice in self.choices if self.raw(choice) == value)
+    def decode(self, value: Any, default: Any) -> Any:
+        """Return the option for a suggested value."""
+        del default
+        return next(choice for choice in self.choices if self.encode(choice) == value)
 
-    def raw(self, value: Any) -> Any:
-        """The value as the search knows it: sizes are text, for no study file holds tuples."""
+    def encode(self, value: Any) -> Any:
+        """Return the option as Optuna stores it: tuples as strings."""
         return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
@@ -83,26 +86,28 @@ SPACE: tuple[Field, ...] = (
     Range("word_dropout", 0.0, 0.4),
     Range("adversarial", 0.0, 0.1),
 )
-
-if TYPE_CHECKING:
-    from optuna.trial import BaseTrial
-"""What is searched where it is not given. A preset's value is always within."""
+"""The searched fields; the value of the preset is always included."""
 
 
-def search_space(preset_name: str, given: Mapping[str, Any]) -> tuple[Field, ...]:
-    """The fields that are searched beside what is `given` (values of None are not).
+def search_space(preset_name: str, fixed: Mapping[str, Any]) -> tuple[Field, ...]:
+    """Return the fields to search: those without a value in `fixed`.
 
-    Raises `OptionError` where nothing is left to search, or for an unknown preset.
+    Raises:
+        OptionError: Nothing is left to search, or unknown preset.
     """
-    standing = sampled_values(preset_name)
-    fields = tuple(field.including(standing[field.name]) for field in SPACE if given.get(field.name) is None)
+    defaults = preset_values(preset_name)
+    fields = tuple(field.including(defaults[field.name]) for field in SPACE if fixed.get(field.name) is None)
     if not fields:
-        names = ", ".join(field.name.replace("_", "-") for field in SPACE)
-        raise OptionError(f"every option that could be searched is given; leave out one or more of: {names}")
+        names = tuple(field.name for field in SPACE)
+        raise OptionError(
+            f"all searchable options are set; leave out at least one of {', '.join(names)}",
+            code="nothing-to-search",
+            options=names,
+        )
     return fields
 
 
-def sampled_values(preset_name: str) -> dict[str, Any]:
-    """A preset's value of every field of the two configurations. Raises `OptionError` for an unknown one."""
+def preset_values(preset_name: str) -> dict[str, Any]:
+    """Return all fields of both configurations of a preset. Raise `OptionError` for an unknown one."""
     chosen = preset(preset_name)
     return {**vars(chosen.model), **vars(chosen.training)}

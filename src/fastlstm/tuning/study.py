@@ -1,7 +1,7 @@
-"""The trials of a search in a file, and what to try next: Optuna (the `tune` extra), asked and told.
+"""The study: trials stored in a file, and suggestions of the next one, by Optuna (extra `tune`).
 
-Bergstra et al. (2011), "Algorithms for Hyper-Parameter Optimization": the tree-structured Parzen estimator. A trial
-is given up after an epoch by which its best is worse than the median of the others' in that epoch.
+Suggestions come from the tree-structured Parzen estimator (Bergstra et al. 2011, "Algorithms for Hyper-Parameter
+Optimization"). A trial is pruned if its best epoch so far is worse than the median of the other trials at that epoch.
 """
 
 from __future__ import annotations
@@ -23,82 +23,79 @@ from fastlstm.tuning.events import Metric, Trial, best_trial
 from fastlstm.tuning.space import Field
 
 if TYPE_CHECKING:
-    pass
-
-
-if TYPE_CHECKING:
     import optuna
 
 STUDY_NAME = "fastlstm"
 DONE_KEY, IDENTITY_KEY = "done", "identity"
 RANDOM_TRIALS = 6
-"""So many trials, the preset among them, come before the search begins to learn from them."""
+"""Number of random trials, the preset included, before suggestions use earlier results."""
 UNPRUNED_TRIALS = 4
-"""So many trials must be complete before one is given up."""
+"""Number of complete trials before any trial is pruned."""
 MIN_TRIALS_FOR_IMPORTANCE = 5
-"""Of fewer complete trials, which option mattered is a guess."""
+"""Smallest number of complete trials for which importances are computed."""
 
 
 def require_optuna() -> None:
-    """Raises `MissingDependencyError` if Optuna is not installed."""
+    """Raise `MissingDependencyError` if Optuna is not installed."""
     try:
         importlib.import_module("optuna")
     except ImportError:
-        raise MissingDependencyError("searching options", "optuna", "tune") from None
+        raise MissingDependencyError("hyperparameter search", "optuna", "tune") from None
 
 
 @dataclass(frozen=True)
 class SuggestedTrial:
-    """A configuration to try: its number, from 1, and the value of every searched option."""
+    """A suggested trial: its number, from 1, and the value of every searched option."""
 
     number: int
     values: Mapping[str, Any]
     trial: optuna.Trial
 
     def report(self, epoch: int, value: float) -> bool:
-        """Tells the metric after an epoch; returns whether the trial is to be given up."""
+        """Report the metric after an epoch; return whether to prune the trial."""
         self.trial.report(value, epoch)
         return self.trial.should_prune()
 
 
 class Study:
-    """A search's trials. What is asked next depends on the seed and on the trials that have ended, and on nothing
-    else, so that a resumed search goes the way it would have gone."""
+    """The trials of a search. A suggestion depends on the seed and the finished trials alone, so that a resumed search
+    continues as the interrupted one would have."""
 
     def __init__(
         self,
         path: Path,
         identity: Mapping[str, Any],
         space: tuple[Field, ...],
-        standing: Mapping[str, Any],
+        defaults: Mapping[str, Any],
         *,
         metric: Metric,
         seed: int,
     ) -> None:
-        """Opens the search in `path`, or begins one.
+        """Open the study in a file, or create it.
 
         Args:
-            path: the file.
-            identity: what makes it this search and no other, as JSON takes it.
-            space: what is searched.
-            standing: the preset's values, which are tried first.
-            metric: what is told of each trial.
-            seed: of what is tried.
+            path: The file.
+            identity: What identifies the search, as a JSON object.
+            space: The searched fields.
+            defaults: The values of the preset, which are tried first.
+            metric: The metric of a trial.
+            seed: Random seed of the suggestions.
 
-        Raises `ResumeError` if the file belongs to another search or is damaged.
+        Raises:
+            ResumeError: The file belongs to another search, or is damaged.
         """
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-        if optuna.logging.get_verbosity() < optuna.logging.WARNING:  # whoever wants less keeps it
+        if optuna.logging.get_verbosity() < optuna.logging.WARNING:  # keep a higher level
             optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._path, self._space, self._standing, self._metric, self._seed = path, space, standing, metric, seed
+        self._path, self._space, self._defaults, self._metric, self._seed = path, space, defaults, metric, seed
         self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         try:
-            # What a killed search has left would make this one wait. Nobody else searches beside the same folder.
+            # Remove the lock of a killed search. No other search may use the same folder.
             path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-            _mend(path)
+            _drop_partial_line(path)
             backend = JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
             self._study = optuna.create_study(
                 storage=JournalStorage(backend),
@@ -111,33 +108,35 @@ class Study:
             self._check_identity(saved, json.loads(json.dumps(identity)))
             if saved is None:
                 self._study.set_user_attr(IDENTITY_KEY, dict(identity))
-            self.trials  # noqa: B018 -- what is ill there is found now
+            self.trials  # noqa: B018 -- detects damage
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             if isinstance(error, ResumeError):
                 raise
-            raise ResumeError(f"{path} is damaged ({error}); delete it and run without --resume") from error
+            raise ResumeError(
+                f"{path} is damaged ({error}); delete it and run without --resume", code="corrupt-study", path=path
+            ) from error
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Those that have ended, in order."""
+        """The finished trials, in order."""
         return tuple(
             Trial.from_json(trial.user_attrs[DONE_KEY])
             for trial in self._study.get_trials(deepcopy=False)
-            if DONE_KEY in trial.user_attrs and _counts(trial)
+            if DONE_KEY in trial.user_attrs and _is_consistent(trial)
         )
 
     @property
     def finished(self) -> int:
-        """How many have ended and were not stopped."""
+        """The number of finished trials that were not stopped."""
         return sum(trial.state != "stopped" for trial in self.trials)
 
     @property
     def best(self) -> Trial | None:
-        """The best trial so far."""
+        """The best trial so far; None if none was evaluated."""
         return best_trial(self.trials, self._metric)
 
     def settle(self, saved: tuple[int, str] | None) -> None:
-        """Ends trials that a crash left open. `saved`: number and state of the one whose model is saved already."""
+        """Close trials that a crash left open. `saved` is the number and state of the trial whose model is saved."""
         from optuna.trial import TrialState
 
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
@@ -148,7 +147,7 @@ class Study:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
     def ask(self) -> SuggestedTrial:
-        """What to try next: the preset first."""
+        """Suggest the next trial: first the preset."""
         from optuna.samplers import TPESampler
         from optuna.trial import TrialState
 
@@ -156,29 +155,29 @@ class Study:
         seed = int(np.random.SeedSequence([self._seed, finished]).generate_state(1)[0])
         self._study.sampler = TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
         if not finished and not self._study.get_trials(states=(TrialState.WAITING,)):
-            self._study.enqueue_trial({f.name: f.raw(self._standing[f.name]) for f in self._space})
+            self._study.enqueue_trial({f.name: f.encode(self._defaults[f.name]) for f in self._space})
         trial = self._study.ask()
-        values = {f.name: f.tried(f.suggested(trial), self._standing[f.name]) for f in self._space}
+        values = {f.name: f.decode(f.suggest(trial), self._defaults[f.name]) for f in self._space}
         return SuggestedTrial(finished + 1, values, trial)
 
-    def record(self, asked: SuggestedTrial, done: Trial) -> None:
-        """Writes down how a trial did, before its model is saved."""
-        asked.trial.set_user_attr(DONE_KEY, done.to_json())
+    def record(self, suggested: SuggestedTrial, done: Trial) -> None:
+        """Store the result of a trial, before its model is saved."""
+        suggested.trial.set_user_attr(DONE_KEY, done.to_json())
 
-    def tell(self, asked: SuggestedTrial, done: Trial) -> None:
-        """Ends a trial that is recorded."""
+    def close(self, suggested: SuggestedTrial, done: Trial) -> None:
+        """Close a recorded trial."""
         from optuna.trial import TrialState
 
         match done.state:
             case "complete":
-                self._study.tell(asked.trial, getattr(done, self._metric))
+                self._study.tell(suggested.trial, getattr(done, self._metric))
             case "stopped":
-                self._study.tell(asked.trial, state=TrialState.FAIL)
-            case _:  # one that failed counts as given up, so that its like is not tried again
-                self._study.tell(asked.trial, state=TrialState.PRUNED)
+                self._study.tell(suggested.trial, state=TrialState.FAIL)
+            case _:  # a failed trial counts as pruned, so that similar ones are avoided
+                self._study.tell(suggested.trial, state=TrialState.PRUNED)
 
     def importances(self) -> dict[str, float]:
-        """How much each option mattered in complete trials, shares that sum to 1; empty for too few of them."""
+        """Return the importance of each option, which sum to 1; empty with too few complete trials."""
         import optuna
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
@@ -186,26 +185,29 @@ class Study:
             return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            shares = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
-        return {name: float(share) for name, share in shares.items()}
+            importances = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
+        return {name: float(share) for name, share in importances.items()}
 
-    def _check_identity(self, saved: Mapping[str, Any] | None, asked: Mapping[str, Any]) -> None:
-        for name in asked:
-            if saved is not None and saved.get(name) != asked[name]:
+    def _check_identity(self, saved: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> None:
+        for name in identity:
+            if saved is not None and saved.get(name) != identity[name]:
                 raise ResumeError(
-                    f"{self._path} belongs to another search: its {name} is {saved.get(name)}, this one's is "
-                    f"{asked[name]}; give the same data and options, or start anew with --overwrite"
+                    f"{self._path} belongs to another search: {name} is {saved.get(name)} there and {identity[name]} "
+                    "here; use the same data and options, or start again with --overwrite",
+                    code="study-mismatch",
+                    path=self._path,
+                    setting=name,
                 )
 
 
-def _counts(trial: optuna.trial.FrozenTrial) -> bool:
-    """Whether a trial ended as it says. One that Optuna calls failed was stopped, or a crash cut it off."""
+def _is_consistent(trial: optuna.trial.FrozenTrial) -> bool:
+    """Return whether the recorded state is final. A trial that failed for Optuna was stopped, or crashed."""
     if trial.state.name == "FAIL":
         return bool(trial.user_attrs[DONE_KEY]["state"] == "stopped")
     return trial.state.is_finished()
 
 
-def _mend(path: Path) -> None:
-    """Drops a last line that a crash cut off."""
+def _drop_partial_line(path: Path) -> None:
+    """Remove an incomplete last line, as a crash may leave it."""
     if path.exists() and (content := path.read_bytes()) and not content.endswith(b"\n"):
         atomic.write_file(path, content[: content.rfind(b"\n") + 1])

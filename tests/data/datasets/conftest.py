@@ -27,8 +27,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def refusing() -> Iterator[Archive]:
-    """An archive at a port that is taken and where nobody listens."""
+def unreachable() -> Iterator[Archive]:
+    """An archive whose server refuses connections: its port is taken, but nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield Archive(f"http://127.0.0.1:{taken.getsockname()[1]}/aclImdb_v1.tar.gz", "0" * 32)

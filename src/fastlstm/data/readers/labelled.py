@@ -3,77 +3,66 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from fastlstm.data.dataset import Dataset
-from fastlstm.data.readers.files import fasttext_rows, folder_rows, read_errors
-from fastlstm.data.readers.tables import csv_rows, jsonl_rows, parquet_rows
+from fastlstm.data.readers.files import (
+    FASTTEXT_EXTENSIONS,
+    display_name,
+    fasttext_rows,
+    file_extension,
+    folder_rows,
+    require_path,
+    unknown_format,
+    wrap_read_errors,
+)
+from fastlstm.data.readers.tables import TABLE_READERS, row_unit
 from fastlstm.data.validation import LabelledRows, collect_dataset
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import OptionError
 
-TABLES: dict[str, Callable[[Path, str, str, str | None], LabelledRows]] = {
-    ".csv": csv_rows,
-    ".tsv": partial(csv_rows, delimiter="\t"),
-    ".jsonl": jsonl_rows,
-    ".ndjson": jsonl_rows,
-    ".parquet": parquet_rows,
-}
-"""Ending -> what reads the rows of such a table: all texts, with their labels where a column is named."""
-_FASTTEXT = (".txt", ".train", ".valid", ".test")
-_KNOWN = (
-    ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, "
-    "or a folder with one sub-folder a class"
+FORMATS = (
+    ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, or a folder with one folder "
+    "per class"
 )
 
 
 def read_dataset(
     path: str | os.PathLike[str], *, text_column: str = "text", label_column: str = "label"
 ) -> Dataset:
-    """The labelled texts of a file or folder, in its order.
+    """Read the labelled texts of a file or folder, in order.
 
-    `path` is a CSV or TSV file with a header line, a JSON Lines file, a Parquet file, a fastText
-    file (.txt, .train, .valid, .test; `__label__name text`), each but Parquet also gzipped, or a folder with one
-    sub-folder a class that holds .txt files. The two columns matter only to tables.
-    Raises `DataError` for anything that can't be read as such, with the first bad row's number,
-    and `MissingDependencyError` for a Parquet file where pyarrow is not installed.
+    Args:
+        path: A CSV or TSV file with a header, a JSON Lines file, a fastText file (.txt, .train, .valid, .test), all
+            possibly gzipped; a Parquet file; or a folder that contains one folder of .txt files per class.
+        text_column, label_column: The columns of tables.
+
+    Raises:
+        DataError: The file does not exist, cannot be read, or has an invalid row.
+        OptionError: The two columns are the same.
+        MissingDependencyError: It is a Parquet file and pyarrow is not installed.
     """
     if text_column == label_column:
         raise OptionError(
-            f"--text-column and --label-column are both {text_column!r}; expected two different columns"
+            f"--text-column and --label-column are both {text_column!r}; pass two different columns",
+            code="same-column",
+            column=text_column,
         )
     path = Path(path)
-    source = shown_name(path)
-    with read_errors(source):
-        if not path.exists():
-            raise DataError(f"there is no file or folder {str(path)!r}; expected {_KNOWN}; check the path")
+    source = display_name(path)
+    with wrap_read_errors(source):
+        require_path(path, FORMATS)
         if path.is_dir():
-            return _collected(folder_rows(path, source), source, unit="file")
-        ending = file_format(path)
-        if ending in _FASTTEXT:
-            return _collected(fasttext_rows(path, source), source, unit="line")
-        if ending in TABLES:
-            rows = TABLES[ending](path, source, text_column, label_column)
-            unit = "line" if ending in (".jsonl", ".ndjson") else "row"
-            return _collected(rows, source, unit=unit, has_columns=True)
-    raise DataError(f"{source} has no known ending; expected {_KNOWN}; rename or convert it")
+            return _collect(folder_rows(path, source), source, unit="file")
+        extension = file_extension(path)
+        if extension in FASTTEXT_EXTENSIONS:
+            return _collect(fasttext_rows(path, source), source, unit="line")
+        if extension in TABLE_READERS:
+            rows = TABLE_READERS[extension](path, source, text_column, label_column)
+            return _collect(rows, source, unit=row_unit(extension), has_columns=True)
+    raise unknown_format(source, FORMATS)
 
 
-def shown_name(path: Path) -> str:
-    """The last part of `path` as messages show it."""
-    name = path.name or path.resolve().name or str(path)
-    return name if name.isprintable() else repr(name)
-
-
-def file_format(path: Path) -> str:
-    """The ending that tells the format, in lower case and without .gz where that may follow it."""
-    name = path.name.lower()
-    ending = Path(name.removesuffix(".gz")).suffix
-    return ending if ending != ".parquet" or name.endswith(ending) else ".parquet.gz"
-
-
-def _collected(rows: LabelledRows, source: str, *, unit: str, has_columns: bool = False) -> Dataset:
-    with closing(rows):  # the file, too, where a bad row ends the reading
+def _collect(rows: LabelledRows, source: str, *, unit: str, has_columns: bool = False) -> Dataset:
+    with closing(rows):  # closes the file if a row is invalid
         return collect_dataset(rows, source, unit=unit, has_columns=has_columns)

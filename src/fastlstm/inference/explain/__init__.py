@@ -1,1 +1,1 @@
-"""A classifier looked into: its gates, and what each token moved."""
+"""Explanations of a classifier: token attributions, and the gates of its LSTM layers."""

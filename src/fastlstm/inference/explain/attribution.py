@@ -1,4 +1,4 @@
-"""One text's explanation: by integrated gradients, or by leaving tokens out."""
+"""Token attributions: integrated gradients and occlusion."""
 
 from __future__ import annotations
 
@@ -7,177 +7,194 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from fastlstm._typing import FloatArray, TokenIds
-from fastlstm.inference.explain.explanation import Explanation, Span, clauses
+from fastlstm.inference.explain.explanation import Clause, Explanation, split_clauses
 from fastlstm.inference.explain.layers import Layers
 from fastlstm.inference.network import Network, probabilities_of
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.text.tokenizer import UNKNOWN_ID, Truncation
+from fastlstm.text.tokenizer import UNKNOWN_ID, AlignedTokens
 
-POINTS = (16, 32, 64, 128, 256)
-"""Points of the way, its ends among them, at which gradients are taken: more, until the sum is right."""
-MAX_TOKENS_PER_PASS = 1 << 15
-"""Tokens times points, beyond which no more are taken, whatever the sum is off: a long text that says the same over
-and over would need seconds."""
+METHODS = ("gradients", "occlusion")
+POINT_COUNTS = (16, 32, 64, 128, 256)
+"""Quadrature points. The next count is tried until the attributions sum to the change of the logit."""
+MAX_TOKEN_POINTS = 1 << 15
+"""Tokens times quadrature points. Limits the time for long, repetitive texts, which would need many points."""
 COMPLETENESS_TOLERANCE = 0.01
-"""What the sum may be off, as a share of what the logit moves, and of 1 where it moves less."""
-PASSES_PER_BATCH = 1 << 22
-"""Units' states that are kept at a time: points are read side by side up to that."""
+"""Accepted error of the sum, relative to the change of the logit or to 1, whichever is larger."""
+MAX_STATES_PER_BATCH = 1 << 22
+"""Tokens times points times units that are computed at once."""
 
 
 @dataclass(frozen=True)
 class Attribution:
-    """`words` [T], what each moved; `start` and `end`, the logit of word vectors of zero and of the text's."""
+    """The result of `integrated_gradients`.
 
-    words: FloatArray
-    start: float
-    end: float
+    Attributes:
+        attributions: float32 [T], contribution of each token.
+        baseline_logit: The logit of word vectors of zero.
+        logit: The logit of the text.
+    """
+
+    attributions: FloatArray
+    baseline_logit: float
+    logit: float
 
     @property
     def error(self) -> float:
-        """What the words' sum is off, in logits."""
-        return float(abs(self.words.sum() - (self.end - self.start)))
+        """Difference between the sum of the attributions and the change of the logit."""
+        return float(abs(self.attributions.sum() - (self.logit - self.baseline_logit)))
 
 
 def integrated_gradients(
-    layers: Layers, ids: npt.NDArray[np.int32], weight: FloatArray, points: int | None = None
+    layers: Layers, ids: TokenIds, weight: FloatArray, points: int | None = None
 ) -> Attribution:
-    """What each token moved `weight` [F] times the features.
+    """Return each token's attribution for the logit `weight` [F] @ features.
 
-    `points`: how many to take; as many of `POINTS` as the sum needs where None.
+    Sundararajan, Taly & Yan (2017), with word vectors of zero as the baseline.
+
+    Args:
+        layers: The LSTM layers.
+        ids: The token ids of the text.
+        weight: The weight of each feature.
+        points: Quadrature points; default: as many of `POINT_COUNTS` as the tolerance needs.
     """
-    words = layers.words(ids)
-    zeros = [direction.project(np.zeros((1, words.shape[1]), np.float32)) for direction in layers.first]
-    moved = [direction.project(words) - zero for direction, zero in zip(layers.first, zeros, strict=True)]
-    by_words = [words @ direction.weight_ih.T for direction in layers.first]
-    units = sum(direction.of.hidden_size for direction in layers.first)
-    together = max(1, PASSES_PER_BATCH // (units * len(ids)))
+    vectors = layers.embed(ids)
+    baselines = [direction.project(np.zeros((1, vectors.shape[1]), np.float32)) for direction in layers.first]
+    steps = [
+        direction.project(vectors) - baseline for direction, baseline in zip(layers.first, baselines, strict=True)
+    ]
+    vector_projections = [vectors @ direction.weight_ih.T for direction in layers.first]
+    units = sum(direction.spec.hidden_size for direction in layers.first)
+    batch_points = max(1, MAX_STATES_PER_BATCH // (units * len(ids)))
 
-    def along(count: int) -> Attribution:
-        nodes, shares = lobatto(count)
+    def integrate(count: int) -> Attribution:
+        nodes, node_weights = lobatto(count)
         total, logits = np.zeros(len(ids), np.float64), []
-        for first in range(0, count, together):
-            at, share = nodes[first : first + together, None], shares[first : first + together, None]
+        for start in range(0, count, batch_points):
+            batch_nodes = nodes[start : start + batch_points, None]
+            batch_weights = node_weights[start : start + batch_points, None]
             projected = [
-                (zero + at * step[:, None]).reshape(-1, step.shape[1])
-                for zero, step in zip(zeros, moved, strict=True)
+                (baseline + batch_nodes * step[:, None]).reshape(-1, step.shape[1])
+                for baseline, step in zip(baselines, steps, strict=True)
             ]
-            done = layers.forward(projected, len(at))
-            logits.append(layers.features(done, len(at)) @ weight)
-            for gradient, word in zip(layers.backward(done, len(at), share * weight), by_words, strict=True):
-                mean = gradient.reshape(len(ids), len(at), -1).sum(axis=1)
-                total += np.einsum("tg,tg->t", mean, word, dtype=np.float64)
+            passes = layers.forward(projected, len(batch_nodes))
+            logits.append(layers.features(passes, len(batch_nodes)) @ weight)
+            gradients = layers.backward(passes, len(batch_nodes), batch_weights * weight)
+            for gradient, projection in zip(gradients, vector_projections, strict=True):
+                mean = gradient.reshape(len(ids), len(batch_nodes), -1).sum(axis=1)
+                total += np.einsum("tg,tg->t", mean, projection, dtype=np.float64)
         return Attribution(total.astype(np.float32), float(logits[0][0]), float(logits[-1][-1]))
 
     if points is not None:
-        return along(points)
-    found = along(POINTS[0])
-    for count in POINTS[1:]:
-        right = found.error <= COMPLETENESS_TOLERANCE * max(1.0, abs(found.end - found.start))
-        if right or count * len(ids) > MAX_TOKENS_PER_PASS:
+        return integrate(points)
+    result = integrate(POINT_COUNTS[0])
+    for count in POINT_COUNTS[1:]:
+        tolerance = COMPLETENESS_TOLERANCE * max(1.0, abs(result.logit - result.baseline_logit))
+        if result.error <= tolerance or count * len(ids) > MAX_TOKEN_POINTS:
             break
-        found = along(count)
-    return found
+        result = integrate(count)
+    return result
 
 
 @cache
 def lobatto(count: int) -> tuple[FloatArray, FloatArray]:
-    """Nodes in 0..1, both ends among them, rising, and weights of Gauss-Lobatto quadrature; `count` at least 2.
+    """Return the nodes and weights of Gauss-Lobatto quadrature on [0, 1], both ends included.
 
-    Abramowitz & Stegun (1964), 25.4.32.
+    `count` is at least 2. Abramowitz & Stegun (1964), 25.4.32.
     """
     basis = np.polynomial.legendre.Legendre.basis(count - 1)
     nodes = np.concatenate([[-1.0], basis.deriv().roots().real, [1.0]])
-    shares = 1 / (count * (count - 1) * basis(nodes) ** 2)  # halved, since 0..1 is half as long as -1..1
-    return ((nodes + 1) / 2).astype(np.float32), shares.astype(np.float32)
-
-
-METHODS = ("gradients", "occlusion")
+    node_weights = 1 / (count * (count - 1) * basis(nodes) ** 2)  # half of the weights on [-1, 1]
+    return ((nodes + 1) / 2).astype(np.float32), node_weights.astype(np.float32)
 
 
 class Explainer:
-    """What explains the answers of one model."""
+    """Explains the predictions of one model."""
 
     def __init__(
-        self, model: SavedModel, network: Network, layers: Layers, kept: Callable[[TokenIds], TokenIds]
+        self, saved: SavedModel, network: Network, layers: Layers, truncate: Callable[[TokenIds], TokenIds]
     ) -> None:
-        """`kept`: what the LSTM reads of a whole text's ids."""
-        self._model, self._network, self._layers, self._kept = model, network, layers, kept
-        self._sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
+        """`network` computes in float32. `truncate` maps the token ids of a text to those that the LSTM reads."""
+        self._saved, self._network, self._layers, self._truncate = saved, network, layers, truncate
+        self._use_sigmoid = weights.uses_sigmoid(saved.config, len(saved.labels))
 
-    def __call__(self, cut: Truncation, label: int | None, method: str) -> Explanation:
-        """`label`: the class whose logit it is about; the most likely one where None."""
-        logits = self._network.logits([cut.ids[cut.read]], [cut.ids])
-        probabilities = probabilities_of(logits, self._sigmoid)[0]
-        of = int(probabilities.argmax()) if label is None else label
-        direction = self._direction(of, logits.shape[1])
+    def __call__(self, text: AlignedTokens, label: int | None, method: str) -> Explanation:
+        """Return the explanation of the class with index `label`; None: the most probable class."""
+        logits = self._network.logits([text.ids[text.used]], [text.ids])
+        probabilities = probabilities_of(logits, self._use_sigmoid)[0]
+        label = int(probabilities.argmax()) if label is None else label
+        direction = self._class_direction(label, logits.shape[1])
         if method == "gradients":
-            words, start, error = self._gradients(cut, direction)
-            evidence = (self._network.evidence(cut.ids) @ direction).astype(np.float32)
+            lstm, baseline_logit, error = self._gradients(text, direction)
+            ngrams = (self._network.token_ngram_logits(text.ids) @ direction).astype(np.float32)
         else:
-            words, evidence = self._without_each(cut, direction), np.zeros(len(cut.ids), np.float32)
-            start, error = float(logits[0] @ direction), 0.0
+            lstm, ngrams = self._occlude_tokens(text, direction), np.zeros(len(text.ids), np.float32)
+            baseline_logit, error = float(logits[0] @ direction), 0.0
         return Explanation(
-            text=cut.text,
-            tokens=cut.tokens,
-            places=cut.places,
-            read=cut.read,
-            label=self._model.labels[of],
-            probability=float(probabilities[of]),
-            probabilities=dict(zip(self._model.labels, map(float, probabilities), strict=True)),
+            text=text.text,
+            tokens=text.tokens,
+            char_spans=text.char_spans,
+            used=text.used,
+            label=self._saved.labels[label],
+            probability=float(probabilities[label]),
+            probabilities=dict(zip(self._saved.labels, map(float, probabilities), strict=True)),
             method=method,
-            words=words,
-            evidence=evidence,
-            start=start,
+            lstm=lstm,
+            ngrams=ngrams,
+            baseline_logit=baseline_logit,
             logit=float(logits[0] @ direction),
             error=error,
-            spans=self._spans(cut, words + evidence, direction, method),
+            clauses=self._clauses(text, lstm + ngrams, direction, method),
         )
 
-    def _direction(self, label: int, logits: int) -> FloatArray:
-        """[logits] how a class's own logit is made of the model's."""
+    def _class_direction(self, label: int, logits: int) -> FloatArray:
+        """Return the weights [logits] that give the class's own logit from the model's logits."""
         if logits == 1:
             return np.array([1.0 if label else -1.0], np.float32)
         direction = np.zeros(logits, np.float32)
-        if not self._sigmoid:  # a softmax sees differences alone: the logit above the mean of all
+        if not self._use_sigmoid:  # a softmax depends on differences only: subtract the mean of all logits
             direction -= np.float32(1 / logits)
         direction[label] += 1
         return direction
 
-    def _gradients(self, cut: Truncation, direction: FloatArray) -> tuple[FloatArray, float, float]:
-        arrays, temperature = self._model.weights, np.float32(self._model.temperature)
+    def _gradients(self, text: AlignedTokens, direction: FloatArray) -> tuple[FloatArray, float, float]:
+        """Return the attributions [T], the baseline logit and the error."""
+        arrays, temperature = self._saved.weights, np.float32(self._saved.temperature)
         weight = (direction @ arrays["output.weight"] / temperature).astype(np.float32)
         bias = float(direction @ arrays["output.bias"] / temperature)
-        found = integrated_gradients(self._layers, cut.ids[cut.read], weight)
-        words = np.zeros(len(cut.ids), np.float32)
-        words[cut.read] = found.words
-        return words, found.start + bias, found.error
+        result = integrated_gradients(self._layers, text.ids[text.used], weight)
+        attributions = np.zeros(len(text.ids), np.float32)
+        attributions[text.used] = result.attributions
+        return attributions, result.baseline_logit + bias, result.error
 
-    def _spans(self, cut: Truncation, moved: FloatArray, direction: FloatArray, method: str) -> tuple[Span, ...]:
-        parts = clauses(cut)
+    def _clauses(
+        self, text: AlignedTokens, attributions: FloatArray, direction: FloatArray, method: str
+    ) -> tuple[Clause, ...]:
+        ranges = split_clauses(text)
         if method == "gradients":
-            values = [float(moved[first:last].sum()) for first, last in parts]
+            values = [float(attributions[start:end].sum()) for start, end in ranges]
         else:
-            values = self._without(cut, parts, direction)
+            values = self._occlude(text, ranges, direction)
         return tuple(
-            Span(cut.text[cut.places[first, 0] : cut.places[last - 1, 1]], first, last, value)
-            for (first, last), value in zip(parts, values, strict=True)
+            Clause(text.text[text.char_spans[start, 0] : text.char_spans[end - 1, 1]], start, end, value)
+            for (start, end), value in zip(ranges, values, strict=True)
         )
 
-    def _without_each(self, cut: Truncation, direction: FloatArray) -> FloatArray:
-        parts = [(k, k + 1) for k in range(len(cut.ids))]
-        return np.array(self._without(cut, parts, direction), np.float32)
+    def _occlude_tokens(self, text: AlignedTokens, direction: FloatArray) -> FloatArray:
+        ranges = [(k, k + 1) for k in range(len(text.ids))]
+        return np.array(self._occlude(text, ranges, direction), np.float32)
 
-    def _without(self, cut: Truncation, parts: Sequence[tuple[int, int]], direction: FloatArray) -> list[float]:
-        """What the logit falls when tokens are left out, for each part."""
-        whole = [cut.ids, *(_left(cut.ids, first, last) for first, last in parts)]
-        logits = self._network.logits([self._kept(ids) for ids in whole], whole) @ direction
-        return [float(fall) for fall in logits[0] - logits[1:]]
+    def _occlude(
+        self, text: AlignedTokens, ranges: Sequence[tuple[int, int]], direction: FloatArray
+    ) -> list[float]:
+        """Return, for each range of tokens, by how much the logit falls without them."""
+        variants = [text.ids, *(_remove(text.ids, start, end) for start, end in ranges)]
+        logits = self._network.logits([self._truncate(ids) for ids in variants], variants) @ direction
+        return [float(difference) for difference in logits[0] - logits[1:]]
 
 
-def _left(ids: TokenIds, first: int, last: int) -> TokenIds:
-    left = np.concatenate([ids[:first], ids[last:]])
-    return left if len(left) else np.array([UNKNOWN_ID], np.int32)
+def _remove(ids: TokenIds, start: int, end: int) -> TokenIds:
+    rest = np.concatenate([ids[:start], ids[end:]])
+    return rest if len(rest) else np.array([UNKNOWN_ID], np.int32)

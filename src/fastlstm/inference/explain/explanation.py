@@ -1,4 +1,4 @@
-"""Text coloured token by token, as HTML that needs no style sheet and no script."""
+"""`Explanation`: the attributions of a text's tokens, as arrays, JSON and HTML."""
 
 from __future__ import annotations
 
@@ -7,68 +7,80 @@ from html import escape
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from fastlstm._typing import FloatArray
-from fastlstm.text.tokenizer import Truncation
+from fastlstm._typing import BoolArray, FloatArray, IndexArray
+from fastlstm.text.tokenizer import AlignedTokens
+
+POSITIVE_COLOR, NEGATIVE_COLOR = (47, 109, 181), (217, 130, 43)
+"""Red, green and blue for positive and negative attributions."""
 
 
 @dataclass(frozen=True)
-class Span:
-    """Tokens `first` to before `last`, as they stand in the text, and what they moved the logit together."""
+class Clause:
+    """A part of the text that ends at punctuation.
+
+    Attributes:
+        text: As spelled in the text.
+        start: Index of its first token.
+        end: Index after its last token.
+        attribution: Gradients: the sum over its tokens. Occlusion: by how much the logit falls without it.
+    """
 
     text: str
-    first: int
-    last: int
-    moved: float
+    start: int
+    end: int
+    attribution: float
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What moved the logit of one class, token by token.
+    """How much each token contributes to the logit of one class.
 
     Attributes:
-        text: as it was read: cleaned, as `fastlstm.text.tokenizer.clean` says.
-        tokens: all of its tokens, as they stand there; `places` int64 [T, 2], from which character to before which.
-        read: bool [T], which of them the LSTM read: of a text longer than the model reads, not all.
-        label: whose logit it is; `probability`, the class's own.
-        probabilities: of every class, by its name.
-        method: "gradients", by which `words` sum to what the logit of the text is above that of word vectors of
-            zero; or "occlusion", by which each is what the logit falls when the token is left out.
-        words: float32 [T], what each token moved the logit by way of the LSTM, and for occlusion in all.
-        evidence: float32 [T], what each added by way of the wide part, which is exact; zeros for occlusion.
-        start: the logit from which `words` and `evidence` lead to `logit`; for occlusion `logit` itself.
-        error: what their sum is off; for occlusion 0.
-        spans: the text's clauses, cut at its punctuation, by `gradients` their tokens' sum.
+        text: The text after `fastlstm.text.tokenizer.clean_text`.
+        tokens: All T tokens, as spelled in `text`.
+        char_spans: int64 [T, 2], start and end of each token in `text`, in characters.
+        used: bool [T], whether the LSTM reads the token. False for tokens that truncation drops.
+        label: The explained class.
+        probability: Its probability.
+        probabilities: Label -> probability.
+        method: "gradients" or "occlusion".
+        lstm: float32 [T], contributions through the LSTM. Occlusion: of the whole model, the change of the logit
+            when the token is left out.
+        ngrams: float32 [T], contributions of n-grams, which are exact. Occlusion: zeros.
+        baseline_logit: Gradients: the logit without the contributions of tokens. Occlusion: `logit`.
+        logit: The logit of the class. Gradients: `baseline_logit` + sum of `attributions`, up to `error`.
+        error: Error of that sum. Occlusion: 0.
+        clauses: The clauses of the text.
     """
 
     text: str
     tokens: tuple[str, ...]
-    places: npt.NDArray[np.int64]
-    read: npt.NDArray[np.bool_]
+    char_spans: IndexArray
+    used: BoolArray
     label: str
     probability: float
     probabilities: dict[str, float]
     method: str
-    words: FloatArray
-    evidence: FloatArray
-    start: float
+    lstm: FloatArray
+    ngrams: FloatArray
+    baseline_logit: float
     logit: float
     error: float
-    spans: tuple[Span, ...]
+    clauses: tuple[Clause, ...]
 
     @property
-    def moved(self) -> FloatArray:
-        """[T] what each token moved the logit in all: towards the class above zero, away from it below."""
-        total: FloatArray = self.words + self.evidence
+    def attributions(self) -> FloatArray:
+        """Contribution of each token [T] to the logit. A positive one raises the probability of `label`."""
+        total: FloatArray = self.lstm + self.ngrams
         return total
 
     def strongest(self, count: int = 10) -> list[int]:
-        """The tokens that moved most, either way, the strongest first."""
-        return [int(k) for k in np.argsort(-np.abs(self.moved), kind="stable")[:count]]
+        """Return the indices of the `count` tokens with the largest absolute attributions, largest first."""
+        return [int(k) for k in np.argsort(-np.abs(self.attributions), kind="stable")[:count]]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
+        """Return the explanation as a JSON object."""
         return {
             "text": self.text,
             "label": self.label,
@@ -76,79 +88,79 @@ class Explanation:
             "probabilities": self.probabilities,
             "method": self.method,
             "logit": self.logit,
-            "start": self.start,
+            "baseline_logit": self.baseline_logit,
             "error": self.error,
             "tokens": [
                 {
                     "token": token,
-                    "first": int(first),
-                    "last": int(last),
-                    "read": bool(read),
-                    "moved": float(words + evidence),
-                    "words": float(words),
-                    "evidence": float(evidence),
+                    "start": int(start),
+                    "end": int(end),
+                    "used": bool(used),
+                    "attribution": float(lstm + ngrams),
+                    "lstm": float(lstm),
+                    "ngrams": float(ngrams),
                 }
-                for token, (first, last), read, words, evidence in zip(
-                    self.tokens, self.places, self.read, self.words, self.evidence, strict=True
+                for token, (start, end), used, lstm, ngrams in zip(
+                    self.tokens, self.char_spans, self.used, self.lstm, self.ngrams, strict=True
                 )
             ],
-            "spans": [
-                {"text": of.text, "first": of.first, "last": of.last, "moved": of.moved} for of in self.spans
+            "clauses": [
+                {
+                    "text": clause.text,
+                    "start": clause.start,
+                    "end": clause.end,
+                    "attribution": clause.attribution,
+                }
+                for clause in self.clauses
             ],
         }
 
     def _repr_html_(self) -> str:
-        """In a notebook: the text, each token coloured by what it moved."""
-        return explanation_html(
-            self.text, self.places, self.moved, f"{self.label} {self.probability:.1%}", read=self.read
-        )
+        """Return the text for a notebook, each token colored by its attribution."""
+        title = f"{self.label} {self.probability:.1%}"
+        return explanation_html(self.text, self.char_spans, self.attributions, title, used=self.used)
 
     def __repr__(self) -> str:
-        strongest = ", ".join(f"{self.tokens[k]} {self.moved[k]:+.2f}" for k in self.strongest(5))
+        attributions = self.attributions
+        strongest = ", ".join(f"{self.tokens[k]} {attributions[k]:+.2f}" for k in self.strongest(5))
         return f"Explanation({self.label} {self.probability:.1%}: {strongest})"
 
 
-def clauses(cut: Truncation) -> list[tuple[int, int]]:
-    """The first and the last token (excluded) of each clause; punctuation belongs to the clause that it ends."""
-    ends = [k + 1 for k, token in enumerate(cut.tokens) if not any(character.isalnum() for character in token)]
-    found: list[tuple[int, int]] = []
-    first = 0
-    for end in [*ends, len(cut.ids)]:
-        if end <= first:
+def split_clauses(text: AlignedTokens) -> list[tuple[int, int]]:
+    """Return the token range (start, end) of each clause. Punctuation belongs to the clause that it ends."""
+    ends = [k + 1 for k, token in enumerate(text.tokens) if not any(character.isalnum() for character in token)]
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    for end in [*ends, len(text.ids)]:
+        if end <= start:
             continue
-        if found and end - first == 1 and end in ends:  # a mark behind a mark
-            found[-1] = (found[-1][0], end)
+        if ranges and end - start == 1 and end in ends:  # punctuation after punctuation
+            ranges[-1] = (ranges[-1][0], end)
         else:
-            found.append((first, end))
-        first = end
-    return found
-
-
-TOWARDS_COLOR, AWAY_COLOR = (47, 109, 181), (217, 130, 43)
-"""Red, green and blue of what moved the answer towards the class, and away from it."""
+            ranges.append((start, end))
+        start = end
+    return ranges
 
 
 def explanation_html(
-    text: str,
-    places: npt.NDArray[np.int64],
-    moved: npt.NDArray[np.float32],
-    title: str,
-    *,
-    read: npt.NDArray[np.bool_],
+    text: str, char_spans: IndexArray, attributions: FloatArray, title: str, *, used: BoolArray
 ) -> str:
-    """The text, behind each token a colour as strong as what it moved; tokens that were not read are pale."""
-    most = float(np.abs(moved).max(initial=0)) or 1.0
-    parts, at = [], 0
-    for (first, last), value, was_read in zip(places, moved, read, strict=True):
-        parts.append(escape(text[at:first]))
-        red, green, blue = TOWARDS_COLOR if value > 0 else AWAY_COLOR
-        strength = abs(float(value)) / most
+    """Return HTML without style sheet and script: the text, each token colored by its attribution.
+
+    Tokens that are not `used` are pale.
+    """
+    maximum = float(np.abs(attributions).max(initial=0)) or 1.0
+    parts, position = [], 0
+    for (start, end), value, is_used in zip(char_spans, attributions, used, strict=True):
+        parts.append(escape(text[position:start]))
+        red, green, blue = POSITIVE_COLOR if value > 0 else NEGATIVE_COLOR
+        strength = abs(float(value)) / maximum
         style = f"background:rgba({red},{green},{blue},{strength:.2f});border-radius:3px"
-        if not was_read:
+        if not is_used:
             style += ";opacity:0.5"
-        parts.append(f'<span style="{style}" title="{value:+.3f}">{escape(text[first:last])}</span>')
-        at = last
-    parts.append(escape(text[at:]))
+        parts.append(f'<span style="{style}" title="{value:+.3f}">{escape(text[start:end])}</span>')
+        position = end
+    parts.append(escape(text[position:]))
     return (
         f'<div style="line-height:1.7"><b>{escape(title)}</b> '
         f'<span style="white-space:pre-wrap">{"".join(parts)}</span></div>'

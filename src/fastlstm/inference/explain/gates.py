@@ -1,4 +1,4 @@
-"""What every unit did at every token: gates, cells and states."""
+"""Gates, cells and hidden states of every layer, token and unit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.errors import OptionError
 from fastlstm.inference.explain.layers import Layers
 
@@ -18,10 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerGates:
-    """One layer in one direction; every array float32 [tokens, units], token by token as they stand in the text.
+    """One layer in one direction. All arrays are float32 [tokens, units], in the order of the text.
 
-    `layer` counts from 0; `direction` is "forward" or "backward". c = forget * (c before) + input * candidate,
-    hidden = output * tanh(c): `input`, `forget` and `output` lie in 0..1, `candidate` and `hidden` in -1..1.
+    cell = forget * (previous cell) + input * candidate, and hidden = output * tanh(cell).
+
+    Attributes:
+        layer: Index of the layer, from 0.
+        direction: "forward" or "backward".
+        input, forget, output: Gates, 0..1.
+        candidate: -1..1.
+        cell: The cell state.
+        hidden: The hidden state, -1..1.
     """
 
     layer: int
@@ -36,46 +42,60 @@ class LayerGates:
 
 @dataclass(frozen=True)
 class Gates:
-    """`tokens` that the LSTM reads, and what each layer and direction did at them, in reading order."""
+    """The gates of a text.
+
+    Attributes:
+        tokens: The tokens that the LSTM reads.
+        layers: One entry per layer and direction, in computation order.
+    """
 
     tokens: tuple[str, ...]
     layers: tuple[LayerGates, ...]
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"layer {of.layer} {of.direction}: {of.hidden.shape[1]} units" for of in self.layers)
+        sizes = ", ".join(
+            f"layer {layer.layer} {layer.direction}: {layer.hidden.shape[1]} units" for layer in self.layers
+        )
         return f"Gates({len(self.tokens)} tokens; {sizes})"
 
     def plot(self, layer: int = -1, *, units: int = 24) -> Figure:
-        """Heat maps of one of `layers` over the tokens: gates, cells and states of the `units` most active units.
+        """Plot heat maps of one entry of `layers`, for the `units` units with the largest hidden states.
 
         Raises:
-            OptionError: there is no such layer.
-            MissingDependencyError: without the extra `plot`.
+            OptionError: `layer` is out of range.
+            MissingDependencyError: The extra `plot` is not installed.
         """
         from fastlstm import plots
 
         if not -len(self.layers) <= layer < len(self.layers):
-            raise OptionError(f"layer is {layer}; the model has {len(self.layers)}, counted from 0")
-        of = self.layers[layer]
-        shown = np.sort(np.argsort(-np.abs(of.hidden).max(axis=0), kind="stable")[:units])
+            raise OptionError(
+                f"layer is {layer}; expected 0 to {len(self.layers) - 1}",
+                code="bad-option-value",
+                option="layer",
+                value=layer,
+                layers=len(self.layers),
+            )
+        chosen = self.layers[layer]
+        shown = np.sort(np.argsort(-np.abs(chosen.hidden).max(axis=0), kind="stable")[:units])
         names = ("input", "forget", "output", "candidate", "cell", "hidden")
         return plots.gates(
             self.tokens,
-            {name: getattr(of, name)[:, shown] for name in names},
+            {name: getattr(chosen, name)[:, shown] for name in names},
             [int(unit) for unit in shown],
-            f"layer {of.layer}, {of.direction}",
+            f"layer {chosen.layer}, {chosen.direction}",
         )
 
 
-def gates_of(layers: Layers, ids: npt.NDArray[np.int32], tokens: tuple[str, ...]) -> Gates:
-    """Those of one text's tokens."""
-    words = layers.words(ids)
-    done = layers.forward([direction.project(words) for direction in layers.first], 1)
-    found = []
-    for one in (one for layer in done for one in layer):
-        size = one.of.hidden_size
-        i, f, g, o = (np.ascontiguousarray(one.kept.gates[:, gate, :size], np.float32) for gate in range(4))
-        cell = np.ascontiguousarray(one.kept.cells[:, :size], np.float32)
-        direction = "backward" if one.of.reverse else "forward"
-        found.append(LayerGates(one.of.layer, direction, i, f, g, o, cell, one.outputs))
-    return Gates(tokens, tuple(found))
+def compute_gates(layers: Layers, ids: TokenIds, tokens: tuple[str, ...]) -> Gates:
+    """Return the gates of one text, given its token ids and tokens."""
+    vectors = layers.embed(ids)
+    passes = layers.forward([direction.project(vectors) for direction in layers.first], 1)
+    entries = []
+    for layer_pass in (layer_pass for layer in passes for layer_pass in layer):
+        spec, activations = layer_pass.spec, layer_pass.activations
+        size = spec.hidden_size
+        i, f, g, o = (np.ascontiguousarray(activations.gates[:, gate, :size], np.float32) for gate in range(4))
+        cell = np.ascontiguousarray(activations.cells[:, :size], np.float32)
+        direction = "backward" if spec.reverse else "forward"
+        entries.append(LayerGates(spec.layer, direction, i, f, g, o, cell, layer_pass.outputs))
+    return Gates(tokens, tuple(entries))

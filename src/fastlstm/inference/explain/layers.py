@@ -1,7 +1,7 @@
-"""LSTM layers that keep every step, and the way back from their features to the words they read.
+"""LSTM layers that keep their activations, and the gradient of their features with respect to their inputs.
 
-One text is read several times side by side, each time from other word vectors. Legend: T tokens, B readings, N rows
-(of the tokens in order, of each its readings), H units of a layer, F features.
+Several copies of one text are computed side by side, each with other word vectors. Legend: T tokens, B copies, N = T B
+rows (for each token in order, its copies), H units of a layer, F features.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import ModelConfig
 from fastlstm.inference.network import POOLINGS
 from fastlstm.kernel import find_kernel, reference
@@ -24,169 +23,192 @@ from fastlstm.serialization.weights import LayerDirection, layer_weights
 
 @dataclass(frozen=True)
 class LayerPass:
-    """What one layer in one direction did: h after every row's step [N, H], and what `SavedActivations` says."""
+    """The forward pass of one layer in one direction.
 
-    of: LayerDirection
+    Attributes:
+        spec: Which layer and direction.
+        outputs: float32 [N, H], h of every row.
+        activations: Gates and cells of every row.
+    """
+
+    spec: LayerDirection
     outputs: FloatArray
-    kept: SavedActivations
+    activations: SavedActivations
 
 
-class OneDirection:
+class DirectionalLayer:
     """One layer in one direction, on the compiled kernel or on NumPy."""
 
-    def __init__(self, of: LayerDirection, arrays: Mapping[str, FloatArray], kernel: Kernel | None) -> None:
-        self.of = of
-        self.weight_ih, self._weight_hh, self._bias = layer_weights(arrays, of.prefix)
+    def __init__(self, spec: LayerDirection, arrays: Mapping[str, FloatArray], kernel: Kernel | None) -> None:
+        self.spec = spec
+        self.weight_ih, self._weight_hh, self._bias = layer_weights(arrays, spec.prefix)
         self._kernel = kernel
         self._packed = None if kernel is None else kernel.pack(self.weight_ih, self._weight_hh, self._bias)
 
     def project(self, inputs: FloatArray) -> FloatArray:
-        """W_ih x + b of rows, in an order that `forward` knows: a linear function of each row."""
+        """Return W_ih x + b of each row, in the layout that `forward` expects. It is linear in the row."""
         if self._kernel is not None and self._packed is not None:
             return self._kernel.project(self._packed, inputs)
         projected: FloatArray = reference.project(inputs, self.weight_ih, self._bias)
         return projected
 
-    def forward(self, projected: FloatArray, batch_sizes: npt.NDArray[np.int64]) -> LayerPass:
-        """Reads rows that are projected, from states of zero."""
-        rows, units = len(projected), self.of.hidden_size
+    def forward(self, projected: FloatArray, batch_sizes: IndexArray) -> LayerPass:
+        """Run the layer on projected rows, from zero states."""
+        rows, units, reverse = len(projected), self.spec.hidden_size, self.spec.reverse
         if self._kernel is not None and self._packed is not None:
-            kept, index = self._kernel.keep(rows, units), np.arange(rows, dtype=np.int32)
+            activations, index = self._kernel.allocate_activations(rows, units), np.arange(rows, dtype=np.int32)
             outputs, _, _ = self._kernel.forward(
-                self._packed, batch_sizes, projected=projected, index=index, reverse=self.of.reverse, kept=kept
+                self._packed,
+                batch_sizes,
+                projected=projected,
+                index=index,
+                reverse=reverse,
+                activations=activations,
             )
-            return LayerPass(self.of, outputs, kept)
-        kept = SavedActivations(np.empty((rows, 4, units), np.float32), np.empty((rows, units), np.float32))
-        outputs, _, _ = reference.recur(projected, batch_sizes, self._weight_hh, reverse=self.of.reverse, kept=kept)
-        return LayerPass(self.of, outputs, kept)
+        else:
+            activations = SavedActivations(
+                np.empty((rows, 4, units), np.float32), np.empty((rows, units), np.float32)
+            )
+            outputs, _, _ = reference.recur(
+                projected, batch_sizes, self._weight_hh, reverse=reverse, activations=activations
+            )
+        return LayerPass(self.spec, outputs, activations)
 
-    def backward(self, done: LayerPass, batch_sizes: npt.NDArray[np.int64], grad_outputs: FloatArray) -> FloatArray:
-        """[N, 4H] the gradient by every row's W_ih x + b. Of the kernel's pass, `done.kept.gates` are lost."""
-        rows, units = len(done.outputs), self.of.hidden_size
+    def backward(self, layer_pass: LayerPass, batch_sizes: IndexArray, grad_outputs: FloatArray) -> FloatArray:
+        """Return the gradient [N, 4H] with respect to W_ih x + b. The kernel overwrites `activations.gates`."""
+        rows, units = len(layer_pass.outputs), self.spec.hidden_size
         if self._kernel is None:
             gradient: FloatArray = reference.backward(
-                done.kept, batch_sizes, self._weight_hh, reverse=self.of.reverse, grad_outputs=grad_outputs
+                layer_pass.activations,
+                batch_sizes,
+                self._weight_hh,
+                reverse=self.spec.reverse,
+                grad_outputs=grad_outputs,
             )
         else:
             self._kernel.backward(
                 batch_sizes,
                 self._weight_hh,
-                done.outputs,
-                done.kept,
-                reverse=self.of.reverse,
+                layer_pass.outputs,
+                layer_pass.activations,
+                reverse=self.spec.reverse,
                 grad_outputs=grad_outputs,
                 want_weights=False,
             )
-            gradient = done.kept.gates[:, :, :units]
+            gradient = layer_pass.activations.gates[:, :, :units]
         return gradient.reshape(rows, 4 * units)
 
 
 class Layers:
-    """All layers of a model, and their pooling, in float32."""
+    """All LSTM layers of a model, and the pooling, in float32."""
 
     def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray]) -> None:
-        found = find_kernel().kernel
-        # Room that the call before has left: getting it anew takes as long as the passes.
-        kernel = None if found is None else found.allocating(BufferPool().take)
-        made = [OneDirection(of, arrays, kernel) for of in weights.directions(config)]
+        kernel = find_kernel().kernel
+        if kernel is not None:  # reuse buffers: allocating them takes as long as a pass
+            kernel = kernel.with_allocator(BufferPool().take)
+        layers = [DirectionalLayer(spec, arrays, kernel) for spec in weights.directions(config)]
         self._layers = [
-            [direction for direction in made if direction.of.layer == layer]
-            for layer in range(len(config.hidden_sizes))
+            [direction for direction in layers if direction.spec.layer == number]
+            for number in range(len(config.hidden_sizes))
         ]
         self._embedding = arrays["embedding.weight"]
         self._poolings = POOLINGS[config.pooling]
 
     @property
-    def first(self) -> Sequence[OneDirection]:
-        """The layer that reads words: its forward and, if there is one, its backward direction."""
+    def first(self) -> Sequence[DirectionalLayer]:
+        """The first layer: its forward and, in a bidirectional model, its backward direction."""
         return self._layers[0]
 
-    def words(self, ids: npt.NDArray[np.int32]) -> FloatArray:
-        """[T, I] the word vectors of token ids."""
+    def embed(self, ids: TokenIds) -> FloatArray:
+        """Return the word vectors [T, I] of token ids."""
         return np.ascontiguousarray(self._embedding[ids], np.float32)
 
-    def forward(self, projected: Sequence[FloatArray], readings: int) -> list[list[LayerPass]]:
-        """What every layer did, from rows that each direction of the first one has projected."""
-        batch_sizes = self._batch_sizes(projected[0], readings)
-        done: list[list[LayerPass]] = []
+    def forward(self, projected: Sequence[FloatArray], copies: int) -> list[list[LayerPass]]:
+        """Run all layers. `projected` are the inputs, projected by each direction of the first layer."""
+        batch_sizes = _batch_sizes(projected[0], copies)
+        passes: list[list[LayerPass]] = []
         for number, layer in enumerate(self._layers):
             if number:
-                inputs = _side_by_side([before.outputs for before in done[-1]])
+                inputs = _concatenate_columns([layer_pass.outputs for layer_pass in passes[-1]])
                 projected = [direction.project(inputs) for direction in layer]
-            done.append(
+            passes.append(
                 [direction.forward(rows, batch_sizes) for direction, rows in zip(layer, projected, strict=True)]
             )
-        return done
+        return passes
 
-    def features(self, done: Sequence[Sequence[LayerPass]], readings: int) -> FloatArray:
-        """[B, F] what pooling takes of the last layer."""
+    def features(self, passes: Sequence[Sequence[LayerPass]], copies: int) -> FloatArray:
+        """Return the features [B, F], pooled from the last layer."""
         pooled: dict[str, list[FloatArray]] = {name: [] for name in self._poolings}
-        for one in done[-1]:
-            steps = one.outputs.reshape(-1, readings, one.of.hidden_size)
+        for layer_pass in passes[-1]:
+            steps = layer_pass.outputs.reshape(-1, copies, layer_pass.spec.hidden_size)
             for name, values in pooled.items():
-                values.append(_pooled(name, steps, one.of.reverse))
+                values.append(_pool(name, steps, layer_pass.spec.reverse))
         return np.concatenate([value for values in pooled.values() for value in values], axis=1)
 
     def backward(
-        self, done: Sequence[Sequence[LayerPass]], readings: int, grad_features: FloatArray
+        self, passes: Sequence[Sequence[LayerPass]], copies: int, grad_features: FloatArray
     ) -> list[FloatArray]:
-        """[N, 4H] of each direction of the first layer, the gradient by its projected rows.
+        """Return the gradient [N, 4H] with respect to the projected inputs of each direction of the first layer.
 
         Args:
-            done: by `forward`; the gates that it kept are lost.
-            readings: B.
-            grad_features: [B, F].
+            passes: The result of `forward`. Their gates are overwritten.
+            copies: B.
+            grad_features: The gradient [B, F] with respect to the features.
         """
-        batch_sizes = self._batch_sizes(done[0][0].outputs, readings)
-        # By pooling, and within each by direction; all directions of a layer have as many units.
-        parts = np.split(grad_features, len(self._poolings) * len(done[-1]), axis=1)
+        batch_sizes = _batch_sizes(passes[0][0].outputs, copies)
+        # Features are ordered by pooling, then by direction. All directions of a layer have the same size.
+        parts = np.split(grad_features, len(self._poolings) * len(passes[-1]), axis=1)
         grads = [
-            _unpooled(one, readings, dict(zip(self._poolings, parts[number :: len(done[-1])], strict=True)))
-            for number, one in enumerate(done[-1])
+            _pool_backward(
+                layer_pass, copies, dict(zip(self._poolings, parts[number :: len(passes[-1])], strict=True))
+            )
+            for number, layer_pass in enumerate(passes[-1])
         ]
         for number in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[number]
-            by_rows = [
-                direction.backward(one, batch_sizes, grad)
-                for direction, one, grad in zip(layer, done[number], grads, strict=True)
+            grad_projected = [
+                direction.backward(layer_pass, batch_sizes, grad)
+                for direction, layer_pass, grad in zip(layer, passes[number], grads, strict=True)
             ]
             if not number:
-                return by_rows
-            by_inputs = sum(rows @ direction.weight_ih for rows, direction in zip(by_rows, layer, strict=True))
-            widths = [one.of.hidden_size for one in done[number - 1]]
-            grads = [np.ascontiguousarray(part) for part in np.split(by_inputs, np.cumsum(widths)[:-1], axis=1)]
-        raise AssertionError("a model has a layer")
-
-    @staticmethod
-    def _batch_sizes(rows: FloatArray, readings: int) -> npt.NDArray[np.int64]:
-        return np.full(len(rows) // readings, readings, np.int64)
+                return grad_projected
+            grad_inputs = sum(
+                grad @ direction.weight_ih for grad, direction in zip(grad_projected, layer, strict=True)
+            )
+            widths = [layer_pass.spec.hidden_size for layer_pass in passes[number - 1]]
+            grads = [np.ascontiguousarray(part) for part in np.split(grad_inputs, np.cumsum(widths)[:-1], axis=1)]
+        raise AssertionError("a model has at least one layer")
 
 
-def _side_by_side(arrays: Sequence[FloatArray]) -> FloatArray:
+def _batch_sizes(rows: FloatArray, copies: int) -> IndexArray:
+    return np.full(len(rows) // copies, copies, np.int64)
+
+
+def _concatenate_columns(arrays: Sequence[FloatArray]) -> FloatArray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=1)
 
 
-def _pooled(name: str, steps: FloatArray, reverse: bool) -> FloatArray:
-    """[B, H] of steps [T, B, H]."""
+def _pool(name: str, steps: FloatArray, reverse: bool) -> FloatArray:
+    """Return one pooling [B, H] of steps [T, B, H]."""
     pooled: FloatArray
     if name == "last":
         pooled = steps[0 if reverse else -1]
     else:
-        pooled = steps.max(axis=0) if name == "highest" else steps.mean(axis=0)
+        pooled = steps.max(axis=0) if name == "max" else steps.mean(axis=0)
     return pooled
 
 
-def _unpooled(one: LayerPass, readings: int, grads: Mapping[str, FloatArray]) -> FloatArray:
-    """[N, H] the gradient by a direction's outputs, from that by what was pooled of them."""
-    steps = one.outputs.reshape(-1, readings, one.of.hidden_size)
+def _pool_backward(layer_pass: LayerPass, copies: int, grads: Mapping[str, FloatArray]) -> FloatArray:
+    """Return the gradient [N, H] with respect to the outputs, given the gradient [B, H] of each pooling."""
+    steps = layer_pass.outputs.reshape(-1, copies, layer_pass.spec.hidden_size)
     result = np.zeros_like(steps)
     for name, grad in grads.items():
         if name == "last":
-            result[0 if one.of.reverse else -1] += grad
-        elif name == "highest":
-            highest = steps.argmax(axis=0)[None]
-            np.put_along_axis(result, highest, np.take_along_axis(result, highest, 0) + grad, 0)
+            result[0 if layer_pass.spec.reverse else -1] += grad
+        elif name == "max":
+            argmax = steps.argmax(axis=0)[None]
+            np.put_along_axis(result, argmax, np.take_along_axis(result, argmax, 0) + grad, 0)
         else:
             result += grad / len(steps)
-    by_outputs: FloatArray = result.reshape(one.outputs.shape)
-    return by_outputs
+    grad_outputs: FloatArray = result.reshape(layer_pass.outputs.shape)
+    return grad_outputs

@@ -1,29 +1,37 @@
-/* The kernel's contract: one LSTM layer in one direction, over a packed batch, on the CPU, in float32.
+/* The C interface of the kernel: LSTM layers over packed batches, on a CPU.
  *
- * Legend. Rightmost index fastest; every array is contiguous unless a stride is given.
+ * Dimensions. The rightmost index varies fastest. Arrays are contiguous unless a stride is given.
  *
- *   T   steps of the longest sequence             I   input size, numbers a step
- *   B   sequences, sorted longest first           H   hidden units
- *   N   rows: all steps of all sequences          L   lanes of the instruction set: 4, 8 or 16
- *   M   rows of `projected`                       P   H rounded up to a multiple of L
+ *   T   steps of the longest sequence          I   input size: floats per step
+ *   B   sequences, longest first               H   hidden units
+ *   N   rows: the steps of all sequences       L   lanes: floats per vector (4, 8 or 16)
+ *   M   rows of `projected`                    P   H rounded up to a multiple of L
+ *   V   rows of the matrix that Adam updates   S   floats of a text's state (see fastlstm_infer)
  *
- * A packed batch is time-major: the rows of step 0, then those of step 1, and so on. Step t has
- * batch_sizes[t] rows, which belong to the sequences 0 .. batch_sizes[t] - 1. Batch sizes never rise, the
- * first is B, the last at least 1, and they sum to N.
+ * Packed batch. It is time-major: first the rows of step 0, then those of step 1, and so on. Step t has
+ * batch_sizes[t] rows, one for each of the sequences 0 .. batch_sizes[t] - 1. Batch sizes never increase; the
+ * first is B, the last is at least 1, and their sum is N.
  *
- * Gates stand in the order i, f, g, o everywhere, as in PyTorch's nn.LSTM:
+ * Gate order. It is i, f, g, o everywhere, as in PyTorch's nn.LSTM:
  *
  *   i, f, g, o = W_ih x_t + W_hh h_{t-1} + b        c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g)
  *                                                   h_t = sigmoid(o) tanh(c_t)
  *
- * Who owns what. The caller allocates every array and keeps it alive during the call; the kernel keeps none.
- * Outputs alias neither inputs nor each other, but for those that say so themselves.
- * float arrays are aligned to 4 bytes or better.
+ * Ownership and lifetime. The caller allocates every array, owns it, and keeps it alive until the call
+ * returns. The library keeps no pointer after a call. A fastlstm_isa belongs to the library and lives as long
+ * as it.
  *
- * What holds. Results have the same bits for any number of threads, and a row's results the same bits
- * whatever else is in the batch. Denormals count as zero inside; the caller's floating-point mode stays as it
- * was. Any thread may call at any time; a call made while another holds the library's threads runs on its
- * caller's alone. After fork() the child starts threads of its own.
+ * Aliasing. Each array is marked "in" (read only), "out" (write only: its content before the call does not
+ * matter) or "in/out". An "out" or "in/out" array must not overlap any other array of the call, except where
+ * its comment allows it. "in" arrays may overlap each other.
+ *
+ * Alignment. An array needs the alignment of its element type. Arrays aligned to 64 bytes are fastest.
+ *
+ * Guarantees. Results are bit-identical for any number of threads. The results of a sequence are
+ * bit-identical whatever else is in the batch. Denormals are flushed to zero during a call; the
+ * floating-point mode of the caller is restored. Calls may come from any number of threads. The library's own
+ * threads serve one call at a time; a call that finds them busy runs on the caller's thread. After fork() the
+ * child starts its own threads.
  */
 #ifndef FASTLSTM_LSTM_H
 #define FASTLSTM_LSTM_H
@@ -34,167 +42,191 @@
 extern "C" {
 #endif
 
-#if defined(_WIN32)
-#define FASTLSTM_API __declspec(dllexport)
-#else
 #define FASTLSTM_API __attribute__((visibility("default")))
-#endif
 
-/* Raised whenever anything below changes. */
-#define FASTLSTM_ABI 6
+/* Increased whenever anything below changes. */
+#define FASTLSTM_ABI 7
 
-/* What calls return. */
+/* Result of the functions below that return int32_t, unless stated otherwise. */
 enum fastlstm_status {
     FASTLSTM_OK = 0,
-    FASTLSTM_BAD_SIZE = 1,    /* a size is below 1 or too large, or batch_sizes rise or end below 1 */
-    FASTLSTM_BAD_INDEX = 2,   /* an index lies outside the array it points into */
-    FASTLSTM_BAD_POINTER = 3, /* an array that the call needs is missing */
-    FASTLSTM_NO_MEMORY = 4,
-    FASTLSTM_BAD_PRECISION = 5 /* this processor has not the instructions for it */
+    FASTLSTM_BAD_SIZE = 1,     /* a size is below 1 or too large, or batch_sizes is invalid */
+    FASTLSTM_BAD_INDEX = 2,    /* an index is outside the array that it points into */
+    FASTLSTM_BAD_POINTER = 3,  /* a required array is NULL */
+    FASTLSTM_NO_MEMORY = 4,    /* the workspace could not be allocated */
+    FASTLSTM_BAD_PRECISION = 5 /* the processor does not support the precision */
 };
 
-/* The loops as compiled for one instruction set. */
-typedef struct fastlstm_isa fastlstm_isa;
-
+/* The version of the library's interface: FASTLSTM_ABI. */
 FASTLSTM_API int32_t fastlstm_abi(void);
 
-/* The instruction set called `name` ("v2", "v3", "v4" for x86-64-v2 to v4; "neon"), or the best there is if NULL.
- * NULL if this processor has it not. */
+/* sizeof of the struct called `name`, such as "fastlstm_forward_arguments"; 0 if there is no such struct. A
+ * caller that declares the structs itself compares this with its own sizes before any other call. */
+FASTLSTM_API int64_t fastlstm_struct_size(const char *name);
+
+/* The kernels of one instruction set. Every `isa` below is one that fastlstm_open returned. */
+typedef struct fastlstm_isa fastlstm_isa;
+
+/* The instruction set called `name`: "v2", "v3" or "v4" (x86-64-v2 to v4) or "neon". If `name` is NULL, the
+ * best one that the processor supports. NULL if the processor does not support it. */
 FASTLSTM_API const fastlstm_isa *fastlstm_open(const char *name);
 FASTLSTM_API const char *fastlstm_isa_name(const fastlstm_isa *isa);
+/* L: floats per vector. */
 FASTLSTM_API int32_t fastlstm_lanes(const fastlstm_isa *isa);
 
-/* How many threads a call may use, its caller's own included; at least 1. Counts for the calls that follow. */
+/* The maximum number of threads of a call, the caller's included; at least 1. It applies to later calls. */
 FASTLSTM_API void fastlstm_set_threads(int32_t threads);
 FASTLSTM_API int32_t fastlstm_threads(void);
 
-/* What the passes multiply: weights and states as they are; both rounded to bfloat16; or weights as whole
- * numbers -127 .. 127 times a scale a row, and states as 127ths. Sums, gates and cells are float32 in all of them, but
- * sums of int8 exact, for I and H of up to 2^17. In int8 `inputs` and h are taken to be a layer's outputs: what lies
- * beyond -1 .. 1 counts as its end, and NaN as any number; a NaN in c or `projected` stays in its sequence. `projected`
- * rows are float32 and may be any. The backward pass knows float32 and bfloat16, in which it also rounds the gradients
- * that it multiplies, by the gates; its sums and what it returns are float32. */
+/* The numbers that are multiplied: float32; weights and states rounded to bfloat16; or int8, where a weight
+ * is an integer -127 .. 127 times a scale per row, and a state is a multiple of 1/127. Gates and cells are
+ * float32 in every precision. Sums are float32, or in int8 exact integers, for I and H up to 2^17.
+ *
+ * int8 assumes that `inputs` and h are outputs of an LSTM layer: values outside -1 .. 1 are clipped, and NaN
+ * becomes an arbitrary number. NaN in c or `projected` stays in its sequence. `projected` is float32 in every
+ * precision, and its values are not limited.
+ *
+ * The backward pass supports float32 and bfloat16. In bfloat16 the gradients of the gates are rounded too
+ * before they are multiplied; sums and results are float32. */
 enum fastlstm_precision { FASTLSTM_FLOAT32 = 0, FASTLSTM_BFLOAT16 = 1, FASTLSTM_INT8 = 2 };
 
-/* 1 if this processor has instructions for it, beside those of `isa`; else 0. */
-FASTLSTM_API int32_t fastlstm_has(const fastlstm_isa *isa, int64_t precision);
+/* 1 if the processor has the instructions of the precision for this instruction set, else 0. */
+FASTLSTM_API int32_t fastlstm_supports(const fastlstm_isa *isa, int64_t precision);
 
-/* Weights in the order in which the forward pass reads them.
- *
- *   weight_ih [4H, I], or NULL where only `projected` rows will be read   weight_hh [4H, H]   bias [4H]
- *   packed    out [fastlstm_packed_size(isa, precision, I, H)], with I = 0 where weight_ih is NULL
- */
+/* Floats of `packed` below; 0 if a size or the precision is invalid. */
 FASTLSTM_API int64_t fastlstm_packed_size(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H);
-FASTLSTM_API int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H,
-                                   const float *weight_ih, const float *weight_hh, const float *bias, float *packed);
 
-/* W_ih x + b of any rows: what `projected` holds. A word read many times is projected once.
+/* Copy weights into the order in which the forward pass reads them.
  *
- *   packed in float32   inputs [M, I]   projected out [M, 4P], in an order of the kernel's own
+ *   weight_ih   in [4H, I]; NULL, with I = 0, if the layer will only read `projected`
+ *   weight_hh   in [4H, H]
+ *   bias        in [4H]
+ *   packed      out [fastlstm_packed_size(isa, precision, I, H)]; valid for this isa and precision only
+ */
+FASTLSTM_API int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t precision, int64_t I, int64_t H,
+                                   const float *weight_ih, const float *weight_hh, const float *bias,
+                                   float *packed);
+
+/* Compute W_ih x + b of each input row, so that a token that occurs many times is projected once.
+ *
+ *   packed      in, from fastlstm_pack in float32 with the same I and H
+ *   inputs      in [M, I]
+ *   projected   out [M, 4P], in an order internal to the library
  */
 FASTLSTM_API int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t H,
                                       const float *packed, const float *inputs, float *projected);
 
+/* One layer in one direction. The rows come from `inputs`, or from `projected` and `index`. */
 typedef struct {
-    int64_t precision;          /* a fastlstm_precision that the processor has */
-    int64_t T, B, I, H;         /* I as the weights were packed: 0 without weight_ih */
-    int64_t reverse;            /* 1: every sequence is read from its own last step to its first */
-    const int64_t *batch_sizes; /* [T] */
-    const float *packed;        /* by fastlstm_pack, for the same instruction set and precision */
-    const float *inputs;        /* [N, I], or NULL: then `projected` and `index` are read */
-    const float *projected;     /* [M, 4P], by fastlstm_project */
-    const int32_t *index;       /* [N], 0 .. M - 1: which row of `projected` each row reads */
+    int64_t precision;          /* a supported fastlstm_precision */
+    int64_t T, B, I, H;         /* I as the weights were packed: 0 if without weight_ih */
+    int64_t reverse;            /* 1: read each sequence from its last step to its first */
+    const int64_t *batch_sizes; /* in [T] */
+    const float *packed;        /* in, from fastlstm_pack for the same isa, precision, I and H */
+    const float *inputs;        /* in [N, I]; NULL: read `projected` */
+    const float *projected;     /* in [M, 4P], from fastlstm_project; ignored with `inputs` */
+    const int32_t *index;       /* in [N], 0 .. M - 1: the row of `projected` that each row reads */
     int64_t M;
-    const float *h0, *c0;       /* [B, H] states before the first step read; zeros if NULL */
-    float *outputs;             /* out [N, output_stride]: h after every step; may be NULL */
-    int64_t output_stride;      /* at least H, so that two directions can write side by side */
-    float *h_n, *c_n;           /* out [B, H]: states after the last step read; may be h0 and c0 */
-    float *gates;               /* out [N, 4, P]: sigmoid(i), sigmoid(f), tanh(g), sigmoid(o); may be NULL */
-    float *cells;               /* out [N, P]: c after every step; may be NULL */
+    const float *h0, *c0;  /* in [B, H], states before the first step read; NULL: zeros */
+    float *outputs;        /* out [N, H], h after each step; NULL: not stored */
+    int64_t output_stride; /* floats from row to row of `outputs`, at least H; gaps are not written */
+    float *h_n, *c_n;      /* out [B, H], states after the last step read; may be the arrays h0 and c0 */
+    float *gates;          /* out [N, 4, P]: sigmoid(i), sigmoid(f), tanh(g), sigmoid(o); NULL: not stored */
+    float *cells;          /* out [N, P], c after each step; NULL: not stored */
 } fastlstm_forward_arguments;
 
 FASTLSTM_API int32_t fastlstm_forward(const fastlstm_isa *isa, const fastlstm_forward_arguments *arguments);
 
-/* Whole texts, through every layer and both directions: what inference runs. Texts come in any order; like lengths
- * are read together, a few texts a thread at a time. */
-enum fastlstm_pooling { FASTLSTM_LAST = 1, FASTLSTM_HIGHEST = 2, FASTLSTM_MEAN = 4 };
+/* How to reduce the outputs of the last layer over the steps of a text. Add up values to select several. */
+enum fastlstm_pooling { FASTLSTM_POOL_LAST = 1, FASTLSTM_POOL_MAX = 2, FASTLSTM_POOL_MEAN = 4 };
 
+/* Whole texts through all layers and directions, in any order. The library groups texts of similar length.
+ *
+ * With `states` a text can be read in pieces, by a stack of one direction. The state of a text holds, for
+ * each layer, h [H] and c [H], then the maximum [H] and the sum [H] of the last layer's outputs: S floats.
+ * The features are those of all steps so far, bit-identical to those of a text read at once.
+ */
 typedef struct {
-    int64_t precision;
-    int64_t texts;
-    const int64_t *starts;            /* [texts + 1] where in `index` every text begins, and where the last ends */
-    const int32_t *index;             /* [starts[texts]] 0 .. M - 1, which row of `projected` each step reads */
-    int64_t M;
-    const float *const *projected;    /* [directions] of [M, 4P], by fastlstm_project with the first layer's weights */
-    int64_t directions;               /* 1: forward; 2: backward too, behind it */
+    int64_t precision;     /* a supported fastlstm_precision */
+    int64_t texts;         /* 0 or more */
+    const int64_t *starts; /* in [texts + 1], where each text starts in `index`, and the end of the last */
+    const int32_t *index;  /* in [starts[texts]], 0 .. M - 1: the row of `projected` that each step reads */
+    int64_t M;             /* rows of each array of `projected` */
+    const float *const *projected; /* in [directions], each in [M, 4P], from fastlstm_project (first layer) */
+    int64_t directions;            /* 1: forward; 2: forward, then backward */
     int64_t layers;
-    int64_t I;                        /* of the first layer, as its weights were packed; others' is directions H */
-    const int64_t *H;                 /* [layers] */
-    const float *const *packed;       /* [layers, directions], by fastlstm_pack */
-    int64_t pooling;                  /* which of fastlstm_pooling to take of the last layer's outputs, summed */
-    float *features;                  /* out [texts, poolings, directions H]: last, highest, mean */
-    float *states;                    /* in and out [texts, S], or NULL. Where texts are read in pieces, forward alone,
-                                         what is kept between them: of each layer h [H] and c [H], then of the last
-                                         layer's outputs the highest [H] and the sum [H]; S floats in all */
-    int64_t *read;                    /* in and out [texts], with `states`: steps read before, whatever the state holds
-                                         where 0; features are those of all steps, with the bits of reading at once */
-} fastlstm_texts_arguments;
+    int64_t I;                  /* of the first layer as packed; other layers have I = directions * H */
+    const int64_t *H;           /* in [layers] */
+    const float *const *packed; /* in [layers, directions], each from fastlstm_pack in `precision` */
+    int64_t pooling;            /* sum of fastlstm_pooling values */
+    float *features;            /* out [texts, poolings, directions * H]: last, maximum, mean */
+    float *states;              /* in/out [texts, S], states before and after this call; NULL: whole texts */
+    int64_t *steps_read;        /* in/out [texts], steps read so far; 0: the state is ignored */
+} fastlstm_inference_arguments;
 
-FASTLSTM_API int32_t fastlstm_texts(const fastlstm_isa *isa, const fastlstm_texts_arguments *arguments);
+FASTLSTM_API int32_t fastlstm_infer(const fastlstm_isa *isa, const fastlstm_inference_arguments *arguments);
 
+/* The backward pass of fastlstm_forward. Gradients of the weights are computed all or not at all:
+ * grad_weight_ih (only with `inputs`), grad_weight_hh and grad_bias are all given or all NULL. */
 typedef struct {
-    int64_t precision;            /* float32, or bfloat16 where the processor has it; best that of the forward pass */
-    int64_t T, B, I, H;
+    int64_t precision;  /* float32, or bfloat16 if supported; usually that of the forward pass */
+    int64_t T, B, I, H; /* as in the forward pass; I is ignored without `inputs` */
     int64_t reverse;
-    const int64_t *batch_sizes;   /* [T] */
-    const float *inputs;          /* [N, I], or NULL where the forward pass read `projected` */
-    const float *weight_ih;       /* [4H, I]; read only with `inputs` */
-    const float *weight_hh;       /* [4H, H] */
-    const float *h0, *c0;         /* [B, H], or NULL for zeros */
-    const float *outputs;         /* [N, output_stride], of the forward pass */
-    int64_t output_stride;
-    float *gates;                 /* [N, 4, P], of the forward pass. Where inputs is NULL, out: the gradient by
-                                     every row's W_ih x + W_hh h + b; else left as it is */
-    const float *cells;           /* [N, P], of the forward pass */
-    const float *grad_outputs;    /* [N, grad_output_stride], or NULL for zeros */
-    int64_t grad_output_stride;   /* at least H */
-    const float *grad_h_n, *grad_c_n; /* [B, H], or NULL for zeros */
-    float *grad_inputs;           /* out [N, I], or NULL where not wanted; only with `inputs` */
-    float *grad_weight_ih;        /* out [4H, I]; only with `inputs` */
-    float *grad_weight_hh;        /* out [4H, H] */
-    float *grad_bias;             /* out [4H]. All the weights' are given, or all are NULL: not wanted */
-    float *grad_h0, *grad_c0;     /* out [B, H], or NULL where not wanted */
+    const int64_t *batch_sizes; /* in [T] */
+    const float *inputs;        /* in [N, I] of the forward pass; NULL if it read `projected` */
+    const float *weight_ih;     /* in [4H, I]; ignored without `inputs` */
+    const float *weight_hh;     /* in [4H, H] */
+    const float *h0, *c0;       /* in [B, H] of the forward pass; NULL: zeros */
+    const float *outputs;       /* in [N, H] of the forward pass */
+    int64_t output_stride;      /* floats from row to row of `outputs`, at least H */
+    float *gates;               /* in [N, 4, P] of the forward pass. Without `inputs` in/out: replaced by the
+                                   gradient with respect to W_ih x + W_hh h + b of each row */
+    const float *cells;         /* in [N, P] of the forward pass */
+    const float *grad_outputs;  /* in [N, H]; NULL: zeros */
+    int64_t grad_output_stride; /* floats from row to row of grad_outputs, at least H */
+    const float *grad_h_n, *grad_c_n; /* in [B, H]; NULL: zeros */
+    float *grad_inputs;               /* out [N, I], only with `inputs`; NULL: not computed */
+    float *grad_weight_ih;            /* out [4H, I] */
+    float *grad_weight_hh;            /* out [4H, H] */
+    float *grad_bias;                 /* out [4H] */
+    float *grad_h0, *grad_c0;         /* out [B, H]; NULL: not computed */
 } fastlstm_backward_arguments;
 
 FASTLSTM_API int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments);
 
-/* The backward pass of fastlstm_project, where row m of `projected` was read by several of the batch's N rows.
+/* The backward pass of fastlstm_project, for a batch of N rows that each read one of M rows of `projected`.
  *
- *   gates   [N, 4, P], as the backward pass left it      order   [N], the batch's rows, those that read m together
- *   starts  [M + 1], where m's begin in `order`          inputs  [M, I], that were projected
- *   weight_ih [4H, I]     grad_inputs out [M, I]         grad_weight_ih out [4H, I]
+ *   gates            in [N, 4, P], as fastlstm_backward left it
+ *   order            in [N], rows of the batch, grouped by the row of `projected` that they read
+ *   starts           in [M + 1], where the group of each row of `projected` starts in `order`; the last is N
+ *   inputs           in [M, I], the rows that were projected
+ *   weight_ih        in [4H, I]
+ *   grad_inputs      out [M, I]
+ *   grad_weight_ih   out [4H, I]
  */
-FASTLSTM_API int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t I, int64_t H,
-                                               const float *gates, const int64_t *order, const int64_t *starts,
-                                               const float *inputs, const float *weight_ih, float *grad_inputs,
+FASTLSTM_API int32_t fastlstm_project_backward(const fastlstm_isa *isa, int64_t N, int64_t M, int64_t I,
+                                               int64_t H, const float *gates, const int64_t *order,
+                                               const int64_t *starts, const float *inputs,
+                                               const float *weight_ih, float *grad_inputs,
                                                float *grad_weight_ih);
 
-/* Adam over a matrix of which a step reads few rows, as it does of an embedding: a row makes the steps that it has
- * missed (whose gradient was zero) when it is next read, and ends with the bits that making each at once gives.
+/* Adam for a matrix of which each step uses few rows, such as an embedding. The gradient of an unused row is
+ * 0. A row makes the steps that it has missed when it is next updated; the result is bit-identical to
+ * updating it at every step.
  *
  *   mean_s   = beta1 mean_{s-1} + (1 - beta1) g         square_s = beta2 square_{s-1} + (1 - beta2) g^2
  *   weight_s = weight_{s-1} - rates[s][0] mean_s / (rates[s][1] sqrt(square_s) + epsilon)
  */
 typedef struct {
-    int64_t V, I, M;                /* rows of the matrix, numbers a row, rows that this call moves */
-    const int32_t *rows;            /* [M] which ones, each once; or NULL for all, and M is V */
-    const float *grads;             /* [M, I], of the last step; or NULL where that too had none */
-    float scale;                    /* of `grads` */
+    int64_t V, I, M;     /* rows of the matrix, floats per row, rows to update */
+    const int32_t *rows; /* in [M], distinct rows to update; NULL: all rows, and M is V */
+    const float *grads;  /* in [M, I], gradients of the last step; NULL: zeros */
+    float scale;         /* factor of `grads` */
     float beta1, beta2, epsilon;
-    int64_t step;                   /* the last step to make; the first is 1 */
-    const float *rates;             /* [step + 1, 2]: learning rate / (1 - beta1^s), 1 / sqrt(1 - beta2^s) */
-    float *weight, *mean, *square;  /* in and out [V, I] */
-    int64_t *done;                  /* in and out [V]: the last step that each row has made */
+    int64_t step;       /* the last step to make; the first is 1 */
+    const float *rates; /* in [step + 1, 2]: learning rate / (1 - beta1^s), 1 / sqrt(1 - beta2^s) */
+    float *weight, *mean, *square; /* in/out [V, I] */
+    int64_t *last_steps;           /* in/out [V], the last step that each row has made */
 } fastlstm_adam_arguments;
 
 FASTLSTM_API int32_t fastlstm_adam(const fastlstm_isa *isa, const fastlstm_adam_arguments *arguments);

@@ -1,4 +1,4 @@
-// Memory whose vectors never cross a cache line.
+// Arrays of floats aligned to a cache line, so that no vector crosses one.
 #ifndef FASTLSTM_MEMORY_H
 #define FASTLSTM_MEMORY_H
 
@@ -9,22 +9,23 @@
 
 namespace fastlstm {
 
-struct Free {
+struct FreeFloats {
     void operator()(float *memory) const { ::operator delete(memory, std::align_val_t(64)); }
 };
-using Floats = std::unique_ptr<float, Free>;
+using Floats = std::unique_ptr<float, FreeFloats>;
 
-inline Floats floats(int64_t count) {
+// `count` floats, not initialized.
+inline Floats allocate_floats(int64_t count) {
     return Floats((float *)::operator new(count * sizeof(float), std::align_val_t(64)));
 }
 
-// Memory that grows and is used again.
-class Memory {
+// An array that is reused and grows when necessary.
+class Buffer {
   public:
-    // At least `count` floats, whatever they hold.
-    float *at_least(int64_t count) {
+    // At least `count` floats; when it grows, its content is lost.
+    float *reserve(int64_t count) {
         if (count > size_) {
-            memory_ = floats(count);
+            memory_ = allocate_floats(count);
             size_ = count;
         }
         return memory_.get();

@@ -1,4 +1,5 @@
-// The library's threads: started when first needed, asleep between calls, forgotten in a forked child.
+// The threads of the library. They start when they are first needed, sleep between calls, and are started
+// again after a fork.
 #ifndef FASTLSTM_THREADS_H
 #define FASTLSTM_THREADS_H
 
@@ -11,9 +12,10 @@ namespace fastlstm {
 void set_threads(int32_t threads);
 int32_t threads();
 
-// work(0, n) .. work(n - 1, n), at the same time, each on a thread of its own, work(0, n) on the caller's. n is
-// `most` or fewer, as threads are set; 1 where another call has the threads. Denormals count as zero inside.
-void run(int64_t most, const std::function<void(int64_t, int64_t)> &work);
+// Call work(0, members) .. work(members - 1, members) at the same time, each on its own thread, work(0,
+// members) on the caller's. There are at most `max_members` and at most as many as set_threads says, but only
+// 1 while another call uses the threads. Denormals are flushed to zero.
+void run(int64_t max_members, const std::function<void(int64_t, int64_t)> &work);
 
 }  // namespace fastlstm
 

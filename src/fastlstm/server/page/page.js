@@ -1,172 +1,181 @@
 "use strict";
-// The page: as one types, each chosen model explains the text, and what it says is drawn.
+// The page: explains the text with each selected model while the user types.
 
-const PAUSE = 150; // milliseconds after a key in which the next is waited for
-const STRONGEST = 10;
+const DELAY = 150; // milliseconds between the last key and the request
+const MAX_BARS = 10;
+const MAX_TABLE_TOKENS = 10;
 const GATES = ["input", "forget", "output", "candidate", "cell", "hidden"];
-const find = (name) => document.getElementById(name);
+const byId = (id) => document.getElementById(id);
 let language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
-let models = [];
-let asked = 0; // the number of the newest question: answers to older ones are not shown
-let waiting = null;
+let updateNumber = 0; // responses of any update but the latest are ignored
+let timer = null;
 
-const say = (name) => WORDS[language][name];
+const message = (name) => MESSAGES[language][name];
 
 function translate(root = document) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  for (const element of root.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-  find("language").textContent = say("other");
+  for (const element of root.querySelectorAll("[data-message]"))
+    element.textContent = message(element.dataset.message);
+  byId("language").textContent = message("switchLanguage");
 }
 
-function tell(text) {
-  find("status").textContent = text;
+function showStatus(text) {
+  byId("status").textContent = text;
 }
 
-async function call(path, body) {
+function showError(error) {
+  showStatus(error instanceof TypeError ? message("unreachable") : error.message); // fetch throws TypeError
+}
+
+async function request(path, body) {
   const headers = { "Content-Type": "application/json" };
-  if (find("token").value) headers.Authorization = `Bearer ${find("token").value}`;
+  if (byId("token").value) headers.Authorization = `Bearer ${byId("token").value}`;
   const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
   if (response.status === 401) {
-    find("token-row").hidden = false;
-    throw new Error(say("needed"));
+    byId("token-row").hidden = false;
+    throw new Error(message("tokenRequired"));
   }
-  const answer = await response.json();
-  if (!response.ok) throw new Error(say("refused") + answer.error);
-  return answer;
+  const content = await response.json();
+  if (!response.ok) throw new Error(message("requestFailed") + content.error);
+  return content;
 }
 
-async function begin() {
+async function loadModels() {
+  let models;
   try {
-    models = await call("/models");
+    models = await request("/models");
   } catch (error) {
-    tell(error instanceof TypeError ? say("away") : error.message);
+    showError(error);
     return;
   }
-  tell("");
-  const box = find("models");
-  box.querySelectorAll("label").forEach((label) => label.remove());
-  models.forEach((model, number) => {
+  showStatus("");
+  const fieldset = byId("models");
+  fieldset.querySelectorAll("label").forEach((label) => label.remove());
+  models.forEach((model, index) => {
     const label = document.createElement("label");
-    const choice = document.createElement("input");
-    choice.type = "checkbox";
-    choice.value = model.name;
-    choice.checked = number === 0;
-    choice.addEventListener("change", later);
-    label.append(choice, ` ${model.name}`);
-    box.append(label);
+    const checkbox = document.createElement("input");
+    checkbox.type = "checkbox";
+    checkbox.value = model.name;
+    checkbox.checked = index === 0;
+    checkbox.addEventListener("change", scheduleUpdate);
+    label.append(checkbox, ` ${model.name}`);
+    fieldset.append(label);
   });
-  later();
+  scheduleUpdate();
 }
 
-function later() {
-  clearTimeout(waiting);
-  waiting = setTimeout(ask, PAUSE);
+function scheduleUpdate() {
+  clearTimeout(timer);
+  timer = setTimeout(update, DELAY);
 }
 
-const chosen = () => [...find("models").querySelectorAll("input:checked")].map((choice) => choice.value);
+const selectedModels = () =>
+  [...byId("models").querySelectorAll("input:checked")].map((checkbox) => checkbox.value);
 
-async function ask() {
-  const question = ++asked;
-  const text = find("text").value;
-  for (const section of find("answers").querySelectorAll(".answer"))
-    if (!chosen().includes(section.dataset.model)) section.remove();
+async function update() {
+  const number = ++updateNumber;
+  const text = byId("text").value;
+  const names = selectedModels();
+  for (const section of byId("results").querySelectorAll(".result"))
+    if (!names.includes(section.dataset.model)) section.remove();
   if (!text.trim()) {
-    find("answers").replaceChildren();
-    tell(say("ready"));
+    byId("results").replaceChildren();
+    showStatus(message("ready"));
     return;
   }
-  tell(say("reading"));
+  showStatus(message("predicting"));
   try {
-    for (const name of chosen()) {
+    for (const name of names) {
       const body = { text, model: name };
-      const section = sectionOf(name);
+      const section = resultSection(name);
       if (section.querySelector("details").open) body.gates = Number(section.querySelector(".unit").value) || 0;
-      const answer = await call("/explain", body);
-      if (question !== asked) return;
-      show(section, answer);
+      const explanation = await request("/explain", body);
+      if (number !== updateNumber) return;
+      showExplanation(section, explanation);
     }
-    tell(say("ready"));
+    showStatus(message("ready"));
   } catch (error) {
-    if (question === asked) tell(error instanceof TypeError ? say("away") : error.message);
+    if (number === updateNumber) showError(error);
   }
 }
 
-function sectionOf(name) {
-  const there = [...find("answers").children].find((section) => section.dataset.model === name);
-  if (there) return there;
-  const section = find("answer").content.cloneNode(true).querySelector(".answer");
+function resultSection(name) {
+  const existing = [...byId("results").children].find((section) => section.dataset.model === name);
+  if (existing) return existing;
+  const section = byId("result").content.cloneNode(true).querySelector(".result");
   section.dataset.model = name;
   section.querySelector("h2").textContent = name;
-  section.querySelector("details").addEventListener("toggle", later);
-  section.querySelector(".unit").addEventListener("input", later);
+  section.querySelector("details").addEventListener("toggle", scheduleUpdate);
+  section.querySelector(".unit").addEventListener("input", scheduleUpdate);
   translate(section);
-  find("answers").append(section);
+  byId("results").append(section);
   return section;
 }
 
-function show(section, answer) {
-  const percent = (share) => `${(100 * share).toFixed(1)}%`;
-  section.querySelector(".verdict output").textContent = `${answer.label} ${percent(answer.probability)}`;
+const percent = (probability) => `${(100 * probability).toFixed(1)}%`;
+
+function showExplanation(section, explanation) {
+  const { label, probability } = explanation;
+  section.querySelector(".prediction output").textContent = `${label} ${percent(probability)}`;
   section.querySelector(".bars").replaceChildren(
-    ...Object.entries(answer.probabilities)
+    ...Object.entries(explanation.probabilities)
       .sort((a, b) => b[1] - a[1])
-      .slice(0, 10)
-      .map(([label, share]) => bar(label, share, percent(share))),
+      .slice(0, MAX_BARS)
+      .map((entry) => createBar(...entry)),
   );
-  showTokens(section.querySelector(".tokens"), answer);
-  showStrongest(section.querySelector("tbody"), answer);
-  drawCourse(section.querySelector(".course"), answer);
-  if (answer.gates) {
-    section.querySelector(".unit").max = answer.units - 1;
-    drawGates(section.querySelector(".gates"), answer);
+  showTokens(section.querySelector(".tokens"), explanation);
+  showTopTokens(section.querySelector("tbody"), explanation);
+  drawTrajectory(section.querySelector(".trajectory"), explanation);
+  if (explanation.gates) {
+    section.querySelector(".unit").max = explanation.units - 1;
+    drawGates(section.querySelector(".gates"), explanation);
   }
 }
 
-function bar(label, share, shown) {
+function createBar(label, probability) {
   const row = document.createElement("div");
-  const [name, meter, value] = ["span", "meter", "span"].map((kind) => document.createElement(kind));
+  const [name, meter, value] = ["span", "meter", "span"].map((tag) => document.createElement(tag));
   row.className = "bar";
   name.textContent = label;
-  meter.value = share;
+  meter.value = probability;
   value.className = "value";
-  value.textContent = shown;
+  value.textContent = percent(probability);
   row.append(name, meter, value);
   return row;
 }
 
-const colour = (moved, most) => {
+const color = (value, maximum) => {
   const style = getComputedStyle(document.documentElement);
-  const channels = style.getPropertyValue(moved > 0 ? "--towards" : "--away");
-  return `rgba(${channels}, ${(Math.abs(moved) / most).toFixed(2)})`;
+  const channels = style.getPropertyValue(value > 0 ? "--positive" : "--negative");
+  return `rgba(${channels}, ${(Math.abs(value) / maximum).toFixed(2)})`;
 };
 
-const characters = (text) => Array.from(text); // places count characters, as Python does
-
-function showTokens(paragraph, answer) {
-  const text = characters(answer.text);
-  const most = Math.max(...answer.tokens.map((token) => Math.abs(token.moved)), 1e-9);
-  const parts = [];
-  let at = 0;
-  for (const token of answer.tokens) {
-    parts.push(text.slice(at, token.first).join(""));
+function showTokens(paragraph, explanation) {
+  const characters = Array.from(explanation.text); // offsets count code points, as in Python
+  const slice = (start, end) => characters.slice(start, end).join("");
+  const maximum = Math.max(...explanation.tokens.map((token) => Math.abs(token.attribution)), 1e-9);
+  const nodes = [];
+  let end = 0;
+  for (const token of explanation.tokens) {
+    nodes.push(slice(end, token.start));
     const span = document.createElement("span");
-    span.textContent = text.slice(token.first, token.last).join("");
-    span.title = token.moved.toFixed(3);
-    span.style.backgroundColor = colour(token.moved, most);
-    if (!token.read) span.className = "unread";
-    parts.push(span);
-    at = token.last;
+    span.textContent = slice(token.start, token.end);
+    span.title = token.attribution.toFixed(3);
+    span.style.backgroundColor = color(token.attribution, maximum);
+    if (!token.used) span.className = "truncated";
+    nodes.push(span);
+    end = token.end;
   }
-  parts.push(text.slice(at).join(""));
-  paragraph.replaceChildren(...parts);
+  nodes.push(slice(end));
+  paragraph.replaceChildren(...nodes);
 }
 
-function showStrongest(body, answer) {
-  const strongest = [...answer.tokens].sort((a, b) => Math.abs(b.moved) - Math.abs(a.moved)).slice(0, STRONGEST);
+function showTopTokens(body, explanation) {
+  const tokens = [...explanation.tokens].sort((a, b) => Math.abs(b.attribution) - Math.abs(a.attribution));
   body.replaceChildren(
-    ...strongest.map((token) => {
+    ...tokens.slice(0, MAX_TABLE_TOKENS).map((token) => {
       const row = document.createElement("tr");
-      for (const text of [token.token, (token.moved > 0 ? "+" : "") + token.moved.toFixed(3)]) {
+      for (const text of [token.token, (token.attribution > 0 ? "+" : "") + token.attribution.toFixed(3)]) {
         const cell = document.createElement("td");
         cell.textContent = text;
         row.append(cell);
@@ -176,27 +185,30 @@ function showStrongest(body, answer) {
   );
 }
 
-function drawCourse(canvas, answer) {
+function drawTrajectory(canvas, explanation) {
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
-  const shares = answer.tokens.map((token) => token.probabilities[answer.label]);
-  const x = (k) => ((k + 0.5) / shares.length) * canvas.width;
-  const y = (share) => (1 - share) * (canvas.height - 10) + 5;
+  const values = explanation.tokens.map((token) => token.probabilities[explanation.label]);
+  const x = (index) => ((index + 0.5) / values.length) * canvas.width;
+  const y = (probability) => (1 - probability) * (canvas.height - 10) + 5;
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.strokeStyle = style.getPropertyValue("--line");
   context.beginPath();
   context.moveTo(0, y(0.5));
   context.lineTo(canvas.width, y(0.5));
   context.stroke();
-  context.strokeStyle = `rgb(${style.getPropertyValue("--towards")})`;
+  context.strokeStyle = `rgb(${style.getPropertyValue("--positive")})`;
   context.lineWidth = 2;
   context.beginPath();
-  shares.forEach((share, k) => (k ? context.lineTo(x(k), y(share)) : context.moveTo(x(k), y(share))));
+  values.forEach((value, index) =>
+    index ? context.lineTo(x(index), y(value)) : context.moveTo(x(index), y(value)),
+  );
   context.stroke();
-  canvas.setAttribute("aria-label", `${say("after")}: ${shares.map((share) => share.toFixed(2)).join(" ")}`);
+  const description = values.map((value) => value.toFixed(2)).join(" ");
+  canvas.setAttribute("aria-label", `${message("trajectory")}: ${description}`);
 }
 
-function drawGates(canvas, answer) {
+function drawGates(canvas, explanation) {
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
   const left = 80;
@@ -205,25 +217,25 @@ function drawGates(canvas, answer) {
   context.font = "16px system-ui, sans-serif";
   context.textBaseline = "middle";
   GATES.forEach((name, row) => {
-    const values = answer.gates[name];
+    const values = explanation.gates[name];
     const width = (canvas.width - left) / values.length;
     context.fillStyle = style.getPropertyValue("--ink");
     context.fillText(name, 0, (row + 0.5) * height);
-    values.forEach((value, k) => {
-      context.fillStyle = colour(value, Math.max(1, Math.abs(value)));
-      context.fillRect(left + k * width, row * height + 1, Math.ceil(width), height - 2);
+    values.forEach((value, index) => {
+      context.fillStyle = color(value, Math.max(1, Math.abs(value)));
+      context.fillRect(left + index * width, row * height + 1, Math.ceil(width), height - 2);
     });
   });
-  const last = (name) => answer.gates[name].at(-1).toFixed(2);
-  canvas.setAttribute("aria-label", GATES.map((name) => `${name} ${last(name)}`).join(", "));
+  const lastValue = (name) => explanation.gates[name].at(-1).toFixed(2);
+  canvas.setAttribute("aria-label", GATES.map((name) => `${name} ${lastValue(name)}`).join(", "));
 }
 
-find("text").addEventListener("input", later);
-find("token").addEventListener("change", begin);
-find("language").addEventListener("click", () => {
+byId("text").addEventListener("input", scheduleUpdate);
+byId("token").addEventListener("change", loadModels);
+byId("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
   translate();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", scheduleUpdate);
 translate();
-begin();
+loadModels();

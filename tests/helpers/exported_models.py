@@ -1,0 +1,48 @@
+"""Configurations to export, and inputs of exported models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm._typing import TokenIds
+from fastlstm.inference import Classifier
+from fastlstm.serialization.classifier import SavedModel
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "last": {"pooling": "last"},
+    "max, bidirectional": {"pooling": "max", "bidirectional": True},
+    "mean": {"pooling": "mean", "hidden_sizes": (17,)},
+    "concat, bidirectional": {"pooling": "concat", "bidirectional": True, "hidden_sizes": (5, 7)},
+    "concat": {"pooling": "concat", "hidden_sizes": (37,)},
+}
+OUTPUTS = {
+    "two classes": (("a", "b"), "auto"),
+    "softmax of two": (("a", "b"), "softmax"),
+    "five classes": (("a", "b", "c", "d", "e"), "auto"),
+    "sigmoid of three": (("a", "b", "c"), "sigmoid"),
+}
+"""Labels and activation."""
+
+
+def random_token_ids(model: SavedModel, count: int, max_length: int) -> list[TokenIds]:
+    """Return `count` texts of 1 to `max_length` random tokens."""
+    generator = np.random.default_rng(count + max_length)
+    lengths = generator.integers(1, max_length + 1, count)
+    return [generator.integers(0, model.config.vocabulary_size, int(n), np.int32) for n in lengths]
+
+
+def exported_inputs(
+    model: SavedModel, texts: Sequence[TokenIds], padding_id: int = 0, extra_padding: int = 3
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the inputs of an exported model by name, padded beyond the longest text by `extra_padding`."""
+    lengths = np.array([len(ids) for ids in texts])
+    padded = np.full((len(texts), lengths.max() + extra_padding), padding_id)
+    for row, ids in zip(padded, texts, strict=True):
+        row[: len(ids)] = ids
+    inputs: dict[str, npt.NDArray[Any]] = {"ids": padded, "lengths": lengths}
+    ngram_logits = Classifier(model).network.ngram_logits
+    return inputs if ngram_logits is None else {**inputs, "ngram_logits": ngram_logits(texts)}

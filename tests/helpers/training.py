@@ -1,0 +1,31 @@
+"""Small datasets and settings of training runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastlstm.data import Dataset
+from fastlstm.data.splits import DataSplits, load_splits
+from fastlstm.training.settings import TrainingSettings
+
+
+def make_splits() -> DataSplits:
+    """Return 120 short texts, split into training, validation and test; one word determines the class."""
+    generator = np.random.default_rng(0)
+    texts, labels = [], []
+    for i in range(120):
+        words = generator.choice(
+            ["the", "a", "film", "was", "it", "story"], int(generator.integers(3, 15))
+        ).tolist()
+        words[int(generator.integers(len(words)))] = ("good", "bad")[i % 2]
+        texts.append(" ".join(words))
+        labels.append(("positive", "negative")[i % 2])
+    return load_splits(Dataset(texts, labels), test=0.2)
+
+
+def make_settings(data: DataSplits, out: Path, **options: Any) -> TrainingSettings:
+    """Return the settings of a run on data that is already split."""
+    return TrainingSettings.create(data, out, options)
