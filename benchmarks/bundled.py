@@ -37,7 +37,9 @@ def main() -> None:
 
     texts = load_imdb(arguments.data_dir).test.texts
     kernel = find_kernel().kernel
-    precisions = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name))]
+    precisions = [
+        name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name))
+    ]
     models = {name: fastlstm.load(precision=name) for name in precisions}
     labels = {name: model.predict(texts) for name, model in models.items()}
     differing = {

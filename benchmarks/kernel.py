@@ -123,16 +123,18 @@ class Layer:
 
     def forward(self) -> tuple[Any, ...]:
         """Run a forward pass that saves the activations for the backward pass."""
-        kept = self.kernel.allocate_activations(self.tokens, self.weight_hh.shape[1])
+        activations = self.kernel.allocate_activations(self.tokens, self.weight_hh.shape[1])
         inputs = array(self.inputs)
-        return *self.kernel.forward(self.packed, self.batch_sizes, inputs=inputs, activations=kept), kept
+        return *self.kernel.forward(
+            self.packed, self.batch_sizes, inputs=inputs, activations=activations
+        ), activations
 
-    def backward(self, outputs: npt.NDArray[np.float32], kept: Any) -> None:
+    def backward(self, outputs: npt.NDArray[np.float32], activations: Any) -> None:
         self.kernel.backward(
             self.batch_sizes,
             array(self.weight_hh),
             outputs,
-            kept,
+            activations,
             inputs=array(self.inputs),
             weight_ih=array(self.weight_ih),
             grad_outputs=self.grad_outputs.numpy(),
@@ -182,11 +184,11 @@ def compare_with_onednn(hidden: int, batch: int, threads: int, repeats: int) -> 
 
 def share_of_peak(layer: Layer, repeats: int, threads: int, peak: float) -> dict[str, Any]:
     """Return the fraction of the peak that training's forward and backward and inference's forward pass reach."""
-    outputs, _, _, kept = layer.forward()
+    outputs, _, _, activations = layer.forward()
     layer.kernel.threads = threads
     calls = {
         "forward": (layer.forward, 1),
-        "backward": (lambda: layer.backward(outputs, kept), 2),
+        "backward": (lambda: layer.backward(outputs, activations), 2),
         "forward of inference": (layer.infer, 1),
     }
     seconds = alternate({name: call for name, (call, _) in calls.items()}, repeats)
@@ -219,8 +221,8 @@ def fresh_memory(kernel: Kernel, lengths: npt.NDArray[np.int64], repeats: int) -
 
     def step(layer: Layer) -> Callable[[], None]:
         def run() -> None:
-            outputs, _, _, kept = layer.forward()
-            layer.backward(outputs, kept)
+            outputs, _, _, activations = layer.forward()
+            layer.backward(outputs, activations)
 
         return run
 

@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/benchmarks.md from the committed results: python benchmarks/report.py"""
+"""Write the tables of the READMEs and docs/benchmarks.md from the committed results: python benchmarks/report.py"""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 import serving_report
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
-DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
+ROOT = HERE.parent
 TEACHER = "accurate from language models of both directions, 1,024 units each, 4 epochs, validation 0.1, seed 0"
 LARGEST = (
     "accurate from language models of both directions, 2,048 units each (50.5), 12 epochs on a GPU, "
@@ -21,45 +20,84 @@ LARGEST = (
 
 
 def main() -> None:
-    """Replace the tables between the markers of both documents."""
-    for path, marker, content in ((README, "summary", summary()), (DOCUMENT, "figures", table())):
+    """Replace the tables between the markers of all documents."""
+    for name, marker, content in documents():
+        path = ROOT / name
         start, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->\n"
         before, rest = path.read_text(encoding="utf-8").split(start)
         path.write_text(before + start + content + end + rest.split(end)[1], encoding="utf-8")
 
 
-def summary() -> str:
-    """Return the README's short table of accuracy, size, speed and training time."""
-    tutorial, small = read_result("accuracy")["kernel"], read_result("accuracy-small")["kernel"]
-    bundled, inference = read_result("bundled"), read_result("inference")["one text"]["medians"]
+def documents() -> list[tuple[str, str, str]]:
+    """Return each generated table: document, name of its markers, Markdown."""
+    return [
+        ("docs/benchmarks.md", "figures", table()),
+        ("README.md", "summary", summary(ENGLISH)),
+        ("README.zh-CN.md", "summary", summary(CHINESE)),
+    ]
+
+
+ENGLISH = {
+    "header": "| IMDb | test accuracy | speed | training time |",
+    "bundled": "bundled model, {megabytes:.1f} MB",
+    "reviews": "{speed:,.0f} reviews/s",
+    "small": "preset `small`, the default",
+    "tutorial": "preset `tutorial`",
+    "texts": "{own:.2f} ms per text of 200 tokens on one core (ONNX Runtime {onnx:.2f} ms, PyTorch {pytorch:.2f} ms)",
+    "baseline": "n-gram baseline",
+    "machine": "Measured in float32 on 2 cores of an {processor}; other processors differ. "
+    "[Benchmarks](docs/benchmarks.md) has all figures, with scripts and raw results.",
+}
+CHINESE = {
+    "header": "| IMDb | 测试准确率 | 速度 | 训练时间 |",
+    "bundled": "自带模型，{megabytes:.1f} MB",
+    "reviews": "每秒 {speed:,.0f} 条影评",
+    "small": "预设 `small`（默认）",
+    "tutorial": "预设 `tutorial`",
+    "texts": "单核每条 200 个词元的文本 {own:.2f} ms（ONNX Runtime {onnx:.2f} ms，PyTorch {pytorch:.2f} ms）",
+    "baseline": "n-gram 基线",
+    "machine": "在 {processor} 的两个核心上以 float32 测得；其他处理器会有差异。"
+    "全部数据、脚本与原始结果见[性能](docs/benchmarks.md)（英文）。",
+}
+"""Words of the short table in each language."""
+
+
+def summary(words: dict[str, str]) -> str:
+    """Return the short table of a README: accuracy, speed and training time."""
+    accuracy = read_result("accuracy")
+    tutorial, small = accuracy["kernel"], read_result("accuracy-small")["kernel"]
+    bundled, times = read_result("bundled"), read_result("inference")["one text"]["medians"]
     english = last_scoring("the bundled English sentiment model")
     baseline = statistics.mean(run["baseline_accuracy"] for run in tutorial["runs"])
-    milliseconds = {name: f"{1000 * seconds:.2f} ms" for name, seconds in inference.items()}
+    milliseconds = {
+        "own": 1000 * times["fastlstm"],
+        "onnx": 1000 * times["ONNX Runtime"],
+        "pytorch": 1000 * times["PyTorch"],
+    }
 
     def training_time(preset: dict[str, Any]) -> str:
         return f"{statistics.median(run['seconds'] for run in preset['runs']):.0f} s"
 
     rows = [
         (
-            "bundled model, int8",
+            words["bundled"].format(megabytes=bundled["megabytes"]["english-sentiment"]),
             f"{english['accuracy']:.1%}",
-            f"{bundled['reviews_per_second']['int8']:,.0f} reviews/s; "
-            f"{bundled['megabytes']['english-sentiment']:.1f} MB",
-            "-",
+            words["reviews"].format(speed=bundled["reviews_per_second"]["float32"]),
+            "",
         ),
-        ("preset `small`, the default", f"{small['mean_accuracy']:.1%}", "-", training_time(small)),
+        (words["small"], f"{small['mean_accuracy']:.1%}", "", training_time(small)),
         (
-            "preset `tutorial`",
+            words["tutorial"],
             f"{tutorial['mean_accuracy']:.1%}",
-            f"{milliseconds['fastlstm']} per text of 200 tokens on one core "
-            f"(ONNX Runtime {milliseconds['ONNX Runtime']}, PyTorch {milliseconds['PyTorch']})",
+            words["texts"].format(**milliseconds),
             training_time(tutorial),
         ),
-        ("baseline: bag of n-grams", f"{baseline:.1%}", "-", "-"),
+        (words["baseline"], f"{baseline:.1%}", "", ""),
     ]
-    lines = ["| IMDb, 2 CPU cores | test accuracy | inference | training |", "| --- | --- | --- | --- |"]
+    lines = [words["header"], "| --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    machine = words["machine"].format(processor=accuracy["machine"]["processor"])
+    return "\n".join(lines) + "\n\n" + machine + "\n"
 
 
 def table() -> str:

@@ -86,7 +86,7 @@ def main() -> None:
                 "validation": HELD_OUT_FRACTION,
                 "data_dir": data_dir,
                 "device": device,
-                "watch": display.show_pretraining,
+                "watch": display.show_language_model,
             }
             run_stage(
                 work / name,

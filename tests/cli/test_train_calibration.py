@@ -86,7 +86,7 @@ def test_vector_scaling_is_folded_into_the_weights(
 ) -> None:
     rows = [(text, "rare" if i % 5 == 0 else label) for i, (text, label) in enumerate(reviews(300, seed=0))]
     data, test = write_csv(tmp_path / "d.csv", rows), write_csv(tmp_path / "t.csv", rows[:60])
-    monkeypatch.setattr("fastlstm.training.calibration._vector_is_better", lambda *_: True)
+    monkeypatch.setattr("fastlstm.training.calibration.vector_scaling_is_better", lambda *_: True)
     out, options = tmp_path / "model", [*OPTIONS, "--set", f"activation={activation}", "--test", test, "--json"]
     result = command("train", data, "--out", out, *options)
     assert result.status == 0, result.err

@@ -6,10 +6,14 @@ import csv
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import click
+
+from fastlstm.cli.main import group
 
 GOOD, BAD = ["great", "superb", "moving", "funny"], ["awful", "boring", "dull", "weak"]
 NEUTRAL = ["the", "film", "was", "a", "story", "with", "actors", "and", "music"]
@@ -43,6 +47,21 @@ def error_code(err: str) -> str:
     """Return the code of the error in standard error, such as "missing-column"; "" if there is none."""
     match = re.search(r"^fastlstm: error\[([a-z0-9-]+)\]: ", err, re.MULTILINE)
     return match[1] if match else ""
+
+
+def all_commands() -> dict[str, click.Command]:
+    """Return all commands, those of groups included, by name: "train", "lm train"."""
+    return dict(_commands(group, click.Context(group), ""))
+
+
+def _commands(command: click.Command, context: click.Context, name: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for part in command.list_commands(context):
+        child = command.get_command(context, part)
+        assert child is not None
+        yield from _commands(child, click.Context(child, parent=context, info_name=part), f"{name} {part}".strip())
 
 
 Command = Callable[..., Finished]

@@ -61,21 +61,21 @@ def test_low_precision_pieces_are_bit_identical_to_the_whole_text(kernel: Kernel
 
 def test_states_of_two_directions_raise_value_error(kernel: Kernel) -> None:
     stack = TextModel(kernel, (7,), 2, ("mean",)).stack()
-    states, read = np.zeros((1, stack.state_size), np.float32), np.zeros(1, np.int64)
+    states, steps_read = np.zeros((1, stack.state_size), np.float32), np.zeros(1, np.int64)
     with pytest.raises(ValueError, match="size"):
-        kernel.infer(stack, np.array([0, 2]), np.array([3, 1], np.int32), states=states, steps_read=read)
+        kernel.infer(stack, np.array([0, 2]), np.array([3, 1], np.int32), states=states, steps_read=steps_read)
 
 
 def test_states_need_counts_and_their_shape(kernel: Kernel) -> None:
     starts, index = np.array([0, 2]), np.array([3, 1], np.int32)
     stack = TextModel(kernel, (7,), 1, ("mean",)).stack()
-    states, read = np.zeros((1, stack.state_size), np.float32), np.zeros(1, np.int64)
+    states, steps_read = np.zeros((1, stack.state_size), np.float32), np.zeros(1, np.int64)
     with pytest.raises(ValueError, match="missing"):
         kernel.infer(stack, starts, index, states=states)
     with pytest.raises(ValueError, match=r"states.*float32 \[1, 27\].*float32 \[1, 28\]"):
-        kernel.infer(stack, starts, index, states=states[:, 1:].copy(), steps_read=read)
+        kernel.infer(stack, starts, index, states=states[:, 1:].copy(), steps_read=steps_read)
     for bad in (-1, 2**62):
         with pytest.raises(ValueError, match="size"):
             kernel.infer(stack, starts, index, states=states, steps_read=np.array([bad]))
-    assert not read.any()
+    assert not steps_read.any()
     assert not states.any()

@@ -85,6 +85,6 @@ def test_dropout_draws_from_its_generator_and_rests_in_evaluation() -> None:
     assert not torch.equal(one, other)
     model.eval()
     assert torch.equal(model(BATCH), model(BATCH, torch.Generator().manual_seed(1)))
-    kept = model.train()._dropped(torch.ones(1000, 31), torch.Generator().manual_seed(3))
+    kept = model.train()._dropout(torch.ones(1000, 31), torch.Generator().manual_seed(3))
     assert set(kept.flatten().tolist()) == {0.0, 2.0}
     assert abs(float(kept.mean()) - 1) < 0.05

@@ -236,12 +236,16 @@ def _read_config_file(context: click.Context, path: Path, kinds: Sequence[type[A
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            f"cannot read {path}: {error.strerror}; pass a TOML file to --config", code="file-not-found", path=path
+            f"cannot read {path}: {error.strerror}; pass a TOML file to --config",
+            code="file-not-found" if isinstance(error, FileNotFoundError) else "unreadable-file",
+            path=path,
         ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"{path} is not valid TOML: {error}", code="bad-config-file", path=path) from None
     plain = {name.replace("-", "_"): value for name, value in values.items()}
-    parameters = {parameter.name for parameter in context.command.params} - {"set_values"}
+    known = {field.name for kind in kinds for field in option_fields(kind)}
+    # A field is never a default of its option, because --set takes precedence over the file.
+    parameters = {parameter.name for parameter in context.command.params} - known - {"set_values"}
     context.default_map = {name: value for name, value in plain.items() if name in parameters}
     fields = {name: value for name, value in plain.items() if name not in parameters}
     chosen: dict[str, Any] = {}
@@ -267,8 +271,8 @@ def _parse_assignments(assignments: Sequence[str], kinds: Sequence[type[Any]]) -
 
 
 def _help_all_option(kinds: Sequence[type[Any]], presets: Mapping[str, Any]) -> Callable[[Function], Function]:
-    def show(context: click.Context, _: click.Parameter, asked: bool) -> None:
-        if asked and not context.resilient_parsing:
+    def show(context: click.Context, _: click.Parameter, requested: bool) -> None:
+        if requested and not context.resilient_parsing:
             click.echo(context.get_help())
             click.echo("\n" + _describe_fields(context, kinds, presets), nl=False)
             context.exit()

@@ -56,11 +56,7 @@ class TrainingConfig:
 
     epochs: int = option("maximum number of epochs", minimum=1, default=5)
     batch_size: int = option("texts per step", minimum=1, default=64)
-    min_steps: int = option(
-        "minimum number of steps per run; small datasets get smaller batches and more epochs",
-        minimum=0,
-        default=0,
-    )
+    min_steps: int = option("minimum number of steps of a run on few texts", minimum=0, default=0)
     learning_rate: float = option("learning rate of Adam", minimum=1e-7, maximum=1, default=1e-3)
     schedule: Schedule = option("learning rate schedule", default="constant")
     clip_norm: float = option("maximum gradient norm; 0: no clipping", minimum=0, default=1.0)

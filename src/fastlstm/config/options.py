@@ -13,7 +13,7 @@ from fastlstm.errors import OptionError, suggest
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bfloat16"]
-PRECISION_HELP = "operands of matrix products on a CPU; bfloat16 is faster where supported"
+PRECISION_HELP = "operands of matrix products on a CPU; bfloat16 is faster"
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

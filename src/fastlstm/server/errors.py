@@ -19,8 +19,6 @@ class APIError(FastLSTMError):
         headers: Additional response headers.
     """
 
-    default_code = "api-error"
-
     def __init__(
         self,
         status: int,

@@ -245,7 +245,7 @@ def calibrate(logits: FloatArray, classes: IndexArray, *, sigmoid: bool) -> Cali
     indices = _stratified_sample(classes, max(MIN_TEXTS, MAX_LOGITS // logits.shape[1]))
     sample, sample_classes = logits[indices].astype(np.float64), classes[indices]
     enough = logits.shape[1] > 2 and len(sample) >= TEXTS_PER_CLASS * logits.shape[1]
-    if enough and _vector_is_better(sample, sample_classes, sigmoid):
+    if enough and vector_scaling_is_better(sample, sample_classes, sigmoid):
         scale, bias = fit_vector(sample, sample_classes, sigmoid)
         return Calibration("vector scaling", scale=_round(scale), bias=_round(bias), texts=len(classes))
     (temperature,) = _round([fit_temperature(sample, sample_classes, sigmoid)])
@@ -286,7 +286,7 @@ def fit_vector(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> tuple
     return fitted.x[:count], fitted.x[count:]
 
 
-def _vector_is_better(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> bool:
+def vector_scaling_is_better(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> bool:
     """Return whether vector scaling has a lower cross-validated log loss than a temperature.
 
     The difference must exceed its standard error.

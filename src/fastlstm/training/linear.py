@@ -195,10 +195,13 @@ def _fit_column(counts: csr_matrix, members: Mask, class_weight: str | None) -> 
 
 def fit_regression(features: Tensor, device: torch.device) -> Regression:
     """Return a function that fits logistic regressions on `features` [n, F], on the device."""
-    return _by_scikit_learn(features) if device.type == "cpu" else _by_pytorch(features.to(device))
+    return (
+        regression_by_scikit_learn(features) if device.type == "cpu" else regression_by_pytorch(features.to(device))
+    )
 
 
-def _by_scikit_learn(features: Tensor) -> Regression:
+def regression_by_scikit_learn(features: Tensor) -> Regression:
+    """Return a function that fits logistic regressions on `features` [n, F] with scikit-learn."""
     array = features.numpy()
 
     def fit(members: Mask, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
@@ -210,7 +213,9 @@ def _by_scikit_learn(features: Tensor) -> Regression:
     return fit
 
 
-def _by_pytorch(features: Tensor) -> Regression:
+def regression_by_pytorch(features: Tensor) -> Regression:
+    """Return a function that fits logistic regressions on `features` [n, F] on their device."""
+
     def fit(members: Mask, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         targets = torch.from_numpy(members).to(features.device, features.dtype)
         share = float(members.mean())

@@ -55,7 +55,9 @@ def recalibrate(
     saved = classifier.saved
     if not len(dataset):
         raise DataError(
-            f"{dataset.source} contains no texts; expected labelled texts", code="empty-dataset", source=dataset.source
+            f"{dataset.source} contains no texts; expected labelled texts",
+            code="empty-dataset",
+            source=dataset.source,
         )
     if threshold_metric != "none" and len(saved.labels) != 2:
         raise OptionError(

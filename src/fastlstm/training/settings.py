@@ -84,9 +84,7 @@ class TrainingSettings:
     cap_vocabulary: bool = True
 
     @classmethod
-    def create(
-        cls, data: DataSource, out: str | os.PathLike[str], options: Mapping[str, Any]
-    ) -> TrainingSettings:
+    def create(cls, data: DataSource, out: str | os.PathLike[str], options: Mapping[str, Any]) -> TrainingSettings:
         """Return the settings of a run.
 
         Args:

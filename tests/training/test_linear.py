@@ -1,0 +1,149 @@
+"""The n-gram baseline, the n-gram part of a classifier, and logistic regression on features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+
+from fastlstm._typing import IndexArray, TokenIds
+from fastlstm.data import Dataset
+from fastlstm.errors import DataError
+from fastlstm.text.ngrams import extract_ngrams
+from fastlstm.training.linear import (
+    MIN_TEXTS_FOR_PRUNING,
+    baseline_report,
+    fit_wide,
+    ngram_matrix,
+    regression_by_pytorch,
+    regression_by_scikit_learn,
+)
+
+GOOD, BAD = 2, 3
+FILLER = range(5, 40)
+
+
+@pytest.mark.parametrize(
+    "words", [{"great": "good", "dull": "bad"}, {"great": "good", "dull": "bad", "plain": "so-so"}], ids=len
+)
+def test_baseline_separates_classes_by_words(words: Mapping[str, str]) -> None:
+    texts = [f"{word} film number {i}" for i in range(9) for word in words]
+    dataset = Dataset(texts, [words[text.split()[0]] for text in texts])
+    report = baseline_report(dataset, dataset, tuple(dataset.class_names))
+    assert report.accuracy == 1
+    assert report.loss < 0.7
+
+
+def test_baseline_separates_classes_by_word_pairs() -> None:
+    pairs = Dataset(["not good", "good not", "not bad", "bad not"] * 5, ["0", "1", "1", "0"] * 5)
+    assert baseline_report(pairs, pairs, ("0", "1")).accuracy == 1
+
+
+def test_each_chinese_character_is_a_word_of_the_baseline() -> None:
+    training = Dataset([f"这部电影很{word}看{end}" for word in "好坏" for end in "吧呢啊吗"], ["1"] * 4 + ["0"] * 4)
+    test = Dataset(["我觉得很好玩", "我觉得很坏的"], ["1", "0"])
+    assert baseline_report(training, test, ("0", "1")).accuracy == 1
+
+
+def test_baseline_accepts_many_texts_without_a_common_word() -> None:
+    texts = [f"word{i}" for i in range(MIN_TEXTS_FOR_PRUNING)]
+    dataset = Dataset(texts, ["0", "1"] * (MIN_TEXTS_FOR_PRUNING // 2))
+    assert baseline_report(dataset, dataset, ("0", "1")).texts == MIN_TEXTS_FOR_PRUNING
+
+
+def test_unknown_label_raises_data_error() -> None:
+    dataset = Dataset(["a", "b"], ["0", "1"])
+    with pytest.raises(DataError) as raised:
+        baseline_report(dataset, Dataset(["a"], ["2"]), ("0", "1"))
+    assert (raised.value.code, raised.value.label) == ("unknown-label", "2")
+
+
+def make_texts(count: int, class_count: int = 2) -> tuple[list[TokenIds], IndexArray]:
+    """Return texts of filler words with one word that determines the class, and the classes."""
+    generator = np.random.default_rng(0)
+    classes = np.arange(count) % class_count
+    texts = []
+    for k in classes:
+        ids = generator.integers(FILLER.start, FILLER.stop, int(generator.integers(3, 12))).astype(np.int32)
+        ids[generator.integers(len(ids))] = GOOD + k
+        texts.append(ids)
+    return texts, classes.astype(np.int64)
+
+
+def test_one_logit_separates_two_classes() -> None:
+    texts, classes = make_texts(200)
+    wide = fit_wide(texts[:150], classes[:150], 1, 100, "pairs")
+    assert wide.weight.shape == (len(wide.ngram_ids), 1)
+    logits = wide.logits(texts[150:])
+    assert ((logits[:, 0] > 0) == (classes[150:] == 1)).mean() > 0.95
+
+
+def test_each_of_several_classes_has_a_logit() -> None:
+    texts, classes = make_texts(240, class_count=3)
+    wide = fit_wide(texts[:180], classes[:180], 3, 100, "pairs")
+    assert wide.weight.shape == (len(wide.ngram_ids), 3)
+    assert wide.bias.shape == (3,)
+    assert (wide.logits(texts[180:]).argmax(axis=1) == classes[180:]).mean() > 0.95
+
+
+def test_strongest_ngrams_are_kept_in_increasing_order() -> None:
+    texts, classes = make_texts(200)
+    wide = fit_wide(texts, classes, 1, 7, "pairs")
+    assert len(wide.ngram_ids) == 7
+    assert (np.diff(wide.ngram_ids) > 0).all()
+    decisive = {int(n) for word in (GOOD, BAD) for n in extract_ngrams([np.array([word], np.int32)]).ids}
+    assert decisive <= set(wide.ngram_ids.tolist())
+    unlimited = fit_wide(texts, classes, 1, 10**6, "pairs")
+    assert len(unlimited.ngram_ids) == len(np.unique(extract_ngrams(texts).ids))
+
+
+def test_ngrams_of_a_single_text_are_dropped_from_many_texts() -> None:
+    texts, classes = make_texts(MIN_TEXTS_FOR_PRUNING)
+    texts[0] = np.array([GOOD, 39, 38, 37, 36], np.int32)
+    frequency = np.bincount(extract_ngrams(texts).ids)
+    wide = fit_wide(texts, classes, 1, 10**6, "pairs")
+    assert set(wide.ngram_ids.tolist()) == set(np.flatnonzero(frequency >= 2).tolist())
+
+
+def test_fitting_twice_gives_the_same_bits() -> None:
+    texts, classes = make_texts(100)
+    first, second = (fit_wide(texts, classes, 1, 50, "pairs") for _ in range(2))
+    np.testing.assert_array_equal(first.ngram_ids, second.ngram_ids)
+    np.testing.assert_array_equal(first.weight, second.weight)
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_ngram_matrix_has_ones_where_a_text_contains_an_ngram(count: int) -> None:
+    texts, _ = make_texts(9)
+    ngrams = extract_ngrams(texts)
+    columns = np.unique(ngrams.ids)[:count].astype(np.int32)
+    dense = ngram_matrix(ngrams, columns).toarray()
+    assert dense.shape == (9, count)
+    for i in range(9):
+        own = set(ngrams.ids[ngrams.starts[i] : ngrams.starts[i + 1]].tolist())
+        assert dense[i].tolist() == [float(n in own) for n in columns.tolist()]
+
+
+def test_balanced_weights_raise_the_bias_of_a_rare_class() -> None:
+    texts, _ = make_texts(300)
+    classes = (np.arange(300) % 10 == 0).astype(np.int64)
+    plain, balanced = (
+        fit_wide(texts, classes, 1, 10**6, "pairs", balanced=balanced).bias for balanced in (False, True)
+    )
+    assert plain[0] < balanced[0]
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("inverse_penalty", [1e-3, 1e-1])
+def test_regression_in_pytorch_agrees_with_scikit_learn(inverse_penalty: float, balanced: bool) -> None:
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(400, 23)).astype(np.float32)
+    members = features @ generator.normal(size=23) + generator.normal(size=400) > 2
+    (expected, expected_bias), (actual, actual_bias) = (
+        regression(torch.from_numpy(features))(members, inverse_penalty, balanced)
+        for regression in (regression_by_scikit_learn, regression_by_pytorch)
+    )
+    np.testing.assert_allclose(actual, expected, atol=2e-3)
+    assert actual_bias == pytest.approx(expected_bias, abs=2e-3)
