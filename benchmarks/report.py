@@ -45,7 +45,7 @@ ENGLISH = {
     "tutorial": "preset `tutorial`",
     "texts": "{own:.2f} ms per text of 200 tokens on one core (ONNX Runtime {onnx:.2f} ms, PyTorch {pytorch:.2f} ms)",
     "baseline": "n-gram baseline",
-    "machine": "Measured in float32 on 2 cores of an {processor}; other processors differ. "
+    "machine": "Measured on 2 cores of an {processor}, inference in float32; other processors differ. "
     "[Benchmarks](docs/benchmarks.md) has all figures, with scripts and raw results.",
 }
 CHINESE = {
@@ -56,7 +56,7 @@ CHINESE = {
     "tutorial": "预设 `tutorial`",
     "texts": "单核每条 200 个词元的文本 {own:.2f} ms（ONNX Runtime {onnx:.2f} ms，PyTorch {pytorch:.2f} ms）",
     "baseline": "n-gram 基线",
-    "machine": "在 {processor} 的两个核心上以 float32 测得；其他处理器会有差异。"
+    "machine": "在 {processor} 的两个核心上测得，推理使用 float32；其他处理器会有差异。"
     "全部数据、脚本与原始结果见[性能](docs/benchmarks.md)（英文）。",
 }
 """Words of the short table in each language."""

@@ -21,9 +21,9 @@ _EXPORTS = {
     "load": "fastlstm.inference.classifier",
     "load_language_model": "fastlstm.language_model.inference",
     "read_dataset": "fastlstm.data",
-    "train": "fastlstm.training",
+    "train": "fastlstm.training.api",
     "train_language_model": "fastlstm.language_model.api",
-    "tune": "fastlstm.tuning",
+    "tune": "fastlstm.tuning.api",
 }
 """Public name -> module that defines it, imported on first use, so that `import fastlstm` stays fast."""
 
@@ -58,9 +58,8 @@ if TYPE_CHECKING:
     from fastlstm.language_model.api import train_language_model
     from fastlstm.language_model.inference import load_language_model
     from fastlstm.metrics import Report
-    from fastlstm.training import train
-    from fastlstm.training.api import distill
-    from fastlstm.tuning import tune
+    from fastlstm.training.api import distill, train
+    from fastlstm.tuning.api import tune
 
 
 def __getattr__(name: str) -> Any:

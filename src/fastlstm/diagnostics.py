@@ -1,4 +1,4 @@
-"""Report what this installation of fastlstm has and lacks: the kernel, the extras, PyTorch and its GPU."""
+"""Diagnostics of an installation: the kernel, the extras, PyTorch and its GPU."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dev": (
         "developing fastlstm",
         (
+            "clang-format",
+            "codespell",
             "httpx",
             "hypothesis",
             "import-linter",
@@ -61,7 +63,7 @@ class KernelStatus:
         supported: Instruction sets of the library that this processor supports.
         precisions: Precisions of the matrix products; always contains "float32".
         threads: Number of threads; None without a kernel.
-        threads_source: What determined the number of threads; None without a kernel.
+        threads_source: The setting that determined the number of threads; None without a kernel.
         library: Path of the library; None if there is none.
         reason: Why there is no kernel; None if there is one.
         remedy: How to get a kernel; None if there is one.
@@ -98,7 +100,7 @@ class ExtraStatus:
 
     Attributes:
         name: As in pip install 'fastlstm[name]'.
-        purpose: What it is needed for.
+        purpose: The features that need it.
         packages: Package -> installed version; None if it is missing.
         install: The pip command that installs missing packages; None if nothing is missing.
     """

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CALIBRATION_BINS = 15
+DEFAULT_THRESHOLD = 0.5
+"""Decision threshold of two classes if none was fitted."""
 MIN_PROBABILITY = 1e-7
 """Log loss replaces smaller probabilities by this one, so that one confident mistake does not make it infinite."""
 
@@ -105,7 +107,7 @@ class Report:
         )
 
 
-def predicted_classes(probabilities: npt.NDArray[np.floating], threshold: float = 0.5) -> IndexArray:
+def predicted_classes(probabilities: npt.NDArray[np.floating], threshold: float = DEFAULT_THRESHOLD) -> IndexArray:
     """Return the index of the predicted class of each text [n], from probabilities [n, classes].
 
     With two classes, the second is predicted if its probability is at least `threshold`, rounded to the type of the
@@ -122,7 +124,7 @@ def evaluate(
     probabilities: npt.NDArray[np.floating],
     truth: npt.NDArray[np.integer],
     labels: tuple[str, ...],
-    threshold: float = 0.5,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> Report:
     """Compute the metrics of predictions.
 

@@ -31,6 +31,7 @@ FONTS = (
 MAX_LABELLED_CLASSES = 20
 """With more classes, plots omit class names, and confusion matrices omit numbers."""
 MAX_TICKS = 20
+"""With more epochs or trials, matplotlib chooses the ticks of their axis."""
 MAX_LIMIT_RATIO = 1.5
 """A length limit beyond this multiple of the longest texts is not drawn, since it would compress the histogram."""
 
@@ -48,8 +49,8 @@ def learning_curves(
     """
     figure = _figure(9, 3.6)
     for axes, curves, name in zip(figure.subplots(1, 2), (losses, accuracies), ("loss", "accuracy"), strict=True):
-        for curve, label, colour in zip(curves, ("training", "validation"), (BLUE, ORANGE), strict=True):
-            axes.plot(epochs, curve, marker="o", label=label, color=colour)
+        for curve, label, color in zip(curves, ("training", "validation"), (BLUE, ORANGE), strict=True):
+            axes.plot(epochs, curve, marker="o", label=label, color=color)
         axes.axvline(best, color="grey", linestyle=":", label="best epoch")
         axes.set(xlabel="epoch", ylabel=name)
         if len(epochs) <= MAX_TICKS:
@@ -87,8 +88,8 @@ def draw_confusion(axes: Axes, labels: Sequence[str], confusion: npt.NDArray[np.
     axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", parse_math=False)
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
     for (row, column), count in np.ndenumerate(confusion):
-        colour = "white" if fractions[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
+        color = "white" if fractions[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{count:,}", ha="center", va="center", color=color)
 
 
 def draw_reliability(
@@ -116,13 +117,13 @@ def draw_reliability(
 
 
 def class_balance(labels: Sequence[str], texts: Mapping[str, Sequence[int]]) -> Figure:
-    """Plot the number of texts per class as bars; `texts`: split -> one number per label."""
+    """Plot the number of texts per class as bars; `texts`: part -> one number per label."""
     figure = _figure(9, 3.6)
     with _fonts():
         axes = figure.subplots()
         width = 0.8 / len(texts)
-        for k, ((split, counts), colour) in enumerate(zip(texts.items(), (BLUE, ORANGE, "grey"), strict=False)):
-            axes.bar(np.arange(len(labels)) + (k + 0.5) * width - 0.4, counts, width, label=split, color=colour)
+        for k, ((part, counts), color) in enumerate(zip(texts.items(), (BLUE, ORANGE, "grey"), strict=False)):
+            axes.bar(np.arange(len(labels)) + (k + 0.5) * width - 0.4, counts, width, label=part, color=color)
         axes.set(ylabel="texts", title="Texts per class")
         if len(labels) <= MAX_LABELLED_CLASSES:
             axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", parse_math=False)
@@ -180,7 +181,7 @@ def search_progress(
     axes.plot(trials, results, "o", color=BLUE, label="trial")
     axes.step(trials, best, where="post", color=ORANGE, label="best so far")
     if unfinished:
-        bottom = axes.get_xaxis_transform()  # y is a fraction of the frame, whatever the scale
+        bottom = axes.get_xaxis_transform()  # y is a fraction of the frame, for any scale
         axes.plot(unfinished, [0.02] * len(unfinished), "x", color="grey", transform=bottom, label="unfinished")
     axes.set(xlabel="trial", ylabel=name)
     last = max([*trials, *unfinished])
@@ -218,13 +219,13 @@ def gates(
 
     columns = 2
     figure = _figure(max(6.0, 0.22 * len(tokens) + 2) * columns, 2.6 * -(-len(values) // columns))
-    colours = LinearSegmentedColormap.from_list("gates", [ORANGE, "white", BLUE])
+    colormap = LinearSegmentedColormap.from_list("gates", [ORANGE, "white", BLUE])
     image = None
     grid = figure.subplots(-(-len(values) // columns), columns)
     with _fonts():
         for axes, (name, activations) in zip(grid.flat, values.items(), strict=False):
             image = axes.imshow(
-                activations.T, cmap=colours, vmin=-1, vmax=1, aspect="auto", interpolation="nearest"
+                activations.T, cmap=colormap, vmin=-1, vmax=1, aspect="auto", interpolation="nearest"
             )
             axes.set_title(name)
             axes.set_ylabel("unit")
@@ -246,7 +247,7 @@ def png(figure: Figure) -> bytes:
 
 
 def require_matplotlib() -> None:
-    """Raise `MissingDependencyError` if matplotlib is not installed: to be called before a long run."""
+    """Raise `MissingDependencyError` if matplotlib is not installed. Called before a long run."""
     _figure(1, 1)
 
 

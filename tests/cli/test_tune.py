@@ -13,7 +13,7 @@ import pytest
 from tests.helpers.command_line import Command, error_code
 
 import fastlstm
-from fastlstm.cli.tune import describe_changes, trial_line
+from fastlstm.cli.tuning_progress import describe_changes, trial_line
 from fastlstm.tuning.events import Trial, TrialState
 
 SMALL = ["--preset", "tutorial", "--set", "hidden_sizes=5", "--set", "embedding_size=4", "--no-baseline"]

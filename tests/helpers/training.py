@@ -12,18 +12,23 @@ from fastlstm.data.splits import DataSplits, load_splits
 from fastlstm.training.settings import TrainingSettings
 
 
-def make_splits() -> DataSplits:
-    """Return 120 short texts, split into training, validation and test; one word determines the class."""
-    generator = np.random.default_rng(0)
+def make_dataset(count: int, seed: int = 0) -> Dataset:
+    """Return short texts of 3 to 14 words, one of which determines the class."""
+    generator = np.random.default_rng(seed)
     texts, labels = [], []
-    for i in range(120):
+    for i in range(count):
         words = generator.choice(
             ["the", "a", "film", "was", "it", "story"], int(generator.integers(3, 15))
         ).tolist()
         words[int(generator.integers(len(words)))] = ("good", "bad")[i % 2]
         texts.append(" ".join(words))
         labels.append(("positive", "negative")[i % 2])
-    return load_splits(Dataset(texts, labels), test=0.2)
+    return Dataset(texts, labels)
+
+
+def make_splits() -> DataSplits:
+    """Return 120 short texts, split into training, validation and test."""
+    return load_splits(make_dataset(120), test=0.2)
 
 
 def make_settings(data: DataSplits, out: Path, **options: Any) -> TrainingSettings:

@@ -66,7 +66,9 @@ def test_reading_given_vectors_is_reading_the_words() -> None:
         )
         model = TextClassifier(config, 3, seed=0).eval()
         with torch.no_grad():
-            torch.testing.assert_close(model.from_vectors(model.token_vectors(batch), batch), model(batch), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(
+                model.from_vectors(model.token_vectors(batch), batch), model(batch), rtol=1e-5, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize(("classes", "activation"), [(2, "auto"), (3, "softmax"), (3, "sigmoid")])

@@ -1,198 +1,208 @@
+"""Temperature and vector scaling, the blend of LSTM and n-gram part, and the decision threshold."""
+
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import check_grad
 
+from fastlstm._typing import FloatArray, IndexArray
+from fastlstm.config import ThresholdMetric
 from fastlstm.inference.network import probabilities_of
 from fastlstm.metrics import evaluate
 from fastlstm.training import calibration
 from fastlstm.training.calibration import (
     MAX_TEMPERATURE,
+    METRICS,
     MIN_TEMPERATURE,
     MIN_TEXTS,
+    Blend,
     Calibration,
+    best_threshold,
     calibrate,
+    fit_blend,
     fit_temperature,
     fit_vector,
     log_probabilities,
 )
-
-Single = npt.NDArray[np.float32]
-Truth = npt.NDArray[np.int64]
+from fastlstm.training.linear import Wide
 
 ONE_LOGIT, SOFTMAX_2, SOFTMAX_5, SIGMOID_5 = (1, True), (2, False), (5, False), (5, True)
-OUTPUTS = [ONE_LOGIT, SOFTMAX_2, SOFTMAX_5, SIGMOID_5]
-MORE_CLASSES = [SOFTMAX_5, SIGMOID_5]
+OUTPUTS = pytest.mark.parametrize(("logits", "sigmoid"), [ONE_LOGIT, SOFTMAX_2, SOFTMAX_5, SIGMOID_5])
+FIVE_CLASSES = pytest.mark.parametrize(("logits", "sigmoid"), [SOFTMAX_5, SIGMOID_5])
 
 
-def drawn(texts: int, logits: int, sigmoid: bool, seed: int = 0) -> tuple[Single, Truth]:
-    """Logits, and classes that are drawn with the probabilities that the logits give."""
+def draw(texts: int, logits: int, sigmoid: bool, seed: int = 0) -> tuple[FloatArray, IndexArray]:
+    """Return random logits, and classes drawn with the probabilities of these logits."""
     generator = np.random.default_rng(seed)
     values = generator.normal(0, 2, (texts, logits)).astype(np.float32)
-    likely = probabilities_of(values, sigmoid).cumsum(axis=1)
-    truth = (likely < generator.random((texts, 1))).sum(axis=1)
-    return values, np.minimum(truth, likely.shape[1] - 1).astype(np.int64)
+    cumulative = probabilities_of(values, sigmoid).cumsum(axis=1)
+    classes = (cumulative < generator.random((texts, 1))).sum(axis=1)
+    return values, np.minimum(classes, cumulative.shape[1] - 1).astype(np.int64)
 
 
-def loss_of(logits: Single, truth: Truth, sigmoid: bool) -> float:
+def mean_loss(logits: FloatArray, classes: IndexArray, sigmoid: bool) -> float:
     probabilities = probabilities_of(logits, sigmoid)
-    return evaluate(probabilities, truth, tuple("abcde"[: probabilities.shape[1]])).loss
+    return evaluate(probabilities, classes, tuple("abcde"[: probabilities.shape[1]])).loss
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
-def test_log_probabilities_are_those_that_inference_gives(logits: int, sigmoid: bool) -> None:
-    values, _ = drawn(50, logits, sigmoid)
-    came = np.exp(log_probabilities(values.astype(np.float64), sigmoid))
-    np.testing.assert_allclose(came, probabilities_of(values, sigmoid), rtol=0, atol=1e-6)
+@OUTPUTS
+def test_log_probabilities_are_those_of_inference(logits: int, sigmoid: bool) -> None:
+    values, _ = draw(50, logits, sigmoid)
+    probabilities = np.exp(log_probabilities(values.astype(np.float64), sigmoid))
+    np.testing.assert_allclose(probabilities, probabilities_of(values, sigmoid), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
-@pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
-def test_a_known_temperature_is_found_again(logits: int, sigmoid: bool, temperature: float) -> None:
-    values, truth = drawn(6000, logits, sigmoid)
-    found = calibrate(values * np.float32(temperature), truth, sigmoid=sigmoid)
-    assert found.method == "temperature"
-    assert found.temperature == pytest.approx(temperature, rel=0.08)
-    assert (found.texts, found.why_not, found.threshold) == (6000, "", 0.5)
+@OUTPUTS
+def test_known_temperature_is_recovered(logits: int, sigmoid: bool, temperature: float) -> None:
+    values, classes = draw(6000, logits, sigmoid)
+    fitted = calibrate(values * np.float32(temperature), classes, sigmoid=sigmoid)
+    assert fitted.method == "temperature"
+    assert fitted.temperature == pytest.approx(temperature, rel=0.08)
+    assert (fitted.texts, fitted.why_not, fitted.threshold) == (6000, "", 0.5)
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
-def test_overconfident_logits_have_a_lower_loss_and_calibration_error_on_held_out_texts(
-    logits: int, sigmoid: bool
-) -> None:
-    values, truth = drawn(1000, logits, sigmoid)
-    others, their_truth = drawn(1000, logits, sigmoid, seed=1)
-    found = calibrate(values * 4, truth, sigmoid=sigmoid)
+@OUTPUTS
+def test_overconfident_logits_improve_on_held_out_texts(logits: int, sigmoid: bool) -> None:
+    values, classes = draw(1000, logits, sigmoid)
+    test_values, test_classes = draw(1000, logits, sigmoid, seed=1)
+    fitted = calibrate(values * 4, classes, sigmoid=sigmoid)
     labels = tuple("abcde"[: max(logits, 2)])
     before, after = (
-        evaluate(probabilities_of(of, sigmoid), their_truth, labels) for of in (others * 4, found.apply(others * 4))
+        evaluate(probabilities_of(scores, sigmoid), test_classes, labels)
+        for scores in (test_values * 4, fitted.apply(test_values * 4))
     )
     assert after.loss < before.loss - 0.1
     assert after.calibration_error < before.calibration_error / 2
 
 
 @pytest.mark.parametrize("temperature", [MIN_TEMPERATURE, 0.3, 1.7, MAX_TEMPERATURE])
-@pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
-def test_a_temperature_leaves_every_prediction_as_it_is(logits: int, sigmoid: bool, temperature: float) -> None:
-    values, _ = drawn(500, logits, sigmoid)
+@OUTPUTS
+def test_temperature_changes_no_prediction(logits: int, sigmoid: bool, temperature: float) -> None:
+    values, _ = draw(500, logits, sigmoid)
     if sigmoid and logits > 1:
-        values *= np.float32(min(temperature, 1))  # float32 knows no sigmoid between 1 - 6e-8 and 1
-    before, after = (
-        probabilities_of(of, sigmoid) for of in (values, Calibration("temperature", temperature).apply(values))
-    )
+        values *= np.float32(min(temperature, 1))  # float32 has no sigmoid between 1 - 6e-8 and 1
+    scaled = Calibration("temperature", temperature).apply(values)
+    before, after = (probabilities_of(scores, sigmoid) for scores in (values, scaled))
     assert np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), MORE_CLASSES)
-def test_vector_scaling_helps_where_classes_are_biased(logits: int, sigmoid: bool) -> None:
+@FIVE_CLASSES
+def test_vector_scaling_corrects_biased_classes(logits: int, sigmoid: bool) -> None:
     bias, scale = np.array([2, -1, 0, 1, -2], np.float32), np.array([3, 1, 2, 1, 3], np.float32)
-    values, truth = drawn(3000, logits, sigmoid)
-    others, their_truth = drawn(3000, logits, sigmoid, seed=1)
-    found = calibrate(values * scale + bias, truth, sigmoid=sigmoid)
-    assert found.method == "vector scaling"
-    assert found.temperature == 1.0
-    plain = fit_temperature((values * scale + bias).astype(np.float64), truth, sigmoid)
-    by_temperature = loss_of((others * scale + bias) / np.float32(plain), their_truth, sigmoid)
-    by_vector = loss_of(found.apply(others * scale + bias), their_truth, sigmoid)
+    values, classes = draw(3000, logits, sigmoid)
+    test_values, test_classes = draw(3000, logits, sigmoid, seed=1)
+    fitted = calibrate(values * scale + bias, classes, sigmoid=sigmoid)
+    assert fitted.method == "vector scaling"
+    assert fitted.temperature == 1.0
+    temperature = fit_temperature((values * scale + bias).astype(np.float64), classes, sigmoid)
+    by_temperature = mean_loss((test_values * scale + bias) / np.float32(temperature), test_classes, sigmoid)
+    by_vector = mean_loss(fitted.apply(test_values * scale + bias), test_classes, sigmoid)
     assert by_vector < by_temperature - 0.05
-    assert by_vector == pytest.approx(loss_of(others, their_truth, sigmoid), abs=0.02)
+    assert by_vector == pytest.approx(mean_loss(test_values, test_classes, sigmoid), abs=0.02)
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), MORE_CLASSES)
-def test_vector_scaling_is_left_out_where_there_is_little_to_fit_it_to(logits: int, sigmoid: bool) -> None:
-    values, truth = drawn(MIN_TEXTS, logits, sigmoid)
-    assert calibrate(values * 2, truth, sigmoid=sigmoid).method == "temperature"
-    many, their_truth = drawn(150, 16, sigmoid)
-    many += np.arange(16, dtype=np.float32)
-    assert calibrate(many, their_truth, sigmoid=sigmoid).method == "temperature"
+@FIVE_CLASSES
+def test_few_texts_get_a_temperature_instead_of_vector_scaling(logits: int, sigmoid: bool) -> None:
+    values, classes = draw(MIN_TEXTS, logits, sigmoid)
+    assert calibrate(values * 2, classes, sigmoid=sigmoid).method == "temperature"
+    many_classes, their_classes = draw(150, 16, sigmoid)
+    many_classes += np.arange(16, dtype=np.float32)
+    assert calibrate(many_classes, their_classes, sigmoid=sigmoid).method == "temperature"
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
-def test_validation_without_a_mistake_gives_a_temperature_that_leaves_room_for_one(
-    logits: int, sigmoid: bool
-) -> None:
-    classes = max(logits, 2)
-    truth = np.arange(100) % classes
-    sure = np.where(np.arange(classes) == truth[:, None], 3, -3).astype(np.float32)
-    values = sure[:, 1:] if logits == 1 else sure
-    for scale in (0.01, 1.0, 100.0):
-        found = calibrate(values * np.float32(scale), truth, sigmoid=sigmoid)
-        assert MIN_TEMPERATURE <= found.temperature <= MAX_TEMPERATURE
-        confidence = probabilities_of(found.apply(values * np.float32(scale)), sigmoid).max(axis=1)
-        if scale == 1.0:
-            np.testing.assert_allclose(confidence, 1 - 1 / 102, rtol=0, atol=0.005)
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+@OUTPUTS
+def test_texts_without_any_error_give_a_finite_temperature(logits: int, sigmoid: bool, scale: float) -> None:
+    class_count = max(logits, 2)
+    classes = np.arange(100) % class_count
+    certain = np.where(np.arange(class_count) == classes[:, None], 3, -3).astype(np.float32) * np.float32(scale)
+    values = certain[:, 1:] if logits == 1 else certain
+    fitted = calibrate(values, classes, sigmoid=sigmoid)
+    assert MIN_TEMPERATURE <= fitted.temperature <= MAX_TEMPERATURE
+    confidence = probabilities_of(fitted.apply(values), sigmoid).max(axis=1)
+    if scale == 1.0:
+        np.testing.assert_allclose(confidence, 1 - 1 / 102, rtol=0, atol=0.005)
 
 
-def test_texts_that_are_all_wrong_or_all_alike_give_a_temperature_within_bounds() -> None:
-    truth = np.arange(60) % 2
-    wrong = np.where(truth == 1, -5, 5).astype(np.float32)[:, None]
-    assert calibrate(wrong, truth, sigmoid=True).temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
-    assert calibrate(np.zeros((60, 1), np.float32), truth, sigmoid=True).temperature == 1.0
+def test_texts_that_are_all_wrong_give_the_highest_temperature() -> None:
+    classes = np.arange(60) % 2
+    wrong = np.where(classes == 1, -5, 5).astype(np.float32)[:, None]
+    assert calibrate(wrong, classes, sigmoid=True).temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
+
+
+def test_equal_logits_give_the_temperature_1() -> None:
+    assert calibrate(np.zeros((60, 1), np.float32), np.arange(60) % 2, sigmoid=True).temperature == 1.0
     assert calibrate(np.zeros((60, 3), np.float32), np.arange(60) % 3, sigmoid=True).method == "temperature"
-    one_class = calibrate(np.ones((60, 4), np.float32), np.zeros(60, np.int64), sigmoid=False)
-    for values in ([one_class.temperature], one_class.scale, one_class.bias):
+
+
+def test_texts_of_one_class_give_finite_parameters() -> None:
+    fitted = calibrate(np.ones((60, 4), np.float32), np.zeros(60, np.int64), sigmoid=False)
+    for values in ([fitted.temperature], fitted.scale, fitted.bias):
         assert np.isfinite(values).all()
 
 
-@pytest.mark.parametrize("logits", [1, 5])
-def test_huge_logits_are_calibrated(logits: int) -> None:
-    values, truth = drawn(200, logits, True)
-    for sigmoid in {True, logits == 1}:
-        found = calibrate(values * np.float32(1e4), truth, sigmoid=sigmoid)
-        assert np.isfinite(found.apply(values)).all()
+@OUTPUTS
+def test_huge_logits_are_calibrated(logits: int, sigmoid: bool) -> None:
+    values, classes = draw(200, logits, sigmoid)
+    fitted = calibrate(values * np.float32(1e4), classes, sigmoid=sigmoid)
+    assert np.isfinite(fitted.apply(values)).all()
 
 
-def test_few_texts_leave_the_probabilities_as_they_are_and_say_so() -> None:
-    values, truth = drawn(MIN_TEXTS - 1, 1, True)
-    found = calibrate(values * 3, truth, sigmoid=True)
-    assert (found.method, found.temperature) == ("none", 1.0)
-    assert found.why_not == "49 validation texts are too few, 50 are needed"
-    assert np.array_equal(found.apply(values), values)
-    assert calibrate(*drawn(MIN_TEXTS, 1, True), sigmoid=True).method == "temperature"
+def test_too_few_texts_give_no_calibration_and_a_reason() -> None:
+    values, classes = draw(MIN_TEXTS - 1, 1, True)
+    fitted = calibrate(values * 3, classes, sigmoid=True)
+    assert (fitted.method, fitted.temperature, fitted.texts) == ("none", 1.0, 49)
+    assert {"49", "50"} <= set(fitted.why_not.split())
+    assert np.array_equal(fitted.apply(values), values)
+    assert calibrate(*draw(MIN_TEXTS, 1, True), sigmoid=True).method == "temperature"
 
 
-def test_of_very_many_texts_a_share_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    values, truth = drawn(4000, 3, False)
-    whole = calibrate(values * 2, truth, sigmoid=False)
+def test_many_texts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, classes = draw(4000, 3, False)
+    whole = calibrate(values * 2, classes, sigmoid=False)
     monkeypatch.setattr(calibration, "MAX_LOGITS", 3 * 1500)
-    share = calibrate(values * 2, truth, sigmoid=False)
-    assert share.texts == whole.texts == 4000
-    assert share != whole
-    assert share.temperature == pytest.approx(whole.temperature, rel=0.15)
+    sampled = calibrate(values * 2, classes, sigmoid=False)
+    assert sampled.texts == whole.texts == 4000
+    assert sampled != whole
+    assert sampled.temperature == pytest.approx(whole.temperature, rel=0.15)
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), OUTPUTS)
-def test_the_same_logits_give_the_same_calibration(logits: int, sigmoid: bool) -> None:
-    values, truth = drawn(300, logits, sigmoid)
+@OUTPUTS
+def test_calibration_is_deterministic(logits: int, sigmoid: bool) -> None:
+    values, classes = draw(300, logits, sigmoid)
     bias = np.arange(logits, dtype=np.float32)
-    first, again = (calibrate((values + bias).copy(), truth.copy(), sigmoid=sigmoid) for _ in range(2))
-    assert first == again
+    first, second = (calibrate((values + bias).copy(), classes.copy(), sigmoid=sigmoid) for _ in range(2))
+    assert first == second
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), MORE_CLASSES)
-def test_the_slope_of_vector_scaling_is_that_of_its_loss(
+@FIVE_CLASSES
+def test_gradient_of_vector_scaling_is_that_of_its_loss(
     logits: int, sigmoid: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Any] = []
+    errors: list[float] = []
 
-    def look(loss: Any, start: Any, **_: Any) -> Any:
-        at = start + np.random.default_rng(0).normal(0, 0.1, len(start))
-        seen.append(check_grad(lambda x: loss(x)[0], lambda x: loss(x)[1], at))
+    def compare(loss: Any, start: Any, **_: Any) -> Any:
+        point = start + np.random.default_rng(0).normal(0, 0.1, len(start))
+        errors.append(check_grad(lambda x: loss(x)[0], lambda x: loss(x)[1], point))
         raise StopIteration
 
-    values, truth = drawn(100, logits, sigmoid)
-    monkeypatch.setattr(calibration, "minimize", look)
+    values, classes = draw(100, logits, sigmoid)
+    monkeypatch.setattr(calibration, "minimize", compare)
     with pytest.raises(StopIteration):
-        fit_vector(values.astype(np.float64), truth, sigmoid)
-    assert seen[0] < 1e-5
+        fit_vector(values.astype(np.float64), classes, sigmoid)
+    assert errors[0] < 1e-5
 
 
-@pytest.mark.parametrize(("logits", "sigmoid"), MORE_CLASSES)
-def test_folded_into_the_output_layer_vector_scaling_gives_the_same_logits(logits: int, sigmoid: bool) -> None:
+@FIVE_CLASSES
+def test_vector_scaling_folded_into_the_weights_gives_the_same_logits(logits: int, sigmoid: bool) -> None:
     generator = np.random.default_rng(0)
     arrays = {
         "embedding.weight": generator.normal(size=(9, 3)).astype(np.float32),
@@ -200,13 +210,148 @@ def test_folded_into_the_output_layer_vector_scaling_gives_the_same_logits(logit
         "output.bias": generator.normal(size=logits).astype(np.float32),
     }
     features = generator.normal(size=(40, 7)).astype(np.float32)
-    found = Calibration("vector scaling", scale=(0.5, 2.0, 1.0, 0.05, 3.0), bias=(0.0, -1.0, 2.0, 0.5, 0.25))
-    folded = found.fold(arrays)
+    vector = Calibration("vector scaling", scale=(0.5, 2.0, 1.0, 0.05, 3.0), bias=(0.0, -1.0, 2.0, 0.5, 0.25))
+    folded = vector.fold(arrays)
     assert {name: array.dtype for name, array in folded.items()} == dict.fromkeys(arrays, np.dtype(np.float32))
     assert folded["embedding.weight"] is arrays["embedding.weight"]
-    raw, scaled = (features @ of["output.weight"].T + of["output.bias"] for of in (arrays, folded))
+    raw, scaled = (features @ weights["output.weight"].T + weights["output.bias"] for weights in (arrays, folded))
     np.testing.assert_allclose(
-        probabilities_of(scaled, sigmoid), probabilities_of(found.apply(raw), sigmoid), rtol=0, atol=1e-5
+        probabilities_of(scaled, sigmoid), probabilities_of(vector.apply(raw), sigmoid), rtol=0, atol=1e-5
     )
     untouched = Calibration("temperature", 2.0).fold(arrays)
     assert all(untouched[name] is array for name, array in arrays.items())
+
+
+def draw_part(classes: IndexArray, logits: int, scale: float, seed: int) -> FloatArray:
+    """Return noisy logits [n, logits] of one of two parts that are correct more often than not."""
+    generator = np.random.default_rng(seed)
+    signs = np.eye(2)[classes][:, 1:] * 2 - 1 if logits == 1 else np.eye(logits)[classes] * 2 - 1
+    values: FloatArray = ((signs + generator.normal(0, 1.5, (len(classes), logits))) * scale).astype(np.float32)
+    return values
+
+
+@pytest.mark.parametrize(("logits", "sigmoid"), [ONE_LOGIT, SOFTMAX_2, (4, False), (4, True)])
+def test_blend_of_two_parts_is_better_than_either(logits: int, sigmoid: bool) -> None:
+    classes = np.random.default_rng(9).integers(0, max(logits, 2), 2000)
+    lstm, wide = draw_part(classes, logits, 3.0, 1), draw_part(classes, logits, 0.2, 2)
+    half, rest = slice(0, 1000), slice(1000, 2000)
+    blend = fit_blend(lstm[half], wide[half], classes[half], sigmoid=sigmoid)
+    blended = mean_loss(blend.apply(lstm[rest], wide[rest]), classes[rest], sigmoid)
+    for part, zeros in ((lstm, wide * 0), (wide, lstm * 0)):
+        alone = fit_blend(part[half], zeros[half], classes[half], sigmoid=sigmoid)
+        assert blended < mean_loss(alone.apply(part[rest], zeros[rest]), classes[rest], sigmoid)
+
+
+def test_part_without_information_gets_a_small_scale() -> None:
+    classes = np.random.default_rng(9).integers(0, 2, 2000)
+    noise = np.random.default_rng(3).normal(size=(2000, 1)).astype(np.float32)
+    blend = fit_blend(draw_part(classes, 1, 1.0, 1), noise, classes, sigmoid=True)
+    assert blend.lstm > 0.3
+    assert blend.wide < 0.1
+
+
+def test_blend_folded_into_the_weights_gives_the_same_logits() -> None:
+    generator = np.random.default_rng(0)
+    features, counts = generator.normal(size=(5, 6)).astype(np.float32), generator.integers(0, 2, (5, 7))
+    arrays = {
+        "output.weight": generator.normal(size=(3, 6)).astype(np.float32),
+        "output.bias": generator.normal(size=3).astype(np.float32),
+    }
+    wide = Wide(
+        "pairs",
+        np.arange(7, dtype=np.int32),
+        generator.normal(size=(7, 3)).astype(np.float32),
+        generator.normal(size=3).astype(np.float32),
+    )
+    blend = Blend(0.7, 1.9)
+    logits = features @ arrays["output.weight"].T + arrays["output.bias"]
+    expected = blend.apply(logits, (counts @ wide.weight + wide.bias).astype(np.float32))
+    folded = blend.fold(arrays, wide)
+    actual = features @ folded["output.weight"].T + folded["output.bias"] + counts @ folded["wide.weight"]
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_few_texts_leave_the_scales_near_their_prior() -> None:
+    classes = np.array([0, 1])
+    certain = np.array([[-9.0], [9.0]], np.float32)
+    for lstm, wide in ((certain, 0 * certain), (0 * certain, certain), (-certain, certain)):
+        blend = fit_blend(lstm, wide, classes, sigmoid=True)
+        assert abs(blend.lstm - 0.5) < 1
+        assert abs(blend.wide - 0.5) < 1
+    many = np.tile(classes, 2000)
+    lstm, zeros = draw_part(many, 1, 0.1, 1), np.zeros((4000, 1), np.float32)
+    assert fit_blend(lstm, zeros, many, sigmoid=True).lstm > 3
+
+
+PROBABILITIES = st.sampled_from([0.0, 1e-30, 0.1, 0.3, 0.30000001, 0.5, 0.51, 0.9, 1.0])
+
+
+def score(metric: str, classes: list[int], predicted: list[int]) -> float:
+    """Return the metric as scikit-learn computes it."""
+    if metric == "accuracy":
+        return float(sklearn.metrics.accuracy_score(classes, predicted))
+    if metric == "balanced-accuracy":
+        return float(sklearn.metrics.balanced_accuracy_score(classes, predicted))
+    average = "macro" if metric == "macro-f1" else "binary"
+    return float(sklearn.metrics.f1_score(classes, predicted, average=average, zero_division=0))
+
+
+def predict(probabilities: list[float], threshold: float) -> list[int]:
+    return [int(np.float32(p) >= np.float32(threshold)) for p in probabilities]
+
+
+def best(probabilities: list[float], classes: list[int], metric: ThresholdMetric) -> float:
+    return best_threshold(np.array(probabilities, np.float32), np.array(classes, np.int64), metric)
+
+
+def test_metrics_are_those_of_the_configuration() -> None:
+    assert {"none", *METRICS} == set(get_args(ThresholdMetric))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@given(st.lists(st.tuples(PROBABILITIES, st.integers(0, 1)), min_size=2, max_size=12))
+def test_no_threshold_is_better(metric: ThresholdMetric, texts: list[tuple[float, int]]) -> None:
+    probabilities, classes = [p for p, _ in texts], [k for _, k in texts]
+    threshold = best(probabilities, classes, metric)
+    assert 0 <= threshold <= 1
+    if len(set(classes)) == 1:
+        assert threshold == 0.5
+        return
+    candidates = [0.0, 0.5, 1.0, *probabilities]
+    candidates += [min(math.nextafter(p, 2), 1.0) for p in map(float, np.array(probabilities, np.float32))]
+    candidates += [min(float(np.nextafter(np.float32(p), np.float32(2))), 1.0) for p in probabilities]
+    predictions = {tuple(predict(probabilities, candidate)) for candidate in candidates}
+    highest = max(score(metric, classes, list(prediction)) for prediction in predictions)
+    assert score(metric, classes, predict(probabilities, threshold)) == pytest.approx(highest, abs=1e-9)
+    if score(metric, classes, predict(probabilities, 0.5)) >= highest - 1e-12:
+        assert threshold == 0.5
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_threshold_is_the_middle_between_two_probabilities(metric: ThresholdMetric) -> None:
+    assert best([0.125, 0.25, 0.375], [0, 0, 1], metric) == 0.3125
+    assert best([0.625, 0.75, 0.875], [0, 1, 1], metric) == 0.6875
+
+
+def test_tie_goes_to_the_threshold_nearest_to_one_half_and_then_to_the_lower() -> None:
+    assert best([0.125, 0.25, 0.75, 0.875], [0, 1, 0, 1], "accuracy") == 0.5 - (0.5 - 0.1875)
+    assert best([0.0, 0.5, 0.5, 1.0], [0, 0, 1, 1], "accuracy") == 0.5
+
+
+def test_neighbouring_floats_are_separated() -> None:
+    lower = np.float32(0.7)
+    upper = np.nextafter(lower, np.float32(1))
+    assert best([float(lower), float(upper)], [0, 1], "accuracy") == float(upper)
+
+
+def test_best_threshold_may_predict_one_class_for_all_texts() -> None:
+    assert best([0.6, 0.7, 0.75, 0.8], [1, 0, 0, 0], "accuracy") == pytest.approx(0.9)  # the first class
+    assert best([0.1, 0.2, 0.3, 0.4], [1, 1, 1, 0], "accuracy") == pytest.approx(0.05)  # the second class
+    assert best([1.0, 1.0, 1.0], [1, 0, 0], "accuracy") in (0.5, 1.0)  # no threshold is above 1
+    assert best([0.0, 0.0, 0.0], [1, 1, 0], "accuracy") == 0.0
+
+
+def test_threshold_is_one_half_without_metric_or_with_one_class() -> None:
+    assert best([0.6, 0.7], [0, 1], "none") == 0.5
+    for classes in ([0, 0], [1, 1]):
+        assert best([0.6, 0.7], classes, "f1") == 0.5

@@ -1,10 +1,9 @@
-"""What is kept of early exit, and what is refused as such."""
+"""Fitting of early-exit thresholds."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +11,9 @@ import pytest
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
+from fastlstm.serialization.early_exit import EarlyExit
 from fastlstm.training import early_exit
-from fastlstm.training.early_exit import AGREEMENTS, fit_early_exit, prediction_course
+from fastlstm.training.early_exit import AGREEMENTS, add_early_exit, fit_early_exit, prediction_course
 
 MakeModel = Callable[..., SavedModel]
 
@@ -32,37 +32,53 @@ def classifier(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> Classi
     return Classifier(make_model(config, seed=1))
 
 
-def learned_by(classifier: Classifier, texts: list[str]) -> Any:
+def fit(classifier: Classifier, texts: list[str]) -> EarlyExit:
     return fit_early_exit(prediction_course(classifier, texts))
 
 
-def test_its_figures_are_those_of_reading_by_it(classifier: Classifier, texts: list[str]) -> None:
-    learned = learned_by(classifier, texts)
-    assert learned.stages == (2, 4, 8, 16, 32)
-    assert learned.text_count == 400
-    assert [bar.agreement for bar in learned.thresholds] == list(AGREEMENTS)
-    model = Classifier(dataclasses.replace(classifier.saved, early_exit=learned))
+def test_reported_fractions_are_those_of_early_prediction(classifier: Classifier, texts: list[str]) -> None:
+    fitted = fit(classifier, texts)
+    assert fitted.stages == (2, 4, 8, 16, 32)
+    assert fitted.text_count == 400
+    assert [threshold.agreement for threshold in fitted.thresholds] == list(AGREEMENTS)
+    model = Classifier(dataclasses.replace(classifier.saved, early_exit=fitted))
     whole = model.predict(texts)
-    for bar in learned.thresholds:
-        came = model.predict_early(texts, bar.agreement)
-        assert came.saved_fraction == pytest.approx(bar.saved_fraction)
-        answers = model.predict(texts, min_agreement=bar.agreement)
-        others = np.mean([a != b for a, b in zip(answers, whole, strict=True)])
-        assert others == pytest.approx(bar.disagreement)
-        error = np.sqrt(others * (1 - others) / len(texts))
-        assert others + error <= 1 - bar.agreement + 1e-9
-    saved = [bar.saved_fraction for bar in learned.thresholds]
+    for threshold in fitted.thresholds:
+        result = model.predict_early(texts, threshold.agreement)
+        assert result.saved_fraction == pytest.approx(threshold.saved_fraction)
+        early = model.predict(texts, min_agreement=threshold.agreement)
+        disagreement = np.mean([a != b for a, b in zip(early, whole, strict=True)])
+        assert disagreement == pytest.approx(threshold.disagreement)
+        error = np.sqrt(disagreement * (1 - disagreement) / len(texts))
+        assert disagreement + error <= 1 - threshold.agreement + 1e-9
+    saved = [threshold.saved_fraction for threshold in fitted.thresholds]
     assert saved == sorted(saved, reverse=True)
     assert saved[0] > 0.2
 
 
-def test_few_texts_teach_nothing(classifier: Classifier, texts: list[str]) -> None:
-    learned = learned_by(classifier, texts[:8])
-    assert all(bar.saved_fraction == 0 for bar in learned.thresholds)
+def test_thresholds_are_added_to_a_classifier(classifier: Classifier, texts: list[str]) -> None:
+    result, note = add_early_exit(classifier, texts)
+    assert (result.saved.early_exit, note.code) == (fit(classifier, texts), "early-exit-fitted")
+    assert classifier.saved.early_exit is None
 
 
-def test_texts_shorter_than_any_stage_are_read_whole(classifier: Classifier) -> None:
-    learned = learned_by(classifier, ["good", "bad"] * 20)
-    assert all(bar.saved_fraction == 0 for bar in learned.thresholds)
-    short = dataclasses.replace(classifier.saved, config=dataclasses.replace(classifier.saved.config, max_tokens=2))
-    assert learned_by(Classifier(short), ["good bad film", "bad"] * 20).stages == (2,)
+def test_bidirectional_classifier_is_unchanged(make_model: MakeModel, texts: list[str]) -> None:
+    bidirectional = Classifier(make_model(ModelConfig(embedding_size=5, hidden_sizes=(7,), bidirectional=True)))
+    result, note = add_early_exit(bidirectional, texts)
+    assert result is bidirectional
+    assert note.code == "early-exit-skipped"
+
+
+def test_few_texts_skip_no_token(classifier: Classifier, texts: list[str]) -> None:
+    assert all(threshold.saved_fraction == 0 for threshold in fit(classifier, texts[:8]).thresholds)
+
+
+def test_texts_shorter_than_the_first_stage_skip_no_token(classifier: Classifier) -> None:
+    fitted = fit(classifier, ["good", "bad"] * 20)
+    assert all(threshold.saved_fraction == 0 for threshold in fitted.thresholds)
+
+
+def test_stage_is_at_most_the_maximum_number_of_tokens(classifier: Classifier) -> None:
+    config = dataclasses.replace(classifier.saved.config, max_tokens=2)
+    short = Classifier(dataclasses.replace(classifier.saved, config=config))
+    assert fit(short, ["good bad film", "bad"] * 20).stages == (2,)

@@ -1,11 +1,15 @@
+"""The pretraining phase of a run: a language model on the same texts, before training on labels."""
+
+from __future__ import annotations
+
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.training import make_dataset
 
 from fastlstm.config import configure
-from fastlstm.data import Dataset
 from fastlstm.errors import ResumeError
 from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelStep
 from fastlstm.training.events import EpochResult, StepDone
@@ -29,78 +33,57 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def some_records(count: int, seed: int) -> Dataset:
-    generator = np.random.default_rng(seed)
-    texts, labels = [], []
-    for i in range(count):
-        words = generator.choice(
-            ["the", "a", "film", "was", "it", "story"], int(generator.integers(3, 15))
-        ).tolist()
-        words[int(generator.integers(len(words)))] = ("good", "bad")[i % 2]
-        texts.append(" ".join(words))
-        labels.append(("positive", "negative")[i % 2])
-    return Dataset(texts, labels)
-
-
-def a_fitting(unlabelled: tuple[str, ...] = (), **changed: Any) -> PreparedRun:
-    model, training = configure("tutorial", {**OPTIONS, **changed})
+def prepare_run(unlabelled: tuple[str, ...] = (), **changes: Any) -> PreparedRun:
+    model, training = configure("tutorial", {**OPTIONS, **changes})
     return prepare(
-        some_records(40, 0), some_records(12, 1), model, training, cap_vocabulary=True, unlabelled=unlabelled
+        make_dataset(40), make_dataset(12, seed=1), model, training, cap_vocabulary=True, unlabelled=unlabelled
     )
 
 
-def test_a_language_model_comes_first_and_hands_over_what_it_learned() -> None:
-    fitting = a_fitting()
-    kinds, learned = [], None
-    for event in fitting.epochs():
+def test_training_starts_from_the_weights_of_the_language_model() -> None:
+    run = prepare_run()
+    kinds, pretrained = [], None
+    for event in run.epochs():
         kinds.append(type(event))
         if isinstance(event, LanguageModelEpoch):
-            assert fitting.pretraining is not None
-            learned = fitting.pretraining.state.model.arrays()["embedding.weight"]
+            assert run.pretraining is not None
+            pretrained = run.pretraining.state.model.arrays()["embedding.weight"]
         elif isinstance(event, StepDone) and event.epoch == event.step == 1:
-            assert learned is not None
-            fitting.state.optimizer.catch_up()
-            moved = np.abs(fitting.state.model.arrays()["embedding.weight"] - learned).max()
-            assert 0 < moved < 0.01
+            assert pretrained is not None
+            run.state.optimizer.catch_up()
+            difference = np.abs(run.state.model.arrays()["embedding.weight"] - pretrained).max()
+            assert 0 < difference < 0.01
     assert kinds.count(LanguageModelEpoch) == kinds.count(EpochResult) == 2
     assert kinds.index(StepDone) > max(i for i, kind in enumerate(kinds) if kind is LanguageModelStep)
 
 
 @pytest.mark.parametrize("stop", ["in pretraining", "between the phases", "in training"])
-def test_a_run_goes_on_in_either_phase_with_the_same_bits(tmp_path: Path, stop: str) -> None:
+def test_run_stopped_in_either_phase_is_resumed_with_the_same_bits(tmp_path: Path, stop: str) -> None:
     path = tmp_path / "checkpoint"
-    whole = a_fitting()
+    whole = prepare_run()
     kinds = [type(event) for event in whole.epochs()]
     last = max(i for i, kind in enumerate(kinds) if kind is LanguageModelEpoch)
-    after = {"in pretraining": last // 2, "between the phases": last + 1, "in training": last + 4}[stop]
-    broken = a_fitting()
-    events = broken.epochs()
-    for _ in range(after):
+    count = {"in pretraining": last // 2, "between the phases": last + 1, "in training": last + 4}[stop]
+    stopped = prepare_run()
+    events = stopped.epochs()
+    for _ in range(count):
         next(events)
-    broken.save(path)
-    again = a_fitting()
-    again.restore(path)
-    left = [type(event) for event in again.epochs()]
-    assert left == kinds[after:]
+    stopped.save(path)
+    resumed = prepare_run()
+    resumed.restore(path)
+    assert [type(event) for event in resumed.epochs()] == kinds[count:]
     for name, value in whole.state.model.arrays().items():
-        np.testing.assert_array_equal(value, again.state.model.arrays()[name], err_msg=name)
+        np.testing.assert_array_equal(value, resumed.state.model.arrays()[name], err_msg=name)
 
 
-def test_a_checkpoint_of_other_unlabelled_texts_is_refused(tmp_path: Path) -> None:
+def test_checkpoint_of_other_unlabelled_texts_raises_resume_error(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
-    a_fitting(unlabelled=("a story was good",)).save(path)
-    with pytest.raises(ResumeError, match="pretraining texts"):
-        a_fitting(unlabelled=("a story was bad",)).restore(path)
+    prepare_run(unlabelled=("a story was good",)).save(path)
+    with pytest.raises(ResumeError) as raised:
+        prepare_run(unlabelled=("a story was bad",)).restore(path)
+    assert (raised.value.code, raised.value.setting) == ("checkpoint-mismatch", "pretraining texts")
 
 
-def test_unlabelled_texts_add_their_words() -> None:
-    words = a_fitting(unlabelled=("marvellous " * 3,)).tokenizer.get_vocab()
-    assert "marvellous" in words
-    assert "marvellous" not in a_fitting().tokenizer.get_vocab()
-
-
-def test_words_left_out_differ_between_epochs_and_leave_something_of_every_text() -> None:
-    fitting = a_fitting(word_dropout=0.9, pretraining_epochs=0, epochs=3)
-    results = [event for event in fitting.epochs() if isinstance(event, EpochResult)]
-    assert len(results) == 3
-    assert all(np.isfinite(result.loss) for result in results)
+def test_vocabulary_contains_words_of_unlabelled_texts() -> None:
+    assert "marvellous" in prepare_run(unlabelled=("marvellous " * 3,)).tokenizer.get_vocab()
+    assert "marvellous" not in prepare_run().tokenizer.get_vocab()

@@ -21,13 +21,13 @@ from tests.helpers.tuning import (
 import fastlstm
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import InputError, OptionError, TrainingError
-from fastlstm.training import train
+from fastlstm.training.api import train
 from fastlstm.training.events import EpochResult, Evaluated
 from fastlstm.training.prepare import PreparedRun
 from fastlstm.tuning import study as study_module
-from fastlstm.tuning import tune
+from fastlstm.tuning.api import tune
 from fastlstm.tuning.events import Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
-from fastlstm.tuning.results import VALIDATION_NOTE
+from fastlstm.tuning.results import SEARCH_NOTE
 from fastlstm.tuning.settings import study_path
 
 MODEL = ("model.safetensors", "tokenizer.json", "golden.json", "config.json")
@@ -92,7 +92,7 @@ def test_test_split_is_evaluated_once_at_the_end(settings_of: MakeSettings, data
 def test_without_test_split_result_is_on_validation_texts(settings_of: MakeSettings, data: DataSplits) -> None:
     job = settings_of(data=dataclasses.replace(data, test=None), trials=1)
     _, result = run_search(job)
-    assert result.evaluated_on == VALIDATION_NOTE
+    assert result.evaluated_on == SEARCH_NOTE
     assert result.report.loss == pytest.approx(result.best.loss, rel=1e-4)
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 DEFAULT_MAX_EXAMPLES = 20
 MAX_EXAMPLES_SHOWN = 5
 """Examples printed per finding, except suspect labels, which are all printed."""
-MAX_CLASSES_SHOWN = 30
 MAX_PROBABILITY_SHOWN = 0.999
 """A higher probability is printed as this one, since 100.0% would suggest certainty."""
 
@@ -148,7 +147,7 @@ def print_report(report: DatasetReport, file: TextIO) -> None:
 
 
 def _check_plots_dir(folder: Path) -> None:
-    """Raise before the checks run if the plots cannot be drawn or saved."""
+    """Raise an error if the plots cannot be drawn or saved, before the checks run."""
     from fastlstm.errors import OptionError
     from fastlstm.plots import require_matplotlib
     from fastlstm.serialization import atomic
@@ -167,9 +166,9 @@ def _print_classes(console: Console, parts: Mapping[str, ClassCounts]) -> None:
     table = output.make_table("class", *parts)
     training = next(iter(parts.values())).classes
     by_size = sorted(training, key=training.__getitem__, reverse=True)
-    for name in by_size[:MAX_CLASSES_SHOWN]:
+    for name in by_size[: output.MAX_CLASSES_SHOWN]:
         table.add_row(name, *(f"{part.classes[name]:,}" for part in parts.values()))
-    if others := by_size[MAX_CLASSES_SHOWN:]:
+    if others := by_size[output.MAX_CLASSES_SHOWN :]:
         sums = (sum(part.classes[name] for name in others) for part in parts.values())
         table.add_row(f"{len(others):,} smaller classes", *(f"{texts:,}" for texts in sums))
     table.add_row("total", *(f"{part.texts:,}" for part in parts.values()))

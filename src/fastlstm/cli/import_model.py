@@ -37,7 +37,7 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
         help="Words in the order of the embedding rows.")  # fmt: skip
 @option("--index-from", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, panel="Tokenization",
         help="Offset of JSON word indices; 3 for Keras' IMDb.")  # fmt: skip
-@option("--unknown", metavar="WORD", panel="Tokenization", help="Word that stands for unknown words.")
+@option("--unknown", metavar="WORD", panel="Tokenization", help="Word that represents unknown words.")
 @option("--tokenization", type=click.Choice(list(TOKENIZATION_RULES)), panel="Tokenization",
         help="How texts are split into words.")  # fmt: skip
 @option("--max-tokens", type=click.IntRange(min=1), metavar="N", panel="Tokenization",

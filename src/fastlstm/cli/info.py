@@ -10,8 +10,9 @@ import click
 from fastlstm.cli.options import PanelCommand, common_options, model_option
 from fastlstm.cli.output import fact_table, json_object, weights_table
 from fastlstm.inference import Classifier
+from fastlstm.metrics import DEFAULT_THRESHOLD
 from fastlstm.serialization import weights
-from fastlstm.serialization.classifier import DEFAULT_THRESHOLD, SavedModel
+from fastlstm.serialization.classifier import SavedModel
 
 RECORD_FIELDS = {"preset", "fastlstm_version", "data", "results", "best_epoch", "epochs", "baseline"}
 """Fields of the training record of a run of fastlstm; other records may contain anything."""
@@ -75,7 +76,9 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
                 facts[source] = record[source]
         facts["best epoch"] = f"{record['best_epoch']} of {record['epochs']}"
         facts["accuracy"] = f"{results['accuracy']:.2%} on {results['texts']:,} texts ({results['evaluated_on']})"
-        facts["calibration"] = f"error {results['calibration_error']:.2%} on these texts; {_calibration_method(saved)}"
+        facts["calibration"] = (
+            f"error {results['calibration_error']:.2%} on these texts; {_calibration_method(saved)}"
+        )
         if record["baseline"]:
             facts["baseline"] = f"{record['baseline']['accuracy']:.2%}, {record['baseline']['name']}"
     return facts

@@ -92,10 +92,7 @@ def train(
     file; or a folder of .txt files. All but Parquet may be gzipped. The epoch with the lowest perplexity on the
     validation texts is kept.
     """
-    from fastlstm.cli.progress import Display, resume_command, watch
-    from fastlstm.language_model.run import LanguageModelResult, run
     from fastlstm.language_model.settings import LanguageModelSettings
-    from fastlstm.nn.runs import checkpoint_path
 
     settings = LanguageModelSettings.create(
         texts[0] if len(texts) == 1 else [Path(path) for path in texts],
@@ -103,14 +100,12 @@ def train(
         {**options, **values, "validation": split_source(validation)},
     )
 
-    def interrupted() -> str:
-        if checkpoint_path(out).is_file():
-            return f"stopped and saved; resume with: {resume_command(sys.argv[1:])}"
-        return "stopped before training started; nothing was saved"
+    from fastlstm.cli.progress import Display, interrupted_message, watch
+    from fastlstm.language_model.run import LanguageModelResult, run
 
     with Display(sys.stderr) as display:
         events = run(settings, log=display.note, progress=display.download)
-        watch(events, display.show_language_model, LanguageModelResult, interrupted)
+        watch(events, display.show_language_model, LanguageModelResult, lambda: interrupted_message(out))
     _print_result(display.language_model, as_json)
 
 

@@ -295,7 +295,7 @@ def _describe_fields(context: click.Context, kinds: Sequence[type[Any]], presets
         rows = []
         for field in option_fields(kind):
             defaults = {
-                key: _written({**vars(chosen.model), **vars(chosen.training)}[field.name])
+                key: format_value({**vars(chosen.model), **vars(chosen.training)}[field.name])
                 for key, chosen in presets.items()
             }
             same = len(set(defaults.values())) == 1
@@ -310,7 +310,8 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _written(value: object) -> str:
+def format_value(value: object) -> str:
+    """Return the value of a field as --set takes it."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MIN_WIDTH = 100
 """Width of output that does not go to a terminal, in characters."""
 MAX_CLASSES_SHOWN = 30
-"""Number of classes in a report; of more, the worst are shown."""
+"""Maximum number of classes in a report: those with the lowest F1."""
 
 
 def note(text: str) -> None:
@@ -65,14 +65,14 @@ def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report |
     """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
     print(f"On {value.texts:,} texts ({evaluated_on}):", file=file)
     summary = make_table("", "accuracy", "macro F1", "loss", "calibration error")
-    for name, figures in (("LSTM", value), ("n-grams", baseline)):
-        if figures is not None:
+    for name, metrics in (("LSTM", value), ("n-grams", baseline)):
+        if metrics is not None:
             summary.add_row(
                 name,
-                f"{figures.accuracy:.2%}",
-                f"{figures.macro_f1:.4f}",
-                f"{figures.loss:.4f}",
-                f"{figures.calibration_error:.2%}",
+                f"{metrics.accuracy:.2%}",
+                f"{metrics.macro_f1:.4f}",
+                f"{metrics.loss:.4f}",
+                f"{metrics.calibration_error:.2%}",
             )
     console(file).print(summary)
     shown = value.classes
@@ -86,7 +86,7 @@ def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report |
 
 
 def make_table(first: str, *others: str) -> Table:
-    """Return a table with a column of names and right-aligned columns of figures."""
+    """Return a table with a column of names and right-aligned columns of numbers."""
     from rich import box
     from rich.table import Table
 

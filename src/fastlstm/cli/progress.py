@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TextIO, TypeVar
 
@@ -18,13 +19,14 @@ from fastlstm.cli.output import console, weights_table
 from fastlstm.config import TrainingConfig
 from fastlstm.errors import Interrupted
 from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelStep
+from fastlstm.language_model.perplexity import perplexity_of
 from fastlstm.language_model.run import (
     LanguageModelEvent,
     LanguageModelPrepared,
     LanguageModelResult,
     PerplexityMeasured,
 )
-from fastlstm.nn.runs import Note
+from fastlstm.nn.runs import Note, checkpoint_path
 from fastlstm.training.events import (
     Calibrated,
     CandidateDone,
@@ -44,18 +46,25 @@ def resume_command(arguments: list[str]) -> str:
     return shlex.join(["fastlstm", *(argument for argument in arguments if argument != "--resume"), "--resume"])
 
 
+def interrupted_message(out: Path) -> str:
+    """Return what an interrupted run that saves to `out` has left."""
+    if checkpoint_path(out).is_file():
+        return f"stopped and saved; resume with: {resume_command(sys.argv[1:])}"
+    return "stopped before training started; nothing was saved"
+
+
 def watch(
     events: Generator[RunEvent, None, None],
     show: Callable[[RunEvent], object],
     last: type[RunEvent],
     interrupted: Callable[[], str],
 ) -> None:
-    """Show the events of a run. Ctrl-C closes the run, unless its `last` event has come.
+    """Show the events of a run. Ctrl-C closes the run after the current event, unless that is the `last` one.
 
     Raises:
         Interrupted: Ctrl-C was pressed; the message is that of `interrupted`, called after the run is closed.
     """
-    show(next(events))  # the first event comes after downloads, which Ctrl-C interrupts at once
+    show(next(events))  # before the first event, Ctrl-C interrupts at once: data is downloaded and read
     with stop_on_interrupt() as stop_requested:
         for event in events:
             show(event)
@@ -84,8 +93,6 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 PLAIN_SECONDS = 10.0
 """Seconds between two lines about an epoch if the output is not a terminal."""
-MAX_NATS = 700.0
-"""Largest loss (nats) whose exponential is finite."""
 
 
 class Display:
@@ -187,7 +194,7 @@ class Display:
 
     def _pretraining_step(self, event: LanguageModelStep) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
-        perplexity = math.exp(min(event.smoothed_loss, MAX_NATS))
+        perplexity = perplexity_of(event.smoothed_loss)
         details = f"{rate / 1000:,.0f}k tokens/s  loss {event.smoothed_loss:.4f}  perplexity {perplexity:,.1f}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
@@ -196,9 +203,10 @@ class Display:
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
             steps_left = (self._pretraining_epochs - event.epoch + 1) * event.steps - event.step
-            left = max(event.seconds / event.step * steps_left, 0)
+            seconds_left = max(event.seconds / event.step * steps_left, 0)
             self.note(
-                f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left"
+                f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}  "
+                f"{seconds_left:.0f} s left"
             )
 
     def _pretraining_epoch(self, event: LanguageModelEpoch) -> None:
@@ -217,8 +225,8 @@ class Display:
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
             steps_left = (self._epochs - event.epoch + 1) * event.steps - event.step
-            left = max(event.seconds / event.step * steps_left, 0)
-            self.note(f"epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {left:.0f} s left")
+            seconds_left = max(event.seconds / event.step * steps_left, 0)
+            self.note(f"epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {seconds_left:.0f} s left")
 
     def _epoch(self, event: EpochResult) -> None:
         self._last_line = time.monotonic()

@@ -25,6 +25,7 @@ from fastlstm.cli.output import json_object, report
 
 if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
+    from fastlstm.tuning.events import TuningResult
 
 VISIBLE_FIELDS = ("epochs", "learning_rate", "seed")
 """Configuration fields with an option of their own; --set reaches the others."""
@@ -85,20 +86,17 @@ def run_options(function: Function) -> Function:
 
 def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_json: bool) -> None:
     """Train with the given settings, show progress, and print the result."""
-    from fastlstm.cli.progress import Display, resume_command, watch
-    from fastlstm.nn.runs import checkpoint_path
-    from fastlstm.training.events import TrainingResult
-    from fastlstm.training.run import run
     from fastlstm.training.settings import TrainingSettings
 
-    chosen = TrainingSettings.create(data, out, settings)
+    chosen = TrainingSettings.create(data, out, settings)  # before PyTorch is imported, so that errors come at once
+    from fastlstm.cli.progress import Display, interrupted_message, watch
+    from fastlstm.training.events import TrainingResult
+    from fastlstm.training.run import run
 
     def interrupted() -> str:
         if chosen.budget is not None:
             return f"stopped; the best model so far, if any, is in {out}"
-        if checkpoint_path(out).is_file():
-            return f"stopped and saved; resume with: {resume_command(sys.argv[1:])}"
-        return "stopped before training started; nothing was saved"
+        return interrupted_message(out)
 
     with Display(sys.stderr) as display:
         events = run(chosen, log=display.note, progress=display.download)
@@ -123,16 +121,18 @@ def _print_result(result: TrainingResult, as_json: bool) -> None:
         print(f"saved: {result.folder}")
         print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
-    json_object(
-        {
-            "model": str(result.folder),
-            **result.report.to_json(),
-            "measured_on": result.evaluated_on,
-            "baseline": result.baseline.to_json() if result.baseline else None,
-            "calibrated": result.classifier.saved.training["calibration"],
-            "history": [dataclasses.asdict(epoch) for epoch in result.history],
-        }
-    )
+    json_object({**result_json(result), "history": [dataclasses.asdict(epoch) for epoch in result.history]})
+
+
+def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
+    """Return the part of the JSON output that runs and searches share."""
+    return {
+        "model": str(result.folder),
+        **result.report.to_json(),
+        "measured_on": result.evaluated_on,
+        "baseline": result.baseline.to_json() if result.baseline else None,
+        "calibrated": result.classifier.saved.training["calibration"],
+    }
 
 
 @click.command("train", cls=PanelCommand)

@@ -6,74 +6,36 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastlstm.cli.options import PanelCommand, common_options, config_options, option, preset_option, table_options
+from fastlstm.cli.options import (
+    PanelCommand,
+    common_options,
+    config_options,
+    format_value,
+    option,
+    preset_option,
+    table_options,
+)
 from fastlstm.cli.output import json_object, report
-from fastlstm.cli.progress import Display, resume_command, watch
-from fastlstm.cli.train import VISIBLE_FIELDS, device_option, output_options, run_settings, split_options
-from fastlstm.language_model.loop import LanguageModelEpoch
-from fastlstm.training.events import EpochResult
-from fastlstm.tuning.events import Metric, Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
-from fastlstm.tuning.search import search
-from fastlstm.tuning.settings import METRICS, TuningSettings
+from fastlstm.cli.train import (
+    VISIBLE_FIELDS,
+    device_option,
+    output_options,
+    result_json,
+    run_settings,
+    split_options,
+)
+from fastlstm.tuning.settings import TuningSettings
+from fastlstm.tuning.space import METRICS
+
+if TYPE_CHECKING:
+    from fastlstm.tuning.events import TuningResult
 
 REPEATED_OPTIONS = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
 """Options, besides configuration fields, that `fastlstm train` needs to train the best model again."""
-
-
-class TuningDisplay(Display):
-    """Shows the events of a search; `result` is set at its end."""
-
-    result: TuningResult  # type: ignore[assignment]  # of a search instead of a run
-
-    def __init__(self, file: TextIO) -> None:
-        super().__init__(file)
-        self.has_best = False
-
-    def __enter__(self) -> TuningDisplay:
-        return self
-
-    def show_tuning(self, event: TuningEvent) -> None:
-        """Show one event of a search."""
-        match event:
-            case TrialStarted():
-                self.start_training(event.training)
-            case TrialDone():
-                self.end_bar()
-                self.has_best = event.best is not None
-                self.note(trial_line(event.trial, event.best, event.metric))
-            case TuningResult():
-                self.end_bar()
-                self.result = event
-            case EpochResult() | LanguageModelEpoch():
-                pass  # one line per trial is enough
-            case _:
-                self.show(event)
-
-
-def trial_line(trial: Trial, best: Trial | None, metric: Metric) -> str:
-    """Return one line about a trial: changes to the preset, result, duration, and the best result so far."""
-    parts = [f"trial {trial.number}: {describe_changes(trial.changes)}"]
-    if trial.state != "complete":
-        ending = f"failed ({trial.why_not})" if trial.state == "failed" else trial.state
-        parts.append(f"{ending} after {trial.epochs} {'epoch' if trial.epochs == 1 else 'epochs'}")
-    if trial.loss is not None:
-        parts.append(f"loss {trial.loss:.4f}, accuracy {trial.accuracy:.2%} on validation")
-    parts.append(f"{trial.seconds:.1f} s")
-    if best is not None and best.number == trial.number:
-        parts.append("the best so far")
-    elif best is not None:
-        value = f"{best.loss:.4f}" if metric == "loss" else f"{best.accuracy:.2%}"
-        parts.append(f"best so far: {value} (trial {best.number})")
-    return "; ".join(parts)
-
-
-def describe_changes(changes: Mapping[str, Any]) -> str:
-    """Return the options that differ from the preset, as NAME=VALUE."""
-    return ", ".join(f"{name}={_written(value)}" for name, value in changes.items()) or "the preset"
 
 
 @click.command("tune", cls=PanelCommand)
@@ -96,6 +58,10 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
     The validation texts select the best trial.
     """
     settings = TuningSettings.create(data, out, run_settings(options, **values))
+    from fastlstm.cli.progress import resume_command, watch
+    from fastlstm.cli.tuning_progress import TuningDisplay
+    from fastlstm.tuning.events import TuningResult
+    from fastlstm.tuning.search import search
 
     def interrupted() -> str:
         best = f"the best model so far is in {out}" if display.has_best else "no trial is finished"
@@ -116,11 +82,7 @@ def _print_result(result: TuningResult, again: str, as_json: bool) -> None:
         return
     json_object(
         {
-            "model": str(result.folder),
-            **result.report.to_json(),
-            "measured_on": result.evaluated_on,
-            "baseline": result.baseline.to_json() if result.baseline else None,
-            "calibrated": result.classifier.saved.training["calibration"],
+            **result_json(result),
             "metric": result.metric,
             "options": dict(result.options),
             "best_trial": result.best.number,
@@ -138,11 +100,5 @@ def _training_command(parameters: Mapping[str, Any], options: Mapping[str, Any])
         if name == "preset" or parameters[name] not in (None, defaults[name]):
             words += [f"--{name.replace('_', '-')}", str(parameters[name])]
     for name, value in options.items():
-        words += ["--set", f"{name}={_written(value)}"]
+        words += ["--set", f"{name}={format_value(value)}"]
     return shlex.join(words)
-
-
-def _written(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -18,10 +18,10 @@ Activation = Literal["auto", "sigmoid", "softmax"]
 ClassWeights = Literal["none", "balanced"]
 NGramKinds = Literal["pairs", "places"]
 Monitor = Literal["loss", "accuracy"]
-Calibrate = Literal["auto", "none"]
+CalibrationMode = Literal["auto", "none"]
+ThresholdMetric = Literal["none", "accuracy", "balanced-accuracy", "f1", "macro-f1"]
 MIN_BATCH_SIZE = 8
 """Smallest batch size that `min_steps` may choose, in texts."""
-ThresholdMetric = Literal["none", "accuracy", "balanced-accuracy", "f1", "macro-f1"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class TrainingConfig:
     )
     patience: int = option("epochs without improvement before early stopping", minimum=1, default=5)
     monitor: Monitor = option("validation metric that selects the best epoch", default="loss")
-    calibration: Calibrate = option("auto: calibrate probabilities on the validation texts", default="auto")
+    calibration: CalibrationMode = option("auto: calibrate probabilities on the validation texts", default="auto")
     threshold_metric: ThresholdMetric = option(
         "metric that the decision threshold of two classes maximizes",
         default="none",
@@ -116,7 +116,7 @@ class Preset:
 
 
 MIN_STEPS = 300
-"""The number of steps of 6,400 texts in three epochs, about."""
+"""Minimum number of steps of the preset `small`: about three epochs of 6,400 texts."""
 
 _SMALL = Preset(
     model=ModelConfig(

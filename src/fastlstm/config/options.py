@@ -42,9 +42,9 @@ def from_json(
 
     Args:
         kind: The configuration class.
-        values: An object with exactly the fields of `kind`, unless the next two arguments say otherwise.
-        required: The fields that must be present; missing ones of the others take their defaults.
-        known: The fields that may be present.
+        values: The JSON object.
+        required: The fields that must be present; other missing fields take their defaults. None: all fields of `kind`.
+        known: The fields that may be present. None: all fields of `kind`.
 
     Raises:
         OptionError: `values` is not such an object.
@@ -87,7 +87,7 @@ def check(config: DataclassInstance) -> None:
 
 
 def plain_value(value: Any) -> Any:
-    """Return the value with NumPy scalars and lists, as grid searches and notebooks pass them, made plain Python."""
+    """Return the value as plain Python: NumPy scalars as numbers, lists as tuples. Grid searches pass such values."""
     if isinstance(value, list | tuple):
         return tuple(plain_value(item) for item in value)
     return value.item() if hasattr(value, "item") else value

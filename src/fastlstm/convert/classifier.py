@@ -16,7 +16,7 @@ from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import PADDING_ID
 
 DEFAULT_MAX_TOKENS = 500
-"""Used when neither the model nor the user gives a number of tokens."""
+"""Tokens read per text if neither the model nor the caller sets a number."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def make_classifier(
             padding unless the model masks it.
         truncate: The part of longer texts that is kept, as in `ModelConfig`.
         max_tokens: Number of tokens read per text, if the model does not contain it.
-        labels: Class names in the order of the outputs. [0, 1, ...]
+        labels: Class names in the order of the outputs. Default: 0, 1, ...
 
     Raises:
         OptionError: The labels do not match the outputs, or `max_tokens` is missing or contradicts the model.
@@ -120,7 +120,7 @@ def make_classifier(
             "some LSTM layers are bidirectional and others are not; expected all layers to be alike",
             code="unsupported-layers",
         )
-    # Keras pads with id 0, whatever word that is.
+    # Keras pads with id 0, even if that is the id of a word.
     words, rows = assign_ids(
         vocabulary, len(imported.embedding), padding_row=None if padding_read == "none" else PADDING_ID
     )

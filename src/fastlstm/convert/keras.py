@@ -203,7 +203,8 @@ def _vocabularies(archive: zipfile.ZipFile) -> dict[str, list[str]]:
 
 IGNORED_LAYERS = ("InputLayer", "Dropout", "SpatialDropout1D")
 """Layers without effect on predictions."""
-POOLINGS = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "mean"}
+POOLING_LAYERS = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "mean"}
+"""Class name of a Keras layer -> pooling, as in `ModelConfig`."""
 SUPPORTED = (
     "supported: Embedding, then LSTM layers, each plain or in a Bidirectional, then GlobalMaxPooling1D or "
     "GlobalAveragePooling1D if the last LSTM returns sequences, then one Dense"
@@ -255,8 +256,8 @@ def _interpret(layers: list[Layer]) -> ImportedModel:
         lstms.append(tuple(_lstm_weights(layers[0])))
         returns_sequences = bool(_lstm_config(layers.pop(0))["return_sequences"])
     pooling = "last"
-    if layers and layers[0].kind in POOLINGS:
-        pooling = POOLINGS[layers.pop(0).kind]
+    if layers and layers[0].kind in POOLING_LAYERS:
+        pooling = POOLING_LAYERS[layers.pop(0).kind]
     if not lstms or (pooling == "last") == returns_sequences or [layer.kind for layer in layers] != ["Dense"]:
         remaining = ", ".join(layer.kind for layer in layers) or "none"
         raise _unsupported_layers(f"the layers after {len(lstms)} LSTM layers are {remaining}", layers)

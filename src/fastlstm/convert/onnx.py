@@ -1,7 +1,7 @@
 """Export a classifier as an ONNX model with variable batch size and text length.
 
 Inputs: `ids` int64 [batch, length], padded with any token id; `lengths` int64 [batch], at least 1; for a model with
-n-grams also `ngram_logits` float32 [batch, logits], what the n-grams add to the logits, or zeros.
+n-grams also `ngram_logits` float32 [batch, logits], the logits of the n-grams, or zeros.
 Output: `probabilities` float32 [batch, classes].
 
 With `states`, each layer K has the inputs `h_K` and `c_K` [1, batch, units], its states before the first token, and

@@ -129,7 +129,7 @@ def _numpy(model: SavedModel) -> Predict:
 
 
 def _runtimes(model: SavedModel) -> Iterator[tuple[str, Callable[[], Predict], float]]:
-    """Yield the name of each runtime, what loads the model into it, and its tolerance."""
+    """Yield the name of each runtime, a function that loads the model into it, and its tolerance."""
     kernel_info = find_kernel()
     if kernel_info.kernel is None or kernel_info.path is None:
         yield "kernel", partial(_unavailable, kernel_info.reason or "no compiled kernel"), TOLERANCE

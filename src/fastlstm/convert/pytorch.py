@@ -172,7 +172,7 @@ def _embedding_and_output(
     linear = [name for name in matrices if re.sub(r"weight$", "bias", name) in others]
     embeddings = [name for name in matrices if name not in linear]
     if len(linear) != 1 or len(embeddings) != 1 or len(others) != 3:
-        raise _unsupported_layers(f"besides LSTM layers the state dict has {_names(others)}", others)
+        raise _unsupported_layers(f"in addition to LSTM layers, the state dict has {_names(others)}", others)
     embedding, weight = matrices[embeddings[0]], matrices[linear[0]]
     if embedding.shape[1] != input_size:
         raise DataError(

@@ -3,7 +3,7 @@
     probabilities = load()(ids, lengths)
 
 `ids` is int64 [batch, length], padded with any token id; `lengths` is int64 [batch]. A model with n-grams takes a
-third argument, `ngram_logits`: what the n-grams add to the logits [batch, logits]. Without it, they add nothing.
+third argument, `ngram_logits`: the logits of the n-grams [batch, logits]. Without it, n-grams are ignored.
 """
 
 from __future__ import annotations

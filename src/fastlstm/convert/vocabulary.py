@@ -21,9 +21,9 @@ IMDB_INDEX_FROM = 3
 """The default `index_from` of keras.datasets.imdb.load_data: ids 0, 1 and 2 are padding, start and unknown."""
 IMDB_START, IMDB_UNKNOWN = 1, 2
 STRIPPED_PUNCTUATION = r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']"""
-"""What keras.layers.TextVectorization strips."""
+"""The characters that keras.layers.TextVectorization strips."""
 TOKENIZER_FILTERS = r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\t\n]"""
-"""What Keras' Tokenizer, which also tokenized its IMDb, replaces by spaces."""
+"""The characters that Keras' Tokenizer, which also tokenized Keras' IMDb, replaces by spaces."""
 MAX_SUGGESTION_LENGTH = 300
 
 
@@ -59,7 +59,7 @@ class Vocabulary:
     Attributes:
         words: Word -> row.
         unknown: Row of unknown words.
-        padding: Row of padding; None if no word stands for it.
+        padding: Row of padding; None if no word represents it.
         start: Row of the token before each text; None if there is none.
         is_vectorization: Whether the list starts as TextVectorization's does, with "" and [UNK].
     """
@@ -77,7 +77,7 @@ def read_vocabulary(path: Path, *, index_from: int = 0, unknown: str | None = No
     Args:
         path: The file.
         index_from: Offset added to each index of a JSON object; 3 for the word index of keras.datasets.imdb.
-        unknown: The word that stands for unknown words, if it is not in `UNKNOWN_NAMES`.
+        unknown: The word that represents unknown words, if it is not in `UNKNOWN_NAMES`.
 
     Raises:
         DataError: The file is not a vocabulary.
@@ -198,7 +198,7 @@ def assign_ids(
     Args:
         vocabulary: The words.
         row_count: Number of embedding rows; words of later rows become unknown.
-        padding_row: Row of padding if no word stands for it; None if padding is not read.
+        padding_row: Row of padding if no word represents it; None if padding is not read.
 
     Raises:
         DataError: A special token has no row, or a word cannot be represented.

@@ -20,11 +20,11 @@ from fastlstm.errors import DataError
 IMDB = "imdb"
 VALIDATION_NOTE = (
     "validation texts, which also selected the epoch, temperature and threshold: slightly optimistic; pass --test "
-    "for an unbiased figure"
+    "for an unbiased estimate"
 )
 
 TEST_SPLIT_SEED = 0
-"""The test split does not depend on the seed of a run, so that runs compare."""
+"""The test split does not depend on the seed of a run, so that runs are comparable."""
 
 SplitSource = float | str | os.PathLike[str] | Dataset
 """A part of the data: a fraction to hold out, the path of a file or folder, "imdb", or a dataset."""
@@ -42,7 +42,7 @@ class DataSplits:
         validation: The texts that select the epoch.
         test: The test texts. None: the run is evaluated on `validation`.
         origin: Where the texts come from, in one line.
-        evaluated_on: What the reported figures are measured on, in one line.
+        evaluated_on: The texts that the reported figures are measured on, in one line.
         unlabelled: Further texts, for pretraining or for a teacher to label.
     """
 

@@ -16,6 +16,7 @@ LabelledRows = Generator[LabelledRow, None, None]
 """The rows of an open file. Closing the generator closes the file."""
 
 MAX_EXCERPT_LENGTH = 40
+"""Characters of a value that a message quotes."""
 
 _NUMBER = re.compile(r"[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?", re.IGNORECASE)
 
@@ -162,7 +163,7 @@ def is_unicode(text: str) -> bool:
 
 
 def excerpt(text: str) -> str:
-    """Return `text` shortened to one line of at most 40 characters, for use in a message."""
+    """Return `text` as one line of at most `MAX_EXCERPT_LENGTH` characters, for use in a message."""
     if not text.isprintable() or text != text.strip() or not text:
         text = repr(text)
     return text if len(text) <= MAX_EXCERPT_LENGTH else text[: MAX_EXCERPT_LENGTH - 3] + "..."

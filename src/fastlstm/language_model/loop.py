@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +20,14 @@ from fastlstm.language_model.network import LanguageModelNetwork, States
 from fastlstm.language_model.sampled_softmax import Sampler
 from fastlstm.nn import checkpoint
 from fastlstm.nn.device import AsyncScalar
-from fastlstm.nn.numerics import autocast, derive_seed, learning_rate_factor, scale_loss, training_numerics
+from fastlstm.nn.numerics import (
+    autocast,
+    derive_seed,
+    learning_rate_factor,
+    require_finite_loss,
+    scale_loss,
+    training_numerics,
+)
 from fastlstm.nn.optimizer import Adam
 from fastlstm.serialization import weights
 
@@ -30,7 +36,7 @@ PHASE = "pretraining"
 COUNTERS = ("epoch", "step", "tokens", "loss", "smoothed_loss", "seconds")
 """Attributes of the state that a checkpoint stores as JSON, in addition to the histories."""
 WARMUP_DIVISOR = 10
-"""Warm-up takes at most 1 / 10 of the steps of a run, so that short runs reach the full learning rate."""
+"""Warm-up takes at most a tenth of the steps of a run, so that short runs reach the full learning rate."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,7 @@ class LanguageModelState:
 
         Raises `TrainingError` for a non-finite loss.
         """
-        if not math.isfinite(loss):
-            raise _diverged(loss, f"on the validation texts after epoch {self.epoch}")
+        require_finite_loss(loss, f"on the validation texts after epoch {self.epoch}")
         self.validation_losses.append(loss)
         best = loss <= min(self.validation_losses)
         if best:
@@ -292,16 +297,7 @@ def _step(
     mean_loss = AsyncScalar(torch.stack(losses).mean())
     torch.autograd.backward(scale_loss(total))
     loss_value = mean_loss()
-    if not math.isfinite(loss_value):
-        raise _diverged(loss_value, f"in step {state.step + 1} of epoch {state.epoch + 1}")
+    require_finite_loss(loss_value, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)
     state.lstm_states = lstm_states
     return loss_value
-
-
-def _diverged(loss: float, place: str) -> TrainingError:
-    return TrainingError(
-        f"training diverged: the loss is {loss} {place}; set a lower learning_rate or clip_norm",
-        code="diverged",
-        loss=loss,
-    )

@@ -37,7 +37,7 @@ from fastlstm.nn.runs import (
     precision_notes,
     with_checkpoints,
 )
-from fastlstm.serialization.folder import CONFIG, LANGUAGE_MODEL_FORMAT, json_bytes
+from fastlstm.serialization.folder import CONFIG, HISTORY, LANGUAGE_MODEL_FORMAT, json_bytes
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model, write_language_model
 from fastlstm.serialization.model_card import language_model_card
 from fastlstm.serialization.quantization import round_weights
@@ -106,7 +106,7 @@ def run(
     That file is removed when the model is saved.
 
     Args:
-        settings: What to do.
+        settings: The settings of the run.
         log, progress: Called while data is downloaded and read, as by `load_imdb`.
 
     Raises:
@@ -316,7 +316,7 @@ def _finish(settings: LanguageModelSettings, corpus: Corpus, prepared: _Prepared
         model.saved,
         settings.out,
         card=language_model_card(model.saved),
-        extras={"history.json": json_bytes(history)},
+        extras={HISTORY: json_bytes(history)},
         storage=settings.storage,
     )
     checkpoint_path(settings.out).unlink(missing_ok=True)

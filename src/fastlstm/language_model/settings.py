@@ -1,10 +1,10 @@
-"""Settings of a language model run: created and validated once, by Python and the command line alike."""
+"""Settings of a language model run, built and validated once, for Python and the command line alike."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ class LanguageModelSettings:
         check_storage(own.get("storage", "float32"))
         encoder = own.get("encoder")
         if encoder is not None:
-            _check_encoder_fields(fields)
+            check_encoder_fields(fields)
             encoder = resolve_model_folder(encoder, LANGUAGE_MODEL_FORMAT)
             assert encoder is not None
             model = _model_from_encoder(encoder, fields.get("direction"))
@@ -109,8 +109,9 @@ _OWN_OPTIONS = {f.name for f in dataclasses.fields(LanguageModelSettings)} - {
 """Attributes that the caller sets; the others are resolved."""
 
 
-def _check_encoder_fields(fields: Mapping[str, Any]) -> None:
-    for name in ENCODER_FIELDS:
+def check_encoder_fields(fields: Mapping[str, Any], determined: Sequence[str] = ENCODER_FIELDS) -> None:
+    """Raise `OptionError` if a field is set that the encoder determines."""
+    for name in determined:
         if fields.get(name) is not None:
             raise OptionError(
                 f"{name} cannot be set together with an encoder, which determines it; remove one of the two",

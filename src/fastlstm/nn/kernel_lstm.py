@@ -105,7 +105,7 @@ class _LSTM(torch.autograd.Function):
         reverse: bool,
         needs_gradients: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        native = _kernel()
+        native = require_kernel()
         activations = (
             native.allocate_activations(int(batch_sizes.sum()), weight_hh.shape[1]) if needs_gradients else None
         )
@@ -147,7 +147,7 @@ class _LSTM(torch.autograd.Function):
         ctx: Any, grad_outputs: Tensor | None, grad_h_n: Tensor | None, grad_c_n: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         inputs, weight_ih, weight_hh, h0, c0, outputs = ctx.saved_tensors
-        native, distinct, activations = _kernel(), ctx.distinct, ctx.activations
+        native, distinct, activations = require_kernel(), ctx.distinct, ctx.activations
         if activations is None:
             raise RuntimeError("backward ran before and freed the saved activations; run forward again")
         ctx.activations = None
@@ -177,7 +177,8 @@ class _LSTM(torch.autograd.Function):
         return *(None if g is None else torch.from_numpy(g) for g in grads), None, None, None, None
 
 
-def _kernel() -> Kernel:
+def require_kernel() -> Kernel:
+    """Return the kernel. Callers check `uses_kernel` first."""
     native = kernel()
     assert native is not None, "callers check uses_kernel first"
     return native

@@ -1,4 +1,4 @@
-"""Numerical settings of training: precision, denormals, threads, gradient scale, seeds, learning rate schedules."""
+"""Numerics of training: precision, denormals, threads, gradient scale, seeds, learning rates, finite losses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastlstm.errors import TrainingError
 from fastlstm.nn import kernel_lstm
 
 GPU_GRADIENT_SCALE = 1024.0
@@ -28,6 +29,16 @@ def learning_rate_factor(schedule: str, progress: float) -> float:
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * progress))
     return 1.0
+
+
+def require_finite_loss(loss: float, place: str) -> None:
+    """Raise `TrainingError` if the loss is not finite. `place` is when it was measured: "in step 3 of epoch 1"."""
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"training diverged: the loss is {loss} {place}; set a lower learning_rate, or a clip_norm from 0.1 to 1",
+            code="diverged",
+            loss=loss,
+        )
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm._typing import FloatArray, TokenIds
-from fastlstm.kernel.bindings import Kernel
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.layers import uses_kernel
 from fastlstm.nn.numerics import GPU_GRADIENT_SCALE
@@ -141,7 +140,7 @@ class _KernelAdam:
     ) -> None:
         """Apply the steps that these rows have missed, the last one with `grads` if given."""
         mean, square = (_matrix(self._moments[name][key]) for key in MOMENT_NAMES)
-        _kernel().adam(
+        kernel_lstm.require_kernel().adam(
             _matrix(self._weights[name]),
             mean,
             square,
@@ -188,9 +187,3 @@ def _matrix(tensor: Tensor) -> FloatArray:
     """Return the tensor as a matrix without a copy; a vector as one row."""
     rows: FloatArray = tensor.detach().view(-1, tensor.shape[-1]).numpy()
     return rows
-
-
-def _kernel() -> Kernel:
-    native = kernel_lstm.kernel()
-    assert native is not None, "Adam checks uses_kernel first"
-    return native

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.config import ModelConfig, from_json
 from fastlstm.errors import OptionError
+from fastlstm.metrics import DEFAULT_THRESHOLD
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.early_exit import EarlyExit
 from fastlstm.serialization.folder import (
@@ -49,8 +50,6 @@ VERSION_1_FIELDS = (
     "activation",
 )
 """Fields of `model` in version 1. A folder without a later field gets its default."""
-DEFAULT_THRESHOLD = 0.5
-"""Decision threshold of models for which none was fitted."""
 
 
 @dataclass(frozen=True)

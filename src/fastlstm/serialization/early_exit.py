@@ -22,7 +22,7 @@ class ExitThreshold:
         probabilities: For each stage, the probability of the predicted class at which reading stops, or
             `NEVER_EXIT`.
         saved_fraction: The fraction of the tokens of the fitting texts that are not read.
-        disagreement: The fraction of the fitting texts whose prediction changes.
+        disagreement: The fraction of the fitting texts whose predictions change.
     """
 
     agreement: float

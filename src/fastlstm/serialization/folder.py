@@ -22,8 +22,9 @@ from fastlstm.pretrained import bundled_names, find_model
 from fastlstm.serialization.quantization import SCALE_SUFFIX, dequantize
 
 CONFIG, TOKENIZER, WEIGHTS, CARD = "config.json", "tokenizer.json", "model.safetensors", "README.md"
+HISTORY = "history.json"
 FLOAT_DTYPES = ("float32", "float16")
-"""Stored types of weights, besides int8 with scales. Loaded weights are float32."""
+"""Stored types of weights, in addition to int8 with scales. Loaded weights are float32."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ def has_format(folder: Path, model_format: ModelFormat) -> bool:
 
 
 def resolve_model_folder(name: str | os.PathLike[str] | None, model_format: ModelFormat) -> Path | None:
-    """Return the folder of that name or of the bundled model; None for None. Raise the errors of `read_config`."""
+    """Return the folder of a model, given as a folder or bundled name; None for None.
+
+    Raise the errors of `read_config`.
+    """
     if name is None:
         return None
     folder = find_model(name)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fastlstm.metrics import DEFAULT_THRESHOLD
 from fastlstm.serialization import weights
-from fastlstm.serialization.classifier import DEFAULT_THRESHOLD, SavedModel
+from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.language_model import SavedLanguageModel
 
 TRUNCATION = {"both": "its first and last tokens", "end": "its last tokens", "beginning": "its first tokens"}

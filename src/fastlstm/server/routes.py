@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastlstm._typing import FloatArray
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
+from fastlstm.inference.explain.gates import GATE_NAMES
 from fastlstm.server.errors import APIError, overloaded_error
 from fastlstm.server.registry import ModelRegistry, ServedModel
 from fastlstm.server.schemas import (
@@ -30,7 +31,6 @@ MAX_PENDING_EXPLANATIONS = 32
 """Maximum number of explanations that wait for the explanation thread or run in it."""
 MAX_EXPLAINED_TOKENS = 1_000
 """Maximum length of a text to explain: the probabilities after each token take quadratic time."""
-GATES = ("input", "forget", "output", "candidate", "cell", "hidden")
 inference_router = APIRouter(responses=ERROR_RESPONSES)
 
 
@@ -113,7 +113,7 @@ def _explain(served: ServedModel, text: str, body: ExplainRequest) -> dict[str, 
         token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))
     if body.gates is not None:
         layer = classifier.gates(text).layers[-1]
-        explanation["gates"] = {name: getattr(layer, name)[:, body.gates].tolist() for name in GATES}
+        explanation["gates"] = {name: getattr(layer, name)[:, body.gates].tolist() for name in GATE_NAMES}
         explanation["units"] = units
     explanation["model"] = served.name
     return explanation

@@ -16,7 +16,7 @@ import numpy as np
 from fastlstm._typing import IndexArray, TokenIds
 
 POOL_BATCHES = 50
-"""Batches per pool sorted by length: 2% padding on IMDb at batch size 64, see `padding_fraction`."""
+"""Batches per pool, which is sorted by length: 2% padding on IMDb at batch size 64, see `padding_fraction`."""
 MAX_PADDING = 0.10
 """Above this fraction of padding, batches are halved. It occurs with few texts of many lengths."""
 
@@ -92,7 +92,7 @@ class DistinctTokens:
 
     @classmethod
     def from_ids(cls, ids: TokenIds) -> DistinctTokens:
-        """Find the distinct ones of `ids` [N], none negative. The memory needed grows with the largest id."""
+        """Find the distinct ids among `ids` [N], none negative. The memory needed grows with the largest id."""
         counts = np.bincount(ids)
         distinct = np.flatnonzero(counts)
         positions = np.empty(len(counts), np.int32)
@@ -118,7 +118,7 @@ class PackedBatch:
 
     @cached_property
     def distinct(self) -> DistinctTokens:
-        """The distinct ids, each of which is computed with once."""
+        """The distinct ids, so that each is looked up and projected once."""
         return DistinctTokens.from_ids(self.ids)
 
     def lengths(self) -> IndexArray:

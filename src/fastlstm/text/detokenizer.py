@@ -21,7 +21,7 @@ _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0
 
 
 def detokenize(tokens: Iterable[str]) -> str:
-    """Return words and punctuation as one line."""
+    """Return tokens, words and punctuation, as one line of text."""
     return "".join(add_spaces(tokens))
 
 
@@ -54,7 +54,7 @@ def _with_next(tokens: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 class _SpacingState:
-    """What decides on the space before the next token: the last token, and which quotation marks are open."""
+    """The state that decides on the space before the next token: the last token and the open quotation marks."""
 
     def __init__(self) -> None:
         self._last = ""

@@ -17,6 +17,7 @@ from fastlstm._typing import BoolArray, FloatArray, HashArray, IndexArray, Token
 NGRAM_ID_COUNT = 1 << 22
 """Number of possible n-gram ids."""
 NO_LIMIT = np.iinfo(np.int64).max
+"""Window length of n-grams that count anywhere in a text, in tokens."""
 CHUNK_TEXTS = 1024
 """Texts whose n-grams are sorted together; sorting takes 16 bytes per token and kind."""
 
@@ -31,8 +32,8 @@ class NGramKind:
     Attributes:
         tag: The start value of the hash, different for each kind.
         offsets: The positions of its tokens, relative to the first.
-        beginning: It counts only within the first so many tokens of a text; 0: anywhere.
-        end: It counts only within the last so many tokens of a text; 0: anywhere.
+        beginning: Only n-grams within this many first tokens of a text count; 0: no such limit.
+        end: Only n-grams within this many last tokens of a text count; 0: no such limit.
     """
 
     tag: int
@@ -147,7 +148,7 @@ def find_occurrences(
 
 
 class NGramLogits:
-    """A linear model of n-grams: what they add to the logits of texts.
+    """A linear model of n-grams, which adds to the logits of texts.
 
     Attributes:
         kinds: The kinds of its n-grams.
@@ -178,7 +179,7 @@ class NGramLogits:
 
     def _sum(self, ids: TokenIds, text_indices: IndexArray, texts: int) -> FloatArray:
         rows = self._weight[np.searchsorted(self._ids, ids)]
-        # bincount adds the terms one by one in order, which no other sum of NumPy does.
+        # Of NumPy's sums, only bincount adds the terms one by one in order.
         columns = [np.bincount(text_indices, column, texts) for column in rows.T]
         return np.stack(columns, axis=1).astype(np.float32)
 

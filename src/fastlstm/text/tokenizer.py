@@ -121,7 +121,7 @@ class TextTokenizer:
             max_tokens: The maximum number of tokens of a text.
             truncate: What a longer text keeps: its "end", its "beginning", or "both": the first half of
                 `max_tokens`, rounded down, and the rest from the end.
-            padding: "front" or "back": a shorter text is filled up with `PADDING_ID` at that side.
+            padding: "front" or "back": a shorter text is padded with `PADDING_ID` on that side; "none": it is not.
             keep_untruncated: Also return all ids of each text.
 
         Raises:
@@ -196,7 +196,7 @@ class TextTokenizer:
         return AlignedTokens(cleaned, tokens, ids, char_spans, used)
 
     def truncate(self, ids: TokenIds) -> TokenIds:
-        """Return what the LSTM reads of a text with these ids: truncated, or padded."""
+        """Return the ids that the LSTM reads, from all ids of a text: truncated, or padded."""
         return self._pad(self._truncate(ids))
 
     def _truncate(self, ids: TokenIds) -> TokenIds:
@@ -211,7 +211,7 @@ class TextTokenizer:
         return np.concatenate([padding, ids] if self._padding == "front" else [ids, padding])
 
     def _tokenize_chunk(self, texts: list[str]) -> list[tuple[int, list[int]]]:
-        """Return each text's number of tokens and its ids, which are truncated unless all are to be kept."""
+        """Return each text's number of tokens, and its ids, truncated unless `keep_untruncated` is set."""
         vocabulary = self._vocabulary
         others = [text for text in texts if vocabulary is None or not text.isascii()]
         encodings = iter(
@@ -238,7 +238,7 @@ def validate_texts(texts: Iterable[str]) -> list[str]:
     """Return a batch of texts as a list.
 
     Raises:
-        DataError: It is not a batch, or contains something else than valid texts.
+        DataError: It is not a batch, or one of its elements is not a valid text.
     """
     if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
         raise DataError(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 from fastlstm.training.events import TrainingEvent, TrainingResult
 from fastlstm.training.run import run
 from fastlstm.training.settings import DataSource, TrainingSettings

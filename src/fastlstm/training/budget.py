@@ -1,7 +1,7 @@
-"""The best model within a time limit: candidates are trained one after the other, from the cheapest up.
+"""The best model within a time limit: candidates are trained one after the other, the cheapest first.
 
-Each candidate is a model of its own. The best one on the validation texts so far is saved at once, so that a model
-exists after the first seconds, and it is never worse on these texts than the n-grams alone.
+Each candidate that is the best on the validation texts so far is saved at once, so that a model exists after the first
+seconds. The first candidate is a model of the n-grams alone, so the result is never worse than it on these texts.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
 TIMED_STEPS = 3
 TEXT_TOKENS = 200
-"""Tokens per text in the timed steps, about those of a review."""
+"""Tokens per text in the timed steps, about the length of a review."""
 FINISH_FRACTION = 0.05
 """Fraction of the budget reserved for evaluating and saving."""
-SAFETY = 1.15
-"""A candidate is started if this times its estimated duration is left."""
+SAFETY_FACTOR = 1.15
+"""A candidate is started if this multiple of its estimated duration is left."""
 CHARACTERS_PER_TOKEN = 4.5
-"""Average of English with spaces; accurate enough to tell minutes from hours."""
+"""Average of English with spaces; accurate enough to distinguish minutes from hours."""
 MAX_UNKNOWN = 0.05
 """Largest fraction of unknown tokens for which the bundled encoder is a candidate."""
 SAMPLE_TEXTS = 1_000
@@ -106,7 +106,7 @@ def _median_seconds(steps: Iterator[object]) -> float:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to try; `folder` and `encoder` are the language model that it starts from, if any."""
+    """A model to try; `encoder`, read from `folder`, is the language model that it starts from, if any."""
 
     name: str
     model: ModelConfig
@@ -147,7 +147,7 @@ def select_best(
     best: FittedCandidate | None = None
     encoder = yield from find_encoder_candidate(settings, data)
     for listed in list_candidates(settings.training, encoder):
-        # The first candidate is trained whatever it takes.
+        # The first candidate is always trained completely.
         candidate = listed if best is None else limit_epochs(listed, settings, data, end - time.monotonic())
         if candidate is None:
             remaining = max(end - time.monotonic(), 0)
@@ -197,7 +197,7 @@ def find_encoder_candidate(
 def list_candidates(
     training: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None
 ) -> Iterator[Candidate]:
-    """Yield the candidates from the cheapest up, with the `BUDGET_FIELDS` of `training`."""
+    """Yield the candidates, the cheapest first, with the `BUDGET_FIELDS` of `training`."""
     own = {name: getattr(training, name) for name in BUDGET_FIELDS}
     small, accurate = PRESETS["small"], PRESETS["accurate"]
     ngrams_only = dataclasses.replace(
@@ -219,7 +219,10 @@ def list_candidates(
 def limit_epochs(
     candidate: Candidate, settings: TrainingSettings, data: DataSplits, seconds: float
 ) -> Candidate | None:
-    """Return the candidate with as many epochs as the time allows, at most those of its preset; None for none."""
+    """Return the candidate with as many epochs as the time allows, at most those of its preset.
+
+    None: there is not enough time for half of its epochs.
+    """
     model, texts = candidate.model, data.training.texts
     full = candidate.training.for_texts(len(texts))
     throughput = measure_throughput(model, full, len(data.training.class_names), find_device(settings.device))
@@ -229,7 +232,7 @@ def limit_epochs(
     for pretraining_epochs in range(full.pretraining_epochs, 0, -1) or [0]:
         for epochs in range(full.epochs, max(full.epochs // 2, 1) - 1, -1):
             training = dataclasses.replace(full, pretraining_epochs=pretraining_epochs, epochs=epochs, min_steps=0)
-            if SAFETY * throughput.seconds(training, pretraining_tokens, training_tokens) < seconds:
+            if SAFETY_FACTOR * throughput.seconds(training, pretraining_tokens, training_tokens) < seconds:
                 return dataclasses.replace(candidate, training=training)
     return None
 

@@ -17,7 +17,8 @@ from scipy.special import expit, log_expit, log_softmax
 
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.config import ThresholdMetric
-from fastlstm.metrics import MIN_PROBABILITY
+from fastlstm.errors import OptionError
+from fastlstm.metrics import DEFAULT_THRESHOLD, MIN_PROBABILITY
 from fastlstm.training.linear import Wide
 
 
@@ -96,14 +97,22 @@ def fit_blend(logits: FloatArray, wide_logits: FloatArray, classes: IndexArray, 
     return Blend(lstm, wide)
 
 
-DEFAULT_THRESHOLD = 0.5
+def check_threshold_metric(metric: ThresholdMetric, class_count: int, owner: str) -> None:
+    """Raise `OptionError` if a threshold is requested for other than two classes; `owner` has the classes."""
+    if metric != "none" and class_count != 2:
+        raise OptionError(
+            f"threshold_metric is {metric!r}, but {owner} {class_count} classes; only two classes have a decision "
+            "threshold: set it to none",
+            code="threshold-needs-two-classes",
+            classes=class_count,
+        )
 
 
 def best_threshold(probabilities: FloatArray, classes: IndexArray, metric: ThresholdMetric) -> float:
     """Return the threshold in 0..1 that maximizes `metric`; 0.5 for "none" or if only one class occurs.
 
     All thresholds between two neighbouring probabilities predict the same; their middle is used, or 0.5 if it is among
-    them. Of equally good thresholds, the one nearest to 0.5 is used, and of two such the lower.
+    them. If several are equally good, the one nearest to 0.5 is used, or the lower of two that are equally near.
 
     Args:
         probabilities: [n] of the second class.
@@ -173,9 +182,9 @@ TEXTS_PER_CLASS = 10
 """Smallest mean number of texts per class for vector scaling."""
 FOLDS = 5
 MAX_LOGITS = 100_000
-"""Largest number of logits that are fitted; of more, a stratified sample is used. It limits vector scaling to 100
-classes."""
-GRID = 17
+"""Largest number of logits to fit; a larger set is replaced by a stratified sample. With at least 10 texts per class,
+it limits vector scaling to 100 classes."""
+GRID_POINTS = 17
 """Number of temperatures on the initial grid."""
 MIN_IMPROVEMENT = 1e-7
 """Relative decrease of the loss at which fitting stops."""
@@ -190,7 +199,7 @@ class Calibration:
     Attributes:
         method: Which parameters are used: `temperature`, or `scale` and `bias` of each class.
         texts: Number of validation texts.
-        why_not: Why no calibration was fitted; empty if one was.
+        why_not: The reason why no calibration was fitted; empty if one was.
         threshold: Probability from which the second of two classes is predicted.
         blend: How the logits of the LSTM and of the n-gram part are combined, before everything else.
     """
@@ -201,7 +210,7 @@ class Calibration:
     bias: tuple[float, ...] = ()
     texts: int = 0
     why_not: str = ""
-    threshold: float = 0.5
+    threshold: float = DEFAULT_THRESHOLD
     blend: Blend = field(default_factory=Blend)
 
     def apply(self, logits: FloatArray, wide_logits: FloatArray | None = None) -> FloatArray:
@@ -259,9 +268,9 @@ def fit_temperature(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> 
     def loss(logarithm: float) -> float:
         return -float((expected * log_probabilities(logits / np.exp(logarithm), sigmoid)).sum()) / len(classes)
 
-    grid = np.linspace(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE), GRID)
+    grid = np.linspace(np.log(MIN_TEMPERATURE), np.log(MAX_TEMPERATURE), GRID_POINTS)
     best = int(np.argmin([loss(point) for point in grid]))
-    bounds = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID - 1)])
+    bounds = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, GRID_POINTS - 1)])
     fitted = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
     return float(np.exp(fitted.x)) if fitted.fun < loss(0.0) else 1.0
 

@@ -65,8 +65,10 @@ class PyTorchTeacher:
 
 @dataclass(frozen=True)
 class DistillationData:
-    """Texts and their soft labels [n, classes], rows that sum to 1. Unlabelled texts have the teacher's top class as
-    label."""
+    """Texts and their soft labels [n, classes], whose rows sum to 1.
+
+    The label of an unlabelled text is the teacher's most probable class.
+    """
 
     dataset: Dataset
     soft_labels: FloatArray

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 
-from fastlstm._typing import DoubleArray, FloatArray, IndexArray
+from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray
 from fastlstm.inference import Classifier
 from fastlstm.inference.early_exit import predict_in_stages
 from fastlstm.nn.runs import Note
@@ -18,10 +17,10 @@ from fastlstm.serialization.early_exit import NEVER_EXIT, EarlyExit, ExitThresho
 from fastlstm.text.batches import lengths_of
 
 AGREEMENTS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
-"""Agreements for which thresholds are fitted; higher ones need more texts than a usual validation set has."""
+"""Agreements for which thresholds are fitted; higher ones need more texts than most validation sets have."""
 MIN_TEXTS = 20
 """Smallest number of distinct probabilities at a stage for which a threshold is fitted."""
-SHARES = np.concatenate([np.arange(0.5, 0.9, 0.02), np.arange(0.9, 1.0, 0.0025)])
+STABILITIES = np.concatenate([np.arange(0.5, 0.9, 0.02), np.arange(0.9, 1.0, 0.0025)])
 """Candidate values of the required probability that a prediction at a stage does not change."""
 STAGES = (10, 20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400, 500, 650, 800)
 """Numbers of tokens after which a prediction is made."""
@@ -36,9 +35,9 @@ class _StabilityCurve:
     probabilities: FloatArray
     stability: DoubleArray
 
-    def lowest_probability(self, share: float) -> float:
+    def lowest_probability(self, stability: float) -> float:
         """Return the lowest probability with at least this stability; `NEVER_EXIT` if there is none."""
-        index = int(np.searchsorted(self.stability, share))
+        index = int(np.searchsorted(self.stability, stability))
         return float(self.probabilities[index]) if index < len(self.stability) else NEVER_EXIT
 
 
@@ -86,7 +85,7 @@ class PredictionCourse:
 def fit_early_exit(course: PredictionCourse) -> EarlyExit:
     """Fit thresholds for each of `AGREEMENTS`, on texts that the model was not trained on."""
     curves = [course.stability(stage) for stage in range(len(course.stages))]
-    candidates = [tuple(curve.lowest_probability(share) for curve in curves) for share in SHARES]
+    candidates = [tuple(curve.lowest_probability(stability) for curve in curves) for stability in STABILITIES]
     outcomes = [course.outcome(probabilities) for probabilities in candidates]
     thresholds = []
     for agreement in AGREEMENTS:
@@ -123,7 +122,7 @@ def prediction_course(classifier: Classifier, texts: Sequence[str]) -> Predictio
     predicted = np.zeros((len(lengths), len(stages)), np.int64)
     probability = np.full((len(lengths), len(stages)), -1, np.float32)
 
-    def record(stage: int, active: IndexArray, probabilities: FloatArray) -> npt.NDArray[np.bool_]:
+    def record(stage: int, active: IndexArray, probabilities: FloatArray) -> BoolArray:
         classes = classifier.choose(probabilities)
         predicted[active, stage] = classes
         probability[active, stage] = probabilities[np.arange(len(active)), classes]

@@ -95,7 +95,7 @@ def training_record(
 ) -> dict[str, Any]:
     """Return the record of a run, as config.json stores it."""
 
-    def figures(report: Report) -> dict[str, Any]:
+    def metrics(report: Report) -> dict[str, Any]:
         return {
             name: getattr(report, name) for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")
         }
@@ -117,8 +117,8 @@ def training_record(
         "epochs": len(prepared.state.history),
         "best_epoch": _best_epoch(prepared.state.history),
         "calibration": calibrated.to_json(),
-        "results": {"evaluated_on": data.evaluated_on, **figures(report)},
-        "baseline": {"name": BASELINE_NAME, **figures(baseline)} if baseline else None,
+        "results": {"evaluated_on": data.evaluated_on, **metrics(report)},
+        "baseline": {"name": BASELINE_NAME, **metrics(baseline)} if baseline else None,
     }
 
 

@@ -31,7 +31,8 @@ class StepDone:
 class EpochResult:
     """An epoch is done: mean loss (nats) and accuracy (0..1) on training and validation texts.
 
-    `padding` is the fraction of padding positions in its batches; `best` is whether no earlier epoch was better.
+    `padding` is the fraction of positions that would be padding if its batches were padded; `best` is whether no earlier
+    epoch was better.
     """
 
     epoch: int
@@ -48,7 +49,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data is tokenized and the model created; training comes next."""
+    """The data is tokenized and the model is created; training starts next."""
 
     model: ModelConfig
     training: TrainingConfig

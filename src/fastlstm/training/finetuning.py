@@ -51,8 +51,8 @@ def config_from_encoder(encoder: LanguageModelConfig, config: ModelConfig) -> Mo
 def copy_encoder(model: TextClassifier, arrays: Mapping[str, FloatArray]) -> None:
     """Copy the embedding and the LSTM layers of a language model into a classifier of the same sizes.
 
-    Upper layers of a classifier read both directions of the layer below, those of a language model only their own.
-    The weights for the other direction are set to zero, so that both compute the same.
+    Upper layers of a bidirectional classifier read both directions of the layer below; those of a language model read
+    only their own. The weights for the other direction are set to zero, so that both models compute the same states.
     """
     parameters = model.named()
     values = {"embedding.weight": arrays["embedding.weight"]}
@@ -75,7 +75,7 @@ INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
 MIN_DEVIATION = 0.01
 """Smallest standard deviation of a feature, so that nearly constant features are not amplified."""
 MAX_TEXTS = 25_000
-"""Number of texts the output layer is fitted on; their features are held in memory."""
+"""Maximum number of texts that the output layer is fitted on; their features are held in memory."""
 
 
 def fit_head(
@@ -85,7 +85,7 @@ def fit_head(
 
     Args:
         model: Classifier with the weights of the language model; its `standardize` is called.
-        training: Texts to fit on, a sample of `MAX_TEXTS` with all classes. Soft labels are not used.
+        training: Texts to fit on; about `MAX_TEXTS` of them are used, with all classes. Soft labels are not used.
         validation: Texts that select the penalty.
         balanced: Weight classes by inverse frequency.
     """

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
-from fastlstm._typing import DoubleArray, FloatArray, IndexArray, TokenIds
+from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
@@ -32,11 +32,11 @@ MIN_TEXTS_FOR_PRUNING = 1000
 INVERSE_PENALTY = 0.3
 """scikit-learn's C of the wide part."""
 MAX_ITERATIONS = 200
-MIN_SLOPE = 1e-4
-"""Gradient tolerance of the regression in PyTorch, that of scikit-learn."""
+"""Maximum number of iterations of every regression."""
+GRADIENT_TOLERANCE = 1e-4
+"""Largest gradient at which the regression in PyTorch stops, as in scikit-learn."""
 
-Mask = npt.NDArray[np.bool_]
-Regression = Callable[[Mask, float, bool], tuple[DoubleArray, float]]
+Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 """(members of the class [n], scikit-learn's C, balanced class weights) -> weights [F] and bias."""
 
 
@@ -93,21 +93,21 @@ def _lowercase(text: str) -> str:
     return clean_text(text).lower()
 
 
-def _member_probability(counts: csr_matrix, members: Mask, test_counts: csr_matrix) -> DoubleArray:
+def _member_probability(counts: csr_matrix, members: BoolArray, test_counts: csr_matrix) -> DoubleArray:
     """Return the probability [n] that each test text belongs to the class of `members`."""
     ratio = log_count_ratio(counts, members)
-    regression = LogisticRegression(max_iter=200).fit(weight_counts(counts, ratio), members)
+    regression = LogisticRegression(max_iter=MAX_ITERATIONS).fit(weight_counts(counts, ratio), members)
     result: DoubleArray = regression.predict_proba(weight_counts(test_counts, ratio))[:, 1]
     return np.clip(result, 1e-12, 1)
 
 
-def log_count_ratio(counts: csr_matrix, members: Mask) -> FloatArray:
+def log_count_ratio(counts: csr_matrix, members: BoolArray) -> FloatArray:
     """Return the log ratio [n-grams] of the frequency of each n-gram in the member texts to that in the others."""
-    return _log_shares(counts[members]) - _log_shares(counts[~members])
+    return _log_frequencies(counts[members]) - _log_frequencies(counts[~members])
 
 
-def _log_shares(counts: csr_matrix) -> FloatArray:
-    """Return the smoothed log share [n-grams] of each n-gram."""
+def _log_frequencies(counts: csr_matrix) -> FloatArray:
+    """Return the logarithm of the smoothed relative frequency [n-grams] of each n-gram."""
     total = 1 + np.asarray(counts.sum(axis=0), np.float32).ravel()
     result: FloatArray = np.log(total / total.sum())
     return result
@@ -130,7 +130,7 @@ class Wide:
     """
 
     kinds: str
-    ngram_ids: npt.NDArray[np.int32]
+    ngram_ids: TokenIds
     weight: FloatArray
     bias: FloatArray
 
@@ -151,7 +151,7 @@ def fit_wide(
     """Fit the n-gram part of a classifier.
 
     Args:
-        texts: Token ids of untruncated texts, at least one each.
+        texts: Token ids of untruncated texts, at least one id each.
         classes: [n] class indices; every class must occur.
         logits: 1 for the second of two classes; otherwise one column per class, one class against the rest.
         max_ngrams: Number of n-grams kept, those with the largest effect.
@@ -172,7 +172,7 @@ def fit_wide(
     return Wide(kinds, ids[strongest], weight[strongest], bias)
 
 
-def ngram_matrix(ngrams: NGrams, ids: npt.NDArray[np.int32]) -> csr_matrix:
+def ngram_matrix(ngrams: NGrams, ids: TokenIds) -> csr_matrix:
     """Return a float32 matrix [texts, K] with 1 where a text contains an n-gram of `ids` [K], which is increasing."""
     column = np.full(NGRAM_ID_COUNT, -1, np.int32)
     column[ids] = np.arange(len(ids), dtype=np.int32)
@@ -184,10 +184,10 @@ def ngram_matrix(ngrams: NGrams, ids: npt.NDArray[np.int32]) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
 
 
-def _fit_column(counts: csr_matrix, members: Mask, class_weight: str | None) -> tuple[FloatArray, float]:
+def _fit_column(counts: csr_matrix, members: BoolArray, class_weight: str | None) -> tuple[FloatArray, float]:
     """Return the weights [K] and the bias of the logit of one class."""
     ratio = log_count_ratio(counts, members)
-    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=200, class_weight=class_weight)
+    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=MAX_ITERATIONS, class_weight=class_weight)
     regression.fit(weight_counts(counts, ratio), members)
     weight: FloatArray = (regression.coef_[0] * ratio).astype(np.float32)
     return weight, float(regression.intercept_[0])
@@ -204,7 +204,7 @@ def regression_by_scikit_learn(features: Tensor) -> Regression:
     """Return a function that fits logistic regressions on `features` [n, F] with scikit-learn."""
     array = features.numpy()
 
-    def fit(members: Mask, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
+    def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         weights = "balanced" if balanced else None
         regression = LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS, class_weight=weights)
         regression.fit(array, members)
@@ -216,10 +216,10 @@ def regression_by_scikit_learn(features: Tensor) -> Regression:
 def regression_by_pytorch(features: Tensor) -> Regression:
     """Return a function that fits logistic regressions on `features` [n, F] on their device."""
 
-    def fit(members: Mask, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
+    def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         targets = torch.from_numpy(members).to(features.device, features.dtype)
-        share = float(members.mean())
-        weights = torch.where(targets > 0, 0.5 / share, 0.5 / (1 - share)) if balanced else torch.ones_like(targets)
+        fraction = float(members.mean())
+        weights = torch.where(targets > 0, 0.5 / fraction, 0.5 / (1 - fraction)) if balanced else torch.ones_like(targets)
         penalty = 1 / (inverse_penalty * len(targets))
 
         def loss(parameters: DoubleArray) -> tuple[float, DoubleArray]:
@@ -231,7 +231,7 @@ def regression_by_pytorch(features: Tensor) -> Regression:
             total = float(log_loss) + 0.5 * penalty * float(weight.square().sum())
             return total, gradient.double().cpu().numpy()
 
-        options = {"maxiter": MAX_ITERATIONS, "gtol": MIN_SLOPE}
+        options = {"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE}
         fitted = minimize(loss, np.zeros(features.shape[1] + 1), jac=True, method="L-BFGS-B", options=options)
         return fitted.x[:-1], float(fitted.x[-1])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,16 @@ from torch import Tensor
 
 from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import TrainingConfig
-from fastlstm.errors import TrainingError
 from fastlstm.nn import checkpoint
 from fastlstm.nn.device import AsyncScalar, to_device
-from fastlstm.nn.numerics import autocast, derive_seed, learning_rate_factor, scale_loss, training_numerics
+from fastlstm.nn.numerics import (
+    autocast,
+    derive_seed,
+    learning_rate_factor,
+    require_finite_loss,
+    scale_loss,
+    training_numerics,
+)
 from fastlstm.nn.optimizer import Adam
 from fastlstm.text import batches
 from fastlstm.training.adversarial import perturbation, vat_loss
@@ -252,7 +257,7 @@ def _step(
             divergence = vat_loss(model, unlabelled_batch, config.adversarial, random)
         torch.autograd.backward(scale_loss(divergence))
     total = loss_sum()
-    _check_finite(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
+    require_finite_loss(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)
     return total, int(correct())
 
@@ -286,7 +291,7 @@ def _finish_epoch(
     state.optimizer.catch_up()
     logits, classes = compute_logits(state.model, validation.texts), torch.from_numpy(validation.classes)
     validation_loss = float(state.model.losses(logits, classes).mean())
-    _check_finite(validation_loss, f"on validation after epoch {state.epoch + 1}")
+    require_finite_loss(validation_loss, f"on validation after epoch {state.epoch + 1}")
     totals = state.totals
     result = EpochResult(
         epoch=state.epoch + 1,
@@ -306,15 +311,6 @@ def _finish_epoch(
     state.history.append(result)
     state.epoch, state.step, state.totals = state.epoch + 1, 0, Totals()
     return result
-
-
-def _check_finite(loss: float, place: str) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"training diverged: the loss is {loss} {place}; set a lower learning_rate, or clip_norm to 1",
-            code="diverged",
-            loss=loss,
-        )
 
 
 def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:

@@ -32,6 +32,7 @@ from fastlstm.training.calibration import (
     Calibration,
     best_threshold,
     calibrate,
+    check_threshold_metric,
     fit_blend,
     log_probabilities,
 )
@@ -46,15 +47,15 @@ TrainingProgress = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResu
 """Events of the training loop."""
 
 AFTER_TRAINING = ("calibration", "threshold_metric")
-"""Fields that no weight depends on: a run can be resumed with other values."""
+"""Fields that do not affect the weights: a run can be resumed with other values."""
 
 
 @dataclass(frozen=True)
 class PreparedRun:
     """A run that is ready to train: tokenized texts, a model with fresh weights, and the training state.
 
-    `truncated` is the fraction of training texts that are truncated. `identity` holds everything that a resumed run
-    must have in common with the interrupted one.
+    `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
+    resumed run must share with the interrupted one.
     """
 
     model_config: ModelConfig
@@ -192,13 +193,7 @@ def prepare(
     require_classes(training)
     training_config = training_config.for_texts(len(training))
     labels = tuple(training.class_names)
-    if training_config.threshold_metric != "none" and len(labels) != 2:
-        raise OptionError(
-            f"threshold_metric is {training_config.threshold_metric!r}, but the training texts have {len(labels)} "
-            "classes; only two classes have a decision threshold: set it to none",
-            code="threshold-needs-two-classes",
-            classes=len(labels),
-        )
+    check_threshold_metric(training_config.threshold_metric, len(labels), "the training texts have")
     _check_virtual(training_config, unlabelled)
     pretrain = training_config.pretraining_epochs > 0
     further_texts = unlabelled if pretrain or training_config.virtual_texts else ()

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlstm.config.classifier import Calibrate, ThresholdMetric
+from fastlstm.config.classifier import CalibrationMode, ThresholdMetric
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report, evaluate
 from fastlstm.nn.runs import Note
 from fastlstm.serialization import weights
-from fastlstm.training.calibration import Calibration, best_threshold, calibrate
+from fastlstm.training.calibration import Calibration, best_threshold, calibrate, check_threshold_metric
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.events import Calibrated
 
@@ -35,7 +35,7 @@ def recalibrate(
     classifier: Classifier,
     dataset: Dataset,
     *,
-    calibration: Calibrate = "auto",
+    calibration: CalibrationMode = "auto",
     threshold_metric: ThresholdMetric = "none",
     early_exit: bool = False,
 ) -> RecalibrationResult:
@@ -59,13 +59,7 @@ def recalibrate(
             code="empty-dataset",
             source=dataset.source,
         )
-    if threshold_metric != "none" and len(saved.labels) != 2:
-        raise OptionError(
-            f"threshold_metric is {threshold_metric!r}, but the model has {len(saved.labels)} classes; only two "
-            "classes have a decision threshold: set it to none",
-            code="threshold-needs-two-classes",
-            classes=len(saved.labels),
-        )
+    check_threshold_metric(threshold_metric, len(saved.labels), "the model has")
     if early_exit and saved.config.bidirectional:
         raise OptionError(
             "early exit needs a unidirectional model; train or distill one with bidirectional set to false",
@@ -109,7 +103,7 @@ def recalibrate(
 
 
 def _rescale_threshold(threshold: float, before: float, after: float) -> float:
-    """Return the threshold that predicts, with temperature `after`, what the given one did with `before`."""
+    """Return the threshold that gives the same predictions with temperature `after` as `threshold` with `before`."""
     if threshold in (0.0, 0.5, 1.0) or before == after:
         return threshold
     logit = math.log(threshold / (1 - threshold)) * before / after

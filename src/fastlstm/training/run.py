@@ -25,7 +25,7 @@ from fastlstm.nn.runs import (
     with_checkpoints,
 )
 from fastlstm.serialization.classifier import read_classifier
-from fastlstm.serialization.folder import CONFIG, json_bytes
+from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.budget import select_best
 from fastlstm.training.distillation import PyTorchTeacher, Teacher, soft_targets
@@ -57,7 +57,7 @@ def run(
     That file is removed when the model is saved.
 
     Args:
-        settings: What to do.
+        settings: The settings of the run.
         log, progress: Called while data is downloaded and read, as by `load_imdb`.
 
     Raises:
@@ -163,11 +163,11 @@ def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) 
             f"vocabulary: {model.vocabulary_size:,} words, all of the training texts", code="vocabulary-capped"
         )
     if prepared.truncated:
-        share = f"{prepared.truncated:.0%}" if prepared.truncated >= 0.01 else "less than 1%"
-        part = "beginning and end are" if model.truncate == "both" else f"the {model.truncate} is"
-        # `truncate` names the part that is kept.
+        fraction = f"{prepared.truncated:.0%}" if prepared.truncated >= 0.01 else "less than 1%"
+        part = "beginning and end" if model.truncate == "both" else model.truncate
         yield Note(
-            f"{share} of the training texts have more than {model.max_tokens} tokens and are truncated ({part} kept)",
+            f"{fraction} of the training texts have more than {model.max_tokens} tokens and are truncated to their "
+            f"{part}",
             code="texts-truncated",
         )
     if overlap := data.overlap:
@@ -227,7 +227,7 @@ def _finish(
     if settings.early_exit:
         classifier, note = add_early_exit(classifier, data.validation.texts)
         yield note
-    extras = {"history.json": json_bytes([dataclasses.asdict(result) for result in history])}
+    extras = {HISTORY: json_bytes([dataclasses.asdict(result) for result in history])}
     if settings.plots:
         extras |= training_plots(history, report)
     classifier.save(settings.out, overwrite=settings.overwrite or settings.resume, extras=extras)

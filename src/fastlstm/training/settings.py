@@ -1,4 +1,4 @@
-"""Everything a training run is asked to do: built and validated once, by Python and the command line alike."""
+"""Settings of a training run, built and validated once, for Python and the command line alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fastlstm.config.options import parse_duration
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
+from fastlstm.language_model.settings import ENCODER_FIELDS, check_encoder_fields
 from fastlstm.serialization.folder import (
     CLASSIFIER_FORMAT,
     LANGUAGE_MODEL_FORMAT,
@@ -24,10 +25,8 @@ from fastlstm.serialization.folder import (
 from fastlstm.serialization.language_model import check_encoder_direction
 
 DataSource = str | os.PathLike[str] | Dataset | DataSplits
-ENCODER_FIELDS = ("vocabulary_size", "embedding_size", "hidden_sizes", "bidirectional")
-"""Fields that an encoder determines."""
 BUDGET_FIELDS = ("seed", "class_weights", "calibration", "threshold_metric")
-"""Fields that may be set beside a budget, which chooses all others."""
+"""Fields that may be set together with a budget, which determines all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,7 @@ class TrainingSettings:
         """Return the settings of a run.
 
         Args:
-            data: What to train on.
+            data: The data to train on.
             out: Folder to save the model to.
             options: Other attributes of this class, and fields of `ModelConfig` and `TrainingConfig`.
 
@@ -161,13 +160,7 @@ def with_encoder_defaults(fields: Mapping[str, Any], encoder: bool, *, unlabelle
     """
     result = dict(fields)
     if encoder:
-        for name in ENCODER_FIELDS:
-            if result.get(name) is not None:
-                raise OptionError(
-                    f"{name} cannot be set together with an encoder, which determines it; remove one of the two",
-                    code="conflicting-options",
-                    options=(name, "encoder"),
-                )
+        check_encoder_fields(result, (*ENCODER_FIELDS, "bidirectional"))
         if result.get("pretraining_epochs") is None and not unlabelled:
             result["pretraining_epochs"] = 0
         if result.get("output_first") is None:
@@ -190,9 +183,12 @@ def _check_budget(preset: str, fields: Mapping[str, Any], *, teacher: object, re
     conflicts |= {name: value is not None for name, value in fields.items() if name not in BUDGET_FIELDS}
     for name, conflict in conflicts.items():
         if conflict:
-            hint = "a run with a time limit cannot be resumed" if name == "resume" else "a time limit excludes it"
+            reason = {
+                "resume": "a run with a budget cannot be resumed",
+                "teacher": "a student is trained without a budget",
+            }.get(name, "the budget determines it")
             raise OptionError(
-                f"{name} cannot be set together with budget: {hint}; remove one of the two",
+                f"{name} cannot be set together with budget: {reason}; remove one of the two",
                 code="conflicting-options",
                 options=(name, "budget"),
             )

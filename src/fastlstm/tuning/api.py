@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 from fastlstm.training.settings import DataSource
 from fastlstm.tuning.events import TuningEvent, TuningResult
 from fastlstm.tuning.search import search

@@ -14,8 +14,7 @@ from fastlstm.metrics import Report
 from fastlstm.nn.runs import Note
 from fastlstm.training.events import Evaluated
 from fastlstm.training.prepare import TrainingProgress
-
-Metric = Literal["loss", "accuracy"]
+from fastlstm.tuning.space import Metric
 
 TrialState = Literal["complete", "pruned", "stopped", "failed"]
 

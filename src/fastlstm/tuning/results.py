@@ -17,7 +17,7 @@ from fastlstm.inference.classifier import load
 from fastlstm.metrics import Report
 from fastlstm.serialization import atomic
 from fastlstm.serialization.classifier import read_classifier
-from fastlstm.serialization.folder import json_bytes
+from fastlstm.serialization.folder import HISTORY, json_bytes
 from fastlstm.training.evaluation import check_parity, training_plots, training_record
 from fastlstm.training.events import Calibrated, EpochResult, Evaluated
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
@@ -27,8 +27,8 @@ from fastlstm.tuning.events import Trial, TuningResult
 from fastlstm.tuning.settings import TuningSettings
 from fastlstm.tuning.study import Study
 
-TRIALS, HISTORY = "trials.json", "history.json"
-VALIDATION_NOTE = (
+TRIALS = "trials.json"
+SEARCH_NOTE = (
     "validation texts, which also selected hyperparameters, epoch, temperature and threshold; pass --test for an "
     "unbiased estimate"
 )
@@ -50,7 +50,7 @@ def save_best(
         TrainingError: Inference and training disagree.
         WriteError: The model cannot be written.
     """
-    data = dataclasses.replace(data, test=None, evaluated_on=VALIDATION_NOTE)
+    data = dataclasses.replace(data, test=None, evaluated_on=SEARCH_NOTE)
     record = training_record(run, data, prepared, calibrated, calibrated.after, None)
     record["tuning"] = {"study": key, "metric": settings.metric, "trial": best.number, "state": best.state}
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
@@ -81,10 +81,10 @@ def saved_trial(out: Path, key: str) -> tuple[int, str] | None:
 
 
 def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator[Evaluated | TuningResult]:
-    """Evaluate the model of the best trial, and save it again with figures and plots."""
+    """Evaluate the model of the best trial, and save it again with its results and plots."""
     best, out = study.best, settings.out
     assert best is not None
-    evaluated_on = VALIDATION_NOTE if data.test is None else data.evaluated_on
+    evaluated_on = SEARCH_NOTE if data.test is None else data.evaluated_on
     saved = load(out)
     started = time.perf_counter()
     report = saved.evaluate(data.evaluation)
@@ -116,13 +116,13 @@ def _with_results(
     """Return a training record with other results."""
     names = [name for name in record["results"] if name != "evaluated_on"]
 
-    def figures(report: Report) -> dict[str, Any]:
+    def metrics(report: Report) -> dict[str, Any]:
         return {name: getattr(report, name) for name in names}
 
     return {
         **record,
-        "results": {"evaluated_on": evaluated_on, **figures(report)},
-        "baseline": {"name": BASELINE_NAME, **figures(baseline)} if baseline else None,
+        "results": {"evaluated_on": evaluated_on, **metrics(report)},
+        "baseline": {"name": BASELINE_NAME, **metrics(baseline)} if baseline else None,
     }
 
 
@@ -138,15 +138,15 @@ def _trials_json(settings: TuningSettings, trials: Sequence[Trial]) -> bytes:
 
 
 def _search_plots(settings: TuningSettings, study: Study) -> dict[str, bytes]:
-    """Return the course of the search, and the importance of each option: file name -> PNG."""
+    """Return plots of the progress of the search and of the importance of each option: file name -> PNG."""
     trials = [trial for trial in study.trials if trial.state != "stopped" or trial.loss is not None]
-    course = plots.search_progress(
+    progress = plots.search_progress(
         {t.number: getattr(t, settings.metric) for t in trials if t.loss is not None},
         [t.number for t in trials if t.loss is None],
         name=f"{settings.metric} on validation",
         higher_is_better=settings.metric == "accuracy",
     )
-    images = {"plots/trials.png": plots.png(course)}
+    images = {"plots/trials.png": plots.png(progress)}
     if importances := study.importances():
         images["plots/importance.png"] = plots.png(plots.importances(importances))
     return images

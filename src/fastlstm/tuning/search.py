@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from fastlstm.config import TrainingConfig
@@ -15,17 +16,19 @@ from fastlstm.data.splits import DataSplits
 from fastlstm.errors import InputError, ResumeError, TrainingError
 from fastlstm.nn.device import find_device
 from fastlstm.nn.runs import Note
+from fastlstm.plots import require_matplotlib
+from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.training.evaluation import calibrate_model
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import PreparedRun, TrainingProgress, prepare
 from fastlstm.training.run import load_data
 from fastlstm.training.settings import TrainingSettings
-from fastlstm.tuning.events import Metric, Trial, TrialDone, TrialStarted, TrialState, TuningEvent, best_trial
+from fastlstm.tuning.events import Trial, TrialDone, TrialStarted, TrialState, TuningEvent, best_trial
 from fastlstm.tuning.results import finish, save_best, saved_trial, write_trials
-from fastlstm.tuning.settings import TuningSettings, check_search, study_path
-from fastlstm.tuning.space import preset_values, search_space
-from fastlstm.tuning.study import Study, SuggestedTrial
+from fastlstm.tuning.settings import TuningSettings, study_path
+from fastlstm.tuning.space import Metric, preset_values, search_space
+from fastlstm.tuning.study import Study, SuggestedTrial, require_optuna
 
 
 def search(
@@ -41,7 +44,7 @@ def search(
     search repeats it.
 
     Args:
-        settings: What to do.
+        settings: The settings of the search.
         log, progress: Called while data is downloaded and read.
 
     Raises:
@@ -68,6 +71,58 @@ def search(
     if study.best is None:
         raise _no_result(study)
     yield from finish(settings, data, study)
+
+
+def check_search(settings: TuningSettings) -> None:
+    """Check that a search can start and save its result, before any time is spent.
+
+    Raises:
+        MissingDependencyError: Optuna, or for plots matplotlib, is not installed.
+        InputError: `out` is taken, there is nothing to resume, or the device is not available.
+        WriteError: `out` cannot be written.
+    """
+    run, out = settings.run, settings.out
+    require_optuna()
+    if run.plots:
+        require_matplotlib()
+    find_device(run.device)
+    if not out.name:
+        raise InputError(
+            f"cannot save a model as {out}; expected the name of a new folder: pass --out",
+            code="bad-output",
+            path=out,
+        )
+    study = study_path(out)
+    if study.exists() and not is_study(study):
+        raise InputError(
+            f"{study} is not a study of fastlstm, so it is not overwritten; move it, or choose another --out",
+            code="not-a-study",
+            path=study,
+        )
+    if run.resume and not study.exists():
+        raise ResumeError(
+            f"nothing to resume: {study} does not exist; run the command without --resume",
+            code="no-study",
+            path=study,
+        )
+    if not run.resume and study.exists() and not run.overwrite:
+        raise InputError(
+            f"{study} contains an unfinished search; pass --resume to continue it, or --overwrite to start again",
+            code="unfinished-run",
+            path=study,
+        )
+    check_target(out, CLASSIFIER_FORMAT, overwrite=run.overwrite or run.resume)
+    atomic.check_writable(out)
+
+
+def is_study(path: Path) -> bool:
+    """Return whether the file starts like a journal of Optuna, or is empty, as a crash may leave it."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(65536)
+        return not first or "op_code" in json.loads(first)
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _open_study(settings: TuningSettings, data: DataSplits) -> Study:
@@ -179,7 +234,7 @@ class RunningTrial:
         return "complete"
 
     def _should_prune(self, event: EpochResult, training: TrainingConfig) -> bool:
-        """Report the epoch; return whether to prune, which the last epoch never does."""
+        """Report the metric of an epoch; return whether to prune. A trial is never pruned after its last epoch."""
         value = _metric_value(event, self._settings.metric)
         return self.suggested.report(event.epoch, value) and not _is_last(event, training)
 

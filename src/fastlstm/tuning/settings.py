@@ -1,9 +1,8 @@
-"""Everything a hyperparameter search is asked to do: built and validated once."""
+"""Settings of a hyperparameter search, built and validated once, for Python and the command line alike."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,24 +11,17 @@ from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.config.options import parse_duration
-from fastlstm.errors import InputError, OptionError, ResumeError, suggest
-from fastlstm.nn.device import find_device
-from fastlstm.plots import require_matplotlib
-from fastlstm.serialization import atomic
-from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
+from fastlstm.errors import OptionError, suggest
 from fastlstm.training.settings import DataSource, TrainingSettings
-from fastlstm.tuning.events import Metric
-from fastlstm.tuning.space import search_space
-from fastlstm.tuning.study import require_optuna
+from fastlstm.tuning.space import METRICS, Metric, search_space
 
 DEFAULT_BUDGET = 600.0
 """Time limit of a search in seconds, if neither a time limit nor a number of trials is given."""
-METRICS = ("loss", "accuracy")
 RUN_SETTINGS = (
     "preset", "validation", "test", "text_column", "label_column", "data_dir", "device", "overwrite", "resume",
     "baseline", "plots",
 )  # fmt: skip
-"""Settings of a training run that a search has too."""
+"""Attributes of `TrainingSettings` that a search also has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +43,11 @@ class TuningSettings:
     trials: int | None = None
 
     @classmethod
-    def create(
-        cls, data: DataSource, out: str | os.PathLike[str], options: Mapping[str, Any]
-    ) -> TuningSettings:
+    def create(cls, data: DataSource, out: str | os.PathLike[str], options: Mapping[str, Any]) -> TuningSettings:
         """Return the settings of a search.
 
         Args:
-            data: What to train on.
+            data: The data to train on.
             out: Folder for the best model.
             options: `metric`, `budget` (seconds, or a duration such as "10m"), `trials`, the `RUN_SETTINGS`, and fields
                 of `ModelConfig` and `TrainingConfig` that are not searched.
@@ -103,7 +93,7 @@ class TuningSettings:
 
     def trial(self, options: Mapping[str, Any]) -> TrainingSettings:
         """Return the settings of a trial with the searched options. Raise `OptionError` for a bad value."""
-        # A trial sets every field, which must not switch off what the preset does for small datasets.
+        # A trial sets `epochs` and `batch_size`, which would otherwise switch `min_steps` off.
         fields = {"min_steps": self.min_steps, **self.fields, **options}
         model, training = configure(self.run.preset, fields)
         return dataclasses.replace(self.run, model=model, training=training)
@@ -112,55 +102,3 @@ class TuningSettings:
 def study_path(out: Path) -> Path:
     """Return the file next to `out` that stores the trials, from which a search is resumed."""
     return out.with_name(f"{out.name}.study")
-
-
-def check_search(settings: TuningSettings) -> None:
-    """Check everything that would make a search fail later.
-
-    Raises:
-        MissingDependencyError: Optuna, or for plots matplotlib, is not installed.
-        InputError: `out` is taken, there is nothing to resume, or the device is not available.
-        WriteError: `out` cannot be written.
-    """
-    run, out = settings.run, settings.out
-    require_optuna()
-    if run.plots:
-        require_matplotlib()
-    find_device(run.device)
-    if not out.name:
-        raise InputError(
-            f"cannot save a model as {out}; expected the name of a new folder: pass --out",
-            code="bad-output",
-            path=out,
-        )
-    study = study_path(out)
-    if study.exists() and not is_study(study):
-        raise InputError(
-            f"{study} is not a study of fastlstm, so it is not overwritten; move it, or choose another --out",
-            code="not-a-study",
-            path=study,
-        )
-    if run.resume and not study.exists():
-        raise ResumeError(
-            f"nothing to resume: {study} does not exist; run the command without --resume",
-            code="no-study",
-            path=study,
-        )
-    if not run.resume and study.exists() and not run.overwrite:
-        raise InputError(
-            f"{study} contains an unfinished search; pass --resume to continue it, or --overwrite to start again",
-            code="unfinished-run",
-            path=study,
-        )
-    check_target(out, CLASSIFIER_FORMAT, overwrite=run.overwrite or run.resume)
-    atomic.check_writable(out)
-
-
-def is_study(path: Path) -> bool:
-    """Return whether the file starts like a journal of Optuna, or is empty, as a crash may leave it."""
-    try:
-        with path.open("rb") as file:
-            first = file.readline(65536)
-        return not first or "op_code" in json.loads(first)
-    except (OSError, ValueError, TypeError):
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fastlstm.config import preset
 from fastlstm.errors import OptionError
@@ -13,6 +13,9 @@ from fastlstm.errors import OptionError
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
+Metric = Literal["loss", "accuracy"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+"""Validation metrics that a search can optimize."""
 DIGITS = 3
 """Significant digits of suggested values."""
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from fastlstm.errors import MissingDependencyError, ResumeError
 from fastlstm.serialization import atomic
-from fastlstm.tuning.events import Metric, Trial, best_trial
-from fastlstm.tuning.space import Field
+from fastlstm.tuning.events import Trial, best_trial
+from fastlstm.tuning.space import Field, Metric
 
 if TYPE_CHECKING:
     import optuna
@@ -75,7 +75,7 @@ class Study:
 
         Args:
             path: The file.
-            identity: What identifies the search, as a JSON object.
+            identity: The settings and data that identify the search, as a JSON object.
             space: The searched fields.
             defaults: The values of the preset, which are tried first.
             metric: The metric of a trial.
@@ -88,7 +88,7 @@ class Study:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-        if optuna.logging.get_verbosity() < optuna.logging.WARNING:  # keep a higher level
+        if optuna.logging.get_verbosity() < optuna.logging.WARNING:  # a higher level stays
             optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._defaults, self._metric, self._seed = path, space, defaults, metric, seed
         self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
@@ -186,7 +186,7 @@ class Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             importances = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
-        return {name: float(share) for name, share in importances.items()}
+        return {name: float(importance) for name, importance in importances.items()}
 
     def _check_identity(self, saved: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> None:
         for name in identity:

@@ -62,7 +62,7 @@ class IMDbSplits:
     Attributes:
         train, test: The labelled reviews.
         origin: Where they come from, in one line.
-        test_note: What `test` is, in one line. None: the official test split.
+        test_note: Where the texts of `test` come from, in one line. None: the official test split.
     """
 
     train: Dataset
@@ -72,7 +72,7 @@ class IMDbSplits:
 
     @property
     def evaluated_on(self) -> str:
-        """What figures on `test` are measured on, in one line."""
+        """The texts that figures on `test` are measured on, in one line."""
         return self.test_note or TEST_SPLIT_NOTE
 
 

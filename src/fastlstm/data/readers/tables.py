@@ -152,7 +152,7 @@ TABLE_READERS: dict[str, Callable[[Path, str, str, str | None], LabelledRows]] =
 
 
 def row_unit(extension: str) -> str:
-    """Return what the numbers of rows in such a table count, for use in messages: "line" or "row"."""
+    """Return the unit in which rows of such a table are numbered, for use in messages: "line" or "row"."""
     return "line" if extension in (".jsonl", ".ndjson") else "row"
 
 

@@ -14,6 +14,9 @@ from fastlstm.inference.explain.layers import Layers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+GATE_NAMES = ("input", "forget", "output", "candidate", "cell", "hidden")
+"""The arrays of `LayerGates`, in the order of plots."""
+
 
 @dataclass(frozen=True)
 class LayerGates:
@@ -77,10 +80,9 @@ class Gates:
             )
         chosen = self.layers[layer]
         shown = np.sort(np.argsort(-np.abs(chosen.hidden).max(axis=0), kind="stable")[:units])
-        names = ("input", "forget", "output", "candidate", "cell", "hidden")
         return plots.gates(
             self.tokens,
-            {name: getattr(chosen, name)[:, shown] for name in names},
+            {name: getattr(chosen, name)[:, shown] for name in GATE_NAMES},
             [int(unit) for unit in shown],
             f"layer {chosen.layer}, {chosen.direction}",
         )
