@@ -18,6 +18,11 @@ from fastlstm.kernel.abi import FILE_NAME, PRECISIONS, load_library
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.loader import ISAS, find_kernel, usable_cores
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
 
@@ -200,13 +205,17 @@ def test_processor_is_named_by_cpuinfo_or_else_by_python(
     assert diagnose().processor == expected
 
 
-def test_extras_match_the_package_metadata() -> None:
-    packages: dict[str, set[str]] = {}
-    for requirement in importlib.metadata.requires("fastlstm") or []:
-        match = re.fullmatch(r"([\w.-]+).*; extra == ['\"](\w+)['\"]", requirement)
-        if match is not None and match[1] != "fastlstm":
-            packages.setdefault(match[2], set()).add(match[1])
-    assert packages == {name: set(names) for name, (_, names) in EXTRAS.items()}
+def test_extras_are_those_of_pyproject_toml() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    packages = {
+        extra: {
+            match[0] for requirement in requirements if (match := re.match(r"[\w.-]+", requirement)) is not None
+        }
+        for extra, requirements in project["optional-dependencies"].items()
+    }
+    assert {extra: names - {"fastlstm"} for extra, names in packages.items()} == {
+        extra: set(names) for extra, (_, names) in EXTRAS.items()
+    }
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """Yield the name of the function or class and the node of every call."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            yield node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", ""), node
+            yield ast.unparse(node.func).rpartition(".")[2], node
 
 
 def strings(node: ast.AST) -> set[str]:

@@ -1,4 +1,4 @@
-"""The package as a whole: its public names, and what importing it costs."""
+"""The package as a whole: its public names, the cost of importing it, and missing extras."""
 
 from __future__ import annotations
 
@@ -10,54 +10,63 @@ import pytest
 import fastlstm
 
 
-def test_every_public_name_is_there_and_documented() -> None:
+def run_script(script: str) -> None:
+    """Run a script in a new interpreter and assert that it succeeds."""
+    result = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_public_names_exist_and_are_documented() -> None:
     for name in fastlstm.__all__:
         value = getattr(fastlstm, name)
         assert name == "__version__" or value.__doc__
     assert dir(fastlstm) == sorted(fastlstm.__all__)
-    with pytest.raises(AttributeError, match="has no attribute 'lode'"):
+
+
+def test_unknown_name_raises_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'lode'"):
         fastlstm.lode  # noqa: B018 -- looking it up is the test
 
 
-def test_importing_fastlstm_loads_nothing_heavy() -> None:
-    script = (
-        "import sys; before = set(sys.modules); import fastlstm; new = set(sys.modules) - before;"
-        "heavy = {'torch', 'numpy', 'sklearn', 'rich', 'click', 'pyarrow', 'matplotlib'} & new;"
-        "assert not heavy, heavy"
+def test_importing_fastlstm_imports_no_large_package() -> None:
+    run_script(
+        "import sys; before = set(sys.modules); import fastlstm; new = set(sys.modules) - before\n"
+        "large = {'torch', 'numpy', 'sklearn', 'rich', 'click', 'pyarrow', 'matplotlib'} & new\n"
+        "assert not large, large\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 @pytest.mark.parametrize("missing", ["torch", "sklearn"])
-def test_without_the_training_extra_the_error_prints_the_pip_command(missing: str) -> None:
-    script = (
+def test_names_that_need_the_training_extra_raise_without_it(missing: str) -> None:
+    names = ("train", "distill", "train_language_model", "tune", "check", "LSTMClassifier")
+    run_script(
         f"import sys; sys.modules[{missing!r}] = None\n"
         "import fastlstm, fastlstm.errors\n"
         "fastlstm.load, fastlstm.load_language_model\n"
-        "for name in ('train', 'train_language_model', 'tune', 'check', 'LSTMClassifier'):\n"
+        f"for name in {names}:\n"
         "    try: getattr(fastlstm, name)\n"
         "    except fastlstm.errors.MissingDependencyError as error:\n"
+        "        assert (error.code, error.extra) == ('missing-dependency', 'train'), error\n"
         "        assert \"pip install 'fastlstm[train]'\" in str(error), error\n"
-        "    else: raise SystemExit(f'{name} came without it')\n"
+        "    else: raise SystemExit(f'{name} was imported')\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_without_the_tuning_extra_the_error_prints_the_pip_command() -> None:
-    script = (
+def test_tune_raises_without_the_tuning_extra() -> None:
+    run_script(
         "import sys; sys.modules['optuna'] = None\n"
         "import fastlstm, fastlstm.errors\n"
         "fastlstm.train\n"
         "try: fastlstm.tune(fastlstm.Dataset(['a', 'b'], ['x', 'y'], 'texts'))\n"
         "except fastlstm.errors.MissingDependencyError as error:\n"
+        "    assert (error.package, error.extra) == ('optuna', 'tune'), error\n"
         "    assert \"pip install 'fastlstm[tune]'\" in str(error), error\n"
-        "else: raise SystemExit('tune came without it')\n"
+        "else: raise SystemExit('tune did not raise')\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_python_m_runs_the_command_line() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "fastlstm", "--version"], capture_output=True, text=True, check=True
     )
-    assert done.stdout == f"fastlstm, version {fastlstm.__version__}\n"
+    assert result.stdout == f"fastlstm, version {fastlstm.__version__}\n"

@@ -56,7 +56,7 @@ class OptionError(InputError):
 
 
 class DataError(InputError):
-    """A file, folder, table or list cannot be read as texts."""
+    """Data cannot be used: texts or labels, a file or folder, the state of a stream, or a model to import."""
 
     default_code = "bad-data"
 
@@ -135,7 +135,7 @@ class TrainingError(FastLSTMError):
 
 
 class Interrupted(FastLSTMError):  # noqa: N818 -- requested by the user, not a fault
-    """Training was interrupted by the user; its state is saved."""
+    """The user interrupted a run or a search. The message states what is saved."""
 
     exit_status = 130
     default_code = "interrupted"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.helpers.exported_models import OUTPUTS, SHAPES, exported_inputs, random_token_ids
 from tests.helpers.ngram_models import with_ngrams
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.convert.onnx import to_onnx
@@ -18,7 +18,6 @@ from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
 
 onnxruntime = pytest.importorskip("onnxruntime")
-MakeModel = Callable[..., SavedModel]
 
 
 def session(model: SavedModel, *arguments: Any, **options: Any) -> Any:

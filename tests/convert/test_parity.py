@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from tests.helpers.ngram_models import with_ngrams
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.convert import pytorch_module
 from fastlstm.convert.parity import RuntimeComparison, compare_runtimes
 from fastlstm.errors import CorruptModelError
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
-
-MakeModel = Callable[..., SavedModel]
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 import pytest
 from tests.helpers.exported_models import OUTPUTS, SHAPES, exported_inputs, random_token_ids
 from tests.helpers.ngram_models import with_ngrams
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.convert.to_pytorch import write_pytorch
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 
 torch = pytest.importorskip("torch")
-MakeModel = Callable[..., SavedModel]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

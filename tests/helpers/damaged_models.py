@@ -17,10 +17,9 @@ from fastlstm.errors import (
     ModelTooNewError,
     NotAModelError,
 )
-from fastlstm.serialization.classifier import SavedModel, read_classifier
+from fastlstm.serialization.classifier import read_classifier
 from fastlstm.serialization.folder import CONFIG
 
-MakeModel = Callable[..., SavedModel]
 ModelFiles = dict[str, bytes]
 MakeFolder = Callable[[ModelFiles], Path]
 Error = TypeVar("Error", bound=FastLSTMError)

@@ -7,13 +7,14 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.helpers.ngram_models import with_ngrams
+from tests.helpers.random_models import MakeModel
 from tests.helpers.random_texts import random_texts
 
 import fastlstm
@@ -22,9 +23,6 @@ from fastlstm.data import Dataset
 from fastlstm.errors import DataError, InputError, ModelNotFoundError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import CHUNK_TEXTS, GOLDEN_TEXTS
-from fastlstm.serialization.classifier import SavedModel
-
-MakeModel = Callable[..., SavedModel]
 
 # A string is one text, a list is a batch.
 

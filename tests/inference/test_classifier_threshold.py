@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.random_models import MakeModel
 from tests.helpers.random_texts import random_texts
 
 import fastlstm
 from fastlstm.data import Dataset
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.model_card import model_card
 
 
 @pytest.fixture(scope="module")
-def cautious(make_model: Callable[..., SavedModel]) -> Classifier:
+def cautious(make_model: MakeModel) -> Classifier:
     """A model whose threshold is above every probability of its second class."""
     return Classifier(make_model(threshold=0.99))
 

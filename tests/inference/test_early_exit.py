@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.helpers.ngram_models import with_ngrams
+from tests.helpers.random_models import MakeModel
 from tests.helpers.random_texts import random_texts
 
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import CorruptModelError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.early_exit import NEVER_EXIT, EarlyExit, ExitThreshold
 
-MakeModel = Callable[..., SavedModel]
 TEXTS = random_texts(60, longest=40, seed=3)
 
 

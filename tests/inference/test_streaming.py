@@ -8,13 +8,13 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.helpers.ngram_models import with_ngrams
+from tests.helpers.random_models import MakeModel
 
 import fastlstm
 from fastlstm.config import ModelConfig
@@ -22,10 +22,8 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.streaming import MAGIC, IncrementalNgrams
 from fastlstm.kernel import find_kernel
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.ngrams import NGRAM_ID_COUNT
 
-MakeModel = Callable[..., SavedModel]
 UNLIMITED = 10**9
 """`max_tokens` of models that truncate no text of these tests."""
 WORDS = [

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.damaged_models import (
     MakeFolder,
-    MakeModel,
     ModelFiles,
     check_error_is_documented,
     corrupt_error,
     with_config_value,
 )
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.helpers.damaged_models import (
     MakeFolder,
-    MakeModel,
     ModelFiles,
     check_error_is_documented,
     corrupt_error,
@@ -16,6 +15,7 @@ from tests.helpers.damaged_models import (
     with_config_value,
     with_file,
 )
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.errors import ModelTooNewError
 from fastlstm.serialization.classifier import GOLDEN, read_classifier, write_classifier

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.helpers.damaged_models import MakeFolder, MakeModel, ModelFiles, read_error, with_config_value
+from tests.helpers.damaged_models import MakeFolder, ModelFiles, read_error, with_config_value
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.errors import InputError, ModelNotFoundError, NotAModelError

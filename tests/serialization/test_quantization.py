@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.helpers.damaged_models import MakeModel
+from tests.helpers.random_models import MakeModel
 
 import fastlstm
 from fastlstm._typing import FloatArray

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 
 if TYPE_CHECKING:
     from tests.helpers.server_client import Serve, ServerClient
@@ -19,7 +19,7 @@ if any(importlib.util.find_spec(name) is None for name in ("fastapi", "prometheu
 
 
 @pytest.fixture(scope="session")
-def folder(make_model: Callable[..., SavedModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(make_model: MakeModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved unidirectional model with two classes and random weights."""
     path = tmp_path_factory.mktemp("served") / "model"
     Classifier(make_model(ModelConfig(embedding_size=5, hidden_sizes=(7,), max_tokens=30))).save(path)

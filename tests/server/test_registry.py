@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.random_models import MakeModel
 
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import FastLSTMError, ModelNotFoundError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.registry import ModelRegistry, ServedModel
@@ -62,9 +62,7 @@ def changing(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_changed_folder_is_reloaded_without_losing_requests(
-    make_model: Callable[..., SavedModel], changing: Path
-) -> None:
+def test_changed_folder_is_reloaded_without_losing_requests(make_model: MakeModel, changing: Path) -> None:
     before = probabilities(fastlstm.load(changing))
     replacement = Classifier(make_model(ModelConfig(embedding_size=5, hidden_sizes=(9,)), seed=5))
     after = probabilities(replacement)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.helpers.random_models import MakeModel
 from tests.helpers.server_client import Serve
 
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.early_exit import EarlyExit, ExitThreshold
 
 TEXT = "This movie was really good, I enjoyed it!"
@@ -157,9 +156,7 @@ def test_explanation_of_a_text_with_too_many_tokens_is_rejected(serve: Serve) ->
     assert client.codes == ["text-too-long"]
 
 
-def test_server_with_early_exit_has_no_raw_scores(
-    serve: Serve, make_model: Callable[..., SavedModel], tmp_path: Path
-) -> None:
+def test_server_with_early_exit_has_no_raw_scores(serve: Serve, make_model: MakeModel, tmp_path: Path) -> None:
     model = make_model(ModelConfig(embedding_size=5, hidden_sizes=(7,)))
     threshold = ExitThreshold(0.9, (0.0,), 0.5, 0.1)
     early = Classifier(dataclasses.replace(model, early_exit=EarlyExit((2,), (threshold,), 100)))

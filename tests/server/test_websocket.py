@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
+from tests.helpers.random_models import MakeModel
 from tests.helpers.server_client import Serve, ServerClient
 
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.server.errors import APIError
 from fastlstm.server.settings import Settings
 from fastlstm.server.websocket import MAX_REASON_BYTES, StreamSession
@@ -106,7 +105,7 @@ def test_binary_message_closes_the_connection(serve: Serve) -> None:
 
 
 def test_bidirectional_and_unknown_models_close_the_connection(
-    serve: Serve, make_model: Callable[..., SavedModel], folder: Path, tmp_path: Path
+    serve: Serve, make_model: MakeModel, folder: Path, tmp_path: Path
 ) -> None:
     config = ModelConfig(embedding_size=5, hidden_sizes=(4,), bidirectional=True)
     Classifier(make_model(config)).save(tmp_path / "bidirectional")

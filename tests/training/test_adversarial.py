@@ -1,9 +1,14 @@
+"""Adversarial and virtual adversarial training."""
+
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from fastlstm._typing import FloatArray
 from fastlstm.config import ModelConfig, configure
 from fastlstm.data import Dataset
 from fastlstm.errors import OptionError
@@ -12,142 +17,104 @@ from fastlstm.training.adversarial import perturbation, vat_loss
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.prepare import prepare
 
-TEXTS = [np.array(ids, np.int32) for ids in ([3, 4, 5, 3, 9], [6, 6, 2], [7], [8])]
+BATCH = pack_batch([np.array(ids, np.int32) for ids in ([3, 4, 5, 3, 9], [6, 6, 2], [7], [8])])
+DATASET = Dataset(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
+FIELDS: dict[str, Any] = {"hidden_sizes": (5,), "embedding_size": 4, "epochs": 1}
 
 
-def test_every_text_is_disturbed_by_its_share_along_the_gradient() -> None:
-    batch = pack_batch(TEXTS)
+def make_model(class_count: int = 2, **fields: Any) -> TextClassifier:
+    shape: dict[str, Any] = {"vocabulary_size": 12, "embedding_size": 6, "hidden_sizes": (7,), "pooling": "concat"}
+    return TextClassifier(ModelConfig(**{**shape, **fields}), class_count, seed=0).eval()
+
+
+def train_output_weight(**fields: Any) -> FloatArray:
+    """Return the weight of the output layer after one epoch with unlabelled texts."""
+    model, training = configure("tutorial", {**FIELDS, **fields})
+    run = prepare(DATASET, DATASET, model, training, cap_vocabulary=True, unlabelled=["a good one", "film"])
+    list(run.epochs())
+    return run.state.model.arrays()["output.weight"]
+
+
+def test_perturbation_is_along_the_gradient_with_the_relative_norm_for_each_text() -> None:
     generator = torch.Generator().manual_seed(0)
-    vectors, gradient = (torch.randn(len(batch.ids), 6, generator=generator) for _ in range(2))
-    came = perturbation(vectors, gradient, batch, 0.25)
-    _, text = batch.positions()
-    for k in range(len(TEXTS)):
-        of = torch.from_numpy(text == k)
-        assert came[of].norm().item() == np.float32(0.25 * vectors[of].norm().item()).item() or torch.isclose(
-            came[of].norm(), 0.25 * vectors[of].norm(), rtol=1e-5
-        )
-        cosine = torch.nn.functional.cosine_similarity(came[of].flatten(), gradient[of].flatten(), dim=0)
+    vectors, gradient = (torch.randn(len(BATCH.ids), 6, generator=generator) for _ in range(2))
+    result = perturbation(vectors, gradient, BATCH, 0.25)
+    _, text = BATCH.positions()
+    for k in range(4):
+        rows = torch.from_numpy(text == k)
+        torch.testing.assert_close(result[rows].norm(), 0.25 * vectors[rows].norm(), rtol=1e-5, atol=0)
+        cosine = torch.nn.functional.cosine_similarity(result[rows].flatten(), gradient[rows].flatten(), dim=0)
         assert cosine.item() > 0.9999
 
 
-def test_a_text_without_a_gradient_is_left_alone() -> None:
-    batch = pack_batch(TEXTS)
-    vectors, gradient = torch.ones(len(batch.ids), 6), torch.zeros(len(batch.ids), 6)
-    assert (perturbation(vectors, gradient, batch, 0.25) == 0).all()
+def test_perturbation_without_gradient_is_zero() -> None:
+    vectors, gradient = torch.ones(len(BATCH.ids), 6), torch.zeros(len(BATCH.ids), 6)
+    assert (perturbation(vectors, gradient, BATCH, 0.25) == 0).all()
 
 
-def test_the_disturbance_raises_the_loss_more_than_a_random_one() -> None:
-    batch = pack_batch(TEXTS)
-    config = ModelConfig(
-        vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), bidirectional=True, pooling="concat"
-    )
-    model = TextClassifier(config, 2, seed=0).eval()
-    truth = torch.tensor([0, 1, 1, 0])
+def test_adversarial_perturbation_raises_the_loss_more_than_a_random_one() -> None:
+    model, classes = make_model(bidirectional=True), torch.tensor([0, 1, 1, 0])
 
     def loss(vectors: torch.Tensor) -> torch.Tensor:
-        return model.losses(model.from_vectors(vectors, batch), truth).sum()
+        return model.losses(model.from_vectors(vectors, BATCH), classes).sum()
 
-    vectors = model.token_vectors(batch).detach().requires_grad_()
+    vectors = model.token_vectors(BATCH).detach().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(vectors), [vectors])
-    against = perturbation(vectors.detach(), gradient, batch, 0.05)
-    chance = perturbation(
-        vectors.detach(), torch.randn(gradient.shape, generator=torch.Generator().manual_seed(1)), batch, 0.05
-    )
+    noise = torch.randn(gradient.shape, generator=torch.Generator().manual_seed(1))
+    adversarial, random = (perturbation(vectors.detach(), g, BATCH, 0.05) for g in (gradient, noise))
     with torch.no_grad():
-        before, hurt, shaken = loss(vectors).item(), loss(vectors + against).item(), loss(vectors + chance).item()
-    assert hurt - before > 2 * abs(shaken - before)
+        before = loss(vectors).item()
+        assert loss(vectors + adversarial).item() - before > 2 * abs(loss(vectors + random).item() - before)
 
 
-def test_reading_given_vectors_is_reading_the_words() -> None:
-    batch = pack_batch(TEXTS)
-    for bidirectional in (False, True):
-        config = ModelConfig(
-            vocabulary_size=12, embedding_size=6, hidden_sizes=(7, 5), bidirectional=bidirectional, pooling="concat"
-        )
-        model = TextClassifier(config, 3, seed=0).eval()
-        with torch.no_grad():
-            torch.testing.assert_close(
-                model.from_vectors(model.token_vectors(batch), batch), model(batch), rtol=1e-5, atol=1e-6
-            )
-
-
-@pytest.mark.parametrize(("classes", "activation"), [(2, "auto"), (3, "softmax"), (3, "sigmoid")])
-def test_the_virtual_loss_is_that_of_a_disturbance_which_sways_more_than_chance(
-    classes: int, activation: Any
-) -> None:
-    batch = pack_batch(TEXTS)
-    config = ModelConfig(
-        vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), pooling="concat", activation=activation
-    )
-    model = TextClassifier(config, classes, seed=0).eval()
-    found = vat_loss(model, batch, 0.05, torch.Generator().manual_seed(2))
-    assert found.requires_grad
+@pytest.mark.parametrize(("class_count", "activation"), [(2, "auto"), (3, "softmax"), (3, "sigmoid")])
+def test_virtual_loss_exceeds_the_divergence_of_random_perturbations(class_count: int, activation: str) -> None:
+    model = make_model(class_count, activation=activation)
+    virtual = vat_loss(model, BATCH, 0.05, torch.Generator().manual_seed(2))
+    assert virtual.requires_grad
     with torch.no_grad():
-        vectors = model.token_vectors(batch)
-        said = model.from_vectors(vectors, batch)
-        assert model.divergence(said, said).abs().item() < 1e-7
-        chances = []
+        vectors = model.token_vectors(BATCH)
+        reference = model.from_vectors(vectors, BATCH)
+        assert model.divergence(reference, reference).abs().item() < 1e-7
+        divergences = []
         for seed in range(20):
-            random = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
-            moved = vectors + perturbation(vectors, random, batch, 0.05)
-            chances.append(model.divergence(said, model.from_vectors(moved, batch)).item())
-    assert found.item() > max(chances) > 0
+            noise = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed))
+            perturbed = vectors + perturbation(vectors, noise, BATCH, 0.05)
+            divergences.append(model.divergence(reference, model.from_vectors(perturbed, BATCH)).item())
+    assert virtual.item() > max(divergences) > 0
 
 
-def test_unlabelled_texts_move_the_weights_only_where_they_are_asked_for() -> None:
-    def weights(**options: Any) -> Any:
-        model, training = configure("tutorial", {"hidden_sizes": (5,), "embedding_size": 4, "epochs": 1, **options})
-        records = Dataset(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
-        fitting = prepare(records, records, model, training, cap_vocabulary=True, unlabelled=["a good one", "film"])
-        list(fitting.epochs())
-        return fitting.state.model.arrays()["output.weight"]
-
-    without, with_them = weights(adversarial=0.05), weights(adversarial=0.05, virtual_texts=2)
-    assert not np.array_equal(without, with_them)
-    assert np.array_equal(with_them, weights(adversarial=0.05, virtual_texts=2))
+def test_virtual_loss_uses_one_dropout_mask_for_both_predictions() -> None:
+    model = make_model(pooling="last", dropout=0.5).train()
+    assert vat_loss(model, BATCH, 0.0, torch.Generator().manual_seed(1)).abs().item() < 1e-7
+    assert vat_loss(model, BATCH, 0.3, torch.Generator().manual_seed(1)).item() > 1e-7
 
 
-def test_virtual_training_draws_from_its_seed_alone() -> None:
-    model, training = configure(
-        "tutorial",
-        {
-            "hidden_sizes": (5,),
-            "embedding_size": 4,
-            "epochs": 1,
-            "dropout": 0.5,
-            "adversarial": 0.05,
-            "virtual_texts": 2,
-        },
-    )
-    records = Dataset(["good film", "bad film", "good", "bad"] * 3, ["a", "b", "a", "b"] * 3)
-    came = []
-    for seed in (1, 2):  # of what else runs beside
+def test_unlabelled_texts_change_the_weights_only_with_virtual_texts() -> None:
+    without, virtual = train_output_weight(adversarial=0.05), train_output_weight(adversarial=0.05, virtual_texts=2)
+    assert not np.array_equal(without, virtual)
+    assert np.array_equal(virtual, train_output_weight(adversarial=0.05, virtual_texts=2))
+
+
+def test_virtual_training_does_not_depend_on_the_global_random_state() -> None:
+    results = []
+    for seed in (1, 2):
         torch.manual_seed(seed)
-        fitting = prepare(records, records, model, training, cap_vocabulary=True, unlabelled=["a good one", "film"])
-        list(fitting.epochs())
-        came.append(fitting.state.model.arrays()["output.weight"])
-    np.testing.assert_array_equal(came[0], came[1])
-
-
-def test_what_is_not_disturbed_is_said_again_with_the_same_features_dropped() -> None:
-    batch = pack_batch(TEXTS)
-    config = ModelConfig(vocabulary_size=12, embedding_size=6, hidden_sizes=(7,), dropout=0.5)
-    model = TextClassifier(config, 2, seed=0).train()
-    assert vat_loss(model, batch, 0.0, torch.Generator().manual_seed(1)).abs().item() < 1e-7
-    assert vat_loss(model, batch, 0.3, torch.Generator().manual_seed(1)).item() > 1e-7
+        results.append(train_output_weight(dropout=0.5, adversarial=0.05, virtual_texts=2))
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize(
-    ("options", "unlabelled", "message"),
+    ("adversarial", "unlabelled", "code"),
     [
-        ({"adversarial": 0.05}, [], "there are no unlabelled texts to take them from"),
-        ({"adversarial": 0.0}, ["a good one"], "the size of the disturbance, is 0"),
+        (0.05, [], "virtual-texts-need-unlabelled"),
+        (0.0, ["a good one"], "virtual-texts-need-adversarial"),
     ],
 )
-def test_virtual_training_that_can_not_be_had_is_refused(
-    options: dict[str, Any], unlabelled: list[str], message: str
+def test_virtual_texts_without_a_requirement_raise_option_error(
+    adversarial: float, unlabelled: list[str], code: str
 ) -> None:
-    model, training = configure("tutorial", {"virtual_texts": 2, **options})
-    records = Dataset(["good film", "bad film"] * 3, ["a", "b"] * 3)
-    with pytest.raises(OptionError, match=message):
-        prepare(records, records, model, training, cap_vocabulary=True, unlabelled=unlabelled)
+    model, training = configure("tutorial", {"virtual_texts": 2, "adversarial": adversarial})
+    with pytest.raises(OptionError) as raised:
+        prepare(DATASET, DATASET, model, training, cap_vocabulary=True, unlabelled=unlabelled)
+    assert raised.value.code == code

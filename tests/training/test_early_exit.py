@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.early_exit import EarlyExit
 from fastlstm.training import early_exit
 from fastlstm.training.early_exit import AGREEMENTS, add_early_exit, fit_early_exit, prediction_course
-
-MakeModel = Callable[..., SavedModel]
 
 
 @pytest.fixture

@@ -125,6 +125,6 @@ def tokenize_corpus(corpus: Corpus) -> CorpusTokens:
 
 def _excerpt(text: str, position: int) -> str:
     begin = position - MAX_EXCERPT_LENGTH // 4 if position > MAX_EXCERPT_LENGTH // 2 else 0
-    words = " ".join(text[begin : begin + 10 * MAX_EXCERPT_LENGTH].split())  # texts may be as long as books
+    words = " ".join(text[begin : begin + 10 * MAX_EXCERPT_LENGTH].split())  # a text may be very long
     excerpt = words if len(words) <= MAX_EXCERPT_LENGTH else f"{words[: MAX_EXCERPT_LENGTH - 3]}..."
     return f"...{excerpt}" if begin else excerpt

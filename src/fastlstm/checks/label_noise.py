@@ -116,7 +116,7 @@ def find_label_noise(corpus: Corpus, groups: IndexArray, max_examples: int) -> L
 
 
 def assign_folds(groups: IndexArray, targets: IndexArray) -> IndexArray:
-    """Return the fold of each text, 0 to 4: [n]. Groups are not divided; the groups of a class are spread evenly.
+    """Return the fold of each text, 0 to 4: [n]. Each group is in one fold; those of a class are spread evenly.
 
     Args:
         groups: The group of each text, numbered without gaps: [n].

@@ -1,4 +1,4 @@
-"""Recommendations: what to do about each finding. A finding without a problem has none."""
+"""Recommendations for each finding. A finding without a problem has none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastlstm.checks.text_quality import (
 MIN_IMBALANCE = 3
 """Ratio of the largest to the smallest class from which accuracy is misleading."""
 MIN_CLASS_TEXTS = 20
-"""Training texts per class below which little can be learned."""
+"""Training texts per class below which a model cannot predict the class reliably."""
 MIN_OVERLAP_FRACTION = 0.02
 """Fraction of repeated texts from which evaluation figures are clearly too optimistic."""
 MIN_BASELINE_GAIN = 0.1
@@ -36,7 +36,7 @@ MAX_NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A stable code, such as "imbalanced-classes", and one sentence that says what to do."""
+    """A stable code, such as "imbalanced-classes", and one sentence: the finding and what to do."""
 
     code: str
     text: str

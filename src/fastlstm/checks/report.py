@@ -40,7 +40,7 @@ class DatasetReport:
         vocabulary: The vocabulary of the training texts and its coverage.
         languages: Scripts and languages.
         text_issues: Very short texts, texts with few letters, HTML, broken characters.
-        recommendations: "classes" or one of the fields above -> what to do about that finding; empty if nothing.
+        recommendations: "classes" or one of the fields above -> recommendations for that finding, possibly none.
     """
 
     data: str
@@ -98,8 +98,8 @@ def check(
     Args:
         data: "imdb", the path of a file or folder with labelled texts, or a dataset.
         preset: The configuration whose vocabulary size and token limit are checked.
-        validation: The fraction of texts held out for validation, or a source of its own.
-        test: The fraction of texts held out for testing, or a source of its own.
+        validation: The fraction of texts held out for validation, or a separate source.
+        test: The fraction of texts held out for testing, or a separate source.
         text_column, label_column: The columns of tables.
         data_dir: The folder that contains IMDb, for `data="imdb"`.
         label_noise: Look for suspect labels, which takes most of the time.
@@ -190,9 +190,12 @@ def check_splits(
 
 
 def _token_limits(preset: str, model: ModelConfig) -> dict[str, ModelConfig]:
-    """Return the given configuration, then the presets, by name. The preset is left out if its limit is given."""
-    given = (model.max_tokens, model.truncate)
+    """Return the given configuration, then the other presets, by name.
+
+    The given configuration has the name of the preset, or "given options" if its limit differs from the preset's.
+    """
     own = PRESETS[preset].model
-    name = preset if given == (own.max_tokens, own.truncate) else "given options"
+    is_preset = (model.max_tokens, model.truncate) == (own.max_tokens, own.truncate)
+    name = preset if is_preset else "given options"
     others = {key: chosen.model for key, chosen in PRESETS.items() if key != name}
     return {name: model, **others}

@@ -14,7 +14,7 @@ from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, train_tokenizer
 
 MAX_HISTOGRAM_BINS = 40
 HISTOGRAM_QUANTILE = 0.995
-"""The histogram ends at this quantile of lengths: a few very long texts would compress the rest."""
+"""The histogram ends at this quantile of lengths; otherwise a few very long texts would compress it."""
 TARGET_COVERAGE = 0.98
 
 

@@ -94,6 +94,6 @@ def _first_matches(pattern: re.Pattern[str], texts: list[str]) -> dict[int, int]
 
 def _has_few_letters(text: str) -> bool:
     letters = sum(map(len, _LETTERS.findall(text)))
-    if letters >= len(text) * MIN_LETTER_FRACTION:  # fast path, with white space: true of nearly every text
+    if letters >= len(text) * MIN_LETTER_FRACTION:  # fast path, with white space: true for nearly all texts
         return False
     return letters < len(_SPACE.sub("", text)) * MIN_LETTER_FRACTION

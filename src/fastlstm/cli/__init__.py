@@ -1,4 +1,4 @@
-"""The command line: one command a file, loaded when it is called."""
+"""The command line: one command per file, imported when it is called."""
 
 from fastlstm.cli.main import main
 

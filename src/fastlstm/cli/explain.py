@@ -13,7 +13,7 @@ from fastlstm import plots
 from fastlstm._typing import FloatArray
 from fastlstm.cli import output
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option
-from fastlstm.errors import DataError, OptionError
+from fastlstm.cli.standard_input import read_text, standard_input
 from fastlstm.inference import Classifier
 from fastlstm.serialization import atomic
 from fastlstm.text.tokenizer import PADDING
@@ -62,7 +62,7 @@ def command(
     if plot is not None:
         plots.require_matplotlib()
     if text == "-":
-        text = _read_standard_input()
+        text = read_text(standard_input())
     explanation = model.explain(text, label=label, method=method)
     trajectory = model.trajectory(text)[:, model.labels.index(explanation.label)]
     if plot is not None:
@@ -75,19 +75,6 @@ def command(
         output.json_object(result)
         return
     _print(explanation, trajectory, has_ngrams=model.saved.config.ngrams > 0)
-
-
-def _read_standard_input() -> str:
-    if sys.stdin is None:
-        raise OptionError("there is no standard input; pipe a text in", code="no-standard-input")
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"standard input is not UTF-8 (byte {error.start}); convert it to UTF-8",
-            code="not-utf8",
-            byte=error.start,
-        ) from None
 
 
 def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool) -> None:

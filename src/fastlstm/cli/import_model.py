@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from fastlstm.cli.options import PanelCommand, common_options, option
 from fastlstm.cli.output import json_object, note
+from fastlstm.config import Pooling
 from fastlstm.convert.classifier import DEFAULT_MAX_TOKENS, ImportedModel, make_classifier
 from fastlstm.convert.vocabulary import (
     TOKENIZATION_RULES,
@@ -22,7 +24,7 @@ from fastlstm.serialization import weights
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 PYTORCH_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
-POOLINGS = ("last", "max", "mean", "concat")
+POOLINGS = get_args(Pooling)
 MIN_WORD_FRACTION = 0.9
 """If fewer embedding rows have a word, the vocabulary may belong to another model."""
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

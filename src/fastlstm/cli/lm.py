@@ -22,6 +22,7 @@ from fastlstm.cli.options import (
     preset_option,
     split_source,
 )
+from fastlstm.cli.train import device_option
 from fastlstm.config import LANGUAGE_MODEL_PRESETS, LanguageModelConfig, LanguageModelTrainingConfig
 from fastlstm.language_model.inference import LanguageModel, load_language_model
 from fastlstm.pretrained import ENGLISH_ENCODER
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fastlstm.language_model.run import LanguageModelResult
 
 VISIBLE_FIELDS = ("epochs", "seed")
-"""Configuration fields with an option of their own; --set reaches the others."""
+"""Configuration fields that have a command-line option; --set sets the others."""
 
 
 @click.group("lm")
@@ -69,8 +70,7 @@ def text_options(function: Function) -> Function:
 @config_options(
     *VISIBLE_FIELDS, kinds=(LanguageModelConfig, LanguageModelTrainingConfig), presets=LANGUAGE_MODEL_PRESETS
 )
-@option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True, panel="Training",
-        help="Device to train on.")  # fmt: skip
+@device_option
 @option("--out", "-o", type=click.Path(path_type=Path), default=Path("language-model"), show_default=True,
         metavar="DIR", panel="Output", help="Folder to save the model to.")  # fmt: skip
 @option("--overwrite", is_flag=True, panel="Output", help="Replace what --out contains.")

@@ -1,4 +1,4 @@
-"""The `fastlstm` command: find the subcommand, turn every failure into one line and an exit status."""
+"""The `fastlstm` command: it imports the subcommand, and turns every error into one line and an exit status."""
 
 from __future__ import annotations
 

@@ -22,7 +22,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PANELS = ("Data", "Model", "Search", "Training", "Checks", "Explanation", "Server", "Output", "Other")
+PANELS = (
+    "Data", "Model", "Tokenization", "Search", "Training", "Checks", "Explanation", "Sampling", "Server", "Limits",
+    "Output", "Other",
+)  # fmt: skip
+"""The panels of all commands, in the order of help."""
 PRECISION = "fastlstm.precision"
 """Key of the context that holds the value of --precision."""
 CONFIG_VALUES = "fastlstm.config"
@@ -48,7 +52,7 @@ class PanelCommand(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if isinstance(parameter, click.Option) and record is not None:
-                panels.setdefault(getattr(parameter, "panel", "Other"), []).append(record)
+                panels[getattr(parameter, "panel", "Other")].append(record)
         for panel, records in panels.items():
             if records:
                 with formatter.section(panel):
@@ -61,7 +65,7 @@ def option(*names: str, panel: str = "Other", **attributes: Any) -> Callable[[Fu
 
 
 def common_options(function: Function) -> Function:
-    """Add --json and --debug. `main` handles --debug itself, since parsing may fail too."""
+    """Add --json and --debug. `main` reads --debug from the arguments, because parsing them may fail too."""
     function = option("--debug", is_flag=True, expose_value=False, panel="Output", help="Print tracebacks.")(
         function
     )
@@ -85,7 +89,7 @@ def model_option(function: Function) -> Function:
 
 
 def precision_option(function: Function) -> Function:
-    """Add --precision, in which the model of `model_option` computes."""
+    """Add --precision, the precision of the model that `model_option` loads."""
     return option(
         "--precision",
         type=click.Choice(PRECISIONS),

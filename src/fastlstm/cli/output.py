@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-MIN_WIDTH = 100
+PLAIN_WIDTH = 100
 """Width of output that does not go to a terminal, in characters."""
 MAX_CLASSES_SHOWN = 30
 """Maximum number of classes in a report: those with the lowest F1."""
@@ -46,7 +46,7 @@ def console(file: TextIO) -> Console:
     from rich.console import Console
 
     return Console(
-        file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else MIN_WIDTH
+        file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else PLAIN_WIDTH
     )
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
@@ -19,11 +17,10 @@ from fastlstm.cli.options import (
     threshold_option,
 )
 from fastlstm.cli.output import json_entries, note
-from fastlstm.errors import DataError, OptionError
+from fastlstm.cli.standard_input import read_lines, standard_input
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.text.tokenizer import UNKNOWN_ID, TokenizedTexts
-
-READ_BYTES = 1 << 16
 
 
 @click.command("predict", cls=PanelCommand)
@@ -53,11 +50,9 @@ def command(
     else:
         if len(texts) > 1:
             raise OptionError("- (standard input) excludes other texts; pass - alone", code="conflicting-options")
-        if sys.stdin is None:
-            raise OptionError("there is no standard input; pipe a file in", code="no-standard-input")
         predictions = (
             prediction
-            for lines in _read_lines(sys.stdin.buffer)
+            for lines in read_lines(standard_input())
             for prediction in _predict(model, lines, lines, threshold, min_agreement)
         )
     if as_json:
@@ -111,36 +106,3 @@ def _print_lines(predictions: Iterator[dict[str, Any]]) -> None:
     for prediction in predictions:
         label, text = (" ".join(prediction[name].split()) for name in ("label", "text"))
         print(f"{label}\t{prediction['probability']:.4f}\t{text}", flush=True)
-
-
-def _read_lines(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield batches of the lines that have arrived. Raises `DataError` for a line that is not UTF-8."""
-    count, incomplete = 0, io.BytesIO()
-    read = getattr(stream, "read1", stream.read)
-    while block := read(READ_BYTES):
-        end = block.rfind(b"\n") + 1
-        incomplete.write(block[:end])
-        if end:
-            lines = incomplete.getvalue().split(b"\n")[:-1]
-            yield from _decode_lines(lines, count)
-            count, incomplete = count + len(lines), io.BytesIO()
-        incomplete.write(block[end:])
-    if last := incomplete.getvalue():
-        yield from _decode_lines([last], count)
-
-
-def _decode_lines(lines: list[bytes], count: int) -> Iterator[list[str]]:
-    """Yield the lines as one batch; if one is not UTF-8, yield those before it, then raise `DataError`.
-
-    `count` is the number of earlier lines.
-    """
-    batch: list[str] = []
-    for number, line in enumerate(lines, count + 1):
-        try:
-            batch.append(line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8"))
-        except UnicodeDecodeError:
-            yield batch
-            raise DataError(
-                f"line {number} of standard input is not UTF-8; convert it to UTF-8", code="not-utf8", line=number
-            ) from None
-    yield batch

@@ -1,4 +1,4 @@
-"""Progress of a run: a live bar on a terminal, plain lines elsewhere; Ctrl-C stops and saves."""
+"""Progress of a run: a live bar on a terminal, otherwise plain lines. Ctrl-C stops and saves the run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def resume_command(arguments: list[str]) -> str:
 
 
 def interrupted_message(out: Path) -> str:
-    """Return what an interrupted run that saves to `out` has left."""
+    """Return the message of an interrupted run that saves its model in `out`."""
     if checkpoint_path(out).is_file():
         return f"stopped and saved; resume with: {resume_command(sys.argv[1:])}"
     return "stopped before training started; nothing was saved"

@@ -76,11 +76,11 @@ def command(models: Sequence[str], host: str, port: int, **settings: Any) -> Non
     from fastlstm.server.main import serve
     from fastlstm.server.settings import Settings
 
-    settings_ = Settings(models=_model_folders(models), token=os.environ.get(TOKEN_VARIABLE), **settings)
+    server_settings = Settings(models=_model_folders(models), token=os.environ.get(TOKEN_VARIABLE), **settings)
     with _listen(host, port) as listener:
         address, actual_port = listener.getsockname()[:2]
-        message = f"serving {', '.join(settings_.models)} on http://{address}:{actual_port}"
-        serve(settings_, listener, lambda: note(message))
+        message = f"serving {', '.join(server_settings.models)} on http://{address}:{actual_port}"
+        serve(server_settings, listener, lambda: note(message))
 
 
 def _model_folders(models: Sequence[str]) -> dict[str, Path]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
-import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
 from fastlstm._typing import FloatArray
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option, precision_option
 from fastlstm.cli.output import json_entries
-from fastlstm.errors import DataError, OptionError
+from fastlstm.cli.standard_input import read_pieces, standard_input
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-
-READ_BYTES = 1 << 16
 
 
 @click.command("stream", cls=PanelCommand)
@@ -43,9 +40,7 @@ def command(model: Classifier, min_change: float, as_json: bool) -> None:
             option="min_change",
             value=min_change,
         )
-    if sys.stdin is None:
-        raise OptionError("there is no standard input; pipe a text in", code="no-standard-input")
-    changes = find_changes(model, _read_pieces(sys.stdin.buffer), min_change)
+    changes = find_changes(model, read_pieces(standard_input()), min_change)
     if as_json:
         json_entries("changes", changes)
     else:
@@ -67,41 +62,20 @@ def find_changes(model: Classifier, pieces: Iterator[str], min_change: float) ->
         label = model.labels[int(model.choose(probabilities[None])[0])]
         if reported is None or label != reported_label or abs(probabilities - reported).max() >= min_change:
             reported_label, reported = label, probabilities
-            yield _prediction(model, token_count, probabilities, over=False)
+            yield _prediction(model, token_count, probabilities, is_end=False)
     stream.end()
-    yield _prediction(model, stream.token_count, stream.probabilities, over=True)
+    yield _prediction(model, stream.token_count, stream.probabilities, is_end=True)
 
 
-def _prediction(model: Classifier, token_count: int, probabilities: FloatArray, *, over: bool) -> dict[str, Any]:
+def _prediction(model: Classifier, token_count: int, probabilities: FloatArray, *, is_end: bool) -> dict[str, Any]:
     k = int(model.choose(probabilities[None])[0])
     return {
         "tokens": token_count,
         "label": model.labels[k],
         "probability": float(probabilities[k]),
         "probabilities": {name: float(p) for name, p in zip(model.labels, probabilities, strict=True)},
-        "over": over,
+        "over": is_end,
     }
-
-
-def _read_pieces(stream: BinaryIO) -> Iterator[str]:
-    """Yield the text as it arrives. Raises `DataError` if it is not UTF-8."""
-    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-    read, position = getattr(stream, "read1", stream.read), 0
-    while block := read(READ_BYTES):
-        yield _decode(decode, block, position)
-        position += len(block)
-    yield _decode(decode, b"", position, final=True)
-
-
-def _decode(decode: Any, block: bytes, position: int, *, final: bool = False) -> str:
-    try:
-        text: str = decode(block, final)
-    except UnicodeDecodeError as error:
-        byte = position + error.start
-        raise DataError(
-            f"standard input is not UTF-8 (near byte {byte}); convert it to UTF-8", code="not-utf8", byte=byte
-        ) from None
-    return text
 
 
 def _print_lines(changes: Iterator[dict[str, Any]]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fastlstm.tuning.events import TuningResult
 
 VISIBLE_FIELDS = ("epochs", "learning_rate", "seed")
-"""Configuration fields with an option of their own; --set reaches the others."""
+"""Configuration fields that have a command-line option; --set sets the others."""
 
 
 def output_options(function: Function) -> Function:
@@ -88,7 +88,7 @@ def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_js
     """Train with the given settings, show progress, and print the result."""
     from fastlstm.training.settings import TrainingSettings
 
-    chosen = TrainingSettings.create(data, out, settings)  # before PyTorch is imported, so that errors come at once
+    chosen = TrainingSettings.create(data, out, settings)  # before the slow import of PyTorch
     from fastlstm.cli.progress import Display, interrupted_message, watch
     from fastlstm.training.events import TrainingResult
     from fastlstm.training.run import run

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fastlstm.tuning.events import TuningResult
 
 REPEATED_OPTIONS = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
-"""Options, besides configuration fields, that `fastlstm train` needs to train the best model again."""
+"""Options that `fastlstm train` needs, in addition to --set, to train the best model again."""
 
 
 @click.command("tune", cls=PanelCommand)
@@ -52,7 +52,7 @@ REPEATED_OPTIONS = ("preset", "validation", "test", "text_column", "label_column
 @output_options
 @common_options
 def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
-    """Search for the hyperparameters that suit DATA best, and save the best model.
+    """Search for the best hyperparameters for DATA, and save the best model.
 
     The preset is tried first. Fields that are set are not searched; learning rate, sizes, dropout and others are.
     The validation texts select the best trial.
@@ -70,15 +70,15 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
     with TuningDisplay(sys.stderr) as display:
         events = search(settings, log=display.note, progress=display.download)
         watch(events, display.show_tuning, TuningResult, interrupted)
-    again = _training_command(click.get_current_context().params, display.result.options)
-    _print_result(display.result, again, as_json)
+    training_command = _training_command(click.get_current_context().params, display.result.options)
+    _print_result(display.result, training_command, as_json)
 
 
-def _print_result(result: TuningResult, again: str, as_json: bool) -> None:
+def _print_result(result: TuningResult, training_command: str, as_json: bool) -> None:
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
         print(f"saved: {result.folder}")
-        print(f"train it again: {again}")
+        print(f"train it again: {training_command}")
         return
     json_object(
         {
@@ -87,7 +87,7 @@ def _print_result(result: TuningResult, again: str, as_json: bool) -> None:
             "options": dict(result.options),
             "best_trial": result.best.number,
             "trials": [trial.to_json() for trial in result.trials],
-            "command": again,
+            "command": training_command,
         }
     )
 

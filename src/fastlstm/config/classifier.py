@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, check, option, split_values
+from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, option, split_values, validate
 from fastlstm.errors import OptionError, suggest
 
 Truncate = Literal["end", "beginning", "both"]
@@ -47,7 +47,7 @@ class ModelConfig:
     only `fastlstm import` sets it, for models trained without masking."""
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ class TrainingConfig:
     seed: int = option("random seed", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)
 
     def for_texts(self, count: int) -> TrainingConfig:
         """Return the configuration with batch size and epochs that give at least `min_steps` steps for `count` texts.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, check, option, split_values
+from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, option, split_values, validate
 from fastlstm.errors import OptionError, suggest
 
 Direction = Literal["forward", "backward", "both"]
@@ -26,7 +26,7 @@ class LanguageModelConfig:
     direction: Direction = option("predict the next token (forward), the previous, or both", default="forward")
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ class LanguageModelTrainingConfig:
     seed: int = option("random seed", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
-        check(self)
+        validate(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def from_json(
     return kind(**fields)
 
 
-def check(config: DataclassInstance) -> None:
+def validate(config: DataclassInstance) -> None:
     """Raise `OptionError` for the first field whose value has the wrong type or is out of range."""
     hints = get_type_hints(type(config))
     for f in dataclasses.fields(config):
@@ -123,7 +123,7 @@ def field_type(name: str, *kinds: type[Any]) -> Any:
     for kind in kinds:
         if name in {f.name for f in option_fields(kind)}:
             return get_type_hints(kind)[name]
-    raise _unknown(name, {f.name for kind in kinds for f in option_fields(kind)})
+    raise unknown_option(name, {f.name for kind in kinds for f in option_fields(kind)})
 
 
 def split_values(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str, Any]]:
@@ -135,7 +135,7 @@ def split_values(values: Mapping[str, Any], *kinds: type[Any]) -> list[dict[str,
     fields = [{f.name for f in option_fields(kind)} for kind in kinds]
     for name in values:
         if not any(name in names for names in fields):
-            raise _unknown(name, set().union(*fields))
+            raise unknown_option(name, set().union(*fields))
     chosen = {name: plain_value(value) for name, value in values.items() if value is not None}
     return [{name: value for name, value in chosen.items() if name in names} for names in fields]
 
@@ -160,7 +160,8 @@ def _bad_value(name: str, value: object, expected: str) -> OptionError:
     )
 
 
-def _unknown(name: str, known: Collection[str]) -> OptionError:
+def unknown_option(name: str, known: Collection[str]) -> OptionError:
+    """Return the error for an option that is not one of `known`."""
     return OptionError(f"unknown option {name!r}; {suggest(name, known)}", code="unknown-option", option=name)
 
 
@@ -172,7 +173,7 @@ def parse_duration(duration: str | float, name: str = "budget") -> float:
     """Return the seconds of a duration: a number of seconds, or a string such as "90s", "10m" or "1h30m".
 
     Raises:
-        OptionError: Not a duration, or not above zero. `name` is what the message calls it.
+        OptionError: Not a duration, or not above zero. `name` is the option in the message.
     """
     if isinstance(duration, str):
         match = _DURATION.fullmatch(duration.strip().lower())

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 OPSET = 18
 """The first version that has all operators used here; runtimes since 2023 support it."""
 IR_VERSION = 9
-Storage = Literal["float32", "int8"]
+ONNXStorage = Literal["float32", "int8"]
 
 
-def to_onnx(model: SavedModel, storage: Storage = "float32", *, states: bool = False) -> ModelProto:
+def to_onnx(model: SavedModel, storage: ONNXStorage = "float32", *, states: bool = False) -> ModelProto:
     """Return the ONNX model, checked by ONNX's checker.
 
     Args:
@@ -84,7 +84,7 @@ def to_onnx(model: SavedModel, storage: Storage = "float32", *, states: bool = F
 class _Graph:
     """Nodes and constants of a graph under construction."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: ONNXStorage) -> None:
         self._storage = storage
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []

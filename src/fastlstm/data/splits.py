@@ -82,8 +82,8 @@ def load_splits(
 
     Args:
         data: "imdb", the path of a file or folder with labelled texts, or a dataset.
-        validation: The fraction of the training texts to hold out, or a source of its own.
-        test: The fraction to hold out, or a source of its own. None: IMDb's test split, and no test texts for other
+        validation: The fraction of the training texts to hold out, or a separate source.
+        test: The fraction to hold out, or a separate source. None: IMDb's test split, and no test texts for other
             data.
         unlabelled: Further texts: "imdb" (its unlabelled reviews), the path of a file or folder with plain texts,
             or a list.

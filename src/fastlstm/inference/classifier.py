@@ -1,4 +1,4 @@
-"""`Classifier`: texts -> labels and probabilities. Also explanations, streams, evaluation and saving."""
+"""`Classifier`: labels and probabilities of texts; explanations, streams, evaluation and saving."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
-from fastlstm.serialization.classifier import SavedModel, read_classifier, write_classifier
+from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, write_classifier
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.serialization.model_card import model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts, validate_text, validate_texts
+from fastlstm.text.tokenizer import TokenizedTexts, validate_text, validate_texts
 
 if TYPE_CHECKING:
     from fastlstm.inference.early_exit import EarlyPredictions
@@ -62,14 +62,7 @@ class Classifier:
     def __init__(self, saved: SavedModel, precision: str = "float32") -> None:
         """Prepare the model for inference. `precision` and `OptionError` as in `load`."""
         self.saved = saved
-        config = saved.config
-        self._tokenizer = TextTokenizer(
-            saved.tokenizer,
-            max_tokens=config.max_tokens,
-            truncate=config.truncate,
-            padding=config.padding,
-            keep_untruncated=config.ngrams > 0,
-        )
+        self._tokenizer = make_text_tokenizer(saved.tokenizer, saved.config)
         self.network = self._network(precision)
 
     def _network(self, precision: str) -> Network:
@@ -186,7 +179,7 @@ class Classifier:
     def choose(self, probabilities: FloatArray, *, threshold: float | None = None) -> IndexArray:
         """Return the index in `labels` [n] of the class that `predict` returns, given rows of `predict_proba`.
 
-        Raises `OptionError` if `threshold` is not in 0..1 or there are more than two classes.
+        Raise `OptionError` if `threshold` is not in 0..1 or there are more than two classes.
         """
         return predicted_classes(probabilities, self._decision_threshold(threshold))
 
@@ -213,12 +206,12 @@ class Classifier:
     def tokenize(self, texts: Iterable[str]) -> TokenizedTexts:
         """Return the token ids of a batch. `predict` and `predict_proba` accept them in place of the texts.
 
-        Raises `DataError` if `texts` is not a batch of texts.
+        Raise `DataError` if `texts` is not a batch of texts.
         """
         return self._tokenizer(validate_texts(texts))
 
     def tokens(self, text: str) -> tuple[str, ...]:
-        """Return the tokens of a text as they are spelled in it. Raises `DataError` if it is not a text."""
+        """Return the tokens of a text as they are spelled in it. Raise `DataError` if it is not a text."""
         return self._tokenizer.align(validate_text(text)).tokens
 
     def explain(self, text: str, *, label: str | None = None, method: str = "gradients") -> Explanation:
@@ -251,7 +244,7 @@ class Classifier:
     def gates(self, text: str) -> Gates:
         """Return the gates, cell and hidden state of every layer, token and unit, computed in float32.
 
-        For a truncated text, these are the tokens that the LSTM reads. Raises `DataError` if `text` is not a text.
+        For a truncated text, these are the tokens that the LSTM reads. Raise `DataError` if `text` is not a text.
         """
         from fastlstm.inference.explain.gates import compute_gates
 
@@ -262,7 +255,7 @@ class Classifier:
     def trajectory(self, text: str) -> FloatArray:
         """Return the probabilities [tokens, classes] after each token: `predict_proba` of the text up to there.
 
-        Raises `DataError` if `text` is not a text.
+        Raise `DataError` if `text` is not a text.
         """
         ids = self._tokenizer.align(validate_text(text)).ids
         rows = []

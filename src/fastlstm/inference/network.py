@@ -80,7 +80,7 @@ class KernelFeatures:
 
     @property
     def state_size(self) -> int:
-        """S, the numbers that `advance` keeps per text: h and c of each layer, then max and sum of the last h."""
+        """S, the size of a text's state in `advance`: h and c of each layer, then max and sum of the last h."""
         return _state_size(self._hidden_sizes)
 
     def advance(self, pieces: Sequence[TokenIds], states: FloatArray, token_counts: IndexArray) -> FloatArray:
@@ -221,7 +221,7 @@ class Network:
 
     Attributes:
         features: The LSTM layers and pooling.
-        ngram_logits: What n-grams add to the logits; None for a model without n-grams.
+        ngram_logits: The linear model of n-grams; None for a model without n-grams.
         precision: Precision of the LSTM's matrix products.
     """
 
@@ -234,7 +234,7 @@ class Network:
         precision: str = "float32",
         integer_arrays: Mapping[str, TokenIds] | None = None,
     ) -> None:
-        """Raises `OptionError` if `precision` is unknown or not supported on this machine."""
+        """Prepare the weights. Raise `OptionError` if `precision` is unknown or not supported on this machine."""
         self._arguments = config, classes, arrays, temperature, precision, integer_arrays
         kernel = find_kernel().kernel
         check_precision(precision, kernel)

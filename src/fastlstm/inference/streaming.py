@@ -32,8 +32,8 @@ MAGIC = b"fastlstm stream 1\n"
 class IncrementalNgrams:
     """The n-grams of a text so far, and their logits.
 
-    Once found, n-grams that count anywhere or near the beginning of a text always count. N-grams near the end are
-    looked up in the last tokens on each call of `logits`.
+    N-grams anywhere in the text, or near its beginning, are permanent: they count from the token that completes them.
+    N-grams near the end are looked up in the last tokens on each call of `logits`.
     """
 
     def __init__(self, ngram_logits: NGramLogits) -> None:
@@ -62,7 +62,7 @@ class IncrementalNgrams:
         return {"seen": self._permanent_ids, "last": self._last_tokens}
 
     def restore(self, seen: TokenIds, last: TokenIds, token_count: int) -> None:
-        """Continue from the `arrays` of a text of `token_count` tokens. Raises `ValueError` if they are invalid."""
+        """Continue from the `arrays` of a text of `token_count` tokens. Raise `ValueError` if they are invalid."""
         if len(last) > min(self._window, token_count) or (len(last) and last.min() < 0):
             raise ValueError("invalid last tokens")
         if len(seen) and (seen[0] < 0 or seen[-1] >= NGRAM_ID_COUNT or (np.diff(seen) <= 0).any()):
@@ -81,20 +81,20 @@ class IncrementalNgrams:
     def _process_pending(self) -> None:
         if not self._pending:
             return
-        ids = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        ids = np.concatenate(self._pending)
         self._pending = []
         overlap = min(self._overlap, len(self._last_tokens))
         window = np.concatenate([self._last_tokens[len(self._last_tokens) - overlap :], ids])
-        found = self._find(window, self._permanent_kinds, self._token_count - len(window))
-        if len(found):
-            self._permanent_ids = np.union1d(self._permanent_ids, found)
+        ids_found = self._find(window, self._permanent_kinds, self._token_count - len(window))
+        if len(ids_found):
+            self._permanent_ids = np.union1d(self._permanent_ids, ids_found)
         self._last_tokens = np.concatenate([self._last_tokens, ids])[-self._window :]
         self._processed_count = self._token_count
 
     def _find(self, ids: TokenIds, kinds: Sequence[NGramKind], before: int) -> TokenIds:
         mask = self._ngram_logits.mask
-        found = [occurrences.ids for occurrences in find_occurrences([ids], kinds, mask, before=before)]
-        return np.concatenate(found).astype(np.int32) if found else np.empty(0, np.int32)
+        parts = [occurrences.ids for occurrences in find_occurrences([ids], kinds, mask, before=before)]
+        return np.concatenate(parts).astype(np.int32) if parts else np.empty(0, np.int32)
 
 
 class StreamState:
@@ -134,7 +134,7 @@ class StreamState:
         return arrays
 
     def restore(self, token_count: int, sizes: Mapping[str, int], body: bytes) -> None:
-        """Load `arrays` of the given sizes from `body`. Raises `ValueError` if they are invalid."""
+        """Load `arrays` of the given sizes from `body`. Raise `ValueError` if they are invalid."""
         if list(sizes) != list(self.arrays()) or sum(sizes.values()) * 4 != len(body) or min(sizes.values()) < 0:
             raise ValueError("invalid arrays")
         if not 0 <= token_count <= MAX_TOKENS or sizes["state"] != self._state.shape[1]:
@@ -192,7 +192,7 @@ class Stream:
     def feed(self, text: str) -> Stream:
         """Append a piece of text, of any length, and return the stream.
 
-        Tokens are processed when they are complete. Raises `DataError` if `text` is not a text.
+        Tokens are processed when they are complete. Raise `DataError` if `text` is not a text.
         """
         self._process(self._buffer.feed(validate_text(text)))
         return self

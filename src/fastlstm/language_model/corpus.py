@@ -31,7 +31,7 @@ TextSource = UnlabelledSource | Sequence[os.PathLike[str]] | Dataset
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CorpusSplits:
     """The texts to train on, and those that perplexity is measured on."""
 
     training: UnlabelledTexts
@@ -52,12 +52,12 @@ def load_corpus(
     data_dir: Path | None = None,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
-) -> Corpus:
+) -> CorpusSplits:
     """Read the texts of a run.
 
     Args:
         texts: The texts to train on. "imdb" means all reviews except the test split.
-        validation: The fraction of the texts to hold out, or texts of their own.
+        validation: The fraction of the texts to hold out, or separate texts.
         text_column: The text column of tables.
         data_dir: The folder of IMDb.
         log, progress: Called while IMDb is downloaded and read, as by `load_imdb`.
@@ -76,7 +76,7 @@ def load_corpus(
             "model; pass a fraction such as 0.01, or other texts",
             code="test-split-as-validation",
         )
-    return Corpus(training, read_corpus_texts(validation, text_column=text_column))
+    return CorpusSplits(training, read_corpus_texts(validation, text_column=text_column))
 
 
 def read_corpus_texts(
@@ -104,7 +104,7 @@ def read_corpus_texts(
     return read_unlabelled(cast("UnlabelledSource", texts), text_column=text_column)
 
 
-def split_texts(texts: UnlabelledTexts, fraction: float) -> Corpus:
+def split_texts(texts: UnlabelledTexts, fraction: float) -> CorpusSplits:
     """Hold out a random `fraction` of the texts, at least one text. Both parts keep the order of the texts.
 
     Raises:
@@ -130,7 +130,7 @@ def split_texts(texts: UnlabelledTexts, fraction: float) -> Corpus:
         UnlabelledTexts([texts.texts[i] for i in sorted(part)], texts.source)
         for part in (order[count:], order[:count])
     )
-    return Corpus(training, dataclasses.replace(validation, source=f"{texts.source} (held out)"))
+    return CorpusSplits(training, dataclasses.replace(validation, source=f"{texts.source} (held out)"))
 
 
 def _read_imdb(

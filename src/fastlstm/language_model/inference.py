@@ -72,7 +72,7 @@ class LanguageModel:
     def __init__(self, saved: SavedLanguageModel) -> None:
         self.saved = saved
         config, arrays = saved.config, saved.weights
-        self._encode = TextTokenizer(saved.tokenizer, max_tokens=MAX_TOKENS, truncate="end")
+        self._tokenize = TextTokenizer(saved.tokenizer, max_tokens=MAX_TOKENS, truncate="end")
         self._embedding = np.ascontiguousarray(arrays["embedding.weight"], np.float32)
         self._bias = arrays["output.bias"]
         layers = len(config.hidden_sizes)
@@ -83,21 +83,21 @@ class LanguageModel:
 
         The loss of a model of both directions is the mean of its two directions.
 
-        Raises `DataError` if there are no texts, or one is not a text.
+        Raise `DataError` if there are no texts, or one is not a text.
         """
-        return self.evaluate_ids(self._encode(validate_texts([texts] if isinstance(texts, str) else texts)).ids)
+        return self.evaluate_ids(self._tokenize(validate_texts([texts] if isinstance(texts, str) else texts)).ids)
 
-    def evaluate_ids(self, encoded: Sequence[TokenIds]) -> Perplexity:
+    def evaluate_ids(self, texts: Sequence[TokenIds]) -> Perplexity:
         """Return the perplexity of texts given as token ids, without boundaries."""
-        if not encoded:
+        if not texts:
             raise DataError("no texts; pass one or more texts to measure perplexity", code="empty-dataset")
-        losses = [self._sum_loss(encoded, direction) for direction in self._lstms]
-        return Perplexity.from_losses(encoded, losses, self.saved.config.vocabulary_size)
+        losses = [self._sum_loss(texts, direction) for direction in self._lstms]
+        return Perplexity.from_losses(texts, losses, self.saved.config.vocabulary_size)
 
-    def _sum_loss(self, encoded: Sequence[TokenIds], direction: str) -> float:
+    def _sum_loss(self, texts: Sequence[TokenIds], direction: str) -> float:
         """Return the summed loss (nats) of all tokens."""
         total = 0.0
-        for batch, targets in evaluation_batches(encoded, direction, BATCH_SIZE):
+        for batch, targets in evaluation_batches(texts, direction, BATCH_SIZE):
             outputs, _ = self._lstms[direction](self._embedding[batch.ids], batch.batch_sizes)
             for start in range(0, len(outputs), LOGIT_ROWS):
                 rows = slice(start, start + LOGIT_ROWS)
@@ -169,7 +169,7 @@ class LanguageModel:
     ) -> Iterator[str]:
         direction = self.saved.config.directions[0]
         generator = np.random.default_rng(seed)
-        ids = self._encode([prompt]).ids[0] if prompt.strip() else np.zeros(0, np.int32)
+        ids = self._tokenize([prompt]).ids[0] if prompt.strip() else np.zeros(0, np.int32)
         ids = np.concatenate([[BOUNDARY_ID], ids if direction == "forward" else ids[::-1]]).astype(np.int32)
         states: States | None = None
         for _ in range(max_tokens):
@@ -195,7 +195,7 @@ class LanguageModel:
 
         Its training record has neither results nor the identity of the run: both depend on the vocabulary.
 
-        Raises `OptionError` if `size` is not between 3 and the size of the vocabulary.
+        Raise `OptionError` if `size` is not between 3 and the size of the vocabulary.
         """
         config, record = self.saved.config, dict(self.saved.training)
         _check_range("vocabulary_size", size, MIN_VOCABULARY_SIZE, config.vocabulary_size, whole=True)
@@ -225,7 +225,7 @@ class LanguageModel:
 def load_language_model(folder: str | os.PathLike[str] | None = None) -> LanguageModel:
     """Load a language model from a folder, or a bundled one by its name; None loads the bundled English model.
 
-    Raises `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
+    Raise `ModelNotFoundError`, `NotAModelError`, `CorruptModelError` or `ModelTooNewError`.
     """
     return LanguageModel(read_language_model(find_model(folder, ENGLISH_ENCODER)))
 

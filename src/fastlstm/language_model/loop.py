@@ -104,7 +104,7 @@ class LanguageModelState:
     def record_validation_loss(self, loss: float) -> bool:
         """Record the validation loss of the last epoch; return whether it is the lowest so far.
 
-        Raises `TrainingError` for a non-finite loss.
+        Raise `TrainingError` for a non-finite loss.
         """
         require_finite_loss(loss, f"on the validation texts after epoch {self.epoch}")
         self.validation_losses.append(loss)
@@ -118,7 +118,7 @@ class LanguageModelState:
         return {name: w.float().cpu().numpy().copy() for name, w in self.best.items()} or self.model.arrays()
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Write a checkpoint atomically. Raises `WriteError` if it cannot be written."""
+        """Write a checkpoint atomically. Raise `WriteError` if it cannot be written."""
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
@@ -133,7 +133,7 @@ class LanguageModelState:
     def restore(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Restore the state from a checkpoint.
 
-        Raises `ResumeError` if the file does not exist, is damaged, or belongs to a run of another identity.
+        Raise `ResumeError` if the file does not exist, is damaged, or belongs to a run of another identity.
         """
         with checkpoint.read_checkpoint(path, identity) as (run, tensors):
             has_steps = run["epoch"] > 0 or run["step"] > 0
@@ -196,7 +196,7 @@ def train_steps(
 ) -> Iterator[LanguageModelStep | LanguageModelEpoch]:
     """Train from `state` to the last epoch. At each event `state` is consistent and can be saved.
 
-    Raises `TrainingError` if training diverges, or there are too few tokens for the number of streams.
+    Raise `TrainingError` if training diverges, or there are too few tokens for the number of streams.
     """
     model = state.model
     sampler = Sampler(model.config.vocabulary_size, config.samples)
@@ -222,14 +222,14 @@ def train_steps(
             )
         for windows in zip(*(corpus.windows(s, config.window, state.step) for s in streams), strict=True):
             started = time.perf_counter()
-            done = state.epoch * steps + state.step
-            rate = learning_rate(config, done, config.epochs * steps)
+            finished = state.epoch * steps + state.step
+            rate = learning_rate(config, finished, config.epochs * steps)
             with training_numerics(config.precision):
                 loss = _step(state, windows, sampler, config, rate)
             tokens = sum(window.inputs.size for window in windows)
             state.step += 1
             state.loss += loss * tokens
-            state.smoothed_loss = loss if done == 0 else 0.99 * state.smoothed_loss + 0.01 * loss
+            state.smoothed_loss = loss if finished == 0 else 0.99 * state.smoothed_loss + 0.01 * loss
             state.tokens += tokens
             state.seconds += time.perf_counter() - started
             yield LanguageModelStep(
@@ -255,11 +255,11 @@ def train_steps(
         yield epoch
 
 
-def learning_rate(config: LanguageModelTrainingConfig, done: int, steps: int) -> float:
-    """Return the learning rate of the step after `done` of `steps` steps: linear warm-up, then the schedule."""
-    warmup = min(config.warmup, steps // WARMUP_DIVISOR)
-    rising = min(1.0, (done + 1) / (warmup + 1))
-    return config.learning_rate * rising * learning_rate_factor(config.schedule, done / steps)
+def learning_rate(config: LanguageModelTrainingConfig, finished: int, steps: int) -> float:
+    """Return the learning rate after `finished` of `steps` steps: linear warm-up times the schedule."""
+    warmup_steps = min(config.warmup, steps // WARMUP_DIVISOR)
+    warmup_factor = min(1.0, (finished + 1) / (warmup_steps + 1))
+    return config.learning_rate * warmup_factor * learning_rate_factor(config.schedule, finished / steps)
 
 
 def _step(

@@ -72,15 +72,15 @@ class LanguageModelNetwork(nn.Module):
         ids = torch.from_numpy(vocabulary.ids)
         return self.embedding(ids), self.bias[ids.long()]
 
-    def sum_losses(self, encoded: Sequence[TokenIds]) -> list[float]:
+    def sum_losses(self, texts: Sequence[TokenIds]) -> list[float]:
         """Return the summed loss (nats) of texts over the whole vocabulary in each direction, in float32."""
         with torch.inference_mode():
-            return [self._sum_loss(network, encoded) for network in self.directions]
+            return [self._sum_loss(network, texts) for network in self.directions]
 
-    def _sum_loss(self, network: DirectionNetwork, encoded: Sequence[TokenIds]) -> float:
+    def _sum_loss(self, network: DirectionNetwork, texts: Sequence[TokenIds]) -> float:
         device = self.bias.device
         total = torch.zeros((), dtype=torch.float64, device=device)
-        for batch, targets in evaluation_batches(encoded, network.direction, BATCH_SIZE):
+        for batch, targets in evaluation_batches(texts, network.direction, BATCH_SIZE):
             outputs: Tensor = self.embedding.weight[to_device(batch.ids, device).long()]
             for layer in network.layers:
                 assert isinstance(layer, LSTMDirection)
@@ -113,7 +113,7 @@ class LanguageModelNetwork(nn.Module):
         return {name: weight for name, weight in self.named().items() if weight.requires_grad}
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Exclude weights from training: those of the words, or of a whole direction."""
+        """Exclude weights from training, by the names of `named`: word vectors and biases, or a whole direction."""
         named = self.named()
         for name in names:
             named[name].requires_grad_(False)

@@ -47,17 +47,17 @@ class Perplexity:
     unknown: float
 
     @classmethod
-    def from_losses(cls, encoded: Sequence[TokenIds], losses: Sequence[float], vocabulary_size: int) -> Perplexity:
+    def from_losses(cls, texts: Sequence[TokenIds], losses: Sequence[float], vocabulary_size: int) -> Perplexity:
         """Return the perplexity of texts from their summed loss in each direction of the model."""
-        tokens = int(lengths_of(encoded).sum()) + len(encoded)
+        tokens = int(lengths_of(texts).sum()) + len(texts)
         loss = float(np.mean(losses)) / tokens
         return cls(
-            texts=len(encoded),
+            texts=len(texts),
             tokens=tokens,
             loss=loss,
             perplexity=perplexity_of(loss),
             vocabulary_size=vocabulary_size,
-            unknown=sum(int((ids == UNKNOWN_ID).sum()) for ids in encoded) / tokens,
+            unknown=sum(int((ids == UNKNOWN_ID).sum()) for ids in texts) / tokens,
         )
 
     def __str__(self) -> str:
@@ -73,14 +73,14 @@ class Perplexity:
 
 
 def evaluation_batches(
-    encoded: Sequence[TokenIds], direction: str, batch_size: int
+    texts: Sequence[TokenIds], direction: str, batch_size: int
 ) -> Iterator[tuple[PackedBatch, TokenIds]]:
     """Yield batches of texts of similar length, each text between two boundaries: inputs, and targets [N].
 
     A target is the token after its input; with direction "backward", the token before it.
     """
     boundary = np.array([BOUNDARY_ID], np.int32)
-    ordered = encoded if direction == "forward" else [ids[::-1] for ids in encoded]
+    ordered = texts if direction == "forward" else [ids[::-1] for ids in texts]
     framed = [np.concatenate([boundary, ids, boundary]) for ids in ordered]
     for rows in batches_by_length(lengths_of(framed), batch_size):
         yield pack_batch([framed[i][:-1] for i in rows]), pack_batch([framed[i][1:] for i in rows]).ids

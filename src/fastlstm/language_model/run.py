@@ -15,7 +15,7 @@ from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.config import LanguageModelConfig, LanguageModelTrainingConfig
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.errors import OptionError
-from fastlstm.language_model.corpus import Corpus, limit_streams, load_corpus
+from fastlstm.language_model.corpus import CorpusSplits, limit_streams, load_corpus
 from fastlstm.language_model.inference import MAX_TOKENS, LanguageModel
 from fastlstm.language_model.loop import (
     LanguageModelEpoch,
@@ -44,7 +44,7 @@ from fastlstm.serialization.quantization import round_weights
 from fastlstm.text.tokenizer import TextTokenizer, train_tokenizer
 
 CHECKPOINT_SECONDS = 60.0
-"""Seconds between two checkpoints, the most work that a crash can cost; these checkpoints are large."""
+"""Seconds between two checkpoints: the maximum work that a crash loses. These checkpoints are large."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _PreparedRun:
         tokenizer: The tokenizer.
         training, validation: Token ids of the texts.
         state: The network and the state of its training.
-        identity: Settings and data that a resumed run must share.
+        identity: Settings and data that a resumed run must share with the interrupted one.
     """
 
     config: LanguageModelConfig
@@ -205,7 +205,7 @@ class _PreparedRun:
                 yield event
 
 
-def _prepare(settings: LanguageModelSettings, corpus: Corpus) -> _PreparedRun:
+def _prepare(settings: LanguageModelSettings, corpus: CorpusSplits) -> _PreparedRun:
     """Tokenize the texts and create the model."""
     device = find_device(settings.device)
     encoder = None if settings.encoder is None else read_language_model(settings.encoder)
@@ -215,8 +215,8 @@ def _prepare(settings: LanguageModelSettings, corpus: Corpus) -> _PreparedRun:
         config = _cap_vocabulary(settings, tokenizer.get_vocab_size())
     else:
         tokenizer = encoder.tokenizer
-    encode = TextTokenizer(tokenizer, max_tokens=MAX_TOKENS, truncate="end")
-    training, validation = encode(corpus.training.texts).ids, encode(corpus.validation.texts).ids
+    tokenize = TextTokenizer(tokenizer, max_tokens=MAX_TOKENS, truncate="end")
+    training, validation = tokenize(corpus.training.texts).ids, tokenize(corpus.validation.texts).ids
     streams = limit_streams(
         settings.training.streams, settings.training.window, sum(map(len, training)) + len(training)
     )
@@ -235,14 +235,14 @@ def _prepare(settings: LanguageModelSettings, corpus: Corpus) -> _PreparedRun:
 
 
 def _cap_vocabulary(settings: LanguageModelSettings, words: int) -> LanguageModelConfig:
-    """Return the shape with the vocabulary size reduced to the number of words.
+    """Return the configuration with the vocabulary size reduced to the number of words.
 
-    Raises `OptionError` if the caller set a larger vocabulary size.
+    Raise `OptionError` if the caller set a larger vocabulary size.
     """
     size = settings.model.vocabulary_size
     if words < size and not settings.cap_vocabulary:
         raise OptionError(
-            f"vocabulary_size is {size}, but the texts have {words} different words; set it to {words} or less",
+            f"vocabulary_size is {size}, but the texts have {words} distinct words; set it to {words} or less",
             code="vocabulary-too-large",
             vocabulary_size=size,
             words=words,
@@ -250,7 +250,7 @@ def _cap_vocabulary(settings: LanguageModelSettings, words: int) -> LanguageMode
     return dataclasses.replace(settings.model, vocabulary_size=words)
 
 
-def _notes(settings: LanguageModelSettings, corpus: Corpus, prepared: _PreparedRun) -> Iterator[Note]:
+def _notes(settings: LanguageModelSettings, corpus: CorpusSplits, prepared: _PreparedRun) -> Iterator[Note]:
     yield from precision_notes(prepared.training_config.precision, prepared.identity)
     words = prepared.config.vocabulary_size
     if words < settings.model.vocabulary_size:
@@ -284,7 +284,7 @@ def _start(settings: LanguageModelSettings, prepared: _PreparedRun) -> Iterator[
         state.save(checkpoint, prepared.identity)
 
 
-def _finish(settings: LanguageModelSettings, corpus: Corpus, prepared: _PreparedRun) -> LanguageModelResult:
+def _finish(settings: LanguageModelSettings, corpus: CorpusSplits, prepared: _PreparedRun) -> LanguageModelResult:
     """Evaluate the model of the best epoch as it will be stored, and save it."""
     state = prepared.state
     losses = state.validation_losses

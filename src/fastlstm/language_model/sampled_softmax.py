@@ -25,7 +25,7 @@ from fastlstm.nn import kernel_lstm
 CHUNK_ROWS = 512
 """Tokens whose logits are in memory at a time. The order of sums depends on it, not on the number of threads."""
 GPU_CHUNK_ROWS = 32768
-"""The same on a GPU, which has memory for larger chunks and needs them to be busy."""
+"""The same on a GPU, which has memory for larger chunks and is not fully used by smaller ones."""
 ALWAYS_SAMPLED = 0.25
 """Fraction of the sample that the most frequent words take."""
 SAMPLE_MULTIPLE = 64
@@ -90,7 +90,7 @@ class StepVocabulary:
     def all(cls, sample: TokenIds, log_inclusion: FloatArray, vocabulary_size: int) -> StepVocabulary:
         """Return the whole vocabulary, for a GPU: finding the words in use would take longer than it saves.
 
-        The sample is filled up with words of weight 0 to a multiple of `SAMPLE_MULTIPLE`.
+        The sample is padded with words of weight 0 to a multiple of `SAMPLE_MULTIPLE`.
         """
         padding = -len(sample) % SAMPLE_MULTIPLE
         sampled = np.concatenate([sample.astype(np.int64), np.zeros(padding, np.int64)])
@@ -217,7 +217,7 @@ def operand_dtype(device: torch.device) -> torch.dtype:
 
 @cache
 def _workers() -> ThreadPoolExecutor:
-    """Return threads of our own: PyTorch's idle workers spin on the cores that the kernel's threads need."""
+    """Return separate threads: PyTorch's idle workers spin on the cores that the kernel's threads need."""
     return ThreadPoolExecutor(initializer=_initialize_worker, max_workers=_worker_count())
 
 

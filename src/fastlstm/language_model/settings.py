@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from fastlstm.language_model.corpus import TextSource
 from fastlstm.serialization.folder import LANGUAGE_MODEL_FORMAT, config_errors, read_config, resolve_model_folder
 from fastlstm.serialization.quantization import check_storage
 
-ENCODER_FIELDS = ("vocabulary_size", "embedding_size", "hidden_sizes")
-"""Fields that an encoder determines."""
+ENCODER_FIELDS = ("vocabulary_size", "embedding_size", "hidden_sizes", "bidirectional")
+"""Fields of a language model or a classifier that its encoder determines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class LanguageModelSettings:
             `pathlib.Path`; a list of texts; a `Dataset`, whose labels are ignored.
         out: Folder to save the model to. Must be free, or with `overwrite` a language model.
         preset: Named configuration to start from: "quick" or "awd".
-        validation: Fraction of the texts held out to measure perplexity and select the best epoch, or texts of
-            their own.
+        validation: Fraction of the texts held out to measure perplexity and select the best epoch, or separate
+            texts.
         encoder: Folder of the language model to start from, or the name of a bundled one. It determines sizes and
             vocabulary. With `direction="both"`, an encoder of one direction is frozen and the other direction is
             trained on its word vectors.
@@ -109,9 +109,9 @@ _OWN_OPTIONS = {f.name for f in dataclasses.fields(LanguageModelSettings)} - {
 """Attributes that the caller sets; the others are resolved."""
 
 
-def check_encoder_fields(fields: Mapping[str, Any], determined: Sequence[str] = ENCODER_FIELDS) -> None:
-    """Raise `OptionError` if a field is set that the encoder determines."""
-    for name in determined:
+def check_encoder_fields(fields: Mapping[str, Any]) -> None:
+    """Raise `OptionError` if one of `ENCODER_FIELDS` is set."""
+    for name in ENCODER_FIELDS:
         if fields.get(name) is not None:
             raise OptionError(
                 f"{name} cannot be set together with an encoder, which determines it; remove one of the two",

@@ -29,7 +29,7 @@ def write_checkpoint(
         run: Counters and histories; must be serializable as JSON.
         identity: The settings and data that identify the run; must be serializable as JSON.
 
-    Raises `WriteError` if the file cannot be written.
+    Raise `WriteError` if the file cannot be written.
     """
     metadata = {
         "checkpoint_version": CHECKPOINT_VERSION,
@@ -42,9 +42,9 @@ def write_checkpoint(
 
 @contextmanager
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
-    """Yield `run` and `tensors` of a checkpoint.
+    """Yield `run` and `tensors`, as passed to `write_checkpoint`.
 
-    Raises `ResumeError` if the file does not exist, is damaged, or belongs to a run of another identity. A
+    Raise `ResumeError` if the file does not exist, is damaged, or belongs to a run of another identity. A
     `KeyError`, `ValueError` or the like that the caller raises in this context counts as damage.
     """
     try:

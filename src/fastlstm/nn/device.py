@@ -1,4 +1,4 @@
-"""Devices, and copies between the CPU and a GPU that do not make the CPU wait."""
+"""Devices, and asynchronous copies between the CPU and a GPU."""
 
 from __future__ import annotations
 
@@ -43,8 +43,7 @@ def to_device(array: npt.NDArray[np.generic], device: torch.device) -> Tensor:
 def gather(rows: Tensor, index: npt.NDArray[np.generic]) -> Tensor:
     """Return `rows[index]`.
 
-    Where an index occurs often, a GPU sums the gradients of an embedding lookup many times faster than those of
-    indexing.
+    If indices repeat often, a GPU sums the gradients of an embedding lookup many times faster than those of indexing.
     """
     positions = to_device(index, rows.device)
     return functional.embedding(positions, rows) if rows.is_cuda else rows[positions]

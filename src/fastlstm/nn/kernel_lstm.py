@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 @cache
 def kernel() -> Kernel | None:
-    """Return the kernel with a buffer pool of its own for training; None if there is no kernel."""
+    """Return the kernel with a separate buffer pool for training; None if there is no kernel."""
     native = find_kernel().kernel
     return None if native is None else native.with_allocator(BufferPool().take)
 
@@ -80,8 +80,8 @@ def kernel_lstm(
         inputs: [N, I], the packed rows; with `distinct` [M, I], the M distinct ones.
         weight_ih, weight_hh, bias: [4H, I], [4H, H] and [4H], gates in the order i, f, g, o.
         batch_sizes: [T], the number of sequences in each step, see lstm.h.
-        distinct: The row of `inputs` that each of the N packed rows is. Each distinct row is multiplied by
-            `weight_ih` once, however often it occurs.
+        distinct: Maps each of the N packed rows to its row of `inputs`. Each distinct row is multiplied by
+            `weight_ih` only once.
         h0, c0: [B, H], initial states; zeros if None.
         reverse: Process every sequence from its last step to its first.
     """

@@ -140,8 +140,8 @@ class LSTMDirection(nn.Module):
         Args:
             inputs: [N, I], the batch's packed rows; with `distinct` [M, I], the M distinct ones.
             batch: The packing.
-            distinct: The row of `inputs` that each packed row is. The kernel multiplies each distinct row by the
-                input weights once, however often it occurs.
+            distinct: Maps each packed row to its row of `inputs`. The kernel multiplies each distinct row by the
+                input weights only once.
         """
         if uses_kernel(inputs):
             weights = self.weight_ih, self.weight_hh, self.bias
@@ -157,7 +157,7 @@ class LSTMDirection(nn.Module):
 def run_layer(
     directions: Iterable[nn.Module], inputs: Tensor, batch: PackedBatch, distinct: DistinctTokens | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return the results of `LSTMDirection` for each direction. A GPU in training computes both at once."""
+    """Return the results of `LSTMDirection` for each direction. In training, a GPU computes both in one call."""
     layers = [direction for direction in directions if isinstance(direction, LSTMDirection)]
     if len(layers) == 2 and inputs.is_cuda and torch.is_autocast_enabled("cuda"):
         if distinct is not None:

@@ -76,7 +76,7 @@ class Adam:
         return self._adam.state()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Restore what `state` returned. Raises `KeyError` for a missing tensor."""
+        """Restore what `state` returned. Raise `KeyError` for a missing tensor."""
         self._adam.restore(state)
 
 

@@ -1,4 +1,4 @@
-"""Parts of a run that classifiers and language models share: notes, output checks, checkpoints, identity."""
+"""Parts of a run that classifiers and language models share: notes, output checks, checkpoints, fingerprints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, ModelFormat, check_target
 
 CHECKPOINT_SECONDS = 15.0
-"""Seconds between two checkpoints of a classifier's run, the most work that a crash can cost."""
+"""Seconds between two checkpoints of a classifier's run: the maximum work that a crash loses."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def check_output(
 def check_same_run(out: Path, saved_identity: object, identity: dict[str, Any]) -> None:
     """Check that the model in `out` comes from this run, so that the resumed run may replace it.
 
-    Raises `InputError` if the identities of the two runs differ.
+    Raise `InputError` if the identities of the two runs differ.
     """
     if saved_identity != identity:
         raise InputError(
@@ -111,9 +111,9 @@ def with_checkpoints(
 
     Args:
         events: The events. At each of them the state of the run must be consistent.
-        save: Saves the state. Called before every event of type `save_after`, before another event if `seconds`
-            have passed since the last call, and when the caller closes this generator. Its exceptions propagate.
-        save_after: Event types after whose work the state is always saved.
+        save: Saves the state. Called before an event of a type in `save_after` is yielded, before another event if
+            `seconds` have passed since the last call, and when the caller closes this generator.
+        save_after: Types of the events at which the state is always saved.
         seconds: Time between two calls.
     """
     saved = time.monotonic()

@@ -19,9 +19,9 @@ def bundled_model(name: str) -> Path | None:
 
 
 def find_model(name: str | os.PathLike[str] | None, default: str = DEFAULT_CLASSIFIER) -> Path:
-    """Return the folder `name`, or else the bundled model of that name; for None, the bundled model `default`.
+    """Return the folder `name` if it exists, otherwise that of the bundled model `name`; None means `default`.
 
-    If there is neither, the path returned does not exist.
+    If there is neither, the returned path does not exist.
     """
     if name is None:
         return bundled_model(default) or Path(default)

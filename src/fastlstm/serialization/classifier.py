@@ -36,6 +36,7 @@ from fastlstm.serialization.folder import (
 )
 from fastlstm.serialization.quantization import quantize
 from fastlstm.text.ngrams import NGRAM_ID_COUNT
+from fastlstm.text.tokenizer import TextTokenizer
 
 GOLDEN = "golden.json"
 VERSION_1_FIELDS = (
@@ -78,6 +79,22 @@ class SavedModel:
     threshold: float = DEFAULT_THRESHOLD
     integer_arrays: Mapping[str, TokenIds] = field(default_factory=dict)
     early_exit: EarlyExit | None = None
+
+
+def make_text_tokenizer(
+    tokenizer: Tokenizer, config: ModelConfig, *, keep_untruncated: bool = False
+) -> TextTokenizer:
+    """Return the text tokenizer of a classifier.
+
+    It also returns untruncated ids if the classifier has n-grams, or if `keep_untruncated` is set.
+    """
+    return TextTokenizer(
+        tokenizer,
+        max_tokens=config.max_tokens,
+        truncate=config.truncate,
+        padding=config.padding,
+        keep_untruncated=keep_untruncated or config.ngrams > 0,
+    )
 
 
 def write_classifier(

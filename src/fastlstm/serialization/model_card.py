@@ -11,7 +11,7 @@ from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.language_model import SavedLanguageModel
 
-TRUNCATION = {"both": "its first and last tokens", "end": "its last tokens", "beginning": "its first tokens"}
+TRUNCATION = {"both": "the first and last tokens", "end": "the last tokens", "beginning": "the first tokens"}
 PREDICTED = {"forward": "next", "backward": "previous", "both": "next and previous"}
 
 
@@ -57,7 +57,7 @@ def _shape_lines(model: SavedModel) -> Iterator[str]:
     yield f"- direction: {'forward and backward' if config.bidirectional else 'forward only'}"
     count = weights.parameter_count(config, len(model.labels))
     yield f"- {count:,} weights, vocabulary of {config.vocabulary_size:,} tokens"
-    yield f"- reads at most {config.max_tokens} tokens per text; of a longer text, {TRUNCATION[config.truncate]}"
+    yield f"- reads at most {config.max_tokens} tokens per text: {TRUNCATION[config.truncate]} of a longer text"
     if config.ngrams:
         yield f"- adds a linear model of {config.ngrams:,} words and word pairs over the whole text"
     if model.threshold != DEFAULT_THRESHOLD:

@@ -33,7 +33,7 @@ def check_storage(storage: str) -> None:
 def quantize(weights: Mapping[str, FloatArray], storage: str) -> dict[str, AnyArray]:
     """Return the arrays to store.
 
-    With int8, a matrix becomes integers from -127 to 127 and one float16 scale per row, in an array of its own.
+    With int8, a matrix becomes integers from -127 to 127 and one float16 scale per row, in a separate array.
     Vectors and matrices with few columns become float16.
 
     Raises:

@@ -39,7 +39,7 @@ class Batcher:
         on_batch: Callable[[int], object],
         on_waiting: Callable[[int], object],
     ) -> None:
-        """Create a batcher. It predicts nothing before `start`.
+        """Create a batcher. It starts to predict when `start` is called.
 
         Args:
             predict: Called with one batch at a time, in a separate thread.
@@ -80,7 +80,7 @@ class Batcher:
     async def submit(self, texts: Sequence[str]) -> tuple[Any, FloatArray]:
         """Return the model that predicted the texts, and their rows in order. Expects at least one text.
 
-        Raises `APIError` if the queue is full, and what `predict` raised for these texts.
+        Raise `APIError` if the queue is full, and what `predict` raised for these texts.
         """
         if self.rejecting or self.waiting + len(texts) > self._queue_texts:
             self.rejecting = True
@@ -134,7 +134,7 @@ class Batcher:
         return batch
 
     async def _predict_batch(self, batch: list[_Pending]) -> None:
-        """Predict a batch. If it fails, predict its requests one by one, so that only the bad ones fail."""
+        """Predict a batch. If that fails, predict its requests one by one, so that only invalid requests fail."""
         loop = asyncio.get_running_loop()
         texts = [text for pending in batch for text in pending.texts]
         try:

@@ -71,14 +71,14 @@ def serve(settings: Settings, listener: socket.socket, on_loaded: Callable[[], o
         listener: Bound socket to accept connections from.
         on_loaded: Called once all models are loaded.
 
-    Raises the errors of `fastlstm.load`.
+    Raise the errors of `fastlstm.load`.
     """
     app = make_app(settings)
     on_loaded()
     if settings.workers == 1:
         _run(app, settings, listener)
         return
-    del app  # each worker loads its own models; this one has shown that they load
+    del app  # each worker loads the models again; here they were only checked
     logging.config.dictConfig(LOGGING)
     supervise(_serve_worker, settings, listener)
 

@@ -26,7 +26,7 @@ QUEUED_ROUTES = {
     "/predict": re.compile("/predict"),
     "/v2/models/{name}/infer": re.compile("/v2/models/[^/]+/infer"),
 }
-"""The routes whose texts are queued."""
+"""Routes with a queue: path pattern by path template."""
 PUBLIC_PATHS, PUBLIC_PREFIXES = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH_PREFIX)
 """Paths that need no token: the page and its files, the health checks, and the API documentation."""
 REJECTION_LOG_SECONDS = 1
@@ -99,7 +99,7 @@ class RequestMiddleware:
                 )
 
     async def _receive_body(self, scope: Scope, receive: Receive) -> bytes:
-        """Return the whole request body. Raises `APIError` if it is too large or too slow."""
+        """Return the whole request body. Raise `APIError` if it is too large or too slow."""
         maximum, seconds = self._settings.max_body_bytes, self._settings.body_seconds
         too_large = APIError(
             413,
@@ -187,7 +187,7 @@ def get_header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def _with_timeout(seconds: float, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
-    """Return the coroutine's result. Raises `TimeoutError`."""
+    """Return the coroutine's result. Raise `TimeoutError`."""
     if sys.version_info >= (3, 11):  # costs a tenth of wait_for, which creates a task
         async with asyncio.timeout(seconds):
             return await coroutine

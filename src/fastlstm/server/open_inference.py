@@ -105,7 +105,7 @@ def _get_model(request: Request, name: str) -> ServedModel:
 
 
 def _texts(body: InferRequest) -> list[str]:
-    """Return the texts of the input tensor. Raises `APIError` for other inputs."""
+    """Return the texts of the input tensor. Raise `APIError` for other inputs."""
     if [tensor.name for tensor in body.inputs] != ["text"]:
         names = ", ".join(tensor.name[:50] for tensor in body.inputs) or "none"
         raise APIError(

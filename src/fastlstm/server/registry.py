@@ -52,7 +52,7 @@ class ModelRegistry:
     """The served models. Call `start` and `stop` in the server's event loop."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Load all models. Raises the errors of `fastlstm.load`."""
+        """Load all models. Raise the errors of `fastlstm.load`."""
         self._settings, self._metrics = settings, metrics
         self._models: dict[str, ServedModel] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -87,8 +87,8 @@ class ModelRegistry:
         if self._settings.min_agreement is not None:
             probabilities = classifier.predict_proba(texts, min_agreement=self._settings.min_agreement)
             return model, np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
-        encoded, network = classifier.tokenize(texts), classifier.network
-        logits = network.logits(encoded.ids, encoded.untruncated)
+        tokenized, network = classifier.tokenize(texts), classifier.network
+        logits = network.logits(tokenized.ids, tokenized.untruncated)
         class_logits = np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
         return model, np.concatenate([network.to_probabilities(logits), class_logits], axis=1)
 
@@ -115,7 +115,7 @@ class ModelRegistry:
         return all(served.batcher.rejecting for served in self._models.values())
 
     def get(self, name: str | None) -> ServedModel:
-        """Return the model of that name, or the first model for None. Raises `APIError` for an unknown name."""
+        """Return the model of that name, or the first model for None. Raise `APIError` for an unknown name."""
         if name is None:
             return next(iter(self._models.values()))
         if name not in self._models:

@@ -108,7 +108,7 @@ class ErrorBody(BaseModel):
 
 
 def check_texts(texts: Sequence[str], settings: Settings) -> list[str]:
-    """Return the texts of a request. Raises `APIError` for an empty batch, exceeded limits, or invalid Unicode."""
+    """Return the texts of a request. Raise `APIError` for an empty batch, exceeded limits, or invalid Unicode."""
     if not texts:
         raise APIError(422, "validation", "the batch is empty; expected one or more texts", code="empty-batch")
     if len(texts) > settings.max_texts:

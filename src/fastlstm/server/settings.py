@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastlstm.errors import OptionError
 
-MINIMUM = {
+MIN_VALUES = {
     "max_body_bytes": 1,
     "max_texts": 1,
     "max_characters": 1,
@@ -66,7 +66,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.models:
             raise OptionError("no model to serve; expected one or more", code="no-models")
-        for name, minimum in MINIMUM.items():
+        for name, minimum in MIN_VALUES.items():
             value = getattr(self, name)
             if not minimum <= value < float("inf"):
                 option = name.replace("_", "-")

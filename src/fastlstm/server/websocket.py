@@ -31,7 +31,7 @@ from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
 POLICY_VIOLATION, MESSAGE_TOO_BIG, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1009, 1011, 1013
-"""Close codes of RFC 6455 and its registry."""
+"""Close codes of RFC 6455 and of IANA's registry."""
 MAX_REASON_BYTES = 123
 """Maximum length of the reason in a close frame."""
 websocket_router = APIRouter()
@@ -98,13 +98,13 @@ class StreamSession:
     """The state of one connection."""
 
     def __init__(self, classifier: Classifier, settings: Settings) -> None:
-        """Start a stream. Raises `OptionError` for a bidirectional model."""
+        """Start a stream. Raise `OptionError` for a bidirectional model."""
         self._classifier, self._settings = classifier, settings
         self._stream = classifier.stream()
         self._is_first = True
 
     def reply(self, message: str) -> dict[str, Any]:
-        """Return the reply to a message. Raises `APIError` for an invalid one."""
+        """Return the reply to a message. Raise `APIError` for an invalid one."""
         fields = self._parse(message)
         if "restore" in fields:
             self._restore(fields["restore"])

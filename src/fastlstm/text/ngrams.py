@@ -44,7 +44,7 @@ class NGramKind:
 
 _PAIRS = (NGramKind(1, (0,)), NGramKind(2, (0, 1)))
 END_WINDOWS, BEGINNING_WINDOWS = (10, 30, 100, 300), (30, 100)
-"""Windows at the end and at the beginning of a text that have n-gram kinds of their own, in tokens."""
+"""Windows at the end and at the beginning of a text with separate n-gram kinds, in tokens."""
 NGRAM_KINDS: Mapping[str, tuple[NGramKind, ...]] = types.MappingProxyType(
     {
         "pairs": _PAIRS,

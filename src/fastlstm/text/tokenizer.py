@@ -267,7 +267,7 @@ def validate_texts(texts: Iterable[str]) -> list[str]:
 
 
 def validate_text(text: str) -> str:
-    """Return the text. Raises `DataError` if it is not a valid text."""
+    """Return the text. Raise `DataError` if it is not a valid text."""
     if not isinstance(text, str):
         raise DataError(
             f"got {type(text).__name__}; expected one text (str)", code="not-a-text", type=type(text).__name__

@@ -97,11 +97,14 @@ def fit_blend(logits: FloatArray, wide_logits: FloatArray, classes: IndexArray, 
     return Blend(lstm, wide)
 
 
-def check_threshold_metric(metric: ThresholdMetric, class_count: int, owner: str) -> None:
-    """Raise `OptionError` if a threshold is requested for other than two classes; `owner` has the classes."""
+def check_threshold_metric(metric: ThresholdMetric, class_count: int, subject: str) -> None:
+    """Raise `OptionError` if a decision threshold is requested for other than two classes.
+
+    `subject` begins the part of the message about the classes: "the model has".
+    """
     if metric != "none" and class_count != 2:
         raise OptionError(
-            f"threshold_metric is {metric!r}, but {owner} {class_count} classes; only two classes have a decision "
+            f"threshold_metric is {metric!r}, but {subject} {class_count} classes; only two classes have a decision "
             "threshold: set it to none",
             code="threshold-needs-two-classes",
             classes=class_count,

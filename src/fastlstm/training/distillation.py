@@ -14,11 +14,10 @@ from fastlstm.data import Dataset
 from fastlstm.errors import DataError
 from fastlstm.inference.network import probabilities_of
 from fastlstm.serialization import weights
-from fastlstm.serialization.classifier import SavedModel
+from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
 from fastlstm.training.loop import compute_logits
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.prepare import make_text_tokenizer
 
 LABEL_WEIGHT = 0.5
 """Weight of the label in the soft label of a labelled text; the rest is the teacher's probabilities."""
@@ -43,7 +42,7 @@ class PyTorchTeacher:
         config = model.config
         self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
         self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
-        self._encode = make_text_tokenizer(model.tokenizer, config)
+        self._tokenize = make_text_tokenizer(model.tokenizer, config)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -52,12 +51,12 @@ class PyTorchTeacher:
 
     def predict_proba(self, texts: list[str], /) -> FloatArray:
         """Return the probabilities [n, classes], columns in the order of `labels`; in float16 on a GPU."""
-        model, encoded = self._model, self._encode(texts)
-        logits = compute_logits(self._network, encoded.ids, mixed_precision=True).numpy()
-        if encoded.untruncated is not None:
+        model, tokenized = self._model, self._tokenize(texts)
+        logits = compute_logits(self._network, tokenized.ids, mixed_precision=True).numpy()
+        if tokenized.untruncated is not None:
             kinds = NGRAM_KINDS[model.config.ngram_kinds]
             logits += NGramLogits(model.integer_arrays["wide.ngrams"], model.weights["wide.weight"], kinds)(
-                encoded.untruncated
+                tokenized.untruncated
             )
         sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
         return probabilities_of(logits / np.float32(model.temperature), sigmoid)

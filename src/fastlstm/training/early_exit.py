@@ -116,9 +116,9 @@ def add_early_exit(classifier: Classifier, texts: Sequence[str]) -> tuple[Classi
 
 def prediction_course(classifier: Classifier, texts: Sequence[str]) -> PredictionCourse:
     """Return the predictions of a unidirectional classifier at each stage within its `max_tokens`."""
-    encoded, max_tokens = classifier.tokenize(texts), classifier.saved.config.max_tokens
+    tokenized, max_tokens = classifier.tokenize(texts), classifier.saved.config.max_tokens
     stages = tuple(stage for stage in STAGES if stage < max_tokens) or (max_tokens,)
-    lengths = lengths_of(encoded.ids)
+    lengths = lengths_of(tokenized.ids)
     predicted = np.zeros((len(lengths), len(stages)), np.int64)
     probability = np.full((len(lengths), len(stages)), -1, np.float32)
 
@@ -128,5 +128,5 @@ def prediction_course(classifier: Classifier, texts: Sequence[str]) -> Predictio
         probability[active, stage] = probabilities[np.arange(len(active)), classes]
         return np.zeros(len(active), np.bool_)
 
-    final = classifier.choose(predict_in_stages(classifier.network, encoded, stages, record).probabilities)
+    final = classifier.choose(predict_in_stages(classifier.network, tokenized, stages, record).probabilities)
     return PredictionCourse(stages, predicted, probability, final, lengths)

@@ -42,15 +42,15 @@ def calibrate_model(prepared: PreparedRun) -> Calibrated:
 
 def evaluate_model(prepared: PreparedRun, dataset: Dataset, calibration: Calibration) -> Report:
     """Evaluate the model in training on `dataset`, with the given calibration."""
-    encoded = prepared.encode(dataset)
-    logits = compute_logits(prepared.state.model, encoded.texts).numpy()
-    return _report(prepared, logits, encoded, calibration)
+    labelled = prepared.encode(dataset)
+    logits = compute_logits(prepared.state.model, labelled.texts).numpy()
+    return _report(prepared, logits, labelled, calibration)
 
 
-def _report(prepared: PreparedRun, logits: FloatArray, encoded: LabelledIds, calibration: Calibration) -> Report:
-    calibrated = calibration.apply(logits, encoded.wide_logits)
+def _report(prepared: PreparedRun, logits: FloatArray, labelled: LabelledIds, calibration: Calibration) -> Report:
+    calibrated = calibration.apply(logits, labelled.wide_logits)
     probabilities = probabilities_of(calibrated, prepared.state.model.sigmoid)
-    return evaluate(probabilities, encoded.classes, prepared.labels, calibration.threshold)
+    return evaluate(probabilities, labelled.classes, prepared.labels, calibration.threshold)
 
 
 def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset, calibration: Calibration) -> None:
@@ -58,9 +58,9 @@ def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset
     if prepared.identity["device"] != "cpu":
         return  # the rounding of a GPU (TF32) is coarser than any fault this check could detect
     sample = dataset.take(range(min(PARITY_TEXTS, len(dataset))))
-    encoded = prepared.encode(sample)
-    logits = compute_logits(prepared.state.model, encoded.texts).numpy()
-    expected = probabilities_of(calibration.apply(logits, encoded.wide_logits), prepared.state.model.sigmoid)
+    labelled = prepared.encode(sample)
+    logits = compute_logits(prepared.state.model, labelled.texts).numpy()
+    expected = probabilities_of(calibration.apply(logits, labelled.wide_logits), prepared.state.model.sigmoid)
     difference = float(np.abs(classifier.predict_proba(sample.texts) - expected).max())
     if not difference <= PARITY_TOLERANCE:
         raise TrainingError(
@@ -72,7 +72,7 @@ def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset
 
 
 def prepared_event(data: DataSplits, prepared: PreparedRun) -> Prepared:
-    """Return the event that describes what is about to be trained."""
+    """Return the event that describes the prepared run."""
     return Prepared(
         model=prepared.model_config,
         training=prepared.training_config,

@@ -31,8 +31,8 @@ class StepDone:
 class EpochResult:
     """An epoch is done: mean loss (nats) and accuracy (0..1) on training and validation texts.
 
-    `padding` is the fraction of positions that would be padding if its batches were padded; `best` is whether no earlier
-    epoch was better.
+    `padding` is the fraction of positions that would be padding if its batches were padded. `best` is whether no
+    earlier epoch was better.
     """
 
     epoch: int

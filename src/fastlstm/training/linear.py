@@ -218,8 +218,10 @@ def regression_by_pytorch(features: Tensor) -> Regression:
 
     def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         targets = torch.from_numpy(members).to(features.device, features.dtype)
-        fraction = float(members.mean())
-        weights = torch.where(targets > 0, 0.5 / fraction, 0.5 / (1 - fraction)) if balanced else torch.ones_like(targets)
+        weights = torch.ones_like(targets)
+        if balanced:
+            fraction = float(members.mean())
+            weights = torch.where(targets > 0, 0.5 / fraction, 0.5 / (1 - fraction))
         penalty = 1 / (inverse_penalty * len(targets))
 
         def loss(parameters: DoubleArray) -> tuple[float, DoubleArray]:

@@ -23,10 +23,10 @@ from fastlstm.nn.kernel_lstm import effective_precision
 from fastlstm.nn.numerics import training_numerics
 from fastlstm.nn.runs import fingerprint
 from fastlstm.serialization import weights
-from fastlstm.serialization.classifier import SavedModel
+from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.text import batches
-from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts, train_tokenizer
+from fastlstm.text.tokenizer import TokenizedTexts, train_tokenizer
 from fastlstm.training.calibration import (
     Blend,
     Calibration,
@@ -43,7 +43,7 @@ from fastlstm.training.loop import LabelledIds, TrainingState, compute_logits, m
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import Pretraining
 
-TrainingProgress = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResult
+TrainingLoopEvent = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResult
 """Events of the training loop."""
 
 AFTER_TRAINING = ("calibration", "threshold_metric")
@@ -72,7 +72,7 @@ class PreparedRun:
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
 
-    def epochs(self) -> Iterator[TrainingProgress]:
+    def epochs(self) -> Iterator[TrainingLoopEvent]:
         """Train from the current state to the end: first as a language model, if configured, then on labels."""
         if self.pretraining is not None and self._is_fresh():
             yield from self.pretraining.steps()
@@ -115,8 +115,8 @@ class PreparedRun:
 
     def encode(self, dataset: Dataset) -> LabelledIds:
         """Tokenize further labelled texts. Raise `DataError` for an unknown label."""
-        encoded = make_text_tokenizer(self.tokenizer, self.model_config)(dataset.texts)
-        return _labelled(encoded, dataset.label_indices(self.labels), self.wide)
+        tokenized = make_text_tokenizer(self.tokenizer, self.model_config)(dataset.texts)
+        return _labelled(tokenized, dataset.label_indices(self.labels), self.wide)
 
     def calibrate(self, logits: FloatArray) -> Calibration:
         """Fit the probabilities and the decision threshold as configured.
@@ -212,30 +212,29 @@ def prepare(
                 words=words,
             )
         model_config = dataclasses.replace(model_config, vocabulary_size=words)
-    encode = make_text_tokenizer(tokenizer, model_config, whole=pretrain)
-    encoded, classes = encode(training.texts), training.label_indices(labels)
+    tokenize = make_text_tokenizer(tokenizer, model_config, keep_untruncated=pretrain)
+    tokenized, classes = tokenize(training.texts), training.label_indices(labels)
     wide = None
-    if model_config.ngrams and encoded.untruncated is not None:
-        logits = weights.output_size(model_config, len(labels))
+    if model_config.ngrams and tokenized.untruncated is not None:
         wide = fit_wide(
-            encoded.untruncated,
+            tokenized.untruncated,
             classes,
-            logits,
+            weights.output_size(model_config, len(labels)),
             model_config.ngrams,
             model_config.ngram_kinds,
             balanced=training_config.class_weights == "balanced",
         )
         model_config = dataclasses.replace(model_config, ngrams=len(wide.ngram_ids))
-    training_ids = LabelledIds(encoded.ids, classes, soft_labels=soft_labels)
-    validation_ids = _labelled(encode(validation.texts), validation.label_indices(labels), wide)
+    training_ids = LabelledIds(tokenized.ids, classes, soft_labels=soft_labels)
+    validation_ids = _labelled(tokenize(validation.texts), validation.label_indices(labels), wide)
     with training_numerics():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(torch_device)
         if encoder is not None:
             copy_encoder(model, encoder.weights)
     pretraining = None
-    further = encode(further_texts)
-    if pretrain and encoded.untruncated is not None:
-        texts = [*encoded.untruncated, *(further.untruncated or [])]
+    further = tokenize(further_texts)
+    if pretrain and tokenized.untruncated is not None:
+        texts = [*tokenized.untruncated, *(further.untruncated or [])]
         start_weights = None if encoder is None else encoder.weights
         pretraining = Pretraining.create(texts, model_config, training_config, torch_device, start_weights)
     return PreparedRun(
@@ -245,7 +244,7 @@ def prepare(
         tokenizer=tokenizer,
         training=training_ids,
         validation=validation_ids,
-        truncated=encoded.truncated_count / len(training),
+        truncated=tokenized.truncated_count / len(training),
         state=TrainingState(model, make_optimizer(model, training_config)),
         identity={
             **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
@@ -281,21 +280,10 @@ def _check_virtual(config: TrainingConfig, unlabelled: Sequence[str]) -> None:
         )
 
 
-def make_text_tokenizer(tokenizer: Tokenizer, config: ModelConfig, *, whole: bool = False) -> TextTokenizer:
-    """Return the tokenizer of a model. `whole`: also return untruncated ids if the model has no n-gram part."""
-    return TextTokenizer(
-        tokenizer,
-        max_tokens=config.max_tokens,
-        truncate=config.truncate,
-        padding=config.padding,
-        keep_untruncated=whole or config.ngrams > 0,
-    )
-
-
-def _labelled(encoded: TokenizedTexts, classes: IndexArray, wide: Wide | None) -> LabelledIds:
-    if wide is None or encoded.untruncated is None:
-        return LabelledIds(encoded.ids, classes)
-    return LabelledIds(encoded.ids, classes, wide.logits(encoded.untruncated))
+def _labelled(tokenized: TokenizedTexts, classes: IndexArray, wide: Wide | None) -> LabelledIds:
+    if wide is None or tokenized.untruncated is None:
+        return LabelledIds(tokenized.ids, classes)
+    return LabelledIds(tokenized.ids, classes, wide.logits(tokenized.untruncated))
 
 
 def _fingerprint(data: LabelledIds) -> str:

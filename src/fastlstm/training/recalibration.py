@@ -66,8 +66,8 @@ def recalibrate(
             code="early-exit-needs-unidirectional",
         )
     classes = dataset.label_indices(saved.labels)
-    encoded = classifier.tokenize(dataset.texts)
-    divided = classifier.network.logits(encoded.ids, encoded.untruncated)
+    tokenized = classifier.tokenize(dataset.texts)
+    divided = classifier.network.logits(tokenized.ids, tokenized.untruncated)
     before = evaluate(classifier.network.to_probabilities(divided), classes, saved.labels, saved.threshold)
     logits = divided * np.float32(saved.temperature)
     chosen, notes = Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()

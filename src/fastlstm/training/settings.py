@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure
-from fastlstm.config.options import parse_duration
+from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure, option_fields
+from fastlstm.config.options import parse_duration, unknown_option
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
-from fastlstm.language_model.settings import ENCODER_FIELDS, check_encoder_fields
+from fastlstm.language_model.settings import check_encoder_fields
 from fastlstm.serialization.folder import (
     CLASSIFIER_FORMAT,
     LANGUAGE_MODEL_FORMAT,
@@ -38,8 +38,8 @@ class TrainingSettings:
             or `DataSplits`, which are used as they are.
         out: Folder to save the model to. Must be free, or with `overwrite` a fastlstm model.
         preset: Named configuration to start from: "small", "accurate" or "tutorial".
-        validation: Fraction of the texts held out to select the best epoch, or a dataset of its own.
-        test: Fraction of the texts held out for evaluation, or a dataset of its own. None: the test split of IMDb,
+        validation: Fraction of the texts held out to select the best epoch, or a separate dataset.
+        test: Fraction of the texts held out for evaluation, or a separate dataset. None: the test split of IMDb,
             and for other data no test.
         unlabelled: Texts without labels, for pretraining, virtual adversarial training or distillation: "imdb", a file
             or folder of plain texts, or a list.
@@ -95,6 +95,10 @@ class TrainingSettings:
             OptionError: Unknown name, bad value, or options that exclude each other.
             InputError: `encoder` or `teacher` is not a saved model of its kind.
         """
+        known = _SETTINGS | {field.name for kind in (ModelConfig, TrainingConfig) for field in option_fields(kind)}
+        for name in options:
+            if name not in known:
+                raise unknown_option(name, known)
         own = {name: value for name, value in options.items() if name in _SETTINGS}
         fields = {name: value for name, value in options.items() if name not in own}
         preset = own.get("preset", DEFAULT_PRESET)
@@ -160,7 +164,7 @@ def with_encoder_defaults(fields: Mapping[str, Any], encoder: bool, *, unlabelle
     """
     result = dict(fields)
     if encoder:
-        check_encoder_fields(result, (*ENCODER_FIELDS, "bidirectional"))
+        check_encoder_fields(result)
         if result.get("pretraining_epochs") is None and not unlabelled:
             result["pretraining_epochs"] = 0
         if result.get("output_first") is None:

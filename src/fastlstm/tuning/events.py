@@ -13,7 +13,7 @@ from fastlstm.inference import Classifier
 from fastlstm.metrics import Report
 from fastlstm.nn.runs import Note
 from fastlstm.training.events import Evaluated
-from fastlstm.training.prepare import TrainingProgress
+from fastlstm.training.prepare import TrainingLoopEvent
 from fastlstm.tuning.space import Metric
 
 TrialState = Literal["complete", "pruned", "stopped", "failed"]
@@ -105,4 +105,4 @@ class TuningResult:
     evaluated_on: str
 
 
-TuningEvent = Note | TrialStarted | TrainingProgress | TrialDone | Evaluated | TuningResult
+TuningEvent = Note | TrialStarted | TrainingLoopEvent | TrialDone | Evaluated | TuningResult

@@ -21,7 +21,7 @@ from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.training.evaluation import calibrate_model
 from fastlstm.training.events import EpochResult
-from fastlstm.training.prepare import PreparedRun, TrainingProgress, prepare
+from fastlstm.training.prepare import PreparedRun, TrainingLoopEvent, prepare
 from fastlstm.training.run import load_data
 from fastlstm.training.settings import TrainingSettings
 from fastlstm.tuning.events import Trial, TrialDone, TrialStarted, TrialState, TuningEvent, best_trial
@@ -210,7 +210,7 @@ class RunningTrial:
         defaults = preset_values(settings.run.preset)
         self.changes = {name: value for name, value in suggested.values.items() if value != defaults[name]}
 
-    def train(self, end: float | None) -> Generator[TrainingProgress, None, TrialState]:
+    def train(self, end: float | None) -> Generator[TrainingLoopEvent, None, TrialState]:
         """Train until the last epoch, until the trial is pruned, or until `end`; return the state.
 
         Raises:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.helpers.ngram_models import TEXT, with_ngrams
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.explain.attribution import COMPLETENESS_TOLERANCE
-from fastlstm.serialization.classifier import SavedModel
 
-MakeModel = Callable[..., SavedModel]
 MODELS: dict[str, dict[str, Any]] = {
     "two classes": {"labels": ("negative", "positive")},
     "three": {"labels": ("bad", "so so", "good"), "temperature": 1.7},

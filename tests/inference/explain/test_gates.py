@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.helpers.lstm_steps import lstm_steps
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.serialization.classifier import SavedModel
 
-MakeModel = Callable[..., SavedModel]
 TEXT = "This movie was <br />NOT fantastic, 很好看 nobodyhasseenthis!"
 TOKENS = ("This", "movie", "was", "NOT", "fantastic", ",", "很", "好", "看", "nobodyhasseenthis", "!")
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tests.helpers.lstm_steps import lstm_features
+from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.inference.explain import attribution
 from fastlstm.inference.explain.attribution import COMPLETENESS_TOLERANCE, integrated_gradients, lobatto
 from fastlstm.inference.explain.layers import Layers
 from fastlstm.serialization.classifier import SavedModel
-
-MakeModel = Callable[..., SavedModel]
 
 
 def random_ids(model: SavedModel, count: int) -> Any:

@@ -45,8 +45,8 @@ class Explanation:
         probability: Its probability.
         probabilities: Label -> probability.
         method: "gradients" or "occlusion".
-        lstm: float32 [T], contributions through the LSTM. Occlusion: of the whole model, the change of the logit
-            when the token is left out.
+        lstm: float32 [T], contributions through the LSTM. Occlusion: the decrease of the logit of the whole model when
+            the token is left out.
         ngrams: float32 [T], contributions of n-grams, which are exact. Occlusion: zeros.
         baseline_logit: Gradients: the logit without the contributions of tokens. Occlusion: `logit`.
         logit: The logit of the class. Gradients: `baseline_logit` + sum of `attributions`, up to `error`.

@@ -1,7 +1,7 @@
 """LSTM layers that keep their activations, and the gradient of their features with respect to their inputs.
 
-Several copies of one text are computed side by side, each with other word vectors. Legend: T tokens, B copies, N = T B
-rows (for each token in order, its copies), H units of a layer, F features.
+A batch holds several copies of one text, each with different word vectors. Legend: T tokens, B copies, N = T * B rows
+(for each token in order, its copies), I size of a word vector, H units of a layer, F features.
 """
 
 from __future__ import annotations

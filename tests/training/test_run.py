@@ -1,0 +1,180 @@
+"""One training run, from settings to a saved model: notes, calibration, resuming, errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.helpers.command_line import write_noisy_reviews
+from tests.helpers.training import make_dataset, make_settings, make_splits
+
+import fastlstm
+from fastlstm.data import Dataset
+from fastlstm.data.splits import VALIDATION_NOTE, load_splits
+from fastlstm.errors import DataError, InputError, TrainingError
+from fastlstm.kernel import KernelInfo
+from fastlstm.nn.runs import Note, checkpoint_path
+from fastlstm.training import evaluation
+from fastlstm.training.events import Calibrated, EpochResult, Evaluated, Prepared, StepDone, TrainingResult
+from fastlstm.training.run import run
+
+SMALL: dict[str, Any] = {
+    "preset": "tutorial",
+    "hidden_sizes": (7,),
+    "embedding_size": 5,
+    "epochs": 2,
+    "batch_size": 16,
+    "baseline": False,
+}
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    return write_noisy_reviews(tmp_path / "noisy.csv")
+
+
+def note_codes(events: list[Any]) -> list[str]:
+    return [event.code for event in events if isinstance(event, Note)]
+
+
+def result_of(events: list[Any]) -> TrainingResult:
+    result = events[-1]
+    assert isinstance(result, TrainingResult)
+    return result
+
+
+def test_events_describe_the_run_in_order(tmp_path: Path) -> None:
+    data = make_splits()
+    events = list(run(make_settings(data, tmp_path / "model", **{**SMALL, "baseline": True})))
+    kinds = [type(event) for event in events if not isinstance(event, Note)]
+    assert kinds[0] is Prepared
+    assert kinds[1] is Evaluated
+    assert kinds[-3:] == [Calibrated, Evaluated, TrainingResult]
+    assert set(kinds[2:-3]) == {StepDone, EpochResult}
+    (prepared,) = [event for event in events if isinstance(event, Prepared)]
+    assert (prepared.training_texts, prepared.validation_texts, prepared.test_texts) == (
+        len(data.training),
+        len(data.validation),
+        len(data.test or ()),
+    )
+    assert prepared.labels == ("negative", "positive")
+    baseline, model = [event for event in events if isinstance(event, Evaluated)]
+    result = result_of(events)
+    assert (result.baseline, result.report) == (baseline.report, model.report)
+    assert result.report.texts == len(data.evaluation)
+    assert result.history == tuple(event for event in events if isinstance(event, EpochResult))
+
+
+def test_notes_of_a_usual_run(tmp_path: Path) -> None:
+    codes = note_codes(list(run(make_settings(make_splits(), tmp_path / "model", **SMALL))))
+    assert codes[:2] == ["data", "vocabulary-capped"]
+    assert not {"texts-truncated", "texts-overlap", "resumed"} & set(codes)
+
+
+def test_truncated_and_repeated_texts_are_reported(tmp_path: Path) -> None:
+    data = make_splits()
+    data = dataclasses.replace(data, test=data.training)
+    events = list(run(make_settings(data, tmp_path / "model", **SMALL, max_tokens=5)))
+    notes = {event.code: event.text for event in events if isinstance(event, Note)}
+    truncated = np.mean([len(text.split()) > 5 for text in data.training.texts])
+    assert f"{truncated:.0%}" in notes["texts-truncated"]
+    assert f"{len(data.training)}" in notes["texts-overlap"]
+
+
+def test_missing_kernel_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.nn.runs.find_kernel", lambda: KernelInfo(None, "it was not built", None))
+    events = list(run(make_settings(make_splits(), tmp_path / "model", **SMALL, device="cpu")))
+    (note,) = [event for event in events if isinstance(event, Note) and event.code == "kernel-unavailable"]
+    assert "it was not built" in note.text
+
+
+def test_run_without_test_texts_is_evaluated_on_validation_texts(tmp_path: Path) -> None:
+    data = load_splits(make_dataset(120))
+    result = result_of(list(run(make_settings(data, tmp_path / "model", **SMALL))))
+    assert (result.evaluated_on, result.report.texts) == (VALIDATION_NOTE, len(data.validation))
+
+
+def test_record_describes_the_run(tmp_path: Path) -> None:
+    data = make_splits()
+    result = result_of(list(run(make_settings(data, tmp_path / "model", **{**SMALL, "baseline": True}))))
+    record = json.loads((tmp_path / "model" / "config.json").read_bytes())["training"]
+    assert record["preset"] == "tutorial"
+    assert record["config"]["epochs"] == record["epochs"] == 2
+    assert record["data"]["train_texts"] == len(data.training)
+    assert record["results"]["accuracy"] == result.report.accuracy
+    assert result.baseline is not None
+    assert record["baseline"]["accuracy"] == result.baseline.accuracy
+    assert (record["encoder"], record["teacher"], record["budget"]) == (None, None, None)
+
+
+def test_calibration_event_is_that_of_the_saved_model(noisy: Path, tmp_path: Path) -> None:
+    events: list[object] = []
+    result = fastlstm.train(noisy, tmp_path / "model", **SMALL, watch=events.append)
+    (event,) = [event for event in events if isinstance(event, Calibrated)]
+    assert event.calibration.temperature == result.classifier.saved.temperature
+    assert event.after.texts == event.before.texts == 60
+    assert event.after == result.report  # without test texts, both are on the validation texts
+    assert event.after.accuracy == event.before.accuracy
+
+
+def test_run_is_resumed_with_another_calibration(noisy: Path, tmp_path: Path) -> None:
+    data = load_splits(noisy)
+    whole = result_of(list(run(make_settings(data, tmp_path / "whole", **SMALL))))
+    out = tmp_path / "model"
+    events = run(make_settings(data, out, **SMALL))
+    next(event for event in events if isinstance(event, EpochResult))
+    events.close()
+    assert checkpoint_path(out).exists()
+    changes = {"calibration": "none", "threshold_metric": "f1"}
+    resumed = list(run(make_settings(data, out, **SMALL, **changes, resume=True)))
+    assert "resumed" in note_codes(resumed)
+    saved = result_of(resumed).classifier.saved
+    assert saved.training["calibration"]["threshold_metric"] == "f1"
+    for name, array in whole.classifier.saved.weights.items():
+        np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
+    assert not checkpoint_path(out).exists()
+
+
+def test_resumed_run_does_not_replace_the_model_of_another_run(tmp_path: Path) -> None:
+    data, out = make_splits(), tmp_path / "model"
+    list(run(make_settings(data, tmp_path / "other", **SMALL, seed=1)))
+    events = run(make_settings(data, out, **SMALL))
+    next(event for event in events if isinstance(event, StepDone))
+    events.close()
+    (tmp_path / "other").rename(out)
+    with pytest.raises(InputError) as raised:
+        list(run(make_settings(data, out, **SMALL, resume=True)))
+    assert (raised.value.code, raised.value.folder) == ("model-of-other-run", out)
+    list(run(make_settings(data, out, **SMALL, resume=True, overwrite=True)))
+
+
+def test_difference_between_training_and_inference_raises_training_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "PARITY_TOLERANCE", -1.0)
+    with pytest.raises(TrainingError) as raised:
+        list(run(make_settings(make_splits(), tmp_path / "model", **SMALL, device="cpu")))
+    assert raised.value.code == "parity"
+    assert raised.value.difference >= 0
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (Dataset(["fine", " "], ["0", "1"]), "empty-text"),
+        (Dataset(["fine", "good"], ["0", "0"]), "one-class"),
+        ((["fine", "good"], ["0", "1"]), "bad-data-type"),
+        ("missing.csv", "file-not-found"),
+    ],
+    ids=["empty text", "one class", "tuple", "missing file"],
+)
+def test_bad_data_raises_data_error_and_writes_nothing(tmp_path: Path, data: Any, code: str) -> None:
+    with pytest.raises(DataError) as raised:
+        fastlstm.train(data, tmp_path / "model")
+    assert raised.value.code == code
+    assert list(tmp_path.iterdir()) == []
