@@ -70,3 +70,13 @@ def test_python_m_runs_the_command_line() -> None:
         [sys.executable, "-m", "fastlstm", "--version"], capture_output=True, text=True, check=True
     )
     assert result.stdout == f"fastlstm, version {fastlstm.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "x.csv"], ["tune", "x.csv"], ["lm", "train", "x.txt"]], ids=" ".join
+)
+def test_training_commands_without_pytorch_report_the_missing_extra(arguments: list[str]) -> None:
+    code = f"import sys; sys.modules['torch'] = None\nfrom fastlstm.cli import main\nmain({arguments!r})\n"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("fastlstm: error[missing-dependency]: ")

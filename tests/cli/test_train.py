@@ -23,7 +23,7 @@ FILES = {"README.md", "config.json", "golden.json", "history.json", "model.safet
 def test_model_is_trained_evaluated_and_saved(command: Command, data: Path, tmp_path: Path) -> None:
     result = command("train", data, "--out", tmp_path / "model", *SMALL)
     assert result.status == 0
-    assert {"LSTM", "n-grams", "good", "bad", str(tmp_path / "model")} <= set(result.out.split())
+    assert {"model", "n-gram", "good", "bad", str(tmp_path / "model")} <= set(result.out.split())
     assert {file.name for file in (tmp_path / "model").iterdir()} == FILES
     assert not list(tmp_path.glob("*.checkpoint"))
     history = json.loads((tmp_path / "model" / "history.json").read_text())

@@ -105,7 +105,7 @@ def test_slow_candidates_are_skipped_but_not_the_first(
     events = list(run(make_settings(data, tmp_path / "model", budget=5)))
     assert [candidate.name for candidate in candidates_done(events)] == ["words"]
     assert len(notes_of(events, "candidate-skipped")) == 2
-    (evaluated,) = [event for event in events if isinstance(event, Evaluated) and event.name == "LSTM"]
+    (evaluated,) = [event for event in events if isinstance(event, Evaluated) and event.name == "model"]
     assert evaluated.report.accuracy > 0.9
 
 

@@ -65,7 +65,7 @@ def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report |
     """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
     print(f"On {value.texts:,} texts ({evaluated_on}):", file=file)
     summary = make_table("", "accuracy", "macro F1", "loss", "calibration error")
-    for name, metrics in (("LSTM", value), ("n-grams", baseline)):
+    for name, metrics in (("model", value), ("n-gram baseline", baseline)):
         if metrics is not None:
             summary.add_row(
                 name,

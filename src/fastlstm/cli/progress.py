@@ -14,6 +14,7 @@ from typing import TextIO, TypeVar
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 from fastlstm.cli import output
 from fastlstm.cli.output import console, weights_table
 from fastlstm.config import TrainingConfig
@@ -108,6 +109,7 @@ class Display:
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._epochs = self._pretraining_epochs = 0
+        self._phase = "pretraining, "
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Display:
@@ -162,6 +164,7 @@ class Display:
         """Show one event of a language model run."""
         match event:
             case LanguageModelPrepared():
+                self._phase = ""
                 self._pretraining_epochs = event.training.epochs
                 self.note(
                     f"training on {event.device}: {event.texts:,} texts, {event.tokens:,} tokens, vocabulary "
@@ -198,21 +201,21 @@ class Display:
         details = f"{rate / 1000:,.0f}k tokens/s  loss {event.smoothed_loss:.4f}  perplexity {perplexity:,.1f}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
-            description = f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}"
+            description = f"{self._phase}epoch {event.epoch}/{self._pretraining_epochs}"
             self._bar(description, done, self._pretraining_epochs * event.steps, details)
         elif time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
             steps_left = (self._pretraining_epochs - event.epoch + 1) * event.steps - event.step
             seconds_left = max(event.seconds / event.step * steps_left, 0)
             self.note(
-                f"pretraining, epoch {event.epoch}: step {event.step}/{event.steps}  {details}  "
+                f"{self._phase}epoch {event.epoch}: step {event.step}/{event.steps}  {details}  "
                 f"{seconds_left:.0f} s left"
             )
 
     def _pretraining_epoch(self, event: LanguageModelEpoch) -> None:
         self._last_line = time.monotonic()
         self.note(
-            f"pretraining, epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} per token  "
+            f"{self._phase}epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} per token  "
             f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
         )
 

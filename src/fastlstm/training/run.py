@@ -220,7 +220,7 @@ def _finish(
     yield calibrated
     started = time.perf_counter()
     report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
-    yield Evaluated("LSTM", report, data.evaluated_on, time.perf_counter() - started)
+    yield Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)

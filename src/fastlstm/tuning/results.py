@@ -28,10 +28,7 @@ from fastlstm.tuning.settings import TuningSettings
 from fastlstm.tuning.study import Study
 
 TRIALS = "trials.json"
-SEARCH_NOTE = (
-    "validation texts, which also selected hyperparameters, epoch, temperature and threshold; pass --test for an "
-    "unbiased estimate"
-)
+SEARCH_NOTE = "validation texts, which also selected the trial and the epoch; pass --test for an unbiased estimate"
 
 
 def save_best(
@@ -88,7 +85,7 @@ def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator
     saved = load(out)
     started = time.perf_counter()
     report = saved.evaluate(data.evaluation)
-    yield Evaluated("LSTM", report, evaluated_on, time.perf_counter() - started)
+    yield Evaluated("model", report, evaluated_on, time.perf_counter() - started)
     baseline = None
     if settings.run.baseline:
         started = time.perf_counter()

@@ -107,7 +107,7 @@ def check_search(settings: TuningSettings) -> None:
         )
     if not run.resume and study.exists() and not run.overwrite:
         raise InputError(
-            f"{study} contains an unfinished search; pass --resume to continue it, or --overwrite to start again",
+            f"{study} contains an earlier search; pass --resume to continue it, or --overwrite to start again",
             code="unfinished-run",
             path=study,
         )
