@@ -17,11 +17,6 @@ from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.kernel.abi import PRECISIONS
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 PANELS = (
     "Data", "Model", "Tokenization", "Search", "Training", "Checks", "Explanation", "Sampling", "Server", "Limits",
     "Output", "Other",
@@ -236,6 +231,11 @@ def _config_file_option(kinds: Sequence[type[Any]]) -> Callable[[Function], Func
 
 def _read_config_file(context: click.Context, path: Path, kinds: Sequence[type[Any]]) -> None:
     """Use the options of the command in a TOML file as defaults, and keep the fields of configurations."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastlstm.metrics import DEFAULT_THRESHOLD
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.serialization.language_model import SavedLanguageModel
+
+if TYPE_CHECKING:
+    from fastlstm.serialization.language_model import SavedLanguageModel
 
 TRUNCATION = {"both": "the first and last tokens", "end": "the last tokens", "beginning": "the first tokens"}
 PREDICTED = {"forward": "next", "backward": "previous", "both": "next and previous"}
