@@ -14,7 +14,7 @@ from tests.helpers.command_line import SMALL, Command, reviews, write_csv
 import fastlstm
 from fastlstm.data.splits import VALIDATION_NOTE
 from fastlstm.kernel import KernelInfo
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.serialization.classifier import read_classifier
 
 FILES = {"README.md", "config.json", "golden.json", "history.json", "model.safetensors", "tokenizer.json"}

@@ -19,7 +19,7 @@ from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelState,
 from fastlstm.language_model.perplexity import Perplexity
 from fastlstm.language_model.run import LanguageModelEvent, LanguageModelResult, PerplexityMeasured, run
 from fastlstm.language_model.settings import LanguageModelSettings
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 
 GENERATOR = np.random.default_rng(0)
 TRAINING_TEXTS = [" ".join(GENERATOR.choice(list("abcdefgh"), 6)) for _ in range(30)]

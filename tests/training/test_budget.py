@@ -14,7 +14,7 @@ from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import OptionError, TrainingError
 from fastlstm.nn.device import find_device
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.training import budget
 from fastlstm.training.budget import (
     Candidate,

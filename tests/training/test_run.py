@@ -17,7 +17,8 @@ from fastlstm.data import Dataset
 from fastlstm.data.splits import VALIDATION_NOTE, load_splits
 from fastlstm.errors import DataError, InputError, TrainingError
 from fastlstm.kernel import KernelInfo
-from fastlstm.nn.runs import Note, checkpoint_path
+from fastlstm.nn.runs import checkpoint_path
+from fastlstm.notes import Note
 from fastlstm.training import evaluation
 from fastlstm.training.events import Calibrated, EpochResult, Evaluated, Prepared, StepDone, TrainingResult
 from fastlstm.training.run import run

@@ -18,7 +18,7 @@ from tests.helpers.tuning import (
 
 from fastlstm.data.splits import load_splits
 from fastlstm.errors import InputError, ResumeError
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.training.events import EpochResult
 from fastlstm.tuning.events import Trial, TrialStarted, TuningResult
 from fastlstm.tuning.settings import study_path

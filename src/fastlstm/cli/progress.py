@@ -27,7 +27,8 @@ from fastlstm.language_model.run import (
     LanguageModelResult,
     PerplexityMeasured,
 )
-from fastlstm.nn.runs import Note, checkpoint_path
+from fastlstm.nn.runs import checkpoint_path
+from fastlstm.notes import Note
 from fastlstm.training.events import (
     Calibrated,
     CandidateDone,

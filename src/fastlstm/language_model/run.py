@@ -29,7 +29,6 @@ from fastlstm.language_model.settings import LanguageModelSettings
 from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import effective_precision
 from fastlstm.nn.runs import (
-    Note,
     check_output,
     check_same_run,
     checkpoint_path,
@@ -37,6 +36,7 @@ from fastlstm.nn.runs import (
     precision_notes,
     with_checkpoints,
 )
+from fastlstm.notes import Note
 from fastlstm.serialization.folder import CONFIG, HISTORY, LANGUAGE_MODEL_FORMAT, json_bytes
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model, write_language_model
 from fastlstm.serialization.model_card import language_model_card

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,23 +15,13 @@ from fastlstm.errors import InputError
 from fastlstm.kernel import find_kernel
 from fastlstm.nn.checkpoint import is_checkpoint, missing_checkpoint
 from fastlstm.nn.device import find_device
+from fastlstm.notes import Note
 from fastlstm.plots import require_matplotlib
 from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, ModelFormat, check_target
 
 CHECKPOINT_SECONDS = 15.0
 """Seconds between two checkpoints of a classifier's run: the maximum work that a crash loses."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """One line for the user.
-
-    `code` identifies the kind of note, such as "precision-unavailable"; `text` may change.
-    """
-
-    text: str
-    code: str = ""
 
 
 def checkpoint_path(out: Path) -> Path:

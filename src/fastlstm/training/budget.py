@@ -21,7 +21,7 @@ from fastlstm.errors import TrainingError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import make_state, train_steps
 from fastlstm.nn.device import find_device
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.pretrained import ENGLISH_ENCODER, bundled_model
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer

@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray
 from fastlstm.inference import Classifier
 from fastlstm.inference.early_exit import predict_in_stages
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.serialization.early_exit import NEVER_EXIT, EarlyExit, ExitThreshold
 from fastlstm.text.batches import lengths_of
 

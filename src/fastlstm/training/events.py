@@ -10,7 +10,7 @@ from fastlstm.config import ModelConfig, ThresholdMetric, TrainingConfig
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelStep
 from fastlstm.metrics import Report
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.training.calibration import Calibration
 
 

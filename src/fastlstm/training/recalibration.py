@@ -13,7 +13,7 @@ from fastlstm.data import Dataset
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report, evaluate
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.serialization import weights
 from fastlstm.training.calibration import Calibration, best_threshold, calibrate, check_threshold_metric
 from fastlstm.training.early_exit import add_early_exit

@@ -17,13 +17,13 @@ from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import effective_precision
 from fastlstm.nn.runs import (
     CHECKPOINT_SECONDS,
-    Note,
     check_output,
     check_same_run,
     checkpoint_path,
     precision_notes,
     with_checkpoints,
 )
+from fastlstm.notes import Note
 from fastlstm.serialization.classifier import read_classifier
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model

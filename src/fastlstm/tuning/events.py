@@ -11,7 +11,7 @@ from typing import Any, Literal
 from fastlstm.config import TrainingConfig
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.training.events import Evaluated
 from fastlstm.training.prepare import TrainingLoopEvent
 from fastlstm.tuning.space import Metric

@@ -15,7 +15,7 @@ from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import InputError, ResumeError, TrainingError
 from fastlstm.nn.device import find_device
-from fastlstm.nn.runs import Note
+from fastlstm.notes import Note
 from fastlstm.plots import require_matplotlib
 from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
