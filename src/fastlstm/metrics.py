@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from fastlstm import plots
 from fastlstm._typing import DoubleArray, IndexArray
+from fastlstm.notes import Note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +22,12 @@ DEFAULT_THRESHOLD = 0.5
 """Decision threshold of two classes if none was fitted."""
 MIN_PROBABILITY = 1e-7
 """Log loss replaces smaller probabilities by this one, so that one confident mistake does not make it infinite."""
+MIN_TEXTS_WITHOUT_INTERVAL = 1000
+"""An accuracy on fewer texts is shown with its 95% interval, which is at least about 2 points wide there."""
+FEW_TEXTS = 100
+"""An accuracy on fewer texts is reported as uncertain."""
+NORMAL_QUANTILE = 1.959964
+"""Quantile of the normal distribution for 95% intervals."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,41 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"{self.texts:,} texts: accuracy {self.accuracy:.2%}, loss {self.loss:.4f}, "
+            f"{self.texts:,} texts: accuracy {format_accuracy(self.accuracy, self.texts)}, loss {self.loss:.4f}, "
             f"macro F1 {self.macro_f1:.4f}, calibration error {self.calibration_error:.2%}"
         )
 
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95% interval of the accuracy, see `wilson_interval`."""
+        return wilson_interval(self.accuracy, self.texts)
+
+    @property
+    def majority(self) -> ClassReport:
+        """The class with the most texts, the first of equals."""
+        return max(self.classes, key=lambda c: c.texts)
+
+    @property
+    def majority_accuracy(self) -> float:
+        """The accuracy of always answering the most frequent class."""
+        return self.majority.texts / self.texts
+
+    def notes(self, baseline: Report | None = None) -> tuple[Note, ...]:
+        """Return what the figures alone do not say: few texts, one class, a model that is no better than trivial ones.
+
+        Args:
+            baseline: The n-gram baseline on the same texts.
+        """
+        notes = [_few_texts_note(self), _majority_note(self), _baseline_note(self, baseline)]
+        return tuple(note for note in notes if note is not None)
+
     def to_json(self) -> dict[str, Any]:
-        """Return all fields as a JSON object."""
-        return dataclasses.asdict(self)
+        """Return all fields, `accuracy_interval` and `majority_accuracy` as a JSON object."""
+        return {
+            **dataclasses.asdict(self),
+            "accuracy_interval": list(self.accuracy_interval),
+            "majority_accuracy": self.majority_accuracy,
+        }
 
     def plot(self) -> Figure:
         """Draw the confusion matrix and the reliability diagram as a matplotlib figure.
@@ -105,6 +141,73 @@ class Report:
             texts=[b.texts for b in self.calibration],
             calibration_error=self.calibration_error,
         )
+
+
+def wilson_interval(accuracy: float, texts: int) -> tuple[float, float]:
+    """Return the 95% interval of an accuracy (0..1) measured on `texts`, at least one (Wilson 1927)."""
+    square = NORMAL_QUANTILE**2 / texts
+    center = (accuracy + square / 2) / (1 + square)
+    half = NORMAL_QUANTILE * math.sqrt(accuracy * (1 - accuracy) / texts + square / texts / 4) / (1 + square)
+    return max(center - half, 0.0), min(center + half, 1.0)
+
+
+def format_accuracy(accuracy: float, texts: int) -> str:
+    """Return an accuracy in percent, with its 95% interval on fewer than `MIN_TEXTS_WITHOUT_INTERVAL` texts."""
+    if texts >= MIN_TEXTS_WITHOUT_INTERVAL:
+        return f"{accuracy:.2%}"
+    low, high = wilson_interval(accuracy, texts)
+    return f"{accuracy:.2%} (95% interval {100 * low:.1f} to {high:.1%})"
+
+
+def _few_texts_note(report: Report) -> Note | None:
+    if report.texts >= FEW_TEXTS:
+        return None
+    low, high = report.accuracy_interval
+    texts = "1 text" if report.texts == 1 else f"{report.texts} texts"
+    return Note(
+        f"measured on {texts} only: the accuracy may be anything from {low:.1%} to {high:.1%} (95% interval); "
+        "evaluate on more texts",
+        "few-evaluation-texts",
+    )
+
+
+def _majority_note(report: Report) -> Note | None:
+    """Return a note if the model is no better than always answering the most frequent class."""
+    majority, accuracy = report.majority, report.majority_accuracy
+    always = f"always answering `{majority.label}` ({accuracy:.1%})"
+    predicted = np.array(report.confusion).sum(axis=0)
+    if majority.texts == report.texts:
+        return Note(
+            f"all texts belong to the class `{majority.label}`: the figures say nothing about the other classes",
+            "one-class-evaluated",
+        )
+    if predicted.max() == report.texts:
+        label = report.classes[int(predicted.argmax())].label
+        verdict = "no better than" if label == majority.label else "worse than"
+        return Note(
+            f"predicts `{label}` for every text, {verdict} {always}; try balanced class weights "
+            "(--class-weights balanced, in Python class_weights='balanced'), or more texts of the other classes",
+            "one-class-predicted",
+        )
+    if report.accuracy <= accuracy:
+        majority_f1 = 2 * accuracy / (1 + accuracy) / len(report.classes)
+        return Note(
+            f"accuracy {report.accuracy:.1%} is no better than {always}; macro F1 is {report.macro_f1:.4f}, that of "
+            f"always answering `{majority.label}` {majority_f1:.4f}",
+            "below-majority",
+        )
+    return None
+
+
+def _baseline_note(report: Report, baseline: Report | None) -> Note | None:
+    if baseline is None or report.accuracy > baseline.accuracy:
+        return None
+    verdict = "equals that of" if report.accuracy == baseline.accuracy else "is below that of"
+    return Note(
+        f"accuracy {report.accuracy:.2%} {verdict} the n-gram baseline ({baseline.accuracy:.2%}), which is the simpler "
+        "choice for these texts",
+        "below-baseline",
+    )
 
 
 def predicted_classes(probabilities: npt.NDArray[np.floating], threshold: float = DEFAULT_THRESHOLD) -> IndexArray:

@@ -10,7 +10,7 @@ import click
 from fastlstm.cli.options import PanelCommand, common_options, model_option
 from fastlstm.cli.output import fact_table, json_object, weights_table
 from fastlstm.inference import Classifier
-from fastlstm.metrics import DEFAULT_THRESHOLD
+from fastlstm.metrics import DEFAULT_THRESHOLD, format_accuracy
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 
@@ -29,22 +29,28 @@ def command(model: Classifier, as_json: bool) -> None:
             {
                 "labels": list(saved.labels),
                 "weights": weights.parameter_count(saved.config, len(saved.labels)),
+                "linear": saved.is_linear,
+                "streams": model.can_stream,
                 "model": dataclasses.asdict(saved.config),
                 "calibration": {"temperature": saved.temperature, "threshold": saved.threshold},
                 "training": dict(saved.training),
             }
         )
         return
-    weights_table(saved.config, len(saved.labels), sys.stdout)
+    if not saved.is_linear:
+        weights_table(saved.config, len(saved.labels), sys.stdout)
     fact_table({**_model_facts(saved), **_training_facts(saved)}, sys.stdout)
 
 
 def _model_facts(saved: SavedModel) -> dict[str, str]:
     config = saved.config
-    facts = {
-        "classes": ", ".join(saved.labels),
-        "input": f"up to {config.max_tokens} tokens, {'bi' if config.bidirectional else 'uni'}directional",
-    }
+    facts = {"classes": ", ".join(saved.labels)}
+    if saved.is_linear:
+        facts["model"] = "linear: n-grams alone, no LSTM"
+        facts["input"] = "the whole text"
+    else:
+        facts["input"] = f"up to {config.max_tokens} tokens, {'bi' if config.bidirectional else 'uni'}directional"
+    facts["streams"] = saved.stream_obstacle or "yes"
     if saved.threshold != DEFAULT_THRESHOLD:
         facts["threshold"] = f"{saved.threshold:.4g} for {saved.labels[1]}"
     if config.ngrams:
@@ -75,12 +81,16 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
             if record.get(source):
                 facts[source] = record[source]
         facts["best epoch"] = f"{record['best_epoch']} of {record['epochs']}"
-        facts["accuracy"] = f"{results['accuracy']:.2%} on {results['texts']:,} texts ({results['evaluated_on']})"
+        accuracy = format_accuracy(results["accuracy"], results["texts"])
+        facts["accuracy"] = f"{accuracy} on {results['texts']:,} texts ({results['evaluated_on']})"
         facts["calibration"] = (
             f"error {results['calibration_error']:.2%} on these texts; {_calibration_method(saved)}"
         )
         if record["baseline"]:
-            facts["baseline"] = f"{record['baseline']['accuracy']:.2%}, {record['baseline']['name']}"
+            accuracy = format_accuracy(record["baseline"]["accuracy"], results["texts"])
+            facts["baseline"] = f"{accuracy}, {record['baseline']['name']}"
+        for number, note in enumerate(results.get("notes", ())):
+            facts["note" if not number else f"note {number + 1}"] = note["text"]
     return facts
 
 

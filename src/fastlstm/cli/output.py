@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastlstm.config import ModelConfig
-from fastlstm.metrics import Report
+from fastlstm.metrics import MIN_TEXTS_WITHOUT_INTERVAL, Report
 from fastlstm.serialization import weights
 
 if TYPE_CHECKING:
@@ -63,13 +63,17 @@ def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
 
 def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
     """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
-    print(f"On {value.texts:,} texts ({evaluated_on}):", file=file)
-    summary = make_table("", "accuracy", "macro F1", "loss", "calibration error")
+    print(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({evaluated_on}):", file=file)
+    has_interval = value.texts < MIN_TEXTS_WITHOUT_INTERVAL
+    interval = ["95% interval"] if has_interval else []
+    summary = make_table("", "accuracy", *interval, "macro F1", "loss", "calibration error")
     for name, metrics in (("model", value), ("n-gram baseline", baseline)):
         if metrics is not None:
+            low, high = metrics.accuracy_interval
             summary.add_row(
                 name,
                 f"{metrics.accuracy:.2%}",
+                *([f"{100 * low:.1f} to {high:.1%}"] if has_interval else []),
                 f"{metrics.macro_f1:.4f}",
                 f"{metrics.loss:.4f}",
                 f"{metrics.calibration_error:.2%}",

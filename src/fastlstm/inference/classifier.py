@@ -18,7 +18,13 @@ from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
-from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, write_classifier
+from fastlstm.serialization.classifier import (
+    SavedModel,
+    make_text_tokenizer,
+    read_classifier,
+    unsupported_reason,
+    write_classifier,
+)
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.serialization.model_card import model_card
 from fastlstm.serialization.quantization import round_weights
@@ -268,9 +274,7 @@ class Classifier:
 
     @property
     def can_stream(self) -> bool:
-        """Whether the model can read streams. See `fastlstm.inference.streaming.unsupported_reason`."""
-        from fastlstm.inference.streaming import unsupported_reason
-
+        """Whether the model can read streams. See `fastlstm.serialization.classifier.unsupported_reason`."""
         return unsupported_reason(self.saved.config, self._tokenizer) is None
 
     def stream(self, state: bytes | None = None) -> Stream:

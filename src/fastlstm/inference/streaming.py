@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm._typing import FloatArray, TokenIds
-from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
+from fastlstm.serialization.classifier import unsupported_reason
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGramKind, NGramLogits, find_occurrences
 from fastlstm.text.token_boundaries import TokenBuffer
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer, validate_text
@@ -151,17 +151,6 @@ class StreamState:
         if self._ngrams is not None:
             seen, last = (np.frombuffer(contents[name], np.int32) for name in ("seen", "last"))
             self._ngrams.restore(seen, last, token_count)
-
-
-def unsupported_reason(config: ModelConfig, tokenizer: TextTokenizer) -> str | None:
-    """Return why a model cannot read streams, or None if it can."""
-    if config.bidirectional:
-        return "bidirectional models cannot read streams; train or distill one with --set bidirectional=false"
-    if config.padding != "none":
-        return f"models with padding cannot read streams (padding: {config.padding})"
-    if not tokenizer.is_standard:
-        return "models with an imported tokenizer cannot read streams: its token boundaries are unknown"
-    return None
 
 
 class Stream:

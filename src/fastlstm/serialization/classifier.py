@@ -80,6 +80,27 @@ class SavedModel:
     integer_arrays: Mapping[str, TokenIds] = field(default_factory=dict)
     early_exit: EarlyExit | None = None
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the n-grams alone decide: a linear model, whose LSTM has no weight in the output layer."""
+        return self.config.ngrams > 0 and not self.weights["output.weight"].any()
+
+    @property
+    def stream_obstacle(self) -> str | None:
+        """Why the model cannot read streams; None if it can."""
+        return unsupported_reason(self.config, make_text_tokenizer(self.tokenizer, self.config))
+
+
+def unsupported_reason(config: ModelConfig, tokenizer: TextTokenizer) -> str | None:
+    """Return why a model cannot read streams, or None if it can."""
+    if config.bidirectional:
+        return "bidirectional models cannot read streams; train or distill one with --set bidirectional=false"
+    if config.padding != "none":
+        return f"models with padding cannot read streams (padding: {config.padding})"
+    if not tokenizer.is_standard:
+        return "models with an imported tokenizer cannot read streams: its token boundaries are unknown"
+    return None
+
 
 def make_text_tokenizer(
     tokenizer: Tokenizer, config: ModelConfig, *, keep_untruncated: bool = False

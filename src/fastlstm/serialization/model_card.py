@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastlstm.metrics import DEFAULT_THRESHOLD
+from fastlstm.metrics import DEFAULT_THRESHOLD, format_accuracy
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 
@@ -40,10 +40,14 @@ def _classifier_lines(model: SavedModel) -> Iterator[str]:
         yield from ("", "## Evaluation", "")
         yield f"On {results['texts']:,} texts ({results['evaluated_on']}):"
         yield ""
-        yield f"- accuracy {results['accuracy']:.2%}, macro F1 {results['macro_f1']:.4f}"
+        accuracy = format_accuracy(results["accuracy"], results["texts"])
+        yield f"- accuracy {accuracy}, macro F1 {results['macro_f1']:.4f}"
         yield f"- log loss {results['loss']:.4f}, calibration error {results['calibration_error']:.2%}"
         if baseline := model.training.get("baseline"):
-            yield f"- baseline on the same texts ({baseline['name']}): accuracy {baseline['accuracy']:.2%}"
+            accuracy = format_accuracy(baseline["accuracy"], results["texts"])
+            yield f"- baseline on the same texts ({baseline['name']}): accuracy {accuracy}"
+        for note in results.get("notes", ()):
+            yield f"- {note['text']}"
     if (record := model.training.get("calibration")) and record["method"] != "none":
         yield from ("", "## Calibration", "", *_calibration_lines(record, model.temperature))
     yield from ("", "## Limitations", "")
@@ -54,14 +58,25 @@ def _classifier_lines(model: SavedModel) -> Iterator[str]:
 
 def _shape_lines(model: SavedModel) -> Iterator[str]:
     config = model.config
+    if model.is_linear:
+        yield f"- architecture: a linear model of {config.ngrams:,} words and word pairs over the whole text; no LSTM"
+        yield f"- vocabulary of {config.vocabulary_size:,} tokens"
+        yield from _option_lines(model)
+        return
     layers = " -> ".join(f"LSTM {size}" for size in config.hidden_sizes)
     yield f"- architecture: embedding {config.embedding_size} -> {layers} -> {config.pooling} pooling -> linear"
     yield f"- direction: {'forward and backward' if config.bidirectional else 'forward only'}"
+    if obstacle := model.stream_obstacle:
+        yield f"- no streams: {obstacle}"
     count = weights.parameter_count(config, len(model.labels))
     yield f"- {count:,} weights, vocabulary of {config.vocabulary_size:,} tokens"
     yield f"- reads at most {config.max_tokens} tokens per text: {TRUNCATION[config.truncate]} of a longer text"
     if config.ngrams:
         yield f"- adds a linear model of {config.ngrams:,} words and word pairs over the whole text"
+    yield from _option_lines(model)
+
+
+def _option_lines(model: SavedModel) -> Iterator[str]:
     if model.threshold != DEFAULT_THRESHOLD:
         yield f"- predicts `{model.labels[1]}` if its probability is at least {model.threshold:.4g}"
     if "imported_from" in model.training:
