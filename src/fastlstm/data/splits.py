@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlstm.data.classes import require_repeated_classes
 from fastlstm.data.dataset import Dataset, split_dataset
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.datasets.imdb import load_imdb, load_imdb_unlabelled
+from fastlstm.data.readers.files import file_extension
 from fastlstm.data.readers.labelled import read_dataset
 from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
+from fastlstm.data.readers.tables import TABLE_READERS
 from fastlstm.data.validation import collect_dataset, require_classes
 from fastlstm.errors import DataError
 
@@ -122,6 +125,8 @@ def load_splits(
         training = read_part(data)
         origin, evaluated_on = training.source, VALIDATION_NOTE
     require_classes(training)
+    is_table = isinstance(data, str | os.PathLike) and file_extension(Path(data)) in TABLE_READERS
+    require_repeated_classes(training, label_column if is_table else None)
     if isinstance(test, float | int | np.floating):
         training, test_texts = split_dataset(training, float(test), TEST_SPLIT_SEED)
         evaluated_on = f"a held-out {test:.0%} of the texts"
