@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import sklearn.metrics
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from fastlstm._typing import DoubleArray, IndexArray
-from fastlstm.metrics import CALIBRATION_BINS, MIN_PROBABILITY, Report, evaluate, predicted_classes
+from fastlstm.metrics import (
+    CALIBRATION_BINS,
+    FEW_TEXTS,
+    MIN_PROBABILITY,
+    MIN_TEXTS_WITHOUT_INTERVAL,
+    Report,
+    evaluate,
+    format_accuracy,
+    predicted_classes,
+    wilson_interval,
+)
 
 
 def labels(classes: int) -> tuple[str, ...]:
@@ -155,7 +167,70 @@ def test_report_round_trips_through_json(classes: int) -> None:
     assert values["accuracy"] == report.accuracy
     assert values["classes"][1]["label"] == "class 1"
     assert np.array_equal(values["confusion"], report.confusion)
-    assert set(values) == set(Report.__dataclass_fields__)
+    assert values["accuracy_interval"] == list(report.accuracy_interval)
+    assert values["majority_accuracy"] == max(c.texts for c in report.classes) / report.texts
+    assert set(values) == {*Report.__dataclass_fields__, "accuracy_interval", "majority_accuracy"}
+
+
+@pytest.mark.parametrize(("correct", "texts"), [(0, 1), (1, 1), (3, 20), (50, 100), (997, 1000), (20_000, 20_000)])
+def test_accuracy_interval_is_that_of_scipy(correct: int, texts: int) -> None:
+    low, high = wilson_interval(correct / texts, texts)
+    expected = binomtest(correct, texts).proportion_ci(method="wilson")
+    assert low == pytest.approx(expected.low, abs=1e-7)
+    assert high == pytest.approx(expected.high, abs=1e-7)
+
+
+def test_accuracy_of_few_texts_has_its_interval_and_of_many_has_not() -> None:
+    assert "20.7 to 100.0%" in format_accuracy(1.0, 1)
+    assert format_accuracy(0.5, MIN_TEXTS_WITHOUT_INTERVAL) == "50.00%"
+    assert "20.7 to 100.0%" in str(evaluate(np.array([[0.25, 0.75]]), np.array([1]), labels(2)))
+
+
+def report_of(predicted: list[int], truth: list[int], repeat: int = 50, classes: int = 2) -> Report:
+    """Return the report of confident predictions, each repeated."""
+    return evaluate(np.eye(classes)[predicted * repeat], np.array(truth * repeat), labels(classes))
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "code"),
+    [
+        ([0, 0, 0, 0], [0, 0, 0, 1], "one-class-predicted"),
+        ([1, 1, 1, 1], [0, 0, 0, 1], "one-class-predicted"),
+        ([0, 0, 1, 0], [0, 0, 0, 1], "below-majority"),
+        ([1, 0, 0, 1], [0, 0, 0, 1], "below-majority"),
+        ([0, 1, 0, 0], [0, 0, 0, 0], "one-class-evaluated"),
+        ([0, 0, 0, 1], [0, 0, 0, 1], None),
+        ([0, 0, 1, 1], [0, 0, 0, 1], "below-majority"),
+        ([0, 0, 1, 1], [0, 1, 0, 1], "below-majority"),
+        ([0, 0, 0, 1], [0, 1, 0, 1], None),
+    ],
+)
+def test_figures_that_are_no_better_than_one_answer_have_a_note(
+    predicted: list[int], truth: list[int], code: str | None
+) -> None:
+    notes = report_of(predicted, truth).notes()
+    assert [note.code for note in notes] == ([] if code is None else [code])
+
+
+def test_note_about_one_class_names_it_and_its_frequency() -> None:
+    report = report_of([0] * 200, [0] * 199 + [1], repeat=1)
+    (note,) = report.notes()
+    assert "`class 0`" in note.text
+    assert "(99.5%)" in note.text
+    assert "--class-weights balanced" in note.text
+    assert (report.majority.label, report.majority_accuracy) == ("class 0", 0.995)
+
+
+def test_few_texts_have_a_note() -> None:
+    assert [note.code for note in report_of([0, 1], [0, 1], repeat=1).notes()] == ["few-evaluation-texts"]
+    assert report_of([0, 1], [0, 1], repeat=FEW_TEXTS // 2).notes() == ()
+
+
+@pytest.mark.parametrize(("baseline", "codes"), [(0.7, []), (0.75, ["below-baseline"]), (0.9, ["below-baseline"])])
+def test_model_that_does_not_beat_the_baseline_has_a_note(baseline: float, codes: list[str]) -> None:
+    report = report_of([0, 0, 1, 0], [0, 0, 1, 1])
+    other = dataclasses.replace(report, accuracy=baseline)
+    assert [note.code for note in report.notes(other)] == codes
 
 
 @pytest.mark.parametrize("classes", [2, 25])

@@ -88,10 +88,20 @@ def test_unknown_method_is_rejected(
     assert value in result.err
 
 
-def test_too_few_texts_leave_the_probabilities_with_a_note(command: Command, trained: Path, tmp_path: Path) -> None:
+def test_too_few_texts_save_nothing(command: Command, trained: Path, tmp_path: Path) -> None:
     few = write_csv(tmp_path / "few.csv", reviews(20, seed=9))
     result = command("calibrate", few, "-m", trained, "--out", tmp_path / "x", "--json")
-    assert result.status == 0
-    assert result.json["temperature"] == fastlstm.load(trained).saved.temperature
-    (note,) = result.err.splitlines()
-    assert "20 " in note
+    assert (result.status, result.out, result.code) == (2, "", "too-few-texts")
+    assert not (tmp_path / "x").exists()
+
+
+def test_probabilities_that_no_fit_improves_are_kept_with_a_note(
+    command: Command, trained: Path, tmp_path: Path
+) -> None:
+    data = write_csv(tmp_path / "other.csv", [*reviews(90, seed=9), *[("great superb film", "bad")] * 10])
+    first = command("calibrate", data, "-m", trained, "--out", tmp_path / "one", "--json").json
+    assert (first["method"], first["notes"]) == ("temperature", [])
+    second = command("calibrate", data, "-m", tmp_path / "one", "--out", tmp_path / "two", "--json").json
+    assert (second["method"], second["temperature"]) == ("none", first["temperature"])
+    assert [note["code"] for note in second["notes"]] == ["calibration-no-gain"]
+    assert second["after"] == second["before"]

@@ -38,8 +38,9 @@ def test_notes_and_sizes_are_printed_on_standard_error(command: Command, data: P
     options = {"preset": "tutorial", "epochs": 2, "hidden_sizes": (7,), "embedding_size": 5, "max_tokens": 20}
     fastlstm.train(data, tmp_path / "two", test=data, watch=events.append, **options)
     notes = {event.code: event.text for event in events if isinstance(event, Note)}
-    assert {"data", "vocabulary-capped", "texts-truncated", "texts-overlap"} <= notes.keys()
-    assert set(notes.values()) <= set(result.err.splitlines())
+    codes = {"data", "vocabulary-capped", "texts-truncated", "texts-overlap"}
+    assert codes <= notes.keys()
+    assert {notes[code] for code in codes} <= set(result.err.splitlines())
     (line,) = [line for line in result.err.splitlines() if line.startswith("training on ")]
     assert [word for word in line.split() if word.isdigit()] == ["96", "24", "120"]
 

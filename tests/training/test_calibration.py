@@ -26,10 +26,12 @@ from fastlstm.training.calibration import (
     Calibration,
     best_threshold,
     calibrate,
+    calibration_note,
     fit_blend,
     fit_temperature,
     fit_vector,
     log_probabilities,
+    rescale_threshold,
 )
 from fastlstm.training.linear import Wide
 
@@ -59,7 +61,7 @@ def test_log_probabilities_are_those_of_inference(logits: int, sigmoid: bool) ->
     np.testing.assert_allclose(probabilities, probabilities_of(values, sigmoid), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+@pytest.mark.parametrize("temperature", [0.4, 0.8, 3.0])
 @OUTPUTS
 def test_known_temperature_is_recovered(logits: int, sigmoid: bool, temperature: float) -> None:
     values, classes = draw(6000, logits, sigmoid)
@@ -112,10 +114,10 @@ def test_vector_scaling_corrects_biased_classes(logits: int, sigmoid: bool) -> N
 @FIVE_CLASSES
 def test_few_texts_get_a_temperature_instead_of_vector_scaling(logits: int, sigmoid: bool) -> None:
     values, classes = draw(MIN_TEXTS, logits, sigmoid)
-    assert calibrate(values * 2, classes, sigmoid=sigmoid).method == "temperature"
+    assert calibrate(values * 4, classes, sigmoid=sigmoid).method != "vector scaling"
     many_classes, their_classes = draw(150, 16, sigmoid)
     many_classes += np.arange(16, dtype=np.float32)
-    assert calibrate(many_classes, their_classes, sigmoid=sigmoid).method == "temperature"
+    assert calibrate(many_classes, their_classes, sigmoid=sigmoid).method != "vector scaling"
 
 
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
@@ -128,7 +130,7 @@ def test_texts_without_any_error_give_a_finite_temperature(logits: int, sigmoid:
     fitted = calibrate(values, classes, sigmoid=sigmoid)
     assert MIN_TEMPERATURE <= fitted.temperature <= MAX_TEMPERATURE
     confidence = probabilities_of(fitted.apply(values), sigmoid).max(axis=1)
-    if scale == 1.0:
+    if scale == 1.0 and (logits, sigmoid) != SOFTMAX_2:  # whose logits are already surer than the smoothed targets
         np.testing.assert_allclose(confidence, 1 - 1 / 102, rtol=0, atol=0.005)
 
 
@@ -140,7 +142,7 @@ def test_texts_that_are_all_wrong_give_the_highest_temperature() -> None:
 
 def test_equal_logits_give_the_temperature_1() -> None:
     assert calibrate(np.zeros((60, 1), np.float32), np.arange(60) % 2, sigmoid=True).temperature == 1.0
-    assert calibrate(np.zeros((60, 3), np.float32), np.arange(60) % 3, sigmoid=True).method == "temperature"
+    assert calibrate(np.zeros((60, 3), np.float32), np.arange(60) % 3, sigmoid=True).why_not_code == "no-gain"
 
 
 def test_texts_of_one_class_give_finite_parameters() -> None:
@@ -162,7 +164,65 @@ def test_too_few_texts_give_no_calibration_and_a_reason() -> None:
     assert (fitted.method, fitted.temperature, fitted.texts) == ("none", 1.0, 49)
     assert {"49", "50"} <= set(fitted.why_not.split())
     assert np.array_equal(fitted.apply(values), values)
-    assert calibrate(*draw(MIN_TEXTS, 1, True), sigmoid=True).method == "temperature"
+    assert fitted.why_not_code == "too-few-texts"
+    more_values, more_classes = draw(MIN_TEXTS, 1, True)
+    assert calibrate(more_values * 3, more_classes, sigmoid=True).method == "temperature"
+
+
+@OUTPUTS
+@pytest.mark.parametrize("texts", [50, 70, 200, 1000])
+@pytest.mark.parametrize("temperature", [0.9, 1.0, 1.3])
+def test_a_fit_is_never_worse_on_its_own_texts(logits: int, sigmoid: bool, texts: int, temperature: float) -> None:
+    for seed in range(5):
+        values, classes = draw(texts, logits, sigmoid, seed)
+        fitted = calibrate(values, classes, sigmoid=sigmoid, temperature=temperature)
+        labels = tuple("abcde"[: max(logits, 2)])
+        before, after = (
+            evaluate(probabilities_of(scores, sigmoid), classes, labels)
+            for scores in (values / np.float32(temperature), fitted.apply(values))
+        )
+        assert after.loss <= before.loss
+        assert after.accuracy >= before.accuracy
+        if fitted.method == "none":
+            assert (fitted.temperature, fitted.why_not_code) == (temperature, "no-gain")
+
+
+def test_vector_scaling_that_lowers_the_accuracy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, classes = draw(300, 3, False)
+    monkeypatch.setattr(calibration, "vector_scaling_is_better", lambda *_: True)
+    monkeypatch.setattr(calibration, "fit_vector", lambda *_: (np.ones(3) / 2, np.array([0.0, 0.0, 5.0])))
+    fitted = calibrate(values * 2, classes, sigmoid=False)
+    assert (fitted.method, fitted.scale) == ("temperature", ())
+    assert fitted.temperature == pytest.approx(2, rel=0.3)
+
+
+def test_calibration_error_rises_only_if_the_loss_falls_clearly() -> None:
+    values = np.full((100, 1), 3.5, np.float32)
+    classes = (np.arange(100) >= 10).astype(np.int64)  # nine of ten are right with 97% confidence
+    clear = calibrate(values, classes, sigmoid=True)
+    assert clear.method == "temperature"
+    assert clear.temperature > 1.3
+    kept = calibrate(values, classes, sigmoid=True, temperature=clear.temperature)
+    assert (kept.temperature, kept.method) == (clear.temperature, "none")
+
+
+@pytest.mark.parametrize(
+    ("why_not_code", "code"), [("too-few-texts", "not-calibrated"), ("no-gain", "calibration-no-gain")]
+)
+def test_missing_calibration_has_a_note(why_not_code: str, code: str) -> None:
+    note = calibration_note(Calibration(why_not="why", why_not_code=why_not_code))
+    assert note is not None
+    assert note.code == code
+    assert calibration_note(Calibration("temperature", 1.2)) is None
+
+
+@pytest.mark.parametrize(("before", "after"), [(1.0, 2.0), (0.7, 0.4)])
+def test_rescaled_threshold_predicts_the_same(before: float, after: float) -> None:
+    logits = np.linspace(-3, 3, 50)
+    threshold = rescale_threshold(0.8, before, after)
+    first, second = (1 / (1 + np.exp(-logits / t)) for t in (before, after))
+    assert np.array_equal(first >= 0.8, second >= threshold)
+    assert rescale_threshold(0.5, before, after) == 0.5
 
 
 def test_many_texts_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:

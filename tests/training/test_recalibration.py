@@ -14,6 +14,7 @@ from fastlstm.config import ModelConfig
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
+from fastlstm.training.calibration import MIN_TEXTS
 from fastlstm.training.recalibration import recalibrate
 
 
@@ -62,10 +63,36 @@ def test_threshold_is_fitted_without_calibration(trained: Classifier, contradict
     assert result.classifier.saved.training["calibration"]["threshold_metric"] == "accuracy"
 
 
-def test_too_few_texts_keep_the_temperature(trained: Classifier) -> None:
-    result = recalibrate(trained, make_dataset(20, seed=9))
+def test_too_few_texts_are_refused_if_nothing_else_is_fitted(trained: Classifier) -> None:
+    few = make_dataset(20, seed=9)
+    with pytest.raises(DataError) as raised:
+        recalibrate(trained, few)
+    assert (raised.value.code, raised.value.texts, raised.value.expected) == ("too-few-texts", 20, MIN_TEXTS)
+    result = recalibrate(trained, few, threshold_metric="f1")
     assert [note.code for note in result.notes] == ["not-calibrated"]
     assert result.classifier.saved.temperature == trained.saved.temperature
+
+
+def test_second_calibration_on_the_same_texts_keeps_the_first(trained: Classifier, contradicting: Dataset) -> None:
+    first = recalibrate(trained, contradicting)
+    second = recalibrate(first.classifier, contradicting)
+    assert [note.code for note in second.notes] == ["calibration-no-gain"]
+    assert second.calibration.method == "none"
+    assert second.classifier.saved.temperature == first.classifier.saved.temperature
+    assert second.classifier.saved.training["calibration"] == first.classifier.saved.training["calibration"]
+    assert second.after == second.before == first.after
+
+
+def test_result_is_never_worse_on_its_texts(make_model: MakeModel) -> None:
+    config = ModelConfig(embedding_size=5, hidden_sizes=(4,), pooling="mean")
+    labels = ("a", "b", "c")
+    for seed in range(4):
+        model = Classifier(make_model(config, labels=labels, seed=seed, temperature=0.97))
+        texts = make_dataset(150, seed=seed).texts
+        dataset = Dataset(texts, [labels[len(text) % 3] for text in texts])
+        result = recalibrate(model, dataset)
+        assert result.after.loss <= result.before.loss
+        assert result.after.accuracy >= result.before.accuracy
 
 
 def test_early_exit_is_fitted_and_removed_by_another_calibration(

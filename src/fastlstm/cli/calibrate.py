@@ -15,6 +15,13 @@ from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 
+METHODS = {
+    "none": "nothing: the probabilities stay as they are",
+    "temperature": "a temperature, which divides all logits",
+    "vector scaling": "a scale and a bias of each class, folded into the output layer",
+}
+"""What is fitted, by the method of a calibration."""
+
 
 @click.command("calibrate", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
@@ -53,9 +60,9 @@ def command(
             "split; use other labelled texts",
             code="imdb-not-allowed",
         )
-    from fastlstm.training.recalibration import recalibrate
-
     dataset = read_dataset(data, text_column=text_column, label_column=label_column)
+    from fastlstm.training.recalibration import recalibrate  # after reading: it imports PyTorch
+
     result = recalibrate(
         model,
         dataset,
@@ -72,22 +79,25 @@ def command(
             {
                 "folder": str(out),
                 "texts": after.texts,
+                "method": result.calibration.method,
                 "temperature": saved.temperature,
                 "threshold": saved.threshold,
                 "early_exit": None if saved.early_exit is None else saved.early_exit.to_json(),
                 "before": before.to_json(),
                 "after": after.to_json(),
+                "notes": [note.to_json() for note in result.notes],
             }
         )
         return
-    output.fact_table(
-        {
-            "texts": f"{after.texts:,}, {dataset.source}",
-            "temperature": f"{model.saved.temperature:.4g} -> {saved.temperature:.4g}",
-            "calibration error": f"{before.calibration_error:.2%} -> {after.calibration_error:.2%} on these texts",
-            "loss": f"{before.loss:.4f} -> {after.loss:.4f}",
-            "accuracy": f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
-            "saved": str(out),
-        },
-        sys.stdout,
-    )
+    facts = {
+        "texts": f"{after.texts:,}, {dataset.source}",
+        "fitted": METHODS[result.calibration.method],
+        "temperature": f"{model.saved.temperature:.4g} -> {saved.temperature:.4g}",
+        "calibration error": f"{before.calibration_error:.2%} -> {after.calibration_error:.2%} on these texts",
+        "loss": f"{before.loss:.4f} -> {after.loss:.4f}",
+        "accuracy": f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
+        "saved": str(out),
+    }
+    if saved.threshold != model.saved.threshold:
+        facts["threshold"] = f"{model.saved.threshold:.4g} -> {saved.threshold:.4g}"
+    output.fact_table(facts, sys.stdout)

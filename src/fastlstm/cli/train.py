@@ -132,6 +132,9 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
         "measured_on": result.evaluated_on,
         "baseline": result.baseline.to_json() if result.baseline else None,
         "calibrated": result.classifier.saved.training["calibration"],
+        "linear": result.classifier.saved.is_linear,
+        "streams": result.classifier.can_stream,
+        "notes": [note.to_json() for note in result.notes],
     }
 
 

@@ -1,24 +1,29 @@
 """Calibration: temperature or vector scaling, the blend of LSTM and n-gram part, and the decision threshold.
 
 Guo et al. (2017), "On Calibration of Modern Neural Networks": a temperature that divides all logits, or vector scaling,
-a scale and a bias per class. Both minimize the log loss on the validation texts.
+a scale and a bias per class. Both minimize the log loss on the validation texts. A fit that does not help is dropped:
+it must lower the loss of left-out texts in cross-validation, and neither raise the loss nor lower the accuracy on the
+texts that it is fitted to. It may raise the calibration error, which is a rougher estimate than the loss, only if the
+loss of left-out texts falls by more than its standard error.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_expit, log_softmax
 
-from fastlstm._typing import DoubleArray, FloatArray, IndexArray
+from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray
 from fastlstm.config import ThresholdMetric
 from fastlstm.errors import OptionError
-from fastlstm.metrics import DEFAULT_THRESHOLD, MIN_PROBABILITY
+from fastlstm.inference.network import probabilities_of
+from fastlstm.metrics import DEFAULT_THRESHOLD, MIN_PROBABILITY, Report, evaluate
+from fastlstm.notes import Note
 from fastlstm.training.linear import Wide
 
 
@@ -191,6 +196,8 @@ GRID_POINTS = 17
 """Number of temperatures on the initial grid."""
 MIN_IMPROVEMENT = 1e-7
 """Relative decrease of the loss at which fitting stops."""
+MIN_LOSS_GAIN = 1e-6
+"""Smallest decrease of the log loss (nats per text) for which a fit is kept."""
 DIGITS = 6
 """Significant digits of fitted parameters."""
 
@@ -203,6 +210,7 @@ class Calibration:
         method: Which parameters are used: `temperature`, or `scale` and `bias` of each class.
         texts: Number of validation texts.
         why_not: The reason why no calibration was fitted; empty if one was.
+        why_not_code: Its code: "too-few-texts" or "no-gain"; empty if one was fitted.
         threshold: Probability from which the second of two classes is predicted.
         blend: How the logits of the LSTM and of the n-gram part are combined, before everything else.
     """
@@ -213,6 +221,7 @@ class Calibration:
     bias: tuple[float, ...] = ()
     texts: int = 0
     why_not: str = ""
+    why_not_code: str = ""
     threshold: float = DEFAULT_THRESHOLD
     blend: Blend = field(default_factory=Blend)
 
@@ -241,27 +250,82 @@ class Calibration:
         return result
 
 
-def calibrate(logits: FloatArray, classes: IndexArray, *, sigmoid: bool) -> Calibration:
+def calibrate(
+    logits: FloatArray,
+    classes: IndexArray,
+    *,
+    sigmoid: bool,
+    temperature: float = 1.0,
+    threshold: float = DEFAULT_THRESHOLD,
+) -> Calibration:
     """Fit a temperature, or for more than two classes vector scaling if cross-validation finds it better.
 
-    The result is deterministic.
+    A fit that does not help is dropped, and the result has the given temperature. The result is deterministic.
 
     Args:
         logits: [n, logits] of the validation texts.
         classes: [n] class indices.
         sigmoid: Whether the output is a sigmoid.
+        temperature: The present temperature, which a fit must improve on.
+        threshold: The present decision threshold of two classes.
     """
+    kept = Calibration(temperature=temperature, texts=len(classes), threshold=threshold)
     if len(classes) < MIN_TEXTS:
-        reason = f"{len(classes)} validation texts are too few, expected at least {MIN_TEXTS}"
-        return Calibration(texts=len(classes), why_not=reason)
+        reason = f"{len(classes)} labelled texts are too few, expected at least {MIN_TEXTS}"
+        return replace(kept, why_not=reason, why_not_code="too-few-texts", threshold=DEFAULT_THRESHOLD)
+    before = _report(kept, logits, classes, sigmoid)
+    for fitted, is_significant in _fits(logits, classes, sigmoid, kept):
+        after = _report(fitted, logits, classes, sigmoid)
+        helps = before.loss - after.loss > MIN_LOSS_GAIN and after.accuracy >= before.accuracy
+        if helps and (is_significant or after.calibration_error <= before.calibration_error):
+            return replace(fitted, threshold=DEFAULT_THRESHOLD)
+    return no_gain(kept, temperature)
+
+
+def no_gain(calibration: Calibration, temperature: float) -> Calibration:
+    """Return the result of a fit that does not help: the present temperature, and the reason."""
+    reason = f"no fit on {calibration.texts:,} texts improves them without lowering the accuracy"
+    return Calibration(temperature=temperature, texts=calibration.texts, why_not=reason, why_not_code="no-gain")
+
+
+def calibration_note(calibration: Calibration) -> Note | None:
+    """Return a note if the probabilities are not calibrated although that was requested; None otherwise."""
+    if not calibration.why_not:
+        return None
+    return Note(
+        f"probabilities not calibrated: {calibration.why_not}",
+        "not-calibrated" if calibration.why_not_code == "too-few-texts" else "calibration-no-gain",
+    )
+
+
+def rescale_threshold(threshold: float, before: float, after: float) -> float:
+    """Return the threshold that gives the same predictions with temperature `after` as `threshold` with `before`."""
+    if threshold in (0.0, 0.5, 1.0) or before == after:
+        return threshold
+    logit = math.log(threshold / (1 - threshold)) * before / after
+    return 1 / (1 + math.exp(-logit))
+
+
+def _fits(
+    logits: FloatArray, classes: IndexArray, sigmoid: bool, kept: Calibration
+) -> Iterator[tuple[Calibration, bool]]:
+    """Yield the fits that lower the cross-validated loss, the most flexible first, and whether this is significant."""
     indices = _stratified_sample(classes, max(MIN_TEXTS, MAX_LOGITS // logits.shape[1]))
     sample, sample_classes = logits[indices].astype(np.float64), classes[indices]
     enough = logits.shape[1] > 2 and len(sample) >= TEXTS_PER_CLASS * logits.shape[1]
     if enough and vector_scaling_is_better(sample, sample_classes, sigmoid):
         scale, bias = fit_vector(sample, sample_classes, sigmoid)
-        return Calibration("vector scaling", scale=_round(scale), bias=_round(bias), texts=len(classes))
-    (temperature,) = _round([fit_temperature(sample, sample_classes, sigmoid)])
-    return Calibration("temperature", temperature, texts=len(classes))
+        yield Calibration("vector scaling", scale=_round(scale), bias=_round(bias), texts=len(classes)), True
+    gain, error = temperature_gain(sample, sample_classes, sigmoid, kept.temperature)
+    if gain > 0:
+        (fitted,) = _round([fit_temperature(sample, sample_classes, sigmoid)])
+        threshold = rescale_threshold(kept.threshold, kept.temperature, fitted)
+        yield Calibration("temperature", fitted, texts=len(classes), threshold=threshold), gain > error
+
+
+def _report(calibration: Calibration, logits: FloatArray, classes: IndexArray, sigmoid: bool) -> Report:
+    probabilities = probabilities_of(calibration.apply(logits), sigmoid)
+    return evaluate(probabilities, classes, ("",) * probabilities.shape[1], calibration.threshold)
 
 
 def fit_temperature(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> float:
@@ -298,21 +362,42 @@ def fit_vector(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> tuple
     return fitted.x[:count], fitted.x[count:]
 
 
+def temperature_gain(
+    logits: DoubleArray, classes: IndexArray, sigmoid: bool, present: float
+) -> tuple[float, float]:
+    """Return how much less log loss left-out texts have with a fitted temperature than with the present one.
+
+    Returns:
+        The mean over all texts (nats), and its standard error.
+    """
+    gains = np.empty(len(classes))
+    for fitted, left_out in _folds(classes):
+        temperature = fit_temperature(logits[fitted], classes[fitted], sigmoid)
+        by_present = _log_losses(logits[left_out] / present, classes[left_out], sigmoid)
+        gains[left_out] = by_present - _log_losses(logits[left_out] / temperature, classes[left_out], sigmoid)
+    return float(gains.mean()), float(gains.std()) / math.sqrt(len(gains))
+
+
 def vector_scaling_is_better(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> bool:
     """Return whether vector scaling has a lower cross-validated log loss than a temperature.
 
     The difference must exceed its standard error.
     """
-    folds = np.empty(len(classes), np.int64)
-    folds[np.argsort(classes, kind="stable")] = np.arange(len(classes)) % FOLDS
     gains = np.empty(len(classes))
-    for fold in range(FOLDS):
-        fitted, left_out = folds != fold, folds == fold
+    for fitted, left_out in _folds(classes):
         temperature = fit_temperature(logits[fitted], classes[fitted], sigmoid)
         scale, bias = fit_vector(logits[fitted], classes[fitted], sigmoid)
         by_temperature = _log_losses(logits[left_out] / temperature, classes[left_out], sigmoid)
         gains[left_out] = by_temperature - _log_losses(logits[left_out] * scale + bias, classes[left_out], sigmoid)
     return float(gains.mean()) > float(gains.std()) / math.sqrt(len(gains))
+
+
+def _folds(classes: IndexArray) -> Iterator[tuple[BoolArray, BoolArray]]:
+    """Yield the masks [n] of the fitted and the left-out texts of each fold, classes in proportion."""
+    folds = np.empty(len(classes), np.int64)
+    folds[np.argsort(classes, kind="stable")] = np.arange(len(classes)) % FOLDS
+    for fold in range(FOLDS):
+        yield folds != fold, folds == fold
 
 
 def _log_losses(logits: DoubleArray, classes: IndexArray, sigmoid: bool) -> DoubleArray:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from fastlstm import __version__, plots
-from fastlstm._typing import FloatArray
+from fastlstm._typing import DoubleArray, FloatArray
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
 from fastlstm.metrics import Report, evaluate
+from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.training.calibration import Calibration
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
 from fastlstm.training.linear import BASELINE_NAME
@@ -26,6 +27,8 @@ from fastlstm.training.settings import TrainingSettings
 BUDGET_NOTE = (
     "validation texts, which also selected the candidate and the epoch; pass --test 0.2 for an unbiased estimate"
 )
+KNOWN_SAMPLE = 1000
+"""Maximum number of texts in which unknown words are counted."""
 PARITY_TEXTS = 64
 PARITY_TOLERANCE = 1e-4
 """Largest difference in a probability between training and inference (float32 sums in another order)."""
@@ -71,6 +74,12 @@ def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset
         )
 
 
+def known_fractions(tokenize: TextTokenizer, texts: Sequence[str]) -> DoubleArray:
+    """Return the fraction of known tokens of each of at most `KNOWN_SAMPLE` of the texts: [n]."""
+    sample = texts[:: -(-len(texts) // KNOWN_SAMPLE) or 1]
+    return np.array([float((ids != UNKNOWN_ID).mean()) for ids in tokenize(sample).ids])
+
+
 def prepared_event(data: DataSplits, prepared: PreparedRun) -> Prepared:
     """Return the event that describes the prepared run."""
     return Prepared(
@@ -94,12 +103,6 @@ def training_record(
     baseline: Report | None,
 ) -> dict[str, Any]:
     """Return the record of a run, as config.json stores it."""
-
-    def metrics(report: Report) -> dict[str, Any]:
-        return {
-            name: getattr(report, name) for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")
-        }
-
     return {
         "fastlstm_version": __version__,
         "preset": settings.preset,
@@ -117,7 +120,21 @@ def training_record(
         "epochs": len(prepared.state.history),
         "best_epoch": _best_epoch(prepared.state.history),
         "calibration": calibrated.to_json(),
-        "results": {"evaluated_on": data.evaluated_on, **metrics(report)},
+        **results_record(report, data.evaluated_on, baseline),
+    }
+
+
+def results_record(report: Report, evaluated_on: str, baseline: Report | None) -> dict[str, Any]:
+    """Return the part of the record of a run about its evaluation: `results` and `baseline`."""
+
+    def metrics(report: Report) -> dict[str, Any]:
+        return {
+            name: getattr(report, name) for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")
+        }
+
+    notes = [note.to_json() for note in report.notes(baseline)]
+    return {
+        "results": {"evaluated_on": evaluated_on, **metrics(report), "notes": notes},
         "baseline": {"name": BASELINE_NAME, **metrics(baseline)} if baseline else None,
     }
 

@@ -49,7 +49,10 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The data is tokenized and the model is created; training starts next."""
+    """The data is tokenized and the model is created; training starts next.
+
+    `is_linear` is whether the n-grams alone will decide, without an LSTM.
+    """
 
     model: ModelConfig
     training: TrainingConfig
@@ -59,6 +62,7 @@ class Prepared:
     validation_texts: int
     test_texts: int
     unlabelled_texts: int
+    is_linear: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Calibrated:
             "scale": list(calibration.scale),
             "bias": list(calibration.bias),
             "why_not": calibration.why_not,
+            "why_not_code": calibration.why_not_code,
             "blend": {"lstm": calibration.blend.lstm, "wide": calibration.blend.wide},
             "threshold": calibration.threshold,
             "threshold_metric": self.threshold_metric,
@@ -117,7 +122,8 @@ class Evaluated:
 class TrainingResult:
     """The run is finished and the model saved in `folder`.
 
-    `evaluated_on` describes the texts of `report` and `baseline`; `baseline` is None if it was switched off.
+    `evaluated_on` describes the texts of `report` and `baseline`; `baseline` is None if it was switched off. `notes`
+    are all notes of the run.
     """
 
     classifier: Classifier
@@ -126,6 +132,7 @@ class TrainingResult:
     report: Report
     baseline: Report | None
     evaluated_on: str
+    notes: tuple[Note, ...] = ()
 
 
 TrainingEvent = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from fastlstm._typing import IndexArray
 from fastlstm.config.classifier import CalibrationMode, ThresholdMetric
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError, OptionError
@@ -15,7 +15,17 @@ from fastlstm.inference import Classifier
 from fastlstm.metrics import Report, evaluate
 from fastlstm.notes import Note
 from fastlstm.serialization import weights
-from fastlstm.training.calibration import Calibration, best_threshold, calibrate, check_threshold_metric
+from fastlstm.text.tokenizer import TokenizedTexts
+from fastlstm.training.calibration import (
+    MIN_TEXTS,
+    Calibration,
+    best_threshold,
+    calibrate,
+    calibration_note,
+    check_threshold_metric,
+    no_gain,
+    rescale_threshold,
+)
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.events import Calibrated
 
@@ -41,6 +51,9 @@ def recalibrate(
 ) -> RecalibrationResult:
     """Fit temperature or vector scaling, decision threshold and early exit on labelled texts.
 
+    Probabilities that no fit improves are kept, with a note: on these texts, neither the loss nor the accuracy is
+    worse afterwards.
+
     Args:
         classifier: The classifier; it is not changed.
         dataset: Texts that the classifier was not trained on.
@@ -49,7 +62,7 @@ def recalibrate(
         early_exit: Whether to fit early-exit thresholds.
 
     Raises:
-        DataError: No texts, or an unknown label.
+        DataError: No texts, an unknown label, or too few texts while nothing but the probabilities is to be fitted.
         OptionError: A threshold for other than two classes, or early exit of a bidirectional model.
     """
     saved = classifier.saved
@@ -65,46 +78,71 @@ def recalibrate(
             "early exit needs a unidirectional model; train or distill one with bidirectional set to false",
             code="early-exit-needs-unidirectional",
         )
-    classes = dataset.label_indices(saved.labels)
-    tokenized = classifier.tokenize(dataset.texts)
-    divided = classifier.network.logits(tokenized.ids, tokenized.untruncated)
-    before = evaluate(classifier.network.to_probabilities(divided), classes, saved.labels, saved.threshold)
-    logits = divided * np.float32(saved.temperature)
-    chosen, notes = Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
+    tokenized, classes = classifier.tokenize(dataset.texts), dataset.label_indices(saved.labels)
+    before = _evaluate(classifier, tokenized, classes)
+    result, chosen, notes = classifier, Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
     if calibration == "auto":
-        fitted = calibrate(logits, classes, sigmoid=weights.uses_sigmoid(saved.config, len(saved.labels)))
-        if fitted.why_not:
-            notes.append(Note(f"probabilities not calibrated: {fitted.why_not}", "not-calibrated"))
-        else:
-            chosen = fitted
-    threshold = _rescale_threshold(saved.threshold, saved.temperature, chosen.temperature)
-    result = Classifier(
-        dataclasses.replace(
-            saved, weights=chosen.fold(saved.weights), temperature=chosen.temperature, threshold=threshold
-        )
-    )
+        result, chosen = _calibrate(classifier, tokenized, classes, before)
+        if chosen.why_not_code == "too-few-texts" and threshold_metric == "none" and not early_exit:
+            raise DataError(
+                f"{dataset.source}: {chosen.why_not}; pass more texts (the model would stay as it is)",
+                code="too-few-texts",
+                source=dataset.source,
+                texts=len(classes),
+                expected=MIN_TEXTS,
+            )
+        if note := calibration_note(chosen):
+            notes.append(note)
     if threshold_metric != "none":
-        probabilities = result.predict_proba(dataset.texts)[:, 1]
-        threshold = best_threshold(probabilities, classes, threshold_metric)
+        threshold = best_threshold(result.predict_proba(tokenized)[:, 1], classes, threshold_metric)
         result = Classifier(dataclasses.replace(result.saved, threshold=threshold))
     if early_exit:
         result, note = add_early_exit(result, dataset.texts)
         notes.append(note)
-    elif saved.early_exit is not None and (chosen.method != "none" or threshold != saved.threshold):
+    elif saved.early_exit is not None and (chosen.method != "none" or result.saved.threshold != saved.threshold):
         result = Classifier(dataclasses.replace(result.saved, early_exit=None))
         notes.append(
             Note("early exit removed: it was fitted for the old probabilities; fit it again", "early-exit-removed")
         )
-    after = result.evaluate(dataset)
-    record = Calibrated(chosen, saved.labels, threshold_metric, before, after).to_json()
-    training = {**saved.training, "calibration": record}
-    result = Classifier(dataclasses.replace(result.saved, training=training))
+    after = _evaluate(result, tokenized, classes)
+    if chosen.method != "none" or threshold_metric != "none":
+        record = Calibrated(chosen, saved.labels, threshold_metric, before, after).to_json()
+        present = saved.training.get("calibration", {})
+        record |= {"threshold": result.saved.threshold, "blend": present.get("blend", record["blend"])}
+        training = {**saved.training, "calibration": record}
+        result = Classifier(dataclasses.replace(result.saved, training=training))
     return RecalibrationResult(result, chosen, before, after, tuple(notes))
 
 
-def _rescale_threshold(threshold: float, before: float, after: float) -> float:
-    """Return the threshold that gives the same predictions with temperature `after` as `threshold` with `before`."""
-    if threshold in (0.0, 0.5, 1.0) or before == after:
-        return threshold
-    logit = math.log(threshold / (1 - threshold)) * before / after
-    return 1 / (1 + math.exp(-logit))
+def _calibrate(
+    classifier: Classifier, tokenized: TokenizedTexts, classes: IndexArray, before: Report
+) -> tuple[Classifier, Calibration]:
+    """Return the classifier with fitted probabilities, or unchanged with the reason in the calibration."""
+    saved = classifier.saved
+    logits = classifier.network.logits(tokenized.ids, tokenized.untruncated) * np.float32(saved.temperature)
+    chosen = calibrate(
+        logits,
+        classes,
+        sigmoid=weights.uses_sigmoid(saved.config, len(saved.labels)),
+        temperature=saved.temperature,
+        threshold=saved.threshold,
+    )
+    if chosen.why_not:
+        return classifier, chosen
+    fitted = Classifier(
+        dataclasses.replace(
+            saved,
+            weights=chosen.fold(saved.weights),
+            temperature=chosen.temperature,
+            threshold=rescale_threshold(saved.threshold, saved.temperature, chosen.temperature),
+        )
+    )
+    after = _evaluate(fitted, tokenized, classes)
+    if after.accuracy < before.accuracy or after.loss > before.loss:  # by the rounding of the folded weights
+        return classifier, no_gain(chosen, saved.temperature)
+    return fitted, chosen
+
+
+def _evaluate(classifier: Classifier, tokenized: TokenizedTexts, classes: IndexArray) -> Report:
+    saved = classifier.saved
+    return evaluate(classifier.predict_proba(tokenized), classes, saved.labels, saved.threshold)

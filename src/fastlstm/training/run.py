@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
+from fastlstm.data.classes import class_notes
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.splits import DataSplits, load_splits
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import load
 from fastlstm.language_model.loop import LanguageModelEpoch
-from fastlstm.metrics import Report
+from fastlstm.metrics import FEW_TEXTS, Report
 from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import effective_precision
 from fastlstm.nn.runs import (
@@ -23,11 +23,12 @@ from fastlstm.nn.runs import (
     precision_notes,
     with_checkpoints,
 )
-from fastlstm.notes import Note
-from fastlstm.serialization.classifier import read_classifier
+from fastlstm.notes import Note, known_words_note
+from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.budget import select_best
+from fastlstm.training.calibration import calibration_note
 from fastlstm.training.distillation import PyTorchTeacher, Teacher, soft_targets
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
@@ -35,6 +36,7 @@ from fastlstm.training.evaluation import (
     calibrate_model,
     check_parity,
     evaluate_model,
+    known_fractions,
     prepared_event,
     training_plots,
     training_record,
@@ -72,8 +74,19 @@ def run(
         device=settings.device,
         plots=settings.plots,
     )
+    notes: list[Note] = []
+    with contextlib.closing(_run(settings, log=log, progress=progress)) as events:
+        for event in events:
+            if isinstance(event, Note):
+                notes.append(event)
+            yield dataclasses.replace(event, notes=tuple(notes)) if isinstance(event, TrainingResult) else event
+
+
+def _run(
+    settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
+) -> Generator[TrainingEvent, None, None]:
     data = load_data(settings, log=log, progress=progress)
-    yield Note(f"data: {data.origin}", code="data")
+    yield from data_notes(data)
     if settings.budget is None:
         yield from _run_once(settings, data)
     else:
@@ -94,13 +107,19 @@ def load_data(
         validation=settings.validation,
         test=settings.test,
         unlabelled=settings.unlabelled,
-        text_column=settings.text_column,
-        label_column=settings.label_column,
+        reading=settings.reading,
         data_dir=settings.data_dir,
         seed=settings.training.seed,
         log=log,
         progress=progress,
     )
+
+
+def data_notes(data: DataSplits) -> Iterator[Note]:
+    """Yield the origin of the texts, and what is doubtful about their classes."""
+    yield Note(f"data: {data.origin}", code="data")
+    yield from data.notes
+    yield from class_notes(data.training)
 
 
 def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, None]:
@@ -129,7 +148,11 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
         count = len(data.training) + len(data.unlabelled)
         yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
         started = time.perf_counter()
-        targets = soft_targets(_load_teacher(settings, settings.teacher), data.training, data.unlabelled)
+        teacher = read_classifier(settings.teacher)
+        known = known_fractions(make_text_tokenizer(teacher.tokenizer, teacher.config), data.training.texts)
+        if note := known_words_note(known, f"the teacher {settings.teacher.name}", data.training.source):
+            yield note
+        targets = soft_targets(_load_teacher(settings, teacher), data.training, data.unlabelled)
         training, soft_labels, unlabelled = targets.dataset, targets.soft_labels, ()
         yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
     prepared = prepare(
@@ -148,11 +171,11 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
     return prepared
 
 
-def _load_teacher(settings: TrainingSettings, folder: Path) -> Teacher:
+def _load_teacher(settings: TrainingSettings, saved: SavedModel) -> Teacher:
     device = find_device(settings.device)
     if device.type == "cpu":
-        return load(folder, precision=effective_precision(settings.training.precision))
-    return PyTorchTeacher(read_classifier(folder), device)
+        return Classifier(saved, effective_precision(settings.training.precision))
+    return PyTorchTeacher(saved, device)
 
 
 def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
@@ -175,6 +198,37 @@ def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) 
             f"{overlap:,} of the {len(data.evaluation):,} evaluation texts are also training texts",
             code="texts-overlap",
         )
+    if data.test is not None and len(data.validation) < FEW_TEXTS:
+        yield Note(
+            f"only {len(data.validation)} validation texts select the epoch and fit the probabilities; pass more with "
+            "validation",
+            code="few-validation-texts",
+        )
+    yield from _known_words_notes(settings, data, prepared)
+    if note := stream_note(prepared):
+        yield note
+
+
+def stream_note(prepared: PreparedRun) -> Note | None:
+    """Return a note if the model will not be able to read streams; None if it will."""
+    reason = unsupported_reason(
+        prepared.model_config, make_text_tokenizer(prepared.tokenizer, prepared.model_config)
+    )
+    return None if reason is None else Note(f"no streams: {reason}", code="cannot-stream")
+
+
+def _known_words_notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
+    """Yield notes about texts whose words are mostly unknown to the vocabulary of the model."""
+    reader, parts = "the vocabulary of the training texts", [data.validation]
+    if settings.encoder is not None:
+        reader, parts = f"the encoder {settings.encoder.name}", [data.training, data.validation]
+    if data.test is not None:
+        parts.append(data.test)
+    tokenize = make_text_tokenizer(prepared.tokenizer, prepared.model_config)
+    for part in parts:
+        if note := known_words_note(known_fractions(tokenize, part.texts), reader, part.source):
+            yield note
+            return
 
 
 def _start(settings: TrainingSettings, prepared: PreparedRun) -> Iterator[Note]:
@@ -218,15 +272,18 @@ def _finish(
     history = tuple(prepared.state.history)
     calibrated = calibrate_model(prepared)
     yield calibrated
+    if note := calibration_note(calibrated.calibration):
+        yield note
     started = time.perf_counter()
     report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
     yield Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
+    yield from report.notes(baseline)
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)
     if settings.early_exit:
-        classifier, note = add_early_exit(classifier, data.validation.texts)
-        yield note
+        classifier, early_exit_note = add_early_exit(classifier, data.validation.texts)
+        yield early_exit_note
     extras = {HISTORY: json_bytes([dataclasses.asdict(result) for result in history])}
     if settings.plots:
         extras |= training_plots(history, report)

@@ -104,5 +104,10 @@ class TuningResult:
     baseline: Report | None
     evaluated_on: str
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the figures alone do not say."""
+        return self.report.notes(self.baseline)
+
 
 TuningEvent = Note | TrialStarted | TrainingLoopEvent | TrialDone | Evaluated | TuningResult

@@ -5,20 +5,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from fastlstm import plots
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import InputError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.metrics import Report
+from fastlstm.notes import Note
 from fastlstm.serialization import atomic
 from fastlstm.serialization.classifier import read_classifier
 from fastlstm.serialization.folder import HISTORY, json_bytes
-from fastlstm.training.evaluation import check_parity, training_plots, training_record
+from fastlstm.training.evaluation import check_parity, results_record, training_plots, training_record
 from fastlstm.training.events import Calibrated, EpochResult, Evaluated
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
 from fastlstm.training.prepare import PreparedRun
@@ -77,7 +76,7 @@ def saved_trial(out: Path, key: str) -> tuple[int, str] | None:
     return tuning["trial"], tuning["state"]
 
 
-def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator[Evaluated | TuningResult]:
+def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator[Note | Evaluated | TuningResult]:
     """Evaluate the model of the best trial, and save it again with its results and plots."""
     best, out = study.best, settings.out
     assert best is not None
@@ -91,7 +90,8 @@ def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator
         started = time.perf_counter()
         baseline = baseline_report(data.training, data.evaluation, saved.labels)
         yield Evaluated(BASELINE_NAME, baseline, evaluated_on, time.perf_counter() - started)
-    record = _with_results(saved.saved.training, report, evaluated_on, baseline)
+    yield from report.notes(baseline)
+    record = {**saved.saved.training, **results_record(report, evaluated_on, baseline)}
     classifier = Classifier(dataclasses.replace(saved.saved, training=record))
     history = (out / HISTORY).read_bytes()
     extras = {HISTORY: history, TRIALS: _trials_json(settings, study.trials)}
@@ -105,22 +105,6 @@ def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator
     yield TuningResult(
         classifier, out, study.trials, best, settings.metric, options, report, baseline, evaluated_on
     )
-
-
-def _with_results(
-    record: Mapping[str, Any], report: Report, evaluated_on: str, baseline: Report | None
-) -> dict[str, Any]:
-    """Return a training record with other results."""
-    names = [name for name in record["results"] if name != "evaluated_on"]
-
-    def metrics(report: Report) -> dict[str, Any]:
-        return {name: getattr(report, name) for name in names}
-
-    return {
-        **record,
-        "results": {"evaluated_on": evaluated_on, **metrics(report)},
-        "baseline": {"name": BASELINE_NAME, **metrics(baseline)} if baseline else None,
-    }
 
 
 def _trials_json(settings: TuningSettings, trials: Sequence[Trial]) -> bytes:

@@ -22,7 +22,7 @@ from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.training.evaluation import calibrate_model
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import PreparedRun, TrainingLoopEvent, prepare
-from fastlstm.training.run import load_data
+from fastlstm.training.run import data_notes, load_data
 from fastlstm.training.settings import TrainingSettings
 from fastlstm.tuning.events import Trial, TrialDone, TrialStarted, TrialState, TuningEvent, best_trial
 from fastlstm.tuning.results import finish, save_best, saved_trial, write_trials
@@ -54,7 +54,7 @@ def search(
     """
     check_search(settings)
     data = load_data(settings.run, log=log, progress=progress)
-    yield Note(f"data: {data.origin}", "data")
+    yield from data_notes(data)
     started = time.monotonic()
     study = _open_study(settings, data)
     if settings.run.resume:

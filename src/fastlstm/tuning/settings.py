@@ -11,6 +11,7 @@ from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.config.options import parse_duration
+from fastlstm.data.options import READ_OPTIONS
 from fastlstm.errors import OptionError, suggest
 from fastlstm.training.settings import DataSource, TrainingSettings
 from fastlstm.tuning.space import METRICS, Metric, search_space
@@ -18,8 +19,7 @@ from fastlstm.tuning.space import METRICS, Metric, search_space
 DEFAULT_BUDGET = 600.0
 """Time limit of a search in seconds, if neither a time limit nor a number of trials is given."""
 RUN_SETTINGS = (
-    "preset", "validation", "test", "text_column", "label_column", "data_dir", "device", "overwrite", "resume",
-    "baseline", "plots",
+    "preset", "validation", "test", "data_dir", "device", "overwrite", "resume", "baseline", "plots", *READ_OPTIONS,
 )  # fmt: skip
 """Attributes of `TrainingSettings` that a search also has."""
 
