@@ -7,18 +7,21 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
+from sklearn.linear_model import LogisticRegression
 
 from fastlstm._typing import IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError
 from fastlstm.text.ngrams import extract_ngrams
+from fastlstm.training import linear
 from fastlstm.training.linear import (
     MIN_TEXTS_FOR_PRUNING,
     baseline_report,
+    fit_logistic,
     fit_wide,
     ngram_matrix,
     regression_by_pytorch,
-    regression_by_scikit_learn,
 )
 
 GOOD, BAD = 2, 3
@@ -137,13 +140,26 @@ def test_balanced_weights_raise_the_bias_of_a_rare_class() -> None:
 
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("inverse_penalty", [1e-3, 1e-1])
-def test_regression_in_pytorch_agrees_with_scikit_learn(inverse_penalty: float, balanced: bool) -> None:
+@pytest.mark.parametrize("kind", ["dense", "sparse", "PyTorch"])
+def test_regression_agrees_with_scikit_learn(kind: str, inverse_penalty: float, balanced: bool) -> None:
     generator = np.random.default_rng(0)
     features = generator.normal(size=(400, 23)).astype(np.float32)
     members = features @ generator.normal(size=23) + generator.normal(size=400) > 2
-    (expected, expected_bias), (actual, actual_bias) = (
-        regression(torch.from_numpy(features))(members, inverse_penalty, balanced)
-        for regression in (regression_by_scikit_learn, regression_by_pytorch)
-    )
-    np.testing.assert_allclose(actual, expected, atol=2e-3)
-    assert actual_bias == pytest.approx(expected_bias, abs=2e-3)
+    weights = "balanced" if balanced else None
+    expected = LogisticRegression(C=inverse_penalty, class_weight=weights, max_iter=1000, tol=1e-6)
+    expected.fit(features, members)
+    if kind == "PyTorch":
+        actual, bias = regression_by_pytorch(torch.from_numpy(features))(members, inverse_penalty, balanced)
+    else:
+        matrix = features if kind == "dense" else csr_matrix(features)
+        actual, bias = fit_logistic(matrix, members, inverse_penalty, balanced=balanced)
+    np.testing.assert_allclose(actual, expected.coef_[0], atol=2e-3)
+    assert bias == pytest.approx(expected.intercept_[0], abs=2e-3)
+
+
+def test_regression_that_does_not_converge_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(linear.OPTIMIZER_OPTIONS, "maxiter", 2)
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(400, 23)).astype(np.float32)
+    weights, _ = fit_logistic(features, features[:, 0] > 0.1, 1e3)
+    assert np.abs(weights).argmax() == 0

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
+from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
@@ -31,10 +31,10 @@ MIN_TEXTS_FOR_PRUNING = 1000
 """From this number of texts on, n-grams that occur in one text only are dropped, to save memory."""
 INVERSE_PENALTY = 0.3
 """scikit-learn's C of the wide part."""
-MAX_ITERATIONS = 200
-"""Maximum number of iterations of every regression."""
-GRADIENT_TOLERANCE = 1e-4
-"""Largest gradient at which the regression in PyTorch stops, as in scikit-learn."""
+BASELINE_INVERSE_PENALTY = 1.0
+"""scikit-learn's C of the baseline."""
+OPTIMIZER_OPTIONS = {"maxiter": 200, "maxls": 50, "gtol": 1e-4, "ftol": 64 * float(np.finfo(float).eps)}
+"""Options of every regression: those of scikit-learn, with more iterations."""
 
 Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 """(members of the class [n], scikit-learn's C, balanced class weights) -> weights [F] and bias."""
@@ -96,8 +96,8 @@ def _lowercase(text: str) -> str:
 def _member_probability(counts: csr_matrix, members: BoolArray, test_counts: csr_matrix) -> DoubleArray:
     """Return the probability [n] that each test text belongs to the class of `members`."""
     ratio = log_count_ratio(counts, members)
-    regression = LogisticRegression(max_iter=MAX_ITERATIONS).fit(weight_counts(counts, ratio), members)
-    result: DoubleArray = regression.predict_proba(weight_counts(test_counts, ratio))[:, 1]
+    weights, bias = fit_logistic(weight_counts(counts, ratio), members, BASELINE_INVERSE_PENALTY)
+    result: DoubleArray = expit(weight_counts(test_counts, ratio) @ weights + bias)
     return np.clip(result, 1e-12, 1)
 
 
@@ -164,7 +164,7 @@ def fit_wide(
     ids = (repeated if len(repeated) else np.flatnonzero(frequency)).astype(np.int32)
     counts = ngram_matrix(ngrams, ids)
     columns = [1] if logits == 1 else range(logits)
-    fitted = [_fit_column(counts, classes == k, "balanced" if balanced else None) for k in columns]
+    fitted = [_fit_column(counts, classes == k, balanced) for k in columns]
     weight = np.stack([column for column, _ in fitted], axis=1)
     effect = np.abs(weight).max(axis=1) * np.sqrt(frequency[ids])
     strongest = np.sort(np.argsort(-effect, kind="stable")[:max_ngrams])
@@ -184,31 +184,70 @@ def ngram_matrix(ngrams: NGrams, ids: TokenIds) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
 
 
-def _fit_column(counts: csr_matrix, members: BoolArray, class_weight: str | None) -> tuple[FloatArray, float]:
+def fit_logistic(
+    features: csr_matrix | npt.NDArray[np.float32],
+    members: BoolArray,
+    inverse_penalty: float,
+    *,
+    balanced: bool = False,
+) -> tuple[DoubleArray, float]:
+    """Fit a logistic regression as scikit-learn's `LogisticRegression` does, with the same objective and optimizer.
+
+    That class warns about every fit that is stopped by the limit on iterations, which is no fault here, and warnings
+    can only be silenced for the whole process.
+
+    Args:
+        features: [n, F], sparse or dense.
+        members: [n], whether each row belongs to the class.
+        inverse_penalty: scikit-learn's C.
+        balanced: Weight both classes by inverse frequency.
+
+    Returns:
+        The weights [F] and the bias.
+    """
+    is_sparse = not isinstance(features, np.ndarray)
+    matrix = features.astype(np.float64) if is_sparse else features
+    transposed = matrix.T
+    targets = members.astype(np.float64)
+    row_weights = np.ones_like(targets)
+    if balanced:
+        fraction = float(targets.mean())
+        row_weights = np.where(members, 0.5 / fraction, 0.5 / (1 - fraction))
+    row_weights /= row_weights.sum()
+    penalty = 1 / (inverse_penalty * len(targets))
+
+    def loss(parameters: DoubleArray) -> tuple[float, DoubleArray]:
+        weight = parameters[:-1]
+        logits = (matrix @ weight.astype(matrix.dtype)).astype(np.float64) + parameters[-1]
+        losses = np.logaddexp(0, logits) - targets * logits
+        slopes = row_weights * (expit(logits) - targets)
+        gradient = transposed @ slopes.astype(matrix.dtype) + penalty * weight
+        total = float(row_weights @ losses) + 0.5 * penalty * float(weight @ weight)
+        return total, np.append(gradient, slopes.sum())
+
+    fitted = minimize(loss, np.zeros(matrix.shape[1] + 1), jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
+    return fitted.x[:-1], float(fitted.x[-1])
+
+
+def _fit_column(counts: csr_matrix, members: BoolArray, balanced: bool) -> tuple[FloatArray, float]:
     """Return the weights [K] and the bias of the logit of one class."""
     ratio = log_count_ratio(counts, members)
-    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=MAX_ITERATIONS, class_weight=class_weight)
-    regression.fit(weight_counts(counts, ratio), members)
-    weight: FloatArray = (regression.coef_[0] * ratio).astype(np.float32)
-    return weight, float(regression.intercept_[0])
+    weights, bias = fit_logistic(weight_counts(counts, ratio), members, INVERSE_PENALTY, balanced=balanced)
+    weight: FloatArray = (weights * ratio).astype(np.float32)
+    return weight, bias
 
 
 def fit_regression(features: Tensor, device: torch.device) -> Regression:
     """Return a function that fits logistic regressions on `features` [n, F], on the device."""
-    return (
-        regression_by_scikit_learn(features) if device.type == "cpu" else regression_by_pytorch(features.to(device))
-    )
+    return regression_on_cpu(features) if device.type == "cpu" else regression_by_pytorch(features.to(device))
 
 
-def regression_by_scikit_learn(features: Tensor) -> Regression:
-    """Return a function that fits logistic regressions on `features` [n, F] with scikit-learn."""
+def regression_on_cpu(features: Tensor) -> Regression:
+    """Return a function that fits logistic regressions on `features` [n, F] with `fit_logistic`."""
     array = features.numpy()
 
     def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
-        weights = "balanced" if balanced else None
-        regression = LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS, class_weight=weights)
-        regression.fit(array, members)
-        return regression.coef_[0], float(regression.intercept_[0])
+        return fit_logistic(array, members, inverse_penalty, balanced=balanced)
 
     return fit
 
@@ -233,8 +272,8 @@ def regression_by_pytorch(features: Tensor) -> Regression:
             total = float(log_loss) + 0.5 * penalty * float(weight.square().sum())
             return total, gradient.double().cpu().numpy()
 
-        options = {"maxiter": MAX_ITERATIONS, "gtol": GRADIENT_TOLERANCE}
-        fitted = minimize(loss, np.zeros(features.shape[1] + 1), jac=True, method="L-BFGS-B", options=options)
+        start = np.zeros(features.shape[1] + 1)
+        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
         return fitted.x[:-1], float(fitted.x[-1])
 
     return fit
