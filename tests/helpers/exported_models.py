@@ -18,6 +18,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "mean": {"pooling": "mean", "hidden_sizes": (17,)},
     "concat, bidirectional": {"pooling": "concat", "bidirectional": True, "hidden_sizes": (5, 7)},
     "concat": {"pooling": "concat", "hidden_sizes": (37,)},
+    "last step, bidirectional": {"pooling": "last-step", "bidirectional": True},
+    "dense": {"dense_sizes": (6, 2, 5), "dense_activations": ("relu", "linear", "tanh")},
+    "empty texts": {"empty_text": "zeros", "dense_sizes": (3,), "dense_activations": ("sigmoid",)},
 }
 OUTPUTS = {
     "two classes": (("a", "b"), "auto"),

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, option, split_values, validate
 from fastlstm.errors import OptionError, suggest
 
 Truncate = Literal["end", "beginning", "both"]
 Padding = Literal["none", "front", "back"]
-Pooling = Literal["last", "max", "mean", "concat"]
+Pooling = Literal["last", "max", "mean", "concat", "last-step"]
+TextCleaning = Literal["standard", "none"]
+UnknownWords = Literal["keep", "drop"]
+EmptyText = Literal["unknown", "zeros"]
+DenseActivation = Literal["linear", "relu", "tanh", "sigmoid"]
 Activation = Literal["auto", "sigmoid", "softmax"]
 ClassWeights = Literal["none", "balanced"]
 NGramKinds = Literal["pairs", "places"]
@@ -22,6 +26,8 @@ CalibrationMode = Literal["auto", "none"]
 ThresholdMetric = Literal["none", "accuracy", "balanced-accuracy", "f1", "macro-f1"]
 MIN_BATCH_SIZE = 8
 """Smallest batch size that `min_steps` may choose, in texts."""
+MAX_UNITS = 65536
+"""Maximum number of units of a dense layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,7 @@ class ModelConfig:
     hidden_sizes: tuple[int, ...] = option("units of each LSTM layer", minimum=1, maximum=65536, default=(64, 32))
     bidirectional: bool = option("read each text in both directions", default=False)
     pooling: Pooling = option("pooling over time; concat: last, max and mean", default="last")
+    """"last" is the last state of each direction, "last-step" the outputs of both directions at the last token."""
     dropout: float = option("fraction of pooled features dropped in training", minimum=0, maximum=0.95, default=0.0)
     activation: Activation = option("output activation; auto: sigmoid for two classes", default="auto")
     ngrams: int = option("maximum number of n-gram features; 0: none", minimum=0, default=0)
@@ -44,10 +51,44 @@ class ModelConfig:
     )
     padding: Padding = "none"
     """Side on which shorter texts are padded to `max_tokens`, with padding that the LSTM reads. Not a user option:
-    only `fastlstm import` sets it, for models trained without masking."""
+    only `fastlstm import` sets it and the following fields, for models trained without masking."""
+    dense_sizes: tuple[int, ...] = field(default=(), repr=False)
+    """Units of each dense layer between pooling and output layer."""
+    dense_activations: tuple[DenseActivation, ...] = field(default=(), repr=False)
+    """Activation of each of these layers."""
+    text_cleaning: TextCleaning = field(default="standard", repr=False)
+    """Whether texts are cleaned before tokenization: line breaks of HTML, Unicode NFC, Chinese characters."""
+    unknown_words: UnknownWords = field(default="keep", repr=False)
+    """Whether unknown words are dropped before truncation, instead of being read as `[UNK]`."""
+    empty_text: EmptyText = field(default="unknown", repr=False)
+    """How a text without tokens is read without padding: as one `[UNK]`, or as nothing: its features are zeros."""
 
     def __post_init__(self) -> None:
         validate(self)
+        known = get_args(DenseActivation)
+        for name, values, allowed in (
+            ("dense_sizes", self.dense_sizes, range(1, MAX_UNITS + 1)),
+            ("dense_activations", self.dense_activations, known),
+        ):
+            count = len(self.dense_sizes) if isinstance(self.dense_sizes, tuple) else -1
+            types = int if name == "dense_sizes" else str
+            if (
+                not isinstance(values, tuple)
+                or len(values) != count
+                or not all(type(value) is types and value in allowed for value in values)
+            ):
+                raise OptionError(
+                    f"{name} is {values!r}; expected sizes from 1 to {MAX_UNITS}, and as many of {', '.join(known)}",
+                    code="bad-option-value",
+                    option=name,
+                    value=values,
+                )
+
+    @property
+    def import_fields(self) -> dict[str, Any]:
+        """The fields after `padding` that do not have their default values. Only imported models have any."""
+        fields = (f for f in dataclasses.fields(self) if not f.repr)
+        return {f.name: getattr(self, f.name) for f in fields if getattr(self, f.name) != f.default}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,6 +77,8 @@ def validate(config: DataclassInstance) -> None:
                 )
             continue
         if get_origin(hint) is tuple:
+            if "help" not in f.metadata:
+                continue  # not a user option: checked by its class
             if not isinstance(value, tuple) or not value:
                 raise _bad_value(f.name, value, "one whole number per layer, such as 64,32")
             numbers, hint = value, int

@@ -8,6 +8,7 @@ third argument, `ngram_logits`: the logits of the n-grams [batch, logits]. Witho
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,21 @@ class Classifier(nn.Module):
             nn.LSTM(input_size, hidden_size, bidirectional=shape["bidirectional"])
             for input_size, hidden_size in zip(sizes, shape["hidden_sizes"], strict=False)
         )
-        features = sizes[-1] * (3 if shape["pooling"] == "concat" else 1)
-        self.output = nn.Linear(features, shape["logits"])
+        features = [sizes[-1] * (3 if shape["pooling"] == "concat" else 1), *shape["dense_sizes"]]
+        self.dense = nn.ModuleList(nn.Linear(*pair) for pair in itertools.pairwise(features))
+        self.output = nn.Linear(features[-1], shape["logits"])
 
     def forward(self, ids: Tensor, lengths: Tensor, ngram_logits: Tensor | None = None) -> Tensor:
         """Return the probabilities [batch, classes]."""
         steps = pack_padded_sequence(self.embedding(ids).transpose(0, 1), lengths.cpu(), enforce_sorted=False)
         for layer in self.layers:
             steps, (h, _) = layer(steps)
-        logits: Tensor = self.output(self.pool(steps, h, lengths))
+        features = self.pool(steps, h, lengths)
+        if self.shape["empty_text_id"] is not None:  # a text without tokens: its features are zeros
+            features = features.masked_fill((ids[:, :1] == self.shape["empty_text_id"]).to(features.device), 0)
+        for dense, activation in zip(self.dense, self.shape["dense_activations"], strict=True):
+            features = dense(features) if activation == "linear" else getattr(torch, activation)(dense(features))
+        logits: Tensor = self.output(features)
         if ngram_logits is not None:
             logits = logits + ngram_logits
         logits = logits / self.shape["temperature"]
@@ -55,6 +62,8 @@ class Classifier(nn.Module):
         if self.shape["pooling"] == "last":
             return last
         outputs, _ = pad_packed_sequence(steps)
+        if self.shape["pooling"] == "last-step":
+            return outputs[lengths - 1, torch.arange(len(lengths), device=outputs.device)]
         positions = torch.arange(len(outputs), device=outputs.device)[:, None]
         mask = (positions < lengths.to(outputs.device)[None]).unsqueeze(2)
         parts = {

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastlstm._typing import FloatArray
 from fastlstm.errors import MissingDependencyError
+from fastlstm.inference.network import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.classifier import SavedModel
 
@@ -38,6 +39,9 @@ def state_dict(model: SavedModel) -> dict[str, FloatArray]:
         state[f"{prefix}.weight_hh_l0{suffix}"] = model.weights[f"{direction.prefix}.weight_hh"]
         state[f"{prefix}.bias_ih_l0{suffix}"] = model.weights[f"{direction.prefix}.bias"]
         state[f"{prefix}.bias_hh_l0{suffix}"] = np.zeros(4 * direction.hidden_size, np.float32)
+    for number, (prefix, _, _) in enumerate(weights.dense_layers(model.config)):
+        for name in ("weight", "bias"):
+            state[f"dense.{number}.{name}"] = model.weights[f"{prefix}.{name}"]
     return {**state, "output.weight": model.weights["output.weight"], "output.bias": model.weights["output.bias"]}
 
 
@@ -50,6 +54,9 @@ def module_options(model: SavedModel) -> dict[str, Any]:
         "hidden_sizes": list(config.hidden_sizes),
         "bidirectional": config.bidirectional,
         "pooling": config.pooling,
+        "dense_sizes": list(config.dense_sizes),
+        "dense_activations": list(config.dense_activations),
+        "empty_text_id": EMPTY_TEXT_ID if reads_empty_texts_as_zeros(config) else None,
         "logits": len(model.weights["output.bias"]),
         "activation": "sigmoid" if weights.uses_sigmoid(config, len(model.labels)) else "softmax",
         "temperature": float(model.temperature),
@@ -57,6 +64,8 @@ def module_options(model: SavedModel) -> dict[str, Any]:
         "max_tokens": config.max_tokens,
         "truncate": config.truncate,
         "padding": config.padding,
+        "text_cleaning": config.text_cleaning,
+        "unknown_words": config.unknown_words,
         "threshold": float(model.threshold),
     }
 

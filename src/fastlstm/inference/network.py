@@ -12,21 +12,32 @@ import numpy as np
 from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError, suggest
+from fastlstm.inference.head import Head
+from fastlstm.inference.last_step import LayerWeights, last_step_features
 from fastlstm.kernel import find_kernel, reference
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel
-from fastlstm.kernel.reference import row_matmul, sigmoid
+from fastlstm.kernel.reference import sigmoid
 from fastlstm.kernel.stack import Stack
 from fastlstm.serialization import weights
 from fastlstm.serialization.weights import layer_weights
 from fastlstm.text.batches import DistinctTokens, lengths_of, pack_batch
 from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
+from fastlstm.text.tokenizer import PADDING_ID
 
 MAX_TABLE_BYTES = 128 << 20
 """The projections of a whole vocabulary are cached only if they take at most this many bytes."""
 NUMPY_BATCH_SIZE = 256
 """Texts per batch on NumPy."""
-POOLINGS = {"last": ("last",), "max": ("max",), "mean": ("mean",), "concat": ("last", "max", "mean")}
+EMPTY_TEXT_ID = PADDING_ID
+"""The only id of a text without tokens, if `ModelConfig.empty_text` is "zeros" and padding is not read."""
+POOLINGS = {
+    "last": ("last",),
+    "max": ("max",),
+    "mean": ("mean",),
+    "concat": ("last", "max", "mean"),
+    "last-step": ("last-step",),
+}
 """`ModelConfig.pooling` -> the poolings whose results are concatenated, in this order."""
 
 
@@ -47,13 +58,14 @@ class KernelFeatures:
             [layer_weights(arrays, spec.prefix) for spec in weights.directions(config) if spec.layer == layer]
             for layer in range(len(config.hidden_sizes))
         ]
+        self._last_step_layers = layers if config.pooling == "last-step" and config.bidirectional else None
         # Word vectors are projected in float32, so the first layer's input is never rounded.
         self._projections = [kernel.pack(*direction) for direction in layers[0]]
         self._layers = [
             [kernel.pack(ih if layer else None, hh, bias, precision) for ih, hh, bias in directions]
             for layer, directions in enumerate(layers)
         ]
-        self._poolings = POOLINGS[config.pooling]
+        self._poolings = ("last",) if config.pooling == "last-step" else POOLINGS[config.pooling]
         self._hidden_sizes = config.hidden_sizes
         self._row_bytes = 16 * sum(direction.P for direction in self._projections)
         self._projected_count = 0
@@ -64,6 +76,8 @@ class KernelFeatures:
         ids = np.concatenate(texts)
         starts = np.zeros(len(texts) + 1, np.int64)
         np.cumsum(lengths_of(texts), out=starts[1:])
+        if self._last_step_layers is not None:
+            return self._last_step_features(self._last_step_layers, ids, starts)
         if self._table is not None:
             return self._kernel.infer(self._table, starts, ids)
         distinct = DistinctTokens.from_ids(ids)
@@ -72,6 +86,19 @@ class KernelFeatures:
         if self._projected_count >= len(self._embedding):
             self.project_all()
         return features
+
+    def _last_step_features(
+        self, layers: Sequence[Sequence[LayerWeights]], ids: TokenIds, starts: IndexArray
+    ) -> FloatArray:
+        distinct = DistinctTokens.from_ids(ids)
+        projected = [
+            self._kernel.project(direction, self._embedding[distinct.ids]) for direction in self._projections
+        ]
+
+        def last_states(count: int) -> FloatArray:
+            return self._kernel.infer(Stack(self._layers[:count], projected, ("last",)), starts, distinct.index)
+
+        return last_step_features(layers, self._embedding[ids[starts[1:] - 1]], last_states)
 
     def project_all(self) -> None:
         """Cache the projections of the whole vocabulary, if they fit into `MAX_TABLE_BYTES`."""
@@ -180,7 +207,10 @@ class NumPyFeatures:
             )
             outputs.append(direction_outputs)
             last.append(h_n)
-        pooled = _pool(np.concatenate(outputs, axis=1), np.concatenate(last, axis=1), batch.batch_sizes)
+        all_outputs = np.concatenate(outputs, axis=1)
+        if self._poolings == ("last-step",):
+            return all_outputs[batch.last_rows()]
+        pooled = _pool(all_outputs, np.concatenate(last, axis=1), batch.batch_sizes)
         return np.concatenate([pooled[pooling] for pooling in self._poolings], axis=1)
 
 
@@ -194,6 +224,7 @@ def _pool_state(
     size = hidden_sizes[-1]
     pooled = {
         "last": states[:, -4 * size : -3 * size],
+        "last-step": states[:, -4 * size : -3 * size],
         "max": states[:, -2 * size : -size],
         "mean": states[:, -size:] / np.float32(token_count),
     }
@@ -214,6 +245,41 @@ def _pool(outputs: FloatArray, last: FloatArray, batch_sizes: IndexArray) -> dic
     return {"last": last, "max": maximum, "mean": total / lengths}
 
 
+class ZeroFeaturesOfEmptyTexts:
+    """Features of a model for which a text without tokens has no step at all: its features are zeros.
+
+    The tokenizer returns `[EMPTY_TEXT_ID]` for such a text; no other text starts with that id.
+    """
+
+    def __init__(self, features: KernelFeatures | NumPyFeatures) -> None:
+        self._features = features
+
+    def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
+        """See `KernelFeatures.__call__`."""
+        features = self._features(texts)
+        features[[bool(ids[0] == EMPTY_TEXT_ID) for ids in texts]] = 0
+        return features
+
+    def project_all(self) -> None:
+        """See `KernelFeatures.project_all`."""
+        self._features.project_all()
+
+    @property
+    def state_size(self) -> int:
+        """See `KernelFeatures.state_size`."""
+        return self._features.state_size
+
+    def advance(self, pieces: Sequence[TokenIds], states: FloatArray, token_counts: IndexArray) -> FloatArray:
+        """See `KernelFeatures.advance`."""
+        features = self._features.advance(pieces, states, token_counts)
+        features[[bool(ids[0] == EMPTY_TEXT_ID) for ids in pieces]] = 0
+        return features
+
+    def pool_state(self, states: FloatArray, token_count: int) -> FloatArray:
+        """See `KernelFeatures.pool_state`."""
+        return self._features.pool_state(states, token_count)
+
+
 class Network:
     """A model's forward pass: token ids -> logits and probabilities.
 
@@ -221,6 +287,7 @@ class Network:
 
     Attributes:
         features: The LSTM layers and pooling.
+        head: The dense layers and the output layer.
         ngram_logits: The linear model of n-grams; None for a model without n-grams.
         precision: Precision of the LSTM's matrix products.
     """
@@ -238,10 +305,11 @@ class Network:
         self._arguments = config, classes, arrays, temperature, precision, integer_arrays
         kernel = find_kernel().kernel
         check_precision(precision, kernel)
-        self.features = (
+        features = (
             NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel, precision)
         )
-        self._output = arrays["output.weight"], arrays["output.bias"]
+        self.features = ZeroFeaturesOfEmptyTexts(features) if reads_empty_texts_as_zeros(config) else features
+        self.head = Head(config, arrays)
         self.precision = precision
         self._temperature = np.float32(temperature)
         self._use_sigmoid = weights.uses_sigmoid(config, classes)
@@ -273,8 +341,7 @@ class Network:
 
     def output_layer(self, features: FloatArray, ngram_logits: FloatArray | None) -> FloatArray:
         """Return the logits [B, logits] of features [B, F] and n-gram logits [B, logits]."""
-        weight, bias = self._output
-        logits = row_matmul(features, weight) + bias
+        logits = self.head(features)
         if ngram_logits is not None:
             logits += ngram_logits
         scaled: FloatArray = logits / self._temperature
@@ -289,6 +356,8 @@ class Network:
         """16 hexadecimal digits, a hash of everything that the probabilities depend on."""
         config, classes, arrays, temperature, precision, integer_arrays = self._arguments
         digest = hashlib.sha256(repr((config, classes, temperature, precision)).encode())
+        if config.import_fields:
+            digest.update(repr(config.import_fields).encode())
         for named_arrays in (arrays, integer_arrays or {}):
             for name in sorted(named_arrays):
                 digest.update(name.encode())
@@ -298,9 +367,14 @@ class Network:
     def token_ngram_logits(self, untruncated: TokenIds) -> FloatArray:
         """Return each token's share of the n-gram logits [T, logits] of one text, divided by the temperature."""
         if self.ngram_logits is None:
-            return np.zeros((len(untruncated), len(self._output[1])), np.float32)
+            return np.zeros((len(untruncated), self.head.output_count), np.float32)
         scaled: FloatArray = self.ngram_logits.by_token(untruncated) / self._temperature
         return scaled
+
+
+def reads_empty_texts_as_zeros(config: ModelConfig) -> bool:
+    """Return whether a text without tokens is `[EMPTY_TEXT_ID]`, whose features are zeros."""
+    return config.empty_text == "zeros" and config.padding == "none"
 
 
 def check_precision(precision: str, kernel: Kernel | None) -> None:

@@ -36,7 +36,7 @@ from fastlstm.serialization.folder import (
 )
 from fastlstm.serialization.quantization import quantize
 from fastlstm.text.ngrams import NGRAM_ID_COUNT
-from fastlstm.text.tokenizer import TextTokenizer
+from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, TextTokenizer
 
 GOLDEN = "golden.json"
 VERSION_1_FIELDS = (
@@ -115,6 +115,9 @@ def make_text_tokenizer(
         truncate=config.truncate,
         padding=config.padding,
         keep_untruncated=keep_untruncated or config.ngrams > 0,
+        cleaning=config.text_cleaning,
+        drop_unknown=config.unknown_words == "drop",
+        empty_id=PADDING_ID if config.empty_text == "zeros" else UNKNOWN_ID,
     )
 
 
@@ -169,15 +172,17 @@ def write_classifier(
 
 
 def _required_version(model: SavedModel) -> int:
-    """Return 3 if the model uses padding or a post-processor, which version 2 does not have; else 2."""
+    """Return the first version that has all that the model uses, see docs/saved-model.md."""
+    if model.config.import_fields or model.config.pooling == "last-step":
+        return 4
     return 3 if model.config.padding != "none" or model.tokenizer.post_processor is not None else 2
 
 
 def _model_fields(config: ModelConfig) -> dict[str, Any]:
-    fields = dataclasses.asdict(config)
+    fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.repr}
     if config.padding == "none":
         del fields["padding"]
-    return fields
+    return {**fields, **config.import_fields}
 
 
 def read_classifier(folder: Path) -> SavedModel:

@@ -52,7 +52,7 @@ class ModelFormat:
 
 CLASSIFIER_FORMAT = ModelFormat(
     "fastlstm",
-    3,
+    4,
     "text classifier",
     writer="fastlstm train",
     readers="fastlstm predict, evaluate and info",

@@ -64,7 +64,13 @@ def _shape_lines(model: SavedModel) -> Iterator[str]:
         yield from _option_lines(model)
         return
     layers = " -> ".join(f"LSTM {size}" for size in config.hidden_sizes)
-    yield f"- architecture: embedding {config.embedding_size} -> {layers} -> {config.pooling} pooling -> linear"
+    dense = "".join(
+        f"dense {size} ({activation}) -> "
+        for size, activation in zip(config.dense_sizes, config.dense_activations, strict=True)
+    )
+    yield (
+        f"- architecture: embedding {config.embedding_size} -> {layers} -> {config.pooling} pooling -> {dense}linear"
+    )
     yield f"- direction: {'forward and backward' if config.bidirectional else 'forward only'}"
     if obstacle := model.stream_obstacle:
         yield f"- no streams: {obstacle}"

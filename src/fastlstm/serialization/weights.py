@@ -39,6 +39,14 @@ def feature_size(config: ModelConfig) -> int:
     return outputs * (3 if config.pooling == "concat" else 1)
 
 
+def dense_layers(config: ModelConfig) -> Iterator[tuple[str, int, int]]:
+    """Yield the prefix, input size and size of each dense layer between pooling and output layer."""
+    input_size = feature_size(config)
+    for number, size in enumerate(config.dense_sizes):
+        yield f"dense.{number}", input_size, size
+        input_size = size
+
+
 def uses_sigmoid(config: ModelConfig, classes: int) -> bool:
     """Return whether the output is a sigmoid. Activation "auto" means a sigmoid for two classes."""
     return config.activation == "sigmoid" or (config.activation == "auto" and classes == 2)
@@ -54,8 +62,10 @@ def shapes(config: ModelConfig, classes: int) -> dict[str, tuple[int, ...]]:
     result: dict[str, tuple[int, ...]] = {"embedding.weight": (config.vocabulary_size, config.embedding_size)}
     for direction in directions(config):
         result |= _lstm_shapes(direction.prefix, direction.input_size, direction.hidden_size)
+    for prefix, input_size, size in dense_layers(config):
+        result |= {f"{prefix}.weight": (size, input_size), f"{prefix}.bias": (size,)}
     logits = output_size(config, classes)
-    result["output.weight"] = (logits, feature_size(config))
+    result["output.weight"] = (logits, config.dense_sizes[-1] if config.dense_sizes else feature_size(config))
     result["output.bias"] = (logits,)
     if config.ngrams:
         result["wide.weight"] = (config.ngrams, logits)

@@ -138,6 +138,12 @@ class PackedBatch:
         index: IndexArray = starts[self.lengths()[texts] - 1 - steps] + texts
         return index
 
+    def last_rows(self) -> IndexArray:
+        """Return [B], the row of the last token of each text."""
+        lengths = self.lengths()
+        rows: IndexArray = self._step_starts()[lengths - 1] + np.arange(len(lengths))
+        return rows
+
     def _step_starts(self) -> IndexArray:
         """Return [T], the first row of every step."""
         ends: IndexArray = np.cumsum(self.batch_sizes)

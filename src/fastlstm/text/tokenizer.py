@@ -113,6 +113,9 @@ class TextTokenizer:
         truncate: str,
         padding: str = "none",
         keep_untruncated: bool = False,
+        cleaning: str = "standard",
+        drop_unknown: bool = False,
+        empty_id: int = UNKNOWN_ID,
     ) -> None:
         """Configure truncation and padding.
 
@@ -123,6 +126,9 @@ class TextTokenizer:
                 `max_tokens`, rounded down, and the rest from the end.
             padding: "front" or "back": a shorter text is padded with `PADDING_ID` on that side; "none": it is not.
             keep_untruncated: Also return all ids of each text.
+            cleaning: "standard": texts are cleaned by `clean_text` first; "none": they are not.
+            drop_unknown: Drop unknown words before truncation.
+            empty_id: The single id of a text without tokens, if it is not padded.
 
         Raises:
             OptionError: `truncate` has another value.
@@ -138,11 +144,14 @@ class TextTokenizer:
         self._max_tokens = max_tokens
         self._padding = padding
         self._add_special_tokens = tokenizer.post_processor is not None
-        self._empty_text_ids = [UNKNOWN_ID] if padding == "none" else []
+        self._clean = clean_text if cleaning == "standard" else str
+        self._drop_unknown = drop_unknown
+        self._empty_text_ids = [empty_id] if padding == "none" else []
         self._keep_untruncated = keep_untruncated
         self._head = {"end": 0, "beginning": max_tokens, "both": max_tokens // 2}[truncate]
         self._tail = max_tokens - self._head
-        self._vocabulary = tokenizer.get_vocab() if _is_standard(tokenizer) else None
+        standard = cleaning == "standard" and not drop_unknown and _is_standard(tokenizer)
+        self._vocabulary = tokenizer.get_vocab() if standard else None
 
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
         """Return the ids of every text. A text without tokens is one unknown token, or only padding."""
@@ -150,7 +159,7 @@ class TextTokenizer:
         untruncated: list[TokenIds] = []
         truncated_count = 0
         for start in range(0, len(texts), CHUNK_TEXTS):
-            chunk = [clean_text(text) for text in texts[start : start + CHUNK_TEXTS]]
+            chunk = [self._clean(text) for text in texts[start : start + CHUNK_TEXTS]]
             for token_count, text_ids in self._tokenize_chunk(chunk):
                 truncated_count += token_count > self._max_tokens
                 array = np.array(text_ids or self._empty_text_ids, np.int32)
@@ -166,25 +175,28 @@ class TextTokenizer:
 
     def token_ids(self, text: str) -> TokenIds:
         """Return the ids of all tokens of a piece of text, possibly none."""
-        cleaned = clean_text(text)
+        cleaned = self._clean(text)
         if self._vocabulary is not None and cleaned.isascii():
             vocabulary = self._vocabulary
             return np.array([vocabulary.get(word, UNKNOWN_ID) for word in _ASCII_WORDS(cleaned.lower())], np.int32)
-        return np.array(self._tokenizer.encode(cleaned, add_special_tokens=self._add_special_tokens).ids, np.int32)
+        ids = self._tokenizer.encode(cleaned, add_special_tokens=self._add_special_tokens).ids
+        return np.array(self._known_ids(ids), np.int32)
 
     def align(self, text: str) -> AlignedTokens:
-        """Return the tokens of a text and their positions.
+        """Return the tokens of a text and their positions; not those of unknown words that are dropped.
 
         A text without tokens is one unknown token that covers all of it. Tokens without characters, such as
         padding, have an empty span.
         """
-        cleaned = clean_text(text)
+        cleaned = self._clean(text)
         encoding = self._tokenizer.encode(cleaned, add_special_tokens=self._add_special_tokens)
-        ids = self._pad(np.array(encoding.ids or self._empty_text_ids, np.int32))
-        first = len(ids) - len(encoding.ids) if self._padding == "front" else 0
+        pairs = zip(encoding.ids, encoding.offsets, strict=True)
+        found = [pair for pair in pairs if not self._drop_unknown or pair[0] != UNKNOWN_ID]
+        ids = self._pad(np.array([token_id for token_id, _ in found] or self._empty_text_ids, np.int32))
+        first = len(ids) - len(found) if self._padding == "front" else 0
         char_spans = np.full((len(ids), 2), 0 if self._padding == "front" else len(cleaned), np.int64)
-        char_spans[first : first + len(encoding.ids)] = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-        if not encoding.ids and self._padding == "none":
+        char_spans[first : first + len(found)] = np.array([span for _, span in found], np.int64).reshape(-1, 2)
+        if not found and self._padding == "none":
             char_spans[0, 0] = 0
         used = np.zeros(len(ids), np.bool_)
         used[self._truncate(np.arange(len(ids), dtype=np.int32))] = True
@@ -224,9 +236,13 @@ class TextTokenizer:
                 ids = [vocabulary.get(word, UNKNOWN_ID) for word in self._truncate_list(words)]
                 chunk.append((len(words), ids))
             else:
-                all_ids = next(encodings).ids
+                all_ids = self._known_ids(next(encodings).ids)
                 chunk.append((len(all_ids), self._truncate_list(all_ids)))
         return chunk
+
+    def _known_ids(self, ids: list[int]) -> list[int]:
+        """Return the ids without unknown words, if these are dropped."""
+        return [token_id for token_id in ids if token_id != UNKNOWN_ID] if self._drop_unknown else ids
 
     def _truncate_list(self, tokens: list[Token]) -> list[Token]:
         if self._keep_untruncated or len(tokens) <= self._max_tokens:

@@ -100,6 +100,9 @@ class TextClassifier(nn.Module):
     def _pooled(self, pairs: list[tuple[Tensor, Tensor]], batch: PackedBatch) -> Tensor:
         """Return the pooled features [B, features] of the outputs [N, H] and last states [B, H] per direction."""
         pooling = self.config.pooling
+        if pooling == "last-step":
+            rows = torch.from_numpy(batch.last_rows()).to(pairs[0][0].device)
+            return torch.cat([steps[rows] for steps, _ in pairs], dim=1)
         parts = [last for _, last in pairs] if pooling in ("last", "concat") else []
         if pooling != "last":
             maximum, mean = zip(*(pool(steps, batch) for steps, _ in pairs), strict=True)

@@ -137,6 +137,11 @@ def _run_candidates(
     baseline = yield from _evaluate_baseline(settings, data)
     best = yield from select_best(settings, data, budget - (time.monotonic() - started))
     yield Note(f"best candidate on the validation texts: {best.name}", code="best-candidate")
+    if best.prepared.is_linear:
+        yield Note("the model is linear: words and word pairs alone decide, without an LSTM", code="linear-model")
+    yield from _known_words_notes(best.settings, best.data, best.prepared)
+    if note := stream_note(best.prepared):
+        yield note
     data = best.data if best.data.test is not None else dataclasses.replace(best.data, evaluated_on=BUDGET_NOTE)
     # The best candidate is already saved in `out`.
     yield from _finish(dataclasses.replace(best.settings, overwrite=True), data, best.prepared, baseline)
@@ -173,7 +178,7 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
 
 def _load_teacher(settings: TrainingSettings, saved: SavedModel) -> Teacher:
     device = find_device(settings.device)
-    if device.type == "cpu":
+    if device.type == "cpu" or saved.config.import_fields:
         return Classifier(saved, effective_precision(settings.training.precision))
     return PyTorchTeacher(saved, device)
 

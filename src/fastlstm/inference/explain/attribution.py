@@ -11,7 +11,8 @@ import numpy as np
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.inference.explain.explanation import Clause, Explanation, split_clauses
 from fastlstm.inference.explain.layers import Layers
-from fastlstm.inference.network import Network, probabilities_of
+from fastlstm.inference.head import Head
+from fastlstm.inference.network import EMPTY_TEXT_ID, Network, probabilities_of, reads_empty_texts_as_zeros
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import UNKNOWN_ID, AlignedTokens
@@ -47,8 +48,25 @@ class Attribution:
         return float(abs(self.attributions.sum() - (self.logit - self.baseline_logit)))
 
 
+@dataclass(frozen=True)
+class HeadReadout:
+    """The logit of one class as a function of the features, for a model with dense layers."""
+
+    head: Head
+    direction: FloatArray
+
+    def value(self, features: FloatArray) -> FloatArray:
+        """Return the logit [B] of features [B, F]."""
+        logits: FloatArray = self.head(features) @ self.direction
+        return logits
+
+    def gradient(self, features: FloatArray) -> FloatArray:
+        """Return its gradient [B, F]."""
+        return self.head.gradient(features, self.direction)
+
+
 def integrated_gradients(
-    layers: Layers, ids: TokenIds, weight: FloatArray, points: int | None = None
+    layers: Layers, ids: TokenIds, weight: FloatArray | HeadReadout, points: int | None = None
 ) -> Attribution:
     """Return each token's attribution for the logit `weight` [F] @ features.
 
@@ -57,7 +75,7 @@ def integrated_gradients(
     Args:
         layers: The LSTM layers.
         ids: The token ids of the text.
-        weight: The weight of each feature.
+        weight: The weight of each feature, or the logit as a function of the features.
         points: Quadrature points; default: as many of `POINT_COUNTS` as the tolerance needs.
     """
     vectors = layers.embed(ids)
@@ -80,10 +98,16 @@ def integrated_gradients(
                 for baseline, step in zip(baselines, steps, strict=True)
             ]
             passes = layers.forward(projected, len(batch_nodes))
-            logits.append(layers.features(passes, len(batch_nodes)) @ weight)
-            gradients = layers.backward(passes, len(batch_nodes), batch_weights * weight)
-            for gradient, projection in zip(gradients, vector_projections, strict=True):
-                mean = gradient.reshape(len(ids), len(batch_nodes), -1).sum(axis=1)
+            features = layers.features(passes, len(batch_nodes))
+            if isinstance(weight, HeadReadout):
+                logits.append(weight.value(features))
+                gradient = weight.gradient(features)
+            else:
+                logits.append(features @ weight)
+                gradient = weight
+            gradients = layers.backward(passes, len(batch_nodes), batch_weights * gradient)
+            for grad_projected, projection in zip(gradients, vector_projections, strict=True):
+                mean = grad_projected.reshape(len(ids), len(batch_nodes), -1).sum(axis=1)
                 total += np.einsum("tg,tg->t", mean, projection, dtype=np.float64)
         return Attribution(total.astype(np.float32), float(logits[0][0]), float(logits[-1][-1]))
 
@@ -161,13 +185,26 @@ class Explainer:
 
     def _gradients(self, text: AlignedTokens, direction: FloatArray) -> tuple[FloatArray, float, float]:
         """Return the attributions [T], the baseline logit and the error."""
+        if self._is_empty(text.ids):
+            features = np.zeros((1, weights.feature_size(self._saved.config)), np.float32)
+            logit = float(self._network.output_layer(features, None)[0] @ direction)
+            return np.zeros(len(text.ids), np.float32), logit, 0.0
         arrays, temperature = self._saved.weights, np.float32(self._saved.temperature)
-        weight = (direction @ arrays["output.weight"] / temperature).astype(np.float32)
-        bias = float(direction @ arrays["output.bias"] / temperature)
-        result = integrated_gradients(self._layers, text.ids[text.used], weight)
+        head = self._network.head
+        if head.is_linear:
+            weight = (direction @ arrays["output.weight"] / temperature).astype(np.float32)
+            bias = float(direction @ arrays["output.bias"] / temperature)
+            result = integrated_gradients(self._layers, text.ids[text.used], weight)
+        else:
+            readout, bias = HeadReadout(head, direction / temperature), 0.0
+            result = integrated_gradients(self._layers, text.ids[text.used], readout)
         attributions = np.zeros(len(text.ids), np.float32)
         attributions[text.used] = result.attributions
         return attributions, result.baseline_logit + bias, result.error
+
+    def _is_empty(self, ids: TokenIds) -> bool:
+        """Return whether a text has no tokens, and its features are zeros."""
+        return bool(ids[0] == EMPTY_TEXT_ID) and reads_empty_texts_as_zeros(self._saved.config)
 
     def _clauses(
         self, text: AlignedTokens, attributions: FloatArray, direction: FloatArray, method: str
@@ -190,11 +227,13 @@ class Explainer:
         self, text: AlignedTokens, ranges: Sequence[tuple[int, int]], direction: FloatArray
     ) -> list[float]:
         """Return, for each range of tokens, by how much the logit falls without them."""
-        variants = [text.ids, *(_remove(text.ids, start, end) for start, end in ranges)]
+        empty = EMPTY_TEXT_ID if reads_empty_texts_as_zeros(self._saved.config) else UNKNOWN_ID
+        variants = [text.ids, *(_remove(text.ids, start, end, empty) for start, end in ranges)]
         logits = self._network.logits([self._truncate(ids) for ids in variants], variants) @ direction
         return [float(difference) for difference in logits[0] - logits[1:]]
 
 
-def _remove(ids: TokenIds, start: int, end: int) -> TokenIds:
+def _remove(ids: TokenIds, start: int, end: int, empty: int) -> TokenIds:
+    """Return the ids without a range; if none remain, the single id `empty`."""
     rest = np.concatenate([ids[:start], ids[end:]])
-    return rest if len(rest) else np.array([UNKNOWN_ID], np.int32)
+    return rest if len(rest) else np.array([empty], np.int32)

@@ -191,8 +191,8 @@ def _concatenate_columns(arrays: Sequence[FloatArray]) -> FloatArray:
 def _pool(name: str, steps: FloatArray, reverse: bool) -> FloatArray:
     """Return one pooling [B, H] of steps [T, B, H]."""
     pooled: FloatArray
-    if name == "last":
-        pooled = steps[0 if reverse else -1]
+    if name in ("last", "last-step"):
+        pooled = steps[0 if reverse and name == "last" else -1]
     else:
         pooled = steps.max(axis=0) if name == "max" else steps.mean(axis=0)
     return pooled
@@ -203,8 +203,8 @@ def _pool_backward(layer_pass: LayerPass, copies: int, grads: Mapping[str, Float
     steps = layer_pass.outputs.reshape(-1, copies, layer_pass.spec.hidden_size)
     result = np.zeros_like(steps)
     for name, grad in grads.items():
-        if name == "last":
-            result[0 if layer_pass.spec.reverse else -1] += grad
+        if name in ("last", "last-step"):
+            result[0 if layer_pass.spec.reverse and name == "last" else -1] += grad
         elif name == "max":
             argmax = steps.argmax(axis=0)[None]
             np.put_along_axis(result, argmax, np.take_along_axis(result, argmax, 0) + grad, 0)
