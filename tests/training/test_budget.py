@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.helpers.training import make_settings, make_splits
 
@@ -18,6 +19,7 @@ from fastlstm.notes import Note
 from fastlstm.training import budget
 from fastlstm.training.budget import (
     Candidate,
+    FittedCandidate,
     Throughput,
     find_encoder_candidate,
     limit_epochs,
@@ -25,7 +27,14 @@ from fastlstm.training.budget import (
     measure_throughput,
 )
 from fastlstm.training.evaluation import BUDGET_NOTE
-from fastlstm.training.events import CandidateDone, Evaluated, TrainingResult
+from fastlstm.training.events import (
+    CandidateDone,
+    EpochResult,
+    Evaluated,
+    Prepared,
+    StepDone,
+    TrainingResult,
+)
 from fastlstm.training.prepare import prepare
 from fastlstm.training.run import run
 from fastlstm.training.settings import TrainingSettings
@@ -86,13 +95,13 @@ def candidates_done(events: list[Any]) -> list[CandidateDone]:
 def test_best_of_all_candidates_is_saved(settings: TrainingSettings, data: DataSplits) -> None:
     events = list(run(settings))
     candidates = candidates_done(events)
-    assert [candidate.name for candidate in candidates] == ["words", "small", "accurate"]
+    assert [candidate.name for candidate in candidates] == ["small", "n-grams", "accurate"]
     result = events[-1]
     assert isinstance(result, TrainingResult)
     assert result.baseline is not None
-    best = max(candidates, key=lambda candidate: (candidate.report.accuracy, -candidate.report.loss))
     (note,) = notes_of(events, "best-candidate")
-    assert note.text.endswith(best.name)
+    (best,) = [candidate for candidate in candidates if note.text.endswith(candidate.name)]
+    assert max(c.report.accuracy for c in candidates) - best.report.accuracy < 0.1
     loaded = fastlstm.load(settings.out)
     assert loaded.evaluate(data.validation).accuracy == best.report.accuracy
     assert loaded.evaluate(data.evaluation).accuracy == result.report.accuracy
@@ -103,8 +112,9 @@ def test_slow_candidates_are_skipped_but_not_the_first(
 ) -> None:
     fix_throughput(monkeypatch, Throughput(10.0, 10.0))
     events = list(run(make_settings(data, tmp_path / "model", budget=5)))
-    assert [candidate.name for candidate in candidates_done(events)] == ["words"]
+    assert [candidate.name for candidate in candidates_done(events)] == ["n-grams"]
     assert len(notes_of(events, "candidate-skipped")) == 2
+    assert len(notes_of(events, "linear-model")) == 1
     (evaluated,) = [event for event in events if isinstance(event, Evaluated) and event.name == "model"]
     assert evaluated.report.accuracy > 0.9
 
@@ -119,7 +129,7 @@ def test_epochs_are_reduced_to_fit_the_time(
 ) -> None:
     tokens = sum(len(text) for text in data.training.texts) / budget.CHARACTERS_PER_TOKEN
     fix_throughput(monkeypatch, Throughput(100 / tokens, 1 / tokens))
-    _, small, _ = list_candidates(settings.training, None)
+    small, _, _ = list_candidates(settings.training, None)
     limited = limit_epochs(small, settings, data, seconds)
     assert (None if limited is None else (limited.training.pretraining_epochs, limited.training.epochs)) == epochs
 
@@ -127,9 +137,10 @@ def test_epochs_are_reduced_to_fit_the_time(
 def test_given_encoder_is_a_candidate(settings: TrainingSettings, data: DataSplits, encoder: Path) -> None:
     settings = dataclasses.replace(settings, encoder=encoder)
     names = [candidate.name for candidate in candidates_done(list(run(settings)))]
-    assert names == ["words", "small", "encoder", "encoder with pretraining"]
-    words, small, without, pretrained = candidates_of(settings, data)
-    assert words.encoder is small.encoder is None
+    assert names == ["small", "n-grams", "encoder", "encoder with pretraining"]
+    small, linear, without, pretrained = candidates_of(settings, data)
+    assert linear.encoder is small.encoder is None
+    assert (linear.is_linear, small.is_linear) == (True, False)
     assert (without.training.pretraining_epochs, pretrained.training.pretraining_epochs) == (0, 2)
     for candidate in (without, pretrained):
         assert candidate.encoder is not None
@@ -143,11 +154,11 @@ def test_bundled_encoder_is_a_candidate_if_it_knows_the_words(
     assert [candidate.name for candidate in candidates_of(settings, data)][2] == "encoder"
     german = Dataset(["der Film war gut", "die Story war mies"] * 9, ["positive", "negative"] * 9)
     other = dataclasses.replace(data, training=german)
-    assert [candidate.name for candidate in candidates_of(settings, other)] == ["words", "small", "accurate"]
+    assert [candidate.name for candidate in candidates_of(settings, other)] == ["small", "n-grams", "accurate"]
     (note,) = list(find_encoder_candidate(settings, other))
     assert note.code == "encoder-skipped"
     monkeypatch.setattr(budget, "bundled_model", lambda _: None)
-    assert [candidate.name for candidate in candidates_of(settings, data)] == ["words", "small", "accurate"]
+    assert [candidate.name for candidate in candidates_of(settings, data)] == ["small", "n-grams", "accurate"]
 
 
 def test_interrupted_run_leaves_best_model_so_far(settings: TrainingSettings, data: DataSplits) -> None:
@@ -160,13 +171,55 @@ def test_interrupted_run_leaves_best_model_so_far(settings: TrainingSettings, da
     assert fastlstm.load(settings.out).evaluate(data.validation).accuracy > 0.9
 
 
-def test_result_has_highest_accuracy_then_lowest_loss(settings: TrainingSettings, data: DataSplits) -> None:
+@pytest.mark.parametrize(
+    ("gained", "lost", "replaces"),
+    [(0, 0, False), (1, 0, False), (2, 0, True), (5, 2, True), (5, 3, False), (0, 9, False)],
+)
+def test_best_candidate_is_replaced_only_by_a_clearly_better_one(gained: int, lost: int, replaces: bool) -> None:
+    def candidate(correct: list[bool]) -> FittedCandidate:
+        unused: Any = None
+        return FittedCandidate("", unused, unused, unused, unused, np.array(correct))
+
+    first = candidate([False] * gained + [True] * lost + [True] * 20)
+    second = candidate([True] * gained + [False] * lost + [True] * 20)
+    assert second.is_better_than(first) == replaces
+    assert first.is_better_than(None)
+
+
+def test_default_preset_comes_first_if_the_time_is_enough_and_equals_its_plain_run(
+    settings: TrainingSettings, data: DataSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FittedCandidate, "is_better_than", lambda _, other: other is None)
+    *_, result = run(settings)
+    assert isinstance(result, TrainingResult)
+    saved = result.classifier.saved
+    assert saved.training["preset"] == "small"
+    plain = fastlstm.train(
+        data, tmp_path / "plain", preset="small", hidden_sizes=(4,), embedding_size=5, ngrams=30, batch_size=16,
+        epochs=2, pretraining_epochs=2, baseline=False,
+    ).classifier.saved  # fmt: skip
+    for name, array in plain.weights.items():
+        np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
+
+
+def test_linear_model_is_called_linear(data: DataSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fix_throughput(monkeypatch, Throughput(10.0, 10.0))
+    settings = make_settings(data, tmp_path / "model", budget=5, plots=True)
     events = list(run(settings))
     result = events[-1]
     assert isinstance(result, TrainingResult)
-    best = result.classifier.evaluate(data.validation)
-    reports = [candidate.report for candidate in candidates_done(events)]
-    assert (best.accuracy, -best.loss) >= max((report.accuracy, -report.loss - 1e-6) for report in reports)
+    assert result.history == ()
+    assert [event.is_linear for event in events if isinstance(event, Prepared)] == [True]
+    assert not [event for event in events if isinstance(event, StepDone | EpochResult)]
+    loaded = fastlstm.load(settings.out)
+    assert loaded.saved.is_linear
+    assert loaded.can_stream
+    assert (loaded.saved.training["preset"], loaded.saved.training["epochs"]) == ("n-grams", 0)
+    card = (settings.out / "README.md").read_text(encoding="utf-8")
+    assert "linear model" in card
+    assert "LSTM 1" not in card
+    assert [path.name for path in (settings.out / "plots").iterdir()] == ["report.png"]
+    assert loaded.evaluate(data.evaluation).accuracy == result.report.accuracy
 
 
 def test_throughput_is_measured_for_pretraining_and_training() -> None:
@@ -194,7 +247,7 @@ def test_record_contains_candidate_and_budget(data: DataSplits, tmp_path: Path, 
     *_, result = run(make_settings(without_test, tmp_path / "model", budget=600, encoder=encoder))
     assert isinstance(result, TrainingResult)
     record = result.classifier.saved.training
-    encoders = {"words": None, "small": None, "encoder": "lm", "encoder with pretraining": "lm"}
+    encoders = {"n-grams": None, "small": None, "encoder": "lm", "encoder with pretraining": "lm"}
     assert record["encoder"] == encoders[record["preset"]]
     assert record["budget"] == 600
     assert record["results"]["evaluated_on"] == BUDGET_NOTE
@@ -255,7 +308,7 @@ def test_diverged_candidate_does_not_end_the_run(
 
     monkeypatch.setattr(budget, "prepare", prepare_to_diverge)
     events = list(run(settings))
-    assert [candidate.name for candidate in candidates_done(events)] == ["words"]
+    assert [candidate.name for candidate in candidates_done(events)] == ["n-grams"]
     assert len(notes_of(events, "candidate-failed")) == 2
     assert isinstance(events[-1], TrainingResult)
 

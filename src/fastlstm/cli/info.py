@@ -80,7 +80,8 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
         for source in ("encoder", "teacher"):
             if record.get(source):
                 facts[source] = record[source]
-        facts["best epoch"] = f"{record['best_epoch']} of {record['epochs']}"
+        if record["epochs"]:
+            facts["best epoch"] = f"{record['best_epoch']} of {record['epochs']}"
         accuracy = format_accuracy(results["accuracy"], results["texts"])
         facts["accuracy"] = f"{accuracy} on {results['texts']:,} texts ({results['evaluated_on']})"
         facts["calibration"] = (

@@ -27,6 +27,7 @@ from fastlstm.language_model.run import (
     LanguageModelResult,
     PerplexityMeasured,
 )
+from fastlstm.metrics import format_accuracy
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.notes import Note
 from fastlstm.training.events import (
@@ -93,6 +94,13 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
+def format_rate(tokens_per_second: float) -> str:
+    """Return a speed as text: "950 tokens/s", "1.2k tokens/s", "85k tokens/s"."""
+    if tokens_per_second < 1000:
+        return f"{tokens_per_second:.0f} tokens/s"
+    return f"{tokens_per_second / 1000:,.{1 if tokens_per_second < 9950 else 0}f}k tokens/s"
+
+
 PLAIN_SECONDS = 10.0
 """Seconds between two lines about an epoch if the output is not a terminal."""
 
@@ -152,11 +160,13 @@ class Display:
                 self._calibrated(event)
             case CandidateDone():
                 self.end_bar()
-                self.note(f"{event.name}: {event.report.accuracy:.2%} on validation; {event.seconds:.0f} s")
+                accuracy = format_accuracy(event.report.accuracy, event.report.texts)
+                self.note(f"{event.name}: {accuracy} on validation; {event.seconds:.0f} s")
             case Evaluated():
                 self.end_bar()
                 report = event.report
-                figures = f"accuracy {report.accuracy:.2%}, calibration error {report.calibration_error:.2%}"
+                accuracy = format_accuracy(report.accuracy, report.texts)
+                figures = f"accuracy {accuracy}, calibration error {report.calibration_error:.2%}"
                 self.note(f"{event.name}: {figures} on {event.evaluated_on}; {event.seconds:.1f} s")
             case TrainingResult():
                 self.result = event
@@ -189,7 +199,10 @@ class Display:
 
     def _prepared(self, event: Prepared) -> None:
         self.start_training(event.training)
-        weights_table(event.model, len(event.labels), self._file)
+        if event.is_linear:
+            self.note(f"linear model of up to {event.model.ngrams:,} words and word pairs, without an LSTM")
+        else:
+            weights_table(event.model, len(event.labels), self._file)
         test = f"{event.test_texts:,} test texts" if event.test_texts else "no test texts (see --test)"
         self.note(
             f"training on {event.device}: {event.training_texts:,} training texts, "
@@ -199,7 +212,7 @@ class Display:
     def _pretraining_step(self, event: LanguageModelStep) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
         perplexity = perplexity_of(event.smoothed_loss)
-        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.smoothed_loss:.4f}  perplexity {perplexity:,.1f}"
+        details = f"{format_rate(rate)}  loss {event.smoothed_loss:.4f}  perplexity {perplexity:,.1f}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
             description = f"{self._phase}epoch {event.epoch}/{self._pretraining_epochs}"
@@ -217,12 +230,12 @@ class Display:
         self._last_line = time.monotonic()
         self.note(
             f"{self._phase}epoch {event.epoch}/{self._pretraining_epochs}  loss {event.loss:.4f} per token  "
-            f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
+            f"{event.seconds:.1f} s  {format_rate(event.tokens / max(event.seconds, 1e-9))}"
         )
 
     def _step(self, event: StepDone) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)
-        details = f"{rate / 1000:,.0f}k tokens/s  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}"
+        details = f"{format_rate(rate)}  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}"
         if self._live:
             done = (event.epoch - 1) * event.steps + event.step
             self._bar(f"epoch {event.epoch}/{self._epochs}", done, self._epochs * event.steps, details)
@@ -237,16 +250,20 @@ class Display:
         self.note(
             f"epoch {event.epoch}/{self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}  "
             f"validation loss {event.validation_loss:.4f}  accuracy {event.validation_accuracy:.2%}  "
-            f"{event.seconds:.1f} s  {event.tokens / event.seconds / 1000:,.0f}k tokens/s"
+            f"{event.seconds:.1f} s  {format_rate(event.tokens / max(event.seconds, 1e-9))}"
             f"{'  best' if event.best else ''}"
         )
 
     def _calibrated(self, event: Calibrated) -> None:
         self.end_bar()
         calibration, before, after = event.calibration, event.before, event.after
-        if calibration.why_not:
-            self.note(f"probabilities not calibrated: {calibration.why_not}")
-        elif calibration.method != "none":
+        blend = calibration.blend
+        if blend.lstm and (blend.lstm, blend.wide) != (1.0, 1.0):
+            self.note(
+                f"blend fitted on {calibration.texts:,} validation texts: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x "
+                "n-grams"
+            )
+        if calibration.method != "none":
             temperature = f" {calibration.temperature:.4g}" if calibration.method == "temperature" else ""
             self.note(
                 f"calibrated on {calibration.texts:,} validation texts ({calibration.method}{temperature}): "

@@ -119,6 +119,8 @@ def _print_result(result: TrainingResult, as_json: bool) -> None:
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
         print(f"saved: {result.folder}")
+        if (plots := result.folder / "plots").is_dir():
+            print(f"plots: {plots}")
         print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
     json_object({**result_json(result), "history": [dataclasses.asdict(epoch) for epoch in result.history]})

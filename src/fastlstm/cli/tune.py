@@ -28,13 +28,14 @@ from fastlstm.cli.train import (
     run_settings,
     split_options,
 )
+from fastlstm.data.options import READ_OPTIONS
 from fastlstm.tuning.settings import TuningSettings
 from fastlstm.tuning.space import METRICS
 
 if TYPE_CHECKING:
     from fastlstm.tuning.events import TuningResult
 
-REPEATED_OPTIONS = ("preset", "validation", "test", "text_column", "label_column", "data_dir", "device")
+REPEATED_OPTIONS = ("preset", "validation", "test", "data_dir", "device", *READ_OPTIONS)
 """Options that `fastlstm train` needs, in addition to --set, to train the best model again."""
 
 
@@ -78,6 +79,8 @@ def _print_result(result: TuningResult, training_command: str, as_json: bool) ->
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
         print(f"saved: {result.folder}")
+        if (plots := result.folder / "plots").is_dir():
+            print(f"plots: {plots}")
         print(f"train it again: {training_command}")
         return
     json_object(
@@ -97,8 +100,11 @@ def _training_command(parameters: Mapping[str, Any], options: Mapping[str, Any])
     defaults = {parameter.name: parameter.default for parameter in command.params}
     words = ["fastlstm", "train", parameters["data"], "--out", f"{parameters['out']}-again"]
     for name in REPEATED_OPTIONS:
-        if name == "preset" or parameters[name] not in (None, defaults[name]):
-            words += [f"--{name.replace('_', '-')}", str(parameters[name])]
+        flag, value = f"--{name.replace('_', '-')}", parameters[name]
+        if value is True:
+            words.append(flag)
+        elif name == "preset" or value not in (None, False, defaults[name]):
+            words += [flag, str(value)]
     for name, value in options.items():
         words += ["--set", f"{name}={format_value(value)}"]
     return shlex.join(words)

@@ -1,12 +1,15 @@
-"""The best model within a time limit: candidates are trained one after the other, the cheapest first.
+"""The best model within a time limit: candidates are trained one after the other.
 
-Each candidate that is the best on the validation texts so far is saved at once, so that a model exists after the first
-seconds. The first candidate is a model of the n-grams alone, so the result is never worse than it on these texts.
+The first candidate is the default preset if the time is enough for it, otherwise a linear model of the n-grams alone.
+Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than one
+standard error; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
+once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fastlstm._typing import BoolArray
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
@@ -27,7 +31,7 @@ from fastlstm.serialization.language_model import SavedLanguageModel, read_langu
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.training.evaluation import (
     BUDGET_NOTE,
-    calibrate_model,
+    calibrate_and_predict,
     check_parity,
     prepared_event,
     training_record,
@@ -40,6 +44,8 @@ from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.pretraining import pretraining_config
 from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
+NGRAMS_ONLY = "n-grams"
+"""Name of the candidate without an LSTM."""
 TIMED_STEPS = 3
 TEXT_TOKENS = 200
 """Tokens per text in the timed steps, about the length of a review."""
@@ -114,23 +120,29 @@ class Candidate:
     folder: Path | None = None
     encoder: SavedLanguageModel | None = None
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the n-grams alone decide."""
+        return self.name == NGRAMS_ONLY
+
 
 @dataclass(frozen=True)
 class FittedCandidate:
-    """A trained candidate, with the settings and the data of its run."""
+    """A trained candidate, with the settings and the data of its run. `correct` [n] is for each validation text."""
 
     name: str
     settings: TrainingSettings
     data: DataSplits
     prepared: PreparedRun
     calibrated: Calibrated
+    correct: BoolArray
 
     def is_better_than(self, other: FittedCandidate | None) -> bool:
-        """Return whether its validation accuracy is higher; ties are broken by lower loss."""
+        """Return whether it is right on more validation texts, by more than the standard error of the difference."""
         if other is None:
             return True
-        mine, theirs = self.calibrated.after, other.calibrated.after
-        return (mine.accuracy, -mine.loss) > (theirs.accuracy, -theirs.loss)
+        gained, lost = int((self.correct & ~other.correct).sum()), int((other.correct & ~self.correct).sum())
+        return gained - lost > math.sqrt(gained + lost)
 
 
 def select_best(
@@ -146,9 +158,14 @@ def select_best(
     end = time.monotonic() + budget * (1 - FINISH_FRACTION)
     best: FittedCandidate | None = None
     encoder = yield from find_encoder_candidate(settings, data)
-    for listed in list_candidates(settings.training, encoder):
-        # The first candidate is always trained completely.
-        candidate = listed if best is None else limit_epochs(listed, settings, data, end - time.monotonic())
+    small, *others = list_candidates(settings.training, encoder)
+    ngrams_only, *larger = others
+    is_first = fits(small, settings, data, end - time.monotonic())
+    for listed in [small, ngrams_only, *larger] if is_first else [ngrams_only, small, *larger]:
+        if listed.is_linear or (is_first and listed is small):
+            candidate: Candidate | None = listed
+        else:
+            candidate = limit_epochs(listed, settings, data, end - time.monotonic())
         if candidate is None:
             remaining = max(end - time.monotonic(), 0)
             yield Note(
@@ -158,17 +175,17 @@ def select_best(
         try:
             fitted = yield from _train_candidate(settings, data, candidate, end)
         except TrainingError as error:
-            if best is None:
+            if best is None and candidate.is_linear:
                 raise
             yield Note(f"{candidate.name}: {error}", "candidate-failed")
             continue
         if fitted is None:
             yield Note(f"{candidate.name}: budget exhausted before the first epoch finished", "budget-exhausted")
-            break
+            continue
         if fitted.is_better_than(best):
             _save(fitted, overwrite=settings.overwrite or best is not None)
             best = fitted
-    assert best is not None, "the first candidate is always trained"
+    assert best is not None, "the linear model is always trained"
     return best
 
 
@@ -197,14 +214,14 @@ def find_encoder_candidate(
 def list_candidates(
     training: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None
 ) -> Iterator[Candidate]:
-    """Yield the candidates, the cheapest first, with the `BUDGET_FIELDS` of `training`."""
+    """Yield the candidates, the default preset first, with the `BUDGET_FIELDS` of `training`."""
     own = {name: getattr(training, name) for name in BUDGET_FIELDS}
     small, accurate = PRESETS["small"], PRESETS["accurate"]
     ngrams_only = dataclasses.replace(
         small.model, embedding_size=1, hidden_sizes=(1,), bidirectional=False, pooling="last", max_tokens=1
     )
-    yield Candidate("words", ngrams_only, TrainingConfig(epochs=1, **own))
     yield Candidate("small", small.model, dataclasses.replace(small.training, **own))
+    yield Candidate(NGRAMS_ONLY, ngrams_only, TrainingConfig(epochs=1, **own))
     accurate_training = dataclasses.replace(accurate.training, **own)
     if encoder is None:
         yield Candidate("accurate", accurate.model, accurate_training)
@@ -214,6 +231,13 @@ def list_candidates(
     without = dataclasses.replace(accurate_training, pretraining_epochs=0)
     yield Candidate("encoder", model, without, folder, language_model)
     yield Candidate("encoder with pretraining", model, accurate_training, folder, language_model)
+
+
+def fits(candidate: Candidate, settings: TrainingSettings, data: DataSplits, seconds: float) -> bool:
+    """Return whether the time is enough for all epochs of the candidate."""
+    limited = limit_epochs(candidate, settings, data, seconds)
+    full = candidate.training.for_texts(len(data.training))
+    return limited is not None and limited.training.epochs == full.epochs
 
 
 def limit_epochs(
@@ -253,6 +277,8 @@ def _train_candidate(
         unlabelled=data.unlabelled,
         encoder=candidate.encoder,
     )
+    if candidate.is_linear:
+        prepared = dataclasses.replace(prepared, is_linear=True)
     yield Note(f"{candidate.name}:", "candidate-started")
     yield prepared_event(data, prepared)
     for event in prepared.epochs():
@@ -260,12 +286,13 @@ def _train_candidate(
         if time.monotonic() > end and prepared.state.history:
             prepared.state.model.assign(prepared.state.best)
             break
-        if time.monotonic() > end and candidate.name != "words":
+        if time.monotonic() > end:
             return None
-    calibrated = calibrate_model(prepared)
+    calibrated, predicted = calibrate_and_predict(prepared)
     yield CandidateDone(candidate.name, time.perf_counter() - started, calibrated.after)
     settings = dataclasses.replace(settings, preset=candidate.name, encoder=candidate.folder)
-    return FittedCandidate(candidate.name, settings, data, prepared, calibrated)
+    correct = predicted == prepared.validation.classes
+    return FittedCandidate(candidate.name, settings, data, prepared, calibrated, correct)
 
 
 def _save(fitted: FittedCandidate, *, overwrite: bool) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fastlstm import __version__, plots
-from fastlstm._typing import DoubleArray, FloatArray
+from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
-from fastlstm.metrics import Report, evaluate
+from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.training.calibration import Calibration
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
@@ -36,24 +36,35 @@ PARITY_TOLERANCE = 1e-4
 
 def calibrate_model(prepared: PreparedRun) -> Calibrated:
     """Fit probabilities and threshold on the validation texts, and evaluate them before and after."""
-    logits = prepared.validation_logits()
+    return calibrate_and_predict(prepared)[0]
+
+
+def calibrate_and_predict(prepared: PreparedRun) -> tuple[Calibrated, IndexArray]:
+    """Do the same as `calibrate_model`, and return the class predicted for each validation text [n] too."""
+    logits, validation = prepared.validation_logits(), prepared.validation
     calibration = prepared.calibrate(logits)
     uncalibrated = Calibration(blend=calibration.blend)
-    before, after = (_report(prepared, logits, prepared.validation, each) for each in (uncalibrated, calibration))
-    return Calibrated(calibration, prepared.labels, prepared.training_config.threshold_metric, before, after)
+    before, after = (
+        evaluate(_probabilities(prepared, logits, validation, c), validation.classes, prepared.labels, c.threshold)
+        for c in (uncalibrated, calibration)
+    )
+    predicted = predicted_classes(_probabilities(prepared, logits, validation, calibration), calibration.threshold)
+    metric = prepared.training_config.threshold_metric
+    return Calibrated(calibration, prepared.labels, metric, before, after), predicted
 
 
 def evaluate_model(prepared: PreparedRun, dataset: Dataset, calibration: Calibration) -> Report:
     """Evaluate the model in training on `dataset`, with the given calibration."""
     labelled = prepared.encode(dataset)
     logits = compute_logits(prepared.state.model, labelled.texts).numpy()
-    return _report(prepared, logits, labelled, calibration)
-
-
-def _report(prepared: PreparedRun, logits: FloatArray, labelled: LabelledIds, calibration: Calibration) -> Report:
-    calibrated = calibration.apply(logits, labelled.wide_logits)
-    probabilities = probabilities_of(calibrated, prepared.state.model.sigmoid)
+    probabilities = _probabilities(prepared, logits, labelled, calibration)
     return evaluate(probabilities, labelled.classes, prepared.labels, calibration.threshold)
+
+
+def _probabilities(
+    prepared: PreparedRun, logits: FloatArray, labelled: LabelledIds, calibration: Calibration
+) -> FloatArray:
+    return probabilities_of(calibration.apply(logits, labelled.wide_logits), prepared.state.model.sigmoid)
 
 
 def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset, calibration: Calibration) -> None:
@@ -91,6 +102,7 @@ def prepared_event(data: DataSplits, prepared: PreparedRun) -> Prepared:
         validation_texts=len(data.validation),
         test_texts=len(data.test or ()),
         unlabelled_texts=len(data.unlabelled),
+        is_linear=prepared.is_linear,
     )
 
 
@@ -140,15 +152,19 @@ def results_record(report: Report, evaluated_on: str, baseline: Report | None) -
 
 
 def training_plots(history: tuple[EpochResult, ...], report: Report) -> dict[str, bytes]:
-    """Return learning curves, confusion matrix and reliability diagram: file name -> PNG."""
+    """Return learning curves, if there are epochs, confusion matrix and reliability diagram: file name -> PNG."""
+    images = {"plots/report.png": plots.png(report.plot())}
+    if not history:
+        return images
     curves = plots.learning_curves(
         [r.epoch for r in history],
         ([r.loss for r in history], [r.validation_loss for r in history]),
         ([r.accuracy for r in history], [r.validation_accuracy for r in history]),
         _best_epoch(history),
     )
-    return {"plots/learning_curves.png": plots.png(curves), "plots/report.png": plots.png(report.plot())}
+    return {"plots/learning_curves.png": plots.png(curves), **images}
 
 
 def _best_epoch(history: Sequence[EpochResult]) -> int:
-    return max(result.epoch for result in history if result.best)
+    """Return the number of the best epoch; 0 if a linear model has none."""
+    return max((result.epoch for result in history if result.best), default=0)

@@ -55,7 +55,7 @@ class PreparedRun:
     """A run that is ready to train: tokenized texts, a model with fresh weights, and the training state.
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
-    resumed run must share with the interrupted one.
+    resumed run must share with the interrupted one. `is_linear` is whether the n-grams alone decide.
     """
 
     model_config: ModelConfig
@@ -71,9 +71,15 @@ class PreparedRun:
     pretraining: Pretraining | None = None
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
+    is_linear: bool = False
 
     def epochs(self) -> Iterator[TrainingLoopEvent]:
-        """Train from the current state to the end: first as a language model, if configured, then on labels."""
+        """Train from the current state to the end: first as a language model, if configured, then on labels.
+
+        A linear model has no epochs: its n-grams are fitted already.
+        """
+        if self.is_linear:
+            return
         if self.pretraining is not None and self._is_fresh():
             yield from self.pretraining.steps()
             with training_numerics():
@@ -127,7 +133,9 @@ class PreparedRun:
         sigmoid, config, classes = self.state.model.sigmoid, self.training_config, self.validation.classes
         wide_logits, blend = self.validation.wide_logits, Blend()
         if wide_logits is not None:
-            blend = fit_blend(logits, wide_logits, classes, sigmoid=sigmoid)
+            blend = Blend(0.0, 1.0)
+            if not self.is_linear:
+                blend = fit_blend(logits, wide_logits, classes, sigmoid=sigmoid)
             logits = blend.apply(logits, wide_logits)
         calibration = Calibration(texts=len(classes))
         if config.calibration == "auto":
