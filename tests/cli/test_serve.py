@@ -16,6 +16,8 @@ import pytest
 from tests.helpers.command_line import Command
 from tests.helpers.server_process import Server
 
+from fastlstm.cli.serve import server_url
+
 pytest.importorskip("fastapi")
 pytest.importorskip("httpx")
 
@@ -110,6 +112,44 @@ def test_connection_is_reusable_after_a_rejected_body(server: Server) -> None:
             assert (response.status, bool(json.loads(response.read()))) == (status, True)
 
 
+def test_head_has_no_body_and_the_connection_stays_usable(server: Server) -> None:
+    connection = http.client.HTTPConnection(server.address.removeprefix("http://"), timeout=30)
+    with contextlib.closing(connection):
+        for path in ("/health", "/", "/page/page.js", "/v2/health/live", "/models"):
+            connection.request("HEAD", path)
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (200, b"")
+
+
+def test_request_with_two_content_lengths_is_rejected(server: Server) -> None:
+    with socket.create_connection(host_and_port(server), timeout=30) as connection:
+        connection.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 15\r\nContent-Length: 3\r\nConnection: close\r\n\r\n{"inputs": "a"}'
+        )
+        assert connection.recv(1 << 16).split(b"\r\n")[0].split()[1] == b"400"
+    assert server.client.get("/health").status_code == 200
+
+
+def test_urls_of_ipv6_addresses_have_brackets() -> None:
+    assert server_url("127.0.0.1", 80) == "http://127.0.0.1:80"
+    assert server_url("::1", 8000) == "http://[::1]:8000"
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_server_listens_on_an_ipv6_address(trained: Path, environment: dict[str, str], host: str) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = Server(["-m", str(trained), "--host", host], environment)
+    try:
+        assert server.address.startswith("http://[::1]:")
+        assert server.client.get("/health").status_code == 200
+    finally:
+        assert server.stop() == 0
+
+
 def test_port_in_use_exits_with_status_2(command: Command, trained: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -123,6 +163,9 @@ def test_port_in_use_exits_with_status_2(command: Command, trained: Path) -> Non
     [
         (("-m", "MODEL", "-m", "MODEL"), "duplicate-model-name"),
         (("-m", "MODEL", "--max-texts", "0"), "bad-option-value"),
+        (("-m", "MODEL", "--cors-origin", "https://app.example/path"), "bad-option-value"),
+        (("-m", "MODEL", "--host", "a..b"), "cannot-listen"),
+        (("-m", "MODEL", "--host", "[::1"), "cannot-listen"),
         (("-m", "no-such-folder"), "model-not-found"),
     ],
 )

@@ -44,13 +44,13 @@ async def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def run(
-    test: Callable[[Batcher, BlockingModel], Awaitable[None]], *, batch_texts: int = 4, queue_texts: int = 100
+    test: Callable[[Batcher[str], BlockingModel], Awaitable[None]], *, batch_texts: int = 4, queue_texts: int = 100
 ) -> tuple[BlockingModel, list[int]]:
     """Run a test with a started batcher. Return the model and the reported batch sizes."""
     model, sizes, waiting = BlockingModel(), list[int](), list[int]()
 
     async def run_started() -> None:
-        batcher = Batcher(
+        batcher: Batcher[str] = Batcher(
             model,
             on_batch=sizes.append,
             on_waiting=waiting.append,
@@ -70,7 +70,7 @@ def run(
 
 
 async def queue_behind_first(
-    batcher: Batcher, model: BlockingModel, requests: Sequence[Sequence[str]]
+    batcher: Batcher[str], model: BlockingModel, requests: Sequence[Sequence[str]]
 ) -> list[asyncio.Task[Any]]:
     """Start predicting the text "first", and queue `requests` behind it."""
     tasks = [asyncio.create_task(batcher.submit(["first"]))]
@@ -83,7 +83,7 @@ async def queue_behind_first(
 
 
 def test_queued_requests_are_predicted_together_up_to_the_batch_size() -> None:
-    async def test(batcher: Batcher, model: BlockingModel) -> None:
+    async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         tasks = await queue_behind_first(batcher, model, [["a", "bb"], ["ccc"], ["dd", "e"], ["f"]])
         model.release.set()
         results = await asyncio.gather(*tasks)
@@ -96,7 +96,7 @@ def test_queued_requests_are_predicted_together_up_to_the_batch_size() -> None:
 
 
 def test_request_larger_than_a_batch_is_not_split() -> None:
-    async def test(batcher: Batcher, model: BlockingModel) -> None:
+    async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         model.release.set()
         name, rows = await batcher.submit(["x"] * 9)
         assert (name, len(rows)) == ("model", 9)
@@ -106,7 +106,7 @@ def test_request_larger_than_a_batch_is_not_split() -> None:
 
 
 def test_full_queue_rejects_all_requests_until_the_next_batch_completes() -> None:
-    async def test(batcher: Batcher, model: BlockingModel) -> None:
+    async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         tasks = await queue_behind_first(batcher, model, [["a"] * 4])
         with pytest.raises(APIError) as raised:
             await batcher.submit(["b", "c"])
@@ -124,7 +124,7 @@ def test_full_queue_rejects_all_requests_until_the_next_batch_completes() -> Non
 
 
 def test_failing_request_does_not_affect_others_in_its_batch() -> None:
-    async def test(batcher: Batcher, model: BlockingModel) -> None:
+    async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         tasks = await queue_behind_first(batcher, model, [["a"], ["bad"], ["cc"]])
         model.release.set()
         first, a, bad, cc = await asyncio.gather(*tasks, return_exceptions=True)
@@ -145,7 +145,7 @@ def test_failing_callback_does_not_stop_the_batcher() -> None:
             if len(sizes) == 1:
                 raise OSError("no space left")
 
-        batcher = Batcher(
+        batcher: Batcher[str] = Batcher(
             lambda texts: ("model", lengths(texts)),
             batch_texts=4,
             queue_texts=9,
@@ -162,7 +162,7 @@ def test_failing_callback_does_not_stop_the_batcher() -> None:
 
 
 def test_cancelled_requests_are_not_predicted() -> None:
-    async def test(batcher: Batcher, model: BlockingModel) -> None:
+    async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         tasks = await queue_behind_first(batcher, model, [["cancelled"], ["next"]])
         tasks[1].cancel()
         model.release.set()
@@ -175,7 +175,7 @@ def test_cancelled_requests_are_not_predicted() -> None:
 
 
 def test_stop_finishes_the_current_batch_and_cancels_queued_requests() -> None:
-    async def test(batcher: Batcher, model: BlockingModel) -> None:
+    async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         tasks = await queue_behind_first(batcher, model, [["a"], ["b"]])
         stop = asyncio.create_task(batcher.stop())
         await asyncio.sleep(0)

@@ -47,7 +47,7 @@ def test_other_content_types_are_rejected(serve: Serve, content_type: str) -> No
 
 def test_all_requests_but_page_and_health_need_the_token(serve: Serve) -> None:
     client = serve(token="open sesame")
-    for path in ("/", "/page/page.js", "/v2/health/live", "/v2/health/ready"):
+    for path in ("/", "/page/page.js", "/health", "/v2/health/live", "/v2/health/ready"):
         assert client.get(path).status_code == 200
     for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "open sesame"}):
         for response in (
@@ -86,6 +86,85 @@ def test_log_lines_are_json_and_contain_texts_only_on_request(
     assert (first["status"], first["path"], second["status"]) == (200, "/predict", 422)
     assert first["texts"] == ([TEXT, TEXT] if log_texts else 2)
     assert (TEXT in "".join(lines)) == log_texts
+
+
+def test_characters_that_a_terminal_obeys_or_hides_are_escaped_in_log_lines(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "a\x1b[31m\x07\x7f\x9b2J\u2028\u202e\u200b\ufeff 很好 é 👍"
+    with caplog.at_level(logging.INFO, "fastlstm.server"):
+        serve(log_texts=True).post("/predict", json={"inputs": text})
+    line = JSONFormatter().format(caplog.records[-1])
+    assert json.loads(line)["texts"] == [text]
+    assert all(character.isprintable() for character in line)
+    assert "很好 é 👍" in line
+    record = logging.makeLogRecord({"msg": "\ud800"})
+    assert JSONFormatter().format(record).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 200),
+        ("/page/page.js", 200),
+        ("/health", 200),
+        ("/v2/health/live", 200),
+        ("/v2/models/small", 200),
+        ("/models", 200),
+        ("/metrics", 200),
+        ("/predict", 405),
+        ("/nowhere", 404),
+    ],
+)
+def test_head_has_the_status_and_headers_of_get_and_no_body(serve: Serve, path: str, status: int) -> None:
+    client = serve()
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, get.status_code, head.content) == (status, status, b"")
+    assert head.headers.get("content-type") == get.headers.get("content-type")
+
+
+def test_unknown_paths_and_methods_have_codes(serve: Serve) -> None:
+    client = serve()
+    assert client.get("/nowhere").json()["code"] == "unknown-path"
+    response = client.get("/predict")
+    assert (response.status_code, response.json()["code"]) == (405, "wrong-method")
+    assert response.headers["allow"] == "POST"
+
+
+ORIGIN = "https://app.example"
+
+
+def test_other_origins_are_not_allowed_by_default(serve: Serve) -> None:
+    client = serve()
+    response = client.post("/predict", json={"inputs": "x"}, headers={"Origin": ORIGIN})
+    assert not [name for name in response.headers if name.startswith("access-control")]
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+    assert client.options("/predict", headers=preflight).status_code == 405
+
+
+@pytest.mark.parametrize(("origins", "allowed"), [((ORIGIN,), ORIGIN), (("*",), "*")])
+def test_allowed_origins_get_their_headers_for_errors_too(
+    serve: Serve, origins: tuple[str, ...], allowed: str
+) -> None:
+    client = serve(cors_origins=origins, token="sesame", max_body_bytes=100)
+    preflight = {
+        "Origin": ORIGIN,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type",
+    }
+    response = client.options("/predict", headers=preflight)  # without the token, as browsers send it
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, allowed)
+    token = {"Authorization": "Bearer sesame"}
+    for headers, length, status in ((token, 1, 200), ({}, 1, 401), (token, 200, 413)):
+        response = client.post("/predict", json={"inputs": "x" * length}, headers={"Origin": ORIGIN, **headers})
+        assert (response.status_code, response.headers["access-control-allow-origin"]) == (status, allowed)
+
+
+def test_origins_that_are_not_allowed_get_no_headers(serve: Serve) -> None:
+    client = serve(cors_origins=(ORIGIN,))
+    response = client.post("/predict", json={"inputs": "x"}, headers={"Origin": "https://other.example"})
+    assert response.status_code == 200
+    assert "access-control-allow-origin" not in response.headers
 
 
 def test_unexpected_exception_returns_500_with_the_request_id(
@@ -162,6 +241,7 @@ def test_too_many_concurrent_requests_are_rejected_except_monitoring(folder: Pat
         status, headers = await status_of("/predict")
         assert (status, headers[b"retry-after"]) == (429, b"1")
         assert (await status_of("/v2/health/live"))[0] == 200
+        assert (await status_of("/health"))[0] == 200
         assert (await status_of("/metrics"))[0] == 200
         release.set()
         assert (await slow)[0] == 200

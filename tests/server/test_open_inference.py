@@ -32,10 +32,21 @@ def test_metadata_routes_describe_server_and_model(serve: Serve) -> None:
     assert client.get("/v2/models/other").status_code == 404
 
 
-@pytest.mark.parametrize("shape", [[2], [2, 1]])
-def test_infer_returns_the_model_s_probabilities_and_labels(serve: Serve, folder: Path, shape: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "data"),
+    [
+        ([2], TEXTS),
+        ([2, 1], TEXTS),
+        ([1, 2], TEXTS),
+        ([1, 2], [TEXTS]),
+        ([2, 1], [[text] for text in TEXTS]),
+    ],
+)
+def test_infer_returns_the_model_s_probabilities_and_labels(
+    serve: Serve, folder: Path, shape: list[int], data: list[Any]
+) -> None:
     model = fastlstm.load(folder)
-    response = serve().post(INFER, json={"id": "7", "inputs": [tensor(shape=shape)]}).json()
+    response = serve().post(INFER, json={"id": "7", "inputs": [tensor(shape=shape, data=data)]}).json()
     assert (response["model_name"], response["model_version"], response["id"]) == ("small", "1", "7")
     probabilities, label = response["outputs"]
     assert probabilities["shape"] == [2, 2]
@@ -58,8 +69,17 @@ def test_infer_returns_only_requested_outputs(serve: Serve) -> None:
         ({"inputs": [tensor(name="ids")]}, "bad-inputs"),
         ({"inputs": [tensor(), tensor()]}, "bad-inputs"),
         ({"inputs": [tensor(datatype="FP32")]}, "bad-datatype"),
-        ({"inputs": [tensor(data=[1, 2])]}, "bad-datatype"),
+        ({"inputs": [tensor(data=[1, 2])]}, "not-a-text"),
+        ({"inputs": [tensor(data=["a", None])]}, "not-a-text"),
         ({"inputs": [tensor(shape=[3])]}, "bad-shape"),
+        ({"inputs": [tensor(shape=[])]}, "bad-shape"),
+        ({"inputs": [tensor(shape=[2, 1, 1])]}, "bad-shape"),
+        ({"inputs": [tensor(shape=[2, 2], data=[TEXTS, TEXTS])]}, "bad-shape"),
+        ({"inputs": [tensor(data=[TEXTS])]}, "bad-shape"),
+        ({"inputs": [tensor(shape=[2, 1], data=[TEXTS])]}, "bad-shape"),
+        ({"inputs": [tensor(data=[["a"], "b"])]}, "not-a-text"),
+        ({"inputs": [tensor(shape=[2, 1], data=[["a"], "b"])]}, "bad-shape"),
+        ({"inputs": [tensor(shape=[1, 2], data=[["a", ["b"]]])]}, "not-a-text"),
         ({"inputs": [tensor(shape=[0], data=[])]}, "empty-batch"),
         ({"outputs": [{"name": "logits"}]}, "unknown-output"),
         ({"outputs": [{"name": "label"}] * 2}, "duplicate-output"),
@@ -70,6 +90,27 @@ def test_invalid_requests_are_rejected(serve: Serve, fields: dict[str, Any], cod
     response = client.post(INFER, json={"inputs": [tensor()], **fields})
     assert (response.status_code, response.json()["error_type"]) == (422, "validation")
     assert client.codes == [code]
+
+
+def test_version_in_the_path_must_be_the_served_one(serve: Serve) -> None:
+    client, body = serve(), {"inputs": [tensor()]}
+    assert client.get("/v2/models/small").json()["versions"] == ["1"]
+    assert client.get("/v2/models/small/versions/1").json() == client.get("/v2/models/small").json()
+    assert client.get("/v2/models/small/versions/1/ready").json() == {"name": "small", "ready": True}
+    versioned = client.post("/v2/models/small/versions/1/infer", json=body)
+    assert versioned.json() == client.post(INFER, json=body).json()
+    for response in (
+        client.get("/v2/models/small/versions/2"),
+        client.get("/v2/models/small/versions/2/ready"),
+        client.post("/v2/models/small/versions/2/infer", json=body),
+    ):
+        assert (response.status_code, response.json()["code"]) == (404, "unknown-version")
+
+
+def test_response_without_id_has_no_id(serve: Serve) -> None:
+    response = serve().post(INFER, json={"inputs": [tensor()]}).json()
+    assert response.keys() == {"model_name", "model_version", "outputs"}
+    assert all("parameters" not in output for output in response["outputs"])
 
 
 @pytest.mark.parametrize(

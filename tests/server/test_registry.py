@@ -18,7 +18,7 @@ from fastlstm.errors import FastLSTMError, ModelNotFoundError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
-from fastlstm.server.registry import ModelRegistry, ServedModel
+from fastlstm.server.registry import ModelRegistry, QueuedText, ServedModel
 from fastlstm.server.settings import Settings
 
 TEXTS = ["I really enjoyed it.", "horrible movie"]
@@ -29,7 +29,7 @@ def probabilities(model: Classifier) -> Any:
 
 
 async def served_probabilities(served: ServedModel) -> Any:
-    _, rows = await served.batcher.submit(TEXTS)
+    _, rows = await served.batcher.submit([QueuedText(text) for text in TEXTS])
     return rows[:, :2].tolist()
 
 
@@ -136,6 +136,8 @@ def test_get_returns_models_by_name_and_the_first_by_default(folder: Path) -> No
         ({"max_texts": 0}, OptionError, "bad-option-value"),
         ({"max_texts": 9, "queue_texts": 8}, OptionError, "conflicting-options"),
         ({"token": ""}, OptionError, "empty-token"),
+        ({"cors_origins": ("https://example.com/",)}, OptionError, "bad-option-value"),
+        ({"cors_origins": ("example.com",)}, OptionError, "bad-option-value"),
         ({"body_seconds": 0.0}, OptionError, "bad-option-value"),
         ({"drain_seconds": float("nan")}, OptionError, "bad-option-value"),
     ],

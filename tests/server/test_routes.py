@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.inference import Classifier
 from fastlstm.serialization.early_exit import EarlyExit, ExitThreshold
+from fastlstm.server.metrics import Metrics
+from fastlstm.server.registry import ModelRegistry, QueuedText
+from fastlstm.server.settings import Settings
 
 TEXT = "This movie was really good, I enjoyed it!"
 
@@ -30,6 +34,46 @@ def test_string_gets_one_prediction_and_list_gets_a_batch(serve: Serve, folder: 
     assert batch[0] == single
     assert len(batch) == 3
     assert client.post("/predict", json={"inputs": [TEXT]}).json() == [single]
+    assert client.post("/predict", json={"inputs": [[TEXT], [""], ["horrible"]]}).json() == batch
+
+
+@pytest.mark.parametrize("truncate", ["end", "beginning", "both"])
+def test_truncation_direction_selects_the_side_that_is_dropped(
+    serve: Serve, make_model: MakeModel, tmp_path: Path, truncate: Literal["end", "beginning", "both"]
+) -> None:
+    config = ModelConfig(embedding_size=5, hidden_sizes=(7,), max_tokens=4, truncate=truncate)
+    Classifier(make_model(config)).save(tmp_path / "model")
+    client = serve({"m": tmp_path / "model"})
+    words = ["movie", "really", "good", "enjoyed", "horrible", "film", "the"]
+
+    def scores(text: str, **fields: Any) -> Any:
+        return client.post("/predict", json={"inputs": text, **fields}).json()
+
+    text = " ".join(words)
+    for side, kept in (("left", words[-4:]), ("right", words[:4])):
+        assert scores(text, truncation_direction=side) == scores(" ".join(kept))
+        assert scores(text, truncation_direction=side.title()) == scores(" ".join(kept))
+    default = {"end": words[-4:], "beginning": words[:4], "both": words[:2] + words[-2:]}[truncate]
+    assert scores(text) == scores(text, truncation_direction=None) == scores(" ".join(default))
+    assert scores(text, truncation_direction="left") != scores(text, truncation_direction="right")
+
+
+def test_requests_with_different_truncation_share_a_batch(folder: Path) -> None:
+    registry = ModelRegistry(Settings(models={"m": folder}), Metrics())
+    long = "movie " * 20 + "good " * 20
+    directions: tuple[Any, ...] = (None, "left", "right", "left")
+
+    async def test() -> Any:
+        registry.start()
+        submit = registry.get("m").batcher.submit
+        separate = [(await submit([QueuedText(long, direction)]))[1] for direction in directions]
+        _, together = await submit([QueuedText(long, direction) for direction in directions])
+        await registry.stop()
+        return np.concatenate(separate), together
+
+    separate, together = asyncio.run(test())
+    np.testing.assert_array_equal(separate, together)
+    assert together[1].tolist() == together[3].tolist() != together[2].tolist()
 
 
 def test_raw_scores_are_logits(serve: Serve) -> None:
@@ -59,23 +103,26 @@ def test_requests_select_models_by_name(serve: Serve, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "field"),
+    ("body", "code"),
     [
-        ({}, "body.inputs"),
-        ({"inputs": 5}, "body.inputs"),
-        ({"inputs": None}, "body.inputs"),
-        ({"inputs": ["fine", 5]}, "body.inputs"),
-        ({"inputs": [["fine"]]}, "body.inputs"),
-        ({"inputs": "fine", "input": "x"}, "body.input"),
-        ({"inputs": "fine", "raw_scores": "yes"}, "body.raw_scores"),
-        (["fine"], "body"),
+        ({}, "missing-field"),
+        ({"inputs": 5}, "not-a-text"),
+        ({"inputs": None}, "not-a-text"),
+        ({"inputs": {"text": "fine"}}, "not-a-text"),
+        ({"inputs": ["fine", 5]}, "not-a-text"),
+        ({"inputs": [["fine", "pair"]]}, "text-pair"),
+        ({"inputs": "fine", "input": "x"}, "unknown-field"),
+        ({"inputs": "fine", "raw_scores": "yes"}, "invalid-field"),
+        ({"inputs": "fine", "truncation_direction": "up"}, "invalid-field"),
+        ({"inputs": "fine", "truncation_direction": 1}, "invalid-field"),
+        (["fine"], "invalid-field"),
     ],
 )
-def test_bodies_of_another_shape_are_rejected_with_the_field(serve: Serve, body: Any, field: str) -> None:
+def test_bodies_of_another_shape_are_rejected_with_a_code(serve: Serve, body: Any, code: str) -> None:
     client = serve()
     response = client.post("/predict", json=body)
-    assert (response.status_code, response.json()["error_type"]) == (422, "validation")
-    assert response.json()["error"].split(":")[0].split(".")[:2] == field.split(".")
+    assert response.status_code == 422
+    assert (response.json()["error_type"], response.json()["code"]) == ("validation", code)
     assert client.post("/predict", json={"inputs": "fine"}).status_code == 200
 
 
@@ -112,6 +159,21 @@ def test_invalid_json_is_rejected(serve: Serve, content: bytes) -> None:
     response = client.post("/predict", content=content, headers={"content-type": "application/json"})
     assert response.status_code in (400, 422)
     assert response.json()["error_type"] == "validation"
+    assert response.json()["code"] == {b"": "missing-field", b"NaN": "invalid-field"}.get(content, "invalid-json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_json_in_any_unicode_encoding_is_read(serve: Serve, encoding: str) -> None:
+    client, text = serve(), "Très beau, 很好看"
+    content = json.dumps({"inputs": text}, ensure_ascii=False).encode(encoding)
+    response = client.post("/predict", content=content, headers={"content-type": "application/json"})
+    assert response.json() == client.post("/predict", json={"inputs": text}).json()
+
+
+def test_json_in_another_encoding_is_rejected(serve: Serve) -> None:
+    content = '{"inputs": "très"}'.encode("latin-1")
+    response = serve().post("/predict", content=content, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (400, "invalid-json")
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0\x01\x7f", "👍🏽", "很好看", "\u202e", "x" * 5000, "<script>"])
@@ -141,6 +203,10 @@ def test_explanation_equals_the_model_s(serve: Serve, folder: Path) -> None:
         ({"label": "nice"}, ["bad-option-value"]),
         ({"gates": 7}, ["unknown-unit"]),
         ({"method": "lime"}, []),  # rejected by the schema
+        ({"text": ["a"]}, ["not-a-text"]),
+        ({"text": None}, ["not-a-text"]),
+        ({"text": 5}, ["not-a-text"]),
+        ({"text": {"text": "a"}}, ["not-a-text"]),
     ],
 )
 def test_invalid_explanation_requests_are_rejected(serve: Serve, fields: dict[str, Any], codes: list[str]) -> None:

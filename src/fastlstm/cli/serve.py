@@ -60,10 +60,14 @@ def _settings_options(function: Function) -> Function:
     help="Precision of the LSTM's matrix products.",
 )  # fmt: skip
 @option("--min-agreement", type=float, metavar="P", panel="Model", help="Stop reading early at this agreement.")
-@option("--host", default="127.0.0.1", show_default=True, panel="Server", help="Address to listen on.")
+@option("--host", default="127.0.0.1", show_default=True, panel="Server", help="Address or name to listen on.")
 @option(
     "--port", type=int, default=8000, show_default=True, panel="Server", help="Port to listen on; 0: any free port."
 )
+@option(
+    "--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", panel="Server",
+    help="Allow web pages of this origin; repeatable; *: all.",
+)  # fmt: skip
 @_settings_options
 @option("--log-texts", is_flag=True, panel="Output", help="Include the texts of requests in the log.")
 @option("--debug", is_flag=True, expose_value=False, panel="Output", help="Print tracebacks.")
@@ -78,8 +82,7 @@ def command(models: Sequence[str], host: str, port: int, **settings: Any) -> Non
 
     server_settings = Settings(models=_model_folders(models), token=os.environ.get(TOKEN_VARIABLE), **settings)
     with _listen(host, port) as listener:
-        address, actual_port = listener.getsockname()[:2]
-        message = f"serving {', '.join(server_settings.models)} on http://{address}:{actual_port}"
+        message = f"serving {', '.join(server_settings.models)} on {server_url(*listener.getsockname()[:2])}"
         serve(server_settings, listener, lambda: note(message))
 
 
@@ -100,8 +103,17 @@ def _model_folders(models: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
+def server_url(host: str, port: int) -> str:
+    """Return the URL of a server at an address, which is in brackets if it is IPv6."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket. Called before models are loaded, so that a port in use is reported at once."""
+    """Return a bound socket. Called before models are loaded, so that a port in use is reported at once.
+
+    An IPv6 address may be in brackets, as in a URL.
+    """
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with contextlib.ExitStack() as on_error:
@@ -109,9 +121,9 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
             on_error.pop_all()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise InputError(
-            f"cannot listen on {host}:{port}: {error}; choose another --port or --host",
+            f"cannot listen on {server_url(host, port)}: {error}; choose another --port or --host",
             code="cannot-listen",
             host=host,
             port=port,

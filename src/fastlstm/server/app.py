@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -18,8 +18,9 @@ from fastlstm import __version__
 from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.middleware import RequestMiddleware
+from fastlstm.server.monitoring import monitoring_router
 from fastlstm.server.open_inference import open_inference_router
-from fastlstm.server.registry import LoadedModel, ModelRegistry
+from fastlstm.server.registry import ModelRegistry
 from fastlstm.server.routes import inference_router
 from fastlstm.server.settings import Settings
 from fastlstm.server.websocket import websocket_router
@@ -57,33 +58,19 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(inference_router)
     app.include_router(open_inference_router)
     app.include_router(websocket_router)
+    app.include_router(monitoring_router)
     _add_page(app)
     _add_error_handlers(app)
     app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics, registry=registry)
-
-    @app.get("/metrics", response_class=Response)
-    async def prometheus() -> Response:
-        """Return the metrics in Prometheus's text format."""
-        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
-
-    @app.get("/models")
-    async def models(request: Request) -> list[dict[str, Any]]:
-        """List the served models."""
-        return [_describe(served.name, served.current) for served in request.app.state.registry]
-
+    if settings.cors_origins:  # outermost, so that errors have its headers, too
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Encoding", "Content-Type", "X-Request-Id"],
+            expose_headers=["Retry-After", "X-Request-Id"],
+        )
     return app
-
-
-def _describe(name: str, model: LoadedModel) -> dict[str, Any]:
-    config = model.classifier.saved.config
-    return {
-        "name": name,
-        "labels": list(model.classifier.labels),
-        "version": model.version,
-        "streams": model.classifier.can_stream,
-        "units": config.hidden_sizes[-1],
-        "max_tokens": config.max_tokens,
-    }
 
 
 def _add_page(app: FastAPI) -> None:
@@ -104,18 +91,44 @@ def _add_page(app: FastAPI) -> None:
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(APIError)
     async def api_error(_: Request, error: APIError) -> Response:
-        return JSONResponse(error.body(), error.status, headers=error.headers)
+        return _response(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> Response:
-        # The response does not quote the input, which may contain texts or invalid Unicode.
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        message = f"{field}: {first['msg']}".encode(errors="replace").decode()
-        return JSONResponse({"error": message[:MAX_ERROR_CHARACTERS], "error_type": "validation"}, 422)
+        return _response(_validation_error(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> Response:
-        error_types = {404: "not_found", 405: "method", 400: "validation"}
-        body = {"error": str(error.detail), "error_type": error_types.get(error.status_code, "http")}
-        return JSONResponse(body, error.status_code, headers=error.headers)
+        return _response(_routing_error(error))
+
+
+def _response(error: APIError) -> JSONResponse:
+    return JSONResponse(error.body(), error.status, headers=error.headers)
+
+
+def _validation_error(error: RequestValidationError) -> APIError:
+    """Return the error for the first invalid field. It does not quote the input, which may contain texts."""
+    first = error.errors()[0]
+    kind, field = first["type"], ".".join(str(part) for part in first["loc"])
+    message = f"{field}: {first['msg']}"[:MAX_ERROR_CHARACTERS]
+    if kind == "json_invalid":
+        message = f"the body is not JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
+        return APIError(422, "validation", message, code="invalid-json")
+    if kind == "missing":
+        return APIError(422, "validation", message, code="missing-field", field=field)
+    if kind == "extra_forbidden":
+        return APIError(422, "validation", message, code="unknown-field", field=field)
+    return APIError(422, "validation", message, code="invalid-field", field=field)
+
+
+def _routing_error(error: HTTPException) -> APIError:
+    """Return the error for an exception of FastAPI itself."""
+    status, message, headers = error.status_code, str(error.detail), error.headers
+    if status == 404:
+        return APIError(status, "not_found", "no such path; /docs lists all paths", code="unknown-path")
+    if status == 405:
+        return APIError(status, "method", message, code="wrong-method", headers=headers)
+    if status == 400:  # the JSON parser failed, but not at a character
+        message = "the body cannot be read; expected JSON in UTF-8, not nested deeply, without huge numbers"
+        return APIError(status, "validation", message, code="invalid-json")
+    return APIError(status, "http", message, code="http-error", headers=headers)

@@ -8,23 +8,24 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from fastlstm._typing import FloatArray
 from fastlstm.server.errors import overloaded_error
 
 LOG = logging.getLogger("fastlstm.server")
-Predict = Callable[[Sequence[str]], tuple[Any, FloatArray]]
+Text = TypeVar("Text")
+Predict = Callable[[Sequence[Text]], tuple[Any, FloatArray]]
 """Texts -> the model that predicted them, and one row per text."""
 
 
 @dataclass(eq=False)
-class _Pending:
-    texts: Sequence[str]
+class _Pending(Generic[Text]):
+    texts: Sequence[Text]
     result: asyncio.Future[tuple[Any, FloatArray]]
 
 
-class Batcher:
+class Batcher(Generic[Text]):
     """The queue of one model, and the thread in which the model predicts.
 
     There is no timer: a single text is predicted at once, and batches grow with the load.
@@ -32,7 +33,7 @@ class Batcher:
 
     def __init__(
         self,
-        predict: Predict,
+        predict: Predict[Text],
         *,
         batch_texts: int,
         queue_texts: int,
@@ -50,7 +51,7 @@ class Batcher:
         """
         self._predict, self._batch_texts, self._queue_texts = predict, batch_texts, queue_texts
         self._on_batch, self._on_waiting = on_batch, on_waiting
-        self._queue: deque[_Pending] = deque()
+        self._queue: deque[_Pending[Text]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fastlstm-predict")
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +78,7 @@ class Batcher:
         self._queue.clear()
         self._thread.shutdown(wait=True)
 
-    async def submit(self, texts: Sequence[str]) -> tuple[Any, FloatArray]:
+    async def submit(self, texts: Sequence[Text]) -> tuple[Any, FloatArray]:
         """Return the model that predicted the texts, and their rows in order. Expects at least one text.
 
         Raise `APIError` if the queue is full, and what `predict` raised for these texts.
@@ -120,9 +121,9 @@ class Batcher:
             self.rejecting = False
         self._on_waiting(self.waiting)
 
-    def _next_batch(self) -> list[_Pending]:
+    def _next_batch(self) -> list[_Pending[Text]]:
         """Take as many whole requests from the queue as fit into a batch; drop cancelled ones."""
-        batch: list[_Pending] = []
+        batch: list[_Pending[Text]] = []
         texts = 0
         while self._queue and (not batch or texts + len(self._queue[0].texts) <= self._batch_texts):
             pending = self._queue.popleft()
@@ -133,7 +134,7 @@ class Batcher:
             texts += len(pending.texts)
         return batch
 
-    async def _predict_batch(self, batch: list[_Pending]) -> None:
+    async def _predict_batch(self, batch: list[_Pending[Text]]) -> None:
         """Predict a batch. If that fails, predict its requests one by one, so that only invalid requests fail."""
         loop = asyncio.get_running_loop()
         texts = [text for pending in batch for text in pending.texts]
@@ -155,6 +156,6 @@ class Batcher:
         self._on_batch(len(texts))
 
 
-def _fail(pending: _Pending, error: Exception) -> None:
+def _fail(pending: _Pending[Any], error: Exception) -> None:
     if not pending.result.done():
         pending.result.set_exception(error)

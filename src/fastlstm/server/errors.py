@@ -34,8 +34,8 @@ class APIError(FastLSTMError):
         self.status, self.error_type, self.headers = status, error_type, dict(headers or {})
 
     def body(self) -> dict[str, str]:
-        """Return the response body, in the format of text-embeddings-inference."""
-        return {"error": str(self), "error_type": self.error_type}
+        """Return the response body, in the format of text-embeddings-inference, with the code."""
+        return {"error": str(self), "error_type": self.error_type, "code": self.code}
 
 
 def overloaded_error(message: str, *, code: str, **values: Any) -> APIError:

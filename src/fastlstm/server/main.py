@@ -6,6 +6,7 @@ import datetime
 import json
 import logging
 import logging.config
+import re
 import signal
 import socket
 import sys
@@ -20,11 +21,16 @@ from fastlstm.server.settings import Settings
 from fastlstm.server.supervisor import supervise
 
 LOG = logging.getLogger("fastlstm.server")
+UNPRINTABLE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+"""Characters that JSON leaves as they are, but that control a terminal, reorder or hide text, or cannot be encoded."""
 STANDARD_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"}
 
 
 class JSONFormatter(logging.Formatter):
-    """Format a log record as one JSON object per line: time, level, logger, message, and the `extra` fields."""
+    """Format a log record as one JSON object per line: time, level, logger, message, and the `extra` fields.
+
+    Control characters and others that a terminal does not show are escaped.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -37,7 +43,12 @@ class JSONFormatter(logging.Formatter):
         fields |= {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False, default=str)
+        line = json.dumps(fields, ensure_ascii=False, default=str)
+        return line if line.isascii() and "\x7f" not in line else UNPRINTABLE.sub(_escape, line)
+
+
+def _escape(character: re.Match[str]) -> str:
+    return f"\\u{ord(character[0]):04x}"
 
 
 class DropWebSocketLines(logging.Filter):

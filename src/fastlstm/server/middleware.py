@@ -15,26 +15,30 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastlstm.server.content_encoding import decompress, parse_encoding
 from fastlstm.server.errors import APIError, overloaded_error
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.registry import ModelRegistry
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
-HEALTH_PREFIX = "/v2/health/"
+HEALTH_PATHS = ("/health", "/v2/health/live", "/v2/health/ready")
+MONITORING_PATHS = (*HEALTH_PATHS, "/metrics")
+"""Paths that are served at any load."""
 QUEUED_ROUTES = {
     "/predict": re.compile("/predict"),
     "/v2/models/{name}/infer": re.compile("/v2/models/[^/]+/infer"),
+    "/v2/models/{name}/versions/{version}/infer": re.compile("/v2/models/[^/]+/versions/[^/]+/infer"),
 }
 """Routes with a queue: path pattern by path template."""
-PUBLIC_PATHS, PUBLIC_PREFIXES = ("/", "/docs", "/openapi.json"), ("/page/", "/docs/", HEALTH_PREFIX)
+PUBLIC_PATHS, PUBLIC_PREFIXES = ("/", "/docs", "/openapi.json", *HEALTH_PATHS), ("/page/", "/docs/")
 """Paths that need no token: the page and its files, the health checks, and the API documentation."""
 REJECTION_LOG_SECONDS = 1
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
-    """The outermost middleware of the application."""
+    """The middleware around all routes. Only the headers for other origins are added outside of it."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, registry: ModelRegistry) -> None:
         self._app, self._settings, self._metrics, self._registry = app, settings, metrics, registry
@@ -45,24 +49,30 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, request_id = time.perf_counter(), _request_id(scope)
+        start, request_id, method = time.perf_counter(), _request_id(scope), scope["method"]
         status, response_started = 500, False
+        if method == "HEAD":  # every path with GET responds to HEAD, too, without a body
+            scope = {**scope, "method": "GET"}
 
         async def send_with_id(message: Message) -> None:
             nonlocal status, response_started
             if message["type"] == "http.response.start":
                 status, response_started = message["status"], True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            elif method == "HEAD":
+                message["body"] = b""
             await send(message)
 
         self._in_progress += 1
         self._metrics.requests_in_progress.inc()
         try:
-            self._check(scope)
+            encoding = self._check(scope)
             body = await self._receive_body(scope, receive)
             # Reject before parsing the body, which is what costs time.
             if scope["method"] == "POST" and self._registry.rejecting and _queued_route(scope):
                 raise overloaded_error("the queue is full", code="queue-full")
+            if encoding is not None:
+                body = decompress(body, encoding, self._settings.max_body_bytes)
             await self._app(scope, _replay(body, receive), send_with_id)
         except APIError as error:
             if not response_started:
@@ -75,11 +85,11 @@ class RequestMiddleware:
         finally:
             self._in_progress -= 1
             self._metrics.requests_in_progress.dec()
-            self._record(scope, request_id, status, time.perf_counter() - start)
+            self._record(scope, method, request_id, status, time.perf_counter() - start)
 
-    def _check(self, scope: Scope) -> None:
-        monitoring = scope["path"] == "/metrics" or scope["path"].startswith(HEALTH_PREFIX)
-        if self._in_progress > self._settings.max_requests and not monitoring:
+    def _check(self, scope: Scope) -> str | None:
+        """Check the request's head. Return the encoding of its body, or None for a plain one."""
+        if self._in_progress > self._settings.max_requests and scope["path"] not in MONITORING_PATHS:
             raise overloaded_error(
                 f"too many concurrent requests (maximum {self._settings.max_requests})",
                 code="too-many-requests",
@@ -97,6 +107,8 @@ class RequestMiddleware:
                     code="unsupported-content-type",
                     content_type=quoted,
                 )
+            return parse_encoding(get_header(scope, b"content-encoding"))
+        return None
 
     async def _receive_body(self, scope: Scope, receive: Receive) -> bytes:
         """Return the whole request body. Raise `APIError` if it is too large or too slow."""
@@ -135,7 +147,7 @@ class RequestMiddleware:
                 seconds=seconds,
             ) from None
 
-    def _record(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, method: str, request_id: str, status: int, seconds: float) -> None:
         """Update the metrics and write the log line of a completed request."""
         route = scope.get("route")
         path = getattr(route, "path", None) or _queued_route(scope) or ("/" if scope["path"] == "/" else "other")
@@ -146,7 +158,7 @@ class RequestMiddleware:
             return
         fields: dict[str, Any] = {
             "request_id": request_id,
-            "method": scope["method"],
+            "method": method,
             "path": scope["path"][:200],
             "status": status,
             "milliseconds": round(1000 * seconds, 3),

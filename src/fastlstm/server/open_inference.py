@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from fastlstm import __version__
 from fastlstm.server.errors import APIError
-from fastlstm.server.registry import ModelRegistry, ServedModel
+from fastlstm.server.registry import LoadedModel, ModelRegistry, QueuedText, ServedModel
 from fastlstm.server.routes import ERROR_RESPONSES
-from fastlstm.server.schemas import InferRequest, InferResponse, Tensor, check_texts
+from fastlstm.server.schemas import InferRequest, InferResponse, Tensor, check_texts, parse_text
 
 open_inference_router = APIRouter(prefix="/v2", responses=ERROR_RESPONSES)
 OUTPUTS = ("probabilities", "label")
@@ -35,10 +36,11 @@ async def ready() -> dict[str, bool]:
 
 
 @open_inference_router.get("/models/{name}")
-async def metadata(request: Request, name: str) -> dict[str, Any]:
-    """Return a model's inputs and outputs."""
+@open_inference_router.get("/models/{name}/versions/{version}")
+async def metadata(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
+    """Return a model's version, inputs and outputs."""
     served = _get_model(request, name)
-    model = served.current
+    model = _check_version(served, served.current, version)
     labels = model.classifier.labels
     return {
         "name": served.name,
@@ -54,16 +56,21 @@ async def metadata(request: Request, name: str) -> dict[str, Any]:
 
 
 @open_inference_router.get("/models/{name}/ready")
-async def model_ready(request: Request, name: str) -> dict[str, Any]:
+@open_inference_router.get("/models/{name}/versions/{version}/ready")
+async def model_ready(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
     """Return true if the model is served."""
-    return {"name": _get_model(request, name).name, "ready": True}
+    served = _get_model(request, name)
+    _check_version(served, served.current, version)
+    return {"name": served.name, "ready": True}
 
 
-@open_inference_router.post("/models/{name}/infer")
-async def infer(request: Request, name: str, body: InferRequest) -> InferResponse:
+@open_inference_router.post("/models/{name}/infer", response_model_exclude_none=True)
+@open_inference_router.post("/models/{name}/versions/{version}/infer", response_model_exclude_none=True)
+async def infer(request: Request, name: str, body: InferRequest, version: str | None = None) -> InferResponse:
     """Return the probabilities and the predicted label of each text."""
     served = _get_model(request, name)
-    texts = check_texts(_texts(body), request.app.state.settings)
+    _check_version(served, served.current, version)
+    texts = check_texts(_texts(body), request.app.state.settings, "inputs[0].data")
     request.scope["fastlstm.texts"] = texts
     outputs = OUTPUTS if body.outputs is None else tuple(output.name for output in body.outputs)
     if unknown := [output for output in outputs if output not in OUTPUTS]:
@@ -78,7 +85,8 @@ async def infer(request: Request, name: str, body: InferRequest) -> InferRespons
         raise APIError(
             422, "validation", "an output is requested twice; expected each at most once", code="duplicate-output"
         )
-    model, rows = await served.batcher.submit(texts)
+    model, rows = await served.batcher.submit([QueuedText(text) for text in texts])
+    _check_version(served, model, version)  # the model may have been reloaded in the meantime
     classifier = model.classifier
     probabilities = rows[:, : len(classifier.labels)]
     labels = [classifier.labels[k] for k in classifier.choose(probabilities)]
@@ -104,6 +112,20 @@ def _get_model(request: Request, name: str) -> ServedModel:
     return registry.get(name)
 
 
+def _check_version(served: ServedModel, model: LoadedModel, version: str | None) -> LoadedModel:
+    """Return the model. Raise `APIError` if another version was requested."""
+    if version is not None and version != str(model.version):
+        raise APIError(
+            404,
+            "unknown_version",
+            f"model {served.name} has version {model.version} only; it changes with each reload",
+            code="unknown-version",
+            version=version,
+            known=(str(model.version),),
+        )
+    return model
+
+
 def _texts(body: InferRequest) -> list[str]:
     """Return the texts of the input tensor. Raise `APIError` for other inputs."""
     if [tensor.name for tensor in body.inputs] != ["text"]:
@@ -115,18 +137,37 @@ def _texts(body: InferRequest) -> list[str]:
             code="bad-inputs",
         )
     (tensor,) = body.inputs
-    if tensor.datatype != "BYTES" or not all(isinstance(text, str) for text in tensor.data):
+    if tensor.datatype != "BYTES":
         raise APIError(
             422,
             "validation",
-            f"input text has datatype {tensor.datatype[:20]}; expected BYTES, and strings as data",
+            f"input text has datatype {tensor.datatype[:20]}; expected BYTES",
             code="bad-datatype",
         )
-    if tensor.shape not in ([len(tensor.data)], [len(tensor.data), 1]):
+    elements = _flatten(tensor)
+    return [parse_text(element, f"inputs[0].data[{position}]") for position, element in enumerate(elements)]
+
+
+def _flatten(tensor: Tensor) -> list[Any]:
+    """Return the elements of a tensor of shape [n], [n, 1] or [1, n], whose data may be nested.
+
+    Raise `APIError` if it has another shape, or if its shape is not that of the data.
+    """
+    shape = tensor.shape
+    elements = tensor.data
+    is_vector = len(shape) == 1 or (len(shape) == 2 and 1 in shape)
+    if is_vector and any(isinstance(element, list) for element in elements):
+        rows: list[Any] = [elements]
+        for size in shape:
+            is_vector &= all(isinstance(row, list) and len(row) == size for row in rows)
+            rows = [element for row in rows if isinstance(row, list) for element in row]
+        elements = rows
+    if not is_vector or math.prod(shape) != len(elements):
         raise APIError(
             422,
             "validation",
-            f"input text has shape {tensor.shape[:5]} but {len(tensor.data)} strings; expected [n] or [n, 1]",
+            f"input text has shape {shape[:5]}, which is not that of its data, or not a list of texts; "
+            "expected [n], [n, 1] or [1, n]",
             code="bad-shape",
         )
-    return list(tensor.data)
+    return elements

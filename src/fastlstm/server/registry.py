@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from fastlstm._typing import FloatArray
+from fastlstm.config.classifier import Truncate
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
+from fastlstm.serialization.classifier import make_text_tokenizer
 from fastlstm.serialization.folder import CONFIG
 from fastlstm.server.batching import Batcher
 from fastlstm.server.errors import APIError
 from fastlstm.server.metrics import Metrics
+from fastlstm.server.schemas import Direction
 from fastlstm.server.settings import Settings
+from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts
 
 LOG = logging.getLogger("fastlstm.server")
+KEPT_PARTS: Mapping[Direction, Truncate] = {"left": "end", "right": "beginning"}
+"""Side that truncation drops -> the part that it keeps, `ModelConfig.truncate`."""
 Signature = tuple[int, int, int] | None
 """Inode, modification time and size of a model's config.json; None if it does not exist."""
+
+
+class QueuedText(NamedTuple):
+    """A text to predict, and the side that truncation drops. None: as the model was trained."""
+
+    text: str
+    truncation_direction: Direction | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,18 @@ class LoadedModel:
 
     classifier: Classifier
     version: int
+
+    def tokenize(self, texts: Sequence[str], direction: Direction | None) -> TokenizedTexts:
+        """Return the token ids of texts, truncated on the given side."""
+        return self.classifier.tokenize(texts) if direction is None else self._tokenizers[direction](texts)
+
+    @cached_property
+    def _tokenizers(self) -> dict[Direction, TextTokenizer]:
+        saved = self.classifier.saved
+        return {
+            direction: make_text_tokenizer(saved.tokenizer, dataclasses.replace(saved.config, truncate=part))
+            for direction, part in KEPT_PARTS.items()
+        }
 
 
 @dataclass
@@ -43,7 +71,7 @@ class ServedModel:
     folder: Path
     current: LoadedModel
     signature: Signature
-    batcher: Batcher
+    batcher: Batcher[QueuedText]
     missing: bool = False
     """Whether the last check found no model in the folder."""
 
@@ -61,7 +89,7 @@ class ModelRegistry:
 
     def _add(self, name: str, folder: Path) -> ServedModel:
         signature = _signature(folder)
-        batcher = Batcher(
+        batcher: Batcher[QueuedText] = Batcher(
             lambda texts: self._predict(name, texts),
             batch_texts=self._settings.batch_texts,
             queue_texts=self._settings.queue_texts,
@@ -80,17 +108,24 @@ class ModelRegistry:
         _ = classifier.network.fingerprint  # computed once here, because it is slow and streams need it
         return classifier
 
-    def _predict(self, name: str, texts: Sequence[str]) -> tuple[LoadedModel, FloatArray]:
+    def _predict(self, name: str, texts: Sequence[QueuedText]) -> tuple[LoadedModel, FloatArray]:
         """Return [n, 2 * classes]: the probability of each class, then the logits (NaN with early exit)."""
         model = self._models[name].current
-        classifier = model.classifier
+        rows = np.empty((len(texts), 2 * len(model.classifier.labels)), np.float32)
+        for direction in {text.truncation_direction for text in texts}:
+            members = [k for k, text in enumerate(texts) if text.truncation_direction == direction]
+            tokenized = model.tokenize([texts[k].text for k in members], direction)
+            rows[members] = self._rows(model.classifier, tokenized)
+        return model, rows
+
+    def _rows(self, classifier: Classifier, tokenized: TokenizedTexts) -> FloatArray:
         if self._settings.min_agreement is not None:
-            probabilities = classifier.predict_proba(texts, min_agreement=self._settings.min_agreement)
-            return model, np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
-        tokenized, network = classifier.tokenize(texts), classifier.network
+            probabilities = classifier.predict_early(tokenized, self._settings.min_agreement).probabilities
+            return np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)
+        network = classifier.network
         logits = network.logits(tokenized.ids, tokenized.untruncated)
         class_logits = np.concatenate([-logits, logits], axis=1) if logits.shape[1] == 1 else logits
-        return model, np.concatenate([network.to_probabilities(logits), class_logits], axis=1)
+        return np.concatenate([network.to_probabilities(logits), class_logits], axis=1)
 
     def start(self) -> None:
         """Start predicting and watching the model folders."""

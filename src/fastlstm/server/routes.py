@@ -14,7 +14,7 @@ from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.explain.gates import GATE_NAMES
 from fastlstm.server.errors import APIError, overloaded_error
-from fastlstm.server.registry import ModelRegistry, ServedModel
+from fastlstm.server.registry import ModelRegistry, QueuedText, ServedModel
 from fastlstm.server.schemas import (
     ErrorBody,
     ExplainRequest,
@@ -22,6 +22,8 @@ from fastlstm.server.schemas import (
     PredictRequest,
     Score,
     check_texts,
+    parse_inputs,
+    parse_text,
 )
 
 ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -40,8 +42,7 @@ async def predict(request: Request, body: PredictRequest) -> Prediction | list[P
     registry: ModelRegistry = request.app.state.registry
     settings = request.app.state.settings
     served = registry.get(body.model)
-    is_single = isinstance(body.inputs, str)
-    texts = check_texts([body.inputs] if isinstance(body.inputs, str) else body.inputs, settings)
+    texts = check_texts(parse_inputs(body.inputs), settings, "inputs")
     request.scope["fastlstm.texts"] = texts
     if body.truncate is False:
         loop = asyncio.get_running_loop()
@@ -53,11 +54,11 @@ async def predict(request: Request, body: PredictRequest) -> Prediction | list[P
             "raw_scores is not available on a server with --min-agreement; omit it",
             code="raw-scores-unavailable",
         )
-    model, rows = await served.batcher.submit(texts)
+    model, rows = await served.batcher.submit([QueuedText(text, body.truncation_direction) for text in texts])
     labels = model.classifier.labels
     rows = rows[:, len(labels) :] if body.raw_scores else rows[:, : len(labels)]
     predictions = [_prediction(labels, row) for row in rows]
-    return predictions[0] if is_single else predictions
+    return predictions if isinstance(body.inputs, list) else predictions[0]
 
 
 @inference_router.post("/explain")
@@ -66,7 +67,7 @@ async def explain(request: Request, body: ExplainRequest) -> dict[str, Any]:
     state = request.app.state
     registry: ModelRegistry = state.registry
     served = registry.get(body.model)
-    (text,) = check_texts([body.text], state.settings)
+    (text,) = check_texts([parse_text(body.text, "text")], state.settings, "text")
     request.scope["fastlstm.texts"] = [text]
     if state.explanations >= MAX_PENDING_EXPLANATIONS:
         raise overloaded_error(

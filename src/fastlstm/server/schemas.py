@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from fastlstm.errors import DataError
 from fastlstm.server.errors import APIError
@@ -17,15 +17,41 @@ class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+INPUTS_SCHEMA = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "array", "minItems": 1, "maxItems": 1, "items": {"type": "string"}},
+                ]
+            },
+        },
+    ]
+}
+Direction = Literal["left", "right"]
+"""The side of a text that truncation drops."""
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 class PredictRequest(_StrictModel):
     """Texts to classify, in the format of text-embeddings-inference. A string is one text; a list is a batch."""
 
-    inputs: str | Annotated[list[str], Field(fail_fast=True, json_schema_extra={"minItems": 1})] = Field(
-        description="One text, or a batch of texts."
+    inputs: Annotated[Any, WithJsonSchema(INPUTS_SCHEMA)] = Field(
+        description="One text, or a batch of texts, each a string or a list of one string."
     )
     truncate: bool | None = Field(
         default=None,
         description="false: reject texts that exceed the model's maximum length. Otherwise they are truncated.",
+    )
+    truncation_direction: Annotated[Direction, BeforeValidator(_lower)] | None = Field(
+        default=None, description="Side of a long text that truncation drops. Default: as the model was trained."
     )
     raw_scores: bool = Field(default=False, description="Return logits instead of probabilities.")
     model: str | None = Field(default=None, description="Model name. Default: the first model.")
@@ -45,7 +71,7 @@ Prediction = list[Score]
 class ExplainRequest(_StrictModel):
     """A text to explain."""
 
-    text: str
+    text: Annotated[Any, WithJsonSchema({"type": "string"})]
     label: str | None = Field(default=None, description="Class to explain. Default: the predicted class.")
     method: Literal["gradients", "occlusion"] = "gradients"
     gates: int | None = Field(default=None, ge=0, description="Unit of the last layer whose gates to return.")
@@ -105,17 +131,63 @@ class ErrorBody(BaseModel):
 
     error: str
     error_type: str
+    code: str
 
 
-def check_texts(texts: Sequence[str], settings: Settings) -> list[str]:
-    """Return the texts of a request. Raise `APIError` for an empty batch, exceeded limits, or invalid Unicode."""
+def parse_inputs(inputs: object) -> list[str]:
+    """Return the texts of the field `inputs`: one text, or a batch. Raise `APIError` if it is neither."""
+    if isinstance(inputs, list):
+        return [_parse_element(element, f"inputs[{position}]") for position, element in enumerate(inputs)]
+    return [parse_text(inputs, "inputs")]
+
+
+def _parse_element(element: object, field: str) -> str:
+    if not isinstance(element, list):
+        return parse_text(element, field)
+    if len(element) == 1:
+        return parse_text(element[0], f"{field}[0]")
+    if len(element) == 2 and all(isinstance(text, str) for text in element):
+        raise APIError(
+            422,
+            "validation",
+            f"{field} is a pair of texts; expected one text, because the model does not compare texts",
+            code="text-pair",
+            field=field,
+        )
+    return parse_text(element, field)
+
+
+def parse_text(value: object, field: str) -> str:
+    """Return a JSON value that must be a text. Raise `APIError` if it is not one."""
+    if not isinstance(value, str):
+        found = _json_type(value)
+        raise APIError(
+            422, "validation", f"{field} is {found}; expected a text", code="not-a-text", field=field, type=found
+        )
+    return value
+
+
+def _json_type(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return f"a list of {len(value)} elements"
+    names = {bool: "a boolean", int: "a number", float: "a number", dict: "an object"}
+    return names[type(value)]
+
+
+def check_texts(texts: Sequence[str], settings: Settings, field: str) -> list[str]:
+    """Return the texts of a request. Raise `APIError` for an empty batch, exceeded limits, or invalid Unicode.
+
+    `field` is the body field of the texts, for the messages.
+    """
     if not texts:
-        raise APIError(422, "validation", "the batch is empty; expected one or more texts", code="empty-batch")
+        raise APIError(422, "validation", f"{field} is empty; expected one or more texts", code="empty-batch")
     if len(texts) > settings.max_texts:
         raise APIError(
             413,
             "validation",
-            f"the batch has {len(texts)} texts; expected at most {settings.max_texts}",
+            f"{field} has {len(texts)} texts; expected at most {settings.max_texts}",
             code="too-many-texts",
             texts=len(texts),
             maximum=settings.max_texts,
@@ -125,7 +197,7 @@ def check_texts(texts: Sequence[str], settings: Settings) -> list[str]:
             raise APIError(
                 413,
                 "validation",
-                f"text {position} has {len(text)} characters; expected at most {settings.max_characters}",
+                f"text {position} of {field} has {len(text)} characters; expected at most {settings.max_characters}",
                 code="text-too-long",
                 position=position,
                 characters=len(text),
@@ -134,4 +206,4 @@ def check_texts(texts: Sequence[str], settings: Settings) -> list[str]:
     try:
         return validate_texts(texts)
     except DataError as error:
-        raise APIError(422, "validation", str(error), code=error.code, **error.values) from None
+        raise APIError(422, "validation", f"{field}: {error}", code=error.code, **error.values) from None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastlstm.errors import OptionError
 
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
+"""An origin as browsers send it in the header Origin."""
 MIN_VALUES = {
     "max_body_bytes": 1,
     "max_texts": 1,
@@ -39,6 +42,7 @@ class Settings:
         queue_texts: Maximum number of queued texts per model; further requests get status 429.
         batch_texts: Maximum number of texts per batch.
         body_seconds: Timeout for receiving a request body.
+        cors_origins: Origins whose scripts may use the API from a browser, such as "https://example.com"; "*": all.
         token: Bearer token that requests must send. None: no authentication.
         log_texts: Whether log lines contain the texts of requests.
         reload_seconds: Interval between checks for changed model folders. 0: never reload.
@@ -57,6 +61,7 @@ class Settings:
     queue_texts: int = 256
     batch_texts: int = 128
     body_seconds: float = 10.0
+    cors_origins: tuple[str, ...] = ()
     token: str | None = None
     log_texts: bool = False
     reload_seconds: float = 1.0
@@ -83,5 +88,13 @@ class Settings:
                 code="conflicting-options",
                 options=("max-texts", "queue-texts"),
             )
+        for origin in self.cors_origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise OptionError(
+                    f"cors-origin is {origin!r}; expected scheme://host or scheme://host:port without a path, or *",
+                    code="bad-option-value",
+                    option="cors-origin",
+                    value=origin,
+                )
         if self.token is not None and not self.token:
             raise OptionError("the token is empty; set a non-empty token, or unset it", code="empty-token")
