@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastlstm import plots
 from fastlstm._typing import DoubleArray, IndexArray
-from fastlstm.notes import Note
+from fastlstm.notes import Note, known_words_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +78,7 @@ class Report:
         classes: Metrics of each class, in the order of the labels.
         confusion: Number of texts by true class (row) and predicted class (column).
         calibration: The bins that contain texts, by rising confidence.
+        known: Mean fraction of the tokens of a text that the model knows; None if not measured.
     """
 
     texts: int
@@ -88,6 +89,7 @@ class Report:
     classes: tuple[ClassReport, ...]
     confusion: tuple[tuple[int, ...], ...]
     calibration: tuple[CalibrationBin, ...]
+    known: float | None = None
 
     def __str__(self) -> str:
         return (
@@ -111,12 +113,15 @@ class Report:
         return self.majority.texts / self.texts
 
     def notes(self, baseline: Report | None = None) -> tuple[Note, ...]:
-        """Return what the figures alone do not say: few texts, one class, a model that is no better than trivial ones.
+        """Return what the figures alone do not say.
+
+        These are: few texts, unknown words, one class, and a model that is no better than trivial ones.
 
         Args:
             baseline: The n-gram baseline on the same texts.
         """
-        notes = [_few_texts_note(self), _majority_note(self), _baseline_note(self, baseline)]
+        unknown = None if self.known is None else known_words_note(self.known, "the model", "these texts")
+        notes = [_few_texts_note(self), unknown, _majority_note(self), _baseline_note(self, baseline)]
         return tuple(note for note in notes if note is not None)
 
     def to_json(self) -> dict[str, Any]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 MIN_KNOWN = 0.5
 """Mean fraction of known tokens per text below which a model or encoder is reported to know too few words."""
 
@@ -26,19 +23,18 @@ class Note:
         return {"code": self.code, "text": self.text}
 
 
-def known_words_note(known: npt.NDArray[np.floating], reader: str, source: str) -> Note | None:
-    """Return a note if the texts of `source` consist mostly of unknown words; None otherwise.
+def known_words_note(known: float, reader: str, source: str) -> Note | None:
+    """Return a note if texts consist mostly of unknown words; None otherwise.
 
     Args:
-        known: [n] fraction of the tokens of each text that are in the vocabulary.
+        known: The mean fraction of the tokens of a text that are in the vocabulary.
         reader: The owner of the vocabulary: "the model".
         source: The texts: "reviews.csv".
     """
-    mean = float(np.mean(known)) if len(known) else 1.0
-    if mean >= MIN_KNOWN:
+    if known >= MIN_KNOWN:
         return None
     return Note(
-        f"{reader} knows only {mean:.1%} of the words of {source}: its answers to such texts mean little; check the "
+        f"{reader} knows only {known:.1%} of the words of {source}: answers to such texts mean little; check the "
         "language of the texts and how they are split into words, or train on texts of this kind",
         "few-known-words",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.command_line import SMALL, Command, reviews, write_csv
+from tests.helpers.command_line import SMALL, Command, Finished, reviews, write_csv
 
 
 def test_model_is_evaluated_on_any_labelled_texts(command: Command, trained: Path, tmp_path: Path) -> None:
@@ -73,4 +73,32 @@ def test_default_model_is_named(command: Command, tmp_path: Path) -> None:
     result = command("evaluate", data)
     assert result.status == 0
     assert "english-sentiment" in result.err
-    assert command("evaluate", data, "--model", "english-sentiment").err == ""
+    assert "no --model" not in command("evaluate", data, "--model", "english-sentiment").err
+
+
+def note_codes(finished: Finished) -> list[str]:
+    return [note["code"] for note in finished.json["notes"]]
+
+
+def test_what_the_figures_do_not_say_is_in_the_notes(command: Command, trained: Path, tmp_path: Path) -> None:
+    many = write_csv(tmp_path / "many.csv", reviews(200, seed=5))
+    arguments = ["evaluate", "--model", trained, "--json"]
+    assert note_codes(command(*arguments, many)) == []
+    one = write_csv(tmp_path / "one.csv", reviews(2, seed=5)[:1])
+    result = command(*arguments, one)
+    assert note_codes(result) == ["few-evaluation-texts", "one-class-evaluated"]
+    assert result.json["accuracy_interval"][1] - result.json["accuracy_interval"][0] > 0.7
+    assert "20.7 to 100.0%" in command("evaluate", one, "--model", trained).out
+    always = command(*arguments, many, "--threshold", "0")
+    assert note_codes(always) == ["one-class-predicted"]
+    for note in always.json["notes"]:
+        assert note["text"] in always.err
+
+
+def test_texts_of_unknown_words_are_reported(command: Command, trained: Path, tmp_path: Path) -> None:
+    rows = [(f"ein Wort das niemand kennt {i}", label) for i in range(60) for label in ("good", "bad")]
+    result = command("evaluate", write_csv(tmp_path / "de.csv", rows), "--model", trained, "--json")
+    assert "few-known-words" in note_codes(result)
+    assert result.json["known"] < 0.5
+    known = write_csv(tmp_path / "en.csv", reviews(50, seed=5))
+    assert command("evaluate", known, "--model", trained, "--json").json["known"] == 1

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from fastlstm.cli import output
 from fastlstm.cli.options import PanelCommand, common_options, field_options, model_option, option, table_options
 from fastlstm.config import TrainingConfig, configure
-from fastlstm.data import read_dataset
+from fastlstm.data.options import ReadOptions
+from fastlstm.data.readers.labelled import read_labelled
+from fastlstm.data.validation import with_one_spelling
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
+from fastlstm.metrics import format_accuracy
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 
 METHODS = {
@@ -41,10 +45,9 @@ def command(
     calibration: str | None,
     threshold_metric: str | None,
     early_exit: bool,
-    text_column: str,
-    label_column: str,
     data_dir: Path | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Fit the probabilities of a saved model to DATA, labelled texts that it was not trained on.
 
@@ -60,7 +63,10 @@ def command(
             "split; use other labelled texts",
             code="imdb-not-allowed",
         )
-    dataset = read_dataset(data, text_column=text_column, label_column=label_column)
+    options = ReadOptions.create(reading)
+    dataset = with_one_spelling(read_labelled(data, options), model.labels, merge=options.merge_labels)
+    for read_note in dataset.notes:
+        output.note(read_note.text)
     from fastlstm.training.recalibration import recalibrate  # after reading: it imports PyTorch
 
     result = recalibrate(
@@ -95,7 +101,7 @@ def command(
         "temperature": f"{model.saved.temperature:.4g} -> {saved.temperature:.4g}",
         "calibration error": f"{before.calibration_error:.2%} -> {after.calibration_error:.2%} on these texts",
         "loss": f"{before.loss:.4f} -> {after.loss:.4f}",
-        "accuracy": f"{before.accuracy:.2%} -> {after.accuracy:.2%}",
+        "accuracy": f"{before.accuracy:.2%} -> {format_accuracy(after.accuracy, after.texts)}",
         "saved": str(out),
     }
     if saved.threshold != model.saved.threshold:

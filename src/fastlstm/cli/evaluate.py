@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +19,9 @@ from fastlstm.cli.options import (
     threshold_option,
 )
 from fastlstm.data import Dataset
+from fastlstm.data.options import ReadOptions
+from fastlstm.data.readers.labelled import read_labelled
+from fastlstm.data.validation import with_one_spelling
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 
@@ -33,29 +37,30 @@ def command(
     data: str,
     model: Classifier,
     threshold: float | None,
-    text_column: str,
-    label_column: str,
     data_dir: Path | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Evaluate a model on DATA: a file or folder of labelled texts, or imdb (its test split)."""
     if click.get_current_context().get_parameter_source("model") is click.core.ParameterSource.DEFAULT:
         output.note(f"no --model given: evaluating the bundled model {pretrained.DEFAULT_CLASSIFIER}")
-    dataset, evaluated_on = _read(data, model, text_column, label_column, data_dir)
+    dataset, evaluated_on = _read(data, model, ReadOptions.create(reading), data_dir)
     report = model.evaluate(dataset, threshold=threshold)
+    notes = report.notes()
+    for note in notes:
+        output.note(note.text)
     if as_json:
-        output.json_object({**report.to_json(), "measured_on": evaluated_on})
+        entries = [note.to_json() for note in notes]
+        output.json_object({**report.to_json(), "measured_on": evaluated_on, "notes": entries})
     else:
         output.report(report, evaluated_on, sys.stdout)
 
 
-def _read(
-    data: str, model: Classifier, text_column: str, label_column: str, data_dir: Path | None
-) -> tuple[Dataset, str]:
+def _read(data: str, model: Classifier, reading: ReadOptions, data_dir: Path | None) -> tuple[Dataset, str]:
     if data != "imdb":
-        from fastlstm.data import read_dataset
-
-        dataset = read_dataset(data, text_column=text_column, label_column=label_column)
+        dataset = with_one_spelling(read_labelled(data, reading), model.labels, merge=reading.merge_labels)
+        for note in dataset.notes:
+            output.note(note.text)
         return dataset, dataset.source
     from fastlstm.data.datasets import IMDB_LABELS, load_imdb
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from fastlstm._typing import FloatArray, IndexArray
-from fastlstm.data import Dataset, read_dataset
+from fastlstm.data import Dataset
+from fastlstm.data.memory import as_dataset
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
@@ -28,7 +29,7 @@ from fastlstm.serialization.classifier import (
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.serialization.model_card import model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text.tokenizer import TokenizedTexts, validate_text, validate_texts
+from fastlstm.text.tokenizer import UNKNOWN_ID, TokenizedTexts, validate_text, validate_texts
 
 if TYPE_CHECKING:
     from fastlstm.inference.early_exit import EarlyPredictions
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from fastlstm.inference.streaming import Stream
 
 Batch = Iterable[str] | TokenizedTexts
+KNOWN_SAMPLE = 1000
+"""Number of texts in which `evaluate` counts unknown words."""
 CHUNK_TEXTS = 1024
 """Texts per call of the network. It does not change the results."""
 GOLDEN_TEXTS = (
@@ -316,7 +319,7 @@ class Classifier:
             OptionError: As in `predict`.
         """
         decision_threshold = self._decision_threshold(threshold)
-        dataset = data if isinstance(data, Dataset) else read_dataset(data)
+        dataset = data if isinstance(data, Dataset) else as_dataset(data)
         if not len(dataset):
             raise DataError(
                 f"{dataset.source} is empty; expected one or more labelled texts",
@@ -324,7 +327,13 @@ class Classifier:
                 source=dataset.source,
             )
         truth = dataset.label_indices(self.labels)
-        return evaluate(self.predict_proba(dataset.texts), truth, self.labels, decision_threshold)
+        report = evaluate(self.predict_proba(dataset.texts), truth, self.labels, decision_threshold)
+        return dataclasses.replace(report, known=self.mean_known(dataset.texts))
+
+    def mean_known(self, texts: Sequence[str]) -> float:
+        """Return the mean fraction of the tokens of a text that the model knows, on at most `KNOWN_SAMPLE` texts."""
+        sample = list(texts[:: -(-len(texts) // KNOWN_SAMPLE)])
+        return float(np.mean([(ids != UNKNOWN_ID).mean() for ids in self.tokenize(sample).ids]))
 
     def save(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm import __version__, plots
-from fastlstm._typing import DoubleArray, FloatArray, IndexArray
+from fastlstm._typing import FloatArray, IndexArray
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
@@ -85,10 +85,10 @@ def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset
         )
 
 
-def known_fractions(tokenize: TextTokenizer, texts: Sequence[str]) -> DoubleArray:
-    """Return the fraction of known tokens of each of at most `KNOWN_SAMPLE` of the texts: [n]."""
-    sample = texts[:: -(-len(texts) // KNOWN_SAMPLE) or 1]
-    return np.array([float((ids != UNKNOWN_ID).mean()) for ids in tokenize(sample).ids])
+def mean_known(tokenize: TextTokenizer, texts: Sequence[str]) -> float:
+    """Return the mean fraction of known tokens of at most `KNOWN_SAMPLE` of the texts."""
+    sample = list(texts[:: -(-len(texts) // KNOWN_SAMPLE)])
+    return float(np.mean([(ids != UNKNOWN_ID).mean() for ids in tokenize(sample).ids]))
 
 
 def prepared_event(data: DataSplits, prepared: PreparedRun) -> Prepared:

@@ -13,7 +13,7 @@ from fastlstm.data import Dataset
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report, evaluate
-from fastlstm.notes import Note
+from fastlstm.notes import Note, known_words_note
 from fastlstm.serialization import weights
 from fastlstm.text.tokenizer import TokenizedTexts
 from fastlstm.training.calibration import (
@@ -79,7 +79,8 @@ def recalibrate(
             code="early-exit-needs-unidirectional",
         )
     tokenized, classes = classifier.tokenize(dataset.texts), dataset.label_indices(saved.labels)
-    before = _evaluate(classifier, tokenized, classes)
+    known = classifier.mean_known(dataset.texts)
+    before = dataclasses.replace(_evaluate(classifier, tokenized, classes), known=known)
     result, chosen, notes = classifier, Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
     if calibration == "auto":
         result, chosen = _calibrate(classifier, tokenized, classes, before)
@@ -104,7 +105,9 @@ def recalibrate(
         notes.append(
             Note("early exit removed: it was fitted for the old probabilities; fit it again", "early-exit-removed")
         )
-    after = _evaluate(result, tokenized, classes)
+    after = dataclasses.replace(_evaluate(result, tokenized, classes), known=known)
+    if note := known_words_note(known, "the model", dataset.source):
+        notes.append(note)
     if chosen.method != "none" or threshold_metric != "none":
         record = Calibrated(chosen, saved.labels, threshold_metric, before, after).to_json()
         present = saved.training.get("calibration", {})

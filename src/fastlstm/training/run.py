@@ -36,7 +36,7 @@ from fastlstm.training.evaluation import (
     calibrate_model,
     check_parity,
     evaluate_model,
-    known_fractions,
+    mean_known,
     prepared_event,
     training_plots,
     training_record,
@@ -154,7 +154,7 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
         yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
         started = time.perf_counter()
         teacher = read_classifier(settings.teacher)
-        known = known_fractions(make_text_tokenizer(teacher.tokenizer, teacher.config), data.training.texts)
+        known = mean_known(make_text_tokenizer(teacher.tokenizer, teacher.config), data.training.texts)
         if note := known_words_note(known, f"the teacher {settings.teacher.name}", data.training.source):
             yield note
         targets = soft_targets(_load_teacher(settings, teacher), data.training, data.unlabelled)
@@ -231,7 +231,7 @@ def _known_words_notes(settings: TrainingSettings, data: DataSplits, prepared: P
         parts.append(data.test)
     tokenize = make_text_tokenizer(prepared.tokenizer, prepared.model_config)
     for part in parts:
-        if note := known_words_note(known_fractions(tokenize, part.texts), reader, part.source):
+        if note := known_words_note(mean_known(tokenize, part.texts), reader, part.source):
             yield note
             return
 
