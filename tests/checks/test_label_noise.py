@@ -17,6 +17,7 @@ from fastlstm.checks.label_noise import (
     LabelNoise,
     assign_folds,
     find_label_noise,
+    judge_is_reliable,
     out_of_fold_probabilities,
     suspected_classes,
 )
@@ -64,19 +65,50 @@ def test_correct_labels_are_not_suspect() -> None:
     assert (noise.suspect_labels, noise.confusions) == ((), ())
 
 
-def test_suspect_labels_are_limited_and_sorted_by_probability() -> None:
-    training = make_rows(60)
-    for i in (0, 2, 4):
-        training[i] = (training[i][0], "bad")
-    all_noise = find(training=training)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_suspect_labels_are_limited_and_the_surest_come_first(classes: int) -> None:
+    training = make_rows(90, classes)
+    for i in (0, 2, 3, 4, 5, 8):
+        others = [name for name in list(WORDS)[:classes] if name != training[i][1]]
+        training[i] = (training[i][0], others[i % len(others)])
+    all_noise = find(max_examples=50, training=training)
     limited = find(max_examples=2, training=training)
     assert all_noise is not None
     assert limited is not None
-    probabilities = [suspect.probability for suspect in all_noise.suspect_labels]
-    assert len(probabilities) == 3
-    assert probabilities == sorted(probabilities)
+    probabilities = [suspect.suggested_probability for suspect in all_noise.suspect_labels]
+    assert len(probabilities) == sum(all_noise.suspect.values()) >= 6
+    assert probabilities == sorted(probabilities, reverse=True)
     assert limited.suspect_labels == all_noise.suspect_labels[:2]
     assert limited.confusions == all_noise.confusions
+
+
+def test_weak_judge_suspects_no_label() -> None:
+    generator = np.random.default_rng(0)
+    rows = [(text, str(generator.choice([label, "good", "bad"]))) for text, label in make_rows(300)]
+    noise = find(training=rows)
+    assert noise is not None
+    assert 0.55 < noise.agreement < 0.75
+    assert not noise.is_reliable
+    assert (noise.suspect, noise.confusions, noise.suspect_labels) == ({"training": 0}, (), ())
+    assert sum(noise.histogram) == 300
+
+
+@pytest.mark.parametrize(
+    ("agreement", "majority", "texts", "is_reliable"),
+    [
+        (0.68, 0.5, 300, False),
+        (0.8, 0.5, 300, True),
+        (0.8, 0.1, 300, True),
+        (0.7, 0.1, 300, False),
+        (0.95, 0.92, 300, False),
+        (0.99, 0.92, 3000, True),
+        (1.0, 0.5, 3, False),
+    ],
+)
+def test_judge_is_reliable_if_it_is_right_often_and_beats_the_majority(
+    agreement: float, majority: float, texts: int, is_reliable: bool
+) -> None:
+    assert judge_is_reliable(agreement, majority, texts) == is_reliable
 
 
 def test_result_is_reproducible() -> None:

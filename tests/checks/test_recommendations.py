@@ -6,7 +6,7 @@ import pytest
 
 from fastlstm.checks import recommendations as recommend
 from fastlstm.checks.duplicates import Duplicates, Overlap
-from fastlstm.checks.label_noise import LabelNoise
+from fastlstm.checks.label_noise import LabelNoise, judge_is_reliable
 from fastlstm.checks.languages import Languages
 from fastlstm.checks.statistics import LengthPercentiles, Lengths, Truncation, Vocabulary
 from fastlstm.checks.text_quality import BROKEN_CHARACTERS, FEW_LETTERS, HTML, VERY_SHORT, ClassCounts, TextIssue
@@ -17,7 +17,8 @@ def parts(**classes: dict[str, int]) -> dict[str, ClassCounts]:
 
 
 def noise(agreement: float, suspect: int, unchecked: int = 0) -> LabelNoise:
-    return LabelNoise(1000, unchecked, agreement, 0.5, {"training": suspect}, (), (), ())
+    is_reliable = judge_is_reliable(agreement, 0.5, 1000)
+    return LabelNoise(1000, unchecked, agreement, 0.5, is_reliable, {"training": suspect}, (), (), ())
 
 
 def lengths(truncated: float) -> Lengths:
@@ -100,9 +101,9 @@ def test_suspect_labels_have_a_recommendation_if_the_baseline_is_good_enough() -
     (result,) = recommend.recommend_for_labels(noise(0.9, 20))
     assert result.code == "suspect-labels"
     assert_contains(result, "20 ", "2.0%")
-    (weak,) = recommend.recommend_for_labels(noise(0.54, 20))
+    (weak,) = recommend.recommend_for_labels(noise(0.68, 0))
     assert weak.code == "weak-baseline"
-    assert_contains(weak, "54.0%", "50.0%")
+    assert_contains(weak, "68.00%", "50.0%", "75%")
 
 
 def test_unchecked_labels_have_a_recommendation() -> None:

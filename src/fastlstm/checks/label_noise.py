@@ -3,6 +3,10 @@
 The texts are divided into five folds, and the baseline trained on four folds predicts the fifth. A label is suspect
 if the predicted probability of another class reaches the average probability of that class over the texts labelled
 with it (Northcutt, Jiang & Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels", eq. 1).
+
+A classifier that is often wrong suspects mostly right labels. Therefore no label is suspect unless the classifier
+predicts at least `MIN_AGREEMENT` of the labels, and at least `MIN_GAIN` of those that always answering the most
+frequent class misses, beyond the error of the measurement.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import numpy as np
 import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 from fastlstm._typing import DoubleArray, IndexArray
 from fastlstm.checks.corpus import Corpus, Example
+from fastlstm.metrics import wilson_interval
 from fastlstm.training.linear import baseline_probabilities, count_ngrams
 
 # isort: split
@@ -22,11 +27,15 @@ from scipy.sparse import csr_matrix
 FOLDS = 5
 SEED = 0
 HISTOGRAM_BINS = 20
+MIN_AGREEMENT = 0.75
+"""Smallest fraction of labels that the classifier must predict for its suspicions to mean anything."""
+MIN_GAIN = 0.5
+"""Smallest fraction of the majority class's errors that the classifier must avoid."""
 
 
 @dataclass(frozen=True)
 class SuspectLabel:
-    """A text, the probability of its label, and the class with the highest probability."""
+    """A text, the probability of its label, and the class that it is suspected to belong to."""
 
     example: Example
     probability: float
@@ -52,9 +61,10 @@ class LabelNoise:
         unchecked: The number of texts of classes with fewer than five distinct texts, which are not checked.
         agreement: The fraction of checked texts whose label is the predicted class.
         majority: The fraction of checked texts in the most frequent class.
+        is_reliable: Whether the classifier is right often enough to suspect labels; if not, none is suspect.
         suspect: Part -> the number of suspect labels.
         confusions: The same number by classes, most frequent first.
-        suspect_labels: Examples: texts whose predicted class is not their label, least probable label first.
+        suspect_labels: Examples of suspect labels, the highest probability of the suggested class first.
         histogram: The number of texts by probability of their label, in 20 equal bins from 0 to 1.
     """
 
@@ -62,6 +72,7 @@ class LabelNoise:
     unchecked: int
     agreement: float
     majority: float
+    is_reliable: bool
     suspect: dict[str, int]
     confusions: tuple[Confusion, ...]
     suspect_labels: tuple[SuspectLabel, ...]
@@ -89,30 +100,47 @@ def find_label_noise(corpus: Corpus, groups: IndexArray, max_examples: int) -> L
     folds = assign_folds(np.unique(groups[rows], return_inverse=True)[1], targets)
     probabilities = out_of_fold_probabilities([corpus.texts[row] for row in rows], targets, folds)
     names = [corpus.classes[k] for k in checked_classes]
-    suspected = suspected_classes(probabilities, targets)
-    predicted = probabilities.argmax(axis=1)
+    agreement = float((probabilities.argmax(axis=1) == targets).mean())
+    majority = float(np.bincount(targets).max() / len(targets))
+    is_reliable = judge_is_reliable(agreement, majority, len(targets))
+    suspected = suspected_classes(probabilities, targets) if is_reliable else targets
     label_probabilities = probabilities[np.arange(len(targets)), targets]
+    suggested_probabilities = probabilities[np.arange(len(targets)), suspected]
     is_suspect = np.zeros(len(corpus), bool)
     is_suspect[rows] = suspected != targets
+    surest_first = np.lexsort((label_probabilities, -suggested_probabilities))
     return LabelNoise(
         checked=len(rows),
         unchecked=len(corpus) - len(rows),
-        agreement=float((predicted == targets).mean()),
-        majority=float(np.bincount(targets).max() / len(targets)),
+        agreement=agreement,
+        majority=majority,
+        is_reliable=is_reliable,
         suspect=corpus.count_by_part(is_suspect),
         confusions=_count_confusions(targets, suspected, names),
         suspect_labels=tuple(
             SuspectLabel(
                 corpus.example(int(rows[i])),
                 float(label_probabilities[i]),
-                names[predicted[i]],
-                float(probabilities[i, predicted[i]]),
+                names[suspected[i]],
+                float(suggested_probabilities[i]),
             )
-            for i in np.argsort(label_probabilities, kind="stable")
-            if predicted[i] != targets[i]
+            for i in surest_first
+            if suspected[i] != targets[i]
         )[:max_examples],
         histogram=tuple(int(count) for count in np.histogram(label_probabilities, HISTOGRAM_BINS, (0, 1))[0]),
     )
+
+
+def judge_is_reliable(agreement: float, majority: float, texts: int) -> bool:
+    """Return whether a classifier that predicts this fraction of `texts` labels may suspect labels.
+
+    Args:
+        agreement: The fraction of labels that it predicts.
+        majority: The fraction of labels in the most frequent class.
+        texts: The number of labels.
+    """
+    lowest, _ = wilson_interval(agreement, texts)
+    return agreement >= MIN_AGREEMENT and agreement - majority >= MIN_GAIN * (1 - majority) and lowest > majority
 
 
 def assign_folds(groups: IndexArray, targets: IndexArray) -> IndexArray:

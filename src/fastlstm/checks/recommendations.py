@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fastlstm.checks.duplicates import Duplicates, Overlap
-from fastlstm.checks.label_noise import FOLDS, LabelNoise
+from fastlstm.checks.label_noise import FOLDS, MIN_AGREEMENT, MIN_GAIN, LabelNoise
 from fastlstm.checks.languages import NO_LETTERS, UNSURE, Languages
 from fastlstm.checks.statistics import TARGET_COVERAGE, Lengths, Vocabulary
 from fastlstm.checks.text_quality import (
@@ -18,6 +18,7 @@ from fastlstm.checks.text_quality import (
     ClassCounts,
     TextIssue,
 )
+from fastlstm.metrics import format_accuracy
 
 MIN_IMBALANCE = 3
 """Ratio of the largest to the smallest class from which accuracy is misleading."""
@@ -25,8 +26,6 @@ MIN_CLASS_TEXTS = 20
 """Training texts per class below which a model cannot predict the class reliably."""
 MIN_OVERLAP_FRACTION = 0.02
 """Fraction of repeated texts from which evaluation figures are clearly too optimistic."""
-MIN_BASELINE_GAIN = 0.1
-"""Fraction of the majority class's errors that the baseline must avoid for its suspect labels to mean anything."""
 MIN_TRUNCATED_FRACTION = 0.01
 MIN_UNKNOWN_FRACTION = 0.03
 MIN_UNSEEN_FRACTION = 0.05
@@ -136,20 +135,22 @@ def recommend_for_labels(noise: LabelNoise | None) -> Recommendations:
         )
     result = []
     suspect = sum(noise.suspect.values())
-    if noise.agreement - noise.majority < MIN_BASELINE_GAIN * (1 - noise.majority):
+    if not noise.is_reliable:
         result.append(
             Recommendation(
                 "weak-baseline",
-                f"the bag of words ({noise.agreement:.1%} correct) is hardly better than always predicting the "
-                f"most frequent class ({noise.majority:.1%}): its suspect labels mean little; add texts",
+                f"the bag of words predicts {format_accuracy(noise.agreement, noise.checked)} of the labels (always "
+                f"the most frequent class: {noise.majority:.1%}), too few to suspect labels: at least "
+                f"{MIN_AGREEMENT:.0%} are needed, and {MIN_GAIN:.0%} of those outside the most frequent class; "
+                "add texts",
             )
         )
     elif suspect:
         result.append(
             Recommendation(
                 "suspect-labels",
-                f"about {suspect:,} suspect labels ({suspect / noise.checked:.1%}): read these texts, starting "
-                "with the first, and correct wrong labels; difficult texts are suspected too",
+                f"about {suspect:,} suspect labels ({suspect / noise.checked:.1%}): read these texts, the surest "
+                "first, and correct wrong labels; difficult texts are suspected too",
             )
         )
     if noise.unchecked:

@@ -239,6 +239,8 @@ def _print_label_noise(console: Console, noise: LabelNoise | None) -> None:
         console,
         f"a bag of words, by cross-validation, predicts the label of {noise.agreement:.1%} of {noise.checked:,} texts",
     )
+    if not noise.is_reliable:
+        return
     _print_sentence(console, f"suspect labels: {_join_counts(noise.suspect)}")
     if noise.confusions:
         pairs = (f"{c.label} -> {c.suggested} {c.texts:,}" for c in noise.confusions[:MAX_EXAMPLES_SHOWN])
