@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,8 +76,11 @@ def test_python_m_runs_the_command_line() -> None:
 @pytest.mark.parametrize(
     "arguments", [["train", "x.csv"], ["tune", "x.csv"], ["lm", "train", "x.txt"]], ids=" ".join
 )
-def test_training_commands_without_pytorch_report_the_missing_extra(arguments: list[str]) -> None:
+def test_training_commands_without_pytorch_report_the_missing_extra(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / arguments[-1]).touch()
     code = f"import sys; sys.modules['torch'] = None\nfrom fastlstm.cli import main\nmain({arguments!r})\n"
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
     assert finished.returncode == 2
     assert finished.stderr.startswith("fastlstm: error[missing-dependency]: ")

@@ -68,7 +68,7 @@ def recommend_for_classes(parts: Mapping[str, ClassCounts]) -> Recommendations:
             Recommendation(
                 "imbalanced-classes",
                 f"{largest} has {ratio:.1f} times as many training texts as {smallest}: compare macro F1 instead "
-                "of accuracy, and try --set class_weights=balanced",
+                "of accuracy, and try --class-weights balanced",
             )
         )
     if small := [name for name, texts in training.items() if texts < MIN_CLASS_TEXTS]:

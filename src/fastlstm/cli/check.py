@@ -21,6 +21,7 @@ from fastlstm.cli.options import (
     split_source,
     table_options,
 )
+from fastlstm.cli.train import require_sources
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -96,6 +97,8 @@ def command(
     DATA is read and split as fastlstm train does with the same options. The report covers class balance, lengths,
     vocabulary, languages, text issues, duplicates and suspect labels, with recommendations.
     """
+    validation_source, test_source = split_source(validation), None if test is None else split_source(test)
+    require_sources(data, validation_source, test_source)  # before the slow import of PyTorch
     from fastlstm import checks
     from fastlstm.cli.progress import Display
     from fastlstm.serialization import atomic
@@ -105,8 +108,8 @@ def command(
     with Display(sys.stderr) as display:
         report = checks.check(
             data,
-            validation=split_source(validation),
-            test=None if test is None else split_source(test),
+            validation=validation_source,
+            test=test_source,
             log=display.note,
             progress=display.download,
             **settings,

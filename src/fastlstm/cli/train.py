@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
     from fastlstm.tuning.events import TuningResult
 
-VISIBLE_FIELDS = ("epochs", "learning_rate", "seed")
+VISIBLE_FIELDS = ("epochs", "learning_rate", "class_weights", "seed")
 """Configuration fields that have a command-line option; --set sets the others."""
 
 
@@ -88,7 +89,9 @@ def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_js
     """Train with the given settings, show progress, and print the result."""
     from fastlstm.training.settings import TrainingSettings
 
-    chosen = TrainingSettings.create(data, out, settings)  # before the slow import of PyTorch
+    # Options and paths are checked before the slow import of PyTorch.
+    chosen = TrainingSettings.create(data, out, settings)
+    require_sources(chosen.data, chosen.validation, chosen.test, chosen.unlabelled)
     from fastlstm.cli.progress import Display, interrupted_message, watch
     from fastlstm.training.events import TrainingResult
     from fastlstm.training.run import run
@@ -102,6 +105,16 @@ def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_js
         events = run(chosen, log=display.note, progress=display.download)
         watch(events, display.show, TrainingResult, interrupted)
     _print_result(display.result, as_json)
+
+
+def require_sources(*sources: object) -> None:
+    """Raise `DataError` for the first source that is the path of a missing file or folder."""
+    from fastlstm.data.readers.files import require_path
+    from fastlstm.data.readers.labelled import FORMATS
+
+    for source in sources:
+        if isinstance(source, str | os.PathLike) and source != "imdb":
+            require_path(Path(source), FORMATS)
 
 
 def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:

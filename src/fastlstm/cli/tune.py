@@ -24,6 +24,7 @@ from fastlstm.cli.train import (
     VISIBLE_FIELDS,
     device_option,
     output_options,
+    require_sources,
     result_json,
     run_settings,
     split_options,
@@ -59,6 +60,7 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
     The validation texts select the best trial.
     """
     settings = TuningSettings.create(data, out, run_settings(options, **values))
+    require_sources(data, settings.run.validation, settings.run.test)
     from fastlstm.cli.progress import resume_command, watch
     from fastlstm.cli.tuning_progress import TuningDisplay
     from fastlstm.tuning.events import TuningResult
