@@ -1,65 +1,72 @@
-"""Export a classifier as an ONNX model with variable batch size and text length.
+"""Export a classifier as a self-contained ONNX model with variable batch size and text length.
 
-Inputs: `ids` int64 [batch, length], padded with any token id; `lengths` int64 [batch], at least 1; for a model with
-n-grams also `ngram_logits` float32 [batch, logits], the logits of the n-grams, or zeros.
+Inputs: `ids` int64 [batch, length], all token ids of each text, followed by any ids; `lengths` int64 [batch], the
+number of tokens of each text. The graph truncates, pads and computes n-grams as the classifier does.
 Output: `probabilities` float32 [batch, classes].
 
 With `states`, each layer K has the inputs `h_K` and `c_K` [1, batch, units], its states before the first token, and
-the outputs `h_K_after` and `c_K_after`, its states after the last token. A text can then be read in parts.
+the outputs `h_K_after` and `c_K_after`, its states after the last token. A text can then be read in parts, of at
+least one token each; nothing is truncated.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fastlstm import __version__
 from fastlstm._typing import FloatArray
+from fastlstm.config import ModelConfig
+from fastlstm.convert.export import golden_entries, without_ngrams
+from fastlstm.convert.onnx_graph import Graph, ONNXStorage, round_weight
+from fastlstm.convert.onnx_ngrams import add_ngram_logits
 from fastlstm.errors import MissingDependencyError, OptionError
-from fastlstm.inference.network import POOLINGS
+from fastlstm.inference.network import EMPTY_TEXT_ID, POOLINGS, reads_empty_texts_as_zeros
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
+from fastlstm.text.ngrams import NGRAM_KINDS
+from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto
 
 OPSET = 18
 """The first version that has all operators used here; runtimes since 2023 support it."""
 IR_VERSION = 9
-ONNXStorage = Literal["float32", "int8"]
+ACTIVATION_OPERATORS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+"""Activation of a dense layer -> ONNX operator; "linear" needs none."""
 
 
-def to_onnx(model: SavedModel, storage: ONNXStorage = "float32", *, states: bool = False) -> ModelProto:
-    """Return the ONNX model, checked by ONNX's checker.
+def to_onnx(
+    model: SavedModel, storage: ONNXStorage = "float32", *, states: bool = False, ngrams: bool = True
+) -> ModelProto:
+    """Return the ONNX model, checked by ONNX's checker. Its metadata has golden texts, with ids and probabilities.
 
     Args:
         model: The classifier.
         storage: "int8" stores weights as int8 with one scale per row, in a quarter of the space.
         states: Add the LSTM states as inputs and outputs.
+        ngrams: Whether to include the n-grams of the model.
 
     Raises:
         MissingDependencyError: onnx is not installed.
-        OptionError: `states` for a bidirectional model, one that reads padding, or a pooling other than "last".
+        OptionError: `states` for a bidirectional model, one that reads padding, one with n-grams, or a pooling other
+            than "last"; or `ngrams` false for a linear model.
     """
     try:
         import onnx
     except ImportError:
         raise MissingDependencyError("exporting", "onnx", "export") from None
+    if not ngrams and model.config.ngrams:
+        model = without_ngrams(model)
     config = model.config
-    if states and (config.bidirectional or config.pooling != "last" or config.padding != "none"):
-        raise OptionError(
-            f"cannot export the states of a model with bidirectional={config.bidirectional}, "
-            f"pooling={config.pooling!r} and padding={config.padding!r}; expected False, 'last' and 'none': omit "
-            "--states",
-            code="unsupported-states",
-            bidirectional=config.bidirectional,
-            pooling=config.pooling,
-            padding=config.padding,
-        )
-    graph = _Graph(storage)
+    if states:
+        _check_states(config)
+    graph = Graph(storage)
     inputs, outputs = _build(graph, model, states)
     exported = onnx.helper.make_model(
         onnx.helper.make_graph(graph.nodes, "fastlstm", inputs, outputs, graph.constants),
@@ -75,59 +82,45 @@ def to_onnx(model: SavedModel, storage: ONNXStorage = "float32", *, states: bool
         "padding": config.padding,
         "threshold": str(model.threshold),
         "tokenizer": model.tokenizer.to_str(pretty=False),
+        "golden": json.dumps(
+            golden_entries(rounded_model(model, storage), truncate=not states), ensure_ascii=False
+        ),
     }
     onnx.helper.set_model_props(exported, metadata)
     onnx.checker.check_model(exported, full_check=True)
     return exported
 
 
-class _Graph:
-    """Nodes and constants of a graph under construction."""
-
-    def __init__(self, storage: ONNXStorage) -> None:
-        self._storage = storage
-        self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
-
-    def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node and return the name of its output, or a list of names if there are several."""
-        from onnx import helper
-
-        names = [f"{operator.lower()}_{len(self.nodes)}_{k}" for k in range(outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, **attributes))
-        return names[0] if outputs == 1 else names
-
-    def add_output(self, name: str, value: str) -> None:
-        """Make `value` the output `name` of the graph."""
-        from onnx import helper
-
-        self.nodes.append(helper.make_node("Identity", [value], [name]))
-
-    def constant(self, value: npt.NDArray[Any]) -> str:
-        """Add a constant and return its name."""
-        from onnx import numpy_helper
-
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
-        return name
-
-    def weight(self, value: FloatArray) -> str:
-        """Add a weight [..., columns] in the storage of the graph and return its name; int8 has a scale per row."""
-        if self._storage == "float32":
-            return self.constant(value)
-        rows = value.reshape(-1, value.shape[-1])
-        scale = np.maximum(np.abs(rows).max(axis=1), np.finfo(np.float32).tiny) / np.float32(127)
-        quantized = np.rint(rows / scale[:, None]).astype(np.int8)
-        dequantized: str = self.add("DequantizeLinear", self.constant(quantized), self.constant(scale), axis=0)
-        return dequantized if rows.shape == value.shape else self.reshape(dequantized, value.shape)
-
-    def reshape(self, value: str, shape: Sequence[int]) -> str:
-        """Reshape a value and return its new name; a size of 0 keeps that dimension."""
-        name: str = self.add("Reshape", value, self.constant(np.array(shape, np.int64)))
-        return name
+def rounded_model(model: SavedModel, storage: ONNXStorage) -> SavedModel:
+    """Return the model with its weights as a graph with this storage computes with them."""
+    rounded = {
+        name: round_weight(array, storage) if array.ndim == 2 else array for name, array in model.weights.items()
+    }
+    return dataclasses.replace(model, weights=rounded)
 
 
-def _build(graph: _Graph, model: SavedModel, states: bool) -> tuple[list[Any], list[Any]]:
+def _check_states(config: ModelConfig) -> None:
+    """Raise `OptionError` unless a text can be read in parts with the states of the LSTM."""
+    obstacles = {
+        "bidirectional": config.bidirectional,
+        "pooling": config.pooling != "last",
+        "padding": config.padding != "none",
+        "ngrams": config.ngrams > 0,
+    }
+    values = {name: getattr(config, name) for name, is_obstacle in obstacles.items() if is_obstacle}
+    if not values:
+        return
+    found = ", ".join(f"{name}={value!r}" for name, value in values.items())
+    remedy = "pass --no-ngrams" if list(values) == ["ngrams"] else "omit --states"
+    raise OptionError(
+        f"cannot export the states of a model with {found}; expected bidirectional=False, pooling='last', "
+        f"padding='none' and ngrams=0: {remedy}",
+        code="unsupported-states",
+        **values,
+    )
+
+
+def _build(graph: Graph, model: SavedModel, states: bool) -> tuple[list[Any], list[Any]]:
     """Add the whole network to the graph, and return its inputs and outputs."""
     from onnx import TensorProto, helper
 
@@ -137,10 +130,12 @@ def _build(graph: _Graph, model: SavedModel, states: bool) -> tuple[list[Any], l
         helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
     ]
     outputs = [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(model.labels)])]
+    ids, lengths = ("ids", "lengths") if states else _fill_empty_texts(graph, config)
+    read_ids, read_lengths = (ids, lengths) if states else _truncate(graph, config, ids, lengths)
     steps = graph.add(
-        "Gather", graph.weight(model.weights["embedding.weight"]), graph.add("Transpose", "ids", perm=[1, 0])
+        "Gather", graph.weight(model.weights["embedding.weight"]), graph.add("Transpose", read_ids, perm=[1, 0])
     )
-    int32_lengths = graph.add("Cast", "lengths", to=TensorProto.INT32)
+    int32_lengths = graph.add("Cast", read_lengths, to=TensorProto.INT32)
     last = ""
     for layer, size in enumerate(config.hidden_sizes):
         directions = [direction for direction in weights.directions(config) if direction.layer == layer]
@@ -160,18 +155,66 @@ def _build(graph: _Graph, model: SavedModel, states: bool) -> tuple[list[Any], l
         if states:
             graph.add_output(f"h_{layer}_after", h)
             graph.add_output(f"c_{layer}_after", c)
-    features = _pool(graph, steps, last, config.pooling)
+    features = _pool(graph, steps, last, read_lengths, config.pooling)
+    if reads_empty_texts_as_zeros(config):
+        features = _zero_empty_texts(graph, features, read_ids)
+    for (prefix, _, _), activation in zip(weights.dense_layers(config), config.dense_activations, strict=True):
+        dense_weight = graph.weight(model.weights[f"{prefix}.weight"])
+        dense_bias = graph.constant(model.weights[f"{prefix}.bias"])
+        features = graph.add("Gemm", features, dense_weight, dense_bias, transB=1)
+        if activation != "linear":
+            features = graph.add(ACTIVATION_OPERATORS[activation], features)
     weight, bias = model.weights["output.weight"], model.weights["output.bias"]
     logits = graph.add("Gemm", features, graph.weight(weight), graph.constant(bias), transB=1)
     if config.ngrams:
-        inputs.append(helper.make_tensor_value_info("ngram_logits", TensorProto.FLOAT, ["batch", len(bias)]))
-        logits = graph.add("Add", logits, "ngram_logits")
+        ngram_ids, kinds = model.integer_arrays["wide.ngrams"], NGRAM_KINDS[config.ngram_kinds]
+        logits = graph.add(
+            "Add", logits, add_ngram_logits(graph, ids, lengths, ngram_ids, model.weights["wide.weight"], kinds)
+        )
     graph.add_output("probabilities", _probabilities(graph, logits, model))
     return inputs, outputs
 
 
+def _fill_empty_texts(graph: Graph, config: ModelConfig) -> tuple[str, str]:
+    """Return `ids` and `lengths` in which a text without tokens is one unknown token, unless the model pads."""
+    if config.padding != "none":
+        return "ids", "lengths"
+    one = graph.integer(1)
+    is_empty = graph.add("Unsqueeze", graph.add("Less", "lengths", one), graph.integer([1]))
+    empty_id = EMPTY_TEXT_ID if reads_empty_texts_as_zeros(config) else UNKNOWN_ID
+    ids = graph.add("Where", is_empty, graph.integer(empty_id), "ids")
+    return ids, graph.add("Max", "lengths", one)
+
+
+def _truncate(graph: Graph, config: ModelConfig, ids: str, lengths: str) -> tuple[str, str]:
+    """Return the ids [batch, length] that the LSTM reads, truncated and padded, and their number [batch]."""
+    heads = {"end": 0, "beginning": config.max_tokens, "both": config.max_tokens // 2}
+    limit, zero, one = graph.integer(config.max_tokens), graph.integer(0), graph.integer(1)
+    column = graph.integer([1])
+    length = graph.add("Gather", graph.add("Shape", ids), one)
+    counts = graph.add("Min", lengths, limit)
+    read_length = graph.add("Min", length, limit) if config.padding == "none" else limit
+    positions = graph.add("Unsqueeze", graph.add("Range", zero, read_length, one), graph.integer([0]))
+    if config.padding == "front":
+        positions = graph.add("Sub", positions, graph.add("Unsqueeze", graph.add("Sub", limit, counts), column))
+    skipped = graph.add("Unsqueeze", graph.add("Sub", lengths, counts), column)
+    is_head = graph.add("Less", positions, graph.integer(heads[config.truncate]))
+    source = graph.add("Add", positions, graph.add("Where", is_head, zero, skipped))
+    inside = graph.add("Max", graph.add("Min", source, graph.add("Sub", length, one)), zero)
+    read_ids = graph.add("GatherElements", ids, inside, axis=1)
+    if config.padding == "none":
+        return read_ids, counts
+    is_text = graph.add(
+        "And",
+        graph.add("GreaterOrEqual", source, zero),
+        graph.add("Less", source, graph.add("Unsqueeze", lengths, column)),
+    )
+    padded = graph.add("Where", is_text, read_ids, graph.integer(PADDING_ID))
+    return padded, graph.add("Expand", limit, graph.add("Shape", lengths))
+
+
 def _lstm_weights(
-    graph: _Graph, model: SavedModel, directions: Sequence[weights.LayerDirection]
+    graph: Graph, model: SavedModel, directions: Sequence[weights.LayerDirection]
 ) -> tuple[str, str, str]:
     """Add W, R and B of the operator LSTM, whose gates are in the order i, o, f, g, and return their names."""
 
@@ -187,29 +230,47 @@ def _lstm_weights(
     )
 
 
-def _pool(graph: _Graph, steps: str, last: str, pooling: str) -> str:
+def _pool(graph: Graph, steps: str, last: str, lengths: str, pooling: str) -> str:
     """Pool the steps [length, batch, units] without padding into features [batch, features]; return their name."""
     from onnx import TensorProto
 
     pooled = {"last": last}
-    if pooling != "last":
-        first_axis, last_axis = graph.constant(np.array([0], np.int64)), graph.constant(np.array([2], np.int64))
-        zero, one = graph.constant(np.array(0, np.int64)), graph.constant(np.array(1, np.int64))
-        column = graph.constant(np.array([1], np.int64))
+    if pooling == "last-step":
+        pooled["last-step"] = _last_step(graph, steps, lengths)
+    elif pooling != "last":
+        first_axis, last_axis = graph.integer([0]), graph.integer([2])
+        zero, one = graph.integer(0), graph.integer(1)
+        column = graph.integer([1])
         length = graph.add("Gather", graph.add("Shape", steps), zero, axis=0)
         positions = graph.add("Unsqueeze", graph.add("Range", zero, length, one), column)
-        mask = graph.add("Unsqueeze", graph.add("Less", positions, "lengths"), last_axis)
+        mask = graph.add("Unsqueeze", graph.add("Less", positions, lengths), last_axis)
         for_max = graph.add("Where", mask, steps, graph.constant(np.array(-np.inf, np.float32)))
         pooled["max"] = graph.add("ReduceMax", for_max, first_axis, keepdims=0)
         for_sum = graph.add("Where", mask, steps, graph.constant(np.array(0, np.float32)))
-        counts = graph.add("Unsqueeze", graph.add("Cast", "lengths", to=TensorProto.FLOAT), column)
+        counts = graph.add("Unsqueeze", graph.add("Cast", lengths, to=TensorProto.FLOAT), column)
         pooled["mean"] = graph.add("Div", graph.add("ReduceSum", for_sum, first_axis, keepdims=0), counts)
     parts = [pooled[name] for name in POOLINGS[pooling]]
     features: str = parts[0] if len(parts) == 1 else graph.add("Concat", *parts, axis=1)
     return features
 
 
-def _probabilities(graph: _Graph, logits: str, model: SavedModel) -> str:
+def _last_step(graph: Graph, steps: str, lengths: str) -> str:
+    """Return the name of the outputs [batch, units] of the last step of each text, given [length, batch, units]."""
+    indices = graph.add("Unsqueeze", graph.add("Sub", lengths, graph.integer(1)), graph.integer([1]))
+    name: str = graph.add("GatherND", graph.add("Transpose", steps, perm=[1, 0, 2]), indices, batch_dims=1)
+    return name
+
+
+def _zero_empty_texts(graph: Graph, features: str, ids: str) -> str:
+    """Set the features of texts whose first id is `EMPTY_TEXT_ID` to zero, and return their new name."""
+    is_empty = graph.add(
+        "Equal", graph.add("Gather", ids, graph.integer([0]), axis=1), graph.integer(EMPTY_TEXT_ID)
+    )
+    name: str = graph.add("Where", is_empty, graph.constant(np.array(0, np.float32)), features)
+    return name
+
+
+def _probabilities(graph: Graph, logits: str, model: SavedModel) -> str:
     scaled = graph.add("Div", logits, graph.constant(np.array(model.temperature, np.float32)))
     result: str
     if not weights.uses_sigmoid(model.config, len(model.labels)):
@@ -221,6 +282,6 @@ def _probabilities(graph: _Graph, logits: str, model: SavedModel) -> str:
         result = graph.add("Concat", first, sigmoid, axis=1)
         return result
     positive = graph.add("Max", sigmoid, graph.constant(np.array(np.finfo(np.float32).tiny)))
-    total = graph.add("ReduceSum", positive, graph.constant(np.array([1], np.int64)), keepdims=1)
+    total = graph.add("ReduceSum", positive, graph.integer([1]), keepdims=1)
     result = graph.add("Div", positive, total)
     return result

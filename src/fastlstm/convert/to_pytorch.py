@@ -8,30 +8,43 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import AnyArray
+from fastlstm.convert.export import golden_entries, without_ngrams
 from fastlstm.errors import MissingDependencyError
 from fastlstm.inference.network import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.classifier import SavedModel
+from fastlstm.serialization.folder import json_bytes
+from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS
 
 MODULE_FILE = Path(__file__).parent / "pytorch_module.py"
-FILE_NAMES = ("weights.pt", "model.py", "tokenizer.json")
+FILE_NAMES = ("weights.pt", "model.py", "tokenizer.json", "golden.json")
 
 
-def write_pytorch(model: SavedModel, folder: Path) -> None:
-    """Write `weights.pt`, `model.py` and `tokenizer.json`; if anything fails, an existing folder stays as it is.
+def write_pytorch(model: SavedModel, folder: Path, *, ngrams: bool = True) -> None:
+    """Write the files `FILE_NAMES`; if anything fails, an existing folder stays as it is.
+
+    `ngrams` false leaves the n-grams of the model out.
 
     Raises:
         MissingDependencyError: PyTorch is not installed.
+        OptionError: `ngrams` is false for a linear model.
         WriteError: The folder cannot be written.
     """
-    contents = (_weights_file(model), MODULE_FILE.read_bytes(), model.tokenizer.to_str().encode())
+    if not ngrams and model.config.ngrams:
+        model = without_ngrams(model)
+    contents = (
+        _weights_file(model),
+        MODULE_FILE.read_bytes(),
+        model.tokenizer.to_str().encode(),
+        json_bytes(golden_entries(model)),
+    )
     atomic.write_folder(folder, dict(zip(FILE_NAMES, contents, strict=True)))
 
 
-def state_dict(model: SavedModel) -> dict[str, FloatArray]:
+def state_dict(model: SavedModel) -> dict[str, AnyArray]:
     """Return the arrays by their names in the module; the second bias of each LSTM is zero."""
-    state = {"embedding.weight": model.weights["embedding.weight"]}
+    state: dict[str, AnyArray] = {"embedding.weight": model.weights["embedding.weight"]}
     for direction in weights.directions(model.config):
         suffix = "_reverse" if direction.reverse else ""
         prefix = f"layers.{direction.layer}"
@@ -42,7 +55,14 @@ def state_dict(model: SavedModel) -> dict[str, FloatArray]:
     for number, (prefix, _, _) in enumerate(weights.dense_layers(model.config)):
         for name in ("weight", "bias"):
             state[f"dense.{number}.{name}"] = model.weights[f"{prefix}.{name}"]
-    return {**state, "output.weight": model.weights["output.weight"], "output.bias": model.weights["output.bias"]}
+    bias = model.weights["output.bias"]
+    return {
+        **state,
+        "output.weight": model.weights["output.weight"],
+        "output.bias": bias,
+        "ngram_ids": model.integer_arrays.get("wide.ngrams", np.zeros(0)).astype(np.int64),
+        "ngram_weight": model.weights.get("wide.weight", np.zeros((0, len(bias)), np.float32)),
+    }
 
 
 def module_options(model: SavedModel) -> dict[str, Any]:
@@ -67,6 +87,11 @@ def module_options(model: SavedModel) -> dict[str, Any]:
         "text_cleaning": config.text_cleaning,
         "unknown_words": config.unknown_words,
         "threshold": float(model.threshold),
+        "ngrams": config.ngrams,
+        "ngram_id_count": NGRAM_ID_COUNT,
+        "ngram_kinds": [
+            (kind.tag, list(kind.offsets), kind.beginning, kind.end) for kind in NGRAM_KINDS[config.ngram_kinds]
+        ],
     }
 
 
@@ -76,6 +101,6 @@ def _weights_file(model: SavedModel) -> bytes:
     except ImportError:
         raise MissingDependencyError("exporting to PyTorch", "PyTorch", "train") from None
     content = io.BytesIO()
-    tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in state_dict(model).items()}
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in state_dict(model).items()}
     torch.save({"shape": module_options(model), "weights": tensors}, content)
     return content.getvalue()

@@ -21,7 +21,7 @@ NO_LIMIT = np.iinfo(np.int64).max
 CHUNK_TEXTS = 1024
 """Texts whose n-grams are sorted together; sorting takes 16 bytes per token and kind."""
 
-_MIX_CONSTANTS = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+MIX_CONSTANTS = tuple(np.uint64(odd) for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """The odd constants of SplitMix64 (Steele, Lea & Flood 2014)."""
 
 
@@ -138,7 +138,7 @@ def find_occurrences(
         kind_index, first = np.nonzero(is_inside)
         ids = tags[kind_index]
         for offset in offsets:
-            ids = _mix(ids + tokens[first + offset] * _MIX_CONSTANTS[0])
+            ids = _mix(ids + tokens[first + offset] * MIX_CONSTANTS[0])
         ids &= np.uint64(NGRAM_ID_COUNT - 1)
         text = text_index[first]
         if mask is not None:
@@ -204,7 +204,7 @@ class NGramLogits:
 
 def _mix(values: HashArray) -> HashArray:
     """Return the output of SplitMix64's finalizer: each of its bits depends on each input bit."""
-    values = (values ^ (values >> np.uint64(30))) * _MIX_CONSTANTS[1]
-    values = (values ^ (values >> np.uint64(27))) * _MIX_CONSTANTS[2]
+    values = (values ^ (values >> np.uint64(30))) * MIX_CONSTANTS[1]
+    values = (values ^ (values >> np.uint64(27))) * MIX_CONSTANTS[2]
     result: HashArray = values ^ (values >> np.uint64(31))
     return result
