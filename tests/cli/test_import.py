@@ -37,7 +37,7 @@ def test_imported_state_dict_predicts(command: Command, state_dict: Path, vocabu
         "import", state_dict, "--vocabulary", vocabulary, "--out", tmp_path / "model", "--labels", "no, yes"
     )
     assert result.status == 0
-    for figure in ("PyTorch", "201 weights", "5 words for 4 embedding rows", "500 tokens"):
+    for figure in ("PyTorch", "201 weights", "5 words for 4 embedding rows", "all tokens"):
         assert figure in result.out
     prediction = command("predict", "--model", tmp_path / "model", "--json", "A good film")
     assert set(prediction.json["predictions"][0]["probabilities"]) == {"no", "yes"}
@@ -50,7 +50,8 @@ def test_json_describes_the_imported_model(
     result = command("import", state_dict, "--vocabulary", vocabulary, "--out", tmp_path / "model", "--json")
     assert result.json == {
         "out": str(tmp_path / "model"), "from": "PyTorch", "labels": ["0", "1"], "vocabulary": 5, "rows": 4,
-        "weights": 201, "max_tokens": 500, "truncate": "end", "padding": "none", "tokenization": "fastlstm",
+        "words": 3, "words_found": 3, "weights": 201, "max_tokens": None, "truncate": "end", "padding": "none",
+        "unknown_words": "keep", "tokenization": "fastlstm", "check": None, "notes": [],
     }  # fmt: skip
 
 

@@ -14,7 +14,8 @@ import pytest
 from fastlstm._typing import TokenIds
 from fastlstm.convert.classifier import make_classifier
 from fastlstm.convert.keras import from_keras
-from fastlstm.convert.vocabulary import TOKENIZATION_RULES, make_vocabulary, read_vocabulary
+from fastlstm.convert.tokenization import TOKENIZATION_RULES
+from fastlstm.convert.vocabulary import VocabularyOptions, make_vocabulary, read_vocabulary
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
@@ -66,7 +67,7 @@ def import_classifier(
     model.save(path)
     vocabulary_path = path.parent / "words.json"
     vocabulary_path.write_text(json.dumps(INDEX))
-    vocabulary, rule = read_vocabulary(vocabulary_path, index_from=3), TOKENIZATION_RULES["keras"]
+    vocabulary, rule = read_vocabulary(vocabulary_path, VocabularyOptions(index_from=3)), TOKENIZATION_RULES["keras"]
     return Classifier(
         make_classifier(
             from_keras(path), vocabulary, rule, padding=padding, truncate=truncate, max_tokens=max_tokens
@@ -172,7 +173,7 @@ def test_model_with_text_vectorization_contains_its_vocabulary_and_rule(tmp_path
     ("layers", "kinds"),
     [
         ((L.Embedding(ROWS, 4), L.GRU(3), L.Dense(1)), ["GRU", "Dense"]),
-        ((L.Embedding(ROWS, 4), L.LSTM(3), L.Dense(4, activation="relu"), L.Dense(1)), ["Dense", "Dense"]),
+        ((L.Embedding(ROWS, 4), L.LSTM(3), L.LayerNormalization(), L.Dense(1)), ["LayerNormalization", "Dense"]),
         ((L.Embedding(ROWS, 4), L.LSTM(3, return_sequences=True), L.Dense(1)), ["Dense"]),
     ],
 )  # fmt: skip
@@ -260,8 +261,8 @@ def test_imported_model_is_saved_and_loaded_unchanged(tmp_path: Path) -> None:
     classifier.save(tmp_path / "saved")
     loaded = load(tmp_path / "saved")
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
-    # Version 3 marks models that read padding.
-    assert json.loads((tmp_path / "saved" / "config.json").read_bytes())["format_version"] == 3
+    # Version 4 marks models whose texts are not cleaned.
+    assert json.loads((tmp_path / "saved" / "config.json").read_bytes())["format_version"] == 4
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
@@ -276,12 +277,15 @@ def test_max_pooling_over_masked_steps_raises_data_error(tmp_path: Path, padding
     assert raised.value.code == "unsupported-masking"
 
 
-def test_unidirectional_and_bidirectional_layers_together_raise_data_error(tmp_path: Path) -> None:
-    bidirectional = L.Bidirectional(L.LSTM(3, return_sequences=True))
-    model = make_model(L.Embedding(ROWS, 4), bidirectional, L.LSTM(3), L.Dense(1))
-    with pytest.raises(DataError) as raised:
-        import_classifier(model, tmp_path / "model.keras")
-    assert raised.value.code == "unsupported-layers"
+def test_unidirectional_and_bidirectional_layers_together_match_the_original(tmp_path: Path) -> None:
+    layers = [
+        L.LSTM(2, return_sequences=True), L.Bidirectional(L.LSTM(3, return_sequences=True)),
+        L.LSTM(4, return_sequences=True), L.GlobalMaxPooling1D(),
+    ]  # fmt: skip
+    model = make_model(L.Embedding(ROWS, 4), *layers, L.Dense(3, activation="tanh"), L.Dense(1))
+    classifier = import_classifier(model, tmp_path / "model.keras")
+    expected = 1 / (1 + np.exp(-original_outputs(model)[:, 0]))
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS)[:, 1], expected, atol=1e-6)
 
 
 def test_max_tokens_other_than_the_input_length_raises_option_error(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from fastlstm.convert.classifier import make_classifier
 from fastlstm.convert.pytorch import from_pytorch
-from fastlstm.convert.vocabulary import TOKENIZATION_RULES, make_vocabulary
+from fastlstm.convert.tokenization import TOKENIZATION_RULES
+from fastlstm.convert.vocabulary import make_vocabulary
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 

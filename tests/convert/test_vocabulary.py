@@ -7,35 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from fastlstm.convert.vocabulary import (
-    TOKENIZATION_RULES,
-    assign_ids,
-    make_tokenizer,
-    make_vocabulary,
-    read_vocabulary,
-)
+from fastlstm.convert.tokenization import TOKENIZATION_RULES
+from fastlstm.convert.vocabulary import VocabularyOptions, assign_ids, make_vocabulary, read_vocabulary
 from fastlstm.errors import DataError, FastLSTMError, OptionError
+
+KERAS = TOKENIZATION_RULES["keras"]
 
 
 def test_text_file_has_one_word_per_line_in_the_order_of_the_rows(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("\n[UNK]\ngood\nfilm\n", encoding="utf-8")
     vocabulary = read_vocabulary(tmp_path / "words.txt")
     assert (vocabulary.unknown, vocabulary.padding, vocabulary.start) == (1, 0, None)
-    assert assign_ids(vocabulary, 4) == (["[PAD]", "[UNK]", "good", "film"], [0, 1, 2, 3])
-    assert assign_ids(vocabulary, 3) == (["[PAD]", "[UNK]", "good"], [0, 1, 2])
+    assert assign_ids(vocabulary, 4, KERAS) == (["[PAD]", "[UNK]", "good", "film"], [0, 1, 2, 3])
+    assert assign_ids(vocabulary, 3, KERAS) == (["[PAD]", "[UNK]", "good"], [0, 1, 2])
 
 
 def test_word_index_of_keras_tokenizer_leaves_row_0_to_padding(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"<OOV>": 1, "b": 2, "a": 3}))
-    words, rows = assign_ids(read_vocabulary(path), 9, padding_row=0)
+    words, rows = assign_ids(read_vocabulary(path), 9, KERAS, padding_row=0)
     assert (words, rows) == (["[PAD]", "[UNK]", "b", "a"], [0, 1, 2, 3])
 
 
 def test_word_index_of_keras_imdb_has_start_and_unknown_rows(tmp_path: Path) -> None:
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"b": 2, "a": 1}))
-    words, rows = assign_ids(read_vocabulary(path, index_from=3), 5)
+    words, rows = assign_ids(read_vocabulary(path, VocabularyOptions(index_from=3)), 5, KERAS)
     assert (words, rows) == (["[PAD]", "[UNK]", "[START]", "a"], [0, 2, 1, 4])
 
 
@@ -47,8 +44,8 @@ def test_word_index_of_keras_imdb_has_start_and_unknown_rows(tmp_path: Path) -> 
     ],
 )
 def test_vocabulary_without_padding_uses_the_given_row(padding_row: int | None, rows: list[int | None]) -> None:
-    vocabulary = make_vocabulary(["a", "b"], unknown="b")
-    assert assign_ids(vocabulary, 2, padding_row=padding_row) == (["[PAD]", "[UNK]", "a"], rows)
+    vocabulary = make_vocabulary(["a", "b"], VocabularyOptions(unknown="b"))
+    assert assign_ids(vocabulary, 2, KERAS, padding_row=padding_row) == (["[PAD]", "[UNK]", "a"], rows)
 
 
 def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
@@ -72,7 +69,7 @@ def test_words_without_an_id_raise_data_error(
 ) -> None:
     unknown = "<unk>" if "<unk>" in words else None
     with pytest.raises(DataError) as raised:
-        assign_ids(make_vocabulary(words, unknown), rows)
+        assign_ids(make_vocabulary(words, VocabularyOptions(unknown)), rows, TOKENIZATION_RULES["fastlstm"])
     assert (raised.value.code, raised.value.values) == (code, values)
 
 
@@ -80,13 +77,13 @@ def test_imdb_offset_of_a_vocabulary_with_an_unknown_word_raises_option_error(tm
     path = tmp_path / "index.json"
     path.write_text(json.dumps({"<OOV>": 1, "a": 2}))
     with pytest.raises(OptionError) as raised:
-        read_vocabulary(path, index_from=3)
+        read_vocabulary(path, VocabularyOptions(index_from=3))
     assert (raised.value.code, raised.value.unknown) == ("index-from-conflict", "<OOV>")
 
 
 def test_offset_of_a_list_raises_option_error() -> None:
     with pytest.raises(OptionError) as raised:
-        make_vocabulary(["", "[UNK]"], index_from=3)
+        make_vocabulary(["", "[UNK]"], VocabularyOptions(index_from=3))
     assert (raised.value.code, raised.value.index_from) == ("index-from-conflict", 3)
 
 
@@ -120,22 +117,5 @@ def test_file_that_is_not_utf8_raises_data_error(tmp_path: Path) -> None:
 
 def test_unknown_word_that_is_not_in_the_vocabulary_raises_option_error() -> None:
     with pytest.raises(OptionError) as raised:
-        make_vocabulary(["a", "b"], unknown="nix")
+        make_vocabulary(["a", "b"], VocabularyOptions(unknown="nix"))
     assert (raised.value.code, raised.value.unknown) == ("unknown-word-not-found", "nix")
-
-
-@pytest.mark.parametrize(
-    ("rule", "tokens"),
-    [
-        ("stripped", ["Dont", "stopit"]),
-        ("fastlstm", ["don", "'", "t", "stop", "-", "it", "!"]),
-        ("keras", ["don't", "stop", "it"]),
-        ("vectorization", ["dont", "stopit"]),
-        ("spaces", ["Don't", "stop-it!"]),
-        ("lower", ["don't", "stop-it!"]),
-    ],
-)
-def test_rules_split_texts_into_words(rule: str, tokens: list[str]) -> None:
-    words = ["[PAD]", "[UNK]", *dict.fromkeys(tokens)]
-    ids = make_tokenizer(words, TOKENIZATION_RULES[rule], add_start=False).encode("Don't stop-it!").ids
-    assert [words[id_] for id_ in ids] == tokens

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fastlstm._typing import FloatArray
 from fastlstm.config import ModelConfig
-from fastlstm.convert.vocabulary import TokenizationRule, Vocabulary, assign_ids, make_tokenizer
+from fastlstm.convert.tokenization import TokenizationRule, make_tokenizer
+from fastlstm.convert.vocabulary import Vocabulary, assign_ids
 from fastlstm.errors import DataError, OptionError
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import PADDING_ID
 
-DEFAULT_MAX_TOKENS = 500
-"""Tokens read per text if neither the model nor the caller sets a number."""
+UNLIMITED_TOKENS = 1_000_000
+"""Tokens read per text if neither the model nor the caller sets a number: texts are not truncated, as in Keras."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class LSTMWeights:
     input: FloatArray
     recurrent: FloatArray
     bias: FloatArray
+
+
+@dataclass(frozen=True)
+class DenseWeights:
+    """Weights of one dense layer before the output layer: [D, I] and [D], and its activation."""
+
+    weight: FloatArray
+    bias: FloatArray
+    activation: str
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,13 @@ class ImportedModel:
         embedding: [rows, embedding size].
         layers: Per LSTM layer, the weights of one direction, or of two, forward first.
         pooling: As in `ModelConfig`.
+        dense: The dense layers between pooling and output layer.
         output: Weight [logits, features] and bias [logits].
         activation: "sigmoid" or "softmax".
         masks_padding: Whether the model skips padding instead of reading it.
         input_length: Number of tokens that the model takes; None if the file does not contain it.
         tokenization: None if the model takes token ids.
+        notes: Sentences for the user about how the model was read.
     """
 
     source: str
@@ -60,8 +72,10 @@ class ImportedModel:
     output: tuple[FloatArray, FloatArray]
     activation: str
     masks_padding: bool
+    dense: Sequence[DenseWeights] = ()
     input_length: int | None = None
     tokenization: BuiltInTokenization | None = None
+    notes: tuple[str, ...] = ()
 
 
 def make_classifier(
@@ -116,17 +130,16 @@ def make_classifier(
             padding=padding,
         )
     if len(directions) > 1:
-        raise DataError(
-            "some LSTM layers are bidirectional and others are not; expected all layers to be alike",
-            code="unsupported-layers",
-        )
+        imported = _make_bidirectional(imported)
+    if imported.masks_padding:
+        _check_masked_words(vocabulary)
     # Keras pads with id 0, even if that is the id of a word.
     words, rows = assign_ids(
-        vocabulary, len(imported.embedding), padding_row=None if padding_read == "none" else PADDING_ID
+        vocabulary, len(imported.embedding), rule, padding_row=None if padding_read == "none" else PADDING_ID
     )
     config = ModelConfig(
         vocabulary_size=len(words),
-        max_tokens=length or DEFAULT_MAX_TOKENS,
+        max_tokens=length or UNLIMITED_TOKENS,
         truncate=truncate,  # type: ignore[arg-type]
         embedding_size=imported.embedding.shape[1],
         hidden_sizes=tuple(len(layer[0].recurrent[0]) for layer in imported.layers),
@@ -134,6 +147,11 @@ def make_classifier(
         pooling=imported.pooling,  # type: ignore[arg-type]
         activation=imported.activation,  # type: ignore[arg-type]
         padding=padding_read,  # type: ignore[arg-type]
+        dense_sizes=tuple(len(layer.bias) for layer in imported.dense),
+        dense_activations=tuple(layer.activation for layer in imported.dense),  # type: ignore[misc]
+        text_cleaning="standard" if rule.is_standard else "none",
+        unknown_words="drop" if vocabulary.unknown is None else "keep",
+        empty_text="zeros" if imported.source == "Keras" and padding_read == "none" else "unknown",
     )
     class_count = max(2, len(imported.output[1]))
     labels = [str(k) for k in range(class_count)] if labels is None else list(labels)
@@ -155,14 +173,55 @@ def make_classifier(
     )
 
 
+def _check_masked_words(vocabulary: Vocabulary) -> None:
+    """Reject a vocabulary in which id 0, which the model skips, is that of a word."""
+    words = [word for word, row in vocabulary.words.items() if row == PADDING_ID and row != vocabulary.padding]
+    if words or vocabulary.unknown == PADDING_ID:
+        name = repr(words[0]) if words else "the unknown word"
+        raise DataError(
+            f"{name} has row 0, which the model skips as padding (mask_zero=True); expected words from row 1 on",
+            code="masked-word",
+            word=words[0] if words else None,
+        )
+
+
+def _make_bidirectional(imported: ImportedModel) -> ImportedModel:
+    """Give every LSTM layer two directions: a backward one with weights of zero returns zeros."""
+    layers: list[tuple[LSTMWeights, ...]] = []
+    added = False
+    for layer in imported.layers:
+        directions = [replace(part, input=_add_columns(part.input, added)) for part in layer]
+        added = len(layer) == 1
+        if added:
+            part = directions[0]
+            directions.append(
+                LSTMWeights(np.zeros_like(part.input), np.zeros_like(part.recurrent), np.zeros_like(part.bias))
+            )
+        layers.append(tuple(directions))
+    if not imported.dense:
+        weight, bias = imported.output
+        return replace(imported, layers=layers, output=(_add_columns(weight, added), bias))
+    first, *others = imported.dense
+    return replace(
+        imported, layers=layers, dense=[replace(first, weight=_add_columns(first.weight, added)), *others]
+    )
+
+
+def _add_columns(weight: FloatArray, added: bool) -> FloatArray:
+    """Return the weights [N, 2 * I] of inputs [forward, zeros], given those [N, I] of the forward ones."""
+    return np.concatenate([weight, np.zeros_like(weight)], axis=1) if added else weight
+
+
 def _weights(imported: ImportedModel, rows: Sequence[int | None]) -> dict[str, FloatArray]:
     zeros = np.zeros(imported.embedding.shape[1], np.float32)
     arrays = {"embedding.weight": np.stack([zeros if row is None else imported.embedding[row] for row in rows])}
-    for layer, directions in enumerate(imported.layers):
+    for number, directions in enumerate(imported.layers):
         for name, direction in zip(("forward", "backward"), directions, strict=False):
-            arrays[f"lstm.{layer}.{name}.weight_ih"] = direction.input
-            arrays[f"lstm.{layer}.{name}.weight_hh"] = direction.recurrent
-            arrays[f"lstm.{layer}.{name}.bias"] = direction.bias
+            arrays[f"lstm.{number}.{name}.weight_ih"] = direction.input
+            arrays[f"lstm.{number}.{name}.weight_hh"] = direction.recurrent
+            arrays[f"lstm.{number}.{name}.bias"] = direction.bias
+    for number, layer in enumerate(imported.dense):
+        arrays[f"dense.{number}.weight"], arrays[f"dense.{number}.bias"] = layer.weight, layer.bias
     arrays["output.weight"], arrays["output.bias"] = imported.output
     return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
 

@@ -1,221 +1,51 @@
-"""Read Keras models of Embedding, LSTM and Dense layers from .keras and .h5 files, without Keras."""
+"""Convert Keras models of Embedding, LSTM and Dense layers, without Keras."""
 
 from __future__ import annotations
 
-import io
-import json
-import re
-import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastlstm._typing import FloatArray
-from fastlstm.convert.classifier import BuiltInTokenization, ImportedModel, LSTMWeights
-from fastlstm.convert.vocabulary import TOKENIZATION_RULES
-from fastlstm.errors import DataError, FastLSTMError, MissingDependencyError
+from fastlstm.convert.classifier import BuiltInTokenization, DenseWeights, ImportedModel, LSTMWeights
+from fastlstm.convert.keras_file import KerasModel, Layer, read_model
+from fastlstm.convert.tokenization import ASCII_SPACES, STRIPPED, TokenizationRule
+from fastlstm.errors import DataError, FastLSTMError
 from fastlstm.text.tokenizer import UNKNOWN
 
-Arrays = list[FloatArray]
-ArrayLookup = Callable[[str, str], Arrays]
-"""The arrays of a layer, by its name and its group's name in the archive."""
-GROUP_ORDER = ("forward_layer", "backward_layer", "cell", "vars")
-"""The groups inside a layer's group, in the order in which their arrays are read."""
-MAX_COMPRESSION_RATIO = 200
-"""A file that unpacks to more than this many times its size is rejected."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of a saved model.
-
-    Attributes:
-        kind: Class name, such as "LSTM".
-        name: Name within the model.
-        config: The layer's options.
-        inputs: Names of the layers that it reads; None in a Sequential model: the layer before it.
-        arrays: Weights in Keras' order.
-        vocabulary: Words of a TextVectorization layer; None if the file has none.
-    """
-
-    kind: str
-    name: str
-    config: Mapping[str, Any]
-    inputs: frozenset[str] | None
-    arrays: Arrays
-    vocabulary: list[str] | None
-
-
-def read_layers(path: Path) -> list[Layer]:
-    """Return the layers of a Sequential or Functional model in the order of the file.
-
-    Raises:
-        DataError: The file is not a Keras model, or refers to data outside of the file.
-        MissingDependencyError: h5py is not installed.
-    """
-    try:
-        import h5py
-    except ImportError:
-        raise MissingDependencyError("importing from Keras", "h5py", "keras") from None
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                _check_unpacked_sizes(archive)
-                config = json.loads(archive.read("config.json"))
-                with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as weights:
-                    return _layers(config, _keras_arrays(weights), _vocabularies(archive))
-        with h5py.File(path, "r") as weights:
-            if "model_config" not in weights.attrs:
-                raise DataError(
-                    f"{path} contains weights but no layers; save the whole model: model.save('model.keras')",
-                    code="weights-only",
-                    path=path,
-                )
-            return _layers(json.loads(weights.attrs["model_config"]), _h5_arrays(weights), {})
-    except DataError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} cannot be read as a Keras model ({error!r}); expected a file written by "
-            "model.save('model.keras') or model.save('model.h5')",
-            code="not-a-keras-model",
-            path=path,
-        ) from None
-
-
-def _layers(config: Any, arrays: ArrayLookup, vocabularies: Mapping[str, list[str]]) -> list[Layer]:
-    layers = []
-    counts = Counter[str]()
-    for entry in config["config"]["layers"]:
-        kind, options = entry["class_name"], entry["config"]
-        name, kind_name = options["name"], _snake_case(kind)
-        group = f"{kind_name}_{counts[kind_name]}" if counts[kind_name] else kind_name
-        counts[kind_name] += 1
-        inputs = _strings(entry.get("inbound_nodes"))
-        layers.append(Layer(kind, name, options, inputs, arrays(name, group), vocabularies.get(group)))
-    names = {layer.name for layer in layers}
-    return [
-        layer if layer.inputs is None else Layer(**{**vars(layer), "inputs": layer.inputs & names})
-        for layer in layers
-    ]
-
-
-def _snake_case(kind: str) -> str:
-    """Convert a class name as Keras does for group names: global_max_pooling1d."""
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", kind)).lower()
-
-
-def _strings(nodes: object) -> frozenset[str] | None:
-    """Return all strings in `inbound_nodes`, which include the names of the input layers."""
-    if nodes is None:
-        return None
-    if isinstance(nodes, str):
-        return frozenset((nodes,))
-    parts = nodes.values() if isinstance(nodes, dict) else nodes if isinstance(nodes, list) else ()
-    return frozenset().union(*(_strings(part) or () for part in parts))
-
-
-def _keras_arrays(weights: Any) -> ArrayLookup:
-    """Find arrays in a .keras archive: groups are named by kind and number; newer versions add the layer's name."""
-    groups = weights["layers"] if "layers" in weights else weights["_layer_checkpoint_dependencies"]
-    by_name = {group["vars"].attrs["name"]: group for group in groups.values() if "name" in group["vars"].attrs}
-
-    def arrays(name: str, group_name: str) -> Arrays:
-        group = by_name.get(name, groups.get(group_name))
-        return [] if group is None else _collect_arrays(group)
-
-    return arrays
-
-
-def _collect_arrays(group: Any) -> Arrays:
-    arrays: Arrays = []
-    for part in GROUP_ORDER:
-        if part == "vars" and part in group:
-            arrays += [_array(group, f"{part}/{number}") for number in sorted(group[part], key=int)]
-        elif part in group:
-            arrays += _collect_arrays(group[part])
-    return arrays
-
-
-def _h5_arrays(weights: Any) -> ArrayLookup:
-    """Find arrays in an .h5 file of Keras 2 or 3, in which each layer lists them."""
-
-    def arrays(name: str, group_name: str) -> Arrays:  # noqa: ARG001 -- layers are found by name here
-        group = weights["model_weights"].get(name)
-        paths = [] if group is None else group.attrs["weight_names"]
-        return [_array(group, path.decode() if isinstance(path, bytes) else str(path)) for path in paths]
-
-    return arrays
-
-
-def _array(group: Any, path: str) -> FloatArray:
-    """Return the array at `path`; reject links and storage outside of the file, which HDF5 would follow."""
-    import h5py
-
-    node = group
-    for step in path.split("/"):
-        if not isinstance(node.get(step, getlink=True), h5py.HardLink):
-            raise DataError(
-                f"{path} is a link to data elsewhere; expected a file that contains its weights",
-                code="external-weights",
-                name=path,
-            )
-        node = node[step]
-    if not isinstance(node, h5py.Dataset) or node.external or node.is_virtual or node.dtype.kind != "f":
-        raise DataError(
-            f"{path} is not an array of floating-point numbers stored in the file; expected the weights of a layer",
-            code="bad-weights",
-            name=path,
-        )
-    if node.nbytes > max(MAX_COMPRESSION_RATIO * node.id.get_storage_size(), 1024):
-        raise DataError(
-            f"{path} declares {node.nbytes} bytes, but the file stores too few; save the model again",
-            code="too-large-unpacked",
-            name=path,
-            bytes=node.nbytes,
-        )
-    return np.array(node, np.float32)
-
-
-def _check_unpacked_sizes(archive: zipfile.ZipFile) -> None:
-    for entry in archive.infolist():
-        if entry.file_size > max(MAX_COMPRESSION_RATIO * entry.compress_size, 1 << 20):
-            raise DataError(
-                f"{entry.filename} unpacks to {entry.file_size} bytes from {entry.compress_size}; expected at most "
-                f"{MAX_COMPRESSION_RATIO} times as many, save the model again",
-                code="too-large-unpacked",
-                name=entry.filename,
-                bytes=entry.file_size,
-            )
-
-
-def _vocabularies(archive: zipfile.ZipFile) -> dict[str, list[str]]:
-    vocabularies = {}
-    for file in archive.namelist():
-        if match := re.fullmatch(r"assets/layers/([^/]+)/vocabulary\.txt", file):
-            vocabularies[match[1]] = archive.read(file).decode().split("\n")
-    return vocabularies
-
-
-IGNORED_LAYERS = ("InputLayer", "Dropout", "SpatialDropout1D")
+IGNORED_LAYERS = (
+    "InputLayer",
+    "Dropout",
+    "SpatialDropout1D",
+    "GaussianNoise",
+    "GaussianDropout",
+    "AlphaDropout",
+    "ActivityRegularization",
+    "Identity",
+)
 """Layers without effect on predictions."""
 POOLING_LAYERS = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "mean"}
 """Class name of a Keras layer -> pooling, as in `ModelConfig`."""
+DENSE_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")
+"""Activations of Dense layers before the last one."""
 SUPPORTED = (
-    "supported: Embedding, then LSTM layers, each plain or in a Bidirectional, then GlobalMaxPooling1D or "
-    "GlobalAveragePooling1D if the last LSTM returns sequences, then one Dense"
+    "supported: TextVectorization or token ids, Embedding, then LSTM layers, each plain or in a Bidirectional, then "
+    "GlobalMaxPooling1D or GlobalAveragePooling1D if the last LSTM returns sequences, then Dense layers; Activation, "
+    "dropout and noise layers, and Sequential models as layers"
 )
-STANDARDIZE_RULES = {
-    "lower_and_strip_punctuation": TOKENIZATION_RULES["vectorization"],
-    "strip_punctuation": TOKENIZATION_RULES["stripped"],
-    "lower": TOKENIZATION_RULES["lower"],
-    None: TOKENIZATION_RULES["spaces"],
+STANDARDIZE_RULES: dict[str | None, tuple[bool, str]] = {
+    "lower_and_strip_punctuation": (True, STRIPPED),
+    "strip_punctuation": (False, STRIPPED),
+    "lower": (True, ""),
+    None: (False, ""),
 }
-"""The rule of each value of TextVectorization's option `standardize`."""
+"""Value of TextVectorization's option `standardize` -> whether letters become lower case, and what is removed."""
+CROSSENTROPIES = ("binarycrossentropy", "categoricalcrossentropy", "sparsecategoricalcrossentropy")
+"""Losses of classifiers, without underscores."""
+LOW_PRECISIONS = ("float16", "bfloat16")
 
 
 def from_keras(path: Path) -> ImportedModel:
@@ -225,10 +55,9 @@ def from_keras(path: Path) -> ImportedModel:
         DataError: The file is not a Keras model, or has a layer or option that fastlstm does not support.
         MissingDependencyError: h5py is not installed.
     """
-    layers = read_layers(path)
-    _check_chain(layers)
+    content = read_model(path)
     try:
-        return _interpret(layers)
+        return _interpret(content)
     except FastLSTMError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -240,76 +69,146 @@ def from_keras(path: Path) -> ImportedModel:
         ) from None
 
 
-def _interpret(layers: list[Layer]) -> ImportedModel:
+def _interpret(content: KerasModel) -> ImportedModel:
+    layers = _chain(content.model)
     input_length = _input_length(layers)
+    notes = _precision_notes(layers)
     layers = [layer for layer in layers if layer.kind not in IGNORED_LAYERS]
     vectorization = layers.pop(0) if layers and layers[0].kind == "TextVectorization" else None
     tokenization = None if vectorization is None else _tokenization(vectorization)
     if not layers or layers[0].kind != "Embedding":
         raise _unsupported_layers(f"the first layer is {layers[0].kind if layers else 'missing'}", layers)
     embedding = layers.pop(0)
+    _check_array_count(embedding, 1)
     lstms: list[tuple[LSTMWeights, ...]] = []
     returns_sequences = True
     while layers and layers[0].kind in ("LSTM", "Bidirectional"):
         if not returns_sequences:
             raise _unsupported_layers(f"the LSTM before {layers[0].name} does not return sequences", layers)
         lstms.append(tuple(_lstm_weights(layers[0])))
-        returns_sequences = bool(_lstm_config(layers.pop(0))["return_sequences"])
+        returns_sequences = bool(_lstm_config(layers[0])["return_sequences"])
+        layers.pop(0)
     pooling = "last"
-    if layers and layers[0].kind in POOLING_LAYERS:
+    if layers and layers[0].kind in POOLING_LAYERS and returns_sequences:
+        expected = {"data_format": "channels_last", "keepdims": False}
+        _check_options(layers[0].name, {**expected, **layers[0].config}, expected)
         pooling = POOLING_LAYERS[layers.pop(0).kind]
-    if not lstms or (pooling == "last") == returns_sequences or [layer.kind for layer in layers] != ["Dense"]:
-        remaining = ", ".join(layer.kind for layer in layers) or "none"
-        raise _unsupported_layers(f"the layers after {len(lstms)} LSTM layers are {remaining}", layers)
-    output, activation = _output(layers[0])
+        returns_sequences = False
+    if not lstms or returns_sequences or not layers:
+        raise _unsupported_layers(f"the layers after {len(lstms)} LSTM layers are {_kinds(layers)}", layers)
+    dense, output, activation = _dense_layers([layer for layer in layers if layer.kind != "Flatten"])
+    if activation == "linear":
+        notes += _check_loss(content.loss)
     return ImportedModel(
         source="Keras",
         embedding=embedding.arrays[0],
         layers=lstms,
         pooling=pooling,
+        dense=dense,
         output=output,
-        activation=activation,
+        activation="sigmoid" if len(output[1]) == 1 else "softmax",
         masks_padding=bool(embedding.config.get("mask_zero")),
-        input_length=embedding.config.get("input_length") or input_length,
+        input_length=input_length or embedding.config.get("input_length"),
         tokenization=tokenization,
+        notes=tuple(notes),
     )
+
+
+def _chain(model: Layer) -> list[Layer]:
+    """Return the layers of a model and of the models in it, in order.
+
+    Raises:
+        DataError: A layer reads anything but the layer before it, or is called in a way that changes its result.
+    """
+    chain: list[Layer] = []
+    previous: Layer | None = None
+    for layer in model.layers:
+        if previous is not None and previous.kind == "LSTM" and layer.inputs == ((previous.name, 1),):
+            # With return_state, output 1 is the last hidden state.
+            chain[-1] = replace(previous, config={**previous.config, "return_sequences": False})
+        elif layer.inputs not in (None, () if previous is None else ((previous.name, 0),)):
+            raise _unsupported_graph(layer, previous)
+        for argument, value in layer.arguments.items():
+            if (argument == "training" and value) or argument == "calls":
+                raise DataError(
+                    f"{layer.name} is called with {argument}={value}; expected one call, without training=True",
+                    code="unsupported-call",
+                    layer=layer.name,
+                    argument=argument,
+                    value=value,
+                )
+        chain += _chain(layer) if layer.layers else [layer]
+        previous = layer
+    if model.outputs is not None and (previous is None or model.outputs != ((previous.name, 0),)):
+        raise DataError(
+            f"{model.name} returns {', '.join(name for name, _ in model.outputs)}; expected one output, that of its "
+            f"last layer; {SUPPORTED}",
+            code="unsupported-graph",
+            layer=model.name,
+            inputs=[name for name, _ in model.outputs],
+        )
+    return chain
+
+
+def _unsupported_graph(layer: Layer, previous: Layer | None) -> DataError:
+    inputs = [name for name, _ in layer.inputs or ()]
+    problem = f"reads {', '.join(inputs) or 'nothing'}"
+    if previous is not None and inputs == [previous.name]:
+        state = "the cell state" if previous.kind == "LSTM" else "a state"
+        problem = f"reads {state} of {previous.name}"
+    return DataError(
+        f"layer {layer.name} {problem}; expected each layer to read the output of the one before it; {SUPPORTED}",
+        code="unsupported-graph",
+        layer=layer.name,
+        inputs=inputs,
+    )
+
+
+def _kinds(layers: list[Layer]) -> str:
+    return ", ".join(layer.kind for layer in layers) or "none"
 
 
 def _unsupported_layers(problem: str, layers: list[Layer]) -> DataError:
     return DataError(f"{problem}; {SUPPORTED}", code="unsupported-layers", layers=[layer.kind for layer in layers])
 
 
-def _check_chain(layers: list[Layer]) -> None:
-    """Reject a model in which a layer reads anything but the layer before it."""
-    for previous, layer in zip([None, *layers], layers, strict=False):
-        expected = frozenset() if previous is None else frozenset((previous.name,))
-        if layer.inputs is not None and layer.inputs != expected:
-            inputs = sorted(layer.inputs)
-            raise DataError(
-                f"layer {layer.name} reads {', '.join(inputs) or 'nothing'}; expected each layer to read the one "
-                f"before it; {SUPPORTED}",
-                code="unsupported-graph",
-                layer=layer.name,
-                inputs=inputs,
-            )
-
-
 def _input_length(layers: list[Layer]) -> int | None:
     """Return the number of tokens that the input layer takes; None if it is variable or the input is text."""
-    first = layers[0].config if layers else {}
-    shape = list(first.get("batch_shape") or first.get("batch_input_shape") or ())
-    if first.get("dtype") == "string" or len(shape) != 2 or not isinstance(shape[1], int):
-        return None
-    return shape[1]
+    for layer in layers:
+        config = layer.config
+        shape = list(config.get("batch_shape") or config.get("batch_input_shape") or ())
+        if layer.kind == "TextVectorization" or config.get("dtype") == "string":
+            return None
+        if len(shape) == 2 and isinstance(shape[1], int):
+            return shape[1]
+        if layer.kind == "Embedding":
+            break
+    return None
+
+
+def _precision_notes(layers: list[Layer]) -> list[str]:
+    """Return a note if Keras rounds the outputs of layers."""
+    policies = {str(dtype.get("config", {}).get("name")) if isinstance(dtype, dict) else str(dtype)
+                for dtype in (layer.config.get("dtype") for layer in layers)}  # fmt: skip
+    rounding = sorted(policy for policy in policies if any(name in policy for name in LOW_PRECISIONS))
+    if not rounding:
+        return []
+    return [
+        f"Keras computes this model in {rounding[0]}, fastlstm in float32: probabilities differ by the rounding"
+    ]
 
 
 def _tokenization(layer: Layer) -> BuiltInTokenization:
     config = layer.config
-    _check_options(layer.name, config, {"split": "whitespace", "ngrams": None, "output_mode": "int"})
-    standardize = config["standardize"]
+    encoding = str(config.get("encoding") or "utf-8").lower()
+    options = {"ngrams": None, "output_mode": "int", "ragged": False, "encoding": "utf-8"}
+    _check_options(layer.name, {"ragged": False, **config, "encoding": encoding}, options)
+    standardize, split = config["standardize"], config["split"]
     if not isinstance(standardize, str | None) or standardize not in STANDARDIZE_RULES:
         supported = ", ".join(str(value) for value in STANDARDIZE_RULES)
         raise _unsupported_option(layer.name, "standardize", standardize, f"one of {supported}")
+    if split not in ("whitespace", "character"):
+        raise _unsupported_option(layer.name, "split", split, "'whitespace' or 'character'")
     vocabulary = list(layer.vocabulary or config.get("vocabulary") or ())
     if not vocabulary:
         raise DataError(
@@ -319,7 +218,10 @@ def _tokenization(layer: Layer) -> BuiltInTokenization:
         )
     if vocabulary[:2] != ["", UNKNOWN]:  # a vocabulary passed to the constructor has no special tokens
         vocabulary = ["", UNKNOWN, *vocabulary]
-    return BuiltInTokenization(STANDARDIZE_RULES[standardize], vocabulary, config["output_sequence_length"])
+    lower, removed = STANDARDIZE_RULES[standardize]
+    separators = ASCII_SPACES if split == "whitespace" else None
+    rule = TokenizationRule(False, "ascii" if lower else "none", False, removed, separators)
+    return BuiltInTokenization(rule, vocabulary, config["output_sequence_length"])
 
 
 def _lstm_config(layer: Layer) -> Any:
@@ -334,6 +236,13 @@ def _lstm_weights(layer: Layer) -> Iterator[LSTMWeights]:
     _check_lstm_options(layer.name, config, go_backwards=False)
     width = 3 if config["use_bias"] else 2
     count = width * (2 if layer.kind == "Bidirectional" else 1)
+    _check_array_count(layer, count)
+    for first in range(0, count, width):
+        kernel, recurrent, *bias = layer.arrays[first : first + width]
+        yield LSTMWeights(kernel.T, recurrent.T, bias[0] if bias else np.zeros(kernel.shape[1], np.float32))
+
+
+def _check_array_count(layer: Layer, count: int) -> None:
     if len(layer.arrays) != count:
         raise DataError(
             f"{layer.name} has {len(layer.arrays)} arrays; expected {count}, save the model again",
@@ -342,9 +251,6 @@ def _lstm_weights(layer: Layer) -> Iterator[LSTMWeights]:
             count=len(layer.arrays),
             expected=count,
         )
-    for first in range(0, count, width):
-        kernel, recurrent, *bias = layer.arrays[first : first + width]
-        yield LSTMWeights(kernel.T, recurrent.T, bias[0] if bias else np.zeros(kernel.shape[1], np.float32))
 
 
 def _check_bidirectional(layer: Layer, config: Mapping[str, Any]) -> None:
@@ -362,9 +268,9 @@ def _check_bidirectional(layer: Layer, config: Mapping[str, Any]) -> None:
 
 
 def _check_lstm_options(name: str, config: Mapping[str, Any], *, go_backwards: bool) -> None:
-    _check_options(
-        name, config, {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": go_backwards}
-    )
+    expected = {"activation": "tanh", "recurrent_activation": "sigmoid", "go_backwards": go_backwards}
+    options = {"stateful": False, "time_major": False, **config}
+    _check_options(name, options, {**expected, "stateful": False, "time_major": False})
 
 
 def _check_options(name: str, config: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
@@ -383,16 +289,92 @@ def _unsupported_option(name: str, option: str, value: object, expected: str) ->
     )
 
 
-def _output(layer: Layer) -> tuple[tuple[FloatArray, FloatArray], str]:
-    """Return weight and bias of the Dense layer, and the activation of the classifier."""
-    units, activation = layer.config["units"], layer.config["activation"]
-    classifier_activation = "sigmoid" if units == 1 else "softmax"
-    if activation not in (classifier_activation, "linear"):
-        raise _unsupported_option(
-            layer.name,
-            "activation",
-            activation,
-            f"{classifier_activation!r} for {units} unit{'' if units == 1 else 's'}, or 'linear' for logits",
-        )
+def _dense_layers(layers: list[Layer]) -> tuple[list[DenseWeights], tuple[FloatArray, FloatArray], str]:
+    """Return the inner Dense layers, weight and bias of the last one, and its activation."""
+    dense: list[tuple[Layer, str]] = []
+    for layer in layers:
+        if layer.kind == "Dense":
+            dense.append((layer, _activation_name(layer.name, layer.config["activation"])))
+        elif (activation := _activation_layer(layer)) is None or not dense:
+            raise _unsupported_layers(f"the layers after the LSTM layers are {_kinds(layers)}", layers)
+        elif dense[-1][1] == "linear":
+            dense[-1] = dense[-1][0], activation
+        elif activation != "linear":
+            raise _unsupported_option(layer.name, "activation", activation, f"none after {dense[-1][1]!r}")
+    if not dense:
+        raise _unsupported_layers(f"the layers after the LSTM layers are {_kinds(layers)}", layers)
+    weights = []
+    for layer, activation in dense[:-1]:
+        if activation not in DENSE_ACTIVATIONS:
+            raise _unsupported_option(
+                layer.name, "activation", activation, f"one of {', '.join(DENSE_ACTIVATIONS)}"
+            )
+        weights.append(DenseWeights(*_dense_weights(layer), activation))
+    last, activation = dense[-1]
+    units = last.config["units"]
+    expected = "sigmoid" if units == 1 else "softmax"
+    if activation not in (expected, "linear"):
+        plural = "" if units == 1 else "s"
+        choices = f"{expected!r} for {units} unit{plural}, or 'linear' for logits"
+        raise _unsupported_option(last.name, "activation", activation, choices)
+    return weights, _dense_weights(last), activation
+
+
+def _dense_weights(layer: Layer) -> tuple[FloatArray, FloatArray]:
+    _check_array_count(layer, 2 if layer.config["use_bias"] else 1)
     kernel, *bias = layer.arrays
-    return (kernel.T, bias[0] if bias else np.zeros(units, np.float32)), classifier_activation
+    return kernel.T, bias[0] if bias else np.zeros(kernel.shape[1], np.float32)
+
+
+def _activation_layer(layer: Layer) -> str | None:
+    """Return the activation that a layer computes; None if it computes anything else."""
+    if layer.kind == "Activation":
+        return _activation_name(layer.name, layer.config["activation"])
+    if layer.kind == "ReLU":
+        options = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
+        _check_options(layer.name, {**options, **layer.config}, options)
+        return "relu"
+    if layer.kind == "Softmax":
+        _check_options(layer.name, {"axis": -1, **layer.config}, {"axis": -1})
+        return "softmax"
+    return None
+
+
+def _activation_name(name: str, activation: Any) -> str:
+    """Return the name of an activation, which some versions write as an object."""
+    if activation is None:
+        return "linear"
+    if isinstance(activation, dict):
+        config = activation.get("config")
+        activation = config if isinstance(config, str) else activation.get("class_name")
+    if not isinstance(activation, str):
+        raise _unsupported_option(name, "activation", activation, "the name of an activation")
+    return activation.lower() if activation in ("ReLU", "Softmax", "Sigmoid") else activation
+
+
+def _check_loss(loss: Any) -> list[str]:
+    """Check that a last layer without activation returns logits, and return notes about it."""
+    if isinstance(loss, dict) and "class_name" not in loss:
+        loss = next(iter(loss.values()), None)
+    if isinstance(loss, list) and len(loss) == 1:
+        loss = loss[0]
+    if loss is None:
+        return [
+            "the last layer has no activation, and the file does not contain its loss; its outputs are read as logits"
+        ]
+    config = loss.get("config") if isinstance(loss, dict) else {}
+    name = loss.get("class_name") if isinstance(loss, dict) else loss
+    if name == "function" and isinstance(config, str):
+        name, config = config, {}
+    if (
+        str(name).replace("_", "").lower() in CROSSENTROPIES
+        and isinstance(config, dict)
+        and config.get("from_logits")
+    ):
+        return []
+    raise DataError(
+        f"the last layer has no activation, but the loss {name} does not read its outputs as logits; expected a "
+        "sigmoid or softmax, or a cross-entropy with from_logits=True",
+        code="unsupported-loss",
+        loss=str(name),
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,25 @@ import safetensors
 import safetensors.numpy
 
 from fastlstm._typing import FloatArray
-from fastlstm.convert.classifier import ImportedModel, LSTMWeights
-from fastlstm.errors import DataError, MissingDependencyError
+from fastlstm.convert.classifier import DenseWeights, ImportedModel, LSTMWeights
+from fastlstm.errors import DataError, MissingDependencyError, OptionError, suggest
 
 MIN_TORCH_VERSION = 2, 6
 """Earlier versions may run code of a file in spite of `weights_only` (CVE-2025-32434)."""
-STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
-"""Keys of checkpoints under which training loops save the state dict."""
-EXPECTED = "expected the state dict of one nn.Embedding, nn.LSTM layers and one nn.Linear with bias"
+MAX_DEPTH = 8
+"""How deep inside a checkpoint its state dict is searched."""
+EXPECTED = "expected the state dict of one nn.Embedding, nn.LSTM layers and nn.Linear layers with bias"
 LSTM_PARAMETER = re.compile(r"(.*?)(weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)_l(\d+)(_reverse)?")
 MAX_NAMES_SHOWN = 8
+MAX_LINEAR_LAYERS = 6
+"""Maximum number of linear layers in a safetensors file, whose order is found by their shapes."""
 
 StateDict = dict[str, FloatArray]
 
 
-def from_pytorch(path: Path, pooling: str) -> ImportedModel:
+def from_pytorch(
+    path: Path, pooling: str, *, activation: str | None = None, state_dict: str | None = None
+) -> ImportedModel:
     """Return the classifier in a file of `torch.save(model.state_dict(), ...)`, or in a safetensors file.
 
     Several LSTM modules are stacked in the order of the state dict, which is the order of the module's attributes.
@@ -34,12 +39,15 @@ def from_pytorch(path: Path, pooling: str) -> ImportedModel:
     Args:
         path: The file; no code in it is run.
         pooling: How the outputs of all steps are pooled, as in `ModelConfig`; a state dict does not contain it.
+        activation: Activation between linear layers, as in `ModelConfig`; needed if there are several.
+        state_dict: Key of the state dict in a checkpoint, such as "ema.model"; needed if there are several.
 
     Raises:
         DataError: The file is not a state dict, or has layers that fastlstm does not support.
+        OptionError: There are several linear layers and no `activation`.
         MissingDependencyError: The file was written by `torch.save`, and PyTorch is not installed.
     """
-    state = _read(path)
+    state = _read(path, state_dict)
     _check_arrays(state)
     parameters: dict[tuple[str, int], StateDict] = {}
     others: StateDict = {}
@@ -63,22 +71,35 @@ def from_pytorch(path: Path, pooling: str) -> ImportedModel:
     keys = sorted(parameters, key=lambda key: (modules.index(key[0]), key[1]))
     layers = [_lstm_layer(parameters[key]) for key in keys]
     feature_count = sum(len(direction.recurrent[0]) for direction in layers[-1]) * (3 if pooling == "concat" else 1)
-    embedding, output = _embedding_and_output(others, len(layers[0][0].input[0]), feature_count, pooling)
+    is_ordered = path.suffix != ".safetensors"
+    embedding, linear = _embedding_and_linear(
+        others, len(layers[0][0].input[0]), feature_count, pooling, is_ordered
+    )
+    *dense, output = linear
+    if dense and activation is None:
+        raise OptionError(
+            f"the state dict has {len(linear)} linear layers, but does not contain the activation between them; pass "
+            "--activation, such as relu",
+            code="missing-activation",
+            layers=len(linear),
+        )
     return ImportedModel(
         source="PyTorch",
         embedding=embedding,
         layers=layers,
-        pooling=pooling,
+        pooling="last" if len(layers[-1]) == 1 and pooling == "last-step" else pooling,
+        dense=[DenseWeights(weight, bias, activation or "linear") for weight, bias in dense],
         output=output,
         activation="sigmoid" if len(output[1]) == 1 else "softmax",
         masks_padding=False,
     )
 
 
-def _read(path: Path) -> StateDict:
+def _read(path: Path, key: str | None) -> StateDict:
     if path.suffix == ".safetensors":
         try:
-            return dict(safetensors.numpy.load_file(path))
+            arrays = safetensors.numpy.load_file(path)
+            return {name: array for name, array in arrays.items() if array.dtype.kind not in "iub"}
         except (safetensors.SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise DataError(
                 f"{path} cannot be read as a safetensors file of float32 or float16 ({error}); {EXPECTED}",
@@ -105,14 +126,7 @@ def _read(path: Path) -> StateDict:
             code="not-a-state-dict",
             path=path,
         ) from None
-    for key in STATE_DICT_KEYS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not content:
-        raise DataError(
-            f"{path} contains a {type(content).__name__}; {EXPECTED}", code="not-a-state-dict", path=path
-        )
-    tensors = {str(name): tensor for name, tensor in content.items() if isinstance(tensor, torch.Tensor)}
+    tensors = _find_state_dict(path, content, key, torch.Tensor)
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
             raise DataError(
@@ -121,6 +135,52 @@ def _read(path: Path) -> StateDict:
                 name=name,
             )
     return {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
+
+
+def _find_state_dict(path: Path, content: Any, key: str | None, tensor_type: type) -> dict[str, Any]:
+    """Return the tensors of a state dict in a checkpoint, without buffers of integers.
+
+    It is the one at `key`, or the only one with an LSTM, at any depth; if there is none, the outermost one.
+    """
+    candidates = dict(_tensor_mappings(content, "", tensor_type))
+    if key is not None:
+        if key not in candidates:
+            raise DataError(
+                f"{path} has no state dict {key!r}; {suggest(key, candidates)}",
+                code="unknown-state-dict",
+                path=path,
+                keys=list(candidates),
+            )
+        candidates = {key: candidates[key]}
+    lstms = {name: value for name, value in candidates.items() if any(map(LSTM_PARAMETER.fullmatch, value))}
+    if len(lstms) > 1:
+        raise DataError(
+            f"{path} has several state dicts with an LSTM: {', '.join(lstms)}; pass --state-dict with one of them",
+            code="ambiguous-state-dict",
+            path=path,
+            keys=list(lstms),
+        )
+    if not candidates:
+        raise DataError(
+            f"{path} contains a {type(content).__name__} without tensors; {EXPECTED}",
+            code="not-a-state-dict",
+            path=path,
+        )
+    chosen = next(iter((lstms or candidates).values()))
+    return {name: tensor for name, tensor in chosen.items() if tensor.is_floating_point() or tensor.is_complex()}
+
+
+def _tensor_mappings(
+    content: Any, key: str, tensor_type: type, depth: int = 0
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield all mappings of names to tensors inside a checkpoint, outermost first, with their keys."""
+    if not isinstance(content, Mapping) or depth > MAX_DEPTH:
+        return
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, tensor_type)}
+    if tensors:
+        yield key, tensors
+    for name, value in content.items():
+        yield from _tensor_mappings(value, f"{key}.{name}" if key else str(name), tensor_type, depth + 1)
 
 
 def _check_arrays(state: StateDict) -> None:
@@ -164,16 +224,16 @@ def _lstm_layer(parameters: StateDict) -> tuple[LSTMWeights, ...]:
     return tuple(weights)
 
 
-def _embedding_and_output(
-    others: StateDict, input_size: int, feature_count: int, pooling: str
-) -> tuple[FloatArray, tuple[FloatArray, FloatArray]]:
-    """Return the embedding and the linear layer: of the two remaining matrices, the linear layer has a bias."""
+def _embedding_and_linear(
+    others: StateDict, input_size: int, feature_count: int, pooling: str, is_ordered: bool
+) -> tuple[FloatArray, list[tuple[FloatArray, FloatArray]]]:
+    """Return the embedding and the linear layers, in their order: of the remaining matrices, these have a bias."""
     matrices = {name: array for name, array in others.items() if array.ndim == 2}
-    linear = [name for name in matrices if re.sub(r"weight$", "bias", name) in others]
+    linear = [name for name in matrices if _bias_name(name) in others]
     embeddings = [name for name in matrices if name not in linear]
-    if len(linear) != 1 or len(embeddings) != 1 or len(others) != 3:
+    if not linear or len(embeddings) != 1 or len(others) != 1 + 2 * len(linear):
         raise _unsupported_layers(f"in addition to LSTM layers, the state dict has {_names(others)}", others)
-    embedding, weight = matrices[embeddings[0]], matrices[linear[0]]
+    embedding = matrices[embeddings[0]]
     if embedding.shape[1] != input_size:
         raise DataError(
             f"{embeddings[0]} has {embedding.shape[1]} columns, but the first LSTM reads {input_size}; {EXPECTED}",
@@ -181,16 +241,52 @@ def _embedding_and_output(
             name=embeddings[0],
             expected=input_size,
         )
-    if weight.shape[1] != feature_count:
-        raise DataError(
-            f"{linear[0]} reads {weight.shape[1]} features, but pooling {pooling!r} gives {feature_count}; pass "
-            "another --pooling",
-            code="pooling-mismatch",
-            name=linear[0],
-            pooling=pooling,
-            expected=feature_count,
+    chain = linear if is_ordered else _by_shape(linear, matrices, feature_count)
+    size = feature_count
+    for number, name in enumerate(chain):
+        if matrices[name].shape[1] != size and number == 0:
+            raise DataError(
+                f"{name} reads {matrices[name].shape[1]} features, but pooling {pooling!r} gives {size}; pass another "
+                "--pooling",
+                code="pooling-mismatch",
+                name=name,
+                pooling=pooling,
+                expected=size,
+            )
+        if matrices[name].shape[1] != size:
+            raise DataError(
+                f"{name} reads {matrices[name].shape[1]} values, but the linear layer before it returns {size}; "
+                "expected linear layers in the order in which they are called",
+                code="shape-mismatch",
+                name=name,
+                expected=size,
+            )
+        size = len(matrices[name])
+    return embedding, [(matrices[name], others[_bias_name(name)]) for name in chain]
+
+
+def _bias_name(weight: str) -> str:
+    return re.sub(r"weight$", "bias", weight)
+
+
+def _by_shape(names: list[str], matrices: StateDict, feature_count: int) -> list[str]:
+    """Return linear layers in the only order in which each reads what the one before it returns."""
+    orders = [
+        order
+        for order in itertools.permutations(names[:MAX_LINEAR_LAYERS])
+        if all(
+            matrices[name].shape[1] == size
+            for name, size in zip(order, [feature_count, *(len(matrices[name]) for name in order)], strict=False)
         )
-    return embedding, (weight, others[re.sub(r"weight$", "bias", linear[0])])
+    ]
+    if len(names) > MAX_LINEAR_LAYERS or len(orders) > 1:
+        raise DataError(
+            f"the file has {len(names)} linear layers, whose order safetensors does not keep; save the state dict with "
+            "torch.save",
+            code="unordered-layers",
+            modules=names,
+        )
+    return list(orders[0]) if orders else names
 
 
 def _unsupported_layers(problem: str, state: StateDict) -> DataError:
