@@ -50,6 +50,16 @@ def test_a_list_of_one_text_is_a_batch(classifier: Classifier) -> None:
     assert classifier.predict(["not bad"]) == [classifier.predict("not bad")]
 
 
+def test_known_is_the_fraction_of_known_tokens(classifier: Classifier) -> None:
+    texts = ["film", "film qqq", "qqq", "", " "]
+    expected = [1.0, 0.5, 0.0, 0.0, 0.0]
+    assert classifier.known(texts).tolist() == expected
+    assert classifier.known(classifier.tokenize(texts)).tolist() == expected
+    assert [classifier.known(text) for text in texts] == expected
+    assert isinstance(classifier.known("film"), float)
+    assert classifier.known([]).dtype == np.float64
+
+
 def test_any_iterable_of_texts_is_a_batch(classifier: Classifier) -> None:
     texts = ["not bad", "Horrible film!"]
 

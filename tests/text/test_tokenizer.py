@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from fastlstm.errors import OptionError
 from fastlstm.text.tokenizer import (
@@ -290,3 +290,34 @@ def test_is_standard_only_with_the_rules_of_train_tokenizer() -> None:
     other = train_tokenizer(["a-b"], 10)
     other.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     assert not TextTokenizer(other, max_tokens=1, truncate="end").is_standard
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [("w0 w1", 1.0), ("w0 nobody w1 none", 0.5), ("nobody", 0.0), ("", 0.0), (" <br />", 0.0), ("wörter W0", 0.5)],
+)
+def test_known_is_the_fraction_of_tokens_in_the_vocabulary(text: str, known: float) -> None:
+    tokenized = TextTokenizer(TOKENIZER, max_tokens=10, truncate="end")(["w0", text])
+    assert tokenized.known.tolist() == [1.0, known]
+    assert tokenized.known.dtype == np.float64
+
+
+def test_known_covers_the_tokens_that_are_read() -> None:
+    text = "nobody none w0"
+    assert TextTokenizer(TOKENIZER, max_tokens=1, truncate="end")([text]).known.tolist() == [1.0]
+    all_tokens = TextTokenizer(TOKENIZER, max_tokens=1, truncate="end", keep_untruncated=True)
+    assert all_tokens([text]).known.tolist() == [pytest.approx(1 / 3)]
+
+
+@pytest.mark.parametrize("padding", ["none", "front", "back"])
+@pytest.mark.parametrize("drop_unknown", [False, True])
+def test_padding_start_tokens_and_dropped_words_do_not_change_known(padding: str, drop_unknown: bool) -> None:
+    tokenizer = Tokenizer.from_str(TOKENIZER.to_str())
+    tokenizer.model = models.WordLevel({PADDING: 0, UNKNOWN: 1, "[START]": 2, "w0": 3, "w1": 4}, unk_token=UNKNOWN)
+    tokenizer.post_processor = processors.TemplateProcessing(single="[START] $A", special_tokens=[("[START]", 2)])
+    tokenize = TextTokenizer(tokenizer, max_tokens=6, truncate="end", padding=padding, drop_unknown=drop_unknown)
+    assert tokenize(["w0 nobody w1 none", "nobody", "", "w1"]).known.tolist() == [0.5, 0.0, 0.0, 1.0]
+
+
+def test_known_of_no_texts_is_empty() -> None:
+    assert TextTokenizer(TOKENIZER, max_tokens=3, truncate="end")([]).known.shape == (0,)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fastlstm._typing import FloatArray, IndexArray
+from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.data import Dataset
 from fastlstm.data.memory import as_dataset
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
@@ -218,6 +218,19 @@ class Classifier:
         Raise `DataError` if `texts` is not a batch of texts.
         """
         return self._tokenizer(validate_texts(texts))
+
+    @overload
+    def known(self, texts: str) -> float: ...  # type: ignore[overload-overlap]  # a str is one text
+    @overload
+    def known(self, texts: Batch) -> DoubleArray: ...
+    def known(self, texts: str | Batch) -> float | DoubleArray:
+        """Return the fraction of known tokens: a float for one text, float64 [n] for a batch.
+
+        See `TokenizedTexts.known`. Raise `DataError` if `texts` is neither a text nor a batch of texts.
+        """
+        if isinstance(texts, str):
+            return float(self.tokenize([texts]).known[0])
+        return (texts if isinstance(texts, TokenizedTexts) else self.tokenize(texts)).known
 
     def tokens(self, text: str) -> tuple[str, ...]:
         """Return the tokens of a text as they are spelled in it. Raise `DataError` if it is not a text."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from fastlstm._typing import BoolArray, IndexArray, TokenIds
+from fastlstm._typing import BoolArray, DoubleArray, IndexArray, TokenIds
 from fastlstm.errors import DataError, OptionError
 
 Token = TypeVar("Token")
@@ -56,6 +56,22 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     return tokenizer
 
 
+def require_words(tokenizer: Tokenizer, source: str) -> None:
+    """Raise `DataError` if the vocabulary has no words, because no text of `source` contains one."""
+    if tokenizer.get_vocab_size() <= 2:
+        raise no_words(source)
+
+
+def no_words(source: str) -> DataError:
+    """Return the error for texts without any word."""
+    return DataError(
+        f"{source}: no text contains a word; without line breaks and white space, nothing is left; check the column "
+        "of the texts",
+        code="no-words",
+        source=source,
+    )
+
+
 def truncate_vocabulary(tokenizer: Tokenizer, size: int) -> Tokenizer:
     """Return a copy of the tokenizer with the first `size` entries of its vocabulary, the most frequent ones."""
     copy = Tokenizer.from_str(tokenizer.to_str())
@@ -71,11 +87,16 @@ class TokenizedTexts:
     Attributes:
         ids: One array per text, truncated, with at least one id.
         truncated_count: The number of texts that were truncated.
+        known: float64 [n], the fraction of each text's tokens that are in the vocabulary; 0.0 for a text without
+            tokens. It covers the tokens that the model reads, and unknown words that it drops: all tokens with
+            n-grams (`untruncated`), otherwise those left after truncation. Padding and the tokens that a
+            post-processor adds do not count.
         untruncated: If requested, one array of all ids per text.
     """
 
     ids: list[TokenIds]
     truncated_count: int
+    known: DoubleArray
     untruncated: list[TokenIds] | None = None
 
 
@@ -146,6 +167,7 @@ class TextTokenizer:
         self._add_special_tokens = tokenizer.post_processor is not None
         self._clean = clean_text if cleaning == "standard" else str
         self._drop_unknown = drop_unknown
+        self._added_ids = set(tokenizer.encode("").ids) if self._add_special_tokens else set()
         self._empty_text_ids = [empty_id] if padding == "none" else []
         self._keep_untruncated = keep_untruncated
         self._head = {"end": 0, "beginning": max_tokens, "both": max_tokens // 2}[truncate]
@@ -157,16 +179,20 @@ class TextTokenizer:
         """Return the ids of every text. A text without tokens is one unknown token, or only padding."""
         ids: list[TokenIds] = []
         untruncated: list[TokenIds] = []
+        known: list[float] = []
         truncated_count = 0
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = [self._clean(text) for text in texts[start : start + CHUNK_TEXTS]]
-            for token_count, text_ids in self._tokenize_chunk(chunk):
+            for token_count, known_fraction, text_ids in self._tokenize_chunk(chunk):
                 truncated_count += token_count > self._max_tokens
+                known.append(known_fraction)
                 array = np.array(text_ids or self._empty_text_ids, np.int32)
                 if self._keep_untruncated:
                     untruncated.append(array)
                 ids.append(self.truncate(array))
-        return TokenizedTexts(ids, truncated_count, untruncated if self._keep_untruncated else None)
+        return TokenizedTexts(
+            ids, truncated_count, np.array(known, np.float64), untruncated if self._keep_untruncated else None
+        )
 
     @property
     def is_standard(self) -> bool:
@@ -222,8 +248,11 @@ class TextTokenizer:
         padding = np.full(self._max_tokens - len(ids), PADDING_ID, np.int32)
         return np.concatenate([padding, ids] if self._padding == "front" else [ids, padding])
 
-    def _tokenize_chunk(self, texts: list[str]) -> list[tuple[int, list[int]]]:
-        """Return each text's number of tokens, and its ids, truncated unless `keep_untruncated` is set."""
+    def _tokenize_chunk(self, texts: list[str]) -> list[tuple[int, float, list[int]]]:
+        """Return each text's number of tokens, fraction of known tokens, and ids.
+
+        The ids are truncated unless `keep_untruncated` is set.
+        """
         vocabulary = self._vocabulary
         others = [text for text in texts if vocabulary is None or not text.isascii()]
         encodings = iter(
@@ -234,15 +263,28 @@ class TextTokenizer:
             if vocabulary is not None and text.isascii():
                 words = _ASCII_WORDS(text.lower())
                 ids = [vocabulary.get(word, UNKNOWN_ID) for word in self._truncate_list(words)]
-                chunk.append((len(words), ids))
+                chunk.append((len(words), self._known_fraction(ids), ids))
             else:
-                all_ids = self._known_ids(next(encodings).ids)
-                chunk.append((len(all_ids), self._truncate_list(all_ids)))
+                text_ids = next(encodings).ids
+                all_ids = self._known_ids(text_ids)
+                ids = self._truncate_list(all_ids)
+                # Words that are dropped still count as tokens of the text.
+                chunk.append((len(all_ids), self._known_fraction(text_ids if self._drop_unknown else ids), ids))
         return chunk
 
     def _known_ids(self, ids: list[int]) -> list[int]:
         """Return the ids without unknown words, if these are dropped."""
         return [token_id for token_id in ids if token_id != UNKNOWN_ID] if self._drop_unknown else ids
+
+    def _known_fraction(self, ids: list[int]) -> float:
+        """Return the fraction of tokens, before padding, that are in the vocabulary; 0.0 if there are none."""
+        token_count, known_count = len(ids), len(ids) - ids.count(UNKNOWN_ID)
+        if self._vocabulary is None:
+            known_count -= ids.count(PADDING_ID)
+            for added_id in self._added_ids:
+                added_count = ids.count(added_id)
+                token_count, known_count = token_count - added_count, known_count - added_count
+        return known_count / token_count if token_count else 0.0
 
     def _truncate_list(self, tokens: list[Token]) -> list[Token]:
         if self._keep_untruncated or len(tokens) <= self._max_tokens:
