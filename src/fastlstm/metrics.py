@@ -188,7 +188,7 @@ def _majority_note(report: Report) -> Note | None:
         )
     if predicted.max() == report.texts:
         label = report.classes[int(predicted.argmax())].label
-        verdict = "no better than" if label == majority.label else "worse than"
+        verdict = "no better than" if report.accuracy >= accuracy else "worse than"
         return Note(
             f"predicts `{label}` for every text, {verdict} {always}; try balanced class weights "
             "(--class-weights balanced, in Python class_weights='balanced'), or more texts of the other classes",

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlstm._typing import BoolArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
-from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer, train_tokenizer
+from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer, require_words, train_tokenizer
 
 MAX_EXCERPT_LENGTH = 100
 """Characters of a text in an example."""
@@ -113,8 +113,12 @@ def make_corpus(parts: dict[str, Dataset]) -> Corpus:
 
 
 def tokenize_corpus(corpus: Corpus) -> CorpusTokens:
-    """Tokenize all texts as a model does, without a limit of length or vocabulary."""
+    """Tokenize all texts as a model does, without a limit of length or vocabulary.
+
+    Raise `DataError` if no text contains a word.
+    """
     tokenizer = train_tokenizer(corpus.texts, UNLIMITED)
+    require_words(tokenizer, next(iter(corpus.parts.values())).source)
     ids = TextTokenizer(tokenizer, max_tokens=UNLIMITED, truncate="end")(corpus.texts).ids
     # The tokenizer returns one unknown token for a text without tokens.
     lengths = np.array([0 if text[0] == UNKNOWN_ID else len(text) for text in ids], np.int64)

@@ -24,7 +24,7 @@ from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray, Tok
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
-from fastlstm.text.tokenizer import WORD_PATTERN, clean_text
+from fastlstm.text.tokenizer import WORD_PATTERN, clean_text, no_words
 
 BASELINE_NAME = "NB-weighted logistic regression on 1-2-grams"
 MIN_TEXTS_FOR_PRUNING = 1000
@@ -41,8 +41,15 @@ Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 
 
 def baseline_report(training: Dataset, test: Dataset, labels: tuple[str, ...]) -> Report:
-    """Train the baseline on `training` and evaluate it on `test`. Raise `DataError` for an unknown label."""
-    vectorizer, counts = count_ngrams(training.texts)
+    """Train the baseline on `training` and evaluate it on `test`.
+
+    Raises:
+        DataError: An unknown label, or no training text contains a word.
+    """
+    try:
+        vectorizer, counts = count_ngrams(training.texts)
+    except ValueError:  # the texts have no n-gram
+        raise no_words(training.source) from None
     test_counts = csr_matrix(vectorizer.transform(test.texts))
     predicted = baseline_probabilities(counts, training.label_indices(labels), test_counts, len(labels))
     return evaluate(predicted, test.label_indices(labels), labels)

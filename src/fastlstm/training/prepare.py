@@ -26,7 +26,7 @@ from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.text import batches
-from fastlstm.text.tokenizer import TokenizedTexts, train_tokenizer
+from fastlstm.text.tokenizer import TokenizedTexts, require_words, train_tokenizer
 from fastlstm.training.calibration import (
     Blend,
     Calibration,
@@ -193,7 +193,7 @@ def prepare(
             the targets of the LSTM; the n-gram part is fitted on the labels.
 
     Raises:
-        DataError: Fewer than two classes, or a validation label that is not a training label.
+        DataError: Fewer than two classes, a validation label that is not a training label, or texts without words.
         DeviceError: CUDA is requested and not available.
         OptionError: Vocabulary too large without `cap_vocabulary`, or a decision threshold for other than two classes.
     """
@@ -207,6 +207,7 @@ def prepare(
     further_texts = unlabelled if pretrain or training_config.virtual_texts else ()
     if encoder is None:
         tokenizer = train_tokenizer([*training.texts, *further_texts], model_config.vocabulary_size)
+        require_words(tokenizer, training.source)
     else:
         tokenizer, model_config = encoder.tokenizer, config_from_encoder(encoder.config, model_config)
     words = tokenizer.get_vocab_size()
