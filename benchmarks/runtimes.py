@@ -70,18 +70,16 @@ def onnx_probabilities(model: Classifier, texts: Sequence[str], storage: Any) ->
         to_onnx(model.saved, storage).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     encoded = model.tokenize(texts)
-    order = np.argsort([len(ids) for ids in encoded.ids], kind="stable")
+    token_ids = encoded.untruncated or encoded.ids
+    order = np.argsort([len(ids) for ids in token_ids], kind="stable")
     result = np.empty((len(texts), len(model.labels)), np.float32)
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        lengths = np.array([len(encoded.ids[k]) for k in rows])
+        lengths = np.array([len(token_ids[k]) for k in rows])
         ids = np.zeros((len(rows), int(lengths.max())), np.int64)
         for row, k in zip(ids, rows, strict=True):
-            row[: len(encoded.ids[k])] = encoded.ids[k]
-        feed = {"ids": ids, "lengths": lengths}
-        if model.network.ngram_logits is not None and encoded.untruncated is not None:
-            feed["ngram_logits"] = model.network.ngram_logits([encoded.untruncated[k] for k in rows])
-        result[rows] = session.run(None, feed)[0]
+            row[: len(token_ids[k])] = token_ids[k]
+        result[rows] = session.run(None, {"ids": ids, "lengths": lengths})[0]
     return result
 
 

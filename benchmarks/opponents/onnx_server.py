@@ -2,7 +2,7 @@
 
     python benchmarks/opponents/onnx_server.py PORT
 
-fastlstm computes the token ids and the n-gram logits, which the ONNX graph does not contain.
+fastlstm computes the token ids.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ def predict(request: PredictRequest) -> list[Any]:
     """Return the class probabilities of each text."""
     texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
     encoded = model.tokenize(texts)
-    lengths = np.array([len(ids) for ids in encoded.ids])
-    ids = np.zeros((len(texts), int(lengths.max())), np.int64)
-    for row, text_ids in zip(ids, encoded.ids, strict=True):
+    token_ids = encoded.untruncated or encoded.ids
+    lengths = np.array([len(ids) for ids in token_ids])
+    padded = np.zeros((len(texts), int(lengths.max())), np.int64)
+    for row, text_ids in zip(padded, token_ids, strict=True):
         row[: len(text_ids)] = text_ids
-    ngram_logits = model.network.ngram_logits
-    assert ngram_logits is not None
-    inputs = {"ids": ids, "lengths": lengths, "ngram_logits": ngram_logits(encoded.untruncated or encoded.ids)}
+    inputs = {"ids": padded, "lengths": lengths}
     (probabilities,) = session.run(None, inputs)
     predictions = [
         [{"label": label, "score": float(p)} for label, p in zip(model.labels, row, strict=True)]

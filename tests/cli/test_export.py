@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.helpers.command_line import Command
+from tests.helpers.command_line import Command, write_csv
+
+from fastlstm.inference.classifier import GOLDEN_TEXTS
 
 pytest.importorskip("onnx")
 
@@ -14,14 +16,19 @@ pytest.importorskip("onnx")
 def test_onnx_file_is_written(command: Command, trained: Path, tmp_path: Path, output_format: str) -> None:
     out = tmp_path / "model.onnx"
     result = command("export", "--model", trained, "--format", output_format, "--out", out, "--json")
-    assert result.json == {"out": str(out), "format": output_format, "bytes": out.stat().st_size, "ngrams": 0}
+    fields = dict(result.json)
+    golden = fields.pop("golden")
+    assert fields == {
+        "out": str(out), "format": output_format, "bytes": out.stat().st_size, "ngrams": 0, "evaluation": None,
+    }  # fmt: skip
+    assert (golden["texts"], golden["difference"] > 0) == (len(GOLDEN_TEXTS), output_format == "int8")
 
 
 def test_pytorch_folder_is_written(command: Command, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "exported"
     result = command("export", "--model", trained, "--format", "torch", "--out", out)
     assert result.status == 0
-    assert {file.name for file in out.iterdir()} == {"weights.pt", "model.py", "tokenizer.json"}
+    assert {file.name for file in out.iterdir()} == {"weights.pt", "model.py", "tokenizer.json", "golden.json"}
     assert result.out.startswith(f"{out}: ")
 
 
@@ -69,7 +76,28 @@ def test_states_of_an_unsupported_model_are_rejected(command: Command, tmp_path:
     assert (result.status, result.code) == (2, "unsupported-states")
 
 
-def test_model_with_ngrams_prints_a_note_about_their_input(command: Command, tmp_path: Path) -> None:
-    result = command("export", "-m", "english-sentiment", "-o", tmp_path / "x", "--format", "int8")
-    assert result.status == 0
-    assert "ngram_logits" in result.err
+@pytest.mark.parametrize("output_format", ["onnx", "torch"])
+def test_export_without_ngrams_reports_agreement_and_accuracy(
+    command: Command, tmp_path: Path, output_format: str
+) -> None:
+    texts = [("A wonderful film.", "positive"), ("Dull from start to finish.", "negative")]
+    data = write_csv(tmp_path / "data.csv", texts * 10)
+    arguments = ("export", "-m", "english-sentiment", "--format", output_format, "--data", data, "--json")
+    whole = command(*arguments, "-o", tmp_path / "whole").json
+    lstm = command(*arguments, "-o", tmp_path / "lstm", "--no-ngrams").json
+    assert (whole["ngrams"], lstm["ngrams"]) == (100_000, 0)
+    assert lstm["bytes"] < whole["bytes"]
+    assert whole["golden"] == {"texts": len(GOLDEN_TEXTS), "agreement": 1.0, "difference": 0.0}
+    assert lstm["golden"]["difference"] > 0
+    assert whole["evaluation"]["accuracy"] == whole["evaluation"]["model_accuracy"]
+    assert lstm["evaluation"]["model_accuracy"] == whole["evaluation"]["accuracy"]
+    printed = command("export", "-m", "english-sentiment", "--no-ngrams", "-o", tmp_path / "printed.onnx")
+    assert f"{lstm['golden']['agreement']:.0%}" in printed.err
+
+
+def test_data_without_the_column_is_rejected_before_writing(
+    command: Command, trained: Path, data: Path, tmp_path: Path
+) -> None:
+    result = command("export", "-m", trained, "--data", data, "--text-column", "none", "-o", tmp_path / "x.onnx")
+    assert (result.status, result.code) == (2, "missing-column")
+    assert not (tmp_path / "x.onnx").exists()

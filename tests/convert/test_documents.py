@@ -40,7 +40,7 @@ def test_export_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delitem(sys.modules, "model", raising=False)
     variables = run_examples("docs/export.md")
     sys.modules.pop("model", None)
-    expected = fastlstm.load("english-sentiment").predict_proba(variables["tokenized"])
+    expected = fastlstm.load("english-sentiment").predict_proba(variables["texts"])
     np.testing.assert_allclose(variables["probabilities"], expected, atol=1e-5)
     np.testing.assert_allclose(variables["same"].numpy(), expected, atol=1e-5)
     int8_size, float32_size = ((tmp_path / name).stat().st_size for name in ("model-int8.onnx", "model.onnx"))
