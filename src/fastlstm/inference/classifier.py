@@ -29,7 +29,7 @@ from fastlstm.serialization.classifier import (
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.serialization.model_card import model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text.tokenizer import UNKNOWN_ID, TokenizedTexts, validate_text, validate_texts
+from fastlstm.text.tokenizer import TokenizedTexts, validate_text, validate_texts
 
 if TYPE_CHECKING:
     from fastlstm.inference.early_exit import EarlyPredictions
@@ -346,7 +346,7 @@ class Classifier:
     def mean_known(self, texts: Sequence[str]) -> float:
         """Return the mean fraction of the tokens of a text that the model knows, on at most `KNOWN_SAMPLE` texts."""
         sample = list(texts[:: -(-len(texts) // KNOWN_SAMPLE)])
-        return float(np.mean([(ids != UNKNOWN_ID).mean() for ids in self.tokenize(sample).ids]))
+        return float(self.known(sample).mean())
 
     def save(
         self,

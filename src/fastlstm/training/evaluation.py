@@ -16,7 +16,7 @@ from fastlstm.errors import TrainingError
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
 from fastlstm.metrics import Report, evaluate, predicted_classes
-from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
+from fastlstm.text.tokenizer import TextTokenizer
 from fastlstm.training.calibration import Calibration
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
 from fastlstm.training.linear import BASELINE_NAME
@@ -88,7 +88,7 @@ def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset
 def mean_known(tokenize: TextTokenizer, texts: Sequence[str]) -> float:
     """Return the mean fraction of known tokens of at most `KNOWN_SAMPLE` of the texts."""
     sample = list(texts[:: -(-len(texts) // KNOWN_SAMPLE)])
-    return float(np.mean([(ids != UNKNOWN_ID).mean() for ids in tokenize(sample).ids]))
+    return float(tokenize(sample).known.mean())
 
 
 def prepared_event(data: DataSplits, prepared: PreparedRun) -> Prepared:

@@ -256,7 +256,7 @@ def prepare(
         truncated=tokenized.truncated_count / len(training),
         state=TrainingState(model, make_optimizer(model, training_config)),
         identity={
-            **dataclasses.asdict(model_config) | {"hidden_sizes": list(model_config.hidden_sizes)},
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(model_config).items()},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
             "precision": effective_precision(training_config.precision, torch_device),
             "device": torch_device.type,
