@@ -179,3 +179,47 @@ def test_bad_data_raises_data_error_and_writes_nothing(tmp_path: Path, data: Any
         fastlstm.train(data, tmp_path / "model")
     assert raised.value.code == code
     assert list(tmp_path.iterdir()) == []
+
+
+def notes_of(events: list[Any]) -> dict[str, str]:
+    return {event.code: event.text for event in events if isinstance(event, Note)}
+
+
+def test_notes_of_the_run_are_part_of_its_result(tmp_path: Path) -> None:
+    events = list(run(make_settings(make_splits(), tmp_path / "model", **SMALL)))
+    notes = result_of(events).notes
+    assert notes == tuple(event for event in events if isinstance(event, Note))
+    assert {"few-validation-texts", "few-evaluation-texts", "not-calibrated"} <= {note.code for note in notes}
+    record = json.loads((tmp_path / "model" / "config.json").read_bytes())["training"]["results"]["notes"]
+    assert record == [note.to_json() for note in result_of(events).report.notes()]
+
+
+def test_bidirectional_model_cannot_stream_and_the_card_and_the_notes_say_so(tmp_path: Path) -> None:
+    data = make_splits()
+    events = list(run(make_settings(data, tmp_path / "both", **SMALL, bidirectional=True)))
+    assert "cannot-stream" in notes_of(events)
+    reason = result_of(events).classifier.saved.stream_obstacle
+    assert reason is not None
+    assert reason in (tmp_path / "both" / "README.md").read_text(encoding="utf-8")
+    forward = list(run(make_settings(data, tmp_path / "forward", **SMALL)))
+    assert "cannot-stream" not in notes_of(forward)
+    assert result_of(forward).classifier.saved.stream_obstacle is None
+
+
+def test_validation_texts_of_unknown_words_are_reported(tmp_path: Path) -> None:
+    foreign = Dataset(["ein ganz anderer text", "noch einer dazu"] * 10, ["positive", "negative"] * 10, "other.csv")
+    data = dataclasses.replace(make_splits(), validation=foreign)
+    notes = notes_of(list(run(make_settings(data, tmp_path / "model", **SMALL))))
+    assert "other.csv" in notes["few-known-words"]
+
+
+def test_model_that_predicts_one_class_is_reported(tmp_path: Path) -> None:
+    dataset = make_dataset(400)
+    rare = ["negative" if i % 50 == 1 else "positive" for i in range(400)]
+    data = load_splits(Dataset(["the film was it"] * 400, rare, "rare.csv"))
+    options = {**SMALL, "epochs": 1, "baseline": True}
+    notes = notes_of(list(run(make_settings(data, tmp_path / "model", **options))))
+    assert "`positive`" in notes["one-class-predicted"]
+    assert "below-baseline" in notes
+    usual = notes_of(list(run(make_settings(load_splits(dataset), tmp_path / "usual", **SMALL))))
+    assert "below-baseline" not in usual
