@@ -74,6 +74,7 @@ def _describe(served: ServedModel) -> dict[str, Any]:
         "labels": list(model.classifier.labels),
         "version": model.version,
         "streams": model.classifier.can_stream,
+        "linear": model.classifier.saved.is_linear,
         "units": config.hidden_sizes[-1],
         "max_tokens": config.max_tokens,
     }
