@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_column_is_named_for_tables_only(tmp_path: Path) -> None:
     ],
 )
 def test_classes_that_are_probably_none_have_a_note(names: list[str], codes: list[str]) -> None:
-    notes = list(class_notes(dataset(names * 3)))
+    notes = list(class_notes(dict.fromkeys(names, 3), "d.csv"))
     assert [note.code for note in notes] == codes
     for note in notes:
         assert "d.csv" in note.text
@@ -75,6 +76,8 @@ def test_folder_of_unlabelled_texts_is_named(tmp_path: Path) -> None:
         (tmp_path / "train" / name).mkdir(parents=True)
         for i in range(6):
             (tmp_path / "train" / name / f"{i}.txt").write_text(f"{name} film {i}", encoding="utf-8")
-    (note,) = class_notes(load_splits(tmp_path / "train").training)
+    (note,) = class_notes(Counter(load_splits(tmp_path / "train").training.labels), "train")
     assert note.code == "unlabelled-class"
     assert "unsup" in note.text
+    recommendations = fastlstm.check(tmp_path / "train").recommendations["classes"]
+    assert "unlabelled-class" in [recommendation.code for recommendation in recommendations]

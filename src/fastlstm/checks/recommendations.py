@@ -18,6 +18,7 @@ from fastlstm.checks.text_quality import (
     ClassCounts,
     TextIssue,
 )
+from fastlstm.data.classes import class_notes
 from fastlstm.metrics import format_accuracy
 
 MIN_IMBALANCE = 3
@@ -82,6 +83,7 @@ def recommend_for_classes(parts: Mapping[str, ClassCounts]) -> Recommendations:
         Recommendation("same-class-names", f"{_join_names(names)} differ only in case: merge them into one class")
         for names in _names_that_differ_in_case(training)
     ]
+    result += [Recommendation(note.code, note.text) for note in class_notes(training, next(iter(parts)))]
     for part, counts in parts.items():
         if missing := [name for name, texts in counts.classes.items() if not texts]:
             result.append(

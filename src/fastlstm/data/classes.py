@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fastlstm.data.dataset import Dataset
 from fastlstm.errors import DataError
@@ -44,22 +44,25 @@ def require_repeated_classes(dataset: Dataset, label_column: str | None = None) 
     )
 
 
-def class_notes(dataset: Dataset) -> Iterator[Note]:
-    """Yield notes about classes that are probably not meant as such."""
-    names = set(dataset.labels)
-    if len(names) > MANY_CLASSES and all(_NUMBER.fullmatch(name) for name in names):
-        fractions = sum(not name.lstrip("+-").isdecimal() for name in names)
+def class_notes(counts: Mapping[str, int], source: str) -> Iterator[Note]:
+    """Yield notes about classes that are probably not meant as such.
+
+    Args:
+        counts: Class name -> number of texts.
+        source: Where the texts come from, in one line.
+    """
+    if len(counts) > MANY_CLASSES and all(_NUMBER.fullmatch(name) for name in counts):
+        fractions = sum(not name.lstrip("+-").isdecimal() for name in counts)
         if fractions:
             yield Note(
-                f"{dataset.source}: the labels are {len(names):,} different numbers, {fractions:,} of them fractions; "
-                "each is a class of its own. If they are measurements, group them into a few classes",
+                f"{source}: the labels are {len(counts):,} different numbers, {fractions:,} of them fractions; each is "
+                "a class of its own. If they are measurements, group them into a few classes",
                 "numeric-classes",
             )
-    for name in sorted(names):
-        if name.casefold() in UNLABELLED_NAMES and len(names) > 1:
-            texts = sum(label == name for label in dataset.labels)
+    for name, texts in sorted(counts.items()):
+        if name.casefold() in UNLABELLED_NAMES and len(counts) > 1:
             yield Note(
-                f"{dataset.source}: {name} is trained as a class ({texts:,} texts). If it is the folder of unlabelled "
-                "texts, move it out of this folder and pass it as unlabelled",
+                f"{source}: {name} is trained as a class ({texts:,} texts). If it is the folder of unlabelled texts, "
+                "move it out of this folder and pass it as unlabelled",
                 "unlabelled-class",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 
 from fastlstm.data.classes import class_notes
@@ -23,6 +24,7 @@ from fastlstm.nn.runs import (
     precision_notes,
     with_checkpoints,
 )
+from fastlstm.nn.threads import on_one_thread
 from fastlstm.notes import Note, known_words_note
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
@@ -47,6 +49,7 @@ from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 
 
+@on_one_thread
 def run(
     settings: TrainingSettings,
     *,
@@ -119,7 +122,7 @@ def data_notes(data: DataSplits) -> Iterator[Note]:
     """Yield the origin of the texts, and what is doubtful about their classes."""
     yield Note(f"data: {data.origin}", code="data")
     yield from data.notes
-    yield from class_notes(data.training)
+    yield from class_notes(Counter(data.training.labels), data.training.source)
 
 
 def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, None]:
