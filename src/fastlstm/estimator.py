@@ -18,9 +18,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.data import split_dataset
-from fastlstm.data.validation import check_label, collect_dataset
+from fastlstm.data.labels import normalize_label
+from fastlstm.data.options import ReadOptions
+from fastlstm.data.validation import collect_dataset
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
+from fastlstm.nn.threads import one_thread
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import prepare
@@ -120,6 +123,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.device = device
         self.random_state = random_state
 
+    @one_thread()
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> LSTMClassifier:  # noqa: N803 -- scikit-learn's name
         """Train on texts [n] and labels [n], strings or integers with at least two distinct values.
 
@@ -139,14 +143,16 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 labels=len(labels),
             )
         classes = np.unique(labels)
-        names = [check_label(label) for label in classes]
+        names = [normalize_label(label) for label in classes]
         if len(set(names)) < len(names):
             raise DataError(
                 f"y contains labels that differ only in white space or type: {classes.tolist()}; use one spelling",
                 code="ambiguous-labels",
                 labels=classes.tolist(),
             )
-        dataset = collect_dataset(zip(range(len(texts)), texts, labels, strict=True), "X")
+        dataset = collect_dataset(
+            zip(range(len(texts)), texts, labels, strict=True), "X", ReadOptions(on_bad_rows="stop")
+        )
         options = {name: value for name, value in self.get_params().items() if name not in _OWN_PARAMETERS}
         seed = int(check_random_state(self.random_state).randint(2**31))
         options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)

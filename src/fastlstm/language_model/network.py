@@ -17,7 +17,7 @@ from fastlstm.language_model.perplexity import evaluation_batches
 from fastlstm.language_model.sampled_softmax import StepVocabulary, sampled_loss
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.device import AsyncScalar, to_device
-from fastlstm.nn.layers import Embedding, LSTMDirection, pytorch_lstm, uses_kernel
+from fastlstm.nn.layers import Embedding, LSTMDirection, make_layer, pytorch_lstm, uses_kernel
 from fastlstm.serialization import weights
 from fastlstm.text.batches import DistinctTokens
 
@@ -38,12 +38,13 @@ class LanguageModelNetwork(nn.Module):
     def __init__(self, config: LanguageModelConfig, *, seed: int) -> None:
         super().__init__()
         self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
-            nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE)
-            self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
-            self._directions = nn.ModuleList(DirectionNetwork(config, name) for name in config.directions)
+        generator = torch.Generator().manual_seed(seed)
+        self.embedding = make_layer(Embedding, config.vocabulary_size, config.embedding_size, generator=generator)
+        nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)
+        self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
+        self._directions = nn.ModuleList(
+            DirectionNetwork(config, name, generator=generator) for name in config.directions
+        )
 
     @property
     def directions(self) -> list[DirectionNetwork]:
@@ -131,20 +132,20 @@ class LanguageModelNetwork(nn.Module):
 
 
 class DirectionNetwork(nn.Module):
-    """The LSTM layers and the projection of one direction, with fresh weights from PyTorch's generator.
+    """The LSTM layers and the projection of one direction, with fresh weights from a generator.
 
     The word vectors are also the weights of the softmax (Press & Wolf 2017).
     """
 
-    def __init__(self, config: LanguageModelConfig, direction: str) -> None:
+    def __init__(self, config: LanguageModelConfig, direction: str, *, generator: torch.Generator) -> None:
         super().__init__()
         self.direction = direction
         sizes = [config.embedding_size, *config.hidden_sizes]
-        self.layers = nn.ModuleList(LSTMDirection(*pair) for pair in itertools.pairwise(sizes))
+        self.layers = nn.ModuleList(LSTMDirection(*pair, generator=generator) for pair in itertools.pairwise(sizes))
         self.projection = None
         if weights.has_projection(config):
             self.projection = nn.Parameter(torch.empty(config.embedding_size, sizes[-1]))
-            nn.init.xavier_uniform_(self.projection)
+            nn.init.xavier_uniform_(self.projection, generator=generator)
 
     def loss(
         self,

@@ -36,12 +36,13 @@ from fastlstm.nn.runs import (
     precision_notes,
     with_checkpoints,
 )
+from fastlstm.nn.threads import on_one_thread
 from fastlstm.notes import Note
 from fastlstm.serialization.folder import CONFIG, HISTORY, LANGUAGE_MODEL_FORMAT, json_bytes
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model, write_language_model
 from fastlstm.serialization.model_card import language_model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text.tokenizer import TextTokenizer, train_tokenizer
+from fastlstm.text.tokenizer import TextTokenizer, require_words, train_tokenizer
 
 CHECKPOINT_SECONDS = 60.0
 """Seconds between two checkpoints: the maximum work that a crash loses. These checkpoints are large."""
@@ -94,6 +95,7 @@ LanguageModelEvent = (
 )
 
 
+@on_one_thread
 def run(
     settings: LanguageModelSettings,
     *,
@@ -124,7 +126,7 @@ def run(
     corpus = load_corpus(
         settings.texts,
         settings.validation,
-        text_column=settings.text_column,
+        reading=settings.reading,
         data_dir=settings.data_dir,
         log=log,
         progress=progress,
@@ -212,6 +214,7 @@ def _prepare(settings: LanguageModelSettings, corpus: CorpusSplits) -> _Prepared
     config = settings.model
     if encoder is None:
         tokenizer = train_tokenizer(corpus.training.texts, config.vocabulary_size)
+        require_words(tokenizer, corpus.training.source)
         config = _cap_vocabulary(settings, tokenizer.get_vocab_size())
     else:
         tokenizer = encoder.tokenizer

@@ -20,7 +20,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fastlstm._typing import FloatArray, IndexArray, TokenIds
+from fastlstm.kernel.loader import usable_cores
 from fastlstm.nn import kernel_lstm
+from fastlstm.nn.threads import use_one_thread
 
 CHUNK_ROWS = 512
 """Tokens whose logits are in memory at a time. The order of sums depends on it, not on the number of threads."""
@@ -223,12 +225,12 @@ def _workers() -> ThreadPoolExecutor:
 
 def _worker_count() -> int:
     native = kernel_lstm.kernel()
-    return native.threads if native is not None else torch.get_num_threads()
+    return native.threads if native is not None else usable_cores()
 
 
 def _initialize_worker() -> None:
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
+    use_one_thread()
+    torch.set_flush_denormal(True)  # of this thread
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,23 @@ from fastlstm._typing import FloatArray
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.device import gather, to_device
 from fastlstm.text.batches import DistinctTokens, PackedBatch
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def make_layer(kind: Callable[..., Layer], *sizes: int, generator: torch.Generator | None) -> Layer:
+    """Return a float32 layer of PyTorch on the CPU, whose weights the caller initializes.
+
+    PyTorch's constructors draw from the generator of the process. This function draws as many numbers from `generator`,
+    so that a seed gives the weights that `torch.manual_seed` would give; None is the generator of the process.
+    """
+    layer = kind(*sizes, device="meta", dtype=torch.float32).to_empty(device="cpu")
+    for parameter in layer.parameters():
+        if isinstance(layer, nn.Embedding):
+            nn.init.normal_(parameter, generator=generator)
+        else:
+            nn.init.uniform_(parameter, generator=generator)
+    return layer
 
 
 class Embedding(nn.Embedding):
@@ -107,13 +124,16 @@ class LSTMDirection(nn.Module):
     the forget gate (Jozefowicz, Zaremba & Sutskever 2015).
     """
 
-    def __init__(self, input_size: int, hidden_size: int, *, reverse: bool = False) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, *, reverse: bool = False, generator: torch.Generator | None = None
+    ) -> None:
+        """Create the layer with fresh weights from `generator`; None is the generator of the process."""
         super().__init__()
         self.reverse = reverse
-        self.lstm = nn.LSTM(input_size, hidden_size)
+        self.lstm = make_layer(nn.LSTM, input_size, hidden_size, generator=generator)
         self.lstm.get_parameter("bias_hh_l0").requires_grad_(False).zero_()
-        nn.init.xavier_uniform_(self.weight_ih)
-        nn.init.orthogonal_(self.weight_hh)
+        nn.init.xavier_uniform_(self.weight_ih, generator=generator)
+        nn.init.orthogonal_(self.weight_hh, generator=generator)
         with torch.no_grad():
             self.bias.zero_()[hidden_size : 2 * hidden_size] = 1
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fastlstm.errors import TrainingError
 from fastlstm.nn import kernel_lstm
+from fastlstm.nn.threads import one_thread
 
 GPU_GRADIENT_SCALE = 1024.0
 """Factor on a GPU's loss, which `Adam` divides out: without it the smallest float16 gradients become 0."""
@@ -58,19 +59,21 @@ def scale_loss(loss: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def training_numerics(precision: str = "float32") -> Iterator[None]:
-    """Flush denormals to zero and multiply in `precision` (see `kernel_lstm.multiply_precision`) in this context.
+    """Compute on one thread of PyTorch, flush denormals to zero, and multiply in `precision` in this context.
 
-    Denormals slow a CPU down. PyTorch's worker threads inherit the setting from the thread that starts them, so
-    create the model in this context too. With the kernel, PyTorch gets one thread: its idle workers spin on the
-    cores that the kernel's threads need.
+    All three are set for the calling thread alone, and restored. Denormals slow a CPU down. See `one_thread` and
+    `kernel_lstm.multiply_precision`.
     """
-    threads, flushes_denormals = torch.get_num_threads(), not bool(torch.tensor([1e-30]) * 1e-10)
+    with one_thread(), _flushed_denormals(), kernel_lstm.multiply_precision(precision):
+        yield
+
+
+@contextlib.contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """Flush denormals to zero in the calling thread, in this context."""
+    flushed_before = not bool(torch.tensor([1e-30], dtype=torch.float32, device="cpu") * 1e-10)
     torch.set_flush_denormal(True)
-    if kernel_lstm.kernel() is not None:
-        torch.set_num_threads(1)
     try:
-        with kernel_lstm.multiply_precision(precision):
-            yield
+        yield
     finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(flushes_denormals)
+        torch.set_flush_denormal(flushed_before)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from fastlstm.config import ModelConfig
 from fastlstm.nn.device import gather, to_device
-from fastlstm.nn.layers import Embedding, LSTMDirection, pool, run_layer
+from fastlstm.nn.layers import Embedding, LSTMDirection, make_layer, pool, run_layer
 from fastlstm.serialization import weights
 from fastlstm.text.batches import DistinctTokens, PackedBatch
 
@@ -28,16 +28,17 @@ class TextClassifier(nn.Module):
         self.config = config
         self.classes = classes
         self.sigmoid = weights.uses_sigmoid(config, classes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.embedding = Embedding(config.vocabulary_size, config.embedding_size)
-            nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE)
-            self.directions = nn.ModuleList(
-                LSTMDirection(d.input_size, d.hidden_size, reverse=d.reverse) for d in weights.directions(config)
-            )
-            self.output = nn.Linear(weights.feature_size(config), weights.output_size(config, classes))
-            nn.init.xavier_uniform_(self.output.weight)
-            nn.init.zeros_(self.output.bias)
+        generator = torch.Generator().manual_seed(seed)
+        self.embedding = make_layer(Embedding, config.vocabulary_size, config.embedding_size, generator=generator)
+        nn.init.uniform_(self.embedding.weight, -EMBEDDING_RANGE, EMBEDDING_RANGE, generator=generator)
+        self.directions = nn.ModuleList(
+            LSTMDirection(d.input_size, d.hidden_size, reverse=d.reverse, generator=generator)
+            for d in weights.directions(config)
+        )
+        sizes = weights.feature_size(config), weights.output_size(config, classes)
+        self.output = make_layer(nn.Linear, *sizes, generator=generator)
+        nn.init.xavier_uniform_(self.output.weight, generator=generator)
+        nn.init.zeros_(self.output.bias)
         self.center: Tensor
         self.deviation: Tensor
         self.register_buffer("center", torch.zeros(self.output.in_features))

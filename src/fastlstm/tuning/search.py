@@ -15,6 +15,7 @@ from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import InputError, ResumeError, TrainingError
 from fastlstm.nn.device import find_device
+from fastlstm.nn.threads import on_one_thread
 from fastlstm.notes import Note
 from fastlstm.plots import require_matplotlib
 from fastlstm.serialization import atomic
@@ -31,6 +32,7 @@ from fastlstm.tuning.space import Metric, preset_values, search_space
 from fastlstm.tuning.study import Study, SuggestedTrial, require_optuna
 
 
+@on_one_thread
 def search(
     settings: TuningSettings,
     *,
