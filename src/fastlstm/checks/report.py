@@ -19,8 +19,8 @@ from fastlstm.checks.recommendations import Recommendations
 from fastlstm.checks.statistics import Lengths, Vocabulary, measure_lengths, measure_vocabulary
 from fastlstm.checks.text_quality import ClassCounts, TextIssue, count_classes, find_text_issues
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, configure
-from fastlstm.data import Dataset
 from fastlstm.data.datasets.download import DownloadProgress
+from fastlstm.data.options import split_read_options
 from fastlstm.data.splits import DataSplits, SplitSource, load_splits
 from fastlstm.errors import OptionError
 
@@ -79,13 +79,11 @@ class DatasetReport:
 
 
 def check(
-    data: str | os.PathLike[str] | Dataset,
+    data: Any,
     *,
     preset: str = DEFAULT_PRESET,
     validation: SplitSource = 0.2,
     test: SplitSource | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
     data_dir: str | os.PathLike[str] | None = None,
     label_noise: bool = True,
     max_examples: int = DEFAULT_MAX_EXAMPLES,
@@ -96,17 +94,17 @@ def check(
     """Check a dataset. It is read and split as `fastlstm.train` does with the same options.
 
     Args:
-        data: "imdb", the path of a file or folder with labelled texts, or a dataset.
+        data: "imdb", or labelled texts in a form that `fastlstm.train` accepts.
         preset: The configuration whose vocabulary size and token limit are checked.
         validation: The fraction of texts held out for validation, or a separate source.
         test: The fraction of texts held out for testing, or a separate source.
-        text_column, label_column: The columns of tables.
         data_dir: The folder that contains IMDb, for `data="imdb"`.
         label_noise: Look for suspect labels, which takes most of the time.
         max_examples: The maximum number of examples per finding, at least 1.
         log: Called with one line before each step.
         progress: Called with the progress of a download.
-        options: Fields of `ModelConfig` and `TrainingConfig`. Only `vocabulary_size`, `max_tokens`, `truncate`
+        options: Attributes of `fastlstm.data.options.ReadOptions`, such as `text_column`, and fields of
+            `ModelConfig` and `TrainingConfig`. Of the fields, only `vocabulary_size`, `max_tokens`, `truncate`
             and `seed` have an effect.
 
     Returns:
@@ -123,20 +121,22 @@ def check(
             option="max_examples",
             value=max_examples,
         )
-    model, training = configure(preset, options)
+    reading, fields = split_read_options(options)
+    model, training = configure(preset, fields)
     log = log or (lambda _: None)
     splits = load_splits(
         data,
         validation=validation,
         test=test,
-        text_column=text_column,
-        label_column=label_column,
+        reading=reading,
         data_dir=None if data_dir is None else Path(data_dir),
         seed=training.seed,
         log=log,
         progress=progress,
     )
     log(f"data: {splits.origin}")
+    for note in splits.notes:
+        log(note.text)
     limits = _token_limits(preset, model)
     return check_splits(splits, model, limits=limits, label_noise=label_noise, max_examples=max_examples, log=log)
 

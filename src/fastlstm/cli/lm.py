@@ -16,13 +16,15 @@ from fastlstm.cli import output
 from fastlstm.cli.options import (
     Function,
     PanelCommand,
+    column_option,
     common_options,
     config_options,
     option,
     preset_option,
     split_source,
+    text_file_options,
 )
-from fastlstm.cli.train import device_option
+from fastlstm.cli.train import device_option, require_sources
 from fastlstm.config import LANGUAGE_MODEL_PRESETS, LanguageModelConfig, LanguageModelTrainingConfig
 from fastlstm.language_model.inference import LanguageModel, load_language_model
 from fastlstm.pretrained import ENGLISH_ENCODER
@@ -53,11 +55,11 @@ def model_option(function: Function) -> Function:
 
 
 def text_options(function: Function) -> Function:
-    """Add --text-column and --data-dir."""
+    """Add the options of reading texts, and --data-dir."""
+    function = text_file_options(function)
     function = option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", panel="Data",
                       help="Folder of IMDb. [env: FASTLSTM_DATA_DIR]")(function)  # fmt: skip
-    return option("--text-column", default="text", show_default=True, metavar="NAME", panel="Data",
-                  help="Column that holds the texts.")(function)  # fmt: skip
+    return column_option("text")(function)
 
 
 @command.command("train", cls=PanelCommand)
@@ -99,6 +101,7 @@ def train(
         out,
         {**options, **values, "validation": split_source(validation)},
     )
+    require_sources(*texts, settings.validation)  # before the slow import of PyTorch
 
     from fastlstm.cli.progress import Display, interrupted_message, watch
     from fastlstm.language_model.run import LanguageModelResult, run
@@ -157,7 +160,7 @@ def generate(prompt: str, model: LanguageModel, as_json: bool, **options: Any) -
 @model_option
 @text_options
 @common_options
-def evaluate(texts: str, model: LanguageModel, text_column: str, data_dir: Path | None, as_json: bool) -> None:
+def evaluate(texts: str, model: LanguageModel, data_dir: Path | None, as_json: bool, **reading: Any) -> None:
     """Measure the perplexity of a language model on TEXTS.
 
     TEXTS is imdb (its test split), or a file or folder of texts with or without labels.
@@ -174,8 +177,11 @@ def evaluate(texts: str, model: LanguageModel, text_column: str, data_dir: Path 
         evaluated, source = imdb.test.texts, imdb.evaluated_on
     else:
         from fastlstm.data import read_texts
+        from fastlstm.data.options import ReadOptions
 
-        plain_texts = read_texts(texts, text_column=text_column)
+        plain_texts = read_texts(texts, ReadOptions.create(reading))
+        for note in plain_texts.notes:
+            output.note(note.text)
         evaluated, source = plain_texts.texts, plain_texts.source
     perplexity = model.evaluate(evaluated)
     if as_json:

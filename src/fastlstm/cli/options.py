@@ -12,6 +12,7 @@ import click
 
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, option_fields
 from fastlstm.config.options import parse_value, split_values
+from fastlstm.data.options import OnBadRows, Quoting
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
@@ -110,7 +111,14 @@ def threshold_option(function: Function) -> Function:
 
 
 def table_options(function: Function) -> Function:
-    """Add --text-column, --label-column and --data-dir."""
+    """Add the options of reading labelled texts, and --data-dir."""
+    function = option(
+        "--merge-labels", is_flag=True, panel="Data", help="Merge labels that look alike, such as Pos and pos."
+    )(function)
+    function = option(
+        "--keep-missing", is_flag=True, panel="Data", help="Keep labels such as NA and None as classes."
+    )(function)
+    function = text_file_options(function)
     function = option(
         "--data-dir",
         type=click.Path(path_type=Path),
@@ -119,14 +127,35 @@ def table_options(function: Function) -> Function:
         help="Folder of IMDb, for DATA imdb. [env: FASTLSTM_DATA_DIR]",
     )(function)
     for name in ("label", "text"):
-        function = option(
-            f"--{name}-column",
-            default=name,
-            show_default=True,
-            metavar="NAME",
-            panel="Data",
-            help=f"Column that holds the {name}s.",
-        )(function)
+        function = column_option(name)(function)
+    return function
+
+
+def column_option(name: str) -> Callable[[Function], Function]:
+    """Return a decorator that adds --text-column or --label-column."""
+    return option(
+        f"--{name}-column",
+        default=name,
+        show_default=True,
+        metavar="NAME",
+        panel="Data",
+        help=f"Column that holds the {name}s.",
+    )
+
+
+def text_file_options(function: Function) -> Function:
+    """Add the options of reading files of texts, with or without labels."""
+    for decorator in (
+        option("--bad-rows", type=click.Path(path_type=Path), metavar="FILE", panel="Data",
+               help="CSV file to list skipped rows in."),
+        option("--on-bad-rows", type=click.Choice(get_args(OnBadRows)), default="skip", show_default=True,
+               panel="Data", help="What to do with rows that cannot be used."),
+        option("--encoding", metavar="NAME", panel="Data", help="Encoding, such as gb18030. [default: UTF-8]"),
+        option("--quoting", type=click.Choice(get_args(Quoting)), panel="Data",
+               help="Quoting of CSV and TSV. [default: detected]"),
+        option("--delimiter", metavar="CHAR", panel="Data", help="Delimiter of CSV and TSV. [default: detected]"),
+    ):  # fmt: skip
+        function = decorator(function)
     return function
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 
 from fastlstm._typing import IndexArray
+from fastlstm.data.labels import normalize_label
+from fastlstm.data.options import BadRow
 from fastlstm.errors import DataError, OptionError, suggest
+from fastlstm.notes import Note
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
@@ -19,31 +23,84 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 class Dataset:
     """Texts with one label each.
 
+    Labels are normalized as by `fastlstm.data.labels.normalize_label`: 1, 1.0 and "1" are the class "1".
+
     Args:
-        texts: The texts.
-        labels: The class name of each text.
+        texts: The texts: a list, or another sequence or one-dimensional array of strings.
+        labels: The label of each text: strings, integers, floats, booleans or dates.
         source: Where the texts come from, in one line: "reviews.csv". Messages contain it.
         locations: The row number, line number or file name of each text in `source`. None: 1, 2, 3, ...
+        notes: Notes about how the texts were read.
+        bad_rows: The rows that were skipped.
+        keep_missing: Whether spellings of missing values, such as "NA", are class names.
 
     Raises:
-        DataError: The lengths of `texts`, `labels` and `locations` differ.
+        DataError: The lengths of `texts`, `labels` and `locations` differ, a text is not a string, or a label is
+            missing or not a class name.
     """
 
     texts: list[str] = field(repr=False)
     labels: list[str] = field(repr=False)
     source: str = "dataset"
     locations: list[int | str] | None = field(default=None, repr=False, compare=False)
+    notes: tuple[Note, ...] = field(default=(), repr=False, compare=False)
+    bad_rows: tuple[BadRow, ...] = field(default=(), repr=False, compare=False)
+    keep_missing: bool = field(default=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name, values in (("labels", self.labels), ("locations", self.locations)):
-            if values is not None and len(values) != len(self.texts):
+        texts, labels = column_values(self.texts, "texts"), column_values(self.labels, "labels")
+        for name, values in (("labels", labels), ("locations", self.locations)):
+            if values is not None and len(values) != len(texts):
                 raise DataError(
-                    f"{self.source} has {len(self.texts)} texts and {len(values)} {name}; expected equal numbers",
+                    f"{self.source} has {len(texts)} texts and {len(values)} {name}; expected equal numbers",
                     code="length-mismatch",
                     source=self.source,
-                    texts=len(self.texts),
+                    texts=len(texts),
                     **{name: len(values)},
                 )
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(
+                    f"text {self.location(index)} of {self.source} is {type(text).__name__}; expected str",
+                    code="not-a-text",
+                    source=self.source,
+                    location=self.location(index),
+                    type=type(text).__name__,
+                )
+        object.__setattr__(self, "texts", texts)
+        object.__setattr__(self, "labels", self._normalized(labels))
+
+    def _normalized(self, labels: list[Any]) -> list[str]:
+        if all(type(label) is str for label in labels):
+            distinct = set(labels)
+            with contextlib.suppress(DataError):  # found again below, with its location
+                changed = {label: normalize_label(label, keep_missing=self.keep_missing) for label in distinct}
+                if all(label == name for label, name in changed.items()):
+                    return labels
+                return [changed[label] for label in labels]
+        names: dict[tuple[type, Any], str] = {}
+        result = []
+        for index, label in enumerate(labels):
+            try:
+                name = names.get((type(label), label))
+                if name is None:
+                    name = names[type(label), label] = normalize_label(label, keep_missing=self.keep_missing)
+            except TypeError:  # not hashable
+                name = None
+            except DataError as error:
+                raise self._label_error(error, index) from None
+            if name is None:
+                try:
+                    name = normalize_label(label, keep_missing=self.keep_missing)
+                except DataError as error:
+                    raise self._label_error(error, index) from None
+            result.append(name)
+        return result
+
+    def _label_error(self, error: DataError, index: int) -> DataError:
+        location = self.location(index)
+        values = {**error.values, "source": self.source, "location": location}
+        return DataError(f"label {location} of {self.source}: {error}", code=error.code, **values)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,12 +118,16 @@ class Dataset:
         return int(index) + 1 if self.locations is None else self.locations[index]
 
     def label_indices(self, labels: Sequence[str]) -> IndexArray:
-        """Return the index of each text's label in `labels`: [n].
+        """Return the index of each text's label in `labels`: [n]. Labels that are equal once normalized match.
 
         Raises:
             DataError: A label is not in `labels`.
         """
-        class_index = {label: k for k, label in enumerate(labels)}
+        class_index: dict[str, int] = {}
+        for k, label in enumerate(labels):
+            with contextlib.suppress(DataError):  # a model may have a class that no dataset has, such as ""
+                class_index.setdefault(normalize_label(label, keep_missing=True), k)
+        class_index |= {label: k for k, label in enumerate(labels)}
         for index, label in enumerate(self.labels):
             if label not in class_index:
                 raise DataError(
@@ -81,14 +142,47 @@ class Dataset:
         return np.fromiter((class_index[label] for label in self.labels), np.int64, len(self))
 
     def take(self, indices: Iterable[SupportsIndex], source: str | None = None) -> Dataset:
-        """Return the subset at `indices`, in that order, with this source or a new `source`."""
+        """Return the subset at `indices`, in that order, with this source or a new `source`. It has no notes."""
         rows = list(indices)
         return Dataset(
             [self.texts[row] for row in rows],
             [self.labels[row] for row in rows],
             self.source if source is None else source,
             [self.location(row) for row in rows],
+            keep_missing=True,  # the labels are normalized
         )
+
+
+def column_values(values: Any, name: str) -> list[Any]:
+    """Return the values of a column as a list.
+
+    Args:
+        values: A list, tuple, iterator, NumPy array of shape [n] or [n, 1], or a column of pandas, Polars or PyArrow.
+        name: What they are, for messages: "texts" or "labels".
+
+    Raises:
+        DataError: It is a string, a mapping, a set, a table, or an array of another shape.
+    """
+    if type(values) is list:
+        return values
+    shape = getattr(values, "shape", None)
+    if shape is not None and len(shape) == 2 and shape[1] == 1 and hasattr(values, "ravel"):
+        values = values.ravel()
+        shape = values.shape
+    is_column = isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping | set | frozenset)
+    if not is_column or (shape is not None and len(shape) != 1) or hasattr(values, "columns"):
+        kind = type(values).__name__
+        size = f" of shape {tuple(shape)}" if shape is not None else ""
+        raise DataError(
+            f"the {name} are {kind}{size}; expected a list, or a one-dimensional array or column",
+            code="not-a-column",
+            name=name,
+            type=kind,
+        )
+    for method in ("to_pylist", "tolist", "to_list"):
+        if hasattr(values, method):
+            return list(getattr(values, method)())
+    return list(values)
 
 
 def split_dataset(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,21 +14,23 @@ from fastlstm.data.classes import require_repeated_classes
 from fastlstm.data.dataset import Dataset, split_dataset
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.datasets.imdb import load_imdb, load_imdb_unlabelled
+from fastlstm.data.memory import as_dataset
+from fastlstm.data.options import ReadOptions
 from fastlstm.data.readers.files import file_extension
-from fastlstm.data.readers.labelled import read_dataset
 from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
 from fastlstm.data.readers.tables import TABLE_READERS
-from fastlstm.data.validation import collect_dataset, require_classes
+from fastlstm.data.validation import require_classes, with_one_spelling
 from fastlstm.errors import DataError
+from fastlstm.notes import Note
 
 IMDB = "imdb"
-VALIDATION_NOTE = "validation texts, which also selected the epoch; pass --test for an unbiased estimate"
+VALIDATION_NOTE = "validation texts, which also selected the epoch; pass `test` for an unbiased estimate"
 
 TEST_SPLIT_SEED = 0
 """The test split does not depend on the seed of a run, so that runs are comparable."""
 
-SplitSource = float | str | os.PathLike[str] | Dataset
-"""A part of the data: a fraction to hold out, the path of a file or folder, "imdb", or a dataset."""
+SplitSource = Any
+"""A part of the data: a fraction to hold out, "imdb", or labelled texts in a form that `as_dataset` accepts."""
 
 UnlabelledSource = str | os.PathLike[str] | Sequence[str] | UnlabelledTexts
 """Texts without labels: the path of a file or folder, "imdb", or the texts themselves."""
@@ -44,6 +47,7 @@ class DataSplits:
         origin: Where the texts come from, in one line.
         evaluated_on: The texts that the reported figures are measured on, in one line.
         unlabelled: Further texts, for pretraining or for a teacher to label.
+        notes: Notes about how the texts were read.
     """
 
     training: Dataset
@@ -52,6 +56,7 @@ class DataSplits:
     origin: str
     evaluated_on: str
     unlabelled: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def evaluation(self) -> Dataset:
@@ -66,13 +71,12 @@ class DataSplits:
 
 
 def load_splits(
-    data: str | os.PathLike[str] | Dataset,
+    data: object,
     *,
     validation: SplitSource = 0.2,
     test: SplitSource | None = None,
     unlabelled: UnlabelledSource | None = None,
-    text_column: str = "text",
-    label_column: str = "label",
+    reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
     log: Callable[[str], None] | None = None,
@@ -81,13 +85,13 @@ def load_splits(
     """Read and split the texts of a run.
 
     Args:
-        data: "imdb", the path of a file or folder with labelled texts, or a dataset.
+        data: "imdb", or labelled texts in a form that `as_dataset` accepts.
         validation: The fraction of the training texts to hold out, or a separate source.
         test: The fraction to hold out, or a separate source. None: IMDb's test split, and no test texts for other
             data.
         unlabelled: Further texts: "imdb" (its unlabelled reviews), the path of a file or folder with plain texts,
             or a list.
-        text_column, label_column: The columns of tables.
+        reading: How files and tables are read.
         data_dir: The folder that contains IMDb.
         seed: The seed of the validation split. The test split does not depend on it.
         log: Called with one line before each long step.
@@ -100,21 +104,15 @@ def load_splits(
         DownloadError: IMDb is not available.
     """
 
-    def read_part(part: str | os.PathLike[str] | Dataset) -> Dataset:
-        if isinstance(part, Dataset):  # validated here as the rows of a file are
-            locations = part.locations or range(1, len(part) + 1)
-            return collect_dataset(zip(locations, part.texts, part.labels, strict=True), part.source)
+    reading = reading or ReadOptions()
+    notes: list[Note] = []
+
+    def read_part(part: Any, name: str) -> Dataset:
         if isinstance(part, str) and part == IMDB:
             return load_imdb(data_dir, log=log, progress=progress).test
-        if not isinstance(part, str | os.PathLike):
-            kind = type(part).__name__
-            raise DataError(
-                f"the data has type {kind}; expected the path of a file or folder, or "
-                "fastlstm.Dataset(texts, labels)",
-                code="bad-data-type",
-                type=kind,
-            )
-        return read_dataset(part, text_column=text_column, label_column=label_column)
+        dataset = as_dataset(part, reading, name)
+        notes.extend(dataset.notes)
+        return dataset
 
     test_texts: Dataset | None = None
     if isinstance(data, str) and data == IMDB:
@@ -122,16 +120,16 @@ def load_splits(
         training, origin = imdb.train, f"imdb: {imdb.origin}"
         test_texts, evaluated_on = imdb.test, imdb.evaluated_on
     else:
-        training = read_part(data)
+        training = read_part(data, "dataset")
         origin, evaluated_on = training.source, VALIDATION_NOTE
     require_classes(training)
     is_table = isinstance(data, str | os.PathLike) and file_extension(Path(data)) in TABLE_READERS
-    require_repeated_classes(training, label_column if is_table else None)
+    require_repeated_classes(training, reading.label_column if is_table else None)
     if isinstance(test, float | int | np.floating):
         training, test_texts = split_dataset(training, float(test), TEST_SPLIT_SEED)
         evaluated_on = f"a held-out {test:.0%} of the texts"
     elif test is not None:
-        test_texts = read_part(test)
+        test_texts = read_part(test, "test dataset")
         evaluated_on = test_texts.source
     if isinstance(validation, str) and validation == IMDB:
         raise DataError(
@@ -142,23 +140,27 @@ def load_splits(
     if isinstance(validation, float | int | np.floating):
         training, validation_texts = split_dataset(training, float(validation), seed)
     else:
-        validation_texts = read_part(validation)
+        validation_texts = read_part(validation, "validation dataset")
+    names = training.class_names
+    validation_texts = with_one_spelling(validation_texts, names, merge=reading.merge_labels)
+    if test_texts is not None:
+        test_texts = with_one_spelling(test_texts, names, merge=reading.merge_labels)
     for part in (validation_texts, *([test_texts] if test_texts else [])):
-        part.label_indices(training.class_names)
+        part.label_indices(names)
     unlabelled_texts: tuple[str, ...] = ()
     if unlabelled is not None:
-        unlabelled_texts = tuple(
-            read_unlabelled(
-                unlabelled, text_column=text_column, data_dir=data_dir, log=log, progress=progress
-            ).texts
-        )
-    return DataSplits(training, validation_texts, test_texts, origin, evaluated_on, unlabelled_texts)
+        further = read_unlabelled(unlabelled, reading=reading, data_dir=data_dir, log=log, progress=progress)
+        unlabelled_texts = tuple(further.texts)
+        notes.extend(further.notes)
+    return DataSplits(
+        training, validation_texts, test_texts, origin, evaluated_on, unlabelled_texts, tuple(dict.fromkeys(notes))
+    )
 
 
 def read_unlabelled(
     texts: UnlabelledSource,
     *,
-    text_column: str = "text",
+    reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
@@ -174,5 +176,5 @@ def read_unlabelled(
     if isinstance(texts, str) and texts == IMDB:
         return load_imdb_unlabelled(data_dir, log=log, progress=progress)
     if isinstance(texts, str | os.PathLike):
-        return read_texts(texts, text_column=text_column)
+        return read_texts(texts, reading)
     return check_unlabelled_texts(texts, "the unlabelled texts")

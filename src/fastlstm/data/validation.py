@@ -1,134 +1,291 @@
-"""Validation of rows: a text contains words, and a label is a class name."""
+"""Validation of rows: which texts and labels can be used, and when unusable rows stop the run."""
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import re
-from collections.abc import Generator, Iterable
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastlstm.data.dataset import Dataset
+from fastlstm.data.labels import is_missing, is_unicode, look_alikes, merged_names, normalize_label
+from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.errors import DataError
+from fastlstm.notes import Note
 
 LabelledRow = tuple[int | str, object, object]
-"""The location of a row (its number or file name), its text and its label."""
-LabelledRows = Generator[LabelledRow, None, None]
-"""The rows of an open file. Closing the generator closes the file."""
+"""The location of a row (its line number, row number or file name), its text and its label."""
+Rows = Generator[LabelledRow | BadRow, None, Sequence[Note] | None]
+"""The rows of an open file. Closing the generator closes the file. It returns notes about how the file was read."""
 
 MAX_EXCERPT_LENGTH = 40
 """Characters of a value that a message quotes."""
+MAX_ROWS_SHOWN = 5
+"""Skipped rows that a note lists."""
+MIN_ROWS_TO_STOP_EARLY = 1000
+"""Bad rows after which reading stops if most rows are bad, rather than at the end of the file."""
+NUMERIC_SHARE = 0.9
+"""Fraction of numbers among the texts from which the column is not one of texts."""
+MIN_TEXTS_TO_JUDGE = 10
+"""Fewer texts are never judged by their share of numbers, unless all are numbers."""
 
 _NUMBER = re.compile(r"[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?", re.IGNORECASE)
+_NUMBER_BEGINNING = frozenset("+-.,0123456789 ")
+
+
+class RowCollector:
+    """Collects usable rows, and the unusable ones with the reason.
+
+    Args:
+        source: Where the rows come from, in one line.
+        unit: The word before a location in messages: "row", "line" or "file".
+        options: Whether bad rows are skipped.
+        labelled: Whether rows have labels. Without them, blank texts are dropped and not reported.
+        has_columns: Whether the caller can choose another column; messages then suggest it.
+    """
+
+    def __init__(
+        self, source: str, unit: str, options: ReadOptions, *, labelled: bool = True, has_columns: bool = False
+    ) -> None:
+        self.source, self.unit, self.options = source, unit, options
+        self.texts: list[str] = []
+        self.labels: list[str] = []
+        self.locations: list[int | str] = []
+        self.bad_rows: list[BadRow] = []
+        self.notes: tuple[Note, ...] = ()
+        self._labelled, self._has_columns = labelled, has_columns
+        self._numbers = 0
+        self._names: dict[tuple[type, Any], str] = {}
+
+    def collect(self, rows: Iterable[LabelledRow | BadRow]) -> None:
+        """Read all rows. A generator is closed at the end; its return value are notes.
+
+        Raises:
+            DataError: There are no usable rows, too many bad rows, or with `on_bad_rows="stop"` one bad row; or the
+                texts are numbers.
+        """
+        iterator = iter(rows)
+        try:
+            while True:
+                try:
+                    row = next(iterator)
+                except StopIteration as stop:
+                    self.notes = tuple(stop.value or ())
+                    break
+                if isinstance(row, tuple):
+                    self._add(*row)
+                else:
+                    self._reject(row)
+        finally:
+            if isinstance(iterator, Generator):
+                iterator.close()  # closes the file if a row stops the run
+        self._finish()
+
+    def _add(self, location: int | str, text: object, label: object) -> None:
+        try:
+            checked = normalize_text(text)
+            if self._labelled:
+                self.labels.append(self._class_name(label))
+        except DataError as error:
+            blank = error.code == "empty-text" and not self._labelled
+            if not blank:
+                content = text if isinstance(text, str) else "" if is_missing(text) else str(text)
+                self._reject(BadRow(self.source, location, error.code, str(error), excerpt(content)))
+            return
+        self.texts.append(checked)
+        self.locations.append(location)
+        if checked[0] in _NUMBER_BEGINNING and _NUMBER.fullmatch(checked.strip()):
+            self._numbers += 1
+
+    def _class_name(self, label: object) -> str:
+        key = (type(label), label)
+        try:
+            name = self._names.get(key)
+        except TypeError:  # not hashable
+            return normalize_label(label, keep_missing=self.options.keep_missing)
+        if name is None:
+            name = self._names[key] = normalize_label(label, keep_missing=self.options.keep_missing)
+        return name
+
+    def _reject(self, row: BadRow) -> None:
+        self.bad_rows.append(row)
+        if self.options.on_bad_rows == "stop":
+            self._write_bad_rows()
+            raise self._error(row, f"{self.unit} {row.location} of {self.source}: {row.reason}")
+        bad = len(self.bad_rows)
+        if bad >= MIN_ROWS_TO_STOP_EARLY and bad > len(self.texts) and self.options.max_bad_share < 0.5:
+            self._write_bad_rows()
+            raise self._too_many()
+
+    def _finish(self) -> None:
+        self._write_bad_rows()
+        rows = len(self.texts) + len(self.bad_rows)
+        if self.bad_rows and (not self.texts or len(self.bad_rows) > self.options.max_bad_share * rows):
+            raise self._too_many()
+        if not self.texts:
+            expected = "labelled texts" if self._labelled else "texts"
+            raise DataError(
+                f"{self.source} is empty; expected one or more {expected}", code="empty-dataset", source=self.source
+            )
+        self._require_words()
+
+    def _require_words(self) -> None:
+        """Raise `DataError` if the column consists of numbers."""
+        texts = len(self.texts)
+        is_numeric = self._numbers >= NUMERIC_SHARE * texts and texts >= MIN_TEXTS_TO_JUDGE
+        if self._has_columns and (is_numeric or self._numbers == texts):
+            column = self.options.text_column
+            example = next(text.strip() for text in self.texts if _NUMBER.fullmatch(text.strip()))
+            raise DataError(
+                f"column {column!r} of {self.source} contains numbers ({self._numbers:,} of {texts:,} rows, such as "
+                f"{excerpt(example)}); expected texts; pass `text_column` to choose another column",
+                code="numeric-text",
+                source=self.source,
+                column=column,
+                numbers=self._numbers,
+                texts=texts,
+            )
+
+    def _write_bad_rows(self) -> None:
+        if self.options.bad_rows is not None:
+            self.options.bad_rows.write(self.bad_rows)
+
+    def _too_many(self) -> DataError:
+        rows = len(self.texts) + len(self.bad_rows)
+        codes = {row.code for row in self.bad_rows}
+        share = "" if not self.texts else f" (more than {self.options.max_bad_share:.0%})"
+        hint = "" if self.options.bad_rows else "; pass `bad_rows` for a list of all of them"
+        if len(self.bad_rows) == 1:
+            row = self.bad_rows[0]
+            return self._error(row, f"{self.unit} {row.location} of {self.source}: {row.reason}")
+        first = self.bad_rows[0]
+        return DataError(
+            f"{len(self.bad_rows):,} of {rows:,} rows of {self.source} cannot be used{share}: {self._list()}{hint}",
+            code=first.code if len(codes) == 1 else "too-many-bad-rows",
+            source=self.source,
+            location=first.location,
+            rows=rows,
+            bad_rows=tuple(self.bad_rows),
+        )
+
+    def _error(self, row: BadRow, message: str) -> DataError:
+        return DataError(
+            message, code=row.code, source=self.source, location=row.location, bad_rows=tuple(self.bad_rows)
+        )
+
+    def all_notes(self) -> tuple[Note, ...]:
+        """Return the notes of the reader, and one about skipped rows."""
+        if not self.bad_rows:
+            return self.notes
+        rows = len(self.texts) + len(self.bad_rows)
+        all_listed = self.options.bad_rows is not None or len(self.bad_rows) <= MAX_ROWS_SHOWN
+        hint = "" if all_listed else "; pass `bad_rows` for a list of all of them"
+        note = Note(
+            f"{self.source}: {len(self.bad_rows):,} of {rows:,} rows cannot be used and are skipped: "
+            f"{self._list()}{hint}",
+            "rows-skipped",
+        )
+        return (*self.notes, note)
+
+    def _list(self) -> str:
+        """Return the locations of the bad rows by cause, the most frequent cause first."""
+        reasons = Counter(row.reason for row in self.bad_rows)
+        parts = []
+        for reason, count in reasons.most_common(MAX_ROWS_SHOWN):
+            locations = [str(row.location) for row in self.bad_rows if row.reason == reason][:MAX_ROWS_SHOWN]
+            more = "" if count <= MAX_ROWS_SHOWN else f" and {count - MAX_ROWS_SHOWN:,} more"
+            plural = "s" if count > 1 else ""
+            parts.append(f"{self.unit}{plural} {', '.join(locations)}{more}: {reason}")
+        more = "; ..." if len(reasons) > MAX_ROWS_SHOWN else ""
+        return "; ".join(parts) + more
 
 
 def collect_dataset(
-    rows: Iterable[LabelledRow], source: str, *, unit: str = "row", has_columns: bool = False
+    rows: Iterable[LabelledRow | BadRow],
+    source: str,
+    options: ReadOptions | None = None,
+    *,
+    unit: str = "row",
+    has_columns: bool = False,
 ) -> Dataset:
-    """Validate rows and return them as a dataset.
+    """Validate rows and return the usable ones as a dataset.
 
     Args:
-        rows: The location, text and label of each row.
+        rows: The location, text and label of each row, or a bad row. Closed at the end.
         source: Where the rows come from, in one line.
+        options: How bad rows, missing labels and labels that look alike are treated.
         unit: The word before a location in messages: "row", "line" or "file".
         has_columns: Whether the caller can choose another column; messages then suggest it.
 
     Raises:
-        DataError: A row is not a labelled text, or there are no rows.
+        DataError: There are no usable rows, too many bad rows, or with `on_bad_rows="stop"` one bad row; or the texts
+            are numbers.
     """
-    text_hint = "; pass --text-column to choose another column" if has_columns else ""
-    label_hint = "; pass --label-column to choose another column" if has_columns else ""
-    texts: list[str] = []
-    labels: list[str] = []
-    locations: list[int | str] = []
-    names: dict[str, str] = {}
-    for location, text, label in rows:
-        try:
-            texts.append(check_text(text, text_hint))
-            name = check_label(label, label_hint)
-        except DataError as error:
-            raise row_error(error, source, location, unit) from None
-        labels.append(names.setdefault(name, name))
-        locations.append(location)
-    if not texts:
-        raise DataError(
-            f"{source} is empty; expected one or more labelled texts", code="empty-dataset", source=source
-        )
-    return Dataset(texts, labels, source, locations)
-
-
-def row_error(error: DataError, source: str, location: int | str, unit: str) -> DataError:
-    """Return `error` with the location of the row in its message and attributes."""
-    return DataError(
-        f"{unit} {location} of {source}: {error}",
-        code=error.code,
-        **{**error.values, "source": source, "location": location},
+    options = options or ReadOptions()
+    collector = RowCollector(source, unit, options, has_columns=has_columns)
+    collector.collect(rows)
+    dataset = Dataset(
+        collector.texts,
+        collector.labels,
+        source,
+        collector.locations,
+        collector.all_notes(),
+        tuple(collector.bad_rows),
+        keep_missing=True,  # the labels are normalized
     )
+    return with_one_spelling(dataset, merge=options.merge_labels)
 
 
-def check_text(text: object, hint: str = "", *, allow_numbers: bool = False) -> str:
-    """Return `text` if it is a string that contains words.
+def with_one_spelling(dataset: Dataset, names: Sequence[str] = (), *, merge: bool) -> Dataset:
+    """Return the dataset with labels that look alike merged, or with a note about them.
 
     Args:
-        text: The value to check.
-        hint: The end of messages about a value that suggests a wrong column.
-        allow_numbers: Accept a string that is a number.
-
-    Raises:
-        DataError: It is not such a string. The message has no location.
+        dataset: The texts.
+        names: Class names that labels are merged into first, such as those of a model.
+        merge: Whether to merge labels.
     """
-    if isinstance(text, str):
-        stripped = text.strip()
-        if not stripped:
-            raise DataError("the text is empty; expected words", code="empty-text")
-        if not allow_numbers and _NUMBER.fullmatch(stripped):
-            raise DataError(
-                f"the text is a number ({excerpt(repr(stripped))}); expected words{hint}",
-                code="numeric-text",
-                text=stripped,
+    notes = list(dataset.notes)
+    labels = dataset.labels
+    if merge:
+        merged = merged_names(labels, names)
+        changed = sorted(f"{old!r} to {new!r}" for old, new in merged.items() if old != new)
+        if changed:
+            labels = [merged[label] for label in labels]
+            notes.append(Note(f"{dataset.source}: labels merged: {', '.join(changed)}", "labels-merged"))
+    else:
+        for group in look_alikes(labels):
+            shown = ", ".join(ascii(name) if not name.isascii() else repr(name) for name in group)
+            notes.append(
+                Note(
+                    f"{dataset.source}: the labels {shown} look alike but are {len(group)} classes; pass "
+                    "`merge_labels` to make them one",
+                    "look-alike-labels",
+                )
             )
-        if not is_unicode(text):
-            raise DataError("the text is not valid UTF-8; save the file as UTF-8", code="not-utf8")
-        return text
-    if is_missing(text):
-        raise DataError("the text is missing; expected words", code="empty-text")
-    if isinstance(text, int | float | np.number) and not isinstance(text, bool):
-        raise DataError(f"the text is a number ({text}); expected words{hint}", code="numeric-text", text=text)
-    kind = type(text).__name__
-    raise DataError(f"the text has type {kind}; expected words{hint}", code="not-a-text", type=kind)
+    if len(notes) == len(dataset.notes):
+        return dataset
+    return Dataset(
+        dataset.texts, labels, dataset.source, dataset.locations, tuple(notes), dataset.bad_rows, keep_missing=True
+    )
 
 
-def check_label(label: object, hint: str = "") -> str:
-    """Return the class name of `label`: "1" for 1 and 1.0, "true" for True.
+def normalize_text(text: object) -> str:
+    """Return a text of a row. Numbers, booleans and dates are texts, as Python writes them.
 
     Raises:
-        DataError: It is not a class name. The message has no location. It ends with `hint` if the column may be
-            wrong.
+        DataError: It is empty, missing or of another type. The message has no location.
     """
-    if isinstance(label, np.generic):
-        label = label.item()
-    if isinstance(label, str):
-        stripped = label.strip()
-        if not stripped:
-            raise DataError("the label is empty; expected a class name", code="missing-label")
-        if not is_unicode(stripped):
-            raise DataError("the label is not valid UTF-8; save the file as UTF-8", code="not-utf8")
-        return stripped
-    if isinstance(label, bool):
-        return "true" if label else "false"
-    if isinstance(label, int):
-        return str(label)
-    if is_missing(label):
-        raise DataError("the label is missing; expected a class name", code="missing-label")
-    if isinstance(label, float):
-        if label.is_integer():
-            return str(int(label))
-        raise DataError(
-            f"the label is {label}; expected a class name or an integer{hint}", code="bad-label", label=label
-        )
-    kind = type(label).__name__
-    raise DataError(
-        f"the label has type {kind}; expected a class name or an integer{hint}", code="bad-label", type=kind
-    )
+    if type(text) is not str:
+        text = _as_string(text)
+    if not text or text.isspace():
+        raise DataError("the text is empty; expected words", code="empty-text")
+    if not text.isascii() and not is_unicode(text):
+        raise DataError("the text is not valid UTF-8; save the file as UTF-8, or pass `encoding`", code="not-utf8")
+    return text
 
 
 def require_classes(dataset: Dataset) -> None:
@@ -144,26 +301,23 @@ def require_classes(dataset: Dataset) -> None:
         )
 
 
-def is_missing(value: object) -> bool:
-    """Return whether `value` is None or NaN."""
-    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
-
-
-def is_unicode(text: str) -> bool:
-    """Return whether `text` can be encoded as UTF-8, which means that it has no lone surrogates.
-
-    Files are decoded with "surrogateescape": bytes that are not UTF-8 become lone surrogates, so that the message
-    about them can name the row.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def excerpt(text: str) -> str:
     """Return `text` as one line of at most `MAX_EXCERPT_LENGTH` characters, for use in a message."""
+    text = text[: 10 * MAX_EXCERPT_LENGTH]
     if not text.isprintable() or text != text.strip() or not text:
         text = repr(text)
     return text if len(text) <= MAX_EXCERPT_LENGTH else text[: MAX_EXCERPT_LENGTH - 3] + "..."
+
+
+def _as_string(text: object) -> str:
+    """Return a text that is not exactly a `str` as one."""
+    if isinstance(text, np.generic):
+        text = text.item()
+    if isinstance(text, str):
+        return str(text)
+    if is_missing(text):
+        raise DataError("the text is missing; expected words", code="empty-text")
+    if isinstance(text, bool | int | float | decimal.Decimal | datetime.date | datetime.time):
+        return str(text)
+    kind = type(text).__name__
+    raise DataError(f"the text has type {kind}; expected words", code="not-a-text", type=kind)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -29,7 +29,8 @@ from fastlstm.serialization.classifier import (
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, check_target
 from fastlstm.serialization.model_card import model_card
 from fastlstm.serialization.quantization import round_weights
-from fastlstm.text.tokenizer import TokenizedTexts, validate_text, validate_texts
+from fastlstm.text.tokenizer import TokenizedTexts
+from fastlstm.text.validation import as_text, validate_text, validate_texts
 
 if TYPE_CHECKING:
     from fastlstm.inference.early_exit import EarlyPredictions
@@ -86,17 +87,52 @@ class Classifier:
         return self.saved.labels
 
     @overload
-    def predict(  # type: ignore[overload-overlap]  # a str is one text
-        self, texts: str, *, threshold: float | None = None, min_agreement: float | None = None
+    def predict(
+        self,
+        texts: str,
+        *,
+        threshold: float | None = None,
+        min_agreement: float | None = None,
+        label_unknown: Literal[True],
     ) -> str: ...
     @overload
     def predict(
-        self, texts: Batch, *, threshold: float | None = None, min_agreement: float | None = None
-    ) -> list[str]: ...
+        self,
+        texts: str,
+        *,
+        threshold: float | None = None,
+        min_agreement: float | None = None,
+        label_unknown: bool = False,
+    ) -> str | None: ...
+    @overload
     def predict(
-        self, texts: str | Batch, *, threshold: float | None = None, min_agreement: float | None = None
-    ) -> str | list[str]:
+        self,
+        texts: Batch,
+        *,
+        threshold: float | None = None,
+        min_agreement: float | None = None,
+        label_unknown: Literal[True],
+    ) -> list[str]: ...
+    @overload
+    def predict(
+        self,
+        texts: Batch,
+        *,
+        threshold: float | None = None,
+        min_agreement: float | None = None,
+        label_unknown: bool = False,
+    ) -> list[str | None]: ...
+    def predict(
+        self,
+        texts: str | Batch,
+        *,
+        threshold: float | None = None,
+        min_agreement: float | None = None,
+        label_unknown: bool = False,
+    ) -> str | None | list[str] | list[str | None]:
         """Return the label of one text, or a list with the label of each text of a batch.
+
+        The label of a text without any known token is None: its probabilities do not depend on what it says.
 
         Args:
             texts: A text, a batch of texts, or the result of `tokenize`.
@@ -105,14 +141,18 @@ class Classifier:
             min_agreement: Early exit: stop reading each text as soon as at least this fraction of predictions, such
                 as 0.99, is expected to equal those for whole texts. The model must have been trained or calibrated
                 with `early_exit`.
+            label_unknown: Also label texts without any known token.
 
         Raises:
             DataError: `texts` is neither a text nor a batch of texts.
             OptionError: `threshold` is not in 0..1 or there are more than two classes; `min_agreement` is not
                 available; both are given.
         """
-        if isinstance(texts, str):
-            return self.predict([texts], threshold=threshold, min_agreement=min_agreement)[0]
+        text = as_text(texts)
+        if text is not None:
+            return self.predict(
+                [text], threshold=threshold, min_agreement=min_agreement, label_unknown=label_unknown
+            )[0]
         if threshold is not None and min_agreement is not None:
             raise OptionError(
                 "threshold and min_agreement exclude each other: early exit is fitted for the saved threshold",
@@ -120,42 +160,54 @@ class Classifier:
                 options=("threshold", "min_agreement"),
             )
         decision_threshold = self._decision_threshold(threshold)
-        probabilities = self.predict_proba(texts, min_agreement=min_agreement)
-        return [self.labels[k] for k in predicted_classes(probabilities, decision_threshold)]
+        probabilities, known = self._predict(texts, min_agreement)
+        classes = predicted_classes(probabilities, decision_threshold)
+        if label_unknown or known.all():
+            return [self.labels[k] for k in classes]
+        return [self.labels[k] if fraction else None for k, fraction in zip(classes, known, strict=True)]
 
     def predict_proba(self, texts: str | Batch, *, min_agreement: float | None = None) -> FloatArray:
         """Return the class probabilities, float32: [classes] for one text, [n, classes] for a batch. Rows sum to 1.
 
-        Arguments and errors as in `predict`.
+        A text without any known token has probabilities too; `known` tells which texts these are. Arguments and
+        errors as in `predict`.
         """
-        if isinstance(texts, str):
-            row: FloatArray = self.predict_proba([texts], min_agreement=min_agreement)[0]
+        text = as_text(texts)
+        if text is not None:
+            row: FloatArray = self.predict_proba([text], min_agreement=min_agreement)[0]
             return row
+        return self._predict(texts, min_agreement)[0]
+
+    def _predict(self, texts: Batch, min_agreement: float | None) -> tuple[FloatArray, DoubleArray]:
+        """Return the probabilities [n, classes] of a batch, and `TokenizedTexts.known` [n]."""
         if min_agreement is not None:
-            return self.predict_early(texts, min_agreement).probabilities
+            early = self.predict_early(texts, min_agreement)
+            return early.probabilities, early.known
         if isinstance(texts, TokenizedTexts):
-            return self._probabilities(texts)
+            return self._probabilities(texts), texts.known
         batch = validate_texts(texts)
         if len(batch) <= CHUNK_TEXTS:
-            return self._probabilities(self._tokenizer(batch))
-        return np.concatenate(list(self._overlapped_probabilities(batch)))
+            tokenized = self._tokenizer(batch)
+            return self._probabilities(tokenized), tokenized.known
+        chunks = list(self._overlapped_predictions(batch))
+        return np.concatenate([rows for rows, _ in chunks]), np.concatenate([known for _, known in chunks])
 
     def _probabilities(self, texts: TokenizedTexts) -> FloatArray:
         if not texts.ids:
             return np.empty((0, len(self.labels)), np.float32)
         return self.network.probabilities(texts.ids, texts.untruncated)
 
-    def _overlapped_probabilities(self, batch: Sequence[str]) -> Iterator[FloatArray]:
-        """Yield the probabilities of each chunk; the next chunk is tokenized while the kernel runs."""
+    def _overlapped_predictions(self, batch: Sequence[str]) -> Iterator[tuple[FloatArray, DoubleArray]]:
+        """Yield the result of `_predict` for each chunk; the next chunk is tokenized while the kernel runs."""
         with ThreadPoolExecutor(max_workers=1) as executor:
-            future: Future[FloatArray] | None = None
+            previous: tuple[Future[FloatArray], DoubleArray] | None = None
             for start in range(0, len(batch), CHUNK_TEXTS):
                 tokenized = self._tokenizer(batch[start : start + CHUNK_TEXTS])
-                if future is not None:
-                    yield future.result()
-                future = executor.submit(self._probabilities, tokenized)
-            if future is not None:
-                yield future.result()
+                if previous is not None:
+                    yield previous[0].result(), previous[1]
+                previous = executor.submit(self._probabilities, tokenized), tokenized.known
+            if previous is not None:
+                yield previous[0].result(), previous[1]
 
     def predict_early(self, texts: Batch, min_agreement: float) -> EarlyPredictions:
         """Return the probabilities of a batch with early exit, and how many tokens of each text were read.
@@ -183,6 +235,7 @@ class Classifier:
             np.concatenate([np.empty((0, len(self.labels)), np.float32), *(part.probabilities for part in parts)]),
             np.concatenate([empty, *(part.tokens_read for part in parts)]),
             np.concatenate([empty, *(part.token_counts for part in parts)]),
+            np.concatenate([np.empty(0, np.float64), *(part.known for part in parts)]),
         )
 
     def choose(self, probabilities: FloatArray, *, threshold: float | None = None) -> IndexArray:
@@ -215,7 +268,7 @@ class Classifier:
     def tokenize(self, texts: Iterable[str]) -> TokenizedTexts:
         """Return the token ids of a batch. `predict` and `predict_proba` accept them in place of the texts.
 
-        Raise `DataError` if `texts` is not a batch of texts.
+        Raise `DataError` if `texts` is not a batch of texts; for one text, pass a list.
         """
         return self._tokenizer(validate_texts(texts))
 
@@ -228,8 +281,9 @@ class Classifier:
 
         See `TokenizedTexts.known`. Raise `DataError` if `texts` is neither a text nor a batch of texts.
         """
-        if isinstance(texts, str):
-            return float(self.tokenize([texts]).known[0])
+        text = as_text(texts)
+        if text is not None:
+            return float(self.tokenize([text]).known[0])
         return (texts if isinstance(texts, TokenizedTexts) else self.tokenize(texts)).known
 
     def tokens(self, text: str) -> tuple[str, ...]:
@@ -241,7 +295,7 @@ class Classifier:
 
         Args:
             text: One text.
-            label: The class to explain; default: the most probable one.
+            label: The class to explain; default: the most probable one, even if no token is known.
             method: "gradients": integrated gradients (Sundararajan et al. 2017) for the LSTM, and the exact
                 contributions of n-grams. "occlusion": the change when each token, or each clause, is left out.
 
@@ -260,8 +314,10 @@ class Classifier:
                     value=value,
                     known=tuple(known),
                 )
-        aligned = self._tokenizer.align(validate_text(text))
-        return self._explainer(aligned, None if label is None else self.labels.index(label), method)
+        text = validate_text(text)
+        aligned, known_fraction = self._tokenizer.align(text), self.known(text)
+        class_index = None if label is None else self.labels.index(label)
+        return self._explainer(aligned, known_fraction, class_index, method)
 
     def gates(self, text: str) -> Gates:
         """Return the gates, cell and hidden state of every layer, token and unit, computed in float32.
@@ -320,11 +376,14 @@ class Classifier:
         network = self.network if self.network.precision == "float32" else self._network("float32")
         return Explainer(self.saved, network, self._layers, self._tokenizer.truncate)
 
-    def evaluate(self, data: Dataset | str | os.PathLike[str], *, threshold: float | None = None) -> Report:
+    def evaluate(self, data: object, *, threshold: float | None = None) -> Report:
         """Return accuracy, F1, log loss, calibration error and confusion matrix on labelled texts.
 
+        Every text is labelled, also those without any known token. The report counts these as `unknown_texts`.
+
         Args:
-            data: A dataset, or a file or folder to read one from.
+            data: A dataset, a file or folder, a table, or pairs of text and label, as `fastlstm.data.as_dataset` takes
+                them.
             threshold: As in `predict`.
 
         Raises:
@@ -340,8 +399,11 @@ class Classifier:
                 source=dataset.source,
             )
         truth = dataset.label_indices(self.labels)
-        report = evaluate(self.predict_proba(dataset.texts), truth, self.labels, decision_threshold)
-        return dataclasses.replace(report, known=self.mean_known(dataset.texts))
+        probabilities, known = self._predict(dataset.texts, None)
+        report = evaluate(probabilities, truth, self.labels, decision_threshold)
+        return dataclasses.replace(
+            report, known=float(known.mean()), unknown_texts=len(known) - int(np.count_nonzero(known))
+        )
 
     def mean_known(self, texts: Sequence[str]) -> float:
         """Return the mean fraction of the tokens of a text that the model knows, on at most `KNOWN_SAMPLE` texts."""

@@ -15,6 +15,7 @@ from fastlstm._typing import TokenIds
 from fastlstm.data import Dataset, UnlabelledTexts
 from fastlstm.data.datasets import load_imdb
 from fastlstm.data.datasets.download import DownloadProgress
+from fastlstm.data.options import ReadOptions
 from fastlstm.data.readers.plain_text import check_unlabelled_texts, join_sources
 from fastlstm.data.splits import IMDB, UnlabelledSource, read_unlabelled
 from fastlstm.errors import DataError, OptionError
@@ -48,7 +49,7 @@ def load_corpus(
     texts: TextSource,
     validation: float | TextSource,
     *,
-    text_column: str = "text",
+    reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
@@ -58,7 +59,7 @@ def load_corpus(
     Args:
         texts: The texts to train on. "imdb" means all reviews except the test split.
         validation: The fraction of the texts to hold out, or separate texts.
-        text_column: The text column of tables.
+        reading: How files are read.
         data_dir: The folder of IMDb.
         log, progress: Called while IMDb is downloaded and read, as by `load_imdb`.
 
@@ -67,7 +68,7 @@ def load_corpus(
         OptionError: The fraction is not between 0 and 1.
         DownloadError: IMDb is not available.
     """
-    training = read_corpus_texts(texts, text_column=text_column, data_dir=data_dir, log=log, progress=progress)
+    training = read_corpus_texts(texts, reading=reading, data_dir=data_dir, log=log, progress=progress)
     if isinstance(validation, float | int | np.floating):
         return split_texts(training, float(validation))
     if isinstance(validation, str) and validation == IMDB:
@@ -76,13 +77,13 @@ def load_corpus(
             "model; pass a fraction such as 0.01, or other texts",
             code="test-split-as-validation",
         )
-    return CorpusSplits(training, read_corpus_texts(validation, text_column=text_column))
+    return CorpusSplits(training, read_corpus_texts(validation, reading=reading))
 
 
 def read_corpus_texts(
     texts: TextSource,
     *,
-    text_column: str = "text",
+    reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
@@ -95,13 +96,15 @@ def read_corpus_texts(
     if not isinstance(texts, str | os.PathLike) and texts and all(isinstance(path, os.PathLike) for path in texts):
         names = [os.fspath(path) for path in texts if isinstance(path, os.PathLike)]
         parts = [
-            read_corpus_texts(name, text_column=text_column, data_dir=data_dir, log=log, progress=progress)
+            read_corpus_texts(name, reading=reading, data_dir=data_dir, log=log, progress=progress)
             for name in names
         ]
         return UnlabelledTexts(
-            [text for part in parts for text in part.texts], join_sources([part.source for part in parts])
+            [text for part in parts for text in part.texts],
+            join_sources([part.source for part in parts]),
+            tuple(note for part in parts for note in part.notes),
         )
-    return read_unlabelled(cast("UnlabelledSource", texts), text_column=text_column)
+    return read_unlabelled(cast("UnlabelledSource", texts), reading=reading)
 
 
 def split_texts(texts: UnlabelledTexts, fraction: float) -> CorpusSplits:

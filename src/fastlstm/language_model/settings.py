@@ -17,6 +17,7 @@ from fastlstm.config import (
     configure_language_model,
     from_json,
 )
+from fastlstm.data.options import ReadOptions, split_read_options
 from fastlstm.errors import OptionError
 from fastlstm.language_model.corpus import TextSource
 from fastlstm.serialization.folder import LANGUAGE_MODEL_FORMAT, config_errors, read_config, resolve_model_folder
@@ -40,7 +41,7 @@ class LanguageModelSettings:
         encoder: Folder of the language model to start from, or the name of a bundled one. It determines sizes and
             vocabulary. With `direction="both"`, an encoder of one direction is frozen and the other direction is
             trained on its word vectors.
-        text_column: Text column of tables.
+        reading: How files are read; `create` takes its attributes, such as `text_column`.
         data_dir: Folder of IMDb, for `texts="imdb"`.
         device: "auto", "cpu" or "cuda".
         overwrite: Replace a language model, or an unfinished run, in `out`.
@@ -55,7 +56,7 @@ class LanguageModelSettings:
     preset: str = DEFAULT_LANGUAGE_MODEL_PRESET
     validation: float | TextSource = 0.01
     encoder: Path | None = None
-    text_column: str = "text"
+    reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     data_dir: Path | None = None
     device: str = "auto"
     overwrite: bool = False
@@ -81,8 +82,9 @@ class LanguageModelSettings:
             OptionError: Unknown name, bad value, or options that exclude each other.
             InputError: `encoder` is not a saved language model.
         """
-        own = {name: value for name, value in options.items() if name in _OWN_OPTIONS}
-        fields = {name: value for name, value in options.items() if name not in own}
+        reading, others = split_read_options(options)
+        own = {name: value for name, value in others.items() if name in _OWN_OPTIONS}
+        fields = {name: value for name, value in others.items() if name not in own}
         model, training = configure_language_model(own.get("preset", DEFAULT_LANGUAGE_MODEL_PRESET), fields)
         check_storage(own.get("storage", "float32"))
         encoder = own.get("encoder")
@@ -96,6 +98,7 @@ class LanguageModelSettings:
         return cls(
             texts=texts,
             out=Path(out),
+            reading=reading,
             model=model,
             training=training,
             cap_vocabulary=fields.get("vocabulary_size") is None,
@@ -104,7 +107,7 @@ class LanguageModelSettings:
 
 
 _OWN_OPTIONS = {f.name for f in dataclasses.fields(LanguageModelSettings)} - {
-    "texts", "out", "model", "training", "cap_vocabulary",
+    "texts", "out", "reading", "model", "training", "cap_vocabulary",
 }  # fmt: skip
 """Attributes that the caller sets; the others are resolved."""
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure, option_fields
 from fastlstm.config.options import parse_duration, unknown_option
-from fastlstm.data import Dataset
-from fastlstm.data.splits import DataSplits, SplitSource, UnlabelledSource
+from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
+from fastlstm.data.splits import SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
 from fastlstm.language_model.settings import check_encoder_fields
 from fastlstm.serialization.folder import (
@@ -24,7 +24,8 @@ from fastlstm.serialization.folder import (
 )
 from fastlstm.serialization.language_model import check_encoder_direction
 
-DataSource = str | os.PathLike[str] | Dataset | DataSplits
+DataSource = Any
+"""Labelled texts in a form that `fastlstm.data.memory.as_dataset` accepts, "imdb", or `DataSplits`."""
 BUDGET_FIELDS = ("seed", "class_weights", "calibration", "threshold_metric")
 """Fields that may be set together with a budget, which determines all others."""
 
@@ -35,7 +36,8 @@ class TrainingSettings:
 
     Attributes:
         data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one subfolder per class; a `Dataset`;
-            or `DataSplits`, which are used as they are.
+            a pandas, Polars or PyArrow table, a Hugging Face dataset, a dict of columns, or a list of (text, label)
+            pairs; or `DataSplits`, which are used as they are.
         out: Folder to save the model to. Must be free, or with `overwrite` a fastlstm model.
         preset: Named configuration to start from: "small", "accurate" or "tutorial".
         validation: Fraction of the texts held out to select the best epoch, or a separate dataset.
@@ -48,7 +50,7 @@ class TrainingSettings:
         teacher: Folder of the classifier to distill from.
         budget: Time limit in seconds, or a duration such as "10m": train candidates of growing size and keep the
             best. Only `BUDGET_FIELDS` can be set then.
-        text_column, label_column: Columns of tables.
+        reading: How files and tables are read; `create` takes its attributes, such as `text_column`.
         data_dir: Folder of IMDb, for `data="imdb"`.
         device: "auto", "cpu" or "cuda".
         overwrite: Replace a model, or an unfinished run, in `out`.
@@ -69,8 +71,7 @@ class TrainingSettings:
     encoder: Path | None = None
     teacher: Path | None = None
     budget: float | None = None
-    text_column: str = "text"
-    label_column: str = "label"
+    reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     data_dir: Path | None = None
     device: str = "auto"
     overwrite: bool = False
@@ -95,7 +96,9 @@ class TrainingSettings:
             OptionError: Unknown name, bad value, or options that exclude each other.
             InputError: `encoder` or `teacher` is not a saved model of its kind.
         """
-        known = _SETTINGS | {field.name for kind in (ModelConfig, TrainingConfig) for field in option_fields(kind)}
+        reading, options = split_read_options(options)
+        fields_known = {field.name for kind in (ModelConfig, TrainingConfig) for field in option_fields(kind)}
+        known = _SETTINGS | set(READ_OPTIONS) | fields_known
         for name in options:
             if name not in known:
                 raise unknown_option(name, known)
@@ -123,7 +126,8 @@ class TrainingSettings:
         own["teacher"] = resolve_model_folder(teacher, CLASSIFIER_FORMAT)
         return cls(
             data=data,
-            out=Path(out),
+            out=_output_folder(out),
+            reading=reading,
             model=model,
             training=training,
             cap_vocabulary=fields.get("vocabulary_size") is None,
@@ -132,9 +136,21 @@ class TrainingSettings:
 
 
 _SETTINGS = {f.name for f in dataclasses.fields(TrainingSettings)} - {
-    "data", "out", "model", "training", "cap_vocabulary",
+    "data", "out", "reading", "model", "training", "cap_vocabulary",
 }  # fmt: skip
 """Attributes that the caller sets; the others are resolved."""
+
+
+def _output_folder(out: object) -> Path:
+    if isinstance(out, str | os.PathLike):
+        return Path(out)
+    raise OptionError(
+        f"`out` is {type(out).__name__}; expected the folder to save the model to; texts and labels are one "
+        "argument: fastlstm.Dataset(texts, labels)",
+        code="bad-option-value",
+        option="out",
+        value=type(out).__name__,
+    )
 
 
 def find_encoder(name: str | os.PathLike[str] | None) -> Path | None:

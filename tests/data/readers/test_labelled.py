@@ -14,7 +14,7 @@ from tests.helpers.files import WriteFile
 
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.readers.labelled import read_dataset
-from fastlstm.data.validation import check_text
+from fastlstm.data.validation import normalize_text
 from fastlstm.errors import DataError
 
 TEXTS = [
@@ -147,7 +147,7 @@ def test_cell_may_exceed_the_default_limit_of_the_csv_module(write: WriteFile) -
 
 def is_valid_text(text: str) -> bool:
     try:
-        check_text(text)
+        normalize_text(text)
     except DataError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Text files and folders of text files: opening them, and the rows of fastText files and class folders."""
+"""Text files and folders of text files: their names, and the rows of fastText files and class folders."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
-from fastlstm.data.validation import LabelledRows, excerpt
+from fastlstm.data.options import BadRow
+from fastlstm.data.readers.encodings import open_text
+from fastlstm.data.validation import Rows, excerpt
 from fastlstm.errors import DataError
 
 FASTTEXT_EXTENSIONS = (".txt", ".train", ".valid", ".test")
 TEXT_FILE_EXTENSIONS = (".txt", ".txt.gz")
 
 _LINE = re.compile(r"\s*__label__(?P<label>\S*)(?P<text>.*)", re.DOTALL)
+LABEL_PREFIX = "__label__"
 _LABEL = re.compile(r"(?<!\S)__label__")
 
 
@@ -33,16 +35,6 @@ def file_extension(path: Path) -> str:
     return extension if extension != ".parquet" or name.endswith(extension) else ".parquet.gz"
 
 
-def open_text(path: Path, newline: str) -> TextIO:
-    """Open a text file, decompressed if its name ends in .gz. A byte order mark is dropped.
-
-    Bytes that are not UTF-8 become lone surrogates, which `validation.is_unicode` detects.
-    """
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=newline)
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline)
-
-
 @contextmanager
 def wrap_read_errors(source: str) -> Iterator[None]:
     """Raise `DataError` in place of an operating system or gzip error while `source` is read."""
@@ -53,6 +45,13 @@ def wrap_read_errors(source: str) -> Iterator[None]:
             f"{source} is not a valid gzip file ({error}); compress it again, or remove .gz from its name",
             code="bad-gzip-file",
             source=source,
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{source} is not valid {error.encoding} (near byte {error.start:,}); pass another `encoding`",
+            code="bad-encoding",
+            source=source,
+            encoding=error.encoding,
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
@@ -83,36 +82,30 @@ def unknown_format(source: str, formats: str) -> DataError:
     )
 
 
-def fasttext_rows(path: Path, source: str) -> LabelledRows:
+def fasttext_rows(path: Path, source: str, encoding: str | None = None) -> Rows:
     """Yield one row per line, located by line number. Blank lines are skipped.
 
-    Raises:
-        DataError: A line does not begin with a label, or has several. (fastText itself accepts several labels.)
+    A line that does not begin with a label, or has several, is a bad row. (fastText itself accepts several labels.)
     """
-    with open_text(path, newline="\n") as lines:
+    with open_text(path, "\n", encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             match = _LINE.fullmatch(line)
             if match is None:
-                raise DataError(
-                    f"line {number} of {source}: no __label__ at the beginning; expected '__label__name text'",
-                    code="missing-label",
-                    source=source,
-                    location=number,
-                )
-            text = match["text"].strip()
-            if _LABEL.search(text):
-                raise DataError(
-                    f"line {number} of {source}: more than one __label__; expected one label per text",
-                    code="several-labels",
-                    source=source,
-                    location=number,
-                )
-            yield number, text, match["label"]
+                reason = "no __label__ at the beginning; expected '__label__name text'"
+                yield BadRow(source, number, "missing-label", reason, excerpt(line))
+            elif _LABEL.search(match["text"]) or "," + LABEL_PREFIX in match["label"]:
+                reason = "more than one __label__; expected one label per text"
+                yield BadRow(source, number, "several-labels", reason, excerpt(line))
+            else:
+                yield number, match["text"].strip(), match["label"]
+    return ()
 
 
-def folder_rows(folder: Path, source: str, class_folders: Sequence[str] | None = None) -> LabelledRows:
+def folder_rows(
+    folder: Path, source: str, class_folders: Sequence[str] | None = None, *, encoding: str | None = None
+) -> Rows:
     """Yield the .txt and .txt.gz files of each class folder, sorted by name. The folder's name is the label.
 
     Hidden files and files outside the class folders are ignored.
@@ -121,6 +114,7 @@ def folder_rows(folder: Path, source: str, class_folders: Sequence[str] | None =
         folder: The folder that contains one folder per class.
         source: The name of `folder` in messages.
         class_folders: The names of the class folders. None: all folders.
+        encoding: The encoding of the files. None: UTF-8, or that of their byte order mark.
 
     Raises:
         DataError: A class folder is missing, has no text file or contains folders.
@@ -139,9 +133,10 @@ def folder_rows(folder: Path, source: str, class_folders: Sequence[str] | None =
             files = _class_files(folder / name, class_folder)
         for file in files:
             location = excerpt(f"{name}/{file.name}")
-            with wrap_read_errors(f"file {location} of {source}"), open_text(file, newline="") as lines:
+            with wrap_read_errors(f"file {location} of {source}"), open_text(file, "", encoding) as lines:
                 text = lines.read()
             yield location, text, name
+    return ()
 
 
 def visible_entries(folder: Path) -> list[Path]:

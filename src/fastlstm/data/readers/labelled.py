@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from fastlstm.data.dataset import Dataset
+from fastlstm.data.options import ReadOptions
+from fastlstm.data.readers.encodings import with_proposals
 from fastlstm.data.readers.files import (
     FASTTEXT_EXTENSIONS,
     display_name,
@@ -18,8 +20,8 @@ from fastlstm.data.readers.files import (
     wrap_read_errors,
 )
 from fastlstm.data.readers.tables import TABLE_READERS, row_unit
-from fastlstm.data.validation import LabelledRows, collect_dataset
-from fastlstm.errors import OptionError
+from fastlstm.data.validation import collect_dataset
+from fastlstm.errors import DataError
 
 FORMATS = (
     ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, or a folder with one folder "
@@ -27,42 +29,46 @@ FORMATS = (
 )
 
 
-def read_dataset(
-    path: str | os.PathLike[str], *, text_column: str = "text", label_column: str = "label"
-) -> Dataset:
+def read_dataset(path: str | os.PathLike[str], **options: Any) -> Dataset:
     """Read the labelled texts of a file or folder, in order.
 
     Args:
         path: A CSV or TSV file with a header, a JSON Lines file, a fastText file (.txt, .train, .valid, .test), all
             possibly gzipped; a Parquet file; or a folder that contains one folder of .txt files per class.
-        text_column, label_column: The columns of tables.
+        options: Attributes of `fastlstm.data.options.ReadOptions`, such as `text_column="review"`,
+            `encoding="gb18030"` or `on_bad_rows="stop"`.
+
+    Returns:
+        The texts that can be used. `notes` describes the dialect of a CSV file and labels that look alike;
+        `bad_rows` lists the rows that were skipped.
 
     Raises:
-        DataError: The file does not exist, cannot be read, or has an invalid row.
-        OptionError: The two columns are the same.
+        DataError: The file does not exist, cannot be read, or has too many rows that cannot be used.
+        OptionError: An option is unknown or has a bad value.
         MissingDependencyError: It is a Parquet file and pyarrow is not installed.
     """
-    if text_column == label_column:
-        raise OptionError(
-            f"--text-column and --label-column are both {text_column!r}; pass two different columns",
-            code="same-column",
-            column=text_column,
-        )
+    return read_labelled(path, ReadOptions.create(options))
+
+
+def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset:
+    """Read labelled texts as `read_dataset` does, with validated options."""
     path = Path(path)
     source = display_name(path)
     with wrap_read_errors(source):
         require_path(path, FORMATS)
         if path.is_dir():
-            return _collect(folder_rows(path, source), source, unit="file")
+            rows = folder_rows(path, source, encoding=options.encoding)
+            return collect_dataset(rows, source, options, unit="file")
         extension = file_extension(path)
-        if extension in FASTTEXT_EXTENSIONS:
-            return _collect(fasttext_rows(path, source), source, unit="line")
-        if extension in TABLE_READERS:
-            rows = TABLE_READERS[extension](path, source, text_column, label_column)
-            return _collect(rows, source, unit=row_unit(extension), has_columns=True)
+        try:
+            if extension in FASTTEXT_EXTENSIONS:
+                rows = fasttext_rows(path, source, options.encoding)
+                return collect_dataset(rows, source, options, unit="line")
+            if extension in TABLE_READERS:
+                rows = TABLE_READERS[extension](path, source, options, labelled=True)
+                return collect_dataset(rows, source, options, unit=row_unit(extension), has_columns=True)
+        except DataError as error:
+            if error.code != "not-utf8" or options.encoding is not None or extension == ".parquet":
+                raise
+            raise with_proposals(error, path) from None
     raise unknown_format(source, FORMATS)
-
-
-def _collect(rows: LabelledRows, source: str, *, unit: str, has_columns: bool = False) -> Dataset:
-    with closing(rows):  # closes the file if a row is invalid
-        return collect_dataset(rows, source, unit=unit, has_columns=has_columns)

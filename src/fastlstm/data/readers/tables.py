@@ -1,109 +1,68 @@
-"""Rows of tables: CSV, TSV, JSON Lines and Parquet files."""
+"""Rows of tables with named columns: CSV, TSV, JSON Lines and Parquet files."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from fastlstm.data.readers.files import open_text
-from fastlstm.data.validation import LabelledRows, excerpt, is_unicode
+from fastlstm.data.options import BadRow, ReadOptions
+from fastlstm.data.readers.columns import column_index, column_list
+from fastlstm.data.readers.delimited import DelimitedFile
+from fastlstm.data.readers.encodings import open_text
+from fastlstm.data.validation import Rows, excerpt
 from fastlstm.errors import DataError, MissingDependencyError
 
 if TYPE_CHECKING:
     import pyarrow
 
-MAX_CELL_LENGTH = 2**31 - 1
-"""Characters. The largest limit that the csv module accepts on every platform."""
 ROWS_PER_BATCH = 1024
 """Rows of a Parquet file in memory at a time."""
-MAX_COLUMNS_SHOWN = 12
-MAX_COLUMN_NAME_WORDS = 5
-"""A column name with more words is probably a text: the file has no header."""
 
 
-def csv_rows(
-    path: Path, source: str, text_column: str, label_column: str | None, *, delimiter: str = ","
-) -> LabelledRows:
-    """Yield the rows below the header, numbered from 1. Blank lines are skipped.
-
-    Labels are None if `label_column` is None.
-
-    Raises:
-        DataError: A column is missing, a row has more or fewer cells than the header, or invalid quoting.
-            The location in the last two is the line number.
-    """
-    with open_text(path, newline="") as lines:
-        rows = _csv_cells(lines, delimiter, source)
-        line, header = next(rows, (1, None))
-        if header is None:
-            return
-        if not all(is_unicode(name) for name in header):
-            raise DataError(
-                f"line {line} of {source}: the header is not valid UTF-8; save the file as UTF-8",
-                code="not-utf8",
-                source=source,
-                location=line,
-            )
-        text = _column_index(text_column, header, source, "--text-column")
-        label = None if label_column is None else _column_index(label_column, header, source, "--label-column")
-        for number, (line, cells) in enumerate(rows, start=1):
-            if len(cells) != len(header):
-                raise DataError(
-                    f"line {line} of {source}: {len(cells)} cells; expected {len(header)} "
-                    f"({_column_list(header)}); quote cells that contain a delimiter or a line break",
-                    code="bad-csv-row",
-                    source=source,
-                    location=line,
-                    cells=len(cells),
-                    columns=header,
-                )
-            yield number, cells[text], None if label is None else cells[label]
+def delimited_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool, extension: str) -> Rows:
+    """Yield the rows of a CSV or TSV file. See `DelimitedFile.rows`."""
+    return DelimitedFile(path, source, extension, options, labelled=labelled).rows()
 
 
-def jsonl_rows(path: Path, source: str, text_column: str, label_column: str | None) -> LabelledRows:
+def jsonl_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool) -> Rows:
     """Yield one row per line, located by line number. Blank lines are skipped.
 
-    Labels are None if `label_column` is None.
-
-    Raises:
-        DataError: A line is not a JSON object, or has no such key.
+    A line that is not a JSON object, or that lacks a key, is a bad row. Labels are None if `labelled` is false.
     """
-
-    def reject(number: int, reason: str) -> NoReturn:
-        raise DataError(
-            f"line {number} of {source}: {reason}; expected one JSON object per line",
-            code="bad-json-line",
-            source=source,
-            location=number,
-        )
-
-    with open_text(path, newline="\n") as lines:
+    wanted = (options.text_column, options.label_column) if labelled else (options.text_column,)
+    with open_text(path, "\n", options.encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                reject(number, f"invalid JSON ({error.msg}, character {error.pos + 1})")
+                reason = f"invalid JSON ({error.msg}, character {error.pos + 1}); expected one JSON object per line"
+                yield BadRow(source, number, "bad-json-line", reason, excerpt(line))
+                continue
             except (ValueError, RecursionError) as error:  # a number with too many digits; nesting too deep
-                reject(number, f"invalid JSON ({error})")
+                yield BadRow(source, number, "bad-json-line", f"invalid JSON ({error})", excerpt(line))
+                continue
             if not isinstance(row, dict):
-                reject(number, f"a JSON {type(row).__name__}")
-            columns = list(row)
-            _column_index(text_column, columns, source, "--text-column", number)
-            if label_column is not None:
-                _column_index(label_column, columns, source, "--label-column", number)
-            yield number, row[text_column], None if label_column is None else row[label_column]
+                reason = f"a JSON {type(row).__name__}; expected one JSON object per line"
+                yield BadRow(source, number, "bad-json-line", reason, excerpt(line))
+                continue
+            missing = [name for name in wanted if name not in row]
+            if missing:
+                reason = f"no key {missing[0]!r} (keys: {column_list(list(row))})"
+                yield BadRow(source, number, "missing-column", reason, excerpt(line))
+                continue
+            yield number, row[options.text_column], row[options.label_column] if labelled else None
+    return ()
 
 
-def parquet_rows(path: Path, source: str, text_column: str, label_column: str | None) -> LabelledRows:
+def parquet_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool) -> Rows:
     """Yield the rows of a Parquet file, numbered from 1. Only the two columns are read.
 
-    Labels are None if `label_column` is None.
+    Labels are None if `labelled` is false.
 
     Raises:
         MissingDependencyError: pyarrow is not installed.
@@ -119,15 +78,15 @@ def parquet_rows(path: Path, source: str, text_column: str, label_column: str | 
         try:
             table = pyarrow.parquet.ParquetFile(file)
             columns = table.schema_arrow.names
-            _column_index(text_column, columns, source, "--text-column")
-            selected = [text_column]
-            if label_column is not None:
-                _column_index(label_column, columns, source, "--label-column")
-                selected.append(label_column)
+            column_index(options.text_column, columns, source, "text_column")
+            selected = [options.text_column]
+            if labelled:
+                column_index(options.label_column, columns, source, "label_column")
+                selected.append(options.label_column)
             number = 0
             for batch in table.iter_batches(ROWS_PER_BATCH, columns=selected):
-                texts = _column_values(batch.column(text_column))
-                labels = [None] * len(texts) if label_column is None else _column_values(batch.column(label_column))
+                texts = arrow_values(batch.column(options.text_column))
+                labels = arrow_values(batch.column(options.label_column)) if labelled else [None] * len(texts)
                 for text, label in zip(texts, labels, strict=True):
                     number += 1
                     yield number, text, label
@@ -139,56 +98,25 @@ def parquet_rows(path: Path, source: str, text_column: str, label_column: str | 
                 source=source,
                 reason=reason,
             ) from error
+    return ()
 
 
-TABLE_READERS: dict[str, Callable[[Path, str, str, str | None], LabelledRows]] = {
-    ".csv": csv_rows,
-    ".tsv": partial(csv_rows, delimiter="\t"),
+TABLE_READERS: dict[str, Callable[..., Rows]] = {
+    ".csv": partial(delimited_rows, extension=".csv"),
+    ".tsv": partial(delimited_rows, extension=".tsv"),
     ".jsonl": jsonl_rows,
     ".ndjson": jsonl_rows,
     ".parquet": parquet_rows,
 }
-"""File extension -> reader, called with the path, its name in messages, the text column and the label column."""
+"""File extension -> reader, called with the path, its name in messages, the options, and `labelled`."""
 
 
 def row_unit(extension: str) -> str:
     """Return the unit in which rows of such a table are numbered, for use in messages: "line" or "row"."""
-    return "line" if extension in (".jsonl", ".ndjson") else "row"
+    return "row" if extension == ".parquet" else "line"
 
 
-def _csv_cells(lines: Iterable[str], delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not blank, each with the number of its first line."""
-    csv.field_size_limit(MAX_CELL_LENGTH)
-    reader = csv.reader(_reject_nul(lines, source), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(
-            f"line {line} of {source}: {error}; close every quote, and double quotes inside a quoted cell",
-            code="bad-csv-quoting",
-            source=source,
-            location=line,
-        ) from error
-
-
-def _reject_nul(lines: Iterable[str], source: str) -> Iterator[str]:
-    """Yield `lines`. A NUL character means UTF-16, and only some versions of the csv module reject it."""
-    for number, line in enumerate(lines, start=1):
-        if "\0" in line:
-            raise DataError(
-                f"line {number} of {source} contains a NUL character; save the file as UTF-8",
-                code="not-utf8",
-                source=source,
-                location=number,
-            )
-        yield line
-
-
-def _column_values(column: pyarrow.Array) -> list[Any]:
+def arrow_values(column: pyarrow.Array) -> list[Any]:
     """Return the values of a column. Strings that are not UTF-8 contain lone surrogates, as from a text file."""
     import pyarrow
 
@@ -198,34 +126,3 @@ def _column_values(column: pyarrow.Array) -> list[Any]:
         return list(column.to_pylist())
     encoded = column.cast(pyarrow.large_binary()).to_pylist()
     return [value if value is None else value.decode(errors="surrogateescape") for value in encoded]
-
-
-def _column_index(column: str, columns: Sequence[str], source: str, option: str, line: int | None = None) -> int:
-    """Return the index of `column` in `columns`. `line` is the location of a JSON object."""
-    count = columns.count(column)
-    if count == 1:
-        return columns.index(column)
-    where = source if line is None else f"line {line} of {source}"
-    values = {"column": column, "columns": list(columns), "source": source, "location": line}
-    if count > 1:
-        raise DataError(
-            f"{where} has {count} columns named {column!r}; rename one, or pass {option}",
-            code="duplicate-column",
-            **values,
-        )
-    delimiters = [mark for mark in (";", "\t", "|", ",") if len(columns) == 1 and mark in columns[0]]
-    if delimiters:
-        code = "wrong-delimiter"
-        hint = f"the delimiter seems to be {delimiters[0]!r}: use commas in .csv files and tabs in .tsv files"
-    elif any(len(name.split()) > MAX_COLUMN_NAME_WORDS for name in columns):
-        code, hint = "missing-header", "the file seems to have no header: insert a line with the column names"
-    else:
-        code, hint = "missing-column", f"pass {option}"
-    raise DataError(
-        f"column {column!r} not found in {where} (columns: {_column_list(columns)}); {hint}", code=code, **values
-    )
-
-
-def _column_list(columns: Sequence[str]) -> str:
-    more = ", ..." if len(columns) > MAX_COLUMNS_SHOWN else ""
-    return ", ".join(excerpt(column) for column in columns[:MAX_COLUMNS_SHOWN]) + more

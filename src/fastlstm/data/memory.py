@@ -1,0 +1,117 @@
+"""Labelled texts from objects in memory: tables, mappings of columns, and lists of rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from fastlstm.data.dataset import Dataset, column_values
+from fastlstm.data.options import ReadOptions
+from fastlstm.data.readers.columns import column_index
+from fastlstm.data.readers.labelled import read_labelled
+from fastlstm.data.validation import Rows, collect_dataset
+from fastlstm.errors import DataError
+
+ACCEPTED = (
+    "a path, a Dataset, a table (pandas, Polars, PyArrow, Hugging Face), a dict of columns, or a list of "
+    "(text, label) pairs"
+)
+
+
+def as_dataset(data: object, options: ReadOptions | None = None, source: str = "dataset") -> Dataset:
+    """Return labelled texts in any form as a dataset, with rows validated as those of a file.
+
+    Args:
+        data: The path of a file or folder; a `Dataset`; a pandas, Polars or PyArrow table or a Hugging Face dataset;
+            a mapping of column names to columns; or a list of (text, label) pairs or of mappings with both columns.
+        options: The names of the columns, and how rows that cannot be used are treated.
+        source: The name of the data in messages, unless it is a path or a `Dataset`.
+
+    Raises:
+        DataError: The data has another type, a column is missing, or too many rows cannot be used.
+        OptionError, MissingDependencyError: As `read_dataset`.
+    """
+    options = options or ReadOptions()
+    if isinstance(data, str | os.PathLike):
+        return read_labelled(data, options)
+    if isinstance(data, Dataset):
+        dataset = collect_dataset(_dataset_rows(data), data.source, options)
+        notes = (*(note for note in data.notes if note not in dataset.notes), *dataset.notes)
+        return Dataset(
+            dataset.texts,
+            dataset.labels,
+            data.source,
+            dataset.locations,
+            notes,
+            dataset.bad_rows,
+            keep_missing=True,
+        )
+    columns = column_names(data)
+    if columns is not None:
+        return collect_dataset(_table_rows(data, columns, source, options), source, options, has_columns=True)
+    if isinstance(data, bytes | bytearray | set | frozenset) or not isinstance(data, Iterable):
+        raise _wrong_type(data)
+    return collect_dataset(_pair_rows(data, source, options), source, options)
+
+
+def column_names(data: object) -> list[str] | None:
+    """Return the column names of a table or mapping; None for anything else."""
+    if isinstance(data, Mapping):
+        return [str(name) for name in data]
+    for attribute in ("column_names", "columns"):  # PyArrow and Hugging Face; pandas and Polars
+        names = getattr(data, attribute, None)
+        if names is not None and not callable(names) and all(isinstance(name, str | int) for name in names):
+            return [str(name) for name in names]
+    return None
+
+
+def _dataset_rows(dataset: Dataset) -> Rows:
+    locations: Sequence[int | str] = dataset.locations or range(1, len(dataset) + 1)
+    yield from zip(locations, dataset.texts, dataset.labels, strict=True)
+    return ()
+
+
+def _table_rows(data: Any, columns: list[str], source: str, options: ReadOptions) -> Rows:
+    column_index(options.text_column, columns, source, "text_column")
+    column_index(options.label_column, columns, source, "label_column")
+    texts = column_values(data[options.text_column], "texts")
+    labels = column_values(data[options.label_column], "labels")
+    if len(texts) != len(labels):
+        raise DataError(
+            f"{source} has {len(texts)} texts and {len(labels)} labels; expected equal numbers",
+            code="length-mismatch",
+            source=source,
+            texts=len(texts),
+            labels=len(labels),
+        )
+    yield from zip(range(1, len(texts) + 1), texts, labels, strict=True)
+    return ()
+
+
+def _pair_rows(data: Iterable[object], source: str, options: ReadOptions) -> Rows:
+    rows = iter(data)
+    first = next(rows, None)
+    is_mapping = isinstance(first, Mapping)
+    for number, row in enumerate(chain([] if first is None else [first], rows), start=1):
+        if is_mapping and isinstance(row, Mapping):
+            columns = [str(name) for name in row]
+            column_index(options.text_column, columns, source, "text_column", number)
+            column_index(options.label_column, columns, source, "label_column", number)
+            yield number, row[options.text_column], row[options.label_column]
+        elif isinstance(row, tuple | list) and len(row) == 2:
+            yield number, row[0], row[1]
+        else:
+            raise DataError(
+                f"item {number} of the data is {type(row).__name__}; expected a pair (text, label); pass {ACCEPTED}",
+                code="bad-data-type",
+                location=number,
+                type=type(row).__name__,
+            )
+    return ()
+
+
+def _wrong_type(data: object) -> DataError:
+    kind = type(data).__name__
+    return DataError(f"the data has type {kind}; expected {ACCEPTED}", code="bad-data-type", type=kind)

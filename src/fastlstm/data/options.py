@@ -1,0 +1,173 @@
+"""Options of reading data, shared by every reader, command and Python function."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from fastlstm.errors import OptionError, WriteError, suggest
+
+Quoting = Literal["double", "backslash", "single", "none"]
+OnBadRows = Literal["skip", "stop"]
+
+MAX_BAD_ROW_SHARE = 0.1
+"""Fraction of rows that may be skipped. More of them stop the run: the file is probably read in the wrong way."""
+NAMED_DELIMITERS = {"comma": ",", "tab": "\t", "\\t": "\t", "semicolon": ";", "pipe": "|", "space": " "}
+"""Names of delimiters that are hard to type in a shell."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used.
+
+    Attributes:
+        source: The file or data that contains it.
+        location: Its line number as an editor shows it, its row number, or its file name.
+        code: The cause, one of the codes in docs/errors.md.
+        reason: The cause in words.
+        content: The beginning of its text, if it has one.
+    """
+
+    source: str
+    location: int | str
+    code: str
+    reason: str
+    content: str = ""
+
+
+class BadRowFile:
+    """A CSV file that lists skipped rows. The first call of `write` replaces an existing file, later calls append."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._started = False
+
+    def write(self, rows: Iterable[BadRow]) -> None:
+        """Append rows. Raise `WriteError` if the file cannot be written."""
+        try:
+            with self.path.open("a" if self._started else "w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                if not self._started:
+                    writer.writerow([f.name for f in dataclasses.fields(BadRow)])
+                writer.writerows(
+                    [
+                        value.encode(errors="replace").decode() if isinstance(value, str) else value
+                        for value in values
+                    ]
+                    for values in map(dataclasses.astuple, rows)
+                )
+        except OSError as error:
+            raise WriteError(
+                f"cannot write {self.path}: {error.strerror}; pass another file as `bad_rows`",
+                code="write-failed",
+                path=self.path,
+            ) from error
+        self._started = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How labelled and unlabelled texts are read.
+
+    Attributes:
+        text_column, label_column: The columns of tables.
+        delimiter: The character between the cells of a CSV or TSV file, or one of `NAMED_DELIMITERS`. None: detected.
+        quoting: How a CSV or TSV file quotes cells: "double": in double quotes, with quotes inside doubled;
+            "backslash": the same, and a backslash escapes the next character; "single": in single quotes, with quotes
+            inside doubled; "none": not at all. None: detected.
+        encoding: The encoding of text files, a name that Python knows, such as "gb18030". None: UTF-8, or UTF-16 or
+            UTF-32 if the file begins with their byte order mark.
+        on_bad_rows: "skip": rows without a usable text and label are skipped, counted and reported, up to
+            `max_bad_share` of the rows; "stop": the first one is an error.
+        bad_rows: The file to list skipped rows in, as CSV.
+        keep_missing: Whether spellings of missing values, such as NA and None, are class names.
+        merge_labels: Whether labels that look alike, such as "Pos" and "pos ", become one: the most frequent.
+        max_bad_share: The fraction of rows that may be skipped.
+    """
+
+    text_column: str = "text"
+    label_column: str = "label"
+    delimiter: str | None = None
+    quoting: Quoting | None = None
+    encoding: str | None = None
+    on_bad_rows: OnBadRows = "skip"
+    bad_rows: BadRowFile | None = field(default=None, compare=False)
+    keep_missing: bool = False
+    merge_labels: bool = False
+    max_bad_share: float = MAX_BAD_ROW_SHARE
+
+    @classmethod
+    def create(cls, options: Mapping[str, Any]) -> ReadOptions:
+        """Return validated options. `bad_rows` may be a path.
+
+        Raises:
+            OptionError: Unknown name or bad value.
+        """
+        values = dict(options)
+        for name in values:
+            if name not in READ_OPTIONS:
+                raise OptionError(
+                    f"unknown option {name!r}; {suggest(name, READ_OPTIONS)}", code="unknown-option", option=name
+                )
+        for name in ("text_column", "label_column"):
+            if name in values and not isinstance(values[name], str):
+                _reject(name, values[name], "the name of a column")
+        if isinstance(values.get("delimiter"), str):
+            values["delimiter"] = NAMED_DELIMITERS.get(values["delimiter"], values["delimiter"])
+        if values.get("bad_rows") is not None and not isinstance(values["bad_rows"], BadRowFile):
+            values["bad_rows"] = BadRowFile(values["bad_rows"])
+        result = cls(**values)
+        if result.text_column == result.label_column:
+            raise OptionError(
+                f"`text_column` and `label_column` are both {result.text_column!r}; pass two different columns",
+                code="same-column",
+                column=result.text_column,
+            )
+        if result.delimiter is not None and (len(result.delimiter) != 1 or result.delimiter in "\r\n\"'\\"):
+            _reject("delimiter", result.delimiter, f"one character, or {', '.join(NAMED_DELIMITERS)}")
+        for name, kind in (("quoting", Quoting), ("on_bad_rows", OnBadRows)):
+            value = getattr(result, name)
+            if value not in get_args(kind) and not (name == "quoting" and value is None):
+                _reject(name, value, suggest(str(value), get_args(kind)))
+        if result.encoding is not None:
+            _check_encoding(result.encoding)
+        return result
+
+
+READ_OPTIONS: Sequence[str] = tuple(f.name for f in dataclasses.fields(ReadOptions) if f.name != "max_bad_share")
+"""Options that a caller sets."""
+TEXT_OPTIONS: Sequence[str] = tuple(
+    name for name in READ_OPTIONS if name not in ("label_column", "keep_missing", "merge_labels")
+)
+"""Options that also apply to texts without labels."""
+
+
+def split_read_options(options: Mapping[str, Any]) -> tuple[ReadOptions, dict[str, Any]]:
+    """Return the options of reading among `options`, validated, and the others.
+
+    Raises:
+        OptionError: A bad value.
+    """
+    reading = {name: value for name, value in options.items() if name in READ_OPTIONS}
+    return ReadOptions.create(reading), {name: value for name, value in options.items() if name not in reading}
+
+
+def _check_encoding(name: str) -> None:
+    try:
+        is_text = codecs.lookup(name)._is_text_encoding
+    except (LookupError, TypeError):
+        is_text = False
+    if not is_text:
+        _reject("encoding", name, "the name of an encoding, such as utf-8, gb18030, cp1252 or utf-16")
+
+
+def _reject(name: str, value: object, expected: str) -> None:
+    raise OptionError(
+        f"`{name}` is {value!r}; expected {expected}", code="bad-option-value", option=name, value=value
+    )

@@ -1,0 +1,55 @@
+"""Columns of tables by name, with the reason if one is not found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastlstm.data.validation import excerpt
+from fastlstm.errors import DataError
+
+MAX_COLUMNS_SHOWN = 12
+MAX_COLUMN_NAME_WORDS = 5
+"""A column name with more words is probably a text: the file has no header."""
+
+
+def column_index(column: str, columns: Sequence[str], source: str, argument: str, line: int | None = None) -> int:
+    """Return the index of a column.
+
+    Args:
+        column: Its name.
+        columns: The names of all columns.
+        source: The table, for messages.
+        argument: The Python argument that chooses the column.
+        line: The location of a JSON object.
+
+    Raises:
+        DataError: There is no such column, or several.
+    """
+    count = columns.count(column)
+    if count == 1:
+        return columns.index(column)
+    where = source if line is None else f"line {line} of {source}"
+    values = {"column": column, "columns": list(columns), "source": source, "location": line}
+    if count > 1:
+        raise DataError(
+            f"{where} has {count} columns named {column!r}; rename one, or pass `{argument}`",
+            code="duplicate-column",
+            **values,
+        )
+    delimiters = [mark for mark in (";", "\t", "|", ",") if len(columns) == 1 and mark in columns[0]]
+    if delimiters:
+        code = "wrong-delimiter"
+        hint = f"the delimiter seems to be {delimiters[0]!r}: pass it as `delimiter`"
+    elif any(len(name.split()) > MAX_COLUMN_NAME_WORDS for name in columns):
+        code, hint = "missing-header", "the file seems to have no header: insert a line with the column names"
+    else:
+        code, hint = "missing-column", f"pass `{argument}`"
+    raise DataError(
+        f"column {column!r} not found in {where} (columns: {column_list(columns)}); {hint}", code=code, **values
+    )
+
+
+def column_list(columns: Sequence[str]) -> str:
+    """Return the names of columns for a message; of many, the first."""
+    more = ", ..." if len(columns) > MAX_COLUMNS_SHOWN else ""
+    return ", ".join(excerpt(column) for column in columns[:MAX_COLUMNS_SHOWN]) + more

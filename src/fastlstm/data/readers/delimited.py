@@ -1,0 +1,332 @@
+"""Rows of CSV and TSV files: the header, the dialect, and rows that do not fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from fastlstm.data.labels import is_unicode
+from fastlstm.data.options import BadRow, Quoting, ReadOptions
+from fastlstm.data.readers.columns import column_index, column_list
+from fastlstm.data.readers.dialects import (
+    DELIMITERS,
+    NO_DELIMITER,
+    Dialect,
+    Evidence,
+    InvalidRecord,
+    Lines,
+    choose_quoting,
+    parse,
+    split_line,
+)
+from fastlstm.data.readers.encodings import marked_encoding, open_text
+from fastlstm.data.validation import LabelledRow, Rows, excerpt
+from fastlstm.errors import DataError
+from fastlstm.notes import Note
+
+SAMPLE_LINES = 2000
+"""Lines of which the dialect is guessed before the whole file is parsed."""
+MAX_LINES_SHOWN = 5
+DEFAULT_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the texts and labels of a file are.
+
+    Attributes:
+        delimiter: The delimiter.
+        header: The column names.
+        quote: The quote character of the header, if it is quoted.
+        first_line: The number of lines up to the header, inclusive.
+        text, label: The indices of the columns. `label` is None if there is none.
+        skip_initial_space: Whether a space follows each delimiter.
+    """
+
+    delimiter: str
+    header: Sequence[str]
+    quote: str
+    first_line: int
+    text: int
+    label: int | None
+    skip_initial_space: bool
+
+
+@dataclass(frozen=True)
+class LongRow:
+    """A row of several lines, each of which has the cells of a row: the lines may be rows with stray quotes."""
+
+    line: int
+    cells: list[str]
+    lines: Sequence[str]
+
+
+@dataclass
+class Table:
+    """The rows of a file, parsed in one dialect.
+
+    Attributes:
+        dialect: The dialect.
+        rows: Rows, bad rows, and rows of several lines that may be separate rows.
+        evidence: What the parse found about quoting.
+        malformed: The number of rows that do not fit the dialect.
+        recovered: The numbers of the lines with invalid quoting that are read without quoting.
+    """
+
+    dialect: Dialect
+    rows: list[LabelledRow | BadRow | LongRow] = field(default_factory=list)
+    evidence: Evidence = field(default_factory=Evidence)
+    malformed: int = 0
+    recovered: list[int] = field(default_factory=list)
+
+
+class DelimitedFile:
+    """A CSV or TSV file.
+
+    Args:
+        path: The file.
+        source: Its name in messages.
+        extension: ".csv" or ".tsv".
+        options: Columns, and the parts of the dialect that are not detected.
+        labelled: Whether to read the label column.
+    """
+
+    def __init__(self, path: Path, source: str, extension: str, options: ReadOptions, *, labelled: bool) -> None:
+        self._path, self._source, self._extension, self._options = path, source, extension, options
+        self._wanted = (options.text_column, options.label_column) if labelled else (options.text_column,)
+
+    def rows(self) -> Rows:
+        """Yield the rows below the header, located by line number. Blank lines are skipped. Return notes.
+
+        Raises:
+            DataError: A column is missing, or the header is not valid.
+        """
+        layout = self._layout()
+        if layout is None:
+            return ()
+        table = self._best_table(layout)
+        yield from self._resolved(table, layout)
+        return tuple(self._notes(table))
+
+    def _open(self) -> TextIO:
+        return open_text(self._path, "", self._options.encoding)
+
+    def _layout(self) -> Layout | None:
+        """Return the columns and the delimiter of the header; None for an empty file."""
+        with self._open() as file:
+            beginning = list(islice(file, SAMPLE_LINES))
+        skipped = 0
+        while skipped < len(beginning) and not beginning[skipped].strip():
+            skipped += 1
+        if skipped == len(beginning):
+            return None
+        delimiters = self._candidates(beginning[skipped])
+        if _declared_delimiter(beginning[skipped]) is not None:
+            skipped += 1
+        if skipped == len(beginning):
+            return None
+        best: Layout | None = None
+        for quote in ('"', "'"):
+            for delimiter in delimiters:
+                layout = self._try_header(beginning[skipped:], skipped, delimiter, quote)
+                if layout is None:
+                    continue
+                names = layout.header
+                if all(name in names for name in self._wanted):
+                    return self._with_columns(layout)
+                if best is None or len(names) > len(best.header):
+                    best = layout
+        assert best is not None, "a line without quoting is always a header"
+        return self._with_columns(best)
+
+    def _candidates(self, first_line: str) -> Sequence[str]:
+        default = DEFAULT_DELIMITERS[self._extension]
+        given = self._options.delimiter or _declared_delimiter(first_line)
+        return [given] if given else [default, *(mark for mark in DELIMITERS if mark != default)]
+
+    def _try_header(self, lines: Sequence[str], skipped: int, delimiter: str, quote: str) -> Layout | None:
+        quoting = self._options.quoting or ("double" if quote == '"' else "single")
+        record = next(parse(Lines(iter(lines)), Dialect(delimiter, quoting), -1, Evidence()), None)
+        if record is None or isinstance(record, InvalidRecord):
+            cells, count = split_line(lines[0], delimiter), 1
+        else:
+            cells, count = record[1], max(len(record[2]), 1)
+        spaced = len(cells) > 1 and all(cell.startswith(" ") for cell in cells[1:])
+        if spaced:  # quotes after a space are quotes
+            reader = Dialect(delimiter, quoting, skip_initial_space=True).reader(lines[:count])
+            cells = next(reader)
+        names = [cell.strip() for cell in cells]
+        is_quoted = lines[0].lstrip()[:1] == quote
+        if quote == "'" and not is_quoted:
+            return None
+        only_column = len(names) == 1 and delimiter != self._options.delimiter
+        return Layout(
+            NO_DELIMITER if only_column else delimiter,
+            names,
+            quote if is_quoted else "",
+            skipped + count,
+            -1,
+            None,
+            spaced,
+        )
+
+    def _with_columns(self, layout: Layout) -> Layout:
+        if not all(is_unicode(name) for name in layout.header):
+            raise DataError(
+                f"line {layout.first_line} of {self._source}: the header is not valid UTF-8; save the file as UTF-8, "
+                "or pass `encoding`",
+                code="not-utf8",
+                source=self._source,
+                location=layout.first_line,
+            )
+        header = list(layout.header)
+        text = column_index(self._wanted[0], header, self._source, "text_column")
+        label = None
+        if len(self._wanted) > 1:
+            label = column_index(self._wanted[1], header, self._source, "label_column")
+        return replace(layout, text=text, label=label)
+
+    def _best_table(self, layout: Layout) -> Table:
+        """Return the rows in the dialect that fits the whole file best."""
+        if self._options.quoting is not None:
+            return self._parse(layout, Dialect(layout.delimiter, self._options.quoting, layout.skip_initial_space))
+        guess = self._guess(layout)
+        table = self._parse(layout, guess)
+        tried = {guess.quoting: table}
+        while True:
+            quoting = self._choice(table)
+            if quoting in tried:
+                break
+            table = tried[quoting] = self._parse(layout, replace(guess, quoting=quoting))
+        best = min(tried.values(), key=lambda table: table.malformed)
+        if tried[quoting].malformed <= best.malformed:
+            best = tried[quoting]
+        return best
+
+    def _guess(self, layout: Layout) -> Dialect:
+        """Return the dialect that fits the first lines best."""
+        with self._open() as file:
+            sample = list(islice(file, layout.first_line, layout.first_line + SAMPLE_LINES))
+        dialect = Dialect(
+            layout.delimiter, "single" if layout.quote == "'" else "double", layout.skip_initial_space
+        )
+        if dialect.quoting == "single":
+            return dialect
+        table = self._parse_lines(iter(sample), layout, dialect)
+        evidence = table.evidence
+        if not (evidence.needed or evidence.unneeded) and any("'" in line for line in sample):
+            single = self._parse_lines(iter(sample), layout, replace(dialect, quoting="single"))
+            if single.malformed == 0 and single.evidence.is_consistent and _has_quoted_cells(single.evidence):
+                return single.dialect
+        return replace(dialect, quoting=self._choice(table))
+
+    def _choice(self, table: Table) -> Quoting:
+        """Return the quoting that a parse speaks for. A parse without quoting that does not fit speaks for quoting."""
+        if table.dialect.quoting == "none":
+            return "double" if table.malformed else "none"
+        if table.dialect.quoting == "backslash":
+            return "backslash" if not table.malformed else "double"
+        return choose_quoting(table.dialect, table.evidence, self._extension)[0]
+
+    def _parse(self, layout: Layout, dialect: Dialect) -> Table:
+        with self._open() as file:
+            return self._parse_lines(islice(file, layout.first_line, None), layout, dialect, layout.first_line)
+
+    def _parse_lines(self, lines: Iterator[str], layout: Layout, dialect: Dialect, first_line: int = 0) -> Table:
+        table = Table(dialect)
+        width, text, label, header = len(layout.header), layout.text, layout.label, layout.header
+        rows = table.rows
+        for record in parse(Lines(lines, first_line), dialect, width, table.evidence):
+            if isinstance(record, InvalidRecord):
+                table.malformed += 1
+                rows.append(BadRow(self._source, record.line, "bad-csv-quoting", record.reason))
+                continue
+            line, cells, lines_of_row, is_recovered = record
+            if len(cells) != width:
+                if not any(cells):
+                    continue
+                table.malformed += 1
+                reason = f"{len(cells)} cells; expected {width} ({column_list(header)})"
+                rows.append(BadRow(self._source, line, "bad-csv-row", reason, excerpt(" ".join(cells))))
+            elif lines_of_row and width > 1 and self._may_be_lines(lines_of_row, layout):
+                rows.append(LongRow(line, cells, lines_of_row))
+            elif cells[text] == header[text] and [cell.strip() for cell in cells] == header:
+                rows.append(BadRow(self._source, line, "repeated-header", "the header is repeated"))
+            elif width > 1 and not cells[text] and not any(cells):
+                continue
+            else:
+                if is_recovered:
+                    table.recovered.append(line)
+                rows.append((line, cells[text], None if label is None else cells[label]))
+        return table
+
+    def _may_be_lines(self, lines: Sequence[str], layout: Layout) -> bool:
+        """Return whether each line of a row of several lines has the cells of a row."""
+        if layout.label is None:
+            return False
+        width = len(layout.header)
+        return all(line.count(layout.delimiter) + 1 == width for line in lines)
+
+    def _resolved(self, table: Table, layout: Layout) -> Iterator[LabelledRow | BadRow]:
+        """Yield the rows. A row of several lines is several rows if the label of each line is one of other rows."""
+        label = layout.label
+        known = {row[2] for row in table.rows if isinstance(row, tuple)} if label is not None else set()
+        for row in table.rows:
+            if not isinstance(row, LongRow):
+                yield row
+                continue
+            assert label is not None, "only labelled rows are ambiguous"
+            lines = [split_line(line, layout.delimiter) for line in row.lines]
+            if all(cells[label] in known for cells in lines):
+                for offset, cells in enumerate(lines):
+                    table.recovered.append(row.line + offset)
+                    yield row.line + offset, cells[layout.text], cells[label]
+            else:
+                yield row.line, row.cells[layout.text], row.cells[label]
+
+    def _notes(self, table: Table) -> Iterator[Note]:
+        dialect, evidence = table.dialect, table.evidence
+        has_quotes = evidence.needed + evidence.unneeded + evidence.bare + evidence.invalid > 0
+        usual = Dialect(DEFAULT_DELIMITERS[self._extension])
+        encoding = self._options.encoding or marked_encoding(self._path)
+        unusual = dialect.delimiter not in (usual.delimiter, NO_DELIMITER) or dialect.quoting != "double"
+        if unusual or (self._extension == ".tsv" and has_quotes) or encoding not in (None, "utf-8-sig"):
+            named = f", {encoding}" if encoding else ""
+            yield Note(f"{self._source}: read with {dialect.describe()}{named}", "dialect")
+        if dialect.quoting in ("double", "single") and self._options.quoting is None:
+            chosen, doubtful = choose_quoting(dialect, evidence, self._extension)
+            if doubtful and chosen == dialect.quoting:
+                yield Note(
+                    f"{self._source}: quotes around cells are read as quoting and dropped; pass `quoting`=none if they "
+                    "belong to the texts",
+                    "doubtful-quoting",
+                )
+        if dialect.quoting == "backslash" and self._options.quoting is None and not evidence.invalid:
+            yield Note(
+                f"{self._source}: a backslash is read as an escape of the next character; pass `quoting`=double if "
+                "backslashes belong to the texts",
+                "doubtful-quoting",
+            )
+        if table.recovered:
+            lines = sorted(table.recovered)
+            more = f" and {len(lines) - MAX_LINES_SHOWN:,} more" if len(lines) > MAX_LINES_SHOWN else ""
+            shown = ", ".join(map(str, lines[:MAX_LINES_SHOWN]))
+            yield Note(
+                f"{self._source}: quotes are read as part of the text in lines with stray quotes: {shown}{more}",
+                "stray-quotes",
+            )
+
+
+def _declared_delimiter(line: str) -> str | None:
+    """Return the delimiter that a first line such as "sep=;" declares for Excel; None for another line."""
+    declaration = line.strip("\r\n")
+    if declaration[:4].lower() == "sep=" and len(declaration) == 5:
+        return declaration[4]
+    return None
+
+
+def _has_quoted_cells(evidence: Evidence) -> bool:
+    return evidence.needed > 0 or not evidence.lines_fit or evidence.unneeded > 1

@@ -1,0 +1,268 @@
+"""Dialects of CSV and TSV files: delimiter and quoting, chosen so that no row merges with another or disappears.
+
+A file is parsed in the most plausible dialect. The parse collects evidence on the whole file for and against quoting
+and escapes, and the dialect is accepted only if the evidence agrees with it. docs/training.md describes the rules.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fastlstm.data.options import Quoting
+
+DELIMITERS = (",", "\t", ";", "|", ":", "^", "~")
+"""Delimiters that are detected; any other must be passed."""
+NO_DELIMITER = "\x1f"
+"""Stands for no delimiter, in a file with one column. Texts do not contain it."""
+QUOTING: dict[Quoting, tuple[str, str]] = {
+    "double": ('"', ""),
+    "backslash": ('"', "\\"),
+    "single": ("'", ""),
+    "none": ("", ""),
+}
+"""Quoting -> quote and escape character."""
+MAX_CELL_LENGTH = 1 << 24
+"""Characters. A longer quoted cell is an unclosed quote."""
+MAX_RECOVERIES = 1000
+"""Rows with invalid quoting that are read line by line; more of them stop the parse."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The dialect of a file. `skip_initial_space`: spaces after a delimiter are not part of the cell."""
+
+    delimiter: str = ","
+    quoting: Quoting = "double"
+    skip_initial_space: bool = False
+
+    def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        """Return the rows of `lines`. Invalid quoting raises `csv.Error`."""
+        quote, escape = QUOTING[self.quoting]
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=quote or None,
+            quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+            escapechar=escape or None,
+            skipinitialspace=self.skip_initial_space,
+            strict=True,
+        )
+
+    def describe(self) -> str:
+        """Return the dialect in words."""
+        names = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", NO_DELIMITER: "one column"}
+        quotes = {
+            "double": "cells in double quotes",
+            "backslash": "cells in double quotes with backslash escapes",
+            "single": "cells in single quotes",
+            "none": "no quoting",
+        }
+        return f"{names.get(self.delimiter, f'delimiter {self.delimiter!r}')}, {quotes[self.quoting]}"
+
+
+@dataclass
+class Evidence:
+    """What a parse with quotes found, on the lines of the file below the header.
+
+    Attributes:
+        needed: Quoted cells with quotes or line breaks in them, which a writer must quote.
+        unneeded: Quoted cells that a writer need not quote.
+        bare: Cells that are not quoted but contain a quote, which a writer would quote.
+        invalid: Rows with invalid quoting.
+        lines_fit: Whether every line has the number of cells of the header if quotes have no meaning.
+        always_quoted: Column by column, whether every cell is quoted.
+        escapes: Backslashes that escape a quote, a delimiter, a backslash or a line break.
+        literal_backslashes: Backslashes that escape nothing.
+    """
+
+    needed: int = 0
+    unneeded: int = 0
+    bare: int = 0
+    invalid: int = 0
+    lines_fit: bool = True
+    always_quoted: list[bool] = field(default_factory=list)
+    escapes: int = 0
+    literal_backslashes: int = 0
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether a writer that quotes would have written the quotes as they are."""
+        return not (self.invalid or self.bare) and (self.unneeded == 0 or any(self.always_quoted))
+
+
+Record = tuple[int, list[str], tuple[str, ...], bool]
+"""A row of a file: the number of its first line; its cells; its lines, if it has several; whether its quoting is
+invalid, so that its quotes are read as part of the cells."""
+
+
+class InvalidRecord(NamedTuple):
+    """A row that cannot be parsed: the number of its first line, and why."""
+
+    line: int
+    reason: str
+
+
+class Lines:
+    """The lines of a file, from which a parser takes one row at a time and to which it can give lines back."""
+
+    def __init__(self, lines: Iterator[str], number: int = 0) -> None:
+        self._lines = lines
+        self._returned: deque[str] = deque()
+        self.number = number
+        """The number of lines before the present row."""
+        self.record: list[str] = []
+        """The lines of the present row."""
+
+    def __iter__(self) -> Iterator[str]:
+        record, returned, lines = self.record, self._returned, self._lines
+        while True:
+            for line in lines if not returned else ():
+                record.append(line)
+                yield line
+                if returned:
+                    break
+            if not returned:
+                return
+            while returned:
+                line = returned.popleft()
+                record.append(line)
+                yield line
+
+    def give_back(self, lines: Sequence[str]) -> None:
+        """Return lines of the present row, which are taken again as further rows."""
+        self._returned.extendleft(reversed(lines))
+        del self.record[len(self.record) - len(lines) :]
+
+
+def parse(lines: Lines, dialect: Dialect, width: int, evidence: Evidence) -> Iterator[Record | InvalidRecord]:
+    """Yield the rows of a file below the header, and collect evidence about quoting.
+
+    A row with invalid quoting is read as one line without quoting if it then has `width` cells, and is an
+    `InvalidRecord` otherwise. The lines after it are parsed again.
+
+    Args:
+        lines: The lines below the header.
+        dialect: How to split rows into cells.
+        width: The number of cells of the header.
+        evidence: Updated with every row.
+    """
+    csv.field_size_limit(MAX_CELL_LENGTH)
+    delimiter = dialect.delimiter
+    observe = _Observer(dialect, width, evidence).observe
+    record = lines.record
+    recoveries = 0
+    reader = dialect.reader(lines)
+    while True:
+        number = lines.number + len(record) + 1
+        lines.number = number - 1
+        record.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            evidence.invalid += 1
+            recoveries += 1
+            lines.give_back(record[1:])
+            line = record[0]
+            evidence.lines_fit = evidence.lines_fit and line.count(delimiter) + 1 == width
+            cells = split_line(line, delimiter)
+            if len(cells) == width:
+                yield number, cells, (), True
+            else:
+                yield InvalidRecord(number, _quoting_reason(error))
+            if recoveries > MAX_RECOVERIES:
+                return
+            reader = dialect.reader(lines)
+            continue
+        if not cells:
+            continue
+        if len(record) > 1:
+            observe(record, cells)
+            yield number, cells, tuple(record), False
+        else:
+            line = record[0]
+            if evidence.lines_fit or "\\" in line:
+                observe(record, cells)
+            yield number, cells, (), False
+
+
+class _Observer:
+    """Collects evidence about quoting and escapes from the lines and cells of rows."""
+
+    def __init__(self, dialect: Dialect, width: int, evidence: Evidence) -> None:
+        self._quote, self._delimiter = QUOTING[dialect.quoting][0], dialect.delimiter
+        self._width, self._evidence = width, evidence
+        evidence.always_quoted = [bool(self._quote)] * width
+        self._escape = re.compile(rf'\\(?:(["\'\\{re.escape(self._delimiter)}\r\n])|.?)', re.DOTALL)
+
+    def observe(self, record: Sequence[str], cells: list[str]) -> None:
+        """Update the evidence with one row."""
+        evidence = self._evidence
+        for line in record:
+            if "\\" in line:
+                for match in self._escape.finditer(line):
+                    if match[1]:
+                        evidence.escapes += 1
+                    else:
+                        evidence.literal_backslashes += 1
+        if evidence.lines_fit:
+            evidence.lines_fit = all(line.count(self._delimiter) + 1 == self._width for line in record)
+            if not self._quote:
+                return
+            if evidence.lines_fit and len(record) == 1 and len(cells) == self._width:
+                self._count_quoted_cells(split_line(record[0], self._delimiter), cells)
+
+    def _count_quoted_cells(self, raw: list[str], cells: list[str]) -> None:
+        evidence, quote = self._evidence, self._quote
+        for column, (before, after) in enumerate(zip(raw, cells, strict=True)):
+            before = before.strip(" ")
+            if before[:1] == quote and len(before) > 1 and before[-1] == quote:
+                if quote in after or (self._delimiter == NO_DELIMITER and any(d in after for d in DELIMITERS)):
+                    evidence.needed += 1
+                else:
+                    evidence.unneeded += 1
+            else:
+                if column < len(evidence.always_quoted):
+                    evidence.always_quoted[column] = False
+                if quote in before:
+                    evidence.bare += 1
+
+
+def choose_quoting(dialect: Dialect, evidence: Evidence, extension: str) -> tuple[Quoting, bool]:
+    """Return the quoting that the evidence of a parse speaks for, and whether another is nearly as plausible.
+
+    Args:
+        dialect: The dialect of the parse; its quoting is "double" or "single".
+        evidence: The evidence of the parse.
+        extension: ".csv" or ".tsv". TSV files are not quoted unless they are quoted consistently.
+    """
+    if evidence.escapes and not evidence.literal_backslashes and dialect.quoting == "double":
+        return "backslash", not evidence.invalid
+    has_quotes = evidence.needed + evidence.unneeded + evidence.bare + evidence.invalid > 0
+    if not has_quotes or not evidence.lines_fit:
+        return dialect.quoting, False
+    if evidence.is_consistent:
+        return dialect.quoting, not (evidence.needed or evidence.unneeded > 1)
+    if extension == ".tsv" or evidence.invalid or evidence.bare:
+        return "none", False
+    return dialect.quoting, True
+
+
+def split_line(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line in which quotes have no meaning."""
+    return line.rstrip("\r\n").split(delimiter)
+
+
+def _quoting_reason(error: csv.Error) -> str:
+    reason = str(error)
+    if "unexpected end of data" in reason:
+        return "a quote is not closed; close it, or double quotes inside a quoted cell"
+    if "field larger" in reason:
+        return f"a quoted cell has more than {MAX_CELL_LENGTH:,} characters; close the quote"
+    return f"invalid quoting ({reason}); double quotes inside a quoted cell"
