@@ -216,9 +216,18 @@ def test_note_about_one_class_names_it_and_its_frequency() -> None:
     report = report_of([0] * 200, [0] * 199 + [1], repeat=1)
     (note,) = report.notes()
     assert "`class 0`" in note.text
-    assert "(99.5%)" in note.text
+    assert "(99.50%)" in note.text
     assert "--class-weights balanced" in note.text
     assert (report.majority.label, report.majority_accuracy) == ("class 0", 0.995)
+
+
+@pytest.mark.parametrize(("texts", "codes"), [(400, ["below-majority"]), (40_000, [])])
+def test_accuracy_that_is_not_clearly_above_the_majority_has_a_note(texts: int, codes: list[str]) -> None:
+    truth = np.arange(texts) % 200 == 0
+    predicted = np.arange(texts) % 400 == 0
+    report = evaluate(np.eye(2)[predicted.astype(int)], truth.astype(int), labels(2))
+    assert report.accuracy == pytest.approx(0.9975)
+    assert [note.code for note in report.notes()] == codes
 
 
 def test_few_texts_have_a_note() -> None:

@@ -26,6 +26,7 @@ MIN_TEXTS_WITHOUT_INTERVAL = 1000
 """An accuracy on fewer texts is shown with its 95% interval, which is at least about 2 points wide there."""
 FEW_TEXTS = 100
 """An accuracy on fewer texts is reported as uncertain."""
+BALANCE = "try balanced class weights (--class-weights balanced, in Python class_weights='balanced')"
 NORMAL_QUANTILE = 1.959964
 """Quantile of the normal distribution for 95% intervals."""
 
@@ -79,6 +80,7 @@ class Report:
         confusion: Number of texts by true class (row) and predicted class (column).
         calibration: The bins that contain texts, by rising confidence.
         known: Mean fraction of the tokens of a text that the model knows; None if not measured.
+        unknown_texts: Number of texts without any known token; None if not measured.
     """
 
     texts: int
@@ -90,6 +92,7 @@ class Report:
     confusion: tuple[tuple[int, ...], ...]
     calibration: tuple[CalibrationBin, ...]
     known: float | None = None
+    unknown_texts: int | None = None
 
     def __str__(self) -> str:
         return (
@@ -121,7 +124,13 @@ class Report:
             baseline: The n-gram baseline on the same texts.
         """
         unknown = None if self.known is None else known_words_note(self.known, "the model", "these texts")
-        notes = [_few_texts_note(self), unknown, _majority_note(self), _baseline_note(self, baseline)]
+        notes = [
+            _few_texts_note(self),
+            unknown,
+            _unknown_texts_note(self),
+            _majority_note(self),
+            _baseline_note(self, baseline),
+        ]
         return tuple(note for note in notes if note is not None)
 
     def to_json(self) -> dict[str, Any]:
@@ -176,10 +185,20 @@ def _few_texts_note(report: Report) -> Note | None:
     )
 
 
+def _unknown_texts_note(report: Report) -> Note | None:
+    if not report.unknown_texts:
+        return None
+    return Note(
+        f"{report.unknown_texts:,} of {report.texts:,} texts contain no known word; they are evaluated with the label "
+        "that the probabilities give, but `predict` gives them none",
+        "unknown-texts",
+    )
+
+
 def _majority_note(report: Report) -> Note | None:
     """Return a note if the model is no better than always answering the most frequent class."""
     majority, accuracy = report.majority, report.majority_accuracy
-    always = f"always answering `{majority.label}` ({accuracy:.1%})"
+    always = f"always answering `{majority.label}` ({accuracy:.2%})"
     predicted = np.array(report.confusion).sum(axis=0)
     if majority.texts == report.texts:
         return Note(
@@ -190,15 +209,16 @@ def _majority_note(report: Report) -> Note | None:
         label = report.classes[int(predicted.argmax())].label
         verdict = "no better than" if report.accuracy >= accuracy else "worse than"
         return Note(
-            f"predicts `{label}` for every text, {verdict} {always}; try balanced class weights "
-            "(--class-weights balanced, in Python class_weights='balanced'), or more texts of the other classes",
+            f"predicts `{label}` for every text, {verdict} {always}; {BALANCE}, or more texts of the other classes",
             "one-class-predicted",
         )
-    if report.accuracy <= accuracy:
+    is_uncertain = report.texts >= FEW_TEXTS and report.accuracy_interval[0] <= accuracy
+    if report.accuracy <= accuracy or is_uncertain:
+        verdict = "no better than" if report.accuracy <= accuracy else "not clearly better than"
         majority_f1 = 2 * accuracy / (1 + accuracy) / len(report.classes)
         return Note(
-            f"accuracy {report.accuracy:.1%} is no better than {always}; macro F1 is {report.macro_f1:.4f}, that of "
-            f"always answering `{majority.label}` {majority_f1:.4f}",
+            f"accuracy {report.accuracy:.2%} is {verdict} {always}; macro F1 is {report.macro_f1:.4f}, against "
+            f"{majority_f1:.4f}; {BALANCE}",
             "below-majority",
         )
     return None
