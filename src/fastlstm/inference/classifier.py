@@ -81,6 +81,10 @@ class Classifier:
             saved.config, len(saved.labels), saved.weights, saved.temperature, precision, saved.integer_arrays
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the saved model and the precision; the rest is prepared again."""
+        return type(self), (self.saved, self.network.precision)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The class names, in the order of the columns of `predict_proba`."""
@@ -129,7 +133,7 @@ class Classifier:
         threshold: float | None = None,
         min_agreement: float | None = None,
         label_unknown: bool = False,
-    ) -> str | None | list[str] | list[str | None]:
+    ) -> str | list[str] | list[str | None] | None:
         """Return the label of one text, or a list with the label of each text of a batch.
 
         The label of a text without any known token is None: its probabilities do not depend on what it says.
@@ -218,9 +222,9 @@ class Classifier:
 
         early_exit = self.saved.early_exit
         if early_exit is None:
-            remedy = "run fastlstm calibrate --early-exit, or train with --early-exit"
+            remedy = "calibrate it, or train one, with `early_exit=True`"
             if self.saved.config.bidirectional:
-                remedy = "train or distill one with --set bidirectional=false --early-exit"
+                remedy = "train or distill one with `bidirectional=False` and `early_exit=True`"
             raise OptionError(f"the model has no exit thresholds; {remedy}", code="no-early-exit")
         rule = stop_at(early_exit.threshold_for(min_agreement), self.choose)
         if isinstance(texts, TokenizedTexts):

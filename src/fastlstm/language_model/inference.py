@@ -21,8 +21,9 @@ from fastlstm.serialization.folder import LANGUAGE_MODEL_FORMAT, check_target
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model, write_language_model
 from fastlstm.serialization.model_card import language_model_card
 from fastlstm.serialization.weights import layer_weights
-from fastlstm.text.detokenizer import add_spaces, detokenize, split_tokens
-from fastlstm.text.tokenizer import BOUNDARY_ID, UNKNOWN_ID, TextTokenizer, truncate_vocabulary, validate_texts
+from fastlstm.text.detokenizer import add_spaces, detokenize
+from fastlstm.text.tokenizer import BOUNDARY_ID, UNKNOWN_ID, TextTokenizer, truncate_vocabulary
+from fastlstm.text.validation import as_text, validate_text, validate_texts
 
 BATCH_SIZE = 64
 """Texts per batch."""
@@ -78,6 +79,10 @@ class LanguageModel:
         layers = len(config.hidden_sizes)
         self._lstms = {name: UnidirectionalLSTM.from_weights(arrays, name, layers) for name in config.directions}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the saved model; the rest is prepared again."""
+        return type(self), (self.saved,)
+
     def evaluate(self, texts: str | Iterable[str]) -> Perplexity:
         """Return the perplexity of one or several texts, each read from a zero state.
 
@@ -85,7 +90,8 @@ class LanguageModel:
 
         Raise `DataError` if there are no texts, or one is not a text.
         """
-        return self.evaluate_ids(self._tokenize(validate_texts([texts] if isinstance(texts, str) else texts)).ids)
+        text = as_text(texts)
+        return self.evaluate_ids(self._tokenize(validate_texts(texts if text is None else [text])).ids)
 
     def evaluate_ids(self, texts: Sequence[TokenIds]) -> Perplexity:
         """Return the perplexity of texts given as token ids, without boundaries."""
@@ -140,18 +146,18 @@ class LanguageModel:
 
         Options and errors are those of `generate`. Errors are raised by the call, before the first piece.
         """
-        (prompt,) = validate_texts([prompt])
+        prompt = validate_text(prompt, "prompt")
         return self._pieces(prompt, self.stream_tokens(prompt, **options))
 
     def _pieces(self, prompt: str, tokens: Iterator[str]) -> Iterator[str]:
         if self.saved.config.direction == "backward":
-            first = split_tokens(prompt)[:1]
+            first = self._tokenize.split(prompt)[:1]
             text = detokenize([*reversed(list(tokens)), *first])
             yield text[: len(text) - len("".join(first))] + prompt.lstrip()
             return
         if prompt.strip():
             yield prompt.rstrip()
-        yield from add_spaces(tokens, prompt)
+        yield from add_spaces(tokens, self._tokenize.split(prompt))
 
     def stream_tokens(
         self, prompt: str, *, max_tokens: int = 100, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0
@@ -161,7 +167,7 @@ class LanguageModel:
         _check_range("top_p", top_p, 1e-6, 1)
         _check_range("max_tokens", max_tokens, 1, math.inf, whole=True)
         _check_range("seed", seed, 0, math.inf, whole=True)
-        (prompt,) = validate_texts([prompt])
+        prompt = validate_text(prompt, "prompt")
         return self._sample_tokens(prompt, max_tokens, temperature, top_p, seed)
 
     def _sample_tokens(
