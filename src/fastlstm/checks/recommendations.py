@@ -69,7 +69,7 @@ def recommend_for_classes(parts: Mapping[str, ClassCounts]) -> Recommendations:
             Recommendation(
                 "imbalanced-classes",
                 f"{largest} has {ratio:.1f} times as many training texts as {smallest}: compare macro F1 instead "
-                "of accuracy, and try --class-weights balanced",
+                "of accuracy, and try `class_weights='balanced'`",
             )
         )
     if small := [name for name, texts in training.items() if texts < MIN_CLASS_TEXTS]:
@@ -175,7 +175,7 @@ def recommend_for_lengths(lengths: Lengths) -> Recommendations:
         Recommendation(
             "truncated-texts",
             f"{current.texts:.1%} of texts are longer than {current.max_tokens} tokens, and {current.tokens:.1%} "
-            f"of all tokens are dropped: --set max_tokens={larger} keeps 99% of texts complete but trains more slowly; "
+            f"of all tokens are dropped: `max_tokens={larger}` keeps 99% of texts complete but trains more slowly; "
             "set truncate to select the part to keep",
         ),
     )
@@ -190,7 +190,7 @@ def recommend_for_vocabulary(vocabulary: Vocabulary) -> Recommendations:
         result.append(
             Recommendation(
                 "small-vocabulary",
-                f"{unknown:.1%} of the {part} tokens are unknown: --set vocabulary_size={vocabulary.sufficient_size} "
+                f"{unknown:.1%} of the {part} tokens are unknown: `vocabulary_size={vocabulary.sufficient_size}` "
                 f"covers {TARGET_COVERAGE:.0%} of the training tokens",
             )
         )

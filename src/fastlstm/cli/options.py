@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
+from fastlstm.cli.option_names import option_names
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, option_fields
 from fastlstm.config.options import parse_value, split_values
 from fastlstm.data.options import OnBadRows, Quoting
@@ -40,7 +41,20 @@ class PanelOption(click.Option):
 
 
 class PanelCommand(click.Command):
-    """A command whose help groups options in panels, in the order of `PANELS`."""
+    """A command whose help groups options in panels, in the order of `PANELS`.
+
+    Errors name its options where they name Python arguments.
+    """
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the arguments."""
+        with option_names(self):
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with option_names(self):
+            return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section per panel."""

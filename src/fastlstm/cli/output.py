@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.config import ModelConfig
 from fastlstm.metrics import MIN_TEXTS_WITHOUT_INTERVAL, Report
 from fastlstm.serialization import weights
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+NO_LABEL = "-"
+"""Printed in place of the label of a text without any known token."""
 PLAIN_WIDTH = 100
 """Width of output that does not go to a terminal, in characters."""
 MAX_CLASSES_SHOWN = 30
@@ -23,8 +26,8 @@ MAX_CLASSES_SHOWN = 30
 
 
 def note(text: str) -> None:
-    """Print one line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line on standard error, with Python arguments as options of the command."""
+    print(with_options(text, current_command()), file=sys.stderr, flush=True)
 
 
 def json_object(value: Mapping[str, Any]) -> None:
@@ -63,7 +66,8 @@ def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
 
 def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
     """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
-    print(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({evaluated_on}):", file=file)
+    measured_on = with_options(evaluated_on, current_command())
+    print(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({measured_on}):", file=file)
     has_interval = value.texts < MIN_TEXTS_WITHOUT_INTERVAL
     interval = ["95% interval"] if has_interval else []
     summary = make_table("", "accuracy", *interval, "macro F1", "loss", "calibration error")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.cli.options import (
     Function,
     PanelCommand,
@@ -144,7 +145,7 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
     return {
         "model": str(result.folder),
         **result.report.to_json(),
-        "measured_on": result.evaluated_on,
+        "measured_on": with_options(result.evaluated_on, current_command()),
         "baseline": result.baseline.to_json() if result.baseline else None,
         "calibrated": result.classifier.saved.training["calibration"],
         "linear": result.classifier.saved.is_linear,

@@ -68,7 +68,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Iterator[tuple[d
         if isinstance(error, ResumeError):
             raise
         raise ResumeError(
-            f"the checkpoint {path} is damaged ({error}); delete it and run without --resume",
+            f"the checkpoint {path} is damaged ({error}); delete it and run without `resume=True`",
             code="corrupt-checkpoint",
             path=path,
         ) from error
@@ -77,7 +77,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Iterator[tuple[d
 def missing_checkpoint(path: Path) -> ResumeError:
     """Return the error for a run that has no checkpoint at `path` to resume from."""
     return ResumeError(
-        f"nothing to resume: no checkpoint at {path}; run the command without --resume",
+        f"nothing to resume: no checkpoint at {path}; run the command without `resume=True`",
         code="no-checkpoint",
         path=path,
     )
@@ -110,7 +110,7 @@ def _check_identity(path: Path, saved: Mapping[str, Any], identity: Mapping[str,
         if saved.get(name) != identity[name]:
             raise ResumeError(
                 f"{path} belongs to another run: its {name} is {saved.get(name)}, but this run's "
-                f"is {identity[name]}; use the same data and options, or start a new run without --resume",
+                f"is {identity[name]}; use the same data and options, or start a new run without `resume=True`",
                 code="checkpoint-mismatch",
                 path=path,
                 setting=name,

@@ -50,13 +50,13 @@ def check_output(
         require_matplotlib()
     if not out.name:
         raise InputError(
-            f"cannot save the model as {out}; pass the name of a new folder to --out", code="bad-output", folder=out
+            f"cannot save the model as {out}; pass the name of a new folder as `out`", code="bad-output", folder=out
         )
     checkpoint = checkpoint_path(out)
     if checkpoint.exists() and not is_checkpoint(checkpoint):
         raise InputError(
             f"{checkpoint} exists and is not a fastlstm checkpoint, so it is not overwritten; move it, or choose "
-            "another --out",
+            "another `out`",
             code="not-a-checkpoint",
             path=checkpoint,
         )
@@ -64,8 +64,8 @@ def check_output(
         raise missing_checkpoint(checkpoint)
     if not resume and checkpoint.exists() and not overwrite:
         raise InputError(
-            f"{checkpoint} is the checkpoint of an unfinished run; pass --resume to continue it, or --overwrite to "
-            "start a new run",
+            f"{checkpoint} is the checkpoint of an unfinished run; pass `resume=True` to continue it, or "
+            "`overwrite=True` to start a new run",
             code="unfinished-run",
             path=checkpoint,
         )
@@ -80,7 +80,7 @@ def check_same_run(out: Path, saved_identity: object, identity: dict[str, Any]) 
     """
     if saved_identity != identity:
         raise InputError(
-            f"{out} holds the model of another run; pass --overwrite to replace it, or choose another --out",
+            f"{out} holds the model of another run; pass `overwrite=True` to replace it, or choose another `out`",
             code="model-of-other-run",
             folder=out,
         )

@@ -94,7 +94,7 @@ class SavedModel:
 def unsupported_reason(config: ModelConfig, tokenizer: TextTokenizer) -> str | None:
     """Return why a model cannot read streams, or None if it can."""
     if config.bidirectional:
-        return "bidirectional models cannot read streams; train or distill one with --set bidirectional=false"
+        return "bidirectional models cannot read streams; train or distill one with `bidirectional=False`"
     if config.padding != "none":
         return f"models with padding cannot read streams (padding: {config.padding})"
     if not tokenizer.is_standard:

@@ -78,13 +78,13 @@ def check_target(folder: Path, model_format: ModelFormat, *, overwrite: bool) ->
     except (NotAModelError, CorruptModelError):
         raise InputError(
             f"{folder} exists and is not a fastlstm {model_format.model_kind}, so it is never overwritten; "
-            "choose another --out",
+            "choose another `out`",
             code="output-not-a-model",
             folder=folder,
         ) from None
     if not overwrite:
         raise InputError(
-            f"{folder} already contains a model; pass --overwrite to replace it, or choose another --out",
+            f"{folder} already contains a model; pass `overwrite=True` to replace it, or choose another `out`",
             code="output-exists",
             folder=folder,
         )

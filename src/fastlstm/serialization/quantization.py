@@ -76,7 +76,7 @@ def _to_float16(name: str, array: FloatArray) -> npt.NDArray[np.float16]:
         rounded = array.astype(np.float16)
     if not np.isfinite(rounded).all():
         raise OptionError(
-            f"{name} has values above 65,504, the maximum of float16; pass --storage float32",
+            f"{name} has values above 65,504, the maximum of float16; pass `storage='float32'`",
             code="float16-overflow",
             array=name,
         )

@@ -25,7 +25,7 @@ from fastlstm.training.prepare import PreparedRun
 from fastlstm.training.settings import TrainingSettings
 
 BUDGET_NOTE = (
-    "validation texts, which also selected the candidate and the epoch; pass --test 0.2 for an unbiased estimate"
+    "validation texts, which also selected the candidate and the epoch; pass `test=0.2` for an unbiased estimate"
 )
 KNOWN_SAMPLE = 1000
 """Maximum number of texts in which unknown words are counted."""

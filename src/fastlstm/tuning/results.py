@@ -27,7 +27,7 @@ from fastlstm.tuning.settings import TuningSettings
 from fastlstm.tuning.study import Study
 
 TRIALS = "trials.json"
-SEARCH_NOTE = "validation texts, which also selected the trial and the epoch; pass --test for an unbiased estimate"
+SEARCH_NOTE = "validation texts, which also selected the trial and the epoch; pass `test` for an unbiased estimate"
 
 
 def save_best(

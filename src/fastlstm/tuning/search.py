@@ -90,26 +90,27 @@ def check_search(settings: TuningSettings) -> None:
     find_device(run.device)
     if not out.name:
         raise InputError(
-            f"cannot save a model as {out}; expected the name of a new folder: pass --out",
+            f"cannot save a model as {out}; expected the name of a new folder: pass `out`",
             code="bad-output",
             path=out,
         )
     study = study_path(out)
     if study.exists() and not is_study(study):
         raise InputError(
-            f"{study} is not a study of fastlstm, so it is not overwritten; move it, or choose another --out",
+            f"{study} is not a study of fastlstm, so it is not overwritten; move it, or choose another `out`",
             code="not-a-study",
             path=study,
         )
     if run.resume and not study.exists():
         raise ResumeError(
-            f"nothing to resume: {study} does not exist; run the command without --resume",
+            f"nothing to resume: {study} does not exist; run the command without `resume=True`",
             code="no-study",
             path=study,
         )
     if not run.resume and study.exists() and not run.overwrite:
         raise InputError(
-            f"{study} contains an earlier search; pass --resume to continue it, or --overwrite to start again",
+            f"{study} contains an earlier search; pass `resume=True` to continue it, or `overwrite=True` to "
+            "start again",
             code="unfinished-run",
             path=study,
         )
@@ -143,7 +144,7 @@ def _open_study(settings: TuningSettings, data: DataSplits) -> Study:
     if study.best is not None and saved != (study.best.number, study.best.state):
         raise ResumeError(
             f"{settings.out} no longer contains the model of trial {study.best.number}, the best one of {path}; "
-            "restore it, or start again with --overwrite and without --resume",
+            "restore it, or start again with `overwrite=True` and without `resume=True`",
             code="best-model-missing",
             path=settings.out,
             trial=study.best.number,
@@ -178,8 +179,8 @@ def _no_result(study: Study) -> TrainingError:
     if failed:
         return TrainingError(f"no trial was finished: {failed[-1]}", code="no-trial-finished")
     return TrainingError(
-        "budget exhausted before the first trial finished an epoch; pass a longer --budget, or a smaller model such as "
-        "--preset tutorial",
+        "budget exhausted before the first trial finished an epoch; pass a longer `budget`, or a smaller model such as "
+        "`preset='tutorial'`",
         code="budget-exhausted",
     )
 

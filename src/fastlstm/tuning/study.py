@@ -113,7 +113,7 @@ class Study:
             if isinstance(error, ResumeError):
                 raise
             raise ResumeError(
-                f"{path} is damaged ({error}); delete it and run without --resume", code="corrupt-study", path=path
+                f"{path} is damaged ({error}); delete it and run without `resume=True`", code="corrupt-study", path=path
             ) from error
 
     @property
@@ -193,7 +193,7 @@ class Study:
             if saved is not None and saved.get(name) != identity[name]:
                 raise ResumeError(
                     f"{self._path} belongs to another search: {name} is {saved.get(name)} there and {identity[name]} "
-                    "here; use the same data and options, or start again with --overwrite",
+                    "here; use the same data and options, or start again with `overwrite=True`",
                     code="study-mismatch",
                     path=self._path,
                     setting=name,

