@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import DoubleArray
 from fastlstm.server.batching import Batcher
 from fastlstm.server.errors import APIError
 
 
-def lengths(texts: Sequence[str]) -> FloatArray:
-    return np.array([[len(text)] for text in texts], np.float32)
+def lengths(texts: Sequence[str]) -> DoubleArray:
+    return np.array([[len(text)] for text in texts], np.float64)
 
 
 class BlockingModel:
@@ -26,7 +26,7 @@ class BlockingModel:
         self.release, self.started = threading.Event(), threading.Event()
         self.batches: list[list[str]] = []
 
-    def __call__(self, texts: Sequence[str]) -> tuple[str, FloatArray]:
+    def __call__(self, texts: Sequence[str]) -> tuple[str, DoubleArray]:
         self.started.set()
         assert self.release.wait(10)
         self.batches.append(list(texts))

@@ -48,12 +48,32 @@ def test_infer_returns_the_model_s_probabilities_and_labels(
     model = fastlstm.load(folder)
     response = serve().post(INFER, json={"id": "7", "inputs": [tensor(shape=shape, data=data)]}).json()
     assert (response["model_name"], response["model_version"], response["id"]) == ("small", "1", "7")
-    probabilities, label = response["outputs"]
+    probabilities, label, known = response["outputs"]
     assert probabilities["shape"] == [2, 2]
     np.testing.assert_allclose(
         np.array(probabilities["data"], np.float32).reshape(2, 2), model.predict_proba(TEXTS)
     )
-    assert label == {**label, "name": "label", "datatype": "BYTES", "shape": [2], "data": model.predict(TEXTS)}
+    assert label == {"name": "label", "datatype": "BYTES", "shape": [2], "data": model.predict(TEXTS)}
+    fractions = model.tokenize(TEXTS).known.tolist()
+    assert known == {"name": "known", "datatype": "FP64", "shape": [2], "data": fractions}
+    assert min(fractions) > 0
+
+
+@pytest.mark.parametrize("text", ["zqx qzx", "", "  ", "\u3000"])
+def test_text_without_known_tokens_has_an_empty_label_unless_requested(
+    serve: Serve, folder: Path, text: str
+) -> None:
+    client = serve()
+    body = {"inputs": [tensor(data=[text, TEXTS[0]])]}
+    probabilities, label, known = client.post(INFER, json=body).json()["outputs"]
+    expected = fastlstm.load(folder).predict_proba([text, TEXTS[0]])
+    np.testing.assert_array_equal(np.array(probabilities["data"], np.float32).reshape(2, 2), expected)
+    assert label["data"] == ["", fastlstm.load(folder).predict(TEXTS[0])]
+    assert known["data"][0] == 0 < known["data"][1]
+    labelled = client.post(INFER, json={**body, "parameters": {"label_unknown": True}}).json()["outputs"][1]
+    assert labelled["data"][0] == ["negative", "positive"][int(expected[0].argmax())]
+    rejected = client.post(INFER, json={**body, "parameters": {"label_unknown": "yes"}})
+    assert (rejected.status_code, rejected.json()["code"]) == (422, "invalid-field")
 
 
 def test_infer_returns_only_requested_outputs(serve: Serve) -> None:

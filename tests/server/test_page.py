@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -36,16 +37,23 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, address: str) -> Iterator[OpenPage]:
-    """A function that opens the page. An error on the page, or a request elsewhere, fails the test."""
+    """A function that opens the page. An error on the page, or a request elsewhere, fails the test.
+
+    `expected_errors` are parts of messages on the console that are not errors of the page.
+    """
     errors: list[str] = []
     contexts: list[Any] = []
     allowed = address, "data:"
 
-    def open_with(**options: Any) -> Any:
+    def open_with(*, expected_errors: Sequence[str] = (), **options: Any) -> Any:
+        def add_error(message: Any) -> None:
+            if message.type == "error" and not any(part in message.text for part in expected_errors):
+                errors.append(message.text)
+
         contexts.append(browser.new_context(**{"locale": "en-US", **options}))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("console", add_error)
         page.on("request", lambda request: None if request.url.startswith(allowed) else errors.append(request.url))
         page.goto(address)
         page.wait_for_selector("#models input")
@@ -139,6 +147,111 @@ def test_language_follows_the_browser_and_can_be_switched(open_page: OpenPage) -
     page.click("#language")
     assert page.inner_text("label[for=text]") == messages["en"]["enterText"]
     assert page.get_attribute("html", "lang") == "en"
+
+
+def colours(page: Any) -> list[str]:
+    """Return the background of each token."""
+    script = "spans => spans.map(span => getComputedStyle(span).backgroundColor)"
+    return list(page.eval_on_selector_all(".tokens span", script))
+
+
+def strength(colour: str) -> float:
+    """Return the opacity of a colour: 0 to 1."""
+    numbers = [float(number) for number in re.findall(r"[\d.]+", colour)]
+    return numbers[3] if len(numbers) == 4 else 1.0
+
+
+def test_text_without_known_words_has_no_label_and_a_warning(open_page: OpenPage) -> None:
+    page = open_page()
+    page.fill("#text", "zqxj qqzzx")
+    page.wait_for_selector(".known.warning")
+    messages = page.evaluate("MESSAGES.en")
+    assert page.inner_text(".prediction output") == messages["noLabel"]
+    assert messages["nothingKnown"] in page.inner_text(".known")
+    assert page.eval_on_selector_all(".tokens .unknown", "spans => spans.map(span => span.textContent)") == [
+        "zqxj",
+        "qqzzx",
+    ]
+    assert page.eval_on_selector_all(".bar", "bars => bars.length") == 2
+    page.click("#language")
+    wait_until(page, "document.querySelector('.known').textContent.startsWith(MESSAGES.zh.nothingKnown)")
+    assert page.inner_text(".prediction output") == page.evaluate("MESSAGES.zh.noLabel")
+
+
+def test_unknown_words_of_other_texts_are_marked_and_listed(open_page: OpenPage) -> None:
+    page = open_page()
+    page.fill("#text", "zqxj qqzzx $& wonderful")
+    page.wait_for_selector(".known.warning")
+    assert "zqxj · qqzzx" in page.inner_text(".known")
+    assert page.inner_text(".prediction output").startswith("positive ")
+    page.fill("#text", "A wonderful film by zqxj.")
+    wait_until(page, "!document.querySelector('.known').classList.contains('warning')")
+    assert page.inner_text(".known") == page.evaluate("MESSAGES.en.unknownTokens") + "zqxj"
+    page.fill("#text", "A wonderful film.")
+    page.wait_for_selector(".known", state="hidden")
+    assert page.query_selector(".tokens .unknown") is None
+
+
+def test_colours_have_a_fixed_scale(open_page: OpenPage) -> None:
+    page = open_page()
+    page.fill("#text", "zqxj qqzzx")
+    page.wait_for_selector(".tokens span")
+    gibberish = max(map(strength, colours(page)))
+    page.fill("#text", "The worst film, horrible and wonderful.")
+    wait_until(page, "document.querySelectorAll('.tokens span').length > 5")
+    strengths = dict(
+        zip(
+            page.eval_on_selector_all(".tokens span", "spans => spans.map(span => span.textContent)"),
+            map(strength, colours(page)),
+            strict=True,
+        )
+    )
+    assert gibberish < 0.3 < 0.6 < strengths["horrible"]
+
+
+def test_text_that_is_too_long_removes_the_previous_result(open_page: OpenPage) -> None:
+    page = open_page(expected_errors=["413"])
+    page.fill("#text", TEXT)
+    page.wait_for_selector(".result .prediction")
+    page.fill("#text", "film " * 5000)
+    wait_until(page, "document.querySelectorAll('.result').length === 0")
+    assert page.inner_text("#status").startswith(page.evaluate("MESSAGES.en.tooLong"))
+    page.fill("#text", "A wonderful film.")
+    page.wait_for_selector(".result .prediction")
+    wait_until(page, "document.querySelector('#status').textContent === ''")
+
+
+def test_server_that_is_gone_removes_the_previous_result_and_is_found_again(open_page: OpenPage) -> None:
+    page = open_page(expected_errors=["ERR_"])
+    page.fill("#text", TEXT)
+    page.check("#models input >> nth=1")
+    page.wait_for_selector(".result >> nth=1 >> .prediction")
+    page.route("**/explain", lambda route: route.abort())
+    page.fill("#text", "A horrible film.")
+    wait_until(page, "document.querySelectorAll('.result').length === 0")
+    assert page.inner_text("#status") == page.evaluate("MESSAGES.en.unreachable")
+    page.unroute("**/explain")
+    page.fill("#text", "A horrible film indeed.")
+    page.wait_for_selector(".result >> nth=1 >> .prediction")
+    assert page.inner_text(".result >> nth=0 >> .prediction").startswith("negative ")
+
+
+def test_result_is_busy_until_the_server_responds(open_page: OpenPage) -> None:
+    page = open_page()
+    page.fill("#text", TEXT)
+    page.wait_for_selector(".result:not([aria-busy]) .prediction")
+    held: list[Any] = []
+    page.route("**/explain", lambda route: held.append(route))
+    page.fill("#text", "A horrible film.")
+    page.wait_for_selector(".result[aria-busy=true]")
+    wait_until(page, "document.querySelector('#status').textContent === MESSAGES.en.predicting")
+    for _ in range(300):
+        if held:
+            break
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    page.wait_for_selector(".result:not([aria-busy]) .prediction")
+    assert page.inner_text(".prediction output").startswith("negative ")
 
 
 def test_empty_text_removes_the_results(open_page: OpenPage) -> None:

@@ -29,8 +29,8 @@ def probabilities(model: Classifier) -> Any:
 
 
 async def served_probabilities(served: ServedModel) -> Any:
-    _, rows = await served.batcher.submit([QueuedText(text) for text in TEXTS])
-    return rows[:, :2].tolist()
+    predictions = await served.predict([QueuedText(text) for text in TEXTS])
+    return predictions.probabilities.tolist()
 
 
 def run(test: Callable[[ModelRegistry], Awaitable[None]], **settings: Any) -> None:

@@ -29,6 +29,7 @@ def test_string_gets_one_prediction_and_list_gets_a_batch(serve: Serve, folder: 
     single = client.post("/predict", json={"inputs": TEXT}).json()
     probabilities = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
     assert {score["label"]: score["score"] for score in single} == probabilities
+    assert {score["known"] for score in single} == set(model.tokenize([TEXT]).known)
     assert single[0]["score"] >= single[1]["score"]
     batch = client.post("/predict", json={"inputs": [TEXT, "", "horrible"]}).json()
     assert batch[0] == single
@@ -74,6 +75,15 @@ def test_requests_with_different_truncation_share_a_batch(folder: Path) -> None:
     separate, together = asyncio.run(test())
     np.testing.assert_array_equal(separate, together)
     assert together[1].tolist() == together[3].tolist() != together[2].tolist()
+
+
+@pytest.mark.parametrize("text", ["zqx qzx", "", " \n", "\u3000"])
+def test_text_without_known_tokens_has_scores_and_known_zero(serve: Serve, folder: Path, text: str) -> None:
+    first, second = serve().post("/predict", json={"inputs": [text, TEXT]}).json()
+    probabilities = fastlstm.load(folder).predict_proba(text)
+    assert [score["score"] for score in first] == sorted(map(float, probabilities), reverse=True)
+    assert {score["known"] for score in first} == {0.0}
+    assert all(0 < score["known"] <= 1 for score in second)
 
 
 def test_raw_scores_are_logits(serve: Serve) -> None:
@@ -187,7 +197,8 @@ def test_explanation_equals_the_model_s(serve: Serve, folder: Path) -> None:
     client, model = serve(), fastlstm.load(folder)
     response = client.post("/explain", json={"text": TEXT, "gates": 3}).json()
     expected = model.explain(TEXT).to_dict()
-    assert response["label"] == expected["label"]
+    assert response["label"] == response["explained_label"] == expected["label"]
+    assert response["known"] == model.known(TEXT) == np.mean([token["known"] for token in response["tokens"]])
     attributions = [token["attribution"] for token in response["tokens"]]
     np.testing.assert_allclose(attributions, [token["attribution"] for token in expected["tokens"]], atol=1e-6)
     positive = [token["probabilities"]["positive"] for token in response["tokens"]]
@@ -195,6 +206,31 @@ def test_explanation_equals_the_model_s(serve: Serve, folder: Path) -> None:
     assert response["units"] == 7
     forget = model.gates(TEXT).layers[-1].forget
     np.testing.assert_allclose(response["gates"]["forget"], forget[:, 3], atol=1e-7)
+
+
+def test_explanation_marks_unknown_tokens(serve: Serve) -> None:
+    response = serve().post("/explain", json={"text": "zqx movie, qzx"}).json()
+    assert [(token["token"], token["known"]) for token in response["tokens"]] == [
+        ("zqx", False),
+        ("movie", True),
+        (",", True),
+        ("qzx", False),
+    ]
+    assert response["known"] == 0.5
+
+
+@pytest.mark.parametrize("text", ["zqx qzx", "", " \n"])
+def test_explanation_of_a_text_without_known_tokens_has_a_label_only_on_request(
+    serve: Serve, folder: Path, text: str
+) -> None:
+    client, probabilities = serve(), fastlstm.load(folder).predict_proba(text)
+    label = ["negative", "positive"][int(probabilities.argmax())]
+    response = client.post("/explain", json={"text": text}).json()
+    assert (response["label"], response["explained_label"], response["known"]) == (None, label, 0.0)
+    assert list(response["probabilities"].values()) == pytest.approx(list(map(float, probabilities)), abs=1e-6)
+    for fields, expected in (({"label_unknown": True}, label), ({"label": "negative"}, "negative")):
+        response = client.post("/explain", json={"text": text, **fields}).json()
+        assert response["label"] == response["explained_label"] == expected
 
 
 @pytest.mark.parametrize(

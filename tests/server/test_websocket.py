@@ -34,6 +34,23 @@ def test_each_message_gets_a_reply_and_the_last_equals_the_whole_text_s_predicti
     probabilities = dict(zip(model.labels, map(float, model.predict_proba(TEXT)), strict=True))
     assert last["probabilities"] == probabilities
     assert last["label"] == model.predict(TEXT)
+    assert last["known"] == model.known(TEXT)
+
+
+def test_reply_has_no_label_until_a_known_token_is_read_unless_requested(folder: Path) -> None:
+    session = StreamSession(fastlstm.load(folder), Settings(models={"small": folder}))
+
+    def reply(**fields: Any) -> dict[str, Any]:
+        return session.reply(json.dumps(fields))
+
+    for fields in ({}, {"text": " "}, {"text": "zqx "}):
+        empty = reply(**fields)
+        assert (empty["label"], empty["known"]) == (None, 0.0)
+        assert sum(empty["probabilities"].values()) == pytest.approx(1)
+    assert reply(label_unknown=True)["label"] in ("negative", "positive")
+    assert reply()["label"] is None
+    known = reply(text="movie ")
+    assert (known["label"] is not None, known["known"]) == (True, 0.5)
 
 
 def test_stream_continues_on_another_connection_from_a_state(serve: Serve) -> None:
@@ -90,7 +107,7 @@ def test_invalid_message_closes_the_connection(
 ) -> None:
     client = serve(**LIMITS)
     close = close_frame(client, message)
-    assert (close.code, bool(close.reason)) == (close_code, True)
+    assert (close.code, close.reason.split(":")[0]) == (close_code, code)
     session = StreamSession(fastlstm.load(folder), Settings(models={"small": folder}, **LIMITS))
     with pytest.raises(APIError) as raised:
         session.reply(message)

@@ -10,19 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import DoubleArray
 from fastlstm.server.errors import overloaded_error
 
 LOG = logging.getLogger("fastlstm.server")
 Text = TypeVar("Text")
-Predict = Callable[[Sequence[Text]], tuple[Any, FloatArray]]
+Predict = Callable[[Sequence[Text]], tuple[Any, DoubleArray]]
 """Texts -> the model that predicted them, and one row per text."""
 
 
 @dataclass(eq=False)
 class _Pending(Generic[Text]):
     texts: Sequence[Text]
-    result: asyncio.Future[tuple[Any, FloatArray]]
+    result: asyncio.Future[tuple[Any, DoubleArray]]
 
 
 class Batcher(Generic[Text]):
@@ -78,7 +78,7 @@ class Batcher(Generic[Text]):
         self._queue.clear()
         self._thread.shutdown(wait=True)
 
-    async def submit(self, texts: Sequence[Text]) -> tuple[Any, FloatArray]:
+    async def submit(self, texts: Sequence[Text]) -> tuple[Any, DoubleArray]:
         """Return the model that predicted the texts, and their rows in order. Expects at least one text.
 
         Raise `APIError` if the queue is full, and what `predict` raised for these texts.

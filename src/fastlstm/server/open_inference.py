@@ -14,7 +14,7 @@ from fastlstm.server.routes import ERROR_RESPONSES
 from fastlstm.server.schemas import InferRequest, InferResponse, Tensor, check_texts, parse_text
 
 open_inference_router = APIRouter(prefix="/v2", responses=ERROR_RESPONSES)
-OUTPUTS = ("probabilities", "label")
+OUTPUTS = ("probabilities", "label", "known")
 
 
 @open_inference_router.get("")
@@ -50,6 +50,7 @@ async def metadata(request: Request, name: str, version: str | None = None) -> d
         "outputs": [
             {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(labels)]},
             {"name": "label", "datatype": "BYTES", "shape": [-1]},
+            {"name": "known", "datatype": "FP64", "shape": [-1]},
         ],
         "labels": list(labels),
     }
@@ -67,7 +68,7 @@ async def model_ready(request: Request, name: str, version: str | None = None) -
 @open_inference_router.post("/models/{name}/infer", response_model_exclude_none=True)
 @open_inference_router.post("/models/{name}/versions/{version}/infer", response_model_exclude_none=True)
 async def infer(request: Request, name: str, body: InferRequest, version: str | None = None) -> InferResponse:
-    """Return the probabilities and the predicted label of each text."""
+    """Return the probabilities, the predicted label, and the fraction of known tokens of each text."""
     served = _get_model(request, name)
     _check_version(served, served.current, version)
     texts = check_texts(_texts(body), request.app.state.settings, "inputs[0].data")
@@ -85,11 +86,11 @@ async def infer(request: Request, name: str, body: InferRequest, version: str | 
         raise APIError(
             422, "validation", "an output is requested twice; expected each at most once", code="duplicate-output"
         )
-    model, rows = await served.batcher.submit([QueuedText(text) for text in texts])
-    _check_version(served, model, version)  # the model may have been reloaded in the meantime
-    classifier = model.classifier
-    probabilities = rows[:, : len(classifier.labels)]
-    labels = [classifier.labels[k] for k in classifier.choose(probabilities)]
+    label_unknown = _label_unknown(body)
+    result = await served.predict([QueuedText(text) for text in texts])
+    _check_version(served, result.model, version)  # the model may have been reloaded in the meantime
+    probabilities = result.probabilities
+    labels = [label or "" for label in result.labels(label_unknown=label_unknown)]  # BYTES has no null
     tensors = {
         "probabilities": Tensor(
             name="probabilities",
@@ -98,10 +99,11 @@ async def infer(request: Request, name: str, body: InferRequest, version: str | 
             data=probabilities.ravel().tolist(),
         ),
         "label": Tensor(name="label", shape=[len(labels)], datatype="BYTES", data=labels),
+        "known": Tensor(name="known", shape=[len(labels)], datatype="FP64", data=result.known.tolist()),
     }
     return InferResponse(
         model_name=served.name,
-        model_version=str(model.version),
+        model_version=str(result.model.version),
         id=body.id,
         outputs=[tensors[output] for output in outputs],
     )
@@ -124,6 +126,14 @@ def _check_version(served: ServedModel, model: LoadedModel, version: str | None)
             known=(str(model.version),),
         )
     return model
+
+
+def _label_unknown(body: InferRequest) -> bool:
+    value = (body.parameters or {}).get("label_unknown", False)
+    if not isinstance(value, bool):
+        field = "parameters.label_unknown"
+        raise APIError(422, "validation", f"{field} is not a boolean", code="invalid-field", field=field)
+    return value
 
 
 def _texts(body: InferRequest) -> list[str]:

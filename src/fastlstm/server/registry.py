@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm._typing import FloatArray
+from fastlstm._typing import DoubleArray, FloatArray
 from fastlstm.config.classifier import Truncate
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
@@ -60,6 +60,32 @@ class LoadedModel:
         }
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """What a model predicts for the texts of a request.
+
+    Attributes:
+        model: The version of the model that predicted them.
+        probabilities: float32 [n, classes].
+        logits: float32 [n, classes]; NaN with early exit.
+        known: float64 [n], as `TokenizedTexts.known`.
+    """
+
+    model: LoadedModel
+    probabilities: FloatArray
+    logits: FloatArray
+    known: DoubleArray
+
+    def labels(self, *, label_unknown: bool) -> list[str | None]:
+        """Return the label of each text. None for a text without any known token, unless `label_unknown` is set."""
+        classifier = self.model.classifier
+        chosen = classifier.choose(self.probabilities)
+        return [
+            classifier.labels[k] if known or label_unknown else None
+            for k, known in zip(chosen, self.known, strict=True)
+        ]
+
+
 @dataclass
 class ServedModel:
     """A served model: its folder, the loaded version, and its queue.
@@ -74,6 +100,13 @@ class ServedModel:
     batcher: Batcher[QueuedText]
     missing: bool = False
     """Whether the last check found no model in the folder."""
+
+    async def predict(self, texts: Sequence[QueuedText]) -> Predictions:
+        """Return the predictions of texts, in batches with those of other requests. Errors as in `Batcher.submit`."""
+        model, rows = await self.batcher.submit(texts)
+        classes = len(model.classifier.labels)
+        scores = rows[:, :-1].astype(np.float32)  # exact: they were float32 before
+        return Predictions(model, scores[:, :classes], scores[:, classes:], rows[:, -1])
 
 
 class ModelRegistry:
@@ -108,17 +141,19 @@ class ModelRegistry:
         _ = classifier.network.fingerprint  # computed once here, because it is slow and streams need it
         return classifier
 
-    def _predict(self, name: str, texts: Sequence[QueuedText]) -> tuple[LoadedModel, FloatArray]:
-        """Return [n, 2 * classes]: the probability of each class, then the logits (NaN with early exit)."""
+    def _predict(self, name: str, texts: Sequence[QueuedText]) -> tuple[LoadedModel, DoubleArray]:
+        """Return float64 [n, 2 * classes + 1], see `Predictions`."""
         model = self._models[name].current
-        rows = np.empty((len(texts), 2 * len(model.classifier.labels)), np.float32)
+        rows = np.empty((len(texts), 2 * len(model.classifier.labels) + 1))
         for direction in {text.truncation_direction for text in texts}:
             members = [k for k, text in enumerate(texts) if text.truncation_direction == direction]
             tokenized = model.tokenize([texts[k].text for k in members], direction)
-            rows[members] = self._rows(model.classifier, tokenized)
+            rows[members, :-1] = self._scores(model.classifier, tokenized)
+            rows[members, -1] = tokenized.known
         return model, rows
 
-    def _rows(self, classifier: Classifier, tokenized: TokenizedTexts) -> FloatArray:
+    def _scores(self, classifier: Classifier, tokenized: TokenizedTexts) -> FloatArray:
+        """Return [n, 2 * classes]: the probability of each class, then the logits (NaN with early exit)."""
         if self._settings.min_agreement is not None:
             probabilities = classifier.predict_early(tokenized, self._settings.min_agreement).probabilities
             return np.concatenate([probabilities, np.full_like(probabilities, np.nan)], axis=1)

@@ -38,7 +38,11 @@ inference_router = APIRouter(responses=ERROR_RESPONSES)
 
 @inference_router.post("/predict")
 async def predict(request: Request, body: PredictRequest) -> Prediction | list[Prediction]:
-    """Return the probabilities of all classes in descending order, for one text or for each text of a batch."""
+    """Return the probabilities of all classes in descending order, for one text or for each text of a batch.
+
+    `known` is the fraction of the text's tokens that the model knows. If it is 0, the scores do not depend on what the
+    text says.
+    """
     registry: ModelRegistry = request.app.state.registry
     settings = request.app.state.settings
     served = registry.get(body.model)
@@ -54,10 +58,10 @@ async def predict(request: Request, body: PredictRequest) -> Prediction | list[P
             "raw_scores is not available on a server with --min-agreement; omit it",
             code="raw-scores-unavailable",
         )
-    model, rows = await served.batcher.submit([QueuedText(text, body.truncation_direction) for text in texts])
-    labels = model.classifier.labels
-    rows = rows[:, len(labels) :] if body.raw_scores else rows[:, : len(labels)]
-    predictions = [_prediction(labels, row) for row in rows]
+    result = await served.predict([QueuedText(text, body.truncation_direction) for text in texts])
+    rows = result.logits if body.raw_scores else result.probabilities
+    labels = result.model.classifier.labels
+    predictions = [_prediction(labels, row, float(known)) for row, known in zip(rows, result.known, strict=True)]
     return predictions if isinstance(body.inputs, list) else predictions[0]
 
 
@@ -109,6 +113,9 @@ def _explain(served: ServedModel, text: str, body: ExplainRequest) -> dict[str, 
         explanation = classifier.explain(text, label=body.label, method=body.method).to_dict()
     except OptionError as error:
         raise APIError(422, "validation", str(error), code=error.code, **error.values) from None
+    explanation["explained_label"] = explanation["label"]
+    if not explanation["known"] and body.label is None and not body.label_unknown:
+        explanation["label"] = None
     trajectory = classifier.trajectory(text)
     for token, row in zip(explanation["tokens"], trajectory, strict=True):
         token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))
@@ -135,6 +142,6 @@ def _check_lengths(classifier: Classifier, texts: Sequence[str]) -> None:
         )
 
 
-def _prediction(labels: Sequence[str], row: FloatArray) -> Prediction:
+def _prediction(labels: Sequence[str], row: FloatArray, known: float) -> Prediction:
     order = np.argsort(-row, kind="stable")
-    return [Score(label=labels[k], score=float(row[k])) for k in order]
+    return [Score(label=labels[k], score=float(row[k]), known=known) for k in order]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from fastlstm.errors import DataError
 from fastlstm.server.errors import APIError
 from fastlstm.server.settings import Settings
-from fastlstm.text.tokenizer import validate_texts
+from fastlstm.text.validation import validate_texts
 
 
 class _StrictModel(BaseModel):
@@ -32,6 +32,7 @@ INPUTS_SCHEMA = {
         },
     ]
 }
+LABEL_UNKNOWN = "Also predict a label for a text without any known token. Otherwise its label is null."
 Direction = Literal["left", "right"]
 """The side of a text that truncation drops."""
 
@@ -58,10 +59,11 @@ class PredictRequest(_StrictModel):
 
 
 class Score(BaseModel):
-    """A class and its probability or logit."""
+    """A class and its probability or logit. `known` is that of the text, the same for all classes."""
 
     label: str
     score: float
+    known: float = Field(description="Fraction of the text's tokens that the model knows, 0 to 1.")
 
 
 Prediction = list[Score]
@@ -74,6 +76,7 @@ class ExplainRequest(_StrictModel):
     text: Annotated[Any, WithJsonSchema({"type": "string"})]
     label: str | None = Field(default=None, description="Class to explain. Default: the predicted class.")
     method: Literal["gradients", "occlusion"] = "gradients"
+    label_unknown: bool = Field(default=False, description=LABEL_UNKNOWN)
     gates: int | None = Field(default=None, ge=0, description="Unit of the last layer whose gates to return.")
     model: str | None = None
 
@@ -107,7 +110,10 @@ def _check_unicode(value: str) -> str:
 
 
 class InferRequest(BaseModel):
-    """An inference request of the Open Inference Protocol: one input `text`, datatype BYTES, shape [n]."""
+    """An inference request of the Open Inference Protocol: one input `text`, datatype BYTES, shape [n].
+
+    The parameter `label_unknown`, a boolean, has the meaning of the same field of `ExplainRequest`.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -118,7 +124,11 @@ class InferRequest(BaseModel):
 
 
 class InferResponse(BaseModel):
-    """The requested outputs: `probabilities`, FP32, [n, classes], and `label`, BYTES, [n]. Default: both."""
+    """The requested outputs; by default all of them.
+
+    They are `probabilities`, FP32, [n, classes]; `label`, BYTES, [n]; and `known`, FP64, [n], the fraction of tokens
+    that the model knows. A text without any known token has the label "", unless `label_unknown` is set.
+    """
 
     model_name: str
     model_version: str

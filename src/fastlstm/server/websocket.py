@@ -6,8 +6,10 @@ The client sends JSON objects with any of these fields, and gets one JSON object
 - `{"text": "..."}`: append to the text.
 - `{"end": true}`: process the pending text, as at the end of a word.
 - `{"state": true}`: include the stream's state, base64, in the reply.
+- `{"label_unknown": true}`: include a label even if no token is known so far.
 
-A reply has `tokens`, `pending`, `label`, `probabilities` and, on request, `state`. `?model=NAME` selects the model.
+A reply has `tokens`, `pending`, `known`, `label`, `probabilities` and, on request, `state`. `known` is the fraction of
+known tokens; while it is 0, `label` is null. `?model=NAME` selects the model.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ async def stream(websocket: WebSocket, model: str | None = None) -> None:
         session = StreamSession(registry.get(model).current.classifier, settings)
     except (APIError, OptionError) as error:
         await websocket.accept()
-        await _close(websocket, POLICY_VIOLATION, str(error))
+        await _close(websocket, POLICY_VIOLATION, f"{error.code}: {error}")
         return
     await websocket.accept()
     if state.streams >= settings.max_streams:
@@ -79,7 +81,8 @@ async def _serve_session(websocket: WebSocket, session: StreamSession) -> None:
         try:
             reply = await loop.run_in_executor(None, session.reply, text)
         except APIError as error:
-            await _close(websocket, MESSAGE_TOO_BIG if error.status == 413 else POLICY_VIOLATION, str(error))
+            status = MESSAGE_TOO_BIG if error.status == 413 else POLICY_VIOLATION
+            await _close(websocket, status, f"{error.code}: {error}")
             return
         except Exception:
             LOG.exception("stream failed")
@@ -116,10 +119,12 @@ class StreamSession:
         if fields.get("end"):
             self._stream.end()
         probabilities, labels = self._stream.probabilities, self._classifier.labels
+        has_label = self._stream.known > 0 or fields.get("label_unknown")
         reply: dict[str, Any] = {
             "tokens": self._stream.token_count,
             "pending": self._stream.pending,
-            "label": labels[int(self._classifier.choose(probabilities[None])[0])],
+            "known": self._stream.known,
+            "label": labels[int(self._classifier.choose(probabilities[None])[0])] if has_label else None,
             "probabilities": dict(zip(labels, map(float, probabilities), strict=True)),
         }
         if fields.get("state"):

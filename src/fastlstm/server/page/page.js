@@ -4,13 +4,23 @@
 const DELAY = 150; // milliseconds between the last key and the request
 const MAX_BARS = 10;
 const MAX_TABLE_TOKENS = 10;
+const MAX_UNKNOWN_TOKENS = 20;
+const TIMEOUT = 30000; // milliseconds until a request fails
+const FULL_COLOR_LOGIT = 2; // attributions of at least this have the full color
+const FEW_KNOWN = 0.5; // predictions of texts with a smaller fraction of known tokens have a warning
+const ERROR_MESSAGES = {
+  "text-too-long": "tooLong",
+  "body-too-large": "tooLong",
+  "too-many-explanations": "overloaded",
+  "too-many-requests": "overloaded",
+};
 const GATES = ["input", "forget", "output", "candidate", "cell", "hidden"];
 const byId = (id) => document.getElementById(id);
 let language = navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 let updateNumber = 0; // responses of any update but the latest are ignored
 let timer = null;
 
-const message = (name) => MESSAGES[language][name];
+const message = (name, value = "") => MESSAGES[language][name].replace("{}", () => value);
 
 function translate(root = document) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
@@ -23,20 +33,25 @@ function showStatus(text) {
   byId("status").textContent = text;
 }
 
-function showError(error) {
-  showStatus(error instanceof TypeError ? message("unreachable") : error.message); // fetch throws TypeError
-}
-
 async function request(path, body) {
-  const headers = { "Content-Type": "application/json" };
-  if (byId("token").value) headers.Authorization = `Bearer ${byId("token").value}`;
-  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body) } : { headers });
+  const options = { headers: { "Content-Type": "application/json" }, signal: AbortSignal.timeout(TIMEOUT) };
+  if (byId("token").value) options.headers.Authorization = `Bearer ${byId("token").value}`;
+  if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
+  let response, content;
+  try {
+    response = await fetch(path, options);
+    content = await response.json();
+  } catch {
+    throw new Error(message("unreachable"));
+  }
   if (response.status === 401) {
     byId("token-row").hidden = false;
     throw new Error(message("tokenRequired"));
   }
-  const content = await response.json();
-  if (!response.ok) throw new Error(message("requestFailed") + content.error);
+  if (!response.ok) {
+    const name = ERROR_MESSAGES[content.code] ?? "requestFailed";
+    throw new Error(name === "overloaded" ? message(name) : message(name) + content.error);
+  }
   return content;
 }
 
@@ -45,7 +60,7 @@ async function loadModels() {
   try {
     models = await request("/models");
   } catch (error) {
-    showError(error);
+    showStatus(error.message);
     return;
   }
   showStatus("");
@@ -58,7 +73,7 @@ async function loadModels() {
     checkbox.value = model.name;
     checkbox.checked = index === 0;
     checkbox.addEventListener("change", scheduleUpdate);
-    label.append(checkbox, ` ${model.name}`);
+    label.append(checkbox, ` ${model.name}${model.linear ? message("linear") : ""}`);
     fieldset.append(label);
   });
   scheduleUpdate();
@@ -76,32 +91,44 @@ async function update() {
   const number = ++updateNumber;
   const text = byId("text").value;
   const names = selectedModels();
-  for (const section of byId("results").querySelectorAll(".result"))
-    if (!names.includes(section.dataset.model)) section.remove();
+  for (const section of resultSections()) {
+    if (names.includes(section.dataset.model)) section.setAttribute("aria-busy", "true");
+    else section.remove();
+  }
   if (!text.trim()) {
     byId("results").replaceChildren();
     showStatus(message("ready"));
+    return;
+  }
+  if (!byId("models").querySelector("input")) {
+    await loadModels(); // the server was unreachable before
     return;
   }
   showStatus(message("predicting"));
   try {
     for (const name of names) {
       const body = { text, model: name };
-      const section = resultSection(name);
-      if (section.querySelector("details").open) body.gates = Number(section.querySelector(".unit").value) || 0;
+      const existing = resultSections().find((section) => section.dataset.model === name);
+      if (existing?.querySelector("details").open)
+        body.gates = Number(existing.querySelector(".unit").value) || 0;
       const explanation = await request("/explain", body);
       if (number !== updateNumber) return;
+      const section = existing ?? addResultSection(name);
       showExplanation(section, explanation);
+      section.removeAttribute("aria-busy");
     }
     showStatus(message("ready"));
   } catch (error) {
-    if (number === updateNumber) showError(error);
+    if (number !== updateNumber) return;
+    // What is still busy answers an earlier text.
+    for (const section of resultSections()) if (section.hasAttribute("aria-busy")) section.remove();
+    showStatus(error.message);
   }
 }
 
-function resultSection(name) {
-  const existing = [...byId("results").children].find((section) => section.dataset.model === name);
-  if (existing) return existing;
+const resultSections = () => [...byId("results").children];
+
+function addResultSection(name) {
   const section = byId("result").content.cloneNode(true).querySelector(".result");
   section.dataset.model = name;
   section.querySelector("h2").textContent = name;
@@ -115,8 +142,13 @@ function resultSection(name) {
 const percent = (probability) => `${(100 * probability).toFixed(1)}%`;
 
 function showExplanation(section, explanation) {
-  const { label, probability } = explanation;
-  section.querySelector(".prediction output").textContent = `${label} ${percent(probability)}`;
+  const { label, probabilities } = explanation;
+  section.querySelector(".prediction output").textContent =
+    label === null ? message("noLabel") : `${label} ${percent(probabilities[label])}`;
+  showKnown(section.querySelector(".known"), explanation);
+  const { explained_label: explained } = explanation;
+  section.querySelector(".attributions").textContent = message("attributions", explained);
+  section.querySelector(".trajectory-title").textContent = message("trajectory", explained);
   section.querySelector(".bars").replaceChildren(
     ...Object.entries(explanation.probabilities)
       .sort((a, b) => b[1] - a[1])
@@ -130,6 +162,18 @@ function showExplanation(section, explanation) {
     section.querySelector(".unit").max = explanation.units - 1;
     drawGates(section.querySelector(".gates"), explanation);
   }
+}
+
+function showKnown(paragraph, explanation) {
+  const unknown = new Set(explanation.tokens.filter((token) => !token.known).map((token) => token.token));
+  const lines = [];
+  if (explanation.known === 0) lines.push(message("nothingKnown"));
+  else if (explanation.known < FEW_KNOWN) lines.push(message("fewKnown", percent(explanation.known)));
+  paragraph.classList.toggle("warning", lines.length > 0);
+  const listed = [...unknown].slice(0, MAX_UNKNOWN_TOKENS).join(" · ");
+  if (listed) lines.push(message("unknownTokens") + listed + (unknown.size > MAX_UNKNOWN_TOKENS ? " …" : ""));
+  paragraph.textContent = lines.join(" ");
+  paragraph.hidden = lines.length === 0;
 }
 
 function createBar(label, probability) {
@@ -147,13 +191,12 @@ function createBar(label, probability) {
 const color = (value, maximum) => {
   const style = getComputedStyle(document.documentElement);
   const channels = style.getPropertyValue(value > 0 ? "--positive" : "--negative");
-  return `rgba(${channels}, ${(Math.abs(value) / maximum).toFixed(2)})`;
+  return `rgba(${channels}, ${Math.min(1, Math.abs(value) / maximum).toFixed(2)})`;
 };
 
 function showTokens(paragraph, explanation) {
   const characters = Array.from(explanation.text); // offsets count code points, as in Python
   const slice = (start, end) => characters.slice(start, end).join("");
-  const maximum = Math.max(...explanation.tokens.map((token) => Math.abs(token.attribution)), 1e-9);
   const nodes = [];
   let end = 0;
   for (const token of explanation.tokens) {
@@ -161,8 +204,9 @@ function showTokens(paragraph, explanation) {
     const span = document.createElement("span");
     span.textContent = slice(token.start, token.end);
     span.title = token.attribution.toFixed(3);
-    span.style.backgroundColor = color(token.attribution, maximum);
-    if (!token.used) span.className = "truncated";
+    span.style.backgroundColor = color(token.attribution, FULL_COLOR_LOGIT);
+    span.classList.toggle("truncated", !token.used);
+    span.classList.toggle("unknown", !token.known);
     nodes.push(span);
     end = token.end;
   }
@@ -188,7 +232,7 @@ function showTopTokens(body, explanation) {
 function drawTrajectory(canvas, explanation) {
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
-  const values = explanation.tokens.map((token) => token.probabilities[explanation.label]);
+  const values = explanation.tokens.map((token) => token.probabilities[explanation.explained_label]);
   const x = (index) => ((index + 0.5) / values.length) * canvas.width;
   const y = (probability) => (1 - probability) * (canvas.height - 10) + 5;
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -205,7 +249,7 @@ function drawTrajectory(canvas, explanation) {
   );
   context.stroke();
   const description = values.map((value) => value.toFixed(2)).join(" ");
-  canvas.setAttribute("aria-label", `${message("trajectory")}: ${description}`);
+  canvas.setAttribute("aria-label", `${message("trajectory", explanation.explained_label)}: ${description}`);
 }
 
 function drawGates(canvas, explanation) {
@@ -235,6 +279,7 @@ byId("token").addEventListener("change", loadModels);
 byId("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";
   translate();
+  scheduleUpdate();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", scheduleUpdate);
 translate();
