@@ -162,12 +162,13 @@ def select_best(
     ngrams_only, *larger = others
     is_first = fits(small, settings, data, end - time.monotonic())
     for listed in [small, ngrams_only, *larger] if is_first else [ngrams_only, small, *larger]:
-        if listed.is_linear or (is_first and listed is small):
-            candidate: Candidate | None = listed
-        else:
-            candidate = limit_epochs(listed, settings, data, end - time.monotonic())
+        remaining = max(end - time.monotonic(), 0)
+        candidate: Candidate | None = listed
+        if best is not None and not remaining:
+            candidate = None
+        elif not listed.is_linear and not (is_first and listed is small):
+            candidate = limit_epochs(listed, settings, data, remaining)
         if candidate is None:
-            remaining = max(end - time.monotonic(), 0)
             yield Note(
                 f"{listed.name}: skipped, needs more than the remaining {remaining:.0f} s", "candidate-skipped"
             )
