@@ -35,6 +35,24 @@ def test_documented_prediction_is_the_server_s_response(bundled: Serve) -> None:
     assert rounded == json.loads(documented)
 
 
+def test_documented_paths_are_those_of_the_api_description(serve: Serve) -> None:
+    described = serve().get("/openapi.json").json()["paths"]
+    documented = re.findall(r"(GET|POST) (/[a-z0-9/]*)`", DOCUMENT)
+    assert {path for path in described if not path.startswith("/v2")} <= {path for _, path in documented}
+    for method, path in documented:
+        assert method.lower() in described[path]
+
+
+def test_api_description_has_the_fields_of_requests_and_errors(serve: Serve) -> None:
+    schemas = serve().get("/openapi.json").json()["components"]["schemas"]
+    inputs = schemas["PredictRequest"]["properties"]["inputs"]
+    assert [form["type"] for form in inputs["anyOf"]] == ["string", "array"]
+    assert schemas["PredictRequest"]["properties"]["truncation_direction"]["anyOf"][0]["enum"] == ["left", "right"]
+    assert schemas["ExplainRequest"]["properties"]["label_unknown"]["type"] == "boolean"
+    assert schemas["Score"]["required"] == ["label", "score", "known"]
+    assert schemas["ErrorBody"]["required"] == ["error", "error_type", "code"]
+
+
 def test_documented_options_exist() -> None:
     command = group.get_command(click.Context(group), "serve")
     assert command is not None

@@ -266,14 +266,15 @@ def test_full_queue_rejects_before_parsing_and_logs_one_line_per_second(
         sent.append(message)
 
     with caplog.at_level(logging.INFO, "fastlstm.server"):
-        for path in ("/predict", "/v2/models/m/infer", "/predict"):
+        for path in ("/predict", "/v2/models/m/infer", "/v2/models/m/versions/1/infer", "/predict"):
             asyncio.run(middleware(post_scope(path), receive, send))
-    assert [message["status"] for message in sent[::2]] == [429] * 3
+    assert [message["status"] for message in sent[::2]] == [429] * 4
     assert (b"retry-after", b"1") in sent[0]["headers"]
     assert [(record.levelno, vars(record)["refused_so_far"]) for record in caplog.records] == [(logging.WARNING, 1)]
     exposition = metrics.exposition()
     assert b'path="/predict",status="429"} 2.0' in exposition
     assert b'path="/v2/models/{name}/infer",status="429"} 1.0' in exposition
+    assert b'path="/v2/models/{name}/versions/{version}/infer",status="429"} 1.0' in exposition
     client = TestClient(middleware)
     assert client.get("/models").status_code == 200
     assert client.get("/predict").status_code == 405
