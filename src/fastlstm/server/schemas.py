@@ -204,10 +204,11 @@ def check_texts(texts: Sequence[str], settings: Settings, field: str) -> list[st
         )
     for position, text in enumerate(texts):
         if len(text) > settings.max_characters:
+            name = field if len(texts) == 1 else f"{field}[{position}]"
             raise APIError(
                 413,
                 "validation",
-                f"text {position} of {field} has {len(text)} characters; expected at most {settings.max_characters}",
+                f"{name} has {len(text)} characters; expected at most {settings.max_characters}",
                 code="text-too-long",
                 position=position,
                 characters=len(text),

@@ -165,7 +165,8 @@ function showExplanation(section, explanation) {
 }
 
 function showKnown(paragraph, explanation) {
-  const unknown = new Set(explanation.tokens.filter((token) => !token.known).map((token) => token.token));
+  const written = explanation.tokens.filter((token) => token.end > token.start); // without padding
+  const unknown = new Set(written.filter((token) => !token.known).map((token) => token.token));
   const lines = [];
   if (explanation.known === 0) lines.push(message("nothingKnown"));
   else if (explanation.known < FEW_KNOWN) lines.push(message("fewKnown", percent(explanation.known)));
