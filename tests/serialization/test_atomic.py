@@ -115,13 +115,51 @@ def test_empty_folder_is_overwritten(tmp_path: Path) -> None:
     assert contents(tmp_path / "model") == NEW
 
 
-def test_link_is_replaced_and_its_target_is_unchanged(tmp_path: Path) -> None:
-    write_folder(tmp_path / "version-1", OLD)
-    (tmp_path / "model").symlink_to("version-1")
+@FILE_AND_FOLDER
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("target", ["version-1", "other/version-1"])
+def test_link_stays_and_its_target_is_written(
+    tmp_path: Path, write_old: WriteOld, write: Write, exists: bool, target: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "current").symlink_to(target)
+    (tmp_path / "model").symlink_to("current")
+    if exists:
+        write_old(tmp_path / target)
+    check_writable(tmp_path / "model")
+    write(tmp_path / "model")
+    new = contents(tmp_path / target)
+    assert new in (NEW, b"new" * 1000)
+    assert (tmp_path / "model").readlink() == Path("current")
+    assert (tmp_path / "current").readlink() == Path(target)
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*")} | {target}
+    assert names == {"other", "current", "model", target}
+    assert len(list((tmp_path / target).parent.iterdir())) == (1 if "/" in target else 4)
+
+
+def test_folder_behind_a_dangling_link_is_created_with_its_parents(tmp_path: Path) -> None:
+    (tmp_path / "model").symlink_to("new/folder/version-1")
     write_folder(tmp_path / "model", NEW)
-    assert contents(tmp_path / "model") == NEW
-    assert contents(tmp_path / "version-1") == OLD
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "version-1"]
+    assert contents(tmp_path / "new/folder/version-1") == NEW
+    assert (tmp_path / "model").is_symlink()
+
+
+@FILE_AND_FOLDER
+def test_loop_of_links_raises_write_error(tmp_path: Path, write_old: WriteOld, write: Write) -> None:
+    del write_old
+    (tmp_path / "model").symlink_to("other")
+    (tmp_path / "other").symlink_to("model")
+    error = write_error(write, tmp_path / "model")
+    assert error is not None
+    assert (error.code, error.path) == ("write-failed", tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "other"]
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="needs /dev/null")
+def test_device_is_written_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "null").symlink_to("/dev/null")
+    write_file(tmp_path / "null", b"new")
+    assert Path("/dev/null").is_char_device()
 
 
 @FILE_AND_FOLDER

@@ -1,7 +1,11 @@
-"""Atomic writes: a file or folder is complete or absent, even if the process is stopped while writing."""
+"""Atomic writes: a file or folder is complete or absent, even if the process is stopped while writing.
+
+If a path is a symbolic link, its target is written and the link stays, even if the target does not exist yet.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -14,8 +18,15 @@ from fastlstm.errors import WriteError
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a temporary sibling of `path`, sync it and rename it to `path`. Raise `WriteError` on failure."""
+    """Write a temporary sibling of `path`, sync it and rename it to `path`. Raise `WriteError` on failure.
+
+    A device or pipe, such as /dev/stdout, is written directly.
+    """
     with _write_errors(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
+        path = _follow_links(path)
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         # `tempfile` would make the file readable by its owner only; this one gets the usual permissions.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
@@ -38,6 +49,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     deleted last; it is renamed back if the second rename fails. Raise `WriteError` on failure.
     """
     with _write_errors(path):
+        path = _follow_links(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.new-", dir=path.parent))
         try:
@@ -58,9 +70,20 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
 def check_writable(path: Path) -> None:
     """Raise `WriteError` if no file can be written in the folder of `path`. Leave nothing behind."""
     with _write_errors(path):
+        path = _follow_links(path)
         parent = next(folder for folder in path.absolute().parents if folder.exists())
         with tempfile.TemporaryFile(dir=parent):
             pass
+
+
+def _follow_links(path: Path) -> Path:
+    """Return the target of `path` if it is a symbolic link, else `path`. Raise `OSError` for a loop of links."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
 
 
 def _replace_folder(new: Path, path: Path) -> None:
@@ -68,17 +91,14 @@ def _replace_folder(new: Path, path: Path) -> None:
         os.rename(new, path)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old-", dir=path.parent))
-    old.rmdir()  # only the unused name is needed: Windows cannot rename onto a folder, nor Linux a link onto one
+    old.rmdir()  # only the unused name is needed: Windows cannot rename onto a folder
     os.rename(path, old)
     try:
         os.rename(new, path)
     except BaseException:
         os.rename(old, path)
         raise
-    if old.is_symlink():  # keep the target of the link
-        old.unlink()
-    else:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_and_sync(descriptor: int, content: bytes) -> None:
