@@ -122,11 +122,8 @@ def test_info_describes_origin_and_padding(command: Command, padded_model: Path)
     assert "12 tokens" in result.out
 
 
-def test_export_prints_a_note_about_padding_and_rejects_states(command: Command, padded_model: Path) -> None:
+def test_export_of_states_is_rejected_for_models_that_read_padding(command: Command, padded_model: Path) -> None:
     pytest.importorskip("onnx")
-    result = command("export", "--model", padded_model, "--out", padded_model.parent / "m.onnx")
-    assert result.status == 0
-    assert "padding" in result.err
     result = command("export", "--model", padded_model, "--out", padded_model.parent / "s.onnx", "--states")
     assert (result.status, result.code) == (2, "unsupported-states")
 
@@ -179,3 +176,51 @@ def test_keras_weights_without_layers_are_rejected(command: Command, keras_model
     keras_model.save_weights(tmp_path / "w.weights.h5")
     result = command("import", tmp_path / "w.weights.h5", "--out", tmp_path / "m")
     assert (result.status, result.code) == (2, "weights-only")
+
+
+def test_tokenizer_of_keras_is_read_with_its_rule(command: Command, keras_model: Any, tmp_path: Path) -> None:
+    keras_model.save(tmp_path / "m.keras")
+    config = {"num_words": 4, "filters": ".", "lower": True, "split": " ", "char_level": False, "oov_token": None,
+              "word_index": json.dumps({"good": 1, "bad": 2, "film": 3, "rare": 4})}  # fmt: skip
+    (tmp_path / "t.json").write_text(json.dumps({"class_name": "Tokenizer", "config": config}))
+    arguments = ("import", tmp_path / "m.keras", "--vocabulary", tmp_path / "t.json", "--out", tmp_path / "m")
+    result = command(*arguments, "--json")
+    values = {name: result.json[name] for name in ("tokenization", "unknown_words", "words", "words_found")}
+    assert values == {"tokenization": "model", "unknown_words": "drop", "words": 3, "words_found": 3}
+    prediction = command("predict", "--model", tmp_path / "m", "--json", "A good film.", "good film")
+    first, second = (entry["probabilities"] for entry in prediction.json["predictions"])
+    assert first == second
+    refused = command(*arguments, "--overwrite", "--tokenization", "spaces")
+    assert (refused.status, refused.code) == (2, "conflicting-options")
+
+
+def test_words_that_the_tokenization_never_finds_are_noted_with_a_better_rule(
+    command: Command, state_dict: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cased.txt").write_text("[UNK]\nGood\ndon't\nfilm")
+    result = command(
+        "import", state_dict, "--vocabulary", tmp_path / "cased.txt", "--out", tmp_path / "m", "--json"
+    )
+    assert (result.json["words"], result.json["words_found"], len(result.json["notes"])) == (3, 1, 1)
+    assert "spaces" in result.json["notes"][0]
+
+
+def test_import_verifies_itself_against_a_sample(
+    command: Command, state_dict: Path, vocabulary: Path, tmp_path: Path
+) -> None:
+    arguments = ("import", state_dict, "--vocabulary", vocabulary, "--labels", "no,yes")
+    assert command(*arguments, "--out", tmp_path / "m").status == 0
+    entries = command("predict", "--model", tmp_path / "m", "--json", "good film", "bad", "bad film")
+    rows = [{"text": entry["text"], **entry["probabilities"]} for entry in entries.json["predictions"]]
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = command(*arguments, "--out", tmp_path / "n", "--check", tmp_path / "s.jsonl", "--json")
+    assert result.json["check"]["texts"] == 3
+    assert result.json["check"]["max_difference"] < 1e-5
+    rows[1]["yes"] += 0.01
+    (tmp_path / "s.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = command(*arguments, "--out", tmp_path / "o", "--check", tmp_path / "s.jsonl")
+    assert (result.status, result.code) == (2, "check-failed")
+    assert "bad" in result.err
+    assert not (tmp_path / "o").exists()
+    result = command(*arguments, "--out", tmp_path / "o", "--check", tmp_path / "s.jsonl", "--tolerance", "0.02")
+    assert result.status == 0

@@ -12,7 +12,7 @@ from fastlstm.convert.classifier import make_classifier
 from fastlstm.convert.pytorch import from_pytorch
 from fastlstm.convert.tokenization import TOKENIZATION_RULES
 from fastlstm.convert.vocabulary import make_vocabulary
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 
 torch = pytest.importorskip("torch")
@@ -81,6 +81,76 @@ def test_state_dict_inside_a_checkpoint_is_found_and_its_model_streams(tmp_path:
     classifier = import_classifier(tmp_path / "net.pt")
     stream = classifier.stream().feed("good fi").feed("lm !").end()
     np.testing.assert_array_equal(stream.probabilities, classifier.predict_proba("good film !"))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {"model": {"weights": {"net": state}}, "optimizer": {"step": torch.tensor(3.0)}},
+        lambda state: {"hyper_parameters": {}, "state_dict": {f"module.{name}": w for name, w in state.items()}},
+        lambda state: {f"_orig_mod.{name}": w for name, w in state.items()},
+        lambda state: {"steps": torch.tensor(3), **state, "emb.positions": torch.arange(9)},
+    ],
+)
+def test_state_dict_is_found_under_any_key_and_integers_are_ignored(tmp_path: Path, wrap: Any) -> None:
+    net = Net()
+    torch.save(wrap(net.state_dict()), tmp_path / "net.ckpt")
+    imported = import_classifier(tmp_path / "net.ckpt").predict_proba(TEXTS)[:, 1]
+    original = [float(torch.sigmoid(original_logits(net, text))) for text in TEXTS]
+    np.testing.assert_allclose(imported, original, atol=1e-6)
+
+
+def test_one_of_several_state_dicts_must_be_chosen(tmp_path: Path) -> None:
+    states = {"model": Net().state_dict(), "ema": {"net": Net(classes=3).state_dict()}}
+    torch.save(states, tmp_path / "net.pt")
+    with pytest.raises(DataError) as raised:
+        from_pytorch(tmp_path / "net.pt", "last")
+    assert (raised.value.code, raised.value.keys) == ("ambiguous-state-dict", ["model", "ema.net"])
+    assert len(from_pytorch(tmp_path / "net.pt", "last", state_dict="ema.net").output[1]) == 3
+    with pytest.raises(DataError) as raised:
+        from_pytorch(tmp_path / "net.pt", "last", state_dict="emma")
+    assert raised.value.code == "unknown-state-dict"
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_outputs_of_the_last_step_are_a_pooling(tmp_path: Path, layers: int, bidirectional: bool) -> None:
+    net = Net(layers=layers, bidirectional=bidirectional)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    imported = import_classifier(tmp_path / "net.pt", "last-step").predict_proba(TEXTS)[:, 1]
+    net.forward = lambda ids: net.fc(net.rnn(net.emb(ids))[0][:, -1])
+    original = [float(torch.sigmoid(original_logits(net, text))) for text in TEXTS]
+    np.testing.assert_allclose(imported, original, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_several_linear_layers_need_their_activation(tmp_path: Path, suffix: str) -> None:
+    from safetensors.torch import save_file
+
+    net = Net(classes=4)
+    net.z_first, net.out = net.fc, nn.Linear(4, 3)
+    del net.fc
+    net.fc = lambda features: net.out(torch.relu(net.z_first(features)))
+    path = tmp_path / f"net.{suffix}"
+    (save_file if suffix == "safetensors" else torch.save)(net.state_dict(), path)
+    with pytest.raises(OptionError) as raised:
+        from_pytorch(path, "last")
+    assert (raised.value.code, raised.value.layers) == ("missing-activation", 2)
+    imported = from_pytorch(path, "last", activation="relu")
+    model = make_classifier(imported, make_vocabulary(WORDS), TOKENIZATION_RULES["fastlstm"], padding="none")
+    original = np.array([torch.softmax(original_logits(net, text), 0).numpy() for text in TEXTS])
+    np.testing.assert_allclose(Classifier(model).predict_proba(TEXTS), original, atol=1e-6)
+
+
+def test_linear_layers_of_equal_shape_in_safetensors_raise_data_error(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    net = Net(classes=6)
+    net.second, net.out = nn.Linear(6, 6), nn.Linear(6, 1)
+    save_file(net.state_dict(), tmp_path / "net.safetensors")
+    with pytest.raises(DataError) as raised:
+        from_pytorch(tmp_path / "net.safetensors", "last", activation="relu")
+    assert raised.value.code == "unordered-layers"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fastlstm.convert.tokenization import TOKENIZATION_RULES
+from fastlstm.convert.tokenization import TOKENIZATION_RULES, TokenizationRule
 from fastlstm.convert.vocabulary import VocabularyOptions, assign_ids, make_vocabulary, read_vocabulary
 from fastlstm.errors import DataError, FastLSTMError, OptionError
 
@@ -119,3 +120,71 @@ def test_unknown_word_that_is_not_in_the_vocabulary_raises_option_error() -> Non
     with pytest.raises(OptionError) as raised:
         make_vocabulary(["a", "b"], VocabularyOptions(unknown="nix"))
     assert (raised.value.code, raised.value.unknown) == ("unknown-word-not-found", "nix")
+
+
+def test_byte_order_mark_is_not_part_of_the_first_word(tmp_path: Path) -> None:
+    (tmp_path / "v.txt").write_text("[UNK]\ngood", encoding="utf-8-sig")
+    (tmp_path / "v.json").write_text('["[UNK]", "good"]', encoding="utf-8-sig")
+    for name in ("v.txt", "v.json"):
+        assert read_vocabulary(tmp_path / name).words == {"[UNK]": 0, "good": 1}
+
+
+def tokenizer_json(**options: object) -> dict[str, object]:
+    """Return the object that Keras' Tokenizer.to_json() encodes."""
+    config = {
+        "num_words": None, "filters": "!.\t\n", "lower": True, "split": " ", "char_level": False, "oov_token": None,
+        "word_index": json.dumps({"<OOV>": 1, "good": 2, "film": 3}),
+    }  # fmt: skip
+    return {"class_name": "Tokenizer", "config": {**config, **options}}
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_keras_tokenizer_without_oov_token_drops_unknown_words(tmp_path: Path, twice: bool) -> None:
+    content = json.dumps(tokenizer_json(num_words=3))
+    (tmp_path / "t.json").write_text(json.dumps(content) if twice else content)
+    vocabulary = read_vocabulary(tmp_path / "t.json")
+    assert (vocabulary.unknown, vocabulary.padding) == (None, 0)
+    assert vocabulary.words == {"<OOV>": 1, "good": 2}
+    assert vocabulary.rule == TokenizationRule(False, "unicode", separators="!.\t\n ")
+
+
+def test_keras_tokenizer_with_oov_token_has_its_row_for_unknown_words(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(tokenizer_json(oov_token="<OOV>", lower=False, char_level=True)))
+    vocabulary = read_vocabulary(tmp_path / "t.json")
+    assert vocabulary.unknown == 1
+    assert vocabulary.rule == TokenizationRule(False, "none", separators=None)
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "error", "code"),
+    [
+        ({"split": "ab"}, {}, DataError, "unsupported-layer-option"),
+        ({"word_index": "[]"}, {}, DataError, "not-a-vocabulary"),
+        ({"oov_token": "nix"}, {}, DataError, "not-a-vocabulary"),
+        ({}, {"num_words": 5}, OptionError, "conflicting-options"),
+        ({}, {"drop_unknown": True}, OptionError, "conflicting-options"),
+    ],
+)
+def test_keras_tokenizers_that_cannot_be_read_raise_an_error(
+    tmp_path: Path, options: dict[str, object], values: dict[str, Any], error: type[FastLSTMError], code: str
+) -> None:
+    (tmp_path / "t.json").write_text(json.dumps(tokenizer_json(**options)))
+    with pytest.raises(error) as raised:
+        read_vocabulary(tmp_path / "t.json", VocabularyOptions(**values))
+    assert raised.value.code == code
+
+
+def test_unknown_words_of_a_word_index_are_dropped_on_request(tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text('{"good": 1, "film": 2, "rare": 3}')
+    vocabulary = read_vocabulary(tmp_path / "v.json", VocabularyOptions(drop_unknown=True, num_words=3))
+    assert (vocabulary.words, vocabulary.unknown) == ({"good": 1, "film": 2}, None)
+    with pytest.raises(OptionError) as raised:
+        VocabularyOptions(unknown="good", drop_unknown=True)
+    assert raised.value.code == "conflicting-options"
+
+
+def test_two_words_of_one_index_raise_data_error(tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text('{"<unk>": 0, "good": 1, "film": 1}')
+    with pytest.raises(DataError) as raised:
+        read_vocabulary(tmp_path / "v.json")
+    assert (raised.value.code, raised.value.index, raised.value.words) == ("duplicate-index", 1, ["good", "film"])

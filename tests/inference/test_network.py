@@ -26,7 +26,7 @@ OUTPUTS = [("sigmoid", 2), ("softmax", 5), ("sigmoid", 5), ("softmax", 2)]
 
 def for_every_architecture(test: Any) -> Any:
     for mark in (
-        pytest.mark.parametrize("pooling", ["last", "max", "mean", "concat"]),
+        pytest.mark.parametrize("pooling", ["last", "max", "mean", "concat", "last-step"]),
         pytest.mark.parametrize("bidirectional", [False, True]),
         pytest.mark.parametrize(("activation", "classes"), OUTPUTS),
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -74,9 +75,8 @@ def _json_rows(content: str) -> list[Mapping[str, Any]]:
 
 
 def _csv_rows(content: str, suffix: str) -> list[Mapping[str, Any]]:
-    reader = csv.DictReader(
-        content.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ",", strict=True
-    )
+    file = io.StringIO(content, newline="")
+    reader = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
     rows: list[Mapping[str, Any]] = list(reader)
     if any(None in row or None in row.values() for row in rows):
         raise ValueError("a row has more or fewer cells than the header")

@@ -9,7 +9,8 @@ from typing import Literal
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from fastlstm.text.tokenizer import PADDING, UNKNOWN, UNKNOWN_ID, clean_text
+from fastlstm.text.segmentation import RUNS, clean_text
+from fastlstm.text.tokenizer import PADDING, UNKNOWN, UNKNOWN_ID
 
 START = "[START]"
 STRIPPED = "".join(sorted(string.punctuation))
@@ -27,11 +28,11 @@ EXAMPLE_COUNT = 3
 
 @dataclass(frozen=True)
 class TokenizationRule:
-    """How a text is split into words. The default is fastlstm's own rule.
+    """How a text is split into words. The default is that of fastlstm's earlier models.
 
     Attributes:
-        is_standard: Texts are cleaned, converted to lower case, and split at white space and around punctuation, as
-            in models trained with fastlstm. The other attributes are then ignored.
+        is_standard: Texts are cleaned, converted to lower case, and split at white space and around punctuation,
+            by `RUNS`. The other attributes are then ignored.
         lower: Which letters become lower case first: "unicode" as str.lower(), "ascii" as tf.strings.lower.
         breaks: Whether "<br />" is then replaced by a space.
         removed: Characters that are then removed.
@@ -82,8 +83,8 @@ def make_tokenizer(words: Sequence[str], rule: TokenizationRule, *, add_start: b
         ]
     tokenizer = Tokenizer(models.WordLevel({word: id_ for id_, word in enumerate(names)}, unk_token=UNKNOWN))
     if rule.is_standard:
-        tokenizer.normalizer = normalizers.Lowercase()
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.normalizer = RUNS.normalizer
+        tokenizer.pre_tokenizer = RUNS.pre_tokenizer
     else:
         tokenizer.normalizer = normalizers.Sequence(list(_normalizers(rule)))
         pattern, behavior = (

@@ -11,7 +11,8 @@ from typing import Any
 
 from fastlstm.convert.tokenization import START, TokenizationRule
 from fastlstm.errors import DataError, OptionError, suggest
-from fastlstm.text.tokenizer import CHINESE, PADDING, PADDING_ID, UNKNOWN
+from fastlstm.text.segmentation import CHINESE
+from fastlstm.text.tokenizer import PADDING, PADDING_ID, UNKNOWN
 
 UNKNOWN_NAMES = (UNKNOWN, "<UNK>", "<unk>", "<OOV>", "<oov>", "UNK", "unk", "OOV", "oov")
 PADDING_NAMES = (PADDING, "<PAD>", "<pad>", "PAD", "")
@@ -190,6 +191,8 @@ def _from_keras_tokenizer(path: Path, content: Mapping[str, Any], options: Vocab
         if num_words is not None and type(num_words) is not int:
             raise TypeError("num_words")
         unknown = None if oov_token is None else index[oov_token]
+    except DataError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path} is not a Keras Tokenizer ({error!r}); expected the output of tokenizer.to_json()",
