@@ -190,7 +190,7 @@ def _unknown_texts_note(report: Report) -> Note | None:
         return None
     return Note(
         f"{report.unknown_texts:,} of {report.texts:,} texts contain no known word; they are evaluated with the label "
-        "that the probabilities give, but `predict` gives them none",
+        "that the probabilities give, but prediction gives them none",
         "unknown-texts",
     )
 
@@ -198,18 +198,18 @@ def _unknown_texts_note(report: Report) -> Note | None:
 def _majority_note(report: Report) -> Note | None:
     """Return a note if the model is no better than always answering the most frequent class."""
     majority, accuracy = report.majority, report.majority_accuracy
-    always = f"always answering `{majority.label}` ({accuracy:.2%})"
+    always = f"always answering {majority.label!r} ({accuracy:.2%})"
     predicted = np.array(report.confusion).sum(axis=0)
     if majority.texts == report.texts:
         return Note(
-            f"all texts belong to the class `{majority.label}`: the figures say nothing about the other classes",
+            f"all texts belong to the class {majority.label!r}: the figures say nothing about the other classes",
             "one-class-evaluated",
         )
     if predicted.max() == report.texts:
         label = report.classes[int(predicted.argmax())].label
         verdict = "no better than" if report.accuracy >= accuracy else "worse than"
         return Note(
-            f"predicts `{label}` for every text, {verdict} {always}; {BALANCE}, or more texts of the other classes",
+            f"predicts {label!r} for every text, {verdict} {always}; {BALANCE}, or more texts of the other classes",
             "one-class-predicted",
         )
     is_uncertain = report.texts >= FEW_TEXTS and report.accuracy_interval[0] <= accuracy

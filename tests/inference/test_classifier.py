@@ -39,7 +39,9 @@ def test_a_list_is_a_batch(three_classes: Classifier) -> None:
     probabilities = three_classes.predict_proba(texts)
     assert probabilities.dtype == np.float32
     assert probabilities.shape == (4, 3)
-    assert three_classes.predict(texts) == [three_classes.labels[k] for k in probabilities.argmax(axis=1)]
+    labels = [three_classes.labels[k] for k in probabilities.argmax(axis=1)]
+    assert three_classes.predict(texts, label_unknown=True) == labels
+    assert three_classes.predict(texts) == [*labels[:2], None, labels[3]]
     for text, row in zip(texts, probabilities, strict=True):
         assert np.array_equal(three_classes.predict_proba(text), row)
     np.testing.assert_allclose(probabilities.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=1e-6)
@@ -67,7 +69,7 @@ def test_any_iterable_of_texts_is_a_batch(classifier: Classifier) -> None:
         yield from texts
 
     expected = classifier.predict_proba(texts)
-    for batch in (tuple(texts), generate(), np.array(texts), dict.fromkeys(texts).keys()):
+    for batch in (tuple(texts), generate(), np.array(texts), iter(dict.fromkeys(texts))):
         assert np.array_equal(classifier.predict_proba(batch), expected)
     assert classifier.predict(generate()) == classifier.predict(texts)
 
@@ -87,10 +89,13 @@ def test_tokenized_texts_have_the_predictions_of_the_texts(make_model: MakeModel
 
 
 @pytest.mark.parametrize("text", ["", " \n", "<br />", "nobodyhasseenthis", "\0", "👍🏽"])
-def test_texts_without_known_words_have_the_prediction_of_an_unknown_word(
-    classifier: Classifier, text: str
-) -> None:
-    assert classifier.predict(text) in classifier.labels
+def test_texts_without_known_words_have_no_label_unless_it_is_requested(classifier: Classifier, text: str) -> None:
+    assert classifier.predict(text) is None
+    assert classifier.predict(["film", text]) == [classifier.predict("film"), None]
+    label = classifier.labels[int(classifier.choose(classifier.predict_proba([text]))[0])]
+    assert classifier.predict(text, label_unknown=True) == label
+    assert classifier.predict(["film", text], label_unknown=True)[1] == label
+    assert classifier.predict(classifier.tokenize([text])) == [None]
     assert np.array_equal(classifier.predict_proba(text), classifier.predict_proba("unseen"))
 
 
@@ -99,13 +104,11 @@ def test_texts_without_known_words_have_the_prediction_of_an_unknown_word(
     ("texts", "position", "type_name"),
     [
         (["fine", 3], 1, "int"),
-        (["fine", "fine", None], 2, "NoneType"),
         ([b"bytes"], 0, "bytes"),
         ([["a", "b"]], 0, "list"),
         (3, None, "int"),
         (None, None, "NoneType"),
         (b"bytes", None, "bytes"),
-        ({"text": "fine"}, None, "dict"),
     ],
 )
 def test_anything_but_texts_raises_data_error_with_its_position(
@@ -186,7 +189,7 @@ def test_predictions_do_not_depend_on_the_number_of_threads(
 
 def test_evaluate_compares_predictions_with_labels(three_classes: Classifier) -> None:
     texts = random_texts(30)
-    labels = three_classes.predict(texts)
+    labels = three_classes.predict(texts, label_unknown=True)
     report = three_classes.evaluate(Dataset(texts, labels, "here"))
     assert (report.texts, report.accuracy) == (30, 1)
     wrong = [three_classes.labels[(three_classes.labels.index(label) + 1) % 3] for label in labels]

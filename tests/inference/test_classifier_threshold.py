@@ -31,7 +31,7 @@ def test_the_saved_threshold_changes_labels_but_not_probabilities(
     probabilities = cautious.predict_proba(texts)
     assert np.array_equal(probabilities, classifier.predict_proba(texts))
     assert "positive" in classifier.predict(texts)
-    assert set(cautious.predict(texts)) == {"negative"}
+    assert set(cautious.predict(texts)) == {"negative", None}
     assert cautious.predict(texts[0]) == "negative"
     cautious.save(tmp_path / "model")
     loaded = fastlstm.load(tmp_path / "model")
@@ -50,7 +50,7 @@ def test_a_given_threshold_replaces_the_saved_one(cautious: Classifier) -> None:
     just_above = float(np.nextafter(second[3], np.float32(1)))
     for threshold in (0, 0.5, float(second[3]), just_above, 1.0, np.float32(0.4)):
         expected = ["positive" if p >= threshold else "negative" for p in second]
-        assert cautious.predict(texts, threshold=threshold) == expected
+        assert cautious.predict(texts, threshold=threshold, label_unknown=True) == expected
         classes = cautious.choose(cautious.predict_proba(texts), threshold=threshold)
         assert [cautious.labels[k] for k in classes] == expected
         dataset = Dataset(texts, expected, "here")

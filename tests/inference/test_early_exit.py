@@ -50,11 +50,14 @@ def test_predict_and_predict_proba_use_early_exit(classifier: Classifier) -> Non
     early = classifier.predict_early(TEXTS, 0.9)
     labels = [classifier.labels[k] for k in classifier.choose(early.probabilities)]
     assert np.array_equal(classifier.predict_proba(TEXTS, min_agreement=0.9), early.probabilities)
-    assert classifier.predict(TEXTS, min_agreement=0.9) == labels
+    assert classifier.predict(TEXTS, min_agreement=0.9, label_unknown=True) == labels
+    assert np.array_equal(early.known, classifier.known(TEXTS))
+    known_labels = [label if known else None for label, known in zip(labels, early.known, strict=True)]
+    assert classifier.predict(TEXTS, min_agreement=0.9) == known_labels
     assert classifier.predict(TEXTS[5], min_agreement=0.5) == labels[5]
     tokenized = classifier.tokenize(TEXTS)
     assert np.array_equal(classifier.predict_early(tokenized, 0.9).probabilities, early.probabilities)
-    assert classifier.predict(tokenized, min_agreement=0.9) == labels
+    assert classifier.predict(tokenized, min_agreement=0.9) == known_labels
 
 
 def test_texts_read_to_their_end_have_the_probabilities_of_the_whole_text(classifier: Classifier) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from fastlstm import plots
 from fastlstm._typing import FloatArray
 from fastlstm.cli import output
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option
 from fastlstm.cli.standard_input import read_text, standard_input
+from fastlstm.cli.text_arguments import note_names
 from fastlstm.inference import Classifier
 from fastlstm.serialization import atomic
 from fastlstm.text.tokenizer import PADDING
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
     from fastlstm.inference.explain.explanation import Explanation
 
+UNKNOWN_MARK = " (unknown)"
+"""Marks a token that is not in the vocabulary."""
 MAX_ROWS = 15
 """Rows of the table of tokens and of the table of clauses."""
 MAX_ERROR = 0.01
 """Error of the attributions' sum, relative to the change of the logit, above which a note is printed."""
 MIN_COLOR_STRENGTH = 0.05
-"""Tokens with a smaller attribution, relative to the largest, are not colored."""
+"""Tokens with a weaker color are not colored."""
 
 
 @click.command("explain", cls=PanelCommand)
@@ -63,11 +65,15 @@ def command(
         plots.require_matplotlib()
     if text == "-":
         text = read_text(standard_input())
+    else:
+        note_names([text], "fastlstm explain", "its content")
     explanation = model.explain(text, label=label, method=method)
     trajectory = model.trajectory(text)[:, model.labels.index(explanation.label)]
     if plot is not None:
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
         output.note(f"wrote {plot}")
+    if not explanation.known:
+        output.note("the text contains no known word; `predict` gives it no label")
     if as_json:
         result = explanation.to_dict()
         for token, probability in zip(result["tokens"], trajectory, strict=True):
@@ -102,7 +108,8 @@ def _print_tokens(explanation: Explanation, trajectory: FloatArray, *, with_part
     tokens = [k for k in explanation.strongest(len(explanation.tokens)) if k not in padding]
     for k in tokens[:MAX_ROWS]:
         parts = (f"{explanation.lstm[k]:+.3f}", f"{explanation.ngrams[k]:+.3f}") if with_parts else ()
-        table.add_row(explanation.tokens[k], f"{attributions[k]:+.3f}", *parts, f"{trajectory[k]:.1%}")
+        name = explanation.tokens[k] + ("" if explanation.known_tokens[k] else UNKNOWN_MARK)
+        table.add_row(name, f"{attributions[k]:+.3f}", *parts, f"{trajectory[k]:.1%}")
     if padding:
         total = float(attributions[padding].sum())
         table.add_row(f"{PADDING} x {len(padding)}", f"{total:+.3f}", *("" for _ in part_names), "")
@@ -128,17 +135,23 @@ def _is_padding(explanation: Explanation, token: int) -> bool:
 
 
 def _color_text(explanation: Explanation) -> Text:
-    """Return the text with tokens colored by attribution: blue for positive, orange for negative ones."""
+    """Return the text with tokens colored by attribution, blue for positive, orange for negative ones.
+
+    Unknown tokens are underlined.
+    """
     from rich.color import Color
     from rich.style import Style
     from rich.text import Text
 
-    from fastlstm.inference.explain.explanation import NEGATIVE_COLOR, POSITIVE_COLOR
+    from fastlstm.inference.explain.explanation import NEGATIVE_COLOR, POSITIVE_COLOR, color_strength
 
     text = Text(explanation.text)
-    maximum = float(np.abs(explanation.attributions).max()) or 1.0
-    for (start, end), value in zip(explanation.char_spans, explanation.attributions, strict=True):
-        strength = abs(float(value)) / maximum
+    for (start, end), value, is_known in zip(
+        explanation.char_spans, explanation.attributions, explanation.known_tokens, strict=True
+    ):
+        if not is_known:
+            text.stylize("underline", int(start), int(end))
+        strength = color_strength(float(value))
         if strength < MIN_COLOR_STRENGTH:
             continue
         rgb = [255 + (channel - 255) * strength for channel in (POSITIVE_COLOR if value > 0 else NEGATIVE_COLOR)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,11 +15,14 @@ from fastlstm.cli.options import (
     precision_option,
     threshold_option,
 )
-from fastlstm.cli.output import json_entries, note
+from fastlstm.cli.output import NO_LABEL, json_entries, note
 from fastlstm.cli.standard_input import read_lines, standard_input
+from fastlstm.cli.text_arguments import note_names
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.text.tokenizer import UNKNOWN_ID, TokenizedTexts
+
+MAX_NOTED = 5
+"""Texts without known words that have a note of their own; the others are counted at the end."""
 
 
 @click.command("predict", cls=PanelCommand)
@@ -35,74 +37,84 @@ from fastlstm.text.tokenizer import UNKNOWN_ID, TokenizedTexts
     panel="Model",
     help="Early exit: agreement with whole texts, such as 0.99.",
 )
+@option("--label-unknown", is_flag=True, panel="Output", help="Also label texts without any known word.")
 @common_options
 def command(
-    texts: Sequence[str], model: Classifier, threshold: float | None, min_agreement: float | None, as_json: bool
+    texts: Sequence[str],
+    model: Classifier,
+    threshold: float | None,
+    min_agreement: float | None,
+    label_unknown: bool,
+    as_json: bool,
 ) -> None:
     """Print the label and probability of each TEXT.
 
-    With -, each line of standard input is a text; its prediction is printed as soon as it arrives.
+    With -, each line of standard input is a text; its prediction is printed as soon as it arrives. A text without any
+    known word has the label - (JSON: null).
     """
     if "-" not in texts:
-        tokenized = model.tokenize(texts)
-        _warn(texts, tokenized)
-        predictions = _predict(model, texts, tokenized, threshold, min_agreement)
+        note_names(texts, "fastlstm predict", "its lines")
+        unit, batches = "text", iter([texts])
     else:
         if len(texts) > 1:
             raise OptionError("- (standard input) excludes other texts; pass - alone", code="conflicting-options")
-        predictions = (
-            prediction
-            for lines in read_lines(standard_input())
-            for prediction in _predict(model, lines, lines, threshold, min_agreement)
-        )
+        unit, batches = "line", read_lines(standard_input())
+    predictions = (
+        prediction
+        for batch in batches
+        for prediction in _predict(model, batch, threshold, min_agreement, label_unknown=label_unknown)
+    )
+    noted = _with_notes(predictions, unit, "is unreliable" if label_unknown else "is -")
     if as_json:
-        json_entries("predictions", predictions)
+        json_entries("predictions", noted)
     else:
-        _print_lines(predictions)
-
-
-def _warn(texts: Sequence[str], tokenized: TokenizedTexts) -> None:
-    """Warn about texts that are file names, and about texts without known words."""
-    for text in texts:
-        if _is_file(text):
-            note(f"{text} is a file name, used as a text here; to predict its lines: fastlstm predict - < {text}")
-    unknown = sum(bool((ids == UNKNOWN_ID).all()) for ids in tokenized.ids)
-    if unknown:
-        note(f"{unknown} of {len(texts)} texts contain no known words; their predictions are unreliable")
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):  # too long for a path, or with invalid characters
-        return False
+        _print_lines(noted)
 
 
 def _predict(
     model: Classifier,
     texts: Sequence[str],
-    inputs: Sequence[str] | TokenizedTexts,
     threshold: float | None,
     min_agreement: float | None,
+    *,
+    label_unknown: bool,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the prediction of each text; `inputs` are the same texts, tokenized or not."""
+    """Yield the prediction of each text."""
+    tokenized = model.tokenize(texts)
     if min_agreement is None:
-        probabilities = model.predict_proba(inputs)
+        probabilities = model.predict_proba(tokenized)
     else:
-        early = model.predict_early(inputs, min_agreement)
+        early = model.predict_early(tokenized, min_agreement)
         probabilities = early.probabilities
         note(f"early exit skipped {early.saved_fraction:.0%} of {int(early.token_counts.sum()):,} tokens")
     classes = model.choose(probabilities, threshold=threshold)
-    for text, row, k in zip(texts, probabilities, classes, strict=True):
+    for text, row, k, known in zip(texts, probabilities, classes, tokenized.known, strict=True):
+        has_label = label_unknown or known > 0
         yield {
             "text": text,
-            "label": model.labels[k],
-            "probability": float(row[k]),
+            "label": model.labels[k] if has_label else None,
+            "probability": float(row[k]) if has_label else None,
+            "known": float(known),
             "probabilities": {label: float(p) for label, p in zip(model.labels, row, strict=True)},
         }
 
 
+def _with_notes(predictions: Iterator[dict[str, Any]], unit: str, result: str) -> Iterator[dict[str, Any]]:
+    """Yield the predictions. Print a note before those of texts without known words, and their number at the end."""
+    unknown = 0
+    for number, prediction in enumerate(predictions, 1):
+        if not prediction["known"]:
+            unknown += 1
+            if unknown <= MAX_NOTED:
+                problem = "contains no known word" if prediction["text"].strip() else "is blank"
+                note(f"{unit} {number} {problem}; its label {result}")
+        yield prediction
+    if unknown > MAX_NOTED:
+        note(f"{unknown:,} of {number:,} {unit}s contain no known word")
+
+
 def _print_lines(predictions: Iterator[dict[str, Any]]) -> None:
     for prediction in predictions:
-        label, text = (" ".join(prediction[name].split()) for name in ("label", "text"))
-        print(f"{label}\t{prediction['probability']:.4f}\t{text}", flush=True)
+        label = NO_LABEL if prediction["label"] is None else " ".join(prediction["label"].split())
+        probability = NO_LABEL if prediction["probability"] is None else f"{prediction['probability']:.4f}"
+        print(f"{label}\t{probability}\t{' '.join(prediction['text'].split())}", flush=True)

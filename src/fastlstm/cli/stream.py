@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastlstm._typing import FloatArray
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option, precision_option
-from fastlstm.cli.output import json_entries
+from fastlstm.cli.output import NO_LABEL, json_entries, note
 from fastlstm.cli.standard_input import read_pieces, standard_input
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
+
+if TYPE_CHECKING:
+    from fastlstm.inference.streaming import Stream
+
+STEP = re.compile(r"(?:[^\S\n]*\S+){1,8}[^\S\n]*\n?|\s+")
+"""The text between two predictions: at most 8 words, or the rest of a line."""
 
 
 @click.command("stream", cls=PanelCommand)
@@ -27,11 +33,13 @@ from fastlstm.inference import Classifier
     panel="Output",
     help="Change of a probability to report; 0: report all.",
 )
+@option("--label-unknown", is_flag=True, panel="Output", help="Also print a label before the first known word.")
 @common_options
-def command(model: Classifier, min_change: float, as_json: bool) -> None:
+def command(model: Classifier, min_change: float, label_unknown: bool, as_json: bool) -> None:
     """Read standard input as one text and print the prediction when it changes, and at the end.
 
-    Each line has the number of tokens, the label and its probability. Memory does not grow with the text.
+    It is compared at the end of each line and after 8 words. Each line of output has the number of tokens, the label
+    and its probability; the label is - (JSON: null) before the first known word. Memory does not grow with the text.
     """
     if not 0 <= min_change <= 1:
         raise OptionError(
@@ -40,39 +48,57 @@ def command(model: Classifier, min_change: float, as_json: bool) -> None:
             option="min_change",
             value=min_change,
         )
-    changes = find_changes(model, read_pieces(standard_input()), min_change)
+    changes = find_changes(model, read_pieces(standard_input()), min_change, label_unknown=label_unknown)
     if as_json:
         json_entries("changes", changes)
     else:
         _print_lines(changes)
 
 
-def find_changes(model: Classifier, pieces: Iterator[str], min_change: float) -> Iterator[dict[str, Any]]:
+def find_changes(
+    model: Classifier, pieces: Iterator[str], min_change: float, *, label_unknown: bool = False
+) -> Iterator[dict[str, Any]]:
     """Yield the prediction whenever the label or a probability changes, and at the end of the text.
 
-    `min_change` is the change of a probability since the last prediction yielded.
+    Args:
+        model: A model that can read streams.
+        pieces: The text, in pieces of any length.
+        min_change: The change of a probability since the last prediction yielded.
+        label_unknown: Whether a text without any known token has a label.
     """
     stream = model.stream()
-    token_count, reported_label, reported = 0, "", None
-    for piece in pieces:
-        stream.feed(piece)
+    token_count = 0
+    reported: dict[str, Any] | None = None
+    for step in (step for piece in pieces for step in STEP.findall(piece)):
+        stream.feed(step)
         if stream.token_count == token_count:
             continue
-        token_count, probabilities = stream.token_count, stream.probabilities
-        label = model.labels[int(model.choose(probabilities[None])[0])]
-        if reported is None or label != reported_label or abs(probabilities - reported).max() >= min_change:
-            reported_label, reported = label, probabilities
-            yield _prediction(model, token_count, probabilities, is_end=False)
+        token_count = stream.token_count
+        prediction = _prediction(model, stream, label_unknown=label_unknown, is_end=False)
+        if reported is None or _differs(prediction, reported, min_change):
+            reported = prediction
+            yield prediction
     stream.end()
-    yield _prediction(model, stream.token_count, stream.probabilities, is_end=True)
+    if not stream.known:
+        note("the text contains no known word")
+    yield _prediction(model, stream, label_unknown=label_unknown, is_end=True)
 
 
-def _prediction(model: Classifier, token_count: int, probabilities: FloatArray, *, is_end: bool) -> dict[str, Any]:
+def _differs(prediction: dict[str, Any], reported: dict[str, Any], min_change: float) -> bool:
+    probabilities, others = prediction["probabilities"], reported["probabilities"]
+    change = max(abs(probabilities[label] - others[label]) for label in probabilities)
+    return bool(prediction["label"] != reported["label"] or change >= min_change)
+
+
+def _prediction(model: Classifier, stream: Stream, *, label_unknown: bool, is_end: bool) -> dict[str, Any]:
+    probabilities = stream.probabilities
     k = int(model.choose(probabilities[None])[0])
+    has_label = label_unknown or stream.known > 0
     return {
-        "tokens": token_count,
-        "label": model.labels[k],
-        "probability": float(probabilities[k]),
+        "tokens": stream.token_count,
+        "label": model.labels[k] if has_label else None,
+        "probability": float(probabilities[k]) if has_label else None,
+        "known": stream.known,
         "probabilities": {name: float(p) for name, p in zip(model.labels, probabilities, strict=True)},
         "over": is_end,
     }
@@ -81,4 +107,6 @@ def _prediction(model: Classifier, token_count: int, probabilities: FloatArray, 
 def _print_lines(changes: Iterator[dict[str, Any]]) -> None:
     for change in changes:
         end = "\tend" if change["over"] else ""
-        print(f"{change['tokens']}\t{change['label']}\t{change['probability']:.4f}{end}", flush=True)
+        label = NO_LABEL if change["label"] is None else change["label"]
+        probability = NO_LABEL if change["probability"] is None else f"{change['probability']:.4f}"
+        print(f"{change['tokens']}\t{label}\t{probability}{end}", flush=True)

@@ -91,7 +91,7 @@ class Classifier:
         return self.saved.labels
 
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # a str is one text
         self,
         texts: str,
         *,
@@ -100,7 +100,7 @@ class Classifier:
         label_unknown: Literal[True],
     ) -> str: ...
     @overload
-    def predict(
+    def predict(  # type: ignore[overload-overlap]  # a str is one text
         self,
         texts: str,
         *,

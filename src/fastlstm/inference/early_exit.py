@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlstm._typing import BoolArray, FloatArray, IndexArray
+from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray
 from fastlstm.inference.network import Network
 from fastlstm.serialization.early_exit import ExitThreshold
 from fastlstm.text.batches import lengths_of
@@ -25,11 +25,13 @@ class EarlyPredictions:
         probabilities: float32 [n, classes], where reading stopped.
         tokens_read: int64 [n].
         token_counts: int64 [n], tokens of each text, after truncation.
+        known: float64 [n], the fraction of known tokens, see `TokenizedTexts`.
     """
 
     probabilities: FloatArray
     tokens_read: IndexArray
     token_counts: IndexArray
+    known: DoubleArray
 
     @property
     def saved_fraction(self) -> float:
@@ -77,7 +79,7 @@ def predict_in_stages(
             finished |= should_stop(number, active, probabilities)
         active = active[~finished]
     assert result is not None, "expected at least one text"
-    return EarlyPredictions(result, tokens_read, lengths)
+    return EarlyPredictions(result, tokens_read, lengths, texts.known)
 
 
 def stop_at(threshold: ExitThreshold, choose: Callable[[FloatArray], IndexArray]) -> StopRule:

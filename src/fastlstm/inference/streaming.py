@@ -15,7 +15,8 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.serialization.classifier import unsupported_reason
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGramKind, NGramLogits, find_occurrences
 from fastlstm.text.token_boundaries import TokenBuffer
-from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer, validate_text
+from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
+from fastlstm.text.validation import validate_text
 
 if TYPE_CHECKING:
     from fastlstm.inference.network import Network
@@ -172,9 +173,10 @@ class Stream:
         if reason := unsupported_reason(saved.config, tokenizer):
             raise OptionError(reason, code="cannot-stream", reason=reason)
         self._network, self._tokenizer = network, tokenizer
-        self._buffer = TokenBuffer()
+        self._buffer = TokenBuffer(tokenizer)
         network.features.project_all()
         self._state = StreamState(network)
+        self._known_count = 0
         if state is not None:
             self._restore(state)
 
@@ -196,6 +198,7 @@ class Stream:
             ids = self._tokenizer.token_ids(text)
             if len(ids):
                 self._state.feed(ids)
+                self._known_count += int(np.count_nonzero(ids != UNKNOWN_ID))
 
     @property
     def probabilities(self) -> FloatArray:
@@ -212,6 +215,14 @@ class Stream:
         return self._state.token_count
 
     @property
+    def known(self) -> float:
+        """The fraction of the tokens processed that are in the vocabulary; 0.0 before the first token.
+
+        At 0.0, the text so far has no label: the probabilities do not depend on what it says.
+        """
+        return self._known_count / self.token_count if self.token_count else 0.0
+
+    @property
     def pending(self) -> str:
         """The end of the text, not processed yet because its last token may be incomplete."""
         return self._buffer.pending
@@ -223,6 +234,7 @@ class Stream:
         head = {
             "model": self._network.fingerprint,
             "read": self._state.token_count,
+            "known": self._known_count,
             "held": self._buffer.pending,
             "arrays": {name: len(array) for name, array in arrays.items()},
         }
@@ -251,8 +263,11 @@ class Stream:
         try:
             if not isinstance(head["held"], str):
                 raise TypeError("held")
-            self._buffer = TokenBuffer(head["held"])
+            self._buffer = TokenBuffer(self._tokenizer, head["held"])
             self._state.restore(head["read"], head["arrays"], body)
+            self._known_count = head.get("known", head["read"])  # older states do not contain it
+            if type(self._known_count) is not int or not 0 <= self._known_count <= head["read"]:
+                raise ValueError("invalid count of known tokens")
         except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
             raise _invalid_state(repr(error)) from None
 

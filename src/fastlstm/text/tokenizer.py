@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, trainers
 
 from fastlstm._typing import BoolArray, DoubleArray, IndexArray, TokenIds
 from fastlstm.errors import DataError, OptionError
+from fastlstm.text.segmentation import (
+    SEGMENTS,
+    Segmentation,
+    clean_text,
+    cleaned_spans,
+    cleans_text,
+    end_of_marks,
+    find_segmentation,
+)
 
 Token = TypeVar("Token")
 
@@ -21,35 +28,21 @@ PADDING_ID, UNKNOWN_ID = 0, 1
 BOUNDARY_ID = PADDING_ID
 """Id before and after each text that a language model reads. No token of a text has it."""
 
-WORD_PATTERN = r"\w+|[^\w\s]+"
-"""A token of a cleaned text: a run of letters and digits, or a run of punctuation."""
-
 CHUNK_TEXTS = 256
 """Texts encoded at a time: enough to use all cores, few enough to stay in the cache."""
 
-_ASCII_WORDS = re.compile(WORD_PATTERN, re.ASCII).findall
-HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-CHINESE = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
-
-
-def clean_text(text: str) -> str:
-    """Return the text in Unicode NFC with HTML line breaks as spaces, and spaces around Chinese characters."""
-    if "<" in text:
-        text = HTML_BREAK.sub(" ", text)
-    return text if text.isascii() else CHINESE.sub(r" \1 ", unicodedata.normalize("NFC", text))
-
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """Return a word-level tokenizer of the most frequent words of `texts`, lower-cased, punctuation included.
+    """Return a tokenizer of the most frequent tokens of `texts`, which follows `SEGMENTS`.
 
-    The vocabulary has at most `vocabulary_size` entries: `[PAD]` (id 0), `[UNK]` (id 1), then words by decreasing
-    frequency, ties in alphabetical order. It is smaller if the texts have fewer words.
+    The vocabulary has at most `vocabulary_size` entries: `[PAD]` (id 0), `[UNK]` (id 1), then tokens by decreasing
+    frequency, ties in alphabetical order. It is smaller if the texts have fewer tokens.
     """
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.normalizer = SEGMENTS.normalizer
+    tokenizer.pre_tokenizer = SEGMENTS.pre_tokenizer
     trainer = trainers.WordLevelTrainer(vocab_size=vocabulary_size - 2, show_progress=False)
-    tokenizer.train_from_iterator((clean_text(text) for text in texts), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     # Registered as special tokens, they would be found in texts too, where "[PAD]" is three tokens.
     words = [PADDING, UNKNOWN, *sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)]
     tokenizer.model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN)
@@ -105,7 +98,7 @@ class AlignedTokens:
     """The tokens of one text and their positions in it, before truncation and including padding.
 
     Attributes:
-        text: The cleaned text.
+        text: The text, as it is written.
         tokens: The tokens as they are written in the text; those without characters, such as padding, by name.
         ids: [T].
         char_spans: int64 [T, 2], the first character of each token and the one after its last.
@@ -123,7 +116,7 @@ class TextTokenizer:
     """Converts texts to token ids, each text by itself.
 
     Plain ASCII, as most English text is, is split by a regular expression and looked up in the vocabulary if the
-    tokenizer follows the rules of `train_tokenizer`: the same ids in a fifth of the CPU time.
+    tokenizer has the segmentation of a trained model: the same ids in a fifth of the CPU time.
     """
 
     def __init__(
@@ -147,7 +140,8 @@ class TextTokenizer:
                 `max_tokens`, rounded down, and the rest from the end.
             padding: "front" or "back": a shorter text is padded with `PADDING_ID` on that side; "none": it is not.
             keep_untruncated: Also return all ids of each text.
-            cleaning: "standard": texts are cleaned by `clean_text` first; "none": they are not.
+            cleaning: "standard": texts are cleaned by `clean_text` first, unless the tokenizer does so itself;
+                "none": they are not.
             drop_unknown: Drop unknown words before truncation.
             empty_id: The single id of a text without tokens, if it is not padded.
 
@@ -165,7 +159,7 @@ class TextTokenizer:
         self._max_tokens = max_tokens
         self._padding = padding
         self._add_special_tokens = tokenizer.post_processor is not None
-        self._clean = clean_text if cleaning == "standard" else str
+        self._is_cleaned = cleaning == "standard" and not cleans_text(tokenizer)
         self._drop_unknown = drop_unknown
         self._added_ids = set(tokenizer.encode("").ids) if self._add_special_tokens else set()
         self._empty_text_ids = [empty_id] if padding == "none" else []
@@ -173,7 +167,8 @@ class TextTokenizer:
         self._head = {"end": 0, "beginning": max_tokens, "both": max_tokens // 2}[truncate]
         self._tail = max_tokens - self._head
         standard = cleaning == "standard" and not drop_unknown and _is_standard(tokenizer)
-        self._vocabulary = tokenizer.get_vocab() if standard else None
+        self._segmentation = find_segmentation(tokenizer) if standard else None
+        self._vocabulary = {} if self._segmentation is None else tokenizer.get_vocab()
 
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
         """Return the ids of every text. A text without tokens is one unknown token, or only padding."""
@@ -183,7 +178,9 @@ class TextTokenizer:
         truncated_count = 0
         for start in range(0, len(texts), CHUNK_TEXTS):
             chunk = [self._clean(text) for text in texts[start : start + CHUNK_TEXTS]]
-            for token_count, known_fraction, text_ids in self._tokenize_chunk(chunk):
+            for token_count, known_fraction, text_ids in self._tokenize_chunk(
+                chunk, keep_all=self._keep_untruncated
+            ):
                 truncated_count += token_count > self._max_tokens
                 known.append(known_fraction)
                 array = np.array(text_ids or self._empty_text_ids, np.int32)
@@ -195,18 +192,29 @@ class TextTokenizer:
         )
 
     @property
+    def segmentation(self) -> Segmentation | None:
+        """How texts are split, if the tokenizer is that of a trained model; None for an imported one."""
+        return self._segmentation
+
+    @property
     def is_standard(self) -> bool:
-        """Whether the tokenizer follows the rules of `train_tokenizer`."""
-        return self._vocabulary is not None
+        """Whether the tokenizer is that of a trained model."""
+        return self._segmentation is not None
 
     def token_ids(self, text: str) -> TokenIds:
         """Return the ids of all tokens of a piece of text, possibly none."""
-        cleaned = self._clean(text)
-        if self._vocabulary is not None and cleaned.isascii():
-            vocabulary = self._vocabulary
-            return np.array([vocabulary.get(word, UNKNOWN_ID) for word in _ASCII_WORDS(cleaned.lower())], np.int32)
-        ids = self._tokenizer.encode(cleaned, add_special_tokens=self._add_special_tokens).ids
-        return np.array(self._known_ids(ids), np.int32)
+        ((_, _, ids),) = self._tokenize_chunk([self._clean(text)], keep_all=True)
+        return np.array(ids, np.int32)
+
+    def split(self, text: str) -> list[str]:
+        """Return the tokens of a text as they are written, possibly none."""
+        return [text[start:end] for _, (start, end) in self._locate(text) if end > start]
+
+    def last_token_start(self, text: str) -> int:
+        """Return the start of the last token of a text; 0 if it has none."""
+        if self._segmentation is not None and text.isascii() and "<" not in text:
+            return max((match.start() for match in self._segmentation.ascii_token.finditer(text)), default=0)
+        return max((start for _, (start, _) in self._locate(text)), default=0)
 
     def align(self, text: str) -> AlignedTokens:
         """Return the tokens of a text and their positions; not those of unknown words that are dropped.
@@ -214,13 +222,10 @@ class TextTokenizer:
         A text without tokens is one unknown token that covers all of it. Tokens without characters, such as
         padding, have an empty span.
         """
-        cleaned = self._clean(text)
-        encoding = self._tokenizer.encode(cleaned, add_special_tokens=self._add_special_tokens)
-        pairs = zip(encoding.ids, encoding.offsets, strict=True)
-        found = [pair for pair in pairs if not self._drop_unknown or pair[0] != UNKNOWN_ID]
+        found = self._locate(text)
         ids = self._pad(np.array([token_id for token_id, _ in found] or self._empty_text_ids, np.int32))
         first = len(ids) - len(found) if self._padding == "front" else 0
-        char_spans = np.full((len(ids), 2), 0 if self._padding == "front" else len(cleaned), np.int64)
+        char_spans = np.full((len(ids), 2), 0 if self._padding == "front" else len(text), np.int64)
         char_spans[first : first + len(found)] = np.array([span for _, span in found], np.int64).reshape(-1, 2)
         if not found and self._padding == "none":
             char_spans[0, 0] = 0
@@ -228,10 +233,26 @@ class TextTokenizer:
         used[self._truncate(np.arange(len(ids), dtype=np.int32))] = True
         has_names = self._padding != "none" or self._add_special_tokens
         tokens = tuple(
-            cleaned[start:end] or (str(self._tokenizer.id_to_token(int(token_id))) if has_names else "")
+            text[start:end] or (str(self._tokenizer.id_to_token(int(token_id))) if has_names else "")
             for token_id, (start, end) in zip(ids, char_spans, strict=True)
         )
-        return AlignedTokens(cleaned, tokens, ids, char_spans, used)
+        return AlignedTokens(text, tokens, ids, char_spans, used)
+
+    def _locate(self, text: str) -> list[tuple[int, tuple[int, int]]]:
+        """Return the id and the span of each token of a text, without unknown words that are dropped."""
+        encoding = self._tokenizer.encode(self._clean(text), add_special_tokens=self._add_special_tokens)
+        offsets = encoding.offsets
+        if self._is_cleaned:
+            spans = cleaned_spans(text)
+            offsets = [(spans[start][0], spans[end - 1][1]) if end > start else (0, 0) for start, end in offsets]
+        else:  # `tokenizers` leaves out the marks of the last character
+            limits = [start for start, _ in [*offsets, (len(text), 0)]]
+            offsets = [
+                (start, end_of_marks(text, end, limit)) if end > start else (start, end)
+                for (start, end), limit in zip(offsets, limits[1:], strict=True)
+            ]
+        pairs = zip(encoding.ids, offsets, strict=True)
+        return [pair for pair in pairs if not self._drop_unknown or pair[0] != UNKNOWN_ID]
 
     def truncate(self, ids: TokenIds) -> TokenIds:
         """Return the ids that the LSTM reads, from all ids of a text: truncated, or padded."""
@@ -248,28 +269,32 @@ class TextTokenizer:
         padding = np.full(self._max_tokens - len(ids), PADDING_ID, np.int32)
         return np.concatenate([padding, ids] if self._padding == "front" else [ids, padding])
 
-    def _tokenize_chunk(self, texts: list[str]) -> list[tuple[int, float, list[int]]]:
-        """Return each text's number of tokens, fraction of known tokens, and ids.
+    def _clean(self, text: str) -> str:
+        return clean_text(text) if self._is_cleaned else text
 
-        The ids are truncated unless `keep_untruncated` is set.
+    def _tokenize_chunk(self, texts: list[str], *, keep_all: bool) -> list[tuple[int, float, list[int]]]:
+        """Return number of tokens, fraction of known ones, and ids of each cleaned text.
+
+        The ids are truncated unless `keep_all` is set.
         """
-        vocabulary = self._vocabulary
-        others = [text for text in texts if vocabulary is None or not text.isascii()]
+        segmentation, vocabulary = self._segmentation, self._vocabulary
+        others = [text for text in texts if segmentation is None or not text.isascii()]
         encodings = iter(
             self._tokenizer.encode_batch_fast(others, add_special_tokens=self._add_special_tokens) if others else ()
         )
         chunk = []
         for text in texts:
-            if vocabulary is not None and text.isascii():
-                words = _ASCII_WORDS(text.lower())
-                ids = [vocabulary.get(word, UNKNOWN_ID) for word in self._truncate_list(words)]
+            if segmentation is not None and text.isascii():
+                words = segmentation.ascii_tokens(text)
+                kept = words if keep_all else self._truncate_list(words)
+                ids = [vocabulary.get(word, UNKNOWN_ID) for word in kept]
                 chunk.append((len(words), self._known_fraction(ids), ids))
             else:
-                text_ids = next(encodings).ids
-                all_ids = self._known_ids(text_ids)
-                ids = self._truncate_list(all_ids)
+                all_ids = next(encodings).ids
+                known_ids = self._known_ids(all_ids)
+                ids = known_ids if keep_all else self._truncate_list(known_ids)
                 # Words that are dropped still count as tokens of the text.
-                chunk.append((len(all_ids), self._known_fraction(text_ids if self._drop_unknown else ids), ids))
+                chunk.append((len(known_ids), self._known_fraction(all_ids if self._drop_unknown else ids), ids))
         return chunk
 
     def _known_ids(self, ids: list[int]) -> list[int]:
@@ -279,7 +304,7 @@ class TextTokenizer:
     def _known_fraction(self, ids: list[int]) -> float:
         """Return the fraction of tokens, before padding, that are in the vocabulary; 0.0 if there are none."""
         token_count, known_count = len(ids), len(ids) - ids.count(UNKNOWN_ID)
-        if self._vocabulary is None:
+        if self._segmentation is None:
             known_count -= ids.count(PADDING_ID)
             for added_id in self._added_ids:
                 added_count = ids.count(added_id)
@@ -287,58 +312,15 @@ class TextTokenizer:
         return known_count / token_count if token_count else 0.0
 
     def _truncate_list(self, tokens: list[Token]) -> list[Token]:
-        if self._keep_untruncated or len(tokens) <= self._max_tokens:
+        if len(tokens) <= self._max_tokens:
             return tokens
         return tokens[: self._head] + tokens[len(tokens) - self._tail :]
 
 
-def validate_texts(texts: Iterable[str]) -> list[str]:
-    """Return a batch of texts as a list.
-
-    Raises:
-        DataError: It is not a batch, or one of its elements is not a valid text.
-    """
-    if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
-        raise DataError(
-            f"got {type(texts).__name__}; expected a text or a list of texts (str)",
-            code="not-a-text",
-            type=type(texts).__name__,
-        )
-    batch = list(texts)
-    for position, text in enumerate(batch):
-        if not isinstance(text, str):
-            raise DataError(
-                f"text {position} of the batch is {type(text).__name__}; expected str",
-                code="not-a-text",
-                position=position,
-                type=type(text).__name__,
-            )
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise DataError(
-                f"text {position} of the batch is not valid Unicode: it contains a lone surrogate",
-                code="invalid-unicode",
-                position=position,
-            ) from None
-    return batch
-
-
-def validate_text(text: str) -> str:
-    """Return the text. Raise `DataError` if it is not a valid text."""
-    if not isinstance(text, str):
-        raise DataError(
-            f"got {type(text).__name__}; expected one text (str)", code="not-a-text", type=type(text).__name__
-        )
-    return validate_texts([text])[0]
-
-
 def _is_standard(tokenizer: Tokenizer) -> bool:
-    """Return whether a tokenizer follows the rules of `train_tokenizer`."""
+    """Return whether a tokenizer looks up every token by itself, as those of `train_tokenizer` do."""
     return (
         isinstance(tokenizer.model, models.WordLevel)
-        and isinstance(tokenizer.normalizer, normalizers.Lowercase)
-        and isinstance(tokenizer.pre_tokenizer, pre_tokenizers.Whitespace)
         and tokenizer.post_processor is None
         and tokenizer.truncation is None
         and tokenizer.padding is None

@@ -15,7 +15,7 @@ from fastlstm.inference.head import Head
 from fastlstm.inference.network import EMPTY_TEXT_ID, Network, probabilities_of, reads_empty_texts_as_zeros
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.text.tokenizer import UNKNOWN_ID, AlignedTokens
+from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, AlignedTokens
 
 METHODS = ("gradients", "occlusion")
 POINT_COUNTS = (16, 32, 64, 128, 256)
@@ -144,8 +144,11 @@ class Explainer:
         self._saved, self._network, self._layers, self._truncate = saved, network, layers, truncate
         self._use_sigmoid = weights.uses_sigmoid(saved.config, len(saved.labels))
 
-    def __call__(self, text: AlignedTokens, label: int | None, method: str) -> Explanation:
-        """Return the explanation of the class with index `label`; None: the most probable class."""
+    def __call__(self, text: AlignedTokens, known: float, label: int | None, method: str) -> Explanation:
+        """Return the explanation of the class with index `label`; None: the most probable class.
+
+        `known` is the fraction of known tokens.
+        """
         logits = self._network.logits([text.ids[text.used]], [text.ids])
         probabilities = probabilities_of(logits, self._use_sigmoid)[0]
         label = int(probabilities.argmax()) if label is None else label
@@ -161,6 +164,8 @@ class Explainer:
             tokens=text.tokens,
             char_spans=text.char_spans,
             used=text.used,
+            known=known,
+            known_tokens=(text.ids != UNKNOWN_ID) & (text.ids != PADDING_ID),
             label=self._saved.labels[label],
             probability=float(probabilities[label]),
             probabilities=dict(zip(self._saved.labels, map(float, probabilities), strict=True)),

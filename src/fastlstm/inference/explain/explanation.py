@@ -14,6 +14,9 @@ from fastlstm.text.tokenizer import AlignedTokens
 POSITIVE_COLOR, NEGATIVE_COLOR = (47, 109, 181), (217, 130, 43)
 """Red, green and blue for positive and negative attributions."""
 
+FULL_COLOR_LOGIT = 2.0
+"""Attributions of at least this size have the full color. It is the same for all texts, so that they compare."""
+
 
 @dataclass(frozen=True)
 class Clause:
@@ -37,10 +40,12 @@ class Explanation:
     """How much each token contributes to the logit of one class.
 
     Attributes:
-        text: The text after `fastlstm.text.tokenizer.clean_text`.
+        text: The text, as it is written.
         tokens: All T tokens, as spelled in `text`.
         char_spans: int64 [T, 2], start and end of each token in `text`, in characters.
         used: bool [T], whether the LSTM reads the token. False for tokens that truncation drops.
+        known: The fraction of known tokens, see `TokenizedTexts`. At 0.0, `Classifier.predict` returns no label.
+        known_tokens: bool [T], whether the token is in the vocabulary. False for padding.
         label: The explained class.
         probability: Its probability.
         probabilities: Label -> probability.
@@ -58,6 +63,8 @@ class Explanation:
     tokens: tuple[str, ...]
     char_spans: IndexArray
     used: BoolArray
+    known: float
+    known_tokens: BoolArray
     label: str
     probability: float
     probabilities: dict[str, float]
@@ -83,6 +90,7 @@ class Explanation:
         """Return the explanation as a JSON object."""
         return {
             "text": self.text,
+            "known": self.known,
             "label": self.label,
             "probability": self.probability,
             "probabilities": self.probabilities,
@@ -96,12 +104,13 @@ class Explanation:
                     "start": int(start),
                     "end": int(end),
                     "used": bool(used),
+                    "known": bool(known),
                     "attribution": float(lstm + ngrams),
                     "lstm": float(lstm),
                     "ngrams": float(ngrams),
                 }
-                for token, (start, end), used, lstm, ngrams in zip(
-                    self.tokens, self.char_spans, self.used, self.lstm, self.ngrams, strict=True
+                for token, (start, end), used, known, lstm, ngrams in zip(
+                    self.tokens, self.char_spans, self.used, self.known_tokens, self.lstm, self.ngrams, strict=True
                 )
             ],
             "clauses": [
@@ -118,7 +127,9 @@ class Explanation:
     def _repr_html_(self) -> str:
         """Return the text for a notebook, each token colored by its attribution."""
         title = f"{self.label} {self.probability:.1%}"
-        return explanation_html(self.text, self.char_spans, self.attributions, title, used=self.used)
+        if not self.known:
+            title += " (no known words)"
+        return explanation_html(self.text, self.char_spans, self.attributions, title, self.used, self.known_tokens)
 
     def __repr__(self) -> str:
         attributions = self.attributions
@@ -142,23 +153,31 @@ def split_clauses(text: AlignedTokens) -> list[tuple[int, int]]:
     return ranges
 
 
+def color_strength(attribution: float) -> float:
+    """Return the strength of the color of an attribution, from 0 to 1."""
+    return min(1.0, abs(attribution) / FULL_COLOR_LOGIT)
+
+
 def explanation_html(
-    text: str, char_spans: IndexArray, attributions: FloatArray, title: str, *, used: BoolArray
+    text: str, char_spans: IndexArray, attributions: FloatArray, title: str, used: BoolArray, known: BoolArray
 ) -> str:
     """Return HTML without style sheet and script: the text, each token colored by its attribution.
 
-    Tokens that are not `used` are pale.
+    Tokens that are not `used` are pale; those that are not `known` have a dotted underline.
     """
-    maximum = float(np.abs(attributions).max(initial=0)) or 1.0
     parts, position = [], 0
-    for (start, end), value, is_used in zip(char_spans, attributions, used, strict=True):
+    for (start, end), value, is_used, is_known in zip(char_spans, attributions, used, known, strict=True):
         parts.append(escape(text[position:start]))
         red, green, blue = POSITIVE_COLOR if value > 0 else NEGATIVE_COLOR
-        strength = abs(float(value)) / maximum
+        strength = color_strength(float(value))
         style = f"background:rgba({red},{green},{blue},{strength:.2f});border-radius:3px"
         if not is_used:
             style += ";opacity:0.5"
-        parts.append(f'<span style="{style}" title="{value:+.3f}">{escape(text[start:end])}</span>')
+        note = ""
+        if not is_known:
+            style += ";text-decoration:underline dotted"
+            note = ", unknown word"
+        parts.append(f'<span style="{style}" title="{value:+.3f}{note}">{escape(text[start:end])}</span>')
         position = end
     parts.append(escape(text[position:]))
     return (
