@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as parquet
 
-from fastlstm.text.tokenizer import WORD_PATTERN
+from fastlstm.text.segmentation import WORD_PATTERN
 
 LENGTHS = (0, 100, 200, 300, 500, 10**6)
 """The bounds of the groups of lengths, in tokens."""

@@ -76,7 +76,7 @@ def time_tokens(model: Classifier, words: list[str], repeats: int) -> dict[str, 
     tokenize = TextTokenizer(model.saved.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
     costs: dict[str, list[float]] = {"tokenising": [], "reading": [], "probabilities": []}
     for _ in range(repeats):
-        stream, buffer = model.stream(), TokenBuffer()
+        stream, buffer = model.stream(), TokenBuffer(tokenize)
         for piece in pieces[:WARM_UP_PIECES]:
             stream.feed(piece)
         tokens = stream.token_count

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastlstm.text.detokenizer import add_spaces, detokenize, split_tokens
+from fastlstm.text.detokenizer import add_spaces, detokenize
+from fastlstm.text.segmentation import RUNS, SEGMENTS, Segmentation, clean_text
 
 
 @pytest.mark.parametrize(
@@ -31,29 +32,33 @@ from fastlstm.text.detokenizer import add_spaces, detokenize, split_tokens
         "c'est l'amour?",
         "很好看的电影，我喜欢！",
         "i say 很好 to that",
+        "ของที่นี่ดีมาก",
+        "សៀវភៅល្អ movie",
+        "wow!!! so good 😍😍👍🏽",
         "映画「君」が好き。",
         "a ‘so-called’ “film”",
         "?!",
         "",
     ],
 )
-def test_detokenize_restores_the_text(text: str) -> None:
-    assert detokenize(split_tokens(text)) == text
+@pytest.mark.parametrize("segmentation", [SEGMENTS, RUNS], ids=lambda segmentation: segmentation.name)
+def test_detokenize_restores_the_text(text: str, segmentation: Segmentation) -> None:
+    assert detokenize(segmentation.tokens(clean_text(text))) == text
 
 
 @pytest.mark.parametrize(
     ("prefix", "tokens", "expected"),
     [
-        ('he said "', ["no", '"', "."], 'he said "no".'),
-        ('he said "no', ['"', "and", "left"], 'he said "no" and left'),
-        ("i don", ["'", "t"], "i don't"),
-        ("the film", [",", "and"], "the film, and"),
-        ("(", ["a"], "(a"),
-        ("", ["a", "film"], "a film"),
+        (["he", "said", '"'], ["no", '"', "."], 'no".'),
+        (["he", "said", '"', "no"], ['"', "and", "left"], '" and left'),
+        (["i", "don"], ["'", "t"], "'t"),
+        (["the", "film"], [",", "and"], ", and"),
+        (["("], ["a"], "a"),
+        ([], ["a", "film"], "a film"),
     ],
 )
-def test_tokens_continue_a_prefix(prefix: str, tokens: list[str], expected: str) -> None:
-    assert prefix + "".join(add_spaces(tokens, prefix)) == expected
+def test_tokens_continue_a_prefix(prefix: list[str], tokens: list[str], expected: str) -> None:
+    assert "".join(add_spaces(tokens, prefix)) == expected
 
 
 def test_token_is_yielded_once_the_next_one_is_known() -> None:

@@ -1,24 +1,24 @@
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.helpers.earlier_tokenizers import train_runs_tokenizer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from fastlstm.errors import OptionError
+from fastlstm.text.segmentation import RUNS, SEGMENTS, clean_text
 from fastlstm.text.tokenizer import (
     CHUNK_TEXTS,
     PADDING,
     PADDING_ID,
     UNKNOWN,
     UNKNOWN_ID,
-    WORD_PATTERN,
     TextTokenizer,
-    clean_text,
     train_tokenizer,
     truncate_vocabulary,
 )
@@ -46,48 +46,32 @@ def ids_of(tokenizer: Tokenizer, text: str) -> list[int]:
     [
         ("Great FILM", ["great", "film"]),
         ("ÉTÉ Straße ΑΘΗΝΑ", ["été", "straße", "αθηνα"]),
-        ("Good, really!? (yes)", ["good", ",", "really", "!?", "(", "yes", ")"]),
+        ("Good, really!? (yes)", ["good", ",", "really", "!", "?", "(", "yes", ")"]),
         ("don't 10/10 mid-air a_b", ["don", "'", "t", "10", "/", "10", "mid", "-", "air", "a_b"]),
         ("line<br />break<BR>here<br/>too", ["line", "break", "here", "too"]),
         ("a < b and b<c", ["a", "<", "b", "and", "b", "<", "c"]),
         ("e\u0301te\u0301", ["\u00e9t\u00e9"]),
         ("很好看 film电影。", ["很", "好", "看", "film", "电", "影", "。"]),
-        ("한국어 ひらがな", ["한국어", "ひらがな"]),
+        ("한국어 ひらがな", ["한국어", "ひ", "ら", "が", "な"]),
         ("tabs\tand\nlines\u00a0and\u3000spaces", ["tabs", "and", "lines", "and", "spaces"]),
     ],
 )
-def test_tokens_are_lower_case_words_and_punctuation(text: str, expected: list[str]) -> None:
+def test_trained_tokenizer_splits_into_segments(text: str, expected: list[str]) -> None:
     assert tokens_of(text) == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a<br />b", "a b"),
-        ("a<br\n/>b", "a b"),
-        ("a<BR>b<bR/>c", "a b c"),
-        ("a<b>r</b>", "a<b>r</b>"),
-        ("<break>", "<break>"),
-        ("e\u0301", "\u00e9"),
-        ("\u212b", "\u00c5"),
-        ("", ""),
-    ],
+@pytest.mark.parametrize("train", [train_tokenizer, train_runs_tokenizer])
+@given(
+    texts=st.lists(
+        st.one_of(PRINTABLE, st.text(max_size=40), st.text(st.characters(max_codepoint=127), max_size=40))
+    )
 )
-def test_clean_text_replaces_html_breaks_and_composes(text: str, expected: str) -> None:
-    assert clean_text(text) == expected
-
-
-@given(PRINTABLE)
-def test_tokens_of_ascii_text_match_the_word_pattern(text: str) -> None:
-    expected = re.findall(WORD_PATTERN, text.lower())
-    assert tokens_of(text) == (expected or [UNKNOWN])
-
-
-@given(st.lists(st.one_of(PRINTABLE, st.text(max_size=40), st.text(st.characters(max_codepoint=127), max_size=40))))
-def test_ids_equal_those_of_the_tokenizers_library(texts: list[str]) -> None:
-    texts = [clean_text(text) for text in texts]
-    tokenizer = train_tokenizer(texts[::2], 50)
-    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+def test_ids_equal_those_of_the_tokenizers_library(
+    train: Callable[[list[str], int], Tokenizer], texts: list[str]
+) -> None:
+    tokenizer = train(texts[::2], 50)
+    prepared = texts if train is train_tokenizer else [clean_text(text) for text in texts]
+    encodings = tokenizer.encode_batch(prepared, add_special_tokens=False)
     expected = [encoding.ids or [UNKNOWN_ID] for encoding in encodings]
     assert [ids.tolist() for ids in TextTokenizer(tokenizer, max_tokens=100, truncate="end")(texts).ids] == expected
 
@@ -247,11 +231,44 @@ def test_untruncated_ids_are_returned_on_request(keep_untruncated: bool) -> None
 
 def test_aligned_tokens_have_their_positions_in_the_text() -> None:
     aligned = TextTokenizer(TOKENIZER, max_tokens=2, truncate="both").align("w0 <br/>W1, w2")
-    assert aligned.text == "w0  W1, w2"
+    assert aligned.text == "w0 <br/>W1, w2"
     assert aligned.tokens == ("w0", "W1", ",", "w2")
-    assert aligned.char_spans.tolist() == [[0, 2], [4, 6], [6, 7], [8, 10]]
+    assert aligned.char_spans.tolist() == [[0, 2], [8, 10], [10, 11], [12, 14]]
     assert aligned.ids.tolist() == ids_of(TOKENIZER, "w0 w1, w2")
     assert aligned.used.tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("train", [train_tokenizer, train_runs_tokenizer])
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("很好看。", ["很", "好", "看", "。"]),
+        ("cafe\u0301 e\u0301te\u0301!", ["cafe\u0301", "e\u0301te\u0301", "!"]),
+        ("<br>I\u0307s\u0323\u0307<br />好", ["I\u0307s\u0323\u0307", "好"]),
+        ("\u1112\u1161\u11ab \u1100\u1161", ["\u1112\u1161\u11ab", "\u1100\u1161"]),
+    ],
+)
+def test_aligned_tokens_are_written_as_in_the_text(
+    train: Callable[[list[str], int], Tokenizer], text: str, tokens: list[str]
+) -> None:
+    tokenizer = TextTokenizer(train([], 10), max_tokens=9, truncate="end")
+    aligned = tokenizer.align(text)
+    assert (aligned.text, list(aligned.tokens), tokenizer.split(text)) == (text, tokens, tokens)
+    assert [text[start:end] for start, end in aligned.char_spans] == tokens
+
+
+def test_aligned_emoji_include_all_parts() -> None:
+    tokenizer = TextTokenizer(TOKENIZER, max_tokens=9, truncate="end")
+    assert tokenizer.split("❤\ufe0f👍🏽1\ufe0f\u20e3!") == ["❤\ufe0f", "👍🏽", "1\ufe0f\u20e3", "!"]
+
+
+@pytest.mark.parametrize("train", [train_tokenizer, train_runs_tokenizer])
+@given(text=st.text(max_size=40))
+def test_aligned_spans_follow_each_other(train: Callable[[list[str], int], Tokenizer], text: str) -> None:
+    tokenizer = TextTokenizer(train([text], 50), max_tokens=99, truncate="end")
+    aligned = tokenizer.align(text)
+    assert aligned.ids.tolist() == tokenizer([text]).ids[0].tolist()
+    assert (np.diff(aligned.char_spans.ravel()) >= 0).all()
 
 
 @pytest.mark.parametrize(("padding", "position"), [("front", 0), ("back", 2)])
@@ -274,7 +291,7 @@ def test_aligned_text_without_tokens_is_one_unknown_token(text: str) -> None:
 @pytest.mark.parametrize("text", ["W0 nobody, w1", "w0 很 w1", ""])
 def test_token_ids_are_all_ids_of_a_text(text: str) -> None:
     tokenizer = TextTokenizer(TOKENIZER, max_tokens=1, truncate="end")
-    assert tokenizer.token_ids(text).tolist() == TOKENIZER.encode(clean_text(text)).ids
+    assert tokenizer.token_ids(text).tolist() == TOKENIZER.encode(text).ids
 
 
 def test_truncated_vocabulary_has_the_first_entries() -> None:
@@ -285,8 +302,11 @@ def test_truncated_vocabulary_has_the_first_entries() -> None:
     assert TOKENIZER.get_vocab_size() == len(WORDS) + 2
 
 
-def test_is_standard_only_with_the_rules_of_train_tokenizer() -> None:
-    assert TextTokenizer(TOKENIZER, max_tokens=1, truncate="end").is_standard
+def test_is_standard_only_with_the_segmentation_of_a_trained_model() -> None:
+    trained = TextTokenizer(TOKENIZER, max_tokens=1, truncate="end")
+    earlier = TextTokenizer(train_runs_tokenizer(WORDS, 9), max_tokens=1, truncate="end")
+    assert (trained.is_standard, trained.segmentation) == (True, SEGMENTS)
+    assert (earlier.is_standard, earlier.segmentation) == (True, RUNS)
     other = train_tokenizer(["a-b"], 10)
     other.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     assert not TextTokenizer(other, max_tokens=1, truncate="end").is_standard

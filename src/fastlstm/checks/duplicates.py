@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlstm._typing import IndexArray
 from fastlstm.checks.corpus import Corpus, Example
-from fastlstm.text.tokenizer import clean_text
+from fastlstm.text.segmentation import clean_text
 
 MAX_EXAMPLES_PER_TEXT = 6
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 
-from fastlstm.text.tokenizer import WORD_PATTERN, clean_text
-
-_TOKEN = re.compile(WORD_PATTERN)
 _APOSTROPHES = "'’"
 _CONTRACTIONS = frozenset(("s", "t", "re", "ve", "ll", "d", "m"))
 """Tokens after the apostrophe of an English word: it's, don't, we're."""
@@ -16,8 +14,12 @@ _WIDE = "，。！？、：；「」『』（）【】《》"
 _OPENING = "([{<“‘«¿¡$£€#@"
 _CLOSING = ".,;:!?)]}>”»%…"
 _JOINING = ("-", "/")
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-"""Characters of scripts without spaces between words."""
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3005-\u3007\u3021-\u312f"
+    "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48f\ua980-\ua9ff\uaa60-\uaadf\uf900-\ufaff"
+    "\uff66-\uff9f\U00011700-\U0001174f\U00016fe0-\U00018dff\U0001aff0-\U0001b2ff\U00020000-\U0003ffff]"
+)
+"""Letters of scripts without spaces between words."""
 
 
 def detokenize(tokens: Iterable[str]) -> str:
@@ -25,18 +27,13 @@ def detokenize(tokens: Iterable[str]) -> str:
     return "".join(add_spaces(tokens))
 
 
-def split_tokens(text: str) -> list[str]:
-    """Return the words and punctuation of a text as they are written."""
-    return _TOKEN.findall(clean_text(text))
-
-
-def add_spaces(tokens: Iterable[str], prefix: str = "") -> Iterator[str]:
+def add_spaces(tokens: Iterable[str], prefix: Sequence[str] = ()) -> Iterator[str]:
     """Yield each token with its leading space, if any, as soon as the next token is known.
 
-    `prefix` is the text before the tokens.
+    `prefix` are the tokens of the text before.
     """
     state = _SpacingState()
-    for token, following in _with_next(split_tokens(prefix)):
+    for token, following in _with_next(prefix):
         state.add(token, following)
     for token, following in _with_next(tokens):
         yield state.add(token, following)
@@ -68,7 +65,7 @@ class _SpacingState:
             joins |= self._add_apostrophe(following)
         elif not _is_word(token):
             joins |= self._add_punctuation(token, following)
-        elif self._last and _UNSPACED.match(self._last[-1]) and _UNSPACED.match(token):
+        elif _UNSPACED.match(self._last) and _UNSPACED.match(token):
             joins = True
         self._last = token
         return token if joins else f" {token}"
@@ -94,7 +91,10 @@ class _SpacingState:
         """Return whether other punctuation joins the last token."""
         first, end, last = token[0], token[-1], self._last
         if token in _JOINING:
-            self._join_next = True
+            is_first, is_last = token != last, token != following
+            self._join_next = not is_last or is_first
+            return is_last or not is_first  # an unspaced hyphen, or a dash of several with spaces around
+        if _is_emoji(token) and _is_emoji(last):
             return True
         joins = (
             first in _CLOSING
@@ -119,6 +119,10 @@ class _SpacingState:
         elif end in _OPENING or end in _WIDE:
             self._join_next = True
         return joins
+
+
+def _is_emoji(token: str) -> bool:
+    return bool(token) and unicodedata.category(token[0]) == "So"
 
 
 def _is_word(token: str) -> bool:

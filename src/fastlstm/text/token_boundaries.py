@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from fastlstm.text.tokenizer import CHINESE, HTML_BREAK
+from fastlstm.text.segmentation import CHINESE, HTML_BREAK, RUNS
+from fastlstm.text.tokenizer import TextTokenizer
 
 MAX_PENDING = 10_000
 """Maximum number of characters held back; a longer run without a boundary is split, which bounds memory."""
@@ -13,24 +14,28 @@ _SPACES = " \t\n\r\f\v"
 """Characters that separate tokens by any definition of white space."""
 _PARTIAL_BREAK = re.compile(r"<(?:b(?:r\s*/?)?)?$", re.IGNORECASE)
 """A suffix that may become an HTML line break."""
+_COMPLETE = re.compile(rf"(?:[{_SPACES}]|{CHINESE.pattern}|<br[{_SPACES}]*/?>)$", re.IGNORECASE)
+"""A suffix after which a new token begins, whatever follows."""
 
 
 class TokenBuffer:
     """Releases text as soon as its last token is complete, and holds the rest back.
 
-    Tokens end at white space and HTML line breaks, after a Chinese character, and between ASCII letters or digits
-    and ASCII punctuation. At these places nothing combines with later text, not even by Unicode composition.
+    White space, HTML line breaks and Chinese characters are complete at once. Any other token is complete when the
+    next one begins: later text may still add letters or marks to it, even by Unicode composition. With the tokenizers
+    of earlier models, only ASCII letters or digits and ASCII punctuation complete each other.
 
     `pending` is the text held back.
     """
 
-    def __init__(self, pending: str = "") -> None:
+    def __init__(self, tokenizer: TextTokenizer, pending: str = "") -> None:
+        self._tokenizer = tokenizer
         self.pending = pending
 
     def feed(self, text: str) -> str:
         """Append `text` and return the complete tokens."""
         pending = self.pending + text
-        end = _complete_length(pending)
+        end = self._complete_length(pending)
         if len(pending) - end > MAX_PENDING:
             end = len(pending)
         self.pending = pending[end:]
@@ -41,9 +46,17 @@ class TokenBuffer:
         pending, self.pending = self.pending, ""
         return pending
 
+    def _complete_length(self, text: str) -> int:
+        """Return the length of a prefix that ends at a token boundary, the longest one that is known to."""
+        if self._tokenizer.segmentation is RUNS:
+            return _complete_runs_length(text)
+        if partial_break := _PARTIAL_BREAK.search(text):
+            return partial_break.start()
+        return len(text) if _COMPLETE.search(text) else self._tokenizer.last_token_start(text)
 
-def _complete_length(text: str) -> int:
-    """Return the length of the longest prefix that ends at a token boundary."""
+
+def _complete_runs_length(text: str) -> int:
+    """Return the length of the longest prefix that ends at a token boundary of `RUNS`."""
     partial_break = _PARTIAL_BREAK.search(text)
     breaks = [match.span() for match in HTML_BREAK.finditer(text)] if "<" in text else []
     for end in range(partial_break.start() if partial_break else len(text), 0, -1):

@@ -24,7 +24,8 @@ from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray, Tok
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
-from fastlstm.text.tokenizer import WORD_PATTERN, clean_text, no_words
+from fastlstm.text.segmentation import SEGMENTS
+from fastlstm.text.tokenizer import no_words
 
 BASELINE_NAME = "NB-weighted logistic regression on 1-2-grams"
 MIN_TEXTS_FOR_PRUNING = 1000
@@ -86,18 +87,15 @@ def baseline_probabilities(
 
 def _vectorize(texts: Sequence[str], min_texts: int) -> tuple[CountVectorizer, csr_matrix]:
     vectorizer = CountVectorizer(
-        preprocessor=_lowercase,
-        token_pattern=WORD_PATTERN,
+        tokenizer=SEGMENTS.tokens,
+        token_pattern=None,
+        lowercase=False,
         ngram_range=(1, 2),
         binary=True,
         min_df=min_texts,
         dtype=np.float32,
     )
     return vectorizer, csr_matrix(vectorizer.fit_transform(texts))
-
-
-def _lowercase(text: str) -> str:
-    return clean_text(text).lower()
 
 
 def _member_probability(counts: csr_matrix, members: BoolArray, test_counts: csr_matrix) -> DoubleArray:

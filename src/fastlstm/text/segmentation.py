@@ -1,0 +1,172 @@
+r"""Segmentation: how a text is split into tokens, in models of today and in earlier ones.
+
+Today's rule, `SEGMENTS`, is written in the normalizer and the pre-tokenizer of tokenizer.json, for Oniguruma, the
+regular expression library of `tokenizers`. A token is one of these:
+- a letter of a script without spaces between words, such as Chinese, Japanese kana or Thai, with its marks,
+- a word or number of any other script,
+- one emoji, with all its parts, or one other symbol or punctuation mark.
+
+Models of earlier versions follow `RUNS`: words, runs of punctuation and single Chinese characters. Their texts are
+cleaned by `clean_text` before tokenizer.json applies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+
+WORD_PATTERN = r"\w+|[^\w\s]+"
+"""A token of a cleaned text under `RUNS`: a run of letters and digits, or a run of punctuation."""
+HTML_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+CHINESE = re.compile("([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])")
+"""Chinese characters, and code points that Unicode reserves for them."""
+
+_BREAK = r"(?i)<br[ \t\n\x0b\f\r]*/?>"
+_INVISIBLE = r"[\x{00AD}\x{2060}\x{FEFF}\x{FE00}-\x{FE0F}\x{E0100}-\x{E01EF}]"
+"""Characters that are removed: soft hyphens, word joiners, byte order marks and variation selectors."""
+
+_CHINESE = r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{3FFFF}"
+_SYLLABIC = (
+    r"\p{Hiragana}\p{Katakana}\x{3006}\x{3031}-\x{3035}\x{303C}\x{30FC}\x{FF70}"
+    r"\p{Bopomofo}\p{Yi}\p{Nushu}\p{Tangut}\p{Khitan_Small_Script}"
+    r"\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+    r"\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}\p{Ahom}\p{Javanese}\p{Balinese}"
+)
+"""Scripts without spaces between words, except Han. The characters of the first line belong to kana, but Unicode lists
+them as common. Tibetan is not among them: the tsheg separates its syllables."""
+_STACKERS = r"\x{1039}\x{17D2}\x{1A60}\x{1B44}\x{A9C0}"
+"""Signs that put the next consonant below: of Myanmar, Khmer, Tai Tham, Balinese and Javanese."""
+_TRAILING = r"\p{M}\x{0E33}\x{0EB3}\x{FF9E}\x{FF9F}"
+"""Marks, and letters that Unicode attaches like marks: am of Thai and Lao, voicing of half-width kana."""
+_NOT_A_SYMBOL = r"\s\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\p{Cc}\p{Cf}\x{0F0B}\x{0F0C}"
+"""White space, characters of words, control characters, and the tsheg of Tibetan."""
+
+
+def _token_pattern() -> str:
+    han = rf"[{_CHINESE}[\p{{L}}\p{{Nl}}&&\p{{Han}}]]"
+    syllabic = rf"[\p{{L}}&&[{_SYLLABIC}]]"
+    cluster = rf"{syllabic}(?:[{_STACKERS}]{syllabic}|[{_TRAILING}])*"
+    keycap = r"[0-9#*]\x{20E3}"
+    letter = rf"[\p{{L}}\p{{Nl}}&&[^\p{{Han}}{_CHINESE}{_SYLLABIC}]]"
+    character = rf"(?:[{letter}\p{{M}}\p{{Pc}}[\p{{Nd}}&&[^0-9]]]|[0-9](?!\x{{20E3}}))"
+    word = rf"{character}+(?:[\x{{200C}}\x{{200D}}]+{character}+)*"
+    flag = r"[\x{1F1E6}-\x{1F1FF}]{2}"
+    parts = r"[\p{M}\x{1F3FB}-\x{1F3FF}\x{E0020}-\x{E007F}]*"
+    symbol = rf"[^{_NOT_A_SYMBOL}]{parts}(?:\x{{200D}}[^\x{{00}}-\x{{7F}}{_CHINESE}{_NOT_A_SYMBOL}]{parts})*"
+    return "|".join((keycap, han, cluster, word, flag, symbol))
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """How the tokenizers of trained models split texts.
+
+    Attributes:
+        name: Its name.
+        ascii_token: A pattern that finds the same tokens in lower-case ASCII text.
+        ascii_break: An HTML line break, which is replaced by a space in ASCII text before.
+        normalizer: The normalizer of tokenizer.json.
+        pre_tokenizer: The pre-tokenizer of tokenizer.json.
+    """
+
+    name: str
+    ascii_token: re.Pattern[str]
+    ascii_break: re.Pattern[str]
+    normalizer: Any
+    pre_tokenizer: Any
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of a text in lower case. Under `RUNS`, the text must be cleaned."""
+        if text.isascii():
+            return self.ascii_tokens(text)
+        return [token for token, _ in self.pre_tokenizer.pre_tokenize_str(self.normalizer.normalize_str(text))]
+
+    def ascii_tokens(self, text: str) -> list[str]:
+        """Return the tokens of a text in ASCII."""
+        if "<" in text:
+            text = self.ascii_break.sub(" ", text)
+        tokens: list[str] = self.ascii_token.findall(text.lower())
+        return tokens
+
+    def matches(self, tokenizer: Tokenizer) -> bool:
+        """Return whether the tokenizer has this normalizer and pre-tokenizer."""
+        return _state(tokenizer.normalizer) == _state(self.normalizer) and _state(
+            tokenizer.pre_tokenizer
+        ) == _state(self.pre_tokenizer)
+
+
+RUNS = Segmentation(
+    "runs", re.compile(WORD_PATTERN, re.ASCII), HTML_BREAK, normalizers.Lowercase(), pre_tokenizers.Whitespace()
+)
+SEGMENTS = Segmentation(
+    "segments",
+    re.compile(r"\w+|[!-/:-@\[-`{-~]", re.ASCII),
+    re.compile(_BREAK),
+    normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(_BREAK), " "),
+            normalizers.Replace(Regex(_INVISIBLE), ""),
+            normalizers.NFC(),
+            normalizers.Lowercase(),
+        ]
+    ),
+    pre_tokenizers.Split(Regex(_token_pattern()), "removed", invert=True),
+)
+
+
+def find_segmentation(tokenizer: Tokenizer) -> Segmentation | None:
+    """Return the segmentation of a trained model's tokenizer; None for any other tokenizer."""
+    return next((segmentation for segmentation in (SEGMENTS, RUNS) if segmentation.matches(tokenizer)), None)
+
+
+def cleans_text(tokenizer: Tokenizer) -> bool:
+    """Return whether the tokenizer itself converts texts to NFC; other texts are cleaned by `clean_text` first."""
+    return '"NFC"' in json.dumps(_state(tokenizer.normalizer))
+
+
+def clean_text(text: str) -> str:
+    """Return the text in Unicode NFC with HTML line breaks as spaces, and spaces around Chinese characters."""
+    if "<" in text:
+        text = HTML_BREAK.sub(" ", text)
+    return text if text.isascii() else CHINESE.sub(r" \1 ", unicodedata.normalize("NFC", text))
+
+
+def cleaned_spans(text: str) -> list[tuple[int, int]]:
+    """Return the part of `text`, from its start to its end, that each character of `clean_text(text)` comes from."""
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for line_break in [*HTML_BREAK.finditer(text), None]:
+        end = len(text) if line_break is None else line_break.start()
+        while start < end:
+            next_start = end_of_marks(text, start + 1, end)
+            composed = unicodedata.normalize("NFC", text[start:next_start])
+            starts = [*(min(start + offset, next_start) for offset in range(len(composed))), next_start]
+            for character, span in zip(composed, itertools.pairwise(starts), strict=True):
+                is_chinese = CHINESE.match(character) is not None
+                spans += [(span[0], span[0]), span, (span[1], span[1])] if is_chinese else [span]
+            start = next_start
+        if line_break is not None:
+            spans.append(line_break.span())
+            start = line_break.end()
+    return spans
+
+
+def end_of_marks(text: str, start: int, end: int) -> int:
+    """Return the end of the characters from `start` that may be composed with the one before them."""
+    while start < end and (unicodedata.category(text[start])[0] == "M" or _VOWELS.match(text[start])):
+        start += 1
+    return start
+
+
+_VOWELS = re.compile("[\u1160-\u11ff\U00016d63-\U00016d6a]")
+"""Letters that compose with the letter before them: vowels and final consonants of Hangul, vowels of Kirat Rai."""
+
+
+def _state(component: Any) -> object:
+    """Return the JSON value of a normalizer or a pre-tokenizer."""
+    return None if component is None else json.loads(component.__getstate__())
