@@ -215,9 +215,9 @@ def test_figures_that_are_no_better_than_one_answer_have_a_note(
 def test_note_about_one_class_names_it_and_its_frequency() -> None:
     report = report_of([0] * 200, [0] * 199 + [1], repeat=1)
     (note,) = report.notes()
-    assert "`class 0`" in note.text
+    assert "'class 0'" in note.text
     assert "(99.50%)" in note.text
-    assert "--class-weights balanced" in note.text
+    assert "`class_weights='balanced'`" in note.text
     assert (report.majority.label, report.majority_accuracy) == ("class 0", 0.995)
 
 

@@ -26,7 +26,7 @@ MIN_TEXTS_WITHOUT_INTERVAL = 1000
 """An accuracy on fewer texts is shown with its 95% interval, which is at least about 2 points wide there."""
 FEW_TEXTS = 100
 """An accuracy on fewer texts is reported as uncertain."""
-BALANCE = "try balanced class weights (`class_weights='balanced'`)"
+BALANCE = "try training with balanced class weights (`class_weights='balanced'`)"
 NORMAL_QUANTILE = 1.959964
 """Quantile of the normal distribution for 95% intervals."""
 

@@ -219,7 +219,7 @@ def test_model_that_predicts_one_class_is_reported(tmp_path: Path) -> None:
     data = load_splits(Dataset(["the film was it"] * 400, rare, "rare.csv"))
     options = {**SMALL, "epochs": 1, "baseline": True}
     notes = notes_of(list(run(make_settings(data, tmp_path / "model", **options))))
-    assert "`positive`" in notes["one-class-predicted"]
+    assert "positive" in notes["one-class-predicted"]
     assert "below-baseline" in notes
     usual = notes_of(list(run(make_settings(load_splits(dataset), tmp_path / "usual", **SMALL))))
     assert "below-baseline" not in usual

@@ -31,7 +31,7 @@ def require_repeated_classes(dataset: Dataset, label_column: str | None = None) 
         return
     column = "the labels have" if label_column is None else f"the label column {label_column!r} has"
     kind = "numbers" if all(_NUMBER.fullmatch(name) for name in names) else "values"
-    remedy = "pass class names" if label_column is None else "choose another label_column"
+    remedy = "pass class names" if label_column is None else "choose another `label_column`"
     raise DataError(
         f"{dataset.source}: {column} {len(names):,} different {kind} in {len(dataset):,} rows, so that nearly every "
         f"row has a class of its own; expected classes with several texts each: {remedy}, or group the values into "
@@ -63,6 +63,6 @@ def class_notes(counts: Mapping[str, int], source: str) -> Iterator[Note]:
         if name.casefold() in UNLABELLED_NAMES and len(counts) > 1:
             yield Note(
                 f"{source}: {name} is trained as a class ({texts:,} texts). If it is the folder of unlabelled texts, "
-                "move it out of this folder and pass it as unlabelled",
+                "move it out of this folder and pass it as `unlabelled`",
                 "unlabelled-class",
             )

@@ -208,8 +208,8 @@ def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) 
         )
     if data.test is not None and len(data.validation) < FEW_TEXTS:
         yield Note(
-            f"only {len(data.validation)} validation texts select the epoch and fit the probabilities; pass more with "
-            "validation",
+            f"only {len(data.validation)} validation texts select the epoch and fit the probabilities; pass more "
+            "as `validation`",
             code="few-validation-texts",
         )
     yield from _known_words_notes(settings, data, prepared)
