@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import io
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -71,10 +70,10 @@ def report(
 ) -> Figure:
     """Plot a confusion matrix and a reliability diagram side by side; see `Report` for the arguments."""
     figure = _figure(10, 4.4)
-    with _fonts():
-        left, right = figure.subplots(1, 2)
-        draw_confusion(left, labels, confusion)
-        draw_reliability(right, confidence, accuracy, texts, calibration_error)
+    left, right = figure.subplots(1, 2)
+    draw_confusion(left, labels, confusion)
+    draw_reliability(right, confidence, accuracy, texts, calibration_error)
+    _set_fonts(figure)
     return figure
 
 
@@ -85,8 +84,9 @@ def draw_confusion(axes: Axes, labels: Sequence[str], confusion: npt.NDArray[np.
     axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix")
     if len(labels) > MAX_LABELLED_CLASSES:
         return
-    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", parse_math=False)
-    axes.set_yticks(range(len(labels)), labels, parse_math=False)
+    names = [_replace_missing(label) for label in labels]
+    axes.set_xticks(range(len(labels)), names, rotation=30, ha="right", parse_math=False)
+    axes.set_yticks(range(len(labels)), names, parse_math=False)
     for (row, column), count in np.ndenumerate(confusion):
         color = "white" if fractions[row, column] > 0.5 else "black"
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=color)
@@ -119,16 +119,17 @@ def draw_reliability(
 def class_balance(labels: Sequence[str], texts: Mapping[str, Sequence[int]]) -> Figure:
     """Plot the number of texts per class as bars; `texts`: part -> one number per label."""
     figure = _figure(9, 3.6)
-    with _fonts():
-        axes = figure.subplots()
-        width = 0.8 / len(texts)
-        for k, ((part, counts), color) in enumerate(zip(texts.items(), (BLUE, ORANGE, "grey"), strict=False)):
-            axes.bar(np.arange(len(labels)) + (k + 0.5) * width - 0.4, counts, width, label=part, color=color)
-        axes.set(ylabel="texts", title="Texts per class")
-        if len(labels) <= MAX_LABELLED_CLASSES:
-            axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", parse_math=False)
-        axes.legend()
-        axes.grid(axis="y", alpha=0.3)
+    axes = figure.subplots()
+    width = 0.8 / len(texts)
+    for k, ((part, counts), color) in enumerate(zip(texts.items(), (BLUE, ORANGE, "grey"), strict=False)):
+        axes.bar(np.arange(len(labels)) + (k + 0.5) * width - 0.4, counts, width, label=part, color=color)
+    axes.set(ylabel="texts", title="Texts per class")
+    if len(labels) <= MAX_LABELLED_CLASSES:
+        names = [_replace_missing(label) for label in labels]
+        axes.set_xticks(range(len(labels)), names, rotation=30, ha="right", parse_math=False)
+    axes.legend()
+    axes.grid(axis="y", alpha=0.3)
+    _set_fonts(figure)
     return figure
 
 
@@ -222,27 +223,24 @@ def gates(
     colormap = LinearSegmentedColormap.from_list("gates", [ORANGE, "white", BLUE])
     image = None
     grid = figure.subplots(-(-len(values) // columns), columns)
-    with _fonts():
-        for axes, (name, activations) in zip(grid.flat, values.items(), strict=False):
-            image = axes.imshow(
-                activations.T, cmap=colormap, vmin=-1, vmax=1, aspect="auto", interpolation="nearest"
-            )
-            axes.set_title(name)
-            axes.set_ylabel("unit")
-            axes.set_yticks(range(0, len(units), 4), [str(unit) for unit in units[::4]], fontsize=6)
-            axes.set_xticks(range(len(tokens)), tokens, rotation=90, fontsize=7)
-        figure.suptitle(title)
-        if image is not None:
-            figure.colorbar(image, ax=figure.axes, shrink=0.6)
+    names = [_replace_missing(token) for token in tokens]
+    for axes, (name, activations) in zip(grid.flat, values.items(), strict=False):
+        image = axes.imshow(activations.T, cmap=colormap, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+        axes.set_title(name)
+        axes.set_ylabel("unit")
+        axes.set_yticks(range(0, len(units), 4), [str(unit) for unit in units[::4]], fontsize=6)
+        axes.set_xticks(range(len(tokens)), names, rotation=90, fontsize=7, parse_math=False)
+    figure.suptitle(_replace_missing(title))
+    if image is not None:
+        figure.colorbar(image, ax=figure.axes, shrink=0.6)
+    _set_fonts(figure)
     return figure
 
 
 def png(figure: Figure) -> bytes:
     """Return the figure as PNG, without date and version."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # no installed font has it: drawn as a box
-        figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
     return buffer.getvalue()
 
 
@@ -258,13 +256,38 @@ def _histogram(figure: Figure, counts: Sequence[int], upper: float) -> Axes:
     return axes
 
 
-def _fonts() -> contextlib.AbstractContextManager[None]:
-    """Draw text created inside the context with the installed fonts of `FONTS`."""
-    import matplotlib
+def _set_fonts(figure: Figure) -> None:
+    """Draw all texts of the figure with the installed fonts of `FONTS`; matplotlib's own settings do not change."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_fontfamily(_installed_fonts())
+
+
+def _replace_missing(text: str) -> str:
+    """Return the text with a box in place of each character that no installed font of `FONTS` has.
+
+    Otherwise, matplotlib draws a box too, with a warning for each of them.
+    """
+    characters = _characters()
+    return "".join(c if ord(c) in characters or c == "\n" else "\N{WHITE SQUARE}" for c in text)
+
+
+@functools.cache
+def _installed_fonts() -> tuple[str, ...]:
     from matplotlib.font_manager import get_font_names
 
     installed = set(get_font_names())
-    return matplotlib.rc_context({"font.family": [font for font in FONTS if font in installed]})
+    return tuple(font for font in FONTS if font in installed)
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    """Return the code points that the installed fonts of `FONTS` have."""
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(point for font in _installed_fonts() for point in get_font(findfont(font)).get_charmap())
 
 
 def _figure(width: float, height: float) -> Figure:

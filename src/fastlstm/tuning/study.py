@@ -6,11 +6,11 @@ Optimization"). A trial is pruned if its best epoch so far is worse than the med
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
-import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,8 +88,6 @@ class Study:
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-        if optuna.logging.get_verbosity() < optuna.logging.WARNING:  # a higher level stays
-            optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._path, self._space, self._defaults, self._metric, self._seed = path, space, defaults, metric, seed
         self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
         try:
@@ -97,13 +95,14 @@ class Study:
             path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
             _drop_partial_line(path)
             backend = JournalFileBackend(str(path), JournalFileOpenLock(str(path)))
-            self._study = optuna.create_study(
-                storage=JournalStorage(backend),
-                study_name=STUDY_NAME,
-                direction="maximize" if metric == "accuracy" else "minimize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
-                load_if_exists=True,
-            )
+            with _only_warnings():
+                self._study = optuna.create_study(
+                    storage=JournalStorage(backend),
+                    study_name=STUDY_NAME,
+                    direction="maximize" if metric == "accuracy" else "minimize",
+                    pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS),
+                    load_if_exists=True,
+                )
             saved = self._study.user_attrs.get(IDENTITY_KEY)
             self._check_identity(saved, json.loads(json.dumps(identity)))
             if saved is None:
@@ -113,7 +112,9 @@ class Study:
             if isinstance(error, ResumeError):
                 raise
             raise ResumeError(
-                f"{path} is damaged ({error}); delete it and run without `resume=True`", code="corrupt-study", path=path
+                f"{path} is damaged ({error}); delete it and run without `resume=True`",
+                code="corrupt-study",
+                path=path,
             ) from error
 
     @property
@@ -178,14 +179,11 @@ class Study:
 
     def importances(self) -> dict[str, float]:
         """Return the importance of each option, which sum to 1; empty with too few complete trials."""
-        import optuna
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
         if sum(trial.state == "complete" for trial in self.trials) < MIN_TRIALS_FOR_IMPORTANCE:
             return {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            importances = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
+        importances = get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator())
         return {name: float(importance) for name, importance in importances.items()}
 
     def _check_identity(self, saved: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> None:
@@ -198,6 +196,19 @@ class Study:
                     path=self._path,
                     setting=name,
                 )
+
+
+@contextlib.contextmanager
+def _only_warnings() -> Iterator[None]:
+    """Let Optuna log nothing below warnings in this context. The level belongs to the process and is restored."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(max(before, optuna.logging.WARNING))
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
 
 
 def _is_consistent(trial: optuna.trial.FrozenTrial) -> bool:
