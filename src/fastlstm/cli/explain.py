@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from fastlstm import plots
 from fastlstm._typing import FloatArray
 from fastlstm.cli import output
+from fastlstm.cli.escaping import one_line, printable
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option
 from fastlstm.cli.standard_input import read_text, standard_input
 from fastlstm.cli.text_arguments import note_names
@@ -80,14 +82,16 @@ def command(
             token["probability"] = float(probability)
         output.json_object(result)
         return
-    _print(explanation, trajectory, has_ngrams=model.saved.config.ngrams > 0)
+    _print(explanation, trajectory, has_ngrams=model.saved.config.ngrams > 0, is_linear=model.saved.is_linear)
 
 
-def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool) -> None:
+def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool, is_linear: bool) -> None:
     is_gradients = explanation.method == "gradients"
     baseline = f", baseline {explanation.baseline_logit:+.2f}" if is_gradients else ""
     console = output.console(sys.stdout)
-    console.print(f"{explanation.label} {explanation.probability:.1%}  (logit {explanation.logit:+.2f}{baseline})")
+    console.print(
+        f"{one_line(explanation.label)} {explanation.probability:.1%}  (logit {explanation.logit:+.2f}{baseline})"
+    )
     console.print(_color_text(explanation))
     _print_tokens(explanation, trajectory, with_parts=is_gradients and has_ngrams)
     if len(explanation.clauses) > 1:
@@ -95,7 +99,7 @@ def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool
     if explanation.error > MAX_ERROR * max(1.0, abs(explanation.logit - explanation.baseline_logit)):
         output.note(f"the attributions sum to the logit only up to {explanation.error:.2f}; the text is repetitive")
     unused = int((~explanation.used).sum())
-    if unused:
+    if unused and not is_linear:
         output.note(f"the text has {len(explanation.tokens)} tokens; the LSTM does not read {unused} of them")
 
 
@@ -145,9 +149,11 @@ def _color_text(explanation: Explanation) -> Text:
 
     from fastlstm.inference.explain.explanation import NEGATIVE_COLOR, POSITIVE_COLOR, color_strength
 
-    text = Text(explanation.text)
+    text = Text(printable(explanation.text))
+    # Escape sequences are longer than the characters that they replace.
+    starts = np.cumsum([0, *(len(printable(character)) for character in explanation.text)])
     for (start, end), value, is_known in zip(
-        explanation.char_spans, explanation.attributions, explanation.known_tokens, strict=True
+        starts[explanation.char_spans], explanation.attributions, explanation.known_tokens, strict=True
     ):
         if not is_known:
             text.stylize("underline", int(start), int(end))
