@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -18,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 import fastlstm
 from fastlstm import LSTMClassifier
 from fastlstm.config import ModelConfig, TrainingConfig, option_fields
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import DataError, OptionError, UnknownTextsWarning
 from fastlstm.inference import Classifier
 
 TEXTS = [f"{word} film number {i}" for i in range(20) for word in ("great", "dull", "plain")]
@@ -173,6 +176,148 @@ def test_numpy_scalars_are_accepted() -> None:
     grid = {"epochs": np.arange(1, 3), "dropout": np.array([0.1], np.float32)}
     search = GridSearchCV(make_estimator(), grid, cv=2).fit(np.array(TEXTS), np.array(NAMES))
     assert search.best_params_["epochs"] in (1, 2)
+
+
+@pytest.mark.parametrize("sizes", [np.array([7]), [7], (7,), [np.int64(7)], np.array([7], np.int16)])
+def test_hidden_sizes_may_be_an_array_or_a_list(sizes: Any) -> None:
+    estimator = make_estimator(hidden_sizes=sizes, epochs=1).fit(TEXTS, NAMES)
+    assert estimator.classifier_.saved.config.hidden_sizes == (7,)
+    assert clone(estimator).get_params()["hidden_sizes"] is not None
+
+
+def test_every_option_may_be_a_numpy_scalar() -> None:
+    options = {
+        "epochs": np.int32(1), "dropout": np.float32(0.5), "bidirectional": np.bool_(True), "ngrams": np.int64(0),
+        "truncate": np.str_("end"), "patience": np.int8(3), "learning_rate": np.float64(0.01),
+        "validation_fraction": np.float32(0.25), "random_state": np.int64(3),
+    }  # fmt: skip
+    config = make_estimator(**options).fit(TEXTS, NAMES).classifier_.saved.config
+    assert (config.bidirectional, config.dropout) == (True, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_sizes", np.array([[7]])),
+        ("hidden_sizes", np.array([])),
+        ("hidden_sizes", 7),
+        ("hidden_sizes", np.array(7)),
+        ("hidden_sizes", [7.5]),
+        ("epochs", np.float64(1.5)),
+        ("epochs", np.array([1])),
+        ("bidirectional", np.int64(1)),
+        ("validation_fraction", "0.2"),
+        ("validation_fraction", None),
+        ("validation_fraction", np.array([0.2])),
+        ("random_state", "zero"),
+        ("random_state", -1),
+    ],
+)
+def test_values_of_another_type_raise_option_error(name: str, value: Any) -> None:
+    with pytest.raises(OptionError) as raised:
+        make_estimator(**{name: value}).fit(TEXTS, NAMES)
+    assert (raised.value.code, raised.value.option) == ("bad-option-value", name)
+
+
+def test_an_unhashable_preset_raises_option_error() -> None:
+    with pytest.raises(OptionError) as raised:
+        make_estimator(preset=["default"]).fit(TEXTS, NAMES)
+    assert raised.value.code == "unknown-preset"
+
+
+STARS = [{"good": 3, "bad": 1, "so-so": 2}[name] for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "kind"),
+    [
+        (STARS, [1, 2, 3], "i"),
+        (tuple(STARS), [1, 2, 3], "i"),
+        (iter(STARS), [1, 2, 3], "i"),
+        (np.array(STARS, np.int16), [1, 2, 3], "i"),
+        (np.array(STARS, float), [1.0, 2.0, 3.0], "f"),
+        ([1 if star == 1 else float(star) for star in STARS], [1, 2, 3], "f"),
+        (np.array(STARS, object), [1, 2, 3], "i"),
+        (pd.Series(STARS, index=range(60, 0, -1)), [1, 2, 3], "i"),
+        (pd.Series(STARS, dtype="Int64"), [1, 2, 3], "i"),
+        (pd.Series(STARS, dtype="category"), [1, 2, 3], "i"),
+        (pd.Series(NAMES, dtype="category"), ["bad", "good", "so-so"], "U"),
+        (pd.Series(NAMES, dtype="string"), ["bad", "good", "so-so"], "U"),
+        (pl.Series(NAMES), ["bad", "good", "so-so"], "U"),
+        (pa.array(NAMES), ["bad", "good", "so-so"], "U"),
+        (pa.array(STARS), [1, 2, 3], "i"),
+        ([name == "good" for name in NAMES], [False, True], "b"),
+        (np.array([name == "good" for name in NAMES]), [False, True], "b"),
+        (pd.Series([name == "good" for name in NAMES], dtype="boolean"), [False, True], "b"),
+        (["ok" if star == 1 else star for star in STARS], [2, 3, "ok"], "O"),
+    ],
+)
+def test_classes_are_the_labels_as_they_were_passed(labels: Any, classes: list[Any], kind: str) -> None:
+    values = list(labels) if not isinstance(labels, pa.Array) else labels.to_pylist()
+    estimator = make_estimator(epochs=1).fit(TEXTS, values if hasattr(labels, "__next__") else labels)
+    assert estimator.classes_.tolist() == classes
+    assert estimator.classes_.dtype.kind == kind
+    assert estimator.predict(TEXTS).dtype == estimator.classes_.dtype
+    assert estimator.predict_proba(TEXTS).shape == (60, len(classes))
+
+
+@pytest.mark.parametrize("column", [np.array(STARS)[:, None], pd.DataFrame({"stars": STARS})])
+def test_a_column_vector_of_labels_is_read_with_a_warning(column: Any) -> None:
+    with pytest.warns(DataConversionWarning):
+        estimator = make_estimator(epochs=1).fit(TEXTS, column)
+    assert estimator.classes_.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [*NAMES[:7], None, *NAMES[8:]],
+        [*STARS[:7], float("nan"), *STARS[8:]],
+        np.array([*STARS[:7], float("nan"), *STARS[8:]]),
+        pd.Series([*NAMES[:7], None, *NAMES[8:]]),
+        pd.Series([*STARS[:7], pd.NA, *STARS[8:]], dtype="Int64"),
+        pd.Series([*NAMES[:7], None, *NAMES[8:]], dtype="category"),
+        pl.Series([*NAMES[:7], None, *NAMES[8:]]),
+        pa.array([*NAMES[:7], None, *NAMES[8:]]),
+        [*NAMES[:7], "", *NAMES[8:]],
+        np.array([*NAMES[:7], "nan", *NAMES[8:]]),
+    ],
+)
+def test_a_missing_label_is_refused_with_its_position(labels: Any) -> None:
+    with pytest.raises(DataError) as raised:
+        make_estimator().fit(TEXTS, labels)
+    assert (raised.value.code, raised.value.location) == ("missing-label", 7)
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        (np.array([STARS, STARS]).T, "not-a-column"),
+        (pd.DataFrame({"a": STARS, "b": STARS}), "not-a-column"),
+        ("good", "not-a-column"),
+        (set(NAMES), "not-a-column"),
+        ({"label": NAMES}, "not-a-column"),
+        (3, "not-a-column"),
+        ([["good"]] * 60, "bad-label"),
+        ([b"good"] * 60, "bad-label"),
+        ([1, "1", 2] * 20, "ambiguous-labels"),
+        ([True, 1, 2] * 20, "ambiguous-labels"),
+    ],
+)
+def test_labels_that_are_not_a_column_of_labels_are_refused(labels: Any, code: str) -> None:
+    with pytest.raises(DataError) as raised:
+        make_estimator().fit(TEXTS, labels)
+    assert raised.value.code == code
+
+
+def test_predict_labels_every_text_and_warns_about_those_without_known_words() -> None:
+    estimator = make_estimator(epochs=1).fit(TEXTS, NAMES)
+    with pytest.warns(UnknownTextsWarning):
+        labels = estimator.predict(["great film", "qqq", ""])
+    assert set(labels) <= set(NAMES)
+    chosen = estimator.classifier_.choose(estimator.classifier_.predict_proba(["great film", "qqq", ""]))
+    assert labels.tolist() == [estimator.classifier_.labels[k] for k in chosen]
+    assert estimator.predict_proba(["qqq"]).shape == (1, 3)
 
 
 def test_estimator_starts_from_a_language_model(tmp_path: Path) -> None:

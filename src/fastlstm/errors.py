@@ -141,6 +141,10 @@ class Interrupted(FastLSTMError):  # noqa: N818 -- requested by the user, not a 
     default_code = "interrupted"
 
 
+class UnknownTextsWarning(UserWarning):
+    """Texts without any known token were labelled because the interface requires a label."""
+
+
 def suggest(value: str, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown `value`: the closest known name, then all known names."""
     names = sorted(known)

@@ -7,24 +7,30 @@ import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 # isort: split
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.config import DEFAULT_PRESET, configure
+from fastlstm.config.options import plain_value
 from fastlstm.data import split_dataset
+from fastlstm.data.dataset import column_values
 from fastlstm.data.labels import normalize_label
 from fastlstm.data.options import ReadOptions
 from fastlstm.data.validation import collect_dataset
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, OptionError, UnknownTextsWarning
 from fastlstm.inference import Classifier
 from fastlstm.nn.threads import one_thread
 from fastlstm.serialization.language_model import read_language_model
+from fastlstm.text.validation import validate_texts
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import prepare
 from fastlstm.training.settings import find_encoder, with_encoder_defaults
@@ -125,7 +131,12 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     @one_thread()
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> LSTMClassifier:  # noqa: N803 -- scikit-learn's name
-        """Train on texts [n] and labels [n], strings or integers with at least two distinct values.
+        """Train on texts [n] and labels [n].
+
+        Args:
+            X: A batch of texts, see `fastlstm.text.validation.validate_texts`.
+            y: Strings, numbers, booleans or dates with at least two distinct values: a list, an array of shape [n] or
+                [n, 1], or a column of pandas, Polars or PyArrow.
 
         Raises:
             InputError: Texts, labels or options are invalid (a `ValueError`).
@@ -134,31 +145,23 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             raise DataError(
                 "requires y to be passed, but the target y is None; pass one label per text", code="no-labels"
             )
-        texts, labels = list(_texts(X)), np.asarray(y if hasattr(y, "__array__") else list(y))
-        if len(texts) != len(labels):
+        texts, target = validate_texts(X, "X"), _Target.read(y)
+        if len(texts) != len(target.names):
             raise DataError(
-                f"got {len(texts)} texts and {len(labels)} labels; expected one label per text",
+                f"got {len(texts)} texts and {len(target.names)} labels; expected one label per text",
                 code="length-mismatch",
                 texts=len(texts),
-                labels=len(labels),
-            )
-        classes = np.unique(labels)
-        names = [normalize_label(label) for label in classes]
-        if len(set(names)) < len(names):
-            raise DataError(
-                f"y contains labels that differ only in white space or type: {classes.tolist()}; use one spelling",
-                code="ambiguous-labels",
-                labels=classes.tolist(),
+                labels=len(target.names),
             )
         dataset = collect_dataset(
-            zip(range(len(texts)), texts, labels, strict=True), "X", ReadOptions(on_bad_rows="stop")
+            zip(range(len(texts)), texts, target.names, strict=True), "X", ReadOptions(on_bad_rows="stop")
         )
         options = {name: value for name, value in self.get_params().items() if name not in _OWN_PARAMETERS}
-        seed = int(check_random_state(self.random_state).randint(2**31))
+        seed, fraction = self._seed(), self._fraction()
         options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)
         model_config, training_config = configure(self.preset, options)
         encoder = find_encoder(self.encoder)
-        training, validation = split_dataset(dataset, self.validation_fraction, seed)
+        training, validation = split_dataset(dataset, fraction, seed)
         prepared = prepare(
             training,
             validation,
@@ -171,21 +174,50 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
         calibration = prepared.calibrate(prepared.validation_logits())
         self.classifier_ = Classifier(prepared.saved_model({}, calibration))
-        self.classes_ = classes
-        self._columns = [prepared.labels.index(name) for name in names]
+        self.classes_ = target.classes
+        self._columns = [prepared.labels.index(name) for name in target.class_names]
         return self
 
+    def _seed(self) -> int:
+        try:
+            return int(check_random_state(self.random_state).randint(2**31))
+        except ValueError as error:
+            raise _bad_parameter("random_state", self.random_state, str(error)) from None
+
+    def _fraction(self) -> float:
+        fraction = plain_value(self.validation_fraction)
+        if isinstance(fraction, bool) or not isinstance(fraction, int | float):
+            raise _bad_parameter("validation_fraction", fraction, "expected a number between 0 and 1")
+        return fraction
+
     def predict(self, X: Iterable[str]) -> npt.NDArray[Any]:  # noqa: N803
-        """Return the predicted labels [n], as passed to `fit`. Two classes use the decision threshold."""
+        """Return the predicted labels [n], as passed to `fit`. Two classes use the decision threshold.
+
+        Every text has a label, as scikit-learn expects. An `UnknownTextsWarning` says if some of them contain no token
+        that the model knows; `classifier_.known` tells which.
+        """
         check_is_fitted(self, "classifier_")
-        indices = self.classifier_.choose(self.classifier_.predict_proba(_texts(X)))
-        result: npt.NDArray[Any] = self.classes_[np.argsort(self._columns)[indices]]
+        texts = validate_texts(X, "X")
+        labels = self.classifier_.predict(texts)
+        unknown = [k for k, label in enumerate(labels) if label is None]
+        if unknown:
+            warnings.warn(
+                f"{len(unknown)} of {len(texts)} texts contain no known word (the first is X[{unknown[0]}]); their "
+                "labels do not depend on what they say",
+                UnknownTextsWarning,
+                stacklevel=2,
+            )
+            guesses = self.classifier_.predict([texts[k] for k in unknown], label_unknown=True)
+            for k, label in zip(unknown, guesses, strict=True):
+                labels[k] = label
+        class_index = {self.classifier_.labels[column]: k for k, column in enumerate(self._columns)}
+        result: npt.NDArray[Any] = self.classes_[[class_index[str(label)] for label in labels]]
         return result
 
     def predict_proba(self, X: Iterable[str]) -> npt.NDArray[np.float32]:  # noqa: N803
         """Return the probabilities [n, classes], columns in the order of `classes_`."""
         check_is_fitted(self, "classifier_")
-        probabilities: npt.NDArray[np.float32] = self.classifier_.predict_proba(_texts(X))
+        probabilities: npt.NDArray[np.float32] = self.classifier_.predict_proba(validate_texts(X, "X"))
         return probabilities[:, self._columns]
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -200,11 +232,70 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return tags
 
 
-def _texts(values: Iterable[str]) -> Iterable[str]:
-    """Return the texts. Raise `DataError` for a single string or a table."""
-    if isinstance(values, str) or getattr(values, "ndim", 1) != 1:
-        raise DataError(
-            "expected a list of texts; for one text pass [text], for a table pass its text column",
-            code="not-a-batch",
-        )
-    return values
+@dataclass(frozen=True)
+class _Target:
+    """Labels passed to `fit`.
+
+    Attributes:
+        names: The class name of each text, as readers normalize labels.
+        classes: [classes], the distinct labels as they were passed, sorted.
+        class_names: The class name of each of `classes`.
+    """
+
+    names: list[str]
+    classes: npt.NDArray[Any]
+    class_names: list[str]
+
+    @classmethod
+    def read(cls, y: Any) -> _Target:
+        """Read labels. Raise `DataError` if one is missing or not a label, or if spellings are ambiguous."""
+        dtype, shape = getattr(y, "dtype", None), getattr(y, "shape", ())
+        if isinstance(shape, tuple) and len(shape) == 2 and shape[1] == 1:
+            warnings.warn(
+                f"y has the shape {shape}; a column vector is read as labels of shape ({shape[0]},)",
+                DataConversionWarning,
+                stacklevel=4,
+            )
+            y = np.asarray(y).ravel()
+        names: list[str] = []
+        known: dict[tuple[type, Any], str] = {}
+        for position, label in enumerate(column_values(y, "labels y")):
+            try:
+                name = known.get((type(label), label))
+                if name is None:
+                    name = known[type(label), label] = normalize_label(label)
+            except (DataError, TypeError) as error:
+                raise _label_error(error, label, position) from None
+            names.append(name)
+        labels = list(dict.fromkeys(label for _, label in known))
+        first = {name: label for (_, label), name in reversed(known.items())}
+        if len(labels) != len(first):
+            raise DataError(
+                f"y contains labels that differ only in white space or type: {labels}; use one spelling",
+                code="ambiguous-labels",
+                labels=labels,
+            )
+        is_mixed = len({isinstance(label, str) for label in labels}) > 1
+        plain_dtype = dtype if isinstance(dtype, np.dtype) and dtype.kind != "O" else None
+        array = np.array(list(first.values()), object if is_mixed else plain_dtype)
+        try:
+            order = np.argsort(array, kind="stable").tolist()
+        except TypeError:  # labels of several types have no order: sort their names
+            order = sorted(range(len(first)), key=list(first).__getitem__)
+        class_names = list(first)
+        return cls(names, array[order], [class_names[k] for k in order])
+
+
+def _label_error(error: Exception, label: object, position: int) -> DataError:
+    """Return the error about one label, with its position. `TypeError` means that it is not hashable."""
+    if isinstance(error, DataError):
+        values = {**error.values, "location": position}
+        return DataError(f"y[{position}]: {error}", code=error.code, **values)
+    kind = type(label).__name__
+    return DataError(
+        f"y[{position}] has type {kind}; expected a label", code="bad-label", location=position, type=kind
+    )
+
+
+def _bad_parameter(name: str, value: object, problem: str) -> OptionError:
+    return OptionError(f"{name} is {value!r}; {problem}", code="bad-option-value", option=name, value=value)

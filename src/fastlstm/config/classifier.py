@@ -205,9 +205,9 @@ def preset(name: str) -> Preset:
     """Return the preset of that name. Raise `OptionError` for an unknown one."""
     try:
         return PRESETS[name]
-    except KeyError:
+    except (KeyError, TypeError):  # TypeError: not hashable
         raise OptionError(
-            f"unknown preset {name!r}; {suggest(name, PRESETS)}", code="unknown-preset", preset=name
+            f"unknown preset {name!r}; {suggest(str(name), PRESETS)}", code="unknown-preset", preset=name
         ) from None
 
 

@@ -89,10 +89,13 @@ def validate(config: DataclassInstance) -> None:
 
 
 def plain_value(value: Any) -> Any:
-    """Return the value as plain Python: NumPy scalars as numbers, lists as tuples. Grid searches pass such values."""
-    if isinstance(value, list | tuple):
-        return tuple(plain_value(item) for item in value)
-    return value.item() if hasattr(value, "item") else value
+    """Return the value as plain Python: NumPy scalars as numbers, lists and arrays as tuples.
+
+    Grid searches pass such values.
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(plain_value(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def parse_value(name: str, text: str, *kinds: type[Any]) -> Any:
