@@ -80,7 +80,7 @@ def test_folder_has_the_five_files_and_the_extras(tiny_model: SavedModel, tmp_pa
     assert json.loads((folder / GOLDEN).read_bytes()) == golden
     assert (folder / "more/notes.txt").read_bytes() == b"notes"
     config = json.loads((folder / CONFIG).read_bytes())
-    assert (config["format"], config["format_version"]) == ("fastlstm", 2)
+    assert (config["format"], config["format_version"]) == ("fastlstm", 4)
 
 
 def file_contents(folder: Path) -> ModelFiles:

@@ -126,7 +126,7 @@ def test_weights_are_read_in_a_fixed_order(folder: Path) -> None:
 def test_folder_has_the_documented_files_and_fields(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {CONFIG, TOKENIZER, WEIGHTS, CARD, "history.json"}
     config = json.loads((folder / CONFIG).read_bytes())
-    assert (config["format"], config["format_version"]) == ("fastlstm-language-model", 1)
+    assert (config["format"], config["format_version"]) == ("fastlstm-language-model", 2)
     assert set(config) == {"format", "format_version", "model", "sha256", "training"}
 
 
@@ -150,9 +150,9 @@ def test_rounded_weights_are_read_as_float32(tmp_path: Path, storage: str, error
 
 
 def test_newer_version_raises_model_too_new_error(folder: Path) -> None:
-    update_config(folder, lambda config: config.update(format_version=2))
+    update_config(folder, lambda config: config.update(format_version=3))
     error = read_error(folder, ModelTooNewError)
-    assert (error.code, error.version, error.supported) == ("model-too-new", 2, 1)
+    assert (error.code, error.version, error.supported) == ("model-too-new", 3, 2)
 
 
 def test_unknown_format_is_not_a_model(folder: Path) -> None:

@@ -22,7 +22,7 @@ def as_version_1(files: ModelFiles) -> ModelFiles:
 
 
 def as_version_2(files: ModelFiles) -> ModelFiles:
-    return files
+    return with_config_value(files, "format_version", value=2)
 
 
 AsVersion = Callable[[ModelFiles], ModelFiles]

@@ -36,6 +36,7 @@ from fastlstm.serialization.folder import (
 )
 from fastlstm.serialization.quantization import quantize
 from fastlstm.text.ngrams import NGRAM_ID_COUNT
+from fastlstm.text.segmentation import cleans_text
 from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, TextTokenizer
 
 GOLDEN = "golden.json"
@@ -173,7 +174,7 @@ def write_classifier(
 
 def _required_version(model: SavedModel) -> int:
     """Return the first version that has all that the model uses, see docs/saved-model.md."""
-    if model.config.import_fields or model.config.pooling == "last-step":
+    if model.config.import_fields or model.config.pooling == "last-step" or cleans_text(model.tokenizer):
         return 4
     return 3 if model.config.padding != "none" or model.tokenizer.post_processor is not None else 2
 

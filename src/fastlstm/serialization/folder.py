@@ -59,7 +59,7 @@ CLASSIFIER_FORMAT = ModelFormat(
 )
 LANGUAGE_MODEL_FORMAT = ModelFormat(
     "fastlstm-language-model",
-    1,
+    2,
     "language model",
     writer="fastlstm lm train",
     readers="fastlstm lm and fastlstm train --encoder",

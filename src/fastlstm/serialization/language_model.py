@@ -32,6 +32,7 @@ from fastlstm.serialization.folder import (
     sha256,
 )
 from fastlstm.serialization.quantization import quantize
+from fastlstm.text.segmentation import cleans_text
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def write_language_model(
         WEIGHTS: safetensors.numpy.save(arrays),
     }
     config = {
-        **LANGUAGE_MODEL_FORMAT.header(),
+        **LANGUAGE_MODEL_FORMAT.header(2 if cleans_text(model.tokenizer) else 1),
         "model": dataclasses.asdict(model.config),
         "sha256": {name: sha256(content) for name, content in files.items()},
         "training": dict(model.training),
