@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from fastlstm.inference.streaming import Stream
 
 Batch = Iterable[str] | TokenizedTexts
-KNOWN_SAMPLE = 1000
-"""Number of texts in which `evaluate` counts unknown words."""
 CHUNK_TEXTS = 1024
 """Texts per call of the network. It does not change the results."""
 GOLDEN_TEXTS = (
@@ -408,11 +406,6 @@ class Classifier:
         return dataclasses.replace(
             report, known=float(known.mean()), unknown_texts=len(known) - int(np.count_nonzero(known))
         )
-
-    def mean_known(self, texts: Sequence[str]) -> float:
-        """Return the mean fraction of the tokens of a text that the model knows, on at most `KNOWN_SAMPLE` texts."""
-        sample = list(texts[:: -(-len(texts) // KNOWN_SAMPLE)])
-        return float(self.known(sample).mean())
 
     def save(
         self,

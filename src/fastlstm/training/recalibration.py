@@ -79,8 +79,7 @@ def recalibrate(
             code="early-exit-needs-unidirectional",
         )
     tokenized, classes = classifier.tokenize(dataset.texts), dataset.label_indices(saved.labels)
-    known = classifier.mean_known(dataset.texts)
-    before = dataclasses.replace(_evaluate(classifier, tokenized, classes), known=known)
+    before = _evaluate(classifier, tokenized, classes)
     result, chosen, notes = classifier, Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
     if calibration == "auto":
         result, chosen = _calibrate(classifier, tokenized, classes, before)
@@ -105,8 +104,8 @@ def recalibrate(
         notes.append(
             Note("early exit removed: it was fitted for the old probabilities; fit it again", "early-exit-removed")
         )
-    after = dataclasses.replace(_evaluate(result, tokenized, classes), known=known)
-    if note := known_words_note(known, "the model", dataset.source):
+    after = _evaluate(result, tokenized, classes)
+    if note := known_words_note(float(tokenized.known.mean()), "the model", dataset.source):
         notes.append(note)
     if chosen.method != "none" or threshold_metric != "none":
         record = Calibrated(chosen, saved.labels, threshold_metric, before, after).to_json()
@@ -147,5 +146,6 @@ def _calibrate(
 
 
 def _evaluate(classifier: Classifier, tokenized: TokenizedTexts, classes: IndexArray) -> Report:
-    saved = classifier.saved
-    return evaluate(classifier.predict_proba(tokenized), classes, saved.labels, saved.threshold)
+    saved, known = classifier.saved, tokenized.known
+    report = evaluate(classifier.predict_proba(tokenized), classes, saved.labels, saved.threshold)
+    return dataclasses.replace(report, known=float(known.mean()), unknown_texts=int((known == 0).sum()))
