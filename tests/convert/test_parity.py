@@ -120,7 +120,8 @@ def swap_gates(name: str, value: FloatArray) -> FloatArray:
 
 
 def scale_recurrence(name: str, value: FloatArray) -> FloatArray:
-    return value * 2 if name.endswith("weight_hh") else value
+    scaled: FloatArray = value * np.float32(2 if name.endswith("weight_hh") else 1)
+    return scaled
 
 
 def scale_output(name: str, value: FloatArray) -> FloatArray:

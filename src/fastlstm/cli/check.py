@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from fastlstm.cli import output
+from fastlstm.cli.escaping import one_line
+from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.cli.options import (
     PanelCommand,
     common_options,
@@ -120,7 +122,7 @@ def command(
     else:
         print_report(report, sys.stdout)
     if plots_dir is not None:
-        plots_dir.mkdir(parents=True, exist_ok=True)
+        plots_dir.resolve().mkdir(parents=True, exist_ok=True)
         for name, content in report.plots().items():
             atomic.write_file(plots_dir / name, content)
         output.note(f"plots saved to {plots_dir}")
@@ -130,8 +132,9 @@ def print_report(report: DatasetReport, file: TextIO) -> None:
     """Print every finding with examples and recommendations. Labels come last, since they have the most examples."""
     console = output.console(file)
     texts = sum(part.texts for part in report.parts.values())
-    console.print(f"{report.data}: {texts:,} texts", soft_wrap=True)
+    console.print(f"{one_line(report.data)}: {texts:,} texts", soft_wrap=True)
     for title, finding, print_finding in (
+        ("Rows", "rows", partial(_print_reading, console, report)),
         ("Classes", "classes", partial(_print_classes, console, report.parts)),
         ("Lengths (tokens)", "lengths", partial(_print_lengths, console, report.lengths)),
         ("Vocabulary", "vocabulary", partial(_print_vocabulary, console, report.vocabulary)),
@@ -140,12 +143,15 @@ def print_report(report: DatasetReport, file: TextIO) -> None:
         ("Duplicates", "duplicates", partial(_print_duplicates, console, report.duplicates)),
         ("Labels", "label_noise", partial(_print_label_noise, console, report.label_noise)),
     ):
-        recommendations = report.recommendations[finding]
+        recommendations = report.recommendations.get(finding, ())
+        if finding == "rows" and not report.reading:
+            continue
         if finding == "label_noise" and report.label_noise is None and not recommendations:
             continue  # not requested
         console.print(f"\n{title}", style="bold")
         print_finding()
-        for text in [recommendation.text for recommendation in recommendations] or ["no problems found"]:
+        none = [] if finding == "rows" else ["no problems found"]
+        for text in [recommendation.text for recommendation in recommendations] or none:
             _print_sentence(console, f"-> {text}")
 
 
@@ -214,6 +220,18 @@ def _print_languages(console: Console, languages: Languages) -> None:
     _print_examples(console, languages.minority_examples)
 
 
+def _print_reading(console: Console, report: DatasetReport) -> None:
+    """Print how the rows were read, and all rows that cannot be used."""
+    for note in report.reading:
+        if note.code != "rows-skipped":
+            _print_sentence(console, with_options(note.text, current_command()))
+    if report.bad_rows:
+        _print_sentence(console, f"rows that cannot be used: {len(report.bad_rows):,}")
+    for row in report.bad_rows:
+        content = f": {row.content}" if row.content else ""
+        _print_line(console, f"{row.source} {row.location}: {with_options(row.reason, current_command())}{content}")
+
+
 def _print_text_issues(console: Console, issues: Iterable[TextIssue]) -> None:
     for issue in issues:
         _print_sentence(console, f"{issue.kind}: {_join_counts(issue.texts)}")
@@ -270,13 +288,14 @@ def _location_cells(example: Example) -> tuple[str, str, str]:
 
 def _print_rows(console: Console, rows: Sequence[tuple[str, ...]]) -> None:
     """Print aligned columns. The last column, a text, is cut off at the width of the console."""
+    rows = [tuple(map(one_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     for *cells, text in rows:
         _print_line(console, "  ".join([*map(str.ljust, cells, widths), text]))
 
 
 def _print_line(console: Console, text: str) -> None:
-    console.print(f"    {text}", no_wrap=True, overflow="ellipsis", crop=True)
+    console.print(f"    {one_line(text)}", no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def _print_sentence(console: Console, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from fastlstm.cli.escaping import print_line
 from fastlstm.cli.options import PanelCommand, column_option, common_options, model_option, option
 from fastlstm.cli.output import json_object, note
 from fastlstm.convert.export import agreement, without_ngrams
@@ -85,7 +86,7 @@ def command(
     if as_json:
         json_object(result)
         return
-    print(f"{out}: {size / 1e6:.1f} MB")
+    print_line(f"{out}: {size / 1e6:.1f} MB")
     golden, evaluation = result["golden"], result["evaluation"]
     if golden["difference"] > TOLERANCE:
         note(

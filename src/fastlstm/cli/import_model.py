@@ -7,6 +7,7 @@ from typing import get_args
 
 import click
 
+from fastlstm.cli.escaping import print_line
 from fastlstm.cli.options import PanelCommand, common_options, option
 from fastlstm.cli.output import json_object, note
 from fastlstm.config import Pooling
@@ -121,14 +122,14 @@ def command(
             }
         )
         return
-    print(f"{out}: imported from {imported.source}, {weight_count:,} weights")
-    print(
+    print_line(f"{out}: imported from {imported.source}, {weight_count:,} weights")
+    print_line(
         f"vocabulary: {config.vocabulary_size:,} words for {row_count:,} embedding rows, tokenization "
         f"{rule_name(rule)}, unknown words: {config.unknown_words}"
     )
-    print(f"input: {_input(max_length, config.truncate)}, padding: {config.padding}")
+    print_line(f"input: {_input(max_length, config.truncate)}, padding: {config.padding}")
     if difference is not None:
-        print(f"check: {text_count:,} texts differ by at most {difference:.2g} from the original")
+        print_line(f"check: {text_count:,} texts differ by at most {difference:.2g} from the original")
     for text in notes:
         note(text)
     if difference is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastlstm.cli import output
+from fastlstm.cli.escaping import print_line, printable
 from fastlstm.cli.options import (
     Function,
     PanelCommand,
@@ -125,9 +126,9 @@ def _print_result(result: LanguageModelResult, as_json: bool) -> None:
             }
         )
         return
-    print(f"{result.measured_on}: {result.perplexity}")
-    print(f"saved: {result.folder}")
-    print(f"use it: fastlstm train DATA --encoder {shlex.quote(str(result.folder))}")
+    print_line(f"{result.measured_on}: {result.perplexity}")
+    print_line(f"saved: {result.folder}")
+    print_line(f"use it: fastlstm train DATA --encoder {shlex.quote(str(result.folder))}")
 
 
 @command.command("generate", cls=PanelCommand)
@@ -151,7 +152,7 @@ def generate(prompt: str, model: LanguageModel, as_json: bool, **options: Any) -
         output.json_object({"prompt": prompt, "text": "".join(pieces)})
         return
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(printable(piece), end="", flush=True)
     print()
 
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from fastlstm import __version__
+from fastlstm.cli.escaping import one_line, print_line
 from fastlstm.errors import FastLSTMError, suggest
 
 COMMANDS = {
@@ -119,14 +120,24 @@ def fail(message: str, status: int, code: str, arguments: Sequence[str]) -> NoRe
     if "--debug" in arguments:
         traceback.print_exc()
     label = "" if code == "interrupted" else f"error[{code}]: "
-    print(f"fastlstm: {label}{message}", file=sys.stderr)
+    print_line(one_line(f"fastlstm: {label}{message}"), sys.stderr)
     sys.exit(status)
 
 
 def _one_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        message = _unknown_option(error.option_name, error.ctx.command)
     if isinstance(error, click.NoSuchOption) and error.ctx is not None and error.ctx.info_name in TEXT_COMMANDS:
         message += f" Put -- before a text that starts with -: {error.ctx.command_path} -- '-5 stars'."
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"{message} Run: {error.ctx.command_path} --help"
     return message
+
+
+def _unknown_option(name: str, command: click.Command) -> str:
+    from fastlstm.cli.suggestions import suggest_option
+
+    fields = [field for parameter in command.params for field in getattr(parameter, "fields", ())]
+    suggestion = suggest_option(name, command, fields)
+    return f"No such option: {name}." + ("" if suggestion is None else f" Did you mean {suggestion}?")

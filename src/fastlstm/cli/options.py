@@ -33,11 +33,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class PanelOption(click.Option):
-    """An option that help shows in a panel."""
+    """An option that help shows in a panel.
 
-    def __init__(self, *args: Any, panel: str, **attributes: Any) -> None:
+    Attributes:
+        panel: The panel.
+        fields: The fields of a configuration that the option sets, for --set.
+    """
+
+    def __init__(self, *args: Any, panel: str, fields: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.panel = panel
+        self.fields = tuple(fields)
 
 
 class PanelCommand(click.Command):
@@ -213,6 +219,7 @@ def config_options(
             metavar="NAME=VALUE",
             panel="Model",
             callback=lambda _, __, values: _parse_assignments(values, kinds),
+            fields=[field.name for kind in kinds for field in option_fields(kind)],
             help="Set a field of the configuration; repeatable.",
         )(decorated)
         for name in reversed(visible):

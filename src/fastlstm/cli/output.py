@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastlstm.cli.escaping import console_class, one_line, print_line, table_class
 from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.config import ModelConfig
 from fastlstm.metrics import MIN_TEXTS_WITHOUT_INTERVAL, Report
@@ -27,7 +28,7 @@ MAX_CLASSES_SHOWN = 30
 
 def note(text: str) -> None:
     """Print one line on standard error, with Python arguments as options of the command."""
-    print(with_options(text, current_command()), file=sys.stderr, flush=True)
+    print_line(one_line(with_options(text, current_command())), sys.stderr)
 
 
 def json_object(value: Mapping[str, Any]) -> None:
@@ -45,10 +46,8 @@ def json_entries(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
 
 
 def console(file: TextIO) -> Console:
-    """Return a console on `file` without markup and highlighting."""
-    from rich.console import Console
-
-    return Console(
+    """Return a console on `file` without markup and highlighting, which escapes control characters."""
+    return console_class()(
         file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else PLAIN_WIDTH
     )
 
@@ -67,7 +66,7 @@ def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
 def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
     """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
     measured_on = with_options(evaluated_on, current_command())
-    print(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({measured_on}):", file=file)
+    print_line(one_line(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({measured_on}):"), file)
     has_interval = value.texts < MIN_TEXTS_WITHOUT_INTERVAL
     interval = ["95% interval"] if has_interval else []
     summary = make_table("", "accuracy", *interval, "macro F1", "loss", "calibration error")
@@ -96,9 +95,8 @@ def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report |
 def make_table(first: str, *others: str) -> Table:
     """Return a table with a column of names and right-aligned columns of numbers."""
     from rich import box
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE)
+    table = table_class()(box=box.SIMPLE)
     table.add_column(first)
     for name in others:
         table.add_column(name, justify="right")
@@ -109,4 +107,4 @@ def fact_table(values: Mapping[str, str], file: TextIO) -> None:
     """Print names and values, one per line."""
     width = max(len(name) for name in values)
     for name, value in values.items():
-        print(f"{name:{width}}  {value}", file=file)
+        print_line(f"{name:{width}}  {one_line(value)}", file)

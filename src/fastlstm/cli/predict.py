@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from fastlstm.cli.escaping import cell
 from fastlstm.cli.options import (
     PanelCommand,
     common_options,
@@ -115,6 +116,6 @@ def _with_notes(predictions: Iterator[dict[str, Any]], unit: str, result: str) -
 
 def _print_lines(predictions: Iterator[dict[str, Any]]) -> None:
     for prediction in predictions:
-        label = NO_LABEL if prediction["label"] is None else " ".join(prediction["label"].split())
+        label = NO_LABEL if prediction["label"] is None else cell(prediction["label"])
         probability = NO_LABEL if prediction["probability"] is None else f"{prediction['probability']:.4f}"
-        print(f"{label}\t{probability}\t{' '.join(prediction['text'].split())}", flush=True)
+        print(f"{label}\t{probability}\t{cell(prediction['text'])}", flush=True)

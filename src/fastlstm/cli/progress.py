@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 from fastlstm.cli import output
+from fastlstm.cli.escaping import one_line
 from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.cli.output import console, weights_table
 from fastlstm.config import TrainingConfig
@@ -132,7 +133,7 @@ class Display:
 
     def note(self, text: str) -> None:
         """Print one line, with Python arguments as options of the command."""
-        self._console.print(with_options(text, current_command()), markup=False, soft_wrap=True)
+        self._console.print(one_line(with_options(text, current_command())), markup=False, soft_wrap=True)
 
     def download(self, done: int, total: int | None) -> None:
         """Show the progress of a download, in bytes."""

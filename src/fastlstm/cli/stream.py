@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastlstm.cli.escaping import cell
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option, precision_option
 from fastlstm.cli.output import NO_LABEL, json_entries, note
 from fastlstm.cli.standard_input import read_pieces, standard_input
@@ -107,6 +108,6 @@ def _prediction(model: Classifier, stream: Stream, *, label_unknown: bool, is_en
 def _print_lines(changes: Iterator[dict[str, Any]]) -> None:
     for change in changes:
         end = "\tend" if change["over"] else ""
-        label = NO_LABEL if change["label"] is None else change["label"]
+        label = NO_LABEL if change["label"] is None else cell(change["label"])
         probability = NO_LABEL if change["probability"] is None else f"{change['probability']:.4f}"
         print(f"{change['tokens']}\t{label}\t{probability}{end}", flush=True)

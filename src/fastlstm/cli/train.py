@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastlstm.cli.escaping import print_line
 from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.cli.options import (
     Function,
@@ -132,10 +133,10 @@ def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:
 def _print_result(result: TrainingResult, as_json: bool) -> None:
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
-        print(f"saved: {result.folder}")
+        print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
-            print(f"plots: {plots}")
-        print(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
+            print_line(f"plots: {plots}")
+        print_line(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
     json_object({**result_json(result), "history": [dataclasses.asdict(epoch) for epoch in result.history]})
 

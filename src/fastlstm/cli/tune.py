@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastlstm.cli.escaping import print_line
 from fastlstm.cli.options import (
     PanelCommand,
     common_options,
@@ -80,10 +81,10 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
 def _print_result(result: TuningResult, training_command: str, as_json: bool) -> None:
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
-        print(f"saved: {result.folder}")
+        print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
-            print(f"plots: {plots}")
-        print(f"train it again: {training_command}")
+            print_line(f"plots: {plots}")
+        print_line(f"train it again: {training_command}")
         return
     json_object(
         {

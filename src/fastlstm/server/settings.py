@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastlstm.errors import OptionError
+from fastlstm.kernel.loader import usable_cores
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 """An origin as browsers send it in the header Origin."""
@@ -24,6 +25,26 @@ MIN_VALUES = {
     "reload_seconds": 0.0,
     "drain_seconds": 0.0,
 }
+MAX_WORKERS_PER_CORE, MAX_WORKERS_ON_FEW_CORES = 4, 8
+"""More worker processes than this only take memory: each has a copy of the models."""
+MAX_VALUES = {
+    "max_body_bytes": 1 << 30,
+    "max_texts": 100_000,
+    "max_characters": 100_000_000,
+    "max_requests": 100_000,
+    "max_streams": 1_000_000,
+    "queue_texts": 1_000_000,
+    "batch_texts": 100_000,
+    "body_seconds": 86_400.0,
+    "reload_seconds": 86_400.0,
+    "drain_seconds": 86_400.0,
+}
+"""Larger values are mistakes, such as bytes instead of megabytes: no memory or queue would hold them."""
+
+
+def max_workers() -> int:
+    """Return the maximum number of worker processes on this machine."""
+    return max(MAX_WORKERS_ON_FEW_CORES, MAX_WORKERS_PER_CORE * usable_cores())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +94,11 @@ class Settings:
             raise OptionError("no model to serve; expected one or more", code="no-models")
         for name, minimum in MIN_VALUES.items():
             value = getattr(self, name)
-            if not minimum <= value < float("inf"):
+            maximum = max_workers() if name == "workers" else MAX_VALUES[name]
+            if not minimum <= value <= maximum:
                 option = name.replace("_", "-")
                 raise OptionError(
-                    f"{option} is {value}; expected at least {minimum:g}",
+                    f"{option} is {value}; expected {minimum:,} to {maximum:,}",
                     code="bad-option-value",
                     option=option,
                     value=value,
