@@ -41,7 +41,7 @@ def test_parts_may_be_datasets() -> None:
     assert report.recommendations["label_noise"] == ()
 
 
-def test_examples_have_the_row_number_of_the_file(tmp_path: Path) -> None:
+def test_examples_have_the_line_number_of_the_file(tmp_path: Path) -> None:
     table = make_dataset(60)
     table.labels[41] = "good"
     path = tmp_path / "reviews.csv"
@@ -49,7 +49,7 @@ def test_examples_have_the_row_number_of_the_file(tmp_path: Path) -> None:
     path.write_text(f"text,label\n{rows}", encoding="utf-8")
     report = fastlstm.check(path, test=0.2)
     assert report.label_noise is not None
-    assert report.label_noise.suspect_labels[0].example.location == 42
+    assert report.label_noise.suspect_labels[0].example.location == 43
     assert report.label_noise.suspect_labels[0].example.text == "awful boring dull film number 41"
 
 

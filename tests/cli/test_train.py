@@ -218,9 +218,9 @@ BAD_DATA: dict[str, tuple[bytes, str, str]] = {
     "empty.csv": (b"", "empty-dataset", "empty.csv"),
     "header-only.csv": (b"text,label\n", "empty-dataset", "header-only.csv"),
     "one-class.csv": (b"text,label\ngood film,1\nfine film,1\n", "one-class", "one-class.csv"),
-    "missing-text.csv": (b"text,label\ngood film,1\n,0\n", "empty-text", "row 2"),
-    "numeric.csv": (b"text,label\ngood film,1\n17,0\n", "numeric-text", "row 2"),
-    "not-utf8.csv": (b"text,label\ngood film,1\nb\xe4d film,0\n", "not-utf8", "row 2"),
+    "missing-text.csv": (b"text,label\ngood film,1\n,0\n", "empty-text", "line 3"),
+    "numeric.csv": (b"text,label\n12,1\n17,0\n", "numeric-text", "'text'"),
+    "not-utf8.csv": (b"text,label\ngood film,1\nb\xe4d film,0\n", "not-utf8", "line 3"),
     "ragged.csv": (b"text,label\ngood film,1\nbad, film,0\n", "bad-csv-row", "line 3"),
     "what.docx": (b"PK", "unknown-format", ".csv"),
 }

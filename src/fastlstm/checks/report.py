@@ -20,9 +20,10 @@ from fastlstm.checks.statistics import Lengths, Vocabulary, measure_lengths, mea
 from fastlstm.checks.text_quality import ClassCounts, TextIssue, count_classes, find_text_issues
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, configure
 from fastlstm.data.datasets.download import DownloadProgress
-from fastlstm.data.options import split_read_options
+from fastlstm.data.options import BadRow, split_read_options
 from fastlstm.data.splits import DataSplits, SplitSource, load_splits
 from fastlstm.errors import OptionError
+from fastlstm.notes import Note
 
 DEFAULT_MAX_EXAMPLES = 20
 
@@ -33,6 +34,8 @@ class DatasetReport:
 
     Attributes:
         data: Where the texts come from, in one line.
+        reading: Notes about how the data was read: dialect, skipped rows, labels that look alike.
+        bad_rows: All rows that cannot be used.
         parts: "training", "validation" and possibly "test" -> class counts.
         duplicates: Repeated texts, within and across parts.
         label_noise: Suspect labels. None if not requested, or if fewer than two classes have five distinct texts.
@@ -44,6 +47,8 @@ class DatasetReport:
     """
 
     data: str
+    reading: tuple[Note, ...]
+    bad_rows: tuple[BadRow, ...]
     parts: dict[str, ClassCounts]
     duplicates: Duplicates
     label_noise: LabelNoise | None
@@ -122,6 +127,7 @@ def check(
             value=max_examples,
         )
     reading, fields = split_read_options(options)
+    reading = dataclasses.replace(reading, max_bad_share=1.0)  # all bad rows are listed
     model, training = configure(preset, fields)
     log = log or (lambda _: None)
     splits = load_splits(
@@ -135,8 +141,6 @@ def check(
         progress=progress,
     )
     log(f"data: {splits.origin}")
-    for note in splits.notes:
-        log(note.text)
     limits = _token_limits(preset, model)
     return check_splits(splits, model, limits=limits, label_noise=label_noise, max_examples=max_examples, log=log)
 
@@ -170,6 +174,8 @@ def check_splits(
     text_issues = find_text_issues(corpus, tokens.lengths, max_examples)
     return DatasetReport(
         data=splits.origin,
+        reading=splits.notes,
+        bad_rows=splits.bad_rows,
         parts=class_counts,
         duplicates=duplicates,
         label_noise=noise,

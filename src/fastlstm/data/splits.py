@@ -15,7 +15,7 @@ from fastlstm.data.dataset import Dataset, split_dataset
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.datasets.imdb import load_imdb, load_imdb_unlabelled
 from fastlstm.data.memory import as_dataset
-from fastlstm.data.options import ReadOptions
+from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.data.readers.files import file_extension
 from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
 from fastlstm.data.readers.tables import TABLE_READERS
@@ -48,6 +48,7 @@ class DataSplits:
         evaluated_on: The texts that the reported figures are measured on, in one line.
         unlabelled: Further texts, for pretraining or for a teacher to label.
         notes: Notes about how the texts were read.
+        bad_rows: The rows that were skipped.
     """
 
     training: Dataset
@@ -57,6 +58,7 @@ class DataSplits:
     evaluated_on: str
     unlabelled: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
+    bad_rows: tuple[BadRow, ...] = ()
 
     @property
     def evaluation(self) -> Dataset:
@@ -106,12 +108,14 @@ def load_splits(
 
     reading = reading or ReadOptions()
     notes: list[Note] = []
+    bad_rows: list[BadRow] = []
 
     def read_part(part: Any, name: str) -> Dataset:
         if isinstance(part, str) and part == IMDB:
             return load_imdb(data_dir, log=log, progress=progress).test
         dataset = as_dataset(part, reading, name)
         notes.extend(dataset.notes)
+        bad_rows.extend(dataset.bad_rows)
         return dataset
 
     test_texts: Dataset | None = None
@@ -153,7 +157,14 @@ def load_splits(
         unlabelled_texts = tuple(further.texts)
         notes.extend(further.notes)
     return DataSplits(
-        training, validation_texts, test_texts, origin, evaluated_on, unlabelled_texts, tuple(dict.fromkeys(notes))
+        training,
+        validation_texts,
+        test_texts,
+        origin,
+        evaluated_on,
+        unlabelled_texts,
+        tuple(dict.fromkeys(notes)),
+        tuple(bad_rows),
     )
 
 
