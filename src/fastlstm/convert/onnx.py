@@ -81,6 +81,8 @@ def to_onnx(
         "truncate": config.truncate,
         "padding": config.padding,
         "threshold": str(model.threshold),
+        "text_cleaning": model.text_cleaning,
+        "unknown_words": config.unknown_words,
         "tokenizer": model.tokenizer.to_str(pretty=False),
         "golden": json.dumps(
             golden_entries(rounded_model(model, storage), truncate=not states), ensure_ascii=False

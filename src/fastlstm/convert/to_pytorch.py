@@ -84,7 +84,7 @@ def module_options(model: SavedModel) -> dict[str, Any]:
         "max_tokens": config.max_tokens,
         "truncate": config.truncate,
         "padding": config.padding,
-        "text_cleaning": config.text_cleaning,
+        "text_cleaning": model.text_cleaning,
         "unknown_words": config.unknown_words,
         "threshold": float(model.threshold),
         "ngrams": config.ngrams,

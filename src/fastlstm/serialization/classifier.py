@@ -87,6 +87,11 @@ class SavedModel:
         return self.config.ngrams > 0 and not self.weights["output.weight"].any()
 
     @property
+    def text_cleaning(self) -> str:
+        """How texts are cleaned before the tokenizer reads them: "standard" or "none"."""
+        return "none" if cleans_text(self.tokenizer) else self.config.text_cleaning
+
+    @property
     def stream_obstacle(self) -> str | None:
         """Why the model cannot read streams; None if it can."""
         return unsupported_reason(self.config, make_text_tokenizer(self.tokenizer, self.config))
