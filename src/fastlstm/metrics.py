@@ -26,7 +26,8 @@ MIN_TEXTS_WITHOUT_INTERVAL = 1000
 """An accuracy on fewer texts is shown with its 95% interval, which is at least about 2 points wide there."""
 FEW_TEXTS = 100
 """An accuracy on fewer texts is reported as uncertain."""
-BALANCE = "try training with balanced class weights (`class_weights='balanced'`)"
+MIN_IMBALANCE = 1.5
+"""Frequency of the largest class, as a multiple of that in equal classes, from which class weights are suggested."""
 NORMAL_QUANTILE = 1.959964
 """Quantile of the normal distribution for 95% intervals."""
 
@@ -115,20 +116,21 @@ class Report:
         """The accuracy of always answering the most frequent class."""
         return self.majority.texts / self.texts
 
-    def notes(self, baseline: Report | None = None) -> tuple[Note, ...]:
+    def notes(self, baseline: Report | None = None, *, balanced: bool = False) -> tuple[Note, ...]:
         """Return what the figures alone do not say.
 
         These are: few texts, unknown words, one class, and a model that is no better than trivial ones.
 
         Args:
             baseline: The n-gram baseline on the same texts.
+            balanced: Whether the model was trained with balanced class weights, so that they are not suggested.
         """
         unknown = None if self.known is None else known_words_note(self.known, "the model", "these texts")
         notes = [
             _few_texts_note(self),
             unknown,
             _unknown_texts_note(self),
-            _majority_note(self),
+            _majority_note(self, balanced),
             _baseline_note(self, baseline),
         ]
         return tuple(note for note in notes if note is not None)
@@ -189,17 +191,22 @@ def _unknown_texts_note(report: Report) -> Note | None:
     if not report.unknown_texts:
         return None
     return Note(
-        f"{report.unknown_texts:,} of {report.texts:,} texts contain no known word; they are evaluated with the label "
-        "that the probabilities give, but prediction gives them none",
+        f"{report.unknown_texts:,} of {report.texts:,} texts contain no known word; they count with the label of their "
+        "most probable class, although predictions of such texts have no label",
         "unknown-texts",
     )
 
 
-def _majority_note(report: Report) -> Note | None:
+def _majority_note(report: Report, balanced: bool) -> Note | None:
     """Return a note if the model is no better than always answering the most frequent class."""
     majority, accuracy = report.majority, report.majority_accuracy
     always = f"always answering {majority.label!r} ({accuracy:.2%})"
     predicted = np.array(report.confusion).sum(axis=0)
+    remedy = "train longer, or on more texts"
+    if accuracy * len(report.classes) > MIN_IMBALANCE:
+        remedy = "train on more texts of the other classes"
+        if not balanced:
+            remedy += ", or with balanced class weights (`class_weights='balanced'`)"
     if majority.texts == report.texts:
         return Note(
             f"all texts belong to the class {majority.label!r}: the figures say nothing about the other classes",
@@ -209,7 +216,7 @@ def _majority_note(report: Report) -> Note | None:
         label = report.classes[int(predicted.argmax())].label
         verdict = "no better than" if report.accuracy >= accuracy else "worse than"
         return Note(
-            f"predicts {label!r} for every text, {verdict} {always}; {BALANCE}, or more texts of the other classes",
+            f"predicts {label!r} for every text, {verdict} {always}; {remedy}",
             "one-class-predicted",
         )
     is_uncertain = report.texts >= FEW_TEXTS and report.accuracy_interval[0] <= accuracy
@@ -218,7 +225,7 @@ def _majority_note(report: Report) -> Note | None:
         majority_f1 = 2 * accuracy / (1 + accuracy) / len(report.classes)
         return Note(
             f"accuracy {report.accuracy:.2%} is {verdict} {always}; macro F1 is {report.macro_f1:.4f}, against "
-            f"{majority_f1:.4f}; {BALANCE}",
+            f"{majority_f1:.4f}; {remedy}",
             "below-majority",
         )
     return None

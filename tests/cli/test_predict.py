@@ -214,19 +214,6 @@ def test_dash_excludes_other_texts(command: Command, trained: Path) -> None:
     assert (result.status, result.out, result.code) == (2, "", "conflicting-options")
 
 
-def test_file_names_and_texts_without_known_words_print_warnings(
-    command: Command, trained: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "reviews.txt").write_text("a great film\n")
-    result = command("predict", "-m", trained, "a great film", str(tmp_path / "reviews.txt"), "", "\x00")
-    assert result.status == 0
-    assert len(result.out.splitlines()) == 4
-    file_warning, unknown_warning = result.err.splitlines()
-    assert str(tmp_path / "reviews.txt") in file_warning
-    assert " of 4 texts" in unknown_warning
-    assert command("predict", "-m", trained, "a great film").err == ""
-
-
 @pytest.mark.parametrize("count", [30, 300, 3000])
 def test_long_texts_are_not_looked_up_as_files(command: Command, trained: Path, count: int) -> None:
     result = command("predict", "-m", trained, "a great film " * count)

@@ -75,7 +75,7 @@ def command(
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
         output.note(f"wrote {plot}")
     if not explanation.known:
-        output.note("the text contains no known word; `predict` gives it no label")
+        output.note("the text contains no known word: predictions of it have no label")
     if as_json:
         result = explanation.to_dict()
         for token, probability in zip(result["tokens"], trajectory, strict=True):
