@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from fastlstm.errors import OptionError, WriteError, suggest
 
-Quoting = Literal["double", "backslash", "single", "none"]
+Quoting = Literal["double", "backslash", "single", "single-backslash", "none"]
 OnBadRows = Literal["skip", "stop"]
 
 MAX_BAD_ROW_SHARE = 0.1
@@ -80,7 +80,7 @@ class ReadOptions:
         delimiter: The character between the cells of a CSV or TSV file, or one of `NAMED_DELIMITERS`. None: detected.
         quoting: How a CSV or TSV file quotes cells: "double": in double quotes, with quotes inside doubled;
             "backslash": the same, and a backslash escapes the next character; "single": in single quotes, with quotes
-            inside doubled; "none": not at all. None: detected.
+            inside doubled; "single-backslash": the same, with backslash escapes; "none": not at all. None: detected.
         encoding: The encoding of text files, a name that Python knows, such as "gb18030". None: UTF-8, or UTF-16 or
             UTF-32 if the file begins with their byte order mark.
         on_bad_rows: "skip": rows without a usable text and label are skipped, counted and reported, up to

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from fastlstm.data.labels import is_unicode
-from fastlstm.data.options import BadRow, Quoting, ReadOptions
+from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.data.readers.columns import column_index, column_list
 from fastlstm.data.readers.dialects import (
     DELIMITERS,
+    ESCAPED,
     NO_DELIMITER,
+    QUOTING,
     Dialect,
     Evidence,
     InvalidRecord,
     Lines,
-    choose_quoting,
     parse,
+    plausible_quotings,
     split_line,
 )
 from fastlstm.data.readers.encodings import marked_encoding, open_text
@@ -82,6 +84,11 @@ class Table:
     malformed: int = 0
     recovered: list[int] = field(default_factory=list)
 
+    @property
+    def faults(self) -> int:
+        """The number of rows that do not fit the dialect or have invalid quoting."""
+        return self.malformed + len(self.recovered)
+
 
 class DelimitedFile:
     """A CSV or TSV file.
@@ -96,6 +103,8 @@ class DelimitedFile:
 
     def __init__(self, path: Path, source: str, extension: str, options: ReadOptions, *, labelled: bool) -> None:
         self._path, self._source, self._extension, self._options = path, source, extension, options
+        self._maybe_quoted = ""
+        """The quote character that may surround cells although it is read as part of the texts."""
         self._wanted = (options.text_column, options.label_column) if labelled else (options.text_column,)
 
     def rows(self) -> Rows:
@@ -191,45 +200,53 @@ class DelimitedFile:
 
     def _best_table(self, layout: Layout) -> Table:
         """Return the rows in the dialect that fits the whole file best."""
+        dialect = Dialect(layout.delimiter, self._options.quoting or "double", layout.skip_initial_space)
         if self._options.quoting is not None:
-            return self._parse(layout, Dialect(layout.delimiter, self._options.quoting, layout.skip_initial_space))
-        guess = self._guess(layout)
-        table = self._parse(layout, guess)
-        tried = {guess.quoting: table}
-        while True:
-            quoting = self._choice(table)
-            if quoting in tried:
-                break
-            table = tried[quoting] = self._parse(layout, replace(guess, quoting=quoting))
-        best = min(tried.values(), key=lambda table: table.malformed)
-        if tried[quoting].malformed <= best.malformed:
-            best = tried[quoting]
-        return best
+            return self._parse(layout, dialect)
+        guess = self._guess(layout, dialect)
+        return self._select(guess, lambda dialect: self._parse(layout, dialect))
 
-    def _guess(self, layout: Layout) -> Dialect:
+    def _guess(self, layout: Layout, dialect: Dialect) -> Dialect:
         """Return the dialect that fits the first lines best."""
         with self._open() as file:
             sample = list(islice(file, layout.first_line, layout.first_line + SAMPLE_LINES))
-        dialect = Dialect(
-            layout.delimiter, "single" if layout.quote == "'" else "double", layout.skip_initial_space
-        )
-        if dialect.quoting == "single":
-            return dialect
-        table = self._parse_lines(iter(sample), layout, dialect)
-        evidence = table.evidence
-        if not (evidence.needed or evidence.unneeded) and any("'" in line for line in sample):
-            single = self._parse_lines(iter(sample), layout, replace(dialect, quoting="single"))
-            if single.malformed == 0 and single.evidence.is_consistent and _has_quoted_cells(single.evidence):
-                return single.dialect
-        return replace(dialect, quoting=self._choice(table))
 
-    def _choice(self, table: Table) -> Quoting:
-        """Return the quoting that a parse speaks for. A parse without quoting that does not fit speaks for quoting."""
-        if table.dialect.quoting == "none":
-            return "double" if table.malformed else "none"
-        if table.dialect.quoting == "backslash":
-            return "backslash" if not table.malformed else "double"
-        return choose_quoting(table.dialect, table.evidence, self._extension)[0]
+        def parse_sample(dialect: Dialect) -> Table:
+            return self._parse_lines(iter(sample), layout, dialect)
+
+        double = self._select(dialect, parse_sample)
+        if double.dialect.quoting == "none" and parse_sample(dialect).evidence.is_consistent:
+            self._maybe_quoted = '"'
+        has_quoted_cells = double.evidence.needed + double.evidence.unneeded > 0 and not double.faults
+        if layout.quote != "'" and (has_quoted_cells or not any("'" in line for line in sample)):
+            return double.dialect
+        single = self._select(replace(dialect, quoting="single"), parse_sample)
+        is_single = single.dialect.quoting != "none" and not single.faults
+        is_single = is_single and single.evidence.is_consistent
+        if layout.quote == "'" or (is_single and single.evidence.is_certain):
+            return single.dialect
+        if is_single and single.evidence.needed + single.evidence.unneeded > 0:
+            self._maybe_quoted = "'"
+        return double.dialect
+
+    def _select(self, dialect: Dialect, parse: Callable[[Dialect], Table]) -> Table:
+        """Return the rows in the quoting that their evidence speaks for, or if none fits, with the fewest faults.
+
+        Args:
+            dialect: The dialect to begin with.
+            parse: Returns the rows in a dialect.
+        """
+        table = parse(dialect)
+        tables = {dialect.quoting: table}
+        if dialect.quoting not in ESCAPED and table.faults:  # the sample was not like the rest of the file
+            dialect = replace(dialect, quoting="single" if dialect.quoting == "single-backslash" else "double")
+            table = tables[dialect.quoting] = parse(dialect)
+        for quoting in plausible_quotings(dialect, table.evidence, self._extension)[0]:
+            if quoting not in tables:
+                tables[quoting] = parse(replace(dialect, quoting=quoting))
+            if not tables[quoting].faults:
+                return tables[quoting]
+        return min(tables.values(), key=lambda table: table.faults)
 
     def _parse(self, layout: Layout, dialect: Dialect) -> Table:
         with self._open() as file:
@@ -239,6 +256,7 @@ class DelimitedFile:
         table = Table(dialect)
         width, text, label, header = len(layout.header), layout.text, layout.label, layout.header
         rows = table.rows
+        recovered: list[int] = []
         for record in parse(Lines(lines, first_line), dialect, width, table.evidence):
             if isinstance(record, InvalidRecord):
                 table.malformed += 1
@@ -246,7 +264,7 @@ class DelimitedFile:
                 continue
             line, cells, lines_of_row, is_recovered = record
             if len(cells) != width:
-                if not any(cells):
+                if not "".join(cells).strip():
                     continue
                 table.malformed += 1
                 reason = f"{len(cells)} cells; expected {width} ({column_list(header)})"
@@ -255,12 +273,22 @@ class DelimitedFile:
                 rows.append(LongRow(line, cells, lines_of_row))
             elif cells[text] == header[text] and [cell.strip() for cell in cells] == header:
                 rows.append(BadRow(self._source, line, "repeated-header", "the header is repeated"))
-            elif width > 1 and not cells[text] and not any(cells):
+            elif width > 1 and not cells[text].strip() and not "".join(cells).strip():
                 continue
             else:
                 if is_recovered:
                     table.recovered.append(line)
+                    recovered.append(len(rows))
                 rows.append((line, cells[text], None if label is None else cells[label]))
+        if recovered and table.evidence.has_quoted_column:
+            quoted, quote = table.evidence.always_quoted, QUOTING[dialect.quoting][0]
+            for index in recovered:
+                line, text_cell, label_cell = cast("tuple[int, str, str | None]", rows[index])
+                if quoted[text]:
+                    text_cell = _unquoted(text_cell, quote)
+                if label is not None and label_cell is not None and quoted[label]:
+                    label_cell = _unquoted(label_cell, quote)
+                rows[index] = (line, text_cell, label_cell)
         return table
 
     def _may_be_lines(self, lines: Sequence[str], layout: Layout) -> bool:
@@ -289,27 +317,16 @@ class DelimitedFile:
 
     def _notes(self, table: Table) -> Iterator[Note]:
         dialect, evidence = table.dialect, table.evidence
-        has_quotes = evidence.needed + evidence.unneeded + evidence.bare + evidence.invalid > 0
         usual = Dialect(DEFAULT_DELIMITERS[self._extension])
         encoding = self._options.encoding or marked_encoding(self._path)
         unusual = dialect.delimiter not in (usual.delimiter, NO_DELIMITER) or dialect.quoting != "double"
-        if unusual or (self._extension == ".tsv" and has_quotes) or encoding not in (None, "utf-8-sig"):
+        if unusual or (self._extension == ".tsv" and evidence.has_quotes) or encoding not in (None, "utf-8-sig"):
             named = f", {encoding}" if encoding else ""
             yield Note(f"{self._source}: read with {dialect.describe()}{named}", "dialect")
-        if dialect.quoting in ("double", "single") and self._options.quoting is None:
-            chosen, doubtful = choose_quoting(dialect, evidence, self._extension)
-            if doubtful and chosen == dialect.quoting:
-                yield Note(
-                    f"{self._source}: quotes around cells are read as quoting and dropped; pass `quoting`=none if they "
-                    "belong to the texts",
-                    "doubtful-quoting",
-                )
-        if dialect.quoting == "backslash" and self._options.quoting is None and not evidence.invalid:
-            yield Note(
-                f"{self._source}: a backslash is read as an escape of the next character; pass `quoting`=double if "
-                "backslashes belong to the texts",
-                "doubtful-quoting",
-            )
+        if self._options.quoting is None:
+            doubt = self._doubt(table)
+            if doubt:
+                yield Note(f"{self._source}: {doubt}", "doubtful-quoting")
         if table.recovered:
             lines = sorted(table.recovered)
             more = f" and {len(lines) - MAX_LINES_SHOWN:,} more" if len(lines) > MAX_LINES_SHOWN else ""
@@ -319,6 +336,30 @@ class DelimitedFile:
                 "stray-quotes",
             )
 
+    def _doubt(self, table: Table) -> str:
+        """Return what may be wrong about the quoting of a file; "" if it is certain."""
+        quoting, evidence = table.dialect.quoting, table.evidence
+        if quoting.endswith("backslash"):
+            literal = quoting.removesuffix("backslash").removesuffix("-") or "double"
+            return (
+                f"a backslash is read as an escape of the next character; pass `quoting`={literal} if backslashes "
+                "belong to the texts"
+            )
+        if evidence.escapes and not evidence.literal_backslashes:
+            return "backslashes are read as part of the texts; pass `quoting`=backslash if they escape characters"
+        if (quoting == "none" and self._maybe_quoted) or (quoting == "double" and self._maybe_quoted == "'"):
+            name = "single" if self._maybe_quoted == "'" else "double"
+            return f"{name} quotes around cells are read as part of the texts; pass `quoting`={name} if they enclose cells"
+        is_doubtful = plausible_quotings(table.dialect, evidence, self._extension)[1]
+        if quoting != "none" and (is_doubtful or (evidence.ambiguous and len(self._wanted) == 1)):
+            return "quotes around cells are read as quoting and dropped; pass `quoting`=none to keep them"
+        return ""
+
+
+def _unquoted(cell: str, quote: str) -> str:
+    """Return a cell without the quotes around it."""
+    return cell[1:-1].replace(2 * quote, quote) if len(cell) > 1 and cell[0] == cell[-1] == quote else cell
+
 
 def _declared_delimiter(line: str) -> str | None:
     """Return the delimiter that a first line such as "sep=;" declares for Excel; None for another line."""
@@ -326,7 +367,3 @@ def _declared_delimiter(line: str) -> str | None:
     if declaration[:4].lower() == "sep=" and len(declaration) == 5:
         return declaration[4]
     return None
-
-
-def _has_quoted_cells(evidence: Evidence) -> bool:
-    return evidence.needed > 0 or not evidence.lines_fit or evidence.unneeded > 1

@@ -23,11 +23,16 @@ QUOTING: dict[Quoting, tuple[str, str]] = {
     "double": ('"', ""),
     "backslash": ('"', "\\"),
     "single": ("'", ""),
+    "single-backslash": ("'", "\\"),
     "none": ("", ""),
 }
 """Quoting -> quote and escape character."""
+ESCAPED: dict[Quoting, Quoting] = {"double": "backslash", "single": "single-backslash"}
+"""Quoting -> the same with backslash escapes."""
 MAX_CELL_LENGTH = 1 << 24
 """Characters. A longer quoted cell is an unclosed quote."""
+MIN_QUOTED_CELLS = 4
+"""Quoted cells that are hardly texts that someone put in quotes. Cells with quotes in them count twice."""
 MAX_RECOVERIES = 1000
 """Rows with invalid quoting that are read line by line; more of them stop the parse."""
 
@@ -60,6 +65,7 @@ class Dialect:
             "double": "cells in double quotes",
             "backslash": "cells in double quotes with backslash escapes",
             "single": "cells in single quotes",
+            "single-backslash": "cells in single quotes with backslash escapes",
             "none": "no quoting",
         }
         return f"{names.get(self.delimiter, f'delimiter {self.delimiter!r}')}, {quotes[self.quoting]}"
@@ -74,6 +80,7 @@ class Evidence:
         unneeded: Quoted cells that a writer need not quote.
         bare: Cells that are not quoted but contain a quote, which a writer would quote.
         invalid: Rows with invalid quoting.
+        ambiguous: Rows of several lines that also fit the header if quotes have no meaning.
         lines_fit: Whether every line has the number of cells of the header if quotes have no meaning.
         always_quoted: Column by column, whether every cell is quoted.
         escapes: Backslashes that escape a quote, a delimiter, a backslash or a line break.
@@ -84,15 +91,31 @@ class Evidence:
     unneeded: int = 0
     bare: int = 0
     invalid: int = 0
+    ambiguous: int = 0
     lines_fit: bool = True
     always_quoted: list[bool] = field(default_factory=list)
     escapes: int = 0
     literal_backslashes: int = 0
 
     @property
+    def has_quotes(self) -> bool:
+        """Whether there are quotes that tell quoting from no quoting."""
+        return self.needed + self.unneeded + self.bare + self.invalid + self.ambiguous > 0
+
+    @property
+    def has_quoted_column(self) -> bool:
+        """Whether all cells of a column are quoted."""
+        return self.unneeded > 0 and any(self.always_quoted)
+
+    @property
     def is_consistent(self) -> bool:
         """Whether a writer that quotes would have written the quotes as they are."""
-        return not (self.invalid or self.bare) and (self.unneeded == 0 or any(self.always_quoted))
+        return not (self.invalid or self.bare) and (self.unneeded == 0 or self.has_quoted_column)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether there are so many quoted cells that they are hardly texts in quotes."""
+        return not self.lines_fit or 2 * self.needed + self.unneeded >= MIN_QUOTED_CELLS
 
 
 Record = tuple[int, list[str], tuple[str, ...], bool]
@@ -153,7 +176,8 @@ def parse(lines: Lines, dialect: Dialect, width: int, evidence: Evidence) -> Ite
     """
     csv.field_size_limit(MAX_CELL_LENGTH)
     delimiter = dialect.delimiter
-    observe = _Observer(dialect, width, evidence).observe
+    observer = _Observer(dialect, width, evidence)
+    observe = observer.observe
     record = lines.record
     recoveries = 0
     reader = dialect.reader(lines)
@@ -170,6 +194,7 @@ def parse(lines: Lines, dialect: Dialect, width: int, evidence: Evidence) -> Ite
             recoveries += 1
             lines.give_back(record[1:])
             line = record[0]
+            observer.count_escapes(line)
             evidence.lines_fit = evidence.lines_fit and line.count(delimiter) + 1 == width
             cells = split_line(line, delimiter)
             if len(cells) == width:
@@ -206,23 +231,29 @@ class _Observer:
         evidence = self._evidence
         for line in record:
             if "\\" in line:
-                for match in self._escape.finditer(line):
-                    if match[1]:
-                        evidence.escapes += 1
-                    else:
-                        evidence.literal_backslashes += 1
-        if evidence.lines_fit:
-            evidence.lines_fit = all(line.count(self._delimiter) + 1 == self._width for line in record)
-            if not self._quote:
-                return
-            if evidence.lines_fit and len(record) == 1 and len(cells) == self._width:
-                self._count_quoted_cells(split_line(record[0], self._delimiter), cells)
+                self.count_escapes(line)
+        fits = all(line.count(self._delimiter) + 1 == self._width for line in record)
+        if fits and self._quote and len(record) > 1 < self._width:
+            evidence.ambiguous += 1
+        evidence.lines_fit = evidence.lines_fit and fits
+        if self._quote and evidence.lines_fit and len(record) == 1 and len(cells) == self._width:
+            self._count_quoted_cells(split_line(record[0], self._delimiter), cells)
+
+    def count_escapes(self, line: str) -> None:
+        """Count the backslashes of a line that escape something, and the others."""
+        for match in self._escape.finditer(line):
+            if match[1]:
+                self._evidence.escapes += 1
+            else:
+                self._evidence.literal_backslashes += 1
 
     def _count_quoted_cells(self, raw: list[str], cells: list[str]) -> None:
         evidence, quote = self._evidence, self._quote
         for column, (before, after) in enumerate(zip(raw, cells, strict=True)):
             before = before.strip(" ")
             if before[:1] == quote and len(before) > 1 and before[-1] == quote:
+                if not after:  # some writers quote empty strings, to tell them from missing values
+                    continue
                 if quote in after or (self._delimiter == NO_DELIMITER and any(d in after for d in DELIMITERS)):
                     evidence.needed += 1
                 else:
@@ -234,24 +265,33 @@ class _Observer:
                     evidence.bare += 1
 
 
-def choose_quoting(dialect: Dialect, evidence: Evidence, extension: str) -> tuple[Quoting, bool]:
-    """Return the quoting that the evidence of a parse speaks for, and whether another is nearly as plausible.
+def plausible_quotings(dialect: Dialect, evidence: Evidence, extension: str) -> tuple[Sequence[Quoting], bool]:
+    """Return the quotings that the evidence of a parse speaks for, the most plausible first.
+
+    The second value tells whether another quoting is nearly as plausible as that of the parse.
 
     Args:
-        dialect: The dialect of the parse; its quoting is "double" or "single".
+        dialect: The dialect of the parse.
         evidence: The evidence of the parse.
         extension: ".csv" or ".tsv". TSV files are not quoted unless they are quoted consistently.
     """
-    if evidence.escapes and not evidence.literal_backslashes and dialect.quoting == "double":
-        return "backslash", not evidence.invalid
-    has_quotes = evidence.needed + evidence.unneeded + evidence.bare + evidence.invalid > 0
-    if not has_quotes or not evidence.lines_fit:
-        return dialect.quoting, False
-    if evidence.is_consistent:
-        return dialect.quoting, not (evidence.needed or evidence.unneeded > 1)
-    if extension == ".tsv" or evidence.invalid or evidence.bare:
-        return "none", False
-    return dialect.quoting, True
+    quoting = dialect.quoting
+    if quoting not in ESCAPED:
+        return (quoting,), quoting != "none" and not evidence.invalid
+    quotings: list[Quoting] = []
+    if evidence.escapes and (evidence.invalid or not evidence.literal_backslashes):
+        quotings.append(ESCAPED[quoting])
+    if not evidence.has_quotes or not evidence.lines_fit:
+        return [*quotings, quoting], False
+    is_tsv = extension == ".tsv"
+    has_quoted_cells = evidence.needed + evidence.unneeded > 0
+    if evidence.is_consistent and (has_quoted_cells or not is_tsv):
+        return [*quotings, quoting], not evidence.is_certain
+    if evidence.has_quoted_column and evidence.is_certain:
+        return [*quotings, quoting], True
+    if is_tsv or evidence.invalid or evidence.bare:
+        return [*quotings, "none", quoting], False
+    return [*quotings, quoting], True
 
 
 def split_line(line: str, delimiter: str) -> list[str]:
