@@ -27,7 +27,8 @@ class HuggingFaceDataset:
     column_names = ("review", "stars")
 
     def __getitem__(self, name: str) -> list[Any]:
-        return {"review": list(TEXTS), "stars": [1, 2]}[name]
+        columns: dict[str, list[Any]] = {"review": list(TEXTS), "stars": [1, 2]}
+        return columns[name]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter([{"review": "a", "stars": 1}])
