@@ -13,7 +13,7 @@ import torch
 
 import fastlstm
 from fastlstm.diagnostics import EXTRAS, ExtraStatus, KernelStatus, PyTorchStatus, SelfCheck, diagnose
-from fastlstm.errors import OptionError
+from fastlstm.errors import CPU_PYTORCH, OptionError
 from fastlstm.kernel.abi import FILE_NAME, PRECISIONS, load_library
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.loader import ISAS, find_kernel, usable_cores
@@ -243,9 +243,13 @@ def test_extras_with_missing_packages_have_a_pip_command() -> None:
     assert extras["plot"].install == "pip install 'fastlstm[plot]'"
 
 
-def test_missing_pytorch_has_no_status(installed: dict[str, str]) -> None:
+def test_missing_pytorch_has_no_status_and_is_installed_for_cpus_first(installed: dict[str, str]) -> None:
     del installed["torch"]
-    assert diagnose().pytorch is None
+    diagnostics = diagnose()
+    assert diagnostics.pytorch is None
+    extras = {extra.name: extra.install for extra in diagnostics.extras}
+    assert extras["train"] == f"{CPU_PYTORCH} && pip install 'fastlstm[train]'"
+    assert extras["plot"] == "pip install 'fastlstm[plot]'"
 
 
 @pytest.mark.parametrize("cuda", [None, "12.8"])

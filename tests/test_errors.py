@@ -12,7 +12,15 @@ import pytest
 
 import fastlstm
 from fastlstm import errors
-from fastlstm.errors import DataError, FastLSTMError, InputError, MissingDependencyError, OptionError, suggest
+from fastlstm.errors import (
+    CPU_PYTORCH,
+    DataError,
+    FastLSTMError,
+    InputError,
+    MissingDependencyError,
+    OptionError,
+    suggest,
+)
 
 SOURCE = Path(fastlstm.__file__).parent
 CLASSES = {
@@ -74,6 +82,12 @@ def test_missing_dependency_names_package_extra_and_pip_command() -> None:
     )
     assert "pip install 'fastlstm[plots]'" in str(error)
     assert isinstance(error, ImportError)
+
+
+def test_missing_pytorch_is_installed_for_cpus_first() -> None:
+    error = MissingDependencyError("training", "PyTorch", "train")
+    assert f"{CPU_PYTORCH} && pip install 'fastlstm[train]'" in str(error)
+    assert CPU_PYTORCH not in str(MissingDependencyError("training", "scikit-learn", "train"))
 
 
 def test_suggestion_names_the_closest_value_and_all_known_ones() -> None:

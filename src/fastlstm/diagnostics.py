@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastlstm import __version__
+from fastlstm.errors import install_command
 from fastlstm.kernel import KernelInfo, find_kernel
 from fastlstm.kernel.abi import PRECISIONS, load_library
 from fastlstm.kernel.bindings import Kernel
@@ -20,6 +21,8 @@ from fastlstm.kernel.self_check import TOLERANCE, largest_difference
 ENVIRONMENT_VARIABLES = ("FASTLSTM_ISA", "FASTLSTM_THREADS", "FASTLSTM_LIBRARY", "FASTLSTM_DATA_DIR")
 """The environment variables that fastlstm reads."""
 
+PYTORCH_EXTRAS = ("train", "dev")
+"""Extras that install PyTorch."""
 EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "train": ("training and checking data: train, distill, tune, check", ("torch", "scikit-learn")),
     "parquet": ("reading .parquet files", ("pyarrow",)),
@@ -237,8 +240,10 @@ def _self_check(kernel: Kernel) -> SelfCheck:
 
 def _extra_status(name: str, purpose: str, packages: tuple[str, ...]) -> ExtraStatus:
     versions = {package: _version(package) for package in packages}
-    complete = None not in versions.values()
-    return ExtraStatus(name, purpose, versions, None if complete else f"pip install 'fastlstm[{name}]'")
+    if None not in versions.values():
+        return ExtraStatus(name, purpose, versions, None)
+    needs_pytorch = name in PYTORCH_EXTRAS and _version("torch") is None
+    return ExtraStatus(name, purpose, versions, install_command(name, needs_pytorch=needs_pytorch))
 
 
 def _version(package: str) -> str | None:

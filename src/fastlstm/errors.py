@@ -6,6 +6,18 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+CPU_PYTORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+"""Installs PyTorch for CPUs. Without it, an extra with PyTorch fetches gigabytes for GPUs on Linux."""
+
+
+def install_command(extra: str, *, needs_pytorch: bool) -> str:
+    """Return the pip commands that install an extra, with PyTorch for CPUs first if that is missing.
+
+    They work in any folder: pip finds the installed fastlstm.
+    """
+    command = f"pip install 'fastlstm[{extra}]'"
+    return f"{CPU_PYTORCH} && {command}" if needs_pytorch else command
+
 
 class FastLSTMError(Exception):
     """Base class of all errors that fastlstm raises deliberately.
@@ -84,8 +96,11 @@ class MissingDependencyError(InputError, ImportError):
     default_code = "missing-dependency"
 
     def __init__(self, purpose: str, package: str, extra: str) -> None:
+        needs_pytorch = package == "PyTorch"
+        gpu = " (with a GPU, the second command is enough)" if needs_pytorch else ""
         super().__init__(
-            f"{purpose} needs {package}, which is not installed; run: pip install 'fastlstm[{extra}]'",
+            f"{purpose} needs {package}, which is not installed; run: "
+            f"{install_command(extra, needs_pytorch=needs_pytorch)}{gpu}",
             purpose=purpose,
             package=package,
             extra=extra,

@@ -14,6 +14,7 @@ from tests.helpers.command_line import Command, Finished
 import fastlstm
 from fastlstm.cli.doctor import INSTRUCTION_SET_NAMES
 from fastlstm.diagnostics import EXTRAS, PyTorchStatus, diagnose
+from fastlstm.errors import CPU_PYTORCH
 from fastlstm.kernel.loader import ISAS, find_kernel, usable_cores
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
@@ -120,7 +121,7 @@ def test_missing_packages_have_a_pip_command(command: Command, monkeypatch: pyte
     assert result.status == 0
     assert "PyTorch " not in result.out
     assert fact(result, "extra train") == (
-        f"scikit-learn 1.6; torch missing: pip install 'fastlstm[train]' ({EXTRAS['train'][0]})"
+        f"scikit-learn 1.6; torch missing: {CPU_PYTORCH} && pip install 'fastlstm[train]' ({EXTRAS['train'][0]})"
     )
     assert fact(result, "extra plot") == f"missing: pip install 'fastlstm[plot]' ({EXTRAS['plot'][0]})"
 

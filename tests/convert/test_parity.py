@@ -131,7 +131,7 @@ def scale_output(name: str, value: FloatArray) -> FloatArray:
 
 
 def change_one_weight(name: str, value: FloatArray) -> FloatArray:
-    changed = value.copy()
+    changed: FloatArray = value.copy()
     if name == "lstm.0.forward.weight_hh":
         changed[3, 5] += 0.5
     return changed
