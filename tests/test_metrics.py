@@ -219,6 +219,11 @@ def test_note_about_one_class_names_it_and_its_frequency() -> None:
     assert "(99.50%)" in note.text
     assert "`class_weights='balanced'`" in note.text
     assert (report.majority.label, report.majority_accuracy) == ("class 0", 0.995)
+    (already_balanced,) = report.notes(balanced=True)
+    (equal_classes,) = report_of([0, 0], [0, 1]).notes()
+    for other in (already_balanced, equal_classes):
+        assert other.code == "one-class-predicted"
+        assert "class_weights" not in other.text
 
 
 @pytest.mark.parametrize(("texts", "codes"), [(400, ["below-majority"]), (40_000, [])])

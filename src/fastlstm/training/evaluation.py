@@ -132,19 +132,29 @@ def training_record(
         "epochs": len(prepared.state.history),
         "best_epoch": _best_epoch(prepared.state.history),
         "calibration": calibrated.to_json(),
-        **results_record(report, data.evaluated_on, baseline),
+        **results_record(report, data.evaluated_on, baseline, balanced=is_balanced(prepared)),
     }
 
 
-def results_record(report: Report, evaluated_on: str, baseline: Report | None) -> dict[str, Any]:
-    """Return the part of the record of a run about its evaluation: `results` and `baseline`."""
+def is_balanced(prepared: PreparedRun) -> bool:
+    """Return whether the run has balanced class weights."""
+    return prepared.training_config.class_weights == "balanced"
+
+
+def results_record(
+    report: Report, evaluated_on: str, baseline: Report | None, *, balanced: bool = False
+) -> dict[str, Any]:
+    """Return the part of the record of a run about its evaluation: `results` and `baseline`.
+
+    `balanced` is whether the run has balanced class weights.
+    """
 
     def metrics(report: Report) -> dict[str, Any]:
         return {
             name: getattr(report, name) for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")
         }
 
-    notes = [note.to_json() for note in report.notes(baseline)]
+    notes = [note.to_json() for note in report.notes(baseline, balanced=balanced)]
     return {
         "results": {"evaluated_on": evaluated_on, **metrics(report), "notes": notes},
         "baseline": {"name": BASELINE_NAME, **metrics(baseline)} if baseline else None,

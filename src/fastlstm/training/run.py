@@ -38,6 +38,7 @@ from fastlstm.training.evaluation import (
     calibrate_model,
     check_parity,
     evaluate_model,
+    is_balanced,
     mean_known,
     prepared_event,
     training_plots,
@@ -285,7 +286,7 @@ def _finish(
     started = time.perf_counter()
     report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
     yield Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
-    yield from report.notes(baseline)
+    yield from report.notes(baseline, balanced=is_balanced(prepared))
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)
