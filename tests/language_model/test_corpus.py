@@ -9,6 +9,7 @@ import pytest
 
 from fastlstm.data import Dataset, UnlabelledTexts
 from fastlstm.data.datasets import IMDbSplits
+from fastlstm.data.options import ReadOptions
 from fastlstm.errors import DataError, OptionError
 from fastlstm.language_model import corpus
 from fastlstm.language_model.corpus import load_corpus, read_corpus_texts, split_texts
@@ -83,7 +84,7 @@ def test_texts_in_memory_are_read_without_blank_ones() -> None:
 def test_a_number_among_texts_raises_data_error_with_its_source() -> None:
     with pytest.raises(DataError) as raised:
         read_corpus_texts(UnlabelledTexts(["one", 2], "mine"))  # type: ignore[list-item]
-    assert raised.value.code == "numeric-text"
+    assert raised.value.code == "not-a-text"
     assert raised.value.source == "mine"
 
 
@@ -123,7 +124,7 @@ def test_a_missing_validation_file_raises_data_error(tmp_path: Path) -> None:
 
 def test_validation_texts_may_be_a_file_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text("body,label\nfine,x\na,x\n")
-    texts = load_corpus(UnlabelledTexts(["a", "b"]), tmp_path / "v.csv", text_column="body")
+    texts = load_corpus(UnlabelledTexts(["a", "b"]), tmp_path / "v.csv", reading=ReadOptions(text_column="body"))
     assert texts.training == UnlabelledTexts(["a", "b"])
     assert texts.validation == UnlabelledTexts(["fine", "a"], "v.csv")
     assert texts.overlap == 1

@@ -133,7 +133,10 @@ def split_texts(texts: UnlabelledTexts, fraction: float) -> CorpusSplits:
         UnlabelledTexts([texts.texts[i] for i in sorted(part)], texts.source)
         for part in (order[count:], order[:count])
     )
-    return CorpusSplits(training, dataclasses.replace(validation, source=f"{texts.source} (held out)"))
+    return CorpusSplits(
+        dataclasses.replace(training, notes=texts.notes),
+        dataclasses.replace(validation, source=f"{texts.source} (held out)"),
+    )
 
 
 def _read_imdb(

@@ -132,6 +132,7 @@ def run(
         progress=progress,
     )
     yield Note(f"texts: {corpus.training.source}", code="data")
+    yield from dict.fromkeys((*corpus.training.notes, *corpus.validation.notes))
     prepared = _prepare(settings, corpus)
     yield from _notes(settings, corpus, prepared)
     yield LanguageModelPrepared(
