@@ -7,6 +7,7 @@ Cheng et al. (2016), "Wide & Deep Learning for Recommender Systems".
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from torch.nn import functional
 from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
+from fastlstm.nn.threads import one_thread
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
 from fastlstm.text.segmentation import SEGMENTS
 from fastlstm.text.tokenizer import no_words
@@ -39,6 +41,9 @@ OPTIMIZER_OPTIONS = {"maxiter": 200, "maxls": 50, "gtol": 1e-4, "ftol": 64 * flo
 
 Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 """(members of the class [n], scikit-learn's C, balanced class weights) -> weights [F] and bias."""
+
+
+_Product = Callable[[DoubleArray], DoubleArray]
 
 
 def baseline_report(training: Dataset, test: Dataset, labels: tuple[str, ...]) -> Report:
@@ -210,9 +215,7 @@ def fit_logistic(
     Returns:
         The weights [F] and the bias.
     """
-    is_sparse = not isinstance(features, np.ndarray)
-    matrix = features.astype(np.float64) if is_sparse else features
-    transposed = matrix.T
+    multiply, multiply_transposed = _products(features)
     targets = members.astype(np.float64)
     row_weights = np.ones_like(targets)
     if balanced:
@@ -223,15 +226,35 @@ def fit_logistic(
 
     def loss(parameters: DoubleArray) -> tuple[float, DoubleArray]:
         weight = parameters[:-1]
-        logits = (matrix @ weight.astype(matrix.dtype)).astype(np.float64) + parameters[-1]
+        logits = multiply(weight) + parameters[-1]
         losses = np.logaddexp(0, logits) - targets * logits
         slopes = row_weights * (expit(logits) - targets)
-        gradient = transposed @ slopes.astype(matrix.dtype) + penalty * weight
-        total = float(row_weights @ losses) + 0.5 * penalty * float(weight @ weight)
+        gradient = multiply_transposed(slopes) + penalty * weight
+        # np.dot would round depending on the number of threads of BLAS.
+        total = float((row_weights * losses).sum()) + 0.5 * penalty * float((weight * weight).sum())
         return total, np.append(gradient, slopes.sum())
 
-    fitted = minimize(loss, np.zeros(matrix.shape[1] + 1), jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
+    start = np.zeros(features.shape[1] + 1)
+    fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
     return fitted.x[:-1], float(fitted.x[-1])
+
+
+def _products(features: csr_matrix | npt.NDArray[np.float32]) -> tuple[_Product, _Product]:
+    """Return functions that multiply `features` [n, F] and its transpose by a vector.
+
+    Dense features are multiplied in float32 on one thread of PyTorch, so that the bits do not depend on the threads.
+    """
+    if not isinstance(features, np.ndarray):
+        matrix = features.astype(np.float64)
+        transposed = matrix.T
+        return (lambda weight: matrix @ weight), (lambda slopes: transposed @ slopes)
+    tensor = torch.from_numpy(features)
+
+    def multiply(matrix: Tensor, vector: DoubleArray) -> DoubleArray:
+        with one_thread():
+            return (matrix @ torch.from_numpy(vector).float()).double().numpy()
+
+    return functools.partial(multiply, tensor), functools.partial(multiply, tensor.T)
 
 
 def _fit_column(counts: csr_matrix, members: BoolArray, balanced: bool) -> tuple[FloatArray, float]:
