@@ -36,7 +36,7 @@ def ids_digest(tokenizer: Tokenizer) -> str:
     assert tokenized.untruncated is not None
     for text, ids in zip(TEXTS, tokenized.untruncated, strict=True):
         assert tokenize.align(text).ids.tolist() == ids.tolist()
-        assert tokenize.token_ids(text).tolist() in (ids.tolist(), [])
+        assert tokenize.token_ids(text).tolist() == (ids.tolist() if text else [])
     arrays = [*tokenized.ids, *tokenized.untruncated]
     return hashlib.sha256(b"|".join(ids.astype(np.int32).tobytes() for ids in arrays)).hexdigest()
 
@@ -55,12 +55,8 @@ def test_bundled_tokenizer_gives_the_ids_of_its_first_version(name: str, digest:
 
 
 def test_earlier_tokenizer_gives_the_ids_of_its_first_version() -> None:
-    tokenizer = train_runs_tokenizer(TEXTS, 1000)
-    assert (
-        hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
-        == "5a4abbe37667ca601136bc0a53010ceb73c50fb32ab031df34c2f6e9c9d0d3ce"
-    )
-    assert ids_digest(tokenizer) == "8b1f9109dbe4fe840cbad933ec3e4487675dba6de11624231554f116f63978ed"
+    digest = "8b1f9109dbe4fe840cbad933ec3e4487675dba6de11624231554f116f63978ed"
+    assert ids_digest(train_runs_tokenizer(TEXTS, 1000)) == digest
 
 
 @pytest.mark.parametrize("train", [train_tokenizer, train_runs_tokenizer])
