@@ -169,7 +169,7 @@ def test_difference_between_training_and_inference_raises_training_error(
     [
         (Dataset(["fine", " "], ["0", "1"]), "empty-text"),
         (Dataset(["fine", "good"], ["0", "0"]), "one-class"),
-        ((["fine", "good"], ["0", "1"]), "bad-data-type"),
+        ((["fine", "good", "bad"], ["0", "1", "1"]), "bad-data-type"),
         ("missing.csv", "file-not-found"),
     ],
     ids=["empty text", "one class", "tuple", "missing file"],
