@@ -5,7 +5,7 @@
 Bodies and frames are sent to a real server; folders and imports are loaded in separate processes. Failures are: a 5xx
 status, a response after more than 10 s, a connection closed without a response, a process that exits, and an error
 that is not a `FastLSTMError`. `schema` runs schemathesis, which must be on the PATH, on the OpenAPI document. `imports`
-only runs on request: the HDF5 library hangs on some damaged files.
+only runs on request: each Keras file is read in a process of its own, which takes half a second.
 """
 
 from __future__ import annotations
@@ -241,7 +241,8 @@ def import_files(part: tuple[dict[str, bytes], str, range, int]) -> tuple[Counte
     from fastlstm.convert.classifier import make_classifier
     from fastlstm.convert.keras import from_keras
     from fastlstm.convert.pytorch import from_pytorch
-    from fastlstm.convert.vocabulary import TOKENIZATION_RULES, make_vocabulary
+    from fastlstm.convert.tokenization import TOKENIZATION_RULES
+    from fastlstm.convert.vocabulary import make_vocabulary
     from fastlstm.inference import Classifier
 
     files, folder, numbers, seed = part

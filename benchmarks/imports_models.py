@@ -447,8 +447,8 @@ def custom_lstm() -> Any:
     """Return a class named LSTM that computes something else."""
 
     class LSTM(L.LSTM):  # type: ignore[misc]
-        def call(self, sequences: Any, **arguments: Any) -> Any:
-            return super().call(-2 * sequences, **arguments)
+        def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = False) -> Any:
+            return super().call(-2 * sequences, initial_state=initial_state, mask=mask, training=training)
 
     register = keras.saving if hasattr(keras, "saving") else keras.utils
     return register.register_keras_serializable("mine")(LSTM)

@@ -70,8 +70,7 @@ def imported_outputs(path: Path) -> FloatArray:
 
 
 def sigmoid(logits: FloatArray) -> FloatArray:
-    result: FloatArray = 1 / (1 + np.exp(-logits))
-    return result
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
 
 def embedding(**options: Any) -> Any:
@@ -277,3 +276,31 @@ def test_vocabulary_written_on_windows_has_no_carriage_returns(tmp_path: Path) -
     assert tokenization is not None
     assert tokenization.vocabulary == ["", "[UNK]", "a", "\u0085"]
     assert (tokenization.rule.lower, tokenization.rule.separators, tokenization.max_tokens) == ("ascii", None, None)
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("pooling", [None, L.GlobalAveragePooling1D])
+def test_mask_that_a_functional_model_passes_on_is_that_of_padding(
+    tmp_path: Path, suffix: str, pooling: Any
+) -> None:
+    ids = keras.Input((LENGTH,))
+    steps = L.SpatialDropout1D(0.1)(embedding(mask_zero=True)(ids))
+    features = L.Bidirectional(L.LSTM(3, return_sequences=pooling is not None))(steps)
+    features = features if pooling is None else pooling()(features)
+    model = randomize(keras.Model(ids, L.Dense(1, activation="sigmoid")(features)))
+    model.save(tmp_path / f"m.{suffix}")
+    np.testing.assert_allclose(imported_outputs(tmp_path / f"m.{suffix}"), original_outputs(model), atol=1e-6)
+
+
+def test_masks_of_anything_but_padding_raise_data_error(tmp_path: Path) -> None:
+    for comparison in (0, 2):
+        ids = keras.Input((LENGTH,))
+        mask = keras.ops.not_equal(ids, comparison)
+        features = L.LSTM(3)(L.LSTM(3, return_sequences=True)(embedding()(ids), mask=mask))
+        keras.Model(ids, L.Dense(1)(features)).save(tmp_path / "m.keras")
+        if comparison == 0:  # both layers are masked, because the first passes the mask on
+            assert from_keras(tmp_path / "m.keras").masks_padding
+            continue
+        with pytest.raises(DataError) as raised:
+            from_keras(tmp_path / "m.keras")
+        assert raised.value.code == "unsupported-graph"

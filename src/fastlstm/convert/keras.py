@@ -29,6 +29,8 @@ IGNORED_LAYERS = (
 """Layers without effect on predictions."""
 POOLING_LAYERS = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "mean"}
 """Class name of a Keras layer -> pooling, as in `ModelConfig`."""
+MASKED_LAYERS = ("LSTM", "Bidirectional", "GlobalAveragePooling1D")
+"""Layers that read a mask."""
 DENSE_ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid")
 """Activations of Dense layers before the last one."""
 SUPPORTED = (
@@ -73,6 +75,7 @@ def _interpret(content: KerasModel) -> ImportedModel:
     layers = _chain(content.model)
     input_length = _input_length(layers)
     notes = _precision_notes(layers)
+    has_mask = _has_explicit_mask(layers)
     layers = [layer for layer in layers if layer.kind not in IGNORED_LAYERS]
     vectorization = layers.pop(0) if layers and layers[0].kind == "TextVectorization" else None
     tokenization = None if vectorization is None else _tokenization(vectorization)
@@ -107,7 +110,7 @@ def _interpret(content: KerasModel) -> ImportedModel:
         dense=dense,
         output=output,
         activation="sigmoid" if len(output[1]) == 1 else "softmax",
-        masks_padding=bool(embedding.config.get("mask_zero")),
+        masks_padding=has_mask or bool(embedding.config.get("mask_zero")),
         input_length=input_length or embedding.config.get("input_length"),
         tokenization=tokenization,
         notes=tuple(notes),
@@ -122,22 +125,34 @@ def _chain(model: Layer) -> list[Layer]:
     """
     chain: list[Layer] = []
     previous: Layer | None = None
+    masks: set[str] = set()
+    ids = _embedding_inputs(model)
     for layer in model.layers:
+        if layer.kind == "NotEqual" and layer.inputs == ids and layer.arguments.get("argument 1") == 0:
+            masks.add(layer.name)  # the mask of an Embedding with mask_zero
+            continue
         if previous is not None and previous.kind == "LSTM" and layer.inputs == ((previous.name, 1),):
             # With return_state, output 1 is the last hidden state.
-            chain[-1] = replace(previous, config={**previous.config, "return_sequences": False})
+            chain[-1] = replace(chain[-1], config={**previous.config, "return_sequences": False})
         elif layer.inputs not in (None, () if previous is None else ((previous.name, 0),)):
             raise _unsupported_graph(layer, previous)
         for argument, value in layer.arguments.items():
-            if (argument == "training" and value) or argument == "calls":
+            if (
+                (argument == "training" and value)
+                or argument == "calls"
+                or (argument == "mask" and value not in masks)
+            ):
                 raise DataError(
-                    f"{layer.name} is called with {argument}={value}; expected one call, without training=True",
+                    f"{layer.name} is called with {argument}={value}; expected one call, without training=True, and no "
+                    "mask but that of padding",
                     code="unsupported-call",
                     layer=layer.name,
                     argument=argument,
                     value=value,
                 )
-        chain += _chain(layer) if layer.layers else [layer]
+        inner = _chain(layer) if layer.layers else [layer]
+        mask = {name: value for name, value in layer.arguments.items() if name == "mask"}
+        chain += [replace(part, arguments={**part.arguments, **mask}) for part in inner]
         previous = layer
     if model.outputs is not None and (previous is None or model.outputs != ((previous.name, 0),)):
         raise DataError(
@@ -148,6 +163,26 @@ def _chain(model: Layer) -> list[Layer]:
             inputs=[name for name, _ in model.outputs],
         )
     return chain
+
+
+def _embedding_inputs(model: Layer) -> tuple[tuple[str, int], ...] | None:
+    """Return what the Embedding of a model reads; None if the model has none, or does not say."""
+    return next((layer.inputs for layer in model.layers if layer.kind == "Embedding"), None)
+
+
+def _has_explicit_mask(layers: list[Layer]) -> bool:
+    """Return whether the layers are called with a mask. Raise `DataError` if only some of them are."""
+    masked = {layer.name: "mask" in layer.arguments for layer in layers if layer.kind in MASKED_LAYERS}
+    if len(set(masked.values())) > 1:
+        name = next(name for name, is_masked in masked.items() if not is_masked)
+        raise DataError(
+            f"{name} has no mask, but other layers have one; expected all LSTM and pooling layers to have the mask",
+            code="unsupported-call",
+            layer=name,
+            argument="mask",
+            value=None,
+        )
+    return any(masked.values())
 
 
 def _unsupported_graph(layer: Layer, previous: Layer | None) -> DataError:

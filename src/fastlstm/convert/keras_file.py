@@ -55,7 +55,7 @@ class Layer:
         name: Name within the model.
         config: The layer's options.
         inputs: The layers that it reads, as (name, index of the output); None in a Sequential model.
-        arguments: Arguments of its call that are not tensors.
+        arguments: Other arguments of its call: numbers, strings, and the name of the layer that returns the mask.
         arrays: Weights in Keras' order.
         vocabulary: Words of a TextVectorization layer; None if the file has none.
         layers: The layers of a model that is a layer.
@@ -208,11 +208,21 @@ def _layer_json(entry: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def _call(nodes: Any) -> tuple[list[tuple[str, int]], dict[str, Any]]:
-    """Return the inputs of a layer in all its calls, and the arguments that are not tensors."""
+    """Return the inputs of a layer in all its calls, and its other arguments; `mask` is the name of a layer."""
     arguments: dict[str, Any] = {"calls": len(nodes)} if isinstance(nodes, list) and len(nodes) > 1 else {}
+    inputs = list(_references(nodes))
     for values in _keyword_arguments(nodes):
         arguments |= {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
-    return list(_references(nodes)), arguments
+        mask = list(_references(values.get("mask"))) if isinstance(values.get("mask"), dict) else []
+        if len(mask) == 1:
+            inputs.remove(mask[0])
+            arguments["mask"] = mask[0][0]
+    for node in nodes if isinstance(nodes, list) else ():
+        if isinstance(node, dict) and isinstance(node.get("args"), list):
+            arguments |= {
+                f"argument {n}": value for n, value in enumerate(node["args"]) if type(value) in (int, float)
+            }
+    return inputs, arguments
 
 
 def _keyword_arguments(value: Any) -> Iterator[Mapping[str, Any]]:

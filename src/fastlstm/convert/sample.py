@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from fastlstm._typing import FloatArray
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 
@@ -32,7 +32,7 @@ class Sample:
     """
 
     texts: list[str]
-    probabilities: FloatArray
+    probabilities: npt.NDArray[np.float64]
 
 
 def read_sample(path: Path, labels: Sequence[str]) -> Sample:
