@@ -15,6 +15,38 @@ from fastlstm.errors import MissingDependencyError
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
+SCRIPTS = {
+    "Chinese": "很好",
+    "Thai": "ดีมาก",
+    "Arabic": "جيد",
+    "emoji": "👍🏽👩\u200d👧",
+    "control": "a\x00\x1b\u202e\ud800",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_labels_and_tokens_in_every_script_are_drawn_without_warnings(script: str) -> None:
+    label = SCRIPTS[script]
+    confusion = np.array([[5, 1], [2, 7]])
+    figure = plots.report(
+        labels=[label, "b"], confusion=confusion, confidence=[0.4], accuracy=[0.3], texts=[5], calibration_error=0.1
+    )
+    assert plots.png(figure).startswith(PNG_SIGNATURE)
+    assert plots.png(plots.class_balance([label, "b"], {"training": [3, 4]})).startswith(PNG_SIGNATURE)
+    values = {"input": np.zeros((1, 4), np.float32)}
+    assert plots.png(plots.gates([label], values, range(4), label)).startswith(PNG_SIGNATURE)
+
+
+def test_characters_without_a_font_are_noted() -> None:
+    assert plots.missing_font_note(["plain", "é"]) is None
+    assert plots.missing_font_note(["a\x1b\u200d"]) is None
+    tangut = [chr(point) for point in range(0x17000, 0x17010)]  # no font of the list has them
+    note = plots.missing_font_note(["plain", "".join(tangut), "".join(tangut)])
+    assert note is not None
+    assert all((character in note) == (k < plots.MAX_MISSING_SHOWN) for k, character in enumerate(tangut))
+    assert str(len(tangut)) in note
+
+
 def learning_curves(epochs: int = 3) -> Figure:
     steps = list(range(1, epochs + 1))
     falling = [1 / step for step in steps]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 BLUE, ORANGE = "#2f6db5", "#d9822b"
 FONTS = (
     "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "WenQuanYi Zen Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-    "Arial Unicode MS",
+    # Chinese, Japanese and Korean, with Chinese forms first
+    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Zen Hei"),
+    *("WenQuanYi Micro Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans GB", "Heiti SC", "STHeiti"),
+    *("Noto Sans CJK TC", "Noto Sans TC", "Microsoft JhengHei", "PingFang TC", "AR PL UMing CN", "AR PL UKai CN"),
+    *("Noto Sans CJK JP", "Noto Sans JP", "Yu Gothic", "Hiragino Sans", "IPAexGothic", "TakaoGothic"),
+    *("Noto Sans CJK KR", "Noto Sans KR", "Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic"),
+    # other scripts, and emoji without color: matplotlib cannot draw bitmaps
+    *("Noto Sans Thai", "Tahoma", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Lao"),
+    *("Noto Sans Khmer", "Noto Sans Myanmar", "Noto Sans Tamil", "Noto Sans Bengali", "Noto Emoji", "Symbola"),
+    *("Arial Unicode MS", "Droid Sans Fallback", "Unifont"),
 )
-"""Fonts of class names, in order of preference: matplotlib's default font has no Chinese characters."""
+"""Fonts of class names and tokens, in order of preference: matplotlib's default font has no Chinese characters."""
+MAX_MISSING_SHOWN = 5
+"""Characters without a font that a note names."""
 MAX_LABELLED_CLASSES = 20
 """With more classes, plots omit class names, and confusion matrices omit numbers."""
 MAX_TICKS = 20
@@ -247,6 +253,19 @@ def png(figure: Figure) -> bytes:
 def require_matplotlib() -> None:
     """Raise `MissingDependencyError` if matplotlib is not installed. Called before a long run."""
     _figure(1, 1)
+
+
+def missing_font_note(texts: Iterable[str]) -> str | None:
+    """Return a note about the characters of class names or tokens that plots show as boxes; None if all have a font."""
+    characters = _characters()
+    missing = list(dict.fromkeys(c for text in texts for c in text if c.isprintable() and ord(c) not in characters))
+    if not missing:
+        return None
+    shown = " ".join(missing[:MAX_MISSING_SHOWN]) + (" ..." if len(missing) > MAX_MISSING_SHOWN else "")
+    return (
+        f"no installed font has {len(missing):,} of the characters in the plots ({shown}), which appear as boxes; "
+        "install a font for them, such as Noto Sans CJK for Chinese"
+    )
 
 
 def _histogram(figure: Figure, counts: Sequence[int], upper: float) -> Axes:

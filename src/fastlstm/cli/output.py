@@ -31,6 +31,15 @@ def note(text: str) -> None:
     print_line(one_line(with_options(text, current_command())), sys.stderr)
 
 
+def note_missing_fonts(texts: Iterable[str]) -> None:
+    """Print a note if no installed font has some characters of the class names or tokens in plots."""
+    from fastlstm import plots
+
+    missing = plots.missing_font_note(texts)
+    if missing is not None:
+        note(missing)
+
+
 def json_object(value: Mapping[str, Any]) -> None:
     """Print one JSON object on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2))

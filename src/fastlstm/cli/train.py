@@ -24,7 +24,7 @@ from fastlstm.cli.options import (
     split_source,
     table_options,
 )
-from fastlstm.cli.output import json_object, report
+from fastlstm.cli.output import json_object, note_missing_fonts, report
 
 if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
@@ -136,6 +136,7 @@ def _print_result(result: TrainingResult, as_json: bool) -> None:
         print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
             print_line(f"plots: {plots}")
+            note_missing_fonts(result.classifier.labels)
         print_line(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
     json_object({**result_json(result), "history": [dataclasses.asdict(epoch) for epoch in result.history]})

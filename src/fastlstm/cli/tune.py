@@ -20,7 +20,7 @@ from fastlstm.cli.options import (
     preset_option,
     table_options,
 )
-from fastlstm.cli.output import json_object, report
+from fastlstm.cli.output import json_object, note_missing_fonts, report
 from fastlstm.cli.train import (
     VISIBLE_FIELDS,
     device_option,
@@ -84,6 +84,7 @@ def _print_result(result: TuningResult, training_command: str, as_json: bool) ->
         print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
             print_line(f"plots: {plots}")
+            note_missing_fonts(result.classifier.labels)
         print_line(f"train it again: {training_command}")
         return
     json_object(
