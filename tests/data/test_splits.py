@@ -60,8 +60,8 @@ def test_imdb_as_validation_texts_raises_data_error(tmp_path: Path) -> None:
 
 def test_data_of_an_unknown_type_raises_data_error() -> None:
     with pytest.raises(DataError) as raised:
-        load_splits([("text", "label")])  # type: ignore[arg-type]
-    assert (raised.value.code, raised.value.type) == ("bad-data-type", "list")
+        load_splits(3)
+    assert (raised.value.code, raised.value.type) == ("bad-data-type", "int")
 
 
 def test_dataset_in_memory_is_validated() -> None:

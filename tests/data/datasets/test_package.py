@@ -87,7 +87,7 @@ def test_without_any_source_download_error_names_the_alternatives(unreachable: A
     assert raised.value.code == "download-failed"
     assert unreachable.url in raised.value.reason
     assert "Connection refused" in raised.value.reason
-    assert all(way in str(raised.value) for way in ("--data-dir", "FASTLSTM_DATA_DIR", "'fastlstm[imdb]'"))
+    assert all(way in str(raised.value) for way in ("`data_dir`", "FASTLSTM_DATA_DIR", "'fastlstm[imdb]'"))
 
 
 def test_changed_file_of_a_package_raises_download_error(installed: Distribution) -> None:

@@ -13,10 +13,10 @@ from fastlstm.data.readers.labelled import read_dataset
 from fastlstm.errors import DataError, MissingDependencyError, OptionError
 
 
-def read_error(path: Path, **columns: str) -> DataError:
+def read_error(path: Path, **options: str) -> DataError:
     """Return the error of reading `path`, whose one-line message names the file and the row."""
     with pytest.raises(DataError) as raised:
-        read_dataset(path, **columns)
+        read_dataset(path, **{"on_bad_rows": "stop", **options})
     error = raised.value
     message = str(error)
     assert "\n" not in message
@@ -28,64 +28,49 @@ def read_error(path: Path, **columns: str) -> DataError:
 
 
 @pytest.mark.parametrize(
-    ("cells", "code", "location", "values"),
+    ("cells", "code"),
     [
-        ("123,x", "numeric-text", 2, {"text": "123"}),
-        ('" -1.5e+3 ",x', "numeric-text", 2, {"text": "-1.5e+3"}),
-        ('"1,234.5",x', "numeric-text", 2, {"text": "1,234.5"}),
-        (".5,x", "numeric-text", 2, {"text": ".5"}),
-        (",x", "empty-text", 2, {}),
-        ('" \n\t",x', "empty-text", 2, {}),
-        ("words, ", "missing-label", 2, {}),
-        ("a,b,c", "bad-csv-row", 4, {"cells": 3, "columns": ["text", "label"]}),
-        ("words", "bad-csv-row", 4, {"cells": 1, "columns": ["text", "label"]}),
-        ('"a" b,x', "bad-csv-quoting", 4, {}),
-        ('"a,x\nwords,y\n', "bad-csv-quoting", 4, {}),
-        ("a\0b,x", "not-utf8", 4, {}),
+        (",x", "empty-text"),
+        ('" \n\t",x', "empty-text"),
+        ("words, ", "missing-label"),
+        ("words,NA", "missing-label"),
+        ("a,b,c", "bad-csv-row"),
+        ("words", "bad-csv-row"),
+        ('"a" b', "bad-csv-quoting"),
+        ('"words, and more,x', "bad-csv-quoting"),
+        ("text,label", "repeated-header"),
     ],
 )
-def test_bad_table_row_raises_data_error_with_its_location(
-    write: WriteFile, cells: str, code: str, location: int, values: dict[str, object]
-) -> None:
+def test_bad_table_row_raises_data_error_with_its_line(write: WriteFile, cells: str, code: str) -> None:
     error = read_error(write("reviews.csv", f'text,label\n"good\nwords",y\n{cells}\n'))
-    assert error.code == code
-    assert error.values == {"source": "reviews.csv", "location": location, **values}
-    assert ("--text-column" in str(error)) == (code == "numeric-text")
+    assert (error.code, error.source, error.location) == (code, "reviews.csv", 4)
+    assert [(row.location, row.code) for row in error.bad_rows] == [(4, code)]
 
 
-@pytest.mark.parametrize(("row", "location"), [(b"words,x\ncaf\xe9,x\n", 2), (b"words,\xe9\n", 1)])
+@pytest.mark.parametrize(("row", "location"), [(b"words,x\ncaf\xe9,x\n", 3), (b"words,\xe9\n", 2)])
 def test_text_or_label_that_is_not_utf8_raises_data_error(write: WriteFile, row: bytes, location: int) -> None:
     error = read_error(write("reviews.csv", b"text,label\n" + row))
     assert (error.code, error.location) == ("not-utf8", location)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
-def test_header_that_is_not_utf8_raises_data_error(write: WriteFile, encoding: str) -> None:
-    error = read_error(write("reviews.csv", "text,label,größe\nwords,x,y\n".encode(encoding)))
+def test_header_that_is_not_utf8_raises_data_error(write: WriteFile) -> None:
+    error = read_error(write("reviews.csv", "text,label,größe\nwords,x,y\n".encode("latin-1")))
     assert (error.code, error.location) == ("not-utf8", 1)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "column", "option", "location"),
+    ("name", "content", "column", "option"),
     [
-        ("reviews.csv", "text,label\nwords,x\n", "txt", "--text-column", None),
-        ("reviews.tsv", "text\tstars\nwords\tx\n", "label", "--label-column", None),
-        ("reviews.csv", "text, label\nwords,x\n", "label", "--label-column", None),
-        (
-            "reviews.jsonl",
-            '{"text": "words", "label": "x"}\n{"body": "words", "label": "x"}\n',
-            "text",
-            "--text-column",
-            2,
-        ),
+        ("reviews.csv", "text,label\nwords,x\n", "txt", "`text_column`"),
+        ("reviews.tsv", "text\tstars\nwords\tx\n", "label", "`label_column`"),
     ],
 )
 def test_missing_column_raises_data_error_with_the_columns(
-    write: WriteFile, name: str, content: str, column: str, option: str, location: int | None
+    write: WriteFile, name: str, content: str, column: str, option: str
 ) -> None:
     error = read_error(write(name, content), **({"text_column": "txt"} if column == "txt" else {}))
     assert error.code == "missing-column"
-    assert (error.column, error.source, error.location) == (column, name, location)
+    assert (error.column, error.source) == (column, name)
     assert option in str(error)
     assert all(column in str(error) for column in error.columns)
 
@@ -104,7 +89,7 @@ def test_two_columns_of_one_name_raise_data_error(write: WriteFile) -> None:
 
 
 def test_wrong_delimiter_raises_data_error(write: WriteFile) -> None:
-    error = read_error(write("reviews.csv", "text;label\nfine;good\n"))
+    error = read_error(write("reviews.csv", "text;label\nfine;good\n"), delimiter="comma")
     assert (error.code, error.columns) == ("wrong-delimiter", ["text;label"])
     assert "';'" in str(error)
 
@@ -121,31 +106,24 @@ def test_one_column_for_text_and_label_raises_option_error(write: WriteFile) -> 
 
 
 @pytest.mark.parametrize(
-    ("row", "code", "values"),
+    ("row", "code"),
     [
-        ('{"text": 12, "label": "x"}', "numeric-text", {"text": 12}),
-        ('{"text": true, "label": "x"}', "not-a-text", {"type": "bool"}),
-        ('{"text": ["a"], "label": "x"}', "not-a-text", {"type": "list"}),
-        ('{"text": null, "label": "x"}', "empty-text", {}),
-        ('{"text": NaN, "label": "x"}', "empty-text", {}),
-        ('{"text": "\\ud800", "label": "x"}', "not-utf8", {}),
-        ('{"text": "a", "label": null}', "missing-label", {}),
-        ('{"text": "a", "label": NaN}', "missing-label", {}),
-        ('{"text": "a", "label": 1.5}', "bad-label", {"label": 1.5}),
-        ('{"text": "a", "label": Infinity}', "bad-label", {"label": float("inf")}),
-        ('{"text": "a", "label": ["x"]}', "bad-label", {"type": "list"}),
-        ('{"text": "a", "label": "x"', "bad-json-line", {}),
-        ('["a", "x"]', "bad-json-line", {}),
+        ('{"text": ["a"], "label": "x"}', "not-a-text"),
+        ('{"text": null, "label": "x"}', "empty-text"),
+        ('{"text": NaN, "label": "x"}', "empty-text"),
+        ('{"text": "\\ud800", "label": "x"}', "not-utf8"),
+        ('{"text": "a", "label": null}', "missing-label"),
+        ('{"text": "a", "label": NaN}', "missing-label"),
+        ('{"text": "a", "label": Infinity}', "bad-label"),
+        ('{"text": "a", "label": ["x"]}', "bad-label"),
+        ('{"text": "a", "label": "x"', "bad-json-line"),
+        ('["a", "x"]', "bad-json-line"),
+        ('{"body": "a", "label": "x"}', "missing-column"),
     ],
 )
-def test_bad_json_line_raises_data_error_with_its_location(
-    write: WriteFile, row: str, code: str, values: dict[str, object]
-) -> None:
+def test_bad_json_line_raises_data_error_with_its_line(write: WriteFile, row: str, code: str) -> None:
     error = read_error(write("reviews.jsonl", '{"text": "words", "label": "x"}\n\n' + row))
-    assert error.code == code
-    assert error.values == {"source": "reviews.jsonl", "location": 3, **values}
-    assert ("--text-column" in str(error)) == (code in ("numeric-text", "not-a-text"))
-    assert ("--label-column" in str(error)) == (code == "bad-label")
+    assert (error.code, error.source, error.location) == (code, "reviews.jsonl", 3)
 
 
 @pytest.mark.parametrize("line", ["[" * 200_000, '{"text": "a", "label": ' + "1" * 5000 + "}"])
@@ -163,7 +141,6 @@ def test_json_that_python_cannot_parse_raises_data_error(write: WriteFile, line:
         ("__label__a words __label__b", "several-labels"),
         ("__label__ words", "missing-label"),
         ("__label__x", "empty-text"),
-        ("__label__x 12.5", "numeric-text"),
     ],
 )
 def test_bad_fasttext_line_raises_data_error_with_its_location(write: WriteFile, line: str, code: str) -> None:
@@ -240,9 +217,7 @@ def test_folder_above_the_class_folders_raises_data_error(write: WriteFile) -> N
     assert error.values == {"source": "folder train of reviews", "folder": "bad"}
 
 
-@pytest.mark.parametrize(
-    ("content", "code"), [(b" \n", "empty-text"), (b"12", "numeric-text"), (b"caf\xe9", "not-utf8")]
-)
+@pytest.mark.parametrize(("content", "code"), [(b" \n", "empty-text"), (b"caf\xe9", "not-utf8")])
 def test_bad_file_of_a_folder_raises_data_error_with_its_name(write: WriteFile, content: bytes, code: str) -> None:
     write("reviews/good/a.txt", "words")
     error = read_error(write("reviews/good/b.txt", content).parents[1])
@@ -298,21 +273,18 @@ def test_damaged_parquet_file_raises_data_error(tmp_path: Path, damage: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("columns", "code", "values"),
+    ("columns", "code", "location"),
     [
-        ({"text": [12, 13], "label": ["x", "y"]}, "numeric-text", {"location": 1, "text": 12}),
-        ({"text": ["a", None], "label": ["x", "y"]}, "empty-text", {"location": 2}),
-        ({"text": ["a", "b"], "label": [1.0, 1.5]}, "bad-label", {"location": 2, "label": 1.5}),
-        (
-            {"text": ["a", "b"], "stars": [1, 2]},
-            "missing-column",
-            {"column": "label", "columns": ["text", "stars"], "location": None},
-        ),
-        ({"text": [], "label": []}, "empty-dataset", {}),
+        ({"text": [12, 13], "label": ["x", "y"]}, "numeric-text", None),
+        ({"text": ["a", None], "label": ["x", "y"]}, "empty-text", 2),
+        ({"text": ["a", "b"], "label": [1.0, None]}, "missing-label", 2),
+        ({"text": ["a", "b"], "label": [1.0, float("inf")]}, "bad-label", 2),
+        ({"text": ["a", "b"], "stars": [1, 2]}, "missing-column", None),
+        ({"text": [], "label": []}, "empty-dataset", None),
     ],
 )
-def test_bad_parquet_row_raises_data_error(
-    tmp_path: Path, columns: dict[str, list[object]], code: str, values: dict[str, object]
+def test_bad_parquet_file_raises_data_error(
+    tmp_path: Path, columns: dict[str, list[object]], code: str, location: int | None
 ) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -320,8 +292,7 @@ def test_bad_parquet_row_raises_data_error(
     path = tmp_path / "reviews.parquet"
     parquet.write_table(pyarrow.table(columns), path)
     error = read_error(path)
-    assert error.code == code
-    assert error.values == {"source": "reviews.parquet", **values}
+    assert (error.code, error.source, error.values.get("location")) == (code, "reviews.parquet", location)
 
 
 def test_parquet_text_that_is_not_utf8_raises_data_error(tmp_path: Path) -> None:

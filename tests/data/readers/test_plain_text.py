@@ -9,6 +9,7 @@ import pytest
 from tests.helpers.files import WriteFile
 
 from fastlstm.data import UnlabelledTexts, read_texts
+from fastlstm.data.options import ReadOptions
 from fastlstm.data.readers.plain_text import check_unlabelled_texts
 from fastlstm.errors import DataError
 
@@ -44,10 +45,10 @@ def test_texts_of_every_format_are_read(write: WriteFile, name: str) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 def test_another_column_is_selected_by_name(write: WriteFile, name: str) -> None:
     path = write_texts(write, name, TEXTS, column="body")
-    assert read_texts(path, text_column="body").texts == TEXTS
+    assert read_texts(path, ReadOptions(text_column="body")).texts == TEXTS
     with pytest.raises(DataError) as raised:
         read_texts(path)
-    assert (raised.value.code, raised.value.column) == ("missing-column", "text")
+    assert raised.value.code == "missing-column"
 
 
 def test_text_files_of_a_folder_are_read_at_any_depth(write: WriteFile, tmp_path: Path) -> None:
@@ -71,8 +72,9 @@ def test_fasttext_labels_are_dropped(write: WriteFile) -> None:
         ("empty.txt", b"\n \n", "empty-dataset", None),
         ("t.docx", b"PK", "unknown-format", None),
         ("t.txt", b"fine\n\xff\xfe\n", "not-utf8", 2),
-        ("t.csv", b"text\nfine\n12\n", "numeric-text", 2),
-        ("t.jsonl", b'{"text": "fine"}\n{"text": null}\n', "empty-text", 2),
+        ("t.csv", b"text\n3\n12\n", "numeric-text", None),
+        ("t.csv", b"id,text\n1,fine\n2\n", "bad-csv-row", 3),
+        ("t.jsonl", b'{"text": "fine"}\n{"text": []}\n', "not-a-text", 2),
         ("t.parquet", b"no", "bad-parquet-file", None),
     ],
 )
@@ -145,4 +147,4 @@ def test_texts_in_memory_are_validated() -> None:
     with pytest.raises(DataError) as raised:
         check_unlabelled_texts(["a", ["b"]], "mine")
     assert raised.value.code == "not-a-text"
-    assert raised.value.values == {"type": "list", "source": "mine", "location": 2}
+    assert (raised.value.source, raised.value.location) == ("mine", 2)

@@ -225,7 +225,7 @@ class DelimitedFile:
         is_single = is_single and single.evidence.is_consistent
         if layout.quote == "'" or (is_single and single.evidence.is_certain):
             return single.dialect
-        if is_single and single.evidence.needed + single.evidence.unneeded > 0:
+        if is_single and single.evidence.has_quotes:
             self._maybe_quoted = "'"
         return double.dialect
 
@@ -293,7 +293,7 @@ class DelimitedFile:
 
     def _may_be_lines(self, lines: Sequence[str], layout: Layout) -> bool:
         """Return whether each line of a row of several lines has the cells of a row."""
-        if layout.label is None:
+        if layout.label is None or self._options.quoting is not None:
             return False
         width = len(layout.header)
         return all(line.count(layout.delimiter) + 1 == width for line in lines)
@@ -349,7 +349,7 @@ class DelimitedFile:
             return "backslashes are read as part of the texts; pass `quoting`=backslash if they escape characters"
         if (quoting == "none" and self._maybe_quoted) or (quoting == "double" and self._maybe_quoted == "'"):
             name = "single" if self._maybe_quoted == "'" else "double"
-            return f"{name} quotes around cells are read as part of the texts; pass `quoting`={name} if they enclose cells"
+            return f"{name} quotes around cells are read as part of the texts; pass `quoting`={name} to drop them"
         is_doubtful = plausible_quotings(table.dialect, evidence, self._extension)[1]
         if quoting != "none" and (is_doubtful or (evidence.ambiguous and len(self._wanted) == 1)):
             return "quotes around cells are read as quoting and dropped; pass `quoting`=none to keep them"
