@@ -126,7 +126,7 @@ def command(
         for name, content in report.plots().items():
             atomic.write_file(plots_dir / name, content)
         output.note(f"plots saved to {plots_dir}")
-        output.note_missing_fonts(name for part in report.parts.values() for name in part.classes)
+        output.note_missing_fonts(labels=list(next(iter(report.parts.values())).classes))
 
 
 def print_report(report: DatasetReport, file: TextIO) -> None:

@@ -74,7 +74,7 @@ def command(
     if plot is not None:
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
         output.note(f"wrote {plot}")
-        output.note_missing_fonts(explanation.tokens)
+        output.note_missing_fonts(tokens=explanation.tokens)
     if not explanation.known:
         output.note("the text contains no known word: predictions of it have no label")
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fastlstm.cli.escaping import console_class, one_line, print_line, table_class
@@ -31,11 +31,12 @@ def note(text: str) -> None:
     print_line(one_line(with_options(text, current_command())), sys.stderr)
 
 
-def note_missing_fonts(texts: Iterable[str]) -> None:
+def note_missing_fonts(*, labels: Sequence[str] = (), tokens: Sequence[str] = ()) -> None:
     """Print a note if no installed font has some characters of the class names or tokens in plots."""
     from fastlstm import plots
 
-    missing = plots.missing_font_note(texts)
+    drawn_labels = labels if len(labels) <= plots.MAX_LABELLED_CLASSES else ()
+    missing = plots.missing_font_note([*drawn_labels, *tokens])
     if missing is not None:
         note(missing)
 

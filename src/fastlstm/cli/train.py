@@ -136,7 +136,7 @@ def _print_result(result: TrainingResult, as_json: bool) -> None:
         print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
             print_line(f"plots: {plots}")
-            note_missing_fonts(result.classifier.labels)
+            note_missing_fonts(labels=result.classifier.labels)
         print_line(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
     json_object({**result_json(result), "history": [dataclasses.asdict(epoch) for epoch in result.history]})

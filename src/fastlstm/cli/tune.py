@@ -84,7 +84,7 @@ def _print_result(result: TuningResult, training_command: str, as_json: bool) ->
         print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
             print_line(f"plots: {plots}")
-            note_missing_fonts(result.classifier.labels)
+            note_missing_fonts(labels=result.classifier.labels)
         print_line(f"train it again: {training_command}")
         return
     json_object(
