@@ -97,9 +97,12 @@ def process_state() -> dict[str, Any]:
         "folder": Path.cwd(),
         "locale": locale.setlocale(locale.LC_ALL),
         "logging": {
-            name: logging.getLogger(name).level for name in [None, *sorted(logging.root.manager.loggerDict)]
+            name: logger.level
+            for name, logger in [("", logging.root), *logging.root.manager.loggerDict.items()]
+            if isinstance(logger, logging.Logger) and logger.level
         },
         "recursion limit": sys.getrecursionlimit(),
+        "matplotlib": dict(sys.modules["matplotlib"].rcParams) if "matplotlib" in sys.modules else {},
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm.nn import kernel_lstm
-from fastlstm.nn.layers import LSTMDirection, uses_kernel
+from fastlstm.nn.layers import LSTMDirection, make_layer, uses_kernel
 from fastlstm.text.batches import PackedBatch, pack_batch
 
 TEXTS = [np.arange(length, dtype=np.int32) * 7 % 11 for length in (7, 7, 5, 3, 1)]
@@ -145,3 +147,17 @@ def test_the_second_bias_stays_zero_and_the_forget_gate_starts_at_one() -> None:
     assert not layer.lstm.get_parameter("bias_hh_l0").requires_grad
     assert torch.count_nonzero(layer.lstm.get_parameter("bias_hh_l0")) == 0
     assert layer.bias.tolist() == [0] * 5 + [1] * 5 + [0] * 10
+
+
+@pytest.mark.parametrize(("kind", "sizes"), [(nn.Embedding, (9, 5)), (nn.Linear, (5, 3)), (nn.LSTM, (5, 3))])
+def test_make_layer_draws_what_the_constructor_would_draw(kind: Any, sizes: tuple[int, ...]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        kind(*sizes)
+        expected = torch.rand(3)
+        before = torch.get_rng_state()
+        generator = torch.Generator().manual_seed(4)
+        layer = make_layer(kind, *sizes, generator=generator)
+        assert torch.equal(torch.rand(3, generator=generator), expected)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert all(parameter.requires_grad and parameter.device.type == "cpu" for parameter in layer.parameters())
