@@ -101,3 +101,22 @@ def test_data_without_the_column_is_rejected_before_writing(
     result = command("export", "-m", trained, "--data", data, "--text-column", "none", "-o", tmp_path / "x.onnx")
     assert (result.status, result.code) == (2, "missing-column")
     assert not (tmp_path / "x.onnx").exists()
+
+
+@pytest.mark.parametrize("output_format", ["onnx", "torch"])
+def test_export_through_a_link_keeps_the_link(
+    command: Command, trained: Path, tmp_path: Path, output_format: str
+) -> None:
+    (tmp_path / "current").symlink_to("version-1")
+    for overwrite in ((), ("--overwrite",)):
+        arguments = ("export", "-m", trained, "-o", tmp_path / "current", "--format", output_format, *overwrite)
+        assert command(*arguments).status == 0
+        assert (tmp_path / "current").readlink() == Path("version-1")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "version-1"]
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="needs /dev/null")
+def test_device_is_never_replaced(command: Command, trained: Path) -> None:
+    result = command("export", "-m", trained, "-o", "/dev/null", "--overwrite")
+    assert (result.status, result.code) == (2, "output-not-an-export")
+    assert Path("/dev/null").is_char_device()

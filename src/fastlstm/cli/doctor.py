@@ -67,7 +67,7 @@ def _print_comparisons(comparisons: list[RuntimeComparison]) -> None:
             result = "passed" if comparison.passes else "FAILED"
             labels = "" if comparison.agreement is None else f"{comparison.agreement:.1%}"
             table.add_row(
-                comparison.runtime, f"{comparison.difference:.1e}", f"{comparison.tolerance:g}", labels, result
+                comparison.runtime, f"{comparison.difference:.1e}", f"{comparison.tolerance:.2g}", labels, result
             )
     console(sys.stdout).print(table)
 

@@ -136,7 +136,7 @@ def _check_output(out: Path, *, is_folder: bool, overwrite: bool) -> None:
         raise InputError(
             f"{out} exists; pass --overwrite to replace it, or choose another --out", code="output-exists", path=out
         )
-    is_export = out.is_file() or {file.name for file in out.iterdir()} <= set(FILE_NAMES)
+    is_export = out.is_file() or (out.is_dir() and {file.name for file in out.iterdir()} <= set(FILE_NAMES))
     if out.is_dir() != is_folder or not is_export:
         raise InputError(
             f"{out} exists and is not an export of this format, so it is never overwritten; choose another --out",
