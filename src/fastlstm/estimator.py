@@ -47,7 +47,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         validation_fraction: Fraction of the texts, between 0 and 1, held out to select the best epoch and to calibrate
             the probabilities.
         device: "auto", "cpu" or "cuda".
-        random_state: An int makes `fit` reproducible; None draws a new seed each time.
+        random_state: An int makes `fit` reproducible; None draws a new seed each time, from NumPy's global generator.
         Others: Fields of `ModelConfig` and `TrainingConfig`; None keeps the value of the preset. A vocabulary larger
             than that of the texts is reduced to it. `threshold_metric` "f1" refers to the second class in
             `classifier_.labels`.
