@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from fastlstm.data.dataset import Dataset, column_values
-from fastlstm.data.options import ReadOptions
-from fastlstm.data.readers.columns import column_index
+from fastlstm.data.options import BadRow, ReadOptions
+from fastlstm.data.readers.columns import column_index, column_list
 from fastlstm.data.readers.labelled import read_labelled
 from fastlstm.data.validation import Rows, collect_dataset
 from fastlstm.errors import DataError
@@ -74,10 +73,13 @@ def _dataset_rows(dataset: Dataset) -> Rows:
 
 
 def _table_rows(data: Any, columns: list[str], source: str, options: ReadOptions) -> Rows:
-    column_index(options.text_column, columns, source, "text_column")
-    column_index(options.label_column, columns, source, "label_column")
-    texts = column_values(data[options.text_column], "texts")
-    labels = column_values(data[options.label_column], "labels")
+    text = column_index(options.text_column, columns, source, "text_column")
+    label = column_index(options.label_column, columns, source, "label_column")
+    names: list[Any] = list(data) if isinstance(data, Mapping) else columns
+    if hasattr(data, "columns") and not isinstance(data, Mapping):  # names in pandas may be integers
+        names = [name for name in data.columns if isinstance(name, str | int)] or columns
+    texts = column_values(data[names[text]], "texts")
+    labels = column_values(data[names[label]], "labels")
     if len(texts) != len(labels):
         raise DataError(
             f"{source} has {len(texts)} texts and {len(labels)} labels; expected equal numbers",
@@ -91,15 +93,14 @@ def _table_rows(data: Any, columns: list[str], source: str, options: ReadOptions
 
 
 def _pair_rows(data: Iterable[object], source: str, options: ReadOptions) -> Rows:
-    rows = iter(data)
-    first = next(rows, None)
-    is_mapping = isinstance(first, Mapping)
-    for number, row in enumerate(chain([] if first is None else [first], rows), start=1):
-        if is_mapping and isinstance(row, Mapping):
-            columns = [str(name) for name in row]
-            column_index(options.text_column, columns, source, "text_column", number)
-            column_index(options.label_column, columns, source, "label_column", number)
-            yield number, row[options.text_column], row[options.label_column]
+    for number, row in enumerate(data, start=1):
+        if isinstance(row, Mapping):
+            missing = [name for name in (options.text_column, options.label_column) if name not in row]
+            if missing:
+                reason = f"no key {missing[0]!r} (keys: {column_list([str(name) for name in row])})"
+                yield BadRow(source, number, "missing-column", reason)
+            else:
+                yield number, row[options.text_column], row[options.label_column]
         elif isinstance(row, tuple | list) and len(row) == 2:
             yield number, row[0], row[1]
         else:

@@ -118,9 +118,13 @@ class ReadOptions:
         for name in ("text_column", "label_column"):
             if name in values and not isinstance(values[name], str):
                 _reject(name, values[name], "the name of a column")
-        if isinstance(values.get("delimiter"), str):
+        if values.get("delimiter") is not None:
+            if not isinstance(values["delimiter"], str):
+                _reject("delimiter", values["delimiter"], f"one character, or {', '.join(NAMED_DELIMITERS)}")
             values["delimiter"] = NAMED_DELIMITERS.get(values["delimiter"], values["delimiter"])
         if values.get("bad_rows") is not None and not isinstance(values["bad_rows"], BadRowFile):
+            if not isinstance(values["bad_rows"], str | os.PathLike):
+                _reject("bad_rows", values["bad_rows"], "the path of a file")
             values["bad_rows"] = BadRowFile(values["bad_rows"])
         result = cls(**values)
         if result.text_column == result.label_column:
