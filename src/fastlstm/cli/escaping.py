@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TextIO
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+from typing import TextIO
 
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 and C1 controls, except tab and line feed
@@ -37,35 +33,6 @@ def cell(text: str) -> str:
 def print_line(text: str, file: TextIO | None = None) -> None:
     """Print a line, or several, as `printable` returns it; `file` defaults to standard output."""
     print(printable(text), file=file, flush=True)
-
-
-def console_class() -> type[Console]:
-    """Return a class of consoles that print strings as `printable` returns them."""
-    from rich.console import Console
-
-    class EscapingConsole(Console):
-        def print(self, *objects: Any, **options: Any) -> None:
-            super().print(*(printable(o) if isinstance(o, str) else o for o in objects), **options)
-
-    return EscapingConsole
-
-
-def table_class() -> type[Table]:
-    """Return a class of tables whose headers and cells are each one line, as `one_line` returns it."""
-    from rich.table import Table
-
-    class EscapingTable(Table):
-        def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
-            super().add_column(_escape_string(header), *arguments, **options)
-
-        def add_row(self, *cells: Any, **options: Any) -> None:
-            super().add_row(*map(_escape_string, cells), **options)
-
-    return EscapingTable
-
-
-def _escape_string(value: Any) -> Any:
-    return one_line(value) if isinstance(value, str) else value
 
 
 def _escape(match: re.Match[str]) -> str:

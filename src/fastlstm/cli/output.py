@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fastlstm.cli.escaping import console_class, one_line, print_line, table_class
+from fastlstm.cli.escaping import one_line, print_line, printable
 from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.config import ModelConfig
 from fastlstm.metrics import MIN_TEXTS_WITHOUT_INTERVAL, Report
@@ -57,7 +57,7 @@ def json_entries(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
 
 def console(file: TextIO) -> Console:
     """Return a console on `file` without markup and highlighting, which escapes control characters."""
-    return console_class()(
+    return _console_class()(
         file=file, highlight=False, markup=False, emoji=False, width=None if file.isatty() else PLAIN_WIDTH
     )
 
@@ -106,7 +106,7 @@ def make_table(first: str, *others: str) -> Table:
     """Return a table with a column of names and right-aligned columns of numbers."""
     from rich import box
 
-    table = table_class()(box=box.SIMPLE)
+    table = _table_class()(box=box.SIMPLE)
     table.add_column(first)
     for name in others:
         table.add_column(name, justify="right")
@@ -118,3 +118,32 @@ def fact_table(values: Mapping[str, str], file: TextIO) -> None:
     width = max(len(name) for name in values)
     for name, value in values.items():
         print_line(f"{name:{width}}  {one_line(value)}", file)
+
+
+def _console_class() -> type[Console]:
+    """Return a class of consoles that print strings as `printable` returns them."""
+    from rich.console import Console
+
+    class EscapingConsole(Console):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*(printable(o) if isinstance(o, str) else o for o in objects), **options)
+
+    return EscapingConsole
+
+
+def _table_class() -> type[Table]:
+    """Return a class of tables whose headers and cells are each one line, as `one_line` returns it."""
+    from rich.table import Table
+
+    class EscapingTable(Table):
+        def add_column(self, header: Any = "", *arguments: Any, **options: Any) -> None:
+            super().add_column(_escape_string(header), *arguments, **options)
+
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*map(_escape_string, cells), **options)
+
+    return EscapingTable
+
+
+def _escape_string(value: Any) -> Any:
+    return one_line(value) if isinstance(value, str) else value
