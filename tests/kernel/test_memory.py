@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import weakref
+
 import numpy as np
 import pytest
 
@@ -39,3 +42,23 @@ def test_pool_reuses_the_smallest_fitting_block_and_frees_one_that_is_too_small(
     assert pool.take(19_000).ctypes.data == addresses[1]
     assert pool.take(21_000_000).size == 21_000_000
     assert pool.block_count == 2
+
+
+def test_unused_pool_is_freed() -> None:
+    pool = BufferPool()
+    pool.take(20_000)
+    reference = weakref.ref(pool)
+    del pool
+    assert reference() is None
+
+
+def test_pool_works_in_a_child_forked_while_its_lock_is_held() -> None:
+    pool = BufferPool()
+    with pool.lock:
+        process = multiprocessing.get_context("fork").Process(target=pool.take, args=(20_000,))
+        process.start()
+    process.join(60)
+    hangs = process.is_alive()
+    process.kill()
+    assert not hangs
+    assert process.exitcode == 0

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import threading
+import weakref
 
 import numpy as np
 
@@ -25,28 +26,31 @@ class BufferPool:
 
     New memory is slow at the first write, since the system clears it page by page; how slow depends on the system
     (benchmarks/kernel.py). Memory is reused when nothing refers to its array or to a view of it.
+
+    Attributes:
+        lock: Held by the thread that takes an array.
     """
 
     def __init__(self) -> None:
         self._blocks: list[FloatArray] = []
-        self._renew_lock()
-        if hasattr(os, "register_at_fork"):  # a thread that holds the lock does not survive a fork
-            os.register_at_fork(after_in_child=self._renew_lock)
+        self.lock = threading.Lock()
+        _POOLS.add(self)
 
     @property
     def block_count(self) -> int:
         """Number of blocks of memory, in use or free."""
         return len(self._blocks)
 
-    def _renew_lock(self) -> None:
-        self._lock = threading.Lock()
+    def renew_lock(self) -> None:
+        """Replace the lock after a fork: a thread of the parent process may hold it."""
+        self.lock = threading.Lock()
 
     def take(self, *shape: int) -> FloatArray:
         """Return a float32 array, not initialized."""
         size = math.prod(shape) + _ALIGNMENT // 4
         if size < _MIN_POOLED:
             return empty_aligned(*shape)
-        with self._lock:
+        with self.lock:
             free = [i for i in range(len(self._blocks)) if sys.getrefcount(self._blocks[i]) == _UNUSED]
             fitting = [i for i in free if self._blocks[i].size >= size]
             if fitting:
@@ -55,6 +59,18 @@ class BufferPool:
                 del self._blocks[max(free, key=lambda i: self._blocks[i].size)]
             self._blocks.append(np.empty(size + size // 4, np.float32))
             return _aligned_view(self._blocks[-1], shape)
+
+
+_POOLS: weakref.WeakSet[BufferPool] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for pool in _POOLS:
+        pool.renew_lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _aligned_view(memory: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -69,7 +69,7 @@ def test_anything_but_a_text_raises_data_error(make_model: MakeModel, method: st
 
 
 def test_plot_has_a_panel_per_gate_and_state(make_model: MakeModel) -> None:
-    gates = Classifier(make_model()).gates("$not a formula$ 很 _x_ ^")
+    gates = Classifier(make_model()).gates("$not a formula$ _x_ ^")
     figure = gates.plot(0, units=3)
     panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == ["input", "forget", "output", "candidate", "cell", "hidden"]
