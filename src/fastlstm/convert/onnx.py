@@ -48,7 +48,7 @@ def to_onnx(
 
     Args:
         model: The classifier.
-        storage: "int8" stores weights as int8 with one scale per row, in a quarter of the space.
+        storage: "int8" stores weights as int8 with one scale per row, and n-gram weights as float16.
         states: Add the LSTM states as inputs and outputs.
         ngrams: Whether to include the n-grams of the model.
 
