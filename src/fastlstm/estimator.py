@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.config.options import plain_value
 from fastlstm.data import split_dataset
+from fastlstm.data.classes import require_repeated_classes
 from fastlstm.data.dataset import column_values
 from fastlstm.data.labels import normalize_label
 from fastlstm.data.options import ReadOptions
@@ -156,6 +157,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         dataset = collect_dataset(
             zip(range(len(texts)), texts, target.names, strict=True), "X", ReadOptions(on_bad_rows="stop")
         )
+        require_repeated_classes(dataset)
         options = {name: value for name, value in self.get_params().items() if name not in _OWN_PARAMETERS}
         seed, fraction = self._seed(), self._fraction()
         options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)

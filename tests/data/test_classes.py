@@ -51,6 +51,9 @@ def test_column_is_named_for_tables_only(tmp_path: Path) -> None:
         fastlstm.train(Dataset([text for text, _ in rows], [label for _, label in rows]), tmp_path / "model")
     assert (raised.value.code, raised.value.column) == ("too-many-classes", None)
     assert [file.name for file in tmp_path.iterdir()] == ["d.csv"]
+    with pytest.raises(DataError) as raised:
+        fastlstm.LSTMClassifier().fit([text for text, _ in rows], [float(label) for _, label in rows])
+    assert raised.value.code == "too-many-classes"
 
 
 @pytest.mark.parametrize(
