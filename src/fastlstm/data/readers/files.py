@@ -46,12 +46,13 @@ def wrap_read_errors(source: str) -> Iterator[None]:
             code="bad-gzip-file",
             source=source,
         ) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # not always a UnicodeDecodeError: UTF-16 without a byte order mark
+        reason = f"{error.encoding}, near byte {error.start:,}" if isinstance(error, UnicodeDecodeError) else error
         raise DataError(
-            f"{source} is not valid {error.encoding} (near byte {error.start:,}); pass another `encoding`",
+            f"{source} is not valid in its encoding ({reason}); pass another `encoding`",
             code="bad-encoding",
             source=source,
-            encoding=error.encoding,
+            reason=str(reason),
         ) from error
     except OSError as error:
         reason = error.strerror or str(error)
