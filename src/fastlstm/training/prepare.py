@@ -27,21 +27,14 @@ from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.text import batches
 from fastlstm.text.tokenizer import TokenizedTexts, require_words, train_tokenizer
-from fastlstm.training.calibration import (
-    Blend,
-    Calibration,
-    best_threshold,
-    calibrate,
-    check_threshold_metric,
-    fit_blend,
-    log_probabilities,
-)
+from fastlstm.training.calibration import Blend, Calibration, calibrate, fit_blend, log_probabilities
 from fastlstm.training.events import EpochResult, StepDone
 from fastlstm.training.finetuning import config_from_encoder, copy_encoder, fit_head
 from fastlstm.training.linear import Wide, fit_wide
 from fastlstm.training.loop import LabelledIds, TrainingState, compute_logits, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import Pretraining
+from fastlstm.training.threshold import best_threshold, check_threshold_metric
 
 TrainingLoopEvent = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResult
 """Events of the training loop."""

@@ -19,15 +19,13 @@ from fastlstm.text.tokenizer import TokenizedTexts
 from fastlstm.training.calibration import (
     MIN_TEXTS,
     Calibration,
-    best_threshold,
     calibrate,
     calibration_note,
-    check_threshold_metric,
     no_gain,
-    rescale_threshold,
 )
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.events import Calibrated
+from fastlstm.training.threshold import best_threshold, check_threshold_metric, rescale_threshold
 
 
 @dataclass(frozen=True)
