@@ -13,7 +13,7 @@ TEXT = "a great film, with a superb story. not [bold]dull[/bold] <br />at all"
 def test_output_has_the_prediction_the_text_and_both_tables(command: Command, trained: Path) -> None:
     result = command("explain", TEXT, "--model", trained)
     assert result.status == 0
-    assert "15 of 19 tokens" in result.err
+    assert "15 of 20 tokens" in result.err
     first, text, *_ = result.out.splitlines()
     assert first.startswith("good ")
     assert text == TEXT.replace("<br />", " ")
