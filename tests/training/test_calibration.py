@@ -162,10 +162,10 @@ def test_too_few_texts_give_no_calibration_and_a_reason() -> None:
 
 
 @OUTPUTS
-@pytest.mark.parametrize("texts", [50, 70, 200, 1000])
-@pytest.mark.parametrize("temperature", [0.9, 1.0, 1.3])
+@pytest.mark.parametrize("texts", [50, 200])
+@pytest.mark.parametrize("temperature", [0.9, 1.3])
 def test_a_fit_is_never_worse_on_its_own_texts(logits: int, sigmoid: bool, texts: int, temperature: float) -> None:
-    for seed in range(5):
+    for seed in range(3):
         values, classes = draw(texts, logits, sigmoid, seed)
         fitted = calibrate(values, classes, sigmoid=sigmoid, temperature=temperature)
         labels = tuple("abcde"[: max(logits, 2)])
