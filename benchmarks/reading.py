@@ -130,7 +130,9 @@ def read_outcome(path: Path, rows: Rows) -> str:
         return f"refused: {error.code}"
     expected = usable(rows)
     read = list(zip(dataset.texts, dataset.labels, strict=True))
-    reported = sorted({row.code for row in dataset.bad_rows} - {"empty-text"})
+    reported = sorted({row.code for row in dataset.bad_rows})
+    if len(dataset.bad_rows) == len(rows) - len(expected):
+        reported = []  # rows without a text
     doubts = sorted({note.code for note in dataset.notes} & DOUBTS)
     if read == expected and not reported:
         return "equal"

@@ -131,6 +131,8 @@ def used_codes(tree: ast.AST) -> set[str]:
                 codes |= {text for part in parts if isinstance(part, ast.Constant) for text in strings(part)}
         if name == "Note":
             codes |= {text for argument in call.args[1:2] for text in strings(argument)}
+        if name == "BadRow":
+            codes |= {text for argument in call.args[2:3] for text in strings(argument)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("default_code", "code"):
             codes |= strings(node.value)
