@@ -169,7 +169,8 @@ def test_report_round_trips_through_json(classes: int) -> None:
     assert np.array_equal(values["confusion"], report.confusion)
     assert values["accuracy_interval"] == list(report.accuracy_interval)
     assert values["majority_accuracy"] == max(c.texts for c in report.classes) / report.texts
-    assert set(values) == {*Report.__dataclass_fields__, "accuracy_interval", "majority_accuracy"}
+    fields = set(Report.__dataclass_fields__) - {"reading"}
+    assert set(values) == {*fields, "accuracy_interval", "majority_accuracy"}
 
 
 @pytest.mark.parametrize(("correct", "texts"), [(0, 1), (1, 1), (3, 20), (50, 100), (997, 1000), (20_000, 20_000)])

@@ -82,6 +82,7 @@ class Report:
         calibration: The bins that contain texts, by rising confidence.
         known: Mean fraction of the tokens of a text that the model knows; None if not measured.
         unknown_texts: Number of texts without any known token; None if not measured.
+        reading: Notes about how the texts were read, such as skipped rows.
     """
 
     texts: int
@@ -94,6 +95,7 @@ class Report:
     calibration: tuple[CalibrationBin, ...]
     known: float | None = None
     unknown_texts: int | None = None
+    reading: tuple[Note, ...] = ()
 
     def __str__(self) -> str:
         return (
@@ -119,7 +121,7 @@ class Report:
     def notes(self, baseline: Report | None = None, *, balanced: bool = False) -> tuple[Note, ...]:
         """Return what the figures alone do not say.
 
-        These are: few texts, unknown words, one class, and a model that is no better than trivial ones.
+        These are: how the texts were read, few texts, unknown words, one class, and a model that is no better than trivial ones.
 
         Args:
             baseline: The n-gram baseline on the same texts.
@@ -133,12 +135,14 @@ class Report:
             _majority_note(self, balanced),
             _baseline_note(self, baseline),
         ]
-        return tuple(note for note in notes if note is not None)
+        return (*self.reading, *(note for note in notes if note is not None))
 
     def to_json(self) -> dict[str, Any]:
-        """Return all fields, `accuracy_interval` and `majority_accuracy` as a JSON object."""
+        """Return all fields but `reading`, with `accuracy_interval` and `majority_accuracy`, as a JSON object."""
+        fields = dataclasses.asdict(self)
+        del fields["reading"]
         return {
-            **dataclasses.asdict(self),
+            **fields,
             "accuracy_interval": list(self.accuracy_interval),
             "majority_accuracy": self.majority_accuracy,
         }

@@ -257,3 +257,16 @@ def test_notes_and_locations_of_a_dataset_are_kept(tmp_path: Path) -> None:
     dataset = as_dataset(as_dataset(path))
     assert dataset.locations == [3, 4]
     assert [note.code for note in dataset.notes] == ["dialect"]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_pair_of_columns_raises_data_error(count: int) -> None:
+    with pytest.raises(DataError) as raised:
+        as_dataset((["good film"] * count, ["pos"] * count))
+    assert raised.value.code == "bad-data-type"
+
+
+def test_labels_with_several_spellings_are_one_class_with_a_note() -> None:
+    data = as_dataset({"text": ["good film", "fine film", "bad film"], "label": ["1", "1.0", "0"]})
+    assert data.labels == ["1", "1", "0"]
+    assert [note.code for note in data.notes] == ["labels-normalized"]

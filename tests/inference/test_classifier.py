@@ -282,3 +282,11 @@ def test_a_classifier_can_be_pickled(three_classes: Classifier) -> None:
 
 def test_repr_contains_the_labels(three_classes: Classifier) -> None:
     assert repr(three_classes).startswith("Classifier(labels=['bad', 'so so', 'good'], ModelConfig(")
+
+
+def test_report_on_a_file_has_the_notes_about_its_rows(tmp_path: Path) -> None:
+    rows = "".join(f"fine film {number},positive\n" for number in range(20))
+    (tmp_path / "reviews.csv").write_text(f"text,label\n{rows},negative\n", encoding="utf-8")
+    report = fastlstm.load().evaluate(tmp_path / "reviews.csv")
+    assert report.texts == 20
+    assert [note.code for note in report.notes()][0] == "rows-skipped"

@@ -59,8 +59,6 @@ def command(
 def _read(data: str, model: Classifier, reading: ReadOptions, data_dir: Path | None) -> tuple[Dataset, str]:
     if data != "imdb":
         dataset = with_one_spelling(read_labelled(data, reading), model.labels, merge=reading.merge_labels)
-        for note in dataset.notes:
-            output.note(note.text)
         return dataset, dataset.source
     from fastlstm.data.datasets import IMDB_LABELS, load_imdb
 

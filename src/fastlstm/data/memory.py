@@ -52,6 +52,12 @@ def as_dataset(data: object, options: ReadOptions | None = None, source: str = "
         return collect_dataset(_table_rows(data, columns, source, options), source, options, has_columns=True)
     if isinstance(data, bytes | bytearray | set | frozenset) or not isinstance(data, Iterable):
         raise _wrong_type(data)
+    if isinstance(data, tuple) and len(data) == 2 and not any(isinstance(part, tuple | Mapping) for part in data):
+        raise DataError(
+            "the data is a pair of columns; expected fastlstm.Dataset(texts, labels)",
+            code="bad-data-type",
+            type="tuple",
+        )
     return collect_dataset(_pair_rows(data, source, options), source, options)
 
 

@@ -6,7 +6,7 @@ import datetime
 import decimal
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,11 @@ class RowCollector:
             blank = error.code == "empty-text" and not self._labelled
             if not blank:
                 content = text if isinstance(text, str) else "" if is_missing(text) else str(text)
-                self._reject(BadRow(self.source, location, error.code, str(error), excerpt(content)))
+                self._reject(
+                    BadRow(
+                        self.source, location, error.code, str(error), excerpt(content) if content.strip() else ""
+                    )
+                )
             return
         self.texts.append(checked)
         self.locations.append(location)
@@ -178,9 +182,10 @@ class RowCollector:
         )
 
     def all_notes(self) -> tuple[Note, ...]:
-        """Return the notes of the reader, and one about skipped rows."""
+        """Return the notes of the reader, and those about labels with several spellings and skipped rows."""
+        notes = (*self.notes, *self._spelling_notes())
         if not self.bad_rows:
-            return self.notes
+            return notes
         rows = len(self.texts) + len(self.bad_rows)
         all_listed = self.options.bad_rows is not None or len(self.bad_rows) <= MAX_ROWS_SHOWN
         hint = "" if all_listed else "; pass `bad_rows` for a list of all of them"
@@ -189,7 +194,17 @@ class RowCollector:
             f"{self._list()}{hint}",
             "rows-skipped",
         )
-        return (*self.notes, note)
+        return (*notes, note)
+
+    def _spelling_notes(self) -> Iterator[Note]:
+        """Yield a note if labels such as 1 and 1.0 are one class."""
+        spellings: dict[str, set[str]] = {}
+        for (_, label), name in self._names.items():
+            spellings.setdefault(name, set()).add(str(label).strip())
+        several = {name: sorted(values) for name, values in spellings.items() if len(values) > 1}
+        if several:
+            shown = "; ".join(f"{', '.join(values)}: {name}" for name, values in several.items())
+            yield Note(f"{self.source}: labels with several spellings are one class ({shown})", "labels-normalized")
 
     def _list(self) -> str:
         """Return the locations of the bad rows by cause, the most frequent cause first."""

@@ -404,7 +404,10 @@ class Classifier:
         probabilities, known = self._predict(dataset.texts, None)
         report = evaluate(probabilities, truth, self.labels, decision_threshold)
         return dataclasses.replace(
-            report, known=float(known.mean()), unknown_texts=len(known) - int(np.count_nonzero(known))
+            report,
+            known=float(known.mean()),
+            unknown_texts=len(known) - int(np.count_nonzero(known)),
+            reading=dataset.notes,
         )
 
     def save(
