@@ -1,6 +1,6 @@
 """Import random Keras 2 and 3 models, and compare their probabilities with Keras' own.
 
-    python benchmarks/imports.py --models 250 --tensorflow-python PYTHON_WITH_TENSORFLOW
+    python benchmarks/imports.py --tensorflow-python PYTHON_WITH_TENSORFLOW
 
 Each model is made, saved and asked by Keras itself (benchmarks/imports_models.py): Keras 3 on PyTorch in this
 interpreter; with --tensorflow-python, also Keras 3 on TensorFlow and Keras 2 (tf_keras), which have TextVectorization.
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class Outcome:
 def main() -> None:
     """Make the models, import them, print a summary and save the raw result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=int, default=250, help="models per library")
+    parser.add_argument("--models", type=int, default=310, help="models of Keras 3 on PyTorch")
+    parser.add_argument("--tensorflow-models", type=int, default=100, help="models of each library on TensorFlow")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tensorflow-python", help="an interpreter with tensorflow, keras 3 and tf_keras")
     parser.add_argument("--folder", type=Path, help="keep the models here; an existing folder is not made again")
@@ -66,10 +68,15 @@ def main() -> None:
         libraries |= dict.fromkeys(("keras3-tensorflow", "keras2"), arguments.tensorflow_python)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        versions = {}
-        for number, (library, python) in enumerate(libraries.items()):
+
+        def make_all(number: int, library: str) -> str:
             seed = arguments.seed + SEEDS_PER_LIBRARY * number
-            versions[library] = make(folder, library, python, seed, arguments.models)
+            count = arguments.tensorflow_models if number else arguments.models
+            return make(folder, library, libraries[library], seed, count)
+
+        with ThreadPoolExecutor(len(libraries)) as executor:
+            made = executor.map(make_all, range(len(libraries)), libraries)
+            versions = dict(zip(libraries, made, strict=True))
         started = time.perf_counter()
         outcomes = [compare(case, Path(temporary) / "imported") for case in sorted(folder.glob("*/case.json"))]
         seconds = time.perf_counter() - started

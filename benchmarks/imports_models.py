@@ -9,6 +9,7 @@ pass to `fastlstm import`. This file needs Keras only.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -23,15 +24,13 @@ import numpy as np
 LIBRARY = sys.argv[2] if __name__ == "__main__" else "keras3-torch"
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="", TF_ENABLE_ONEDNN_OPTS="0")
 os.environ["KERAS_BACKEND"] = LIBRARY.removeprefix("keras3-").replace("keras2", "tensorflow")
-if LIBRARY == "keras2":
-    import tf_keras as keras
-    from tf_keras.preprocessing.sequence import pad_sequences
-    from tf_keras.preprocessing.text import Tokenizer
-else:
-    import keras
-    from keras.src.legacy.preprocessing.text import Tokenizer
-    from keras.utils import pad_sequences
+NAME = "tf_keras" if LIBRARY == "keras2" else "keras"
+keras: Any = importlib.import_module(NAME)
 L = keras.layers
+Tokenizer: Any = importlib.import_module(
+    "tf_keras.preprocessing.text" if LIBRARY == "keras2" else "keras.src.legacy.preprocessing.text"
+).Tokenizer
+pad_sequences = keras.utils.pad_sequences
 
 HAS_TENSORFLOW = LIBRARY != "keras3-torch"
 TEXTS_PER_MODEL = 24
@@ -76,7 +75,8 @@ class Maker:
 
     def choose(self, *values: Any) -> Any:
         """Return one of the values."""
-        return self.random.choice(values)
+        value: Any = self.random.choice(values)
+        return value
 
     def chance(self, probability: float) -> bool:
         """Return True with a probability."""
@@ -86,7 +86,9 @@ class Maker:
         """Return a random text: empty, short or long, with known and unknown words."""
         length = self.choose(0, 1, 2, 3, 5, 8, 13, 30)
         parts = [self.choose(*words, *WORDS) + self.choose(*SEPARATORS) for _ in range(length)]
-        return self.choose("", "", " ", "... ") + "".join(parts) if parts else self.choose("", " ", "...", "qqq")
+        return str(
+            self.choose("", "", " ", "... ") + "".join(parts) if parts else self.choose("", " ", "...", "qqq")
+        )
 
     def make(self) -> None:
         """Write one case."""
@@ -100,14 +102,14 @@ class Maker:
         texts = [self.text(corpus[0].split()) for _ in range(TEXTS_PER_MODEL)]
         if vectorization is not None:
             model, activation = self.model(None, rows, vectorization)
-            together = vectorization.get_config()["output_sequence_length"] is not None
-            inputs = [[text] for text in texts]
-            answers = self.answers(model, self.strings, inputs, together)
+            lengths = [np.asarray(vectorization([text])).shape[1] for text in texts]
+            answers = self.answers(model, self.strings, [[text] for text in texts], lengths)
         else:
             model, activation = self.model(self.input_length, rows, None)
             inputs = [encode(text) for text in texts]
-            together = len({len(ids) for ids in inputs}) == 1
-            answers = self.answers(model, lambda batch: np.array(batch, "int32"), inputs, together)
+            answers = self.answers(
+                model, lambda batch: np.array(batch, "int32"), inputs, [len(ids) for ids in inputs]
+            )
         suffix = "keras" if vectorization is not None or self.chance(0.6) else "h5"
         self.features.append(f".{suffix}")
         model.save(self.folder / f"model.{suffix}")
@@ -124,24 +126,26 @@ class Maker:
 
     def strings(self, batch: list[list[str]]) -> Any:
         """Return texts as the input of a model that takes strings."""
-        import tensorflow
-
-        return tensorflow.constant(batch)
+        return importlib.import_module("tensorflow").constant(batch)
 
     def answers(
-        self, model: Any, convert: Callable[[Any], Any], inputs: list[Any], together: bool
+        self, model: Any, convert: Callable[[Any], Any], inputs: list[Any], lengths: list[int]
     ) -> list[list[float] | None]:
-        """Return the outputs of a model for each text, in one batch or one by one; None where Keras raises an error."""
-        rows: list[list[float] | None] = []
-        for batch in [inputs] if together else [[text] for text in inputs]:
+        """Return the outputs of a model for each text, asked with others of its length only: nothing is padded.
+
+        The outputs are None where Keras raises an error.
+        """
+        rows: list[list[float] | None] = [None] * len(inputs)
+        for length in set(lengths):
+            members = [number for number, other in enumerate(lengths) if other == length]
             try:
-                outputs = model(convert(batch), training=False)
-            except Exception:  # noqa: BLE001 -- Keras raises various errors for a text without tokens
-                rows += [None] * len(batch)
+                outputs = model(convert([inputs[number] for number in members]), training=False)
+            except Exception:  # noqa: BLE001 -- Keras raises various errors for texts without tokens
                 continue
             outputs = outputs[0] if isinstance(outputs, list | tuple) else outputs
             outputs = outputs.detach() if hasattr(outputs, "detach") else outputs
-            rows += np.asarray(outputs, np.float64).tolist()
+            for number, row in zip(members, np.asarray(outputs, np.float64).tolist(), strict=True):
+                rows[number] = row
         return rows
 
     # Tokenization: each method returns how texts become ids, the number of embedding rows, and a layer or None.
@@ -446,7 +450,7 @@ class Maker:
 def custom_lstm() -> Any:
     """Return a class named LSTM that computes something else."""
 
-    class LSTM(L.LSTM):  # type: ignore[misc]
+    class LSTM(L.LSTM):  # type: ignore[misc, name-defined]
         def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = False) -> Any:
             return super().call(-2 * sequences, initial_state=initial_state, mask=mask, training=training)
 
