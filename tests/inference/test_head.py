@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from tests.helpers.random_models import MakeModel
 
 from fastlstm.config import ModelConfig
 from fastlstm.config.classifier import DenseActivation
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.head import Head
 
@@ -56,6 +59,7 @@ def test_features_of_a_text_without_tokens_are_zeros(make_model: MakeModel) -> N
     classifier = Classifier(model)
     expected = 1 / (1 + np.exp(-model.weights["output.bias"][0]))
     np.testing.assert_allclose(classifier.predict_proba(["good film", "", " "])[1:, 1], expected, atol=1e-6)
+    np.testing.assert_array_equal(classifier.stream().probabilities, classifier.predict_proba(""))
     explanation = classifier.explain("")
     assert explanation.baseline_logit == pytest.approx(explanation.logit)
     occlusion = classifier.explain("good", method="occlusion")
@@ -64,3 +68,20 @@ def test_features_of_a_text_without_tokens_are_zeros(make_model: MakeModel) -> N
         - (1 if occlusion.label == "positive" else -1) * float(model.weights["output.bias"][0]),
         abs=1e-4,
     )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "activations", "option"),
+    [
+        ((0,), ("relu",), "dense_sizes"),
+        ([4], ("relu",), "dense_sizes"),
+        ((True,), ("relu",), "dense_sizes"),
+        ((4,), (), "dense_activations"),
+        ((4,), ("elu",), "dense_activations"),
+        ((4,), (3,), "dense_activations"),
+    ],
+)
+def test_invalid_dense_layers_raise_option_error(sizes: Any, activations: Any, option: str) -> None:
+    with pytest.raises(OptionError) as raised:
+        ModelConfig(dense_sizes=sizes, dense_activations=activations)
+    assert (raised.value.code, raised.value.option) == ("bad-option-value", option)

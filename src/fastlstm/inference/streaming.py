@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.errors import DataError, OptionError
+from fastlstm.inference.network import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
 from fastlstm.serialization.classifier import unsupported_reason
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGramKind, NGramLogits, find_occurrences
 from fastlstm.text.token_boundaries import TokenBuffer
@@ -173,6 +174,7 @@ class Stream:
         if reason := unsupported_reason(saved.config, tokenizer):
             raise OptionError(reason, code="cannot-stream", reason=reason)
         self._network, self._tokenizer = network, tokenizer
+        self._empty_id = EMPTY_TEXT_ID if reads_empty_texts_as_zeros(saved.config) else UNKNOWN_ID
         self._buffer = TokenBuffer(tokenizer)
         network.features.project_all()
         self._state = StreamState(network)
@@ -204,8 +206,8 @@ class Stream:
     def probabilities(self) -> FloatArray:
         """Class probabilities of the text so far, float32 [classes]; before the first token, of an empty text."""
         if not self._state.token_count:
-            unknown = [np.array([UNKNOWN_ID], np.int32)]
-            row: FloatArray = self._network.probabilities(unknown, unknown)[0]
+            empty = [np.array([self._empty_id], np.int32)]
+            row: FloatArray = self._network.probabilities(empty, empty)[0]
             return row
         return self._state.probabilities()
 
