@@ -140,6 +140,13 @@ def test_backslash_escapes_are_detected_and_noted(write: WriteFile) -> None:
     assert codes(dataset) == ["dialect", "doubtful-quoting"]
 
 
+def test_backslashes_of_a_file_that_fits_without_escapes_are_text(write: WriteFile) -> None:
+    rows = [("\\\\server, too", "x"), ("fine", "y")]
+    dataset = read_dataset(write("a.csv", to_text(rows)))
+    assert contents(dataset) == rows
+    assert codes(dataset) == ["doubtful-quoting"]
+
+
 def test_literal_backslashes_are_text(write: WriteFile) -> None:
     rows = [("C:\\new", "x"), ("a\\", "y"), ("¯\\_(ツ)_/¯", "x"), ('"\\"', "y")]
     assert contents(read_dataset(write("a.csv", to_text(rows)))) == rows

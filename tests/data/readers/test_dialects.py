@@ -22,7 +22,9 @@ def parse_text(text: str, quoting: Quoting = "double") -> tuple[list[object], Ev
 
 def choose(text: str, quoting: Quoting = "double", extension: str = ".csv") -> tuple[Quoting, bool]:
     """Return the most plausible quoting, and whether it is doubtful."""
-    quotings, is_doubtful = plausible_quotings(Dialect(",", quoting), parse_text(text, quoting)[1], extension)
+    rows, evidence = parse_text(text, quoting)
+    faults = sum(not isinstance(row, list) or len(row) != WIDTH for row in rows) + evidence.invalid
+    quotings, is_doubtful = plausible_quotings(Dialect(",", quoting), evidence, extension, faults)
     return quotings[0], is_doubtful
 
 
@@ -89,6 +91,7 @@ def test_invalid_quoting_raises_csv_error() -> None:
         ('"a,b\nc",d\n', ".csv", ("double", True)),
         ('"a \\"b\\"",c\n', ".csv", ("backslash", False)),
         ("a\\, b,c\n", ".csv", ("backslash", False)),
+        ('"a ""b"" c\\\\d",e\n', ".csv", ("double", True)),
         ("C:\\new,a\n", ".csv", ("double", False)),
         ('"a","b"\n' * 9 + '"c "d" e","f"\n', ".csv", ("double", True)),
     ],

@@ -217,8 +217,9 @@ class DelimitedFile:
         double = self._select(dialect, parse_sample)
         if double.dialect.quoting == "none" and parse_sample(dialect).evidence.is_consistent:
             self._maybe_quoted = '"'
-        has_quoted_cells = double.evidence.needed + double.evidence.unneeded > 0 and not double.faults
-        if layout.quote != "'" and (has_quoted_cells or not any("'" in line for line in sample)):
+        evidence = double.evidence
+        is_double = not double.faults and (evidence.needed + evidence.unneeded > 0 or not evidence.lines_fit)
+        if layout.quote != "'" and (is_double or not any("'" in line for line in sample)):
             return double.dialect
         single = self._select(replace(dialect, quoting="single"), parse_sample)
         is_single = single.dialect.quoting != "none" and not single.faults
@@ -241,7 +242,7 @@ class DelimitedFile:
         if dialect.quoting not in ESCAPED and table.faults:  # the sample was not like the rest of the file
             dialect = replace(dialect, quoting="single" if dialect.quoting == "single-backslash" else "double")
             table = tables[dialect.quoting] = parse(dialect)
-        for quoting in plausible_quotings(dialect, table.evidence, self._extension)[0]:
+        for quoting in plausible_quotings(dialect, table.evidence, self._extension, table.faults)[0]:
             if quoting not in tables:
                 tables[quoting] = parse(replace(dialect, quoting=quoting))
             if not tables[quoting].faults:

@@ -33,6 +33,8 @@ MAX_CELL_LENGTH = 1 << 24
 """Characters. A longer quoted cell is an unclosed quote."""
 MIN_QUOTED_CELLS = 4
 """Quoted cells that are hardly texts that someone put in quotes. Cells with quotes in them count twice."""
+MIN_ESCAPED_QUOTES = 3
+"""Escaped quotes, without any that are not escaped, that are hardly texts with backslashes."""
 MAX_RECOVERIES = 1000
 """Rows with invalid quoting that are read line by line; more of them stop the parse."""
 
@@ -84,6 +86,8 @@ class Evidence:
         lines_fit: Whether every line has the number of cells of the header if quotes have no meaning.
         always_quoted: Column by column, whether every cell is quoted.
         escapes: Backslashes that escape a quote, a delimiter, a backslash or a line break.
+        escaped_quotes: Those of a quote or an apostrophe.
+        unescaped_quotes: Lines that contain the same kind of quote inside cells with and without a backslash.
         literal_backslashes: Backslashes that escape nothing.
     """
 
@@ -95,6 +99,8 @@ class Evidence:
     lines_fit: bool = True
     always_quoted: list[bool] = field(default_factory=list)
     escapes: int = 0
+    escaped_quotes: int = 0
+    unescaped_quotes: int = 0
     literal_backslashes: int = 0
 
     @property
@@ -224,6 +230,8 @@ class _Observer:
         self._quote, self._delimiter = QUOTING[dialect.quoting][0], dialect.delimiter
         self._width, self._evidence = width, evidence
         evidence.always_quoted = [bool(self._quote)] * width
+        mark = re.escape(self._delimiter)
+        self._inner_quote = re.compile(rf'[^{mark}\r\n]"[^{mark}\r\n]')
         self._escape = re.compile(rf'\\(?:(["\'\\{re.escape(self._delimiter)}\r\n])|.?)', re.DOTALL)
 
     def observe(self, record: Sequence[str], cells: list[str]) -> None:
@@ -241,11 +249,16 @@ class _Observer:
 
     def count_escapes(self, line: str) -> None:
         """Count the backslashes of a line that escape something, and the others."""
+        evidence = self._evidence
         for match in self._escape.finditer(line):
             if match[1]:
-                self._evidence.escapes += 1
+                evidence.escapes += 1
+                evidence.escaped_quotes += match[1] in "'\""
             else:
-                self._evidence.literal_backslashes += 1
+                evidence.literal_backslashes += 1
+        rest = self._escape.sub("", line)
+        if ("'" in rest and "\\'" in line) or ('\\"' in line and self._inner_quote.search(rest)):
+            evidence.unescaped_quotes += 1
 
     def _count_quoted_cells(self, raw: list[str], cells: list[str]) -> None:
         evidence, quote = self._evidence, self._quote
@@ -265,7 +278,9 @@ class _Observer:
                     evidence.bare += 1
 
 
-def plausible_quotings(dialect: Dialect, evidence: Evidence, extension: str) -> tuple[Sequence[Quoting], bool]:
+def plausible_quotings(
+    dialect: Dialect, evidence: Evidence, extension: str, faults: int = 0
+) -> tuple[Sequence[Quoting], bool]:
     """Return the quotings that the evidence of a parse speaks for, the most plausible first.
 
     The second value tells whether another quoting is nearly as plausible as that of the parse.
@@ -274,12 +289,17 @@ def plausible_quotings(dialect: Dialect, evidence: Evidence, extension: str) -> 
         dialect: The dialect of the parse.
         evidence: The evidence of the parse.
         extension: ".csv" or ".tsv". TSV files are not quoted unless they are quoted consistently.
+        faults: The number of rows that the parse does not fit. Without any, backslashes are part of the texts, unless
+            they escape every quote inside a cell.
     """
     quoting = dialect.quoting
     if quoting not in ESCAPED:
         return (quoting,), quoting != "none" and not evidence.invalid
     quotings: list[Quoting] = []
-    if evidence.escapes and (evidence.invalid or not evidence.literal_backslashes):
+    has_only_escapes = evidence.escapes > 0 and not evidence.literal_backslashes
+    has_escaped_quotes = has_only_escapes and evidence.escaped_quotes >= MIN_ESCAPED_QUOTES
+    has_escaped_quotes = has_escaped_quotes and not evidence.unescaped_quotes
+    if has_escaped_quotes or (faults and (has_only_escapes or (evidence.escapes and evidence.invalid))):
         quotings.append(ESCAPED[quoting])
     if not evidence.has_quotes or not evidence.lines_fit:
         return [*quotings, quoting], False
