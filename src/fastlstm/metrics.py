@@ -121,7 +121,8 @@ class Report:
     def notes(self, baseline: Report | None = None, *, balanced: bool = False) -> tuple[Note, ...]:
         """Return what the figures alone do not say.
 
-        These are: how the texts were read, few texts, unknown words, one class, and a model that is no better than trivial ones.
+        These are: how the texts were read, few texts, unknown words, one class, and a model that is no better than
+        trivial ones.
 
         Args:
             baseline: The n-gram baseline on the same texts.

@@ -289,4 +289,4 @@ def test_report_on_a_file_has_the_notes_about_its_rows(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text(f"text,label\n{rows},negative\n", encoding="utf-8")
     report = fastlstm.load().evaluate(tmp_path / "reviews.csv")
     assert report.texts == 20
-    assert [note.code for note in report.notes()][0] == "rows-skipped"
+    assert next(note.code for note in report.notes()) == "rows-skipped"

@@ -66,16 +66,17 @@ class ModelConfig:
     def __post_init__(self) -> None:
         validate(self)
         known = get_args(DenseActivation)
-        for name, values, allowed in (
-            ("dense_sizes", self.dense_sizes, range(1, MAX_UNITS + 1)),
-            ("dense_activations", self.dense_activations, known),
-        ):
-            count = len(self.dense_sizes) if isinstance(self.dense_sizes, tuple) else -1
-            types = int if name == "dense_sizes" else str
+        sizes: Any = self.dense_sizes  # read from a file, so possibly of another type
+        checks: tuple[tuple[str, Any, type, Any], ...] = (
+            ("dense_sizes", sizes, int, range(1, MAX_UNITS + 1)),
+            ("dense_activations", self.dense_activations, str, known),
+        )
+        for name, values, kind, allowed in checks:
+            count = len(sizes) if isinstance(sizes, tuple) else -1
             if (
                 not isinstance(values, tuple)
                 or len(values) != count
-                or not all(type(value) is types and value in allowed for value in values)
+                or not all(type(value) is kind and value in allowed for value in values)
             ):
                 raise OptionError(
                     f"{name} is {values!r}; expected sizes from 1 to {MAX_UNITS}, and as many of {', '.join(known)}",
