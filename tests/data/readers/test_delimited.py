@@ -249,6 +249,12 @@ def test_lines_after_an_unclosed_quote_are_rows(write: WriteFile) -> None:
     assert "stray-quotes" in codes(dataset)
 
 
+@pytest.mark.parametrize("first", ["", "a,b,c\n", '"a, b",x\n'])
+def test_many_rows_with_stray_quotes_lose_no_row(write: WriteFile, first: str) -> None:
+    dataset = read_dataset(write("a.csv", "text,label\n" + first + '"great" movie,x\nfine,y\n' * 3000))
+    assert contents(dataset)[-6000:] == [('"great" movie', "x"), ("fine", "y")] * 3000
+
+
 def test_dialect_that_changes_after_the_sample_is_noticed(write: WriteFile) -> None:
     plain = "fine,x\n" * 3000
     quoted = read_dataset(write("a.csv", "text,label\n" + plain + '"a, b",y\n' * 10))

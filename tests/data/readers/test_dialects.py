@@ -51,9 +51,11 @@ def test_row_that_no_reading_fits_is_invalid() -> None:
     assert rows == [["a", "b"], 2, ["e", "f"]]
 
 
-def test_many_unclosed_quotes_take_little_time() -> None:
-    rows, evidence = parse_text('"a\n' * 3000)
-    assert evidence.invalid == len(rows) < 3000
+def test_many_unclosed_quotes_take_little_time_and_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.data.readers.dialects.MAX_RETURNED_LINES", 10_000)
+    rows, evidence = parse_text('"a,b\n' * 3000 + '"c",d\n')
+    assert rows == [['"a', "b"]] * 3000 + [["c", "d"]]
+    assert evidence.invalid == 3000
 
 
 @pytest.mark.parametrize(

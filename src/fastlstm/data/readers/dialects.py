@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from fastlstm.data.options import Quoting
@@ -35,8 +36,8 @@ MIN_QUOTED_CELLS = 4
 """Quoted cells that are hardly texts that someone put in quotes. Cells with quotes in them count twice."""
 MIN_ESCAPED_QUOTES = 3
 """Escaped quotes, without any that are not escaped, that are hardly texts with backslashes."""
-MAX_RECOVERIES = 1000
-"""Rows with invalid quoting that are read line by line; more of them stop the parse."""
+MAX_RETURNED_LINES = 1_000_000
+"""Lines after rows with invalid quoting that are parsed again. After more of them, every row is one line."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def parse(lines: Lines, dialect: Dialect, width: int, evidence: Evidence) -> Ite
     """Yield the rows of a file below the header, and collect evidence about quoting.
 
     A row with invalid quoting is read as one line without quoting if it then has `width` cells, and is an
-    `InvalidRecord` otherwise. The lines after it are parsed again.
+    `InvalidRecord` otherwise. The lines after it are parsed again, within a limit.
 
     Args:
         lines: The lines below the header.
@@ -185,19 +186,22 @@ def parse(lines: Lines, dialect: Dialect, width: int, evidence: Evidence) -> Ite
     observer = _Observer(dialect, width, evidence)
     observe = observer.observe
     record = lines.record
-    recoveries = 0
+    returned = 0
+    single_lines: Iterator[str] | None = None
     reader = dialect.reader(lines)
     while True:
         number = lines.number + len(record) + 1
         lines.number = number - 1
         record.clear()
+        if single_lines is not None:
+            reader = dialect.reader(list(islice(single_lines, 1)))
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
             evidence.invalid += 1
-            recoveries += 1
+            returned += len(record) - 1
             lines.give_back(record[1:])
             line = record[0]
             observer.count_escapes(line)
@@ -207,8 +211,8 @@ def parse(lines: Lines, dialect: Dialect, width: int, evidence: Evidence) -> Ite
                 yield number, cells, (), True
             else:
                 yield InvalidRecord(number, _quoting_reason(error))
-            if recoveries > MAX_RECOVERIES:
-                return
+            if returned > MAX_RETURNED_LINES and single_lines is None:
+                single_lines = iter(lines)
             reader = dialect.reader(lines)
             continue
         if not cells:
