@@ -188,6 +188,7 @@ def table() -> str:
         ),
         *explanations_and_streams(),
         *serving_report.rows(),
+        imports(),
         (f"test suite, {suite['tests']:,} tests", f"{suite['seconds']:.0f} s", "suite.py"),
     ]
     lines = ["| measurement | result | script |", "| --- | --- | --- |"]
@@ -224,6 +225,18 @@ def few_labels() -> tuple[str, str, str]:
         f"fine-tuned from the bundled encoder **{means['encoder']:.2%}**, `small` {means['small']:.2%}, "
         f"NB-weighted regression {means['regression']:.2%}",
         "few_labels.py",
+    )
+
+
+def imports() -> tuple[str, str, str]:
+    """Return the row of imported Keras models."""
+    result = read_result("imports")
+    outcomes = result["outcomes"]
+    return (
+        f"{result['models']} random models of Keras 2 and 3, imported and compared with Keras' probabilities",
+        f"{outcomes.get('different', 0)} different without a word; {outcomes['equal']} within 1e-5, "
+        f"{outcomes.get('refused', 0)} refused with a code, {outcomes.get('noted', 0)} different with a note",
+        "imports.py",
     )
 
 

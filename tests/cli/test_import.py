@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,24 @@ def test_import_verifies_itself_against_a_sample(
     assert not (tmp_path / "o").exists()
     result = command(*arguments, "--out", tmp_path / "o", "--check", tmp_path / "s.jsonl", "--tolerance", "0.02")
     assert result.status == 0
+
+
+@pytest.mark.parametrize("options", [("--padding", "front"), ("--truncate", "end"), ("--max-tokens", "3")])
+def test_options_that_contradict_the_text_vectorization_of_the_model_are_rejected(
+    command: Command, keras_model: Any, tmp_path: Path, options: tuple[str, str]
+) -> None:
+    keras_model.save(tmp_path / "m.keras")
+    vectorization = {
+        "name": "text", "standardize": "lower", "split": "whitespace", "output_mode": "int", "ngrams": None,
+        "output_sequence_length": 9, "vocabulary": ["good", "film"],
+    }  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "m.keras") as source, zipfile.ZipFile(tmp_path / "n.keras", "w") as target:
+        config = json.loads(source.read("config.json"))
+        config["config"]["layers"][0]["config"].update(batch_shape=[None, 1], dtype="string")
+        config["config"]["layers"].insert(1, {"class_name": "TextVectorization", "config": vectorization})
+        target.writestr("config.json", json.dumps(config))
+        target.writestr("model.weights.h5", source.read("model.weights.h5"))
+    result = command("import", tmp_path / "n.keras", "--out", tmp_path / "m", *options)
+    assert (result.status, result.code) == (2, "conflicting-options")
+    result = command("import", tmp_path / "n.keras", "--out", tmp_path / "m", "--json")
+    assert (result.json["max_tokens"], result.json["tokenization"]) == (9, "vectorization-lower")

@@ -187,9 +187,11 @@ def test_outputs_that_the_loss_does_not_read_as_logits_raise_data_error(tmp_path
 
 
 def test_rounding_and_unknown_losses_are_noted(tmp_path: Path) -> None:
-    layers = [embedding(), L.LSTM(3, dtype="mixed_bfloat16"), L.Dense(1)]
-    keras.Sequential([keras.Input((LENGTH,)), *layers]).save(tmp_path / "m.keras")
-    assert len(from_keras(tmp_path / "m.keras").notes) == 2
+    lstm = L.LSTM(3, dtype="mixed_bfloat16")
+    for layer in (lstm, L.Bidirectional(L.LSTM.from_config(lstm.get_config()))):
+        layers = [embedding(), layer, L.Dense(1)]
+        keras.Sequential([keras.Input((LENGTH,)), *layers]).save(tmp_path / "m.keras")
+        assert len(from_keras(tmp_path / "m.keras").notes) == 2
 
 
 def rewrite(path: Path, target: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
@@ -201,12 +203,25 @@ def rewrite(path: Path, target: Path, change: Callable[[list[dict[str, Any]]], N
         archive.writestr("model.weights.h5", source.read("model.weights.h5"))
 
 
+def make_bidirectional(layers: list[dict[str, Any]]) -> None:
+    """Put the LSTM, as a class of another module, into a Bidirectional."""
+    inner = {**layers[2], "registered_name": "mine>LSTM"}
+    layers[2] = {"class_name": "Bidirectional", "config": {"name": "both", "layer": inner, "merge_mode": "concat"}}
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
         (lambda layers: layers[2].update(module="my.layers"), "unsupported-layers"),
         (lambda layers: layers[2].update(registered_name="mine>LSTM"), "unsupported-layers"),
         (lambda layers: layers[2]["config"].update(stateful=True), "unsupported-layer-option"),
+        (make_bidirectional, "unsupported-layer-option"),
+        (
+            lambda layers: layers[3]["config"].update(
+                activation={"module": "builtins", "class_name": "function", "config": "sigmoid"}
+            ),
+            "unsupported-layer-option",
+        ),
         (lambda layers: layers[2]["config"].update(time_major=True), "unsupported-layer-option"),
         (lambda layers: layers[3]["config"].update(use_bias=False), "missing-weights"),
     ],

@@ -183,6 +183,16 @@ def test_unknown_words_of_a_word_index_are_dropped_on_request(tmp_path: Path) ->
     assert raised.value.code == "conflicting-options"
 
 
+def test_plain_names_of_special_tokens_are_words_in_later_rows() -> None:
+    assert make_vocabulary(["PAD", "unk", "good"]).unknown == 1
+    words = ["a", "b", "c", "d", "unk", "PAD"]
+    with pytest.raises(OptionError) as raised:
+        make_vocabulary(words)
+    assert raised.value.code == "missing-unknown-word"
+    vocabulary = make_vocabulary(words, VocabularyOptions(unknown="unk"))
+    assert (vocabulary.unknown, vocabulary.padding) == (4, None)
+
+
 def test_two_words_of_one_index_raise_data_error(tmp_path: Path) -> None:
     (tmp_path / "v.json").write_text('{"<unk>": 0, "good": 1, "film": 1}')
     with pytest.raises(DataError) as raised:

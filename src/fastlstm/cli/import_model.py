@@ -12,7 +12,7 @@ from fastlstm.cli.options import PanelCommand, common_options, option
 from fastlstm.cli.output import json_object, note
 from fastlstm.config import Pooling
 from fastlstm.config.classifier import DenseActivation
-from fastlstm.convert.classifier import UNLIMITED_TOKENS, ImportedModel, make_classifier
+from fastlstm.convert.classifier import UNLIMITED_TOKENS, BuiltInTokenization, ImportedModel, make_classifier
 from fastlstm.convert.sample import DEFAULT_TOLERANCE, check_sample, read_sample
 from fastlstm.convert.tokenization import TOKENIZATION_RULES, Coverage, TokenizationRule, coverage, rule_name
 from fastlstm.convert.vocabulary import Vocabulary, VocabularyOptions, make_vocabulary, read_vocabulary
@@ -78,6 +78,7 @@ def command(
     options = VocabularyOptions(unknown, drop_unknown, index_from, num_words)
     words, rule = _words_and_rule(imported, vocabulary, options, tokenization)
     if imported.tokenization is not None:
+        _check_built_in(imported.tokenization, padding, truncate, max_tokens)
         padding = padding or ("back" if imported.tokenization.max_tokens else "none")
         max_tokens = max_tokens or imported.tokenization.max_tokens
     keras_padding = "back" if words.is_vectorization else "front"
@@ -134,6 +135,29 @@ def command(
         note(text)
     if difference is None:
         note("compare it with the original on some texts: pass --check FILE, with their probabilities")
+
+
+def _check_built_in(
+    tokenization: BuiltInTokenization, padding: str | None, truncate: str | None, max_tokens: int | None
+) -> None:
+    """Raise `OptionError` for options that contradict the TextVectorization of the model."""
+    length = tokenization.max_tokens
+    wrong = [
+        name
+        for name, is_wrong in (
+            ("padding", padding == "front" or (length is not None and padding == "none")),
+            ("truncate", truncate == "end"),
+            ("max_tokens", max_tokens is not None and length not in (None, max_tokens)),
+        )
+        if is_wrong
+    ]
+    if wrong:
+        names = ", ".join("--" + name.replace("_", "-") for name in wrong)
+        raise OptionError(
+            f"the model pads and truncates texts at their end (TextVectorization, {length} tokens); omit {names}",
+            code="conflicting-options",
+            options=tuple(wrong),
+        )
 
 
 def _input(max_tokens: int | None, truncate: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastlstm._typing import FloatArray
 from fastlstm.convert.classifier import BuiltInTokenization, DenseWeights, ImportedModel, LSTMWeights
-from fastlstm.convert.keras_file import KerasModel, Layer, read_model
+from fastlstm.convert.keras_file import KerasModel, Layer, class_name, read_model
 from fastlstm.convert.tokenization import ASCII_SPACES, STRIPPED, TokenizationRule
 from fastlstm.errors import DataError, FastLSTMError
 from fastlstm.text.tokenizer import UNKNOWN
@@ -223,8 +223,9 @@ def _input_length(layers: list[Layer]) -> int | None:
 
 def _precision_notes(layers: list[Layer]) -> list[str]:
     """Return a note if Keras rounds the outputs of layers."""
-    policies = {str(dtype.get("config", {}).get("name")) if isinstance(dtype, dict) else str(dtype)
-                for dtype in (layer.config.get("dtype") for layer in layers)}  # fmt: skip
+    inner = [layer.config["layer"]["config"] for layer in layers if layer.kind == "Bidirectional"]
+    types = [config.get("dtype") for config in (*(layer.config for layer in layers), *inner)]
+    policies = {str(value.get("config", {}).get("name") if isinstance(value, dict) else value) for value in types}
     rounding = sorted(policy for policy in policies if any(name in policy for name in LOW_PRECISIONS))
     if not rounding:
         return []
@@ -289,7 +290,7 @@ def _check_array_count(layer: Layer, count: int) -> None:
 
 
 def _check_bidirectional(layer: Layer, config: Mapping[str, Any]) -> None:
-    inner = layer.config["layer"]["class_name"]
+    inner = class_name(layer.config["layer"])
     if inner != "LSTM":
         raise _unsupported_option(layer.name, "layer", inner, "LSTM")
     _check_options(layer.name, {"merge_mode": layer.config["merge_mode"]}, {"merge_mode": "concat"})
@@ -297,8 +298,8 @@ def _check_bidirectional(layer: Layer, config: Mapping[str, Any]) -> None:
     if backward is not None:  # newer versions also write the default one
         name = f"{layer.name}'s backward_layer"
         _check_lstm_options(name, backward["config"], go_backwards=True)
-        if backward["class_name"] != "LSTM":
-            raise _unsupported_option(name, "class_name", backward["class_name"], "LSTM")
+        if class_name(backward) != "LSTM":
+            raise _unsupported_option(name, "class_name", class_name(backward), "LSTM")
         _check_options(name, {"use_bias": backward["config"]["use_bias"]}, {"use_bias": config["use_bias"]})
 
 
@@ -380,6 +381,8 @@ def _activation_name(name: str, activation: Any) -> str:
     if activation is None:
         return "linear"
     if isinstance(activation, dict):
+        if "." in class_name(activation):
+            raise _unsupported_option(name, "activation", class_name(activation), "an activation of Keras")
         config = activation.get("config")
         activation = config if isinstance(config, str) else activation.get("class_name")
     if not isinstance(activation, str):

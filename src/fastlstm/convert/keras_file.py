@@ -185,16 +185,22 @@ def _content(path: Path, arrays: dict[str, FloatArray]) -> dict[str, Any]:
         return {"model": H5Reader(arrays, weights).model(config), "loss": compiled.get("loss")}
 
 
-def _layer_json(entry: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
-    """Return one layer as JSON. A class that is not Keras' own gets its module's name as a prefix."""
-    nodes = entry.get("inbound_nodes")
-    inputs, arguments = (None, {}) if nodes is None else _call(nodes)
+def class_name(entry: Mapping[str, Any]) -> str:
+    """Return the name of a serialized object's class, with its module as a prefix if it is not Keras' own."""
     registered = entry.get("registered_name") or ""
     module = str(entry.get("module") or "keras").split(".")[0]
-    is_foreign = module not in KERAS_MODULES or (">" in registered and not registered.startswith("keras"))
+    if module in KERAS_MODULES and (">" not in registered or registered.startswith("keras")):
+        return str(entry["class_name"])
+    return f"{registered or module}.{entry['class_name']}"
+
+
+def _layer_json(entry: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return one layer as JSON."""
+    nodes = entry.get("inbound_nodes")
+    inputs, arguments = (None, {}) if nodes is None else _call(nodes)
     config = entry["config"]
     return {
-        "kind": f"{registered or module}.{entry['class_name']}" if is_foreign else entry["class_name"],
+        "kind": class_name(entry),
         "name": config["name"],
         "config": {} if "layers" in config else config,
         "inputs": inputs,
@@ -335,7 +341,7 @@ class H5Reader:
         """Return a layer, or a model, whose arrays are at `paths` of `group`."""
         if entry["class_name"] in MODEL_KINDS:
             inner = entry["config"]["layers"]
-            parts = self._divide(entry["config"]["name"], [layer["config"]["name"] for layer in inner], paths)
+            parts = self._divide(entry["config"]["name"], [set(_names(layer)) for layer in inner], paths)
             layers = [self._layer(layer, group, part) for layer, part in zip(inner, parts, strict=True)]
             return _layer_json(entry, layers=layers)
         names = []
@@ -345,11 +351,11 @@ class H5Reader:
             names.append(name)
         return _layer_json(entry, arrays=names)
 
-    def _divide(self, model: str, layers: list[str], paths: list[str]) -> list[list[str]]:
-        """Divide the arrays of an inner model among its layers, whose names are parts of the arrays' names."""
+    def _divide(self, model: str, layers: list[set[str]], paths: list[str]) -> list[list[str]]:
+        """Divide the arrays of an inner model among its layers: the arrays' names contain a name of their layer."""
         parts: list[list[str]] = [[] for _ in layers]
         for path in paths:
-            matches = [number for number, name in enumerate(layers) if name in path.split("/")]
+            matches = [number for number, names in enumerate(layers) if names & set(path.split("/"))]
             if len(matches) != 1:
                 raise DataError(
                     f"{model} has the array {path}, which does not name one of its layers; save the model as .keras",
@@ -361,6 +367,13 @@ class H5Reader:
         return parts
 
 
+def _names(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the name of a layer, and those of the layers in it."""
+    yield entry["config"]["name"]
+    for layer in entry["config"].get("layers", ()):
+        yield from _names(layer)
+
+
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -370,7 +383,8 @@ def _parameter_rank(path: str) -> tuple[bool, int]:
     *parents, name = path.split("/")
     name = name.split(":")[0]
     rank = PARAMETER_ORDER.index(name) if name in PARAMETER_ORDER else len(PARAMETER_ORDER)
-    return any(parent.startswith("backward_") for parent in parents), rank
+    directions = [parent for parent in parents if parent.startswith(("forward_", "backward_"))]
+    return bool(directions) and directions[-1].startswith("backward_"), rank
 
 
 def _array(group: Any, path: str) -> FloatArray:

@@ -16,6 +16,8 @@ from fastlstm.text.tokenizer import PADDING, PADDING_ID, UNKNOWN
 
 UNKNOWN_NAMES = (UNKNOWN, "<UNK>", "<unk>", "<OOV>", "<oov>", "UNK", "unk", "OOV", "oov")
 PADDING_NAMES = (PADDING, "<PAD>", "<pad>", "PAD", "")
+MAX_PLAIN_ROW = 3
+"""Up to this row, names without brackets are those of special tokens; later, "unk" is a word like any other."""
 IMDB_INDEX_FROM = 3
 """The default `index_from` of keras.datasets.imdb.load_data: ids 0, 1 and 2 are padding, start and unknown."""
 IMDB_START, IMDB_UNKNOWN = 1, 2
@@ -241,7 +243,8 @@ def _read_text(path: Path) -> str:
 
 
 def _first_row(words: dict[str, int], names: tuple[str, ...]) -> int | None:
-    return next((words[name] for name in names if name in words), None)
+    rows = (words[name] for name in names if name in words and (not name.isalpha() or words[name] <= MAX_PLAIN_ROW))
+    return next(rows, None)
 
 
 def _unknown_row(words: dict[str, int], options: VocabularyOptions) -> int | None:
