@@ -67,7 +67,10 @@ def import_classifier(
     model.save(path)
     vocabulary_path = path.parent / "words.json"
     vocabulary_path.write_text(json.dumps(INDEX))
-    vocabulary, rule = read_vocabulary(vocabulary_path, VocabularyOptions(index_from=3)), TOKENIZATION_RULES["keras"]
+    vocabulary, rule = (
+        read_vocabulary(vocabulary_path, VocabularyOptions(index_from=3)),
+        TOKENIZATION_RULES["keras"],
+    )
     return Classifier(
         make_classifier(
             from_keras(path), vocabulary, rule, padding=padding, truncate=truncate, max_tokens=max_tokens
