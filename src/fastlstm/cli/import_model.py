@@ -47,8 +47,8 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @option(
     "--drop-unknown", is_flag=True, panel="Tokenization", help="Drop unknown words (Tokenizer without oov_token)."
 )
-@option("--tokenization", type=click.Choice(list(TOKENIZATION_RULES)), panel="Tokenization",
-        help="How texts are split into words.")  # fmt: skip
+@option("--tokenization", type=click.Choice(list(TOKENIZATION_RULES)), metavar="RULE", panel="Tokenization",
+        help="How texts are split: a rule of docs/importing.md.")  # fmt: skip
 @option("--max-tokens", type=click.IntRange(min=1), metavar="N", panel="Tokenization",
         help="Tokens read per text. [default: the model's, or all]")  # fmt: skip
 @option("--truncate", type=click.Choice(("end", "beginning")), panel="Tokenization",
@@ -72,7 +72,7 @@ def command(
     """Convert FILE, a Keras model (.keras, .h5) or a PyTorch state dict (.pt, .safetensors), to fastlstm.
 
     The converted model returns the same probabilities as the original, if texts are split into the same words.
-    Defaults of the tokenization options depend on the model: see docs/importing.md.
+    Tokenization rules, and the defaults that depend on the model: see docs/importing.md.
     """
     imported = _read_model(file, pooling, activation, state_dict)
     options = VocabularyOptions(unknown, drop_unknown, index_from, num_words)
