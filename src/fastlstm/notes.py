@@ -1,4 +1,4 @@
-"""Notes: one line for the user about a run or a result, with a stable code. docs/training.md lists the codes."""
+"""Notes: one line for the user about a run or a result, with a stable code. docs/errors.md lists the codes."""
 
 from __future__ import annotations
 

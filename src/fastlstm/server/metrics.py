@@ -57,7 +57,7 @@ class Metrics:
         self.texts.labels(model).inc(texts)
 
     def exposition(self) -> bytes:
-        """Return the metrics in Prometheus's text format, summed over all worker processes."""
+        """Return the metrics in Prometheus's text format, of all worker processes together."""
         collectors = self._collectors
         if MULTIPROCESS_VARIABLE in os.environ:
             collectors = CollectorRegistry()

@@ -227,7 +227,7 @@ def stream_note(prepared: PreparedRun) -> Note | None:
 
 
 def _known_words_notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
-    """Yield notes about texts whose words are mostly unknown to the vocabulary of the model."""
+    """Yield at most one note: about the first part whose words are mostly unknown to the vocabulary."""
     reader, parts = "the vocabulary of the training texts", [data.validation]
     if settings.encoder is not None:
         reader, parts = f"the encoder {settings.encoder.name}", [data.training, data.validation]

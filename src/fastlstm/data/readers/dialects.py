@@ -1,7 +1,7 @@
 """Dialects of CSV and TSV files: delimiter and quoting, chosen so that no row merges with another or disappears.
 
 A file is parsed in the most plausible dialect. The parse collects evidence on the whole file for and against quoting
-and escapes, and the dialect is accepted only if the evidence agrees with it. docs/training.md describes the rules.
+and escapes, and the dialect is accepted only if the evidence agrees with it. docs/reading-data.md describes the rules.
 """
 
 from __future__ import annotations
