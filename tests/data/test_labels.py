@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_empty_labels_are_never_kept() -> None:
 @pytest.mark.parametrize(
     ("label", "code"),
     [
-        (float("inf"), "bad-label"),
+        (b"inf", "bad-label"),
         (["x"], "bad-label"),
         ({"x": 1}, "bad-label"),
         (b"x", "bad-label"),
@@ -126,3 +127,19 @@ def test_merged_labels_take_the_most_frequent_name_or_one_that_must_be_kept() ->
     labels = ["Pos", "pos", "pos", "neg"]
     assert merged_names(labels) == {"Pos": "pos", "pos": "pos", "neg": "neg"}
     assert merged_names(labels, ["POS"]) == {"Pos": "POS", "pos": "POS", "neg": "neg"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ([1e15, "1000000000000000.0", 10**15], "1000000000000000"),
+        ([np.float32(0.1), 0.1, "0.10"], "0.1"),
+        ([datetime.datetime(2020, 1, 2), "2020-01-02 00:00:00", "2020-01-02T00:00:00", "2020-01-02"], "2020-01-02"),
+        ([np.datetime64("2020-01-02", "ns"), datetime.date(2020, 1, 2)], "2020-01-02"),
+        ([decimal.Decimal("1.50"), 1.5, "1.5"], "1.5"),
+        ([float("inf"), "inf"], "inf"),
+        (["\ufeffpos", "pos"], "pos"),
+    ],
+)
+def test_equal_values_have_one_name(labels: list[object], name: str) -> None:
+    assert {normalize_label(label) for label in labels} == {name}

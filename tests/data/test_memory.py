@@ -236,7 +236,7 @@ def test_column_names_may_be_numbers() -> None:
         ([3], ["x"], "not-a-text"),
         ([None], ["x"], "not-a-text"),
         (["words"], [["x"]], "bad-label"),
-        (["words"], [float("inf")], "bad-label"),
+        (["words"], [b"x"], "bad-label"),
     ],
 )
 def test_wrong_arguments_of_a_dataset_raise_data_error(texts: Any, labels: Any, code: str) -> None:
@@ -270,3 +270,24 @@ def test_labels_with_several_spellings_are_one_class_with_a_note() -> None:
     data = as_dataset({"text": ["good film", "fine film", "bad film"], "label": ["1", "1.0", "0"]})
     assert data.labels == ["1", "1", "0"]
     assert [note.code for note in data.notes] == ["labels-normalized"]
+
+
+def test_columns_of_several_levels_raise_data_error() -> None:
+    pd = pytest.importorskip("pandas")
+    table = pd.concat({"a": pd.DataFrame({"text": ["good"], "label": ["pos"]})}, axis=1)
+    with pytest.raises(DataError) as raised:
+        as_dataset(table)
+    assert raised.value.code == "missing-column"
+
+
+def test_a_lazy_table_is_computed() -> None:
+    polars = pytest.importorskip("polars")
+    table = polars.LazyFrame({"text": ["good", "bad"], "label": [1, 0]})
+    assert as_dataset(table).labels == ["1", "0"]
+
+
+def test_columns_of_small_floats_and_dates_have_the_names_of_other_readers() -> None:
+    texts = ["good", "bad"]
+    assert as_dataset({"text": texts, "label": np.array([0.1, 1], np.float32)}).labels == ["0.1", "1"]
+    dates = np.array(["2020-01-02", "2020-01-03"], "datetime64[ns]")
+    assert as_dataset({"text": texts, "label": dates}).labels == ["2020-01-02", "2020-01-03"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastlstm.data import read_dataset
+from fastlstm.data import read_dataset, read_texts
 from fastlstm.data.options import BadRow, BadRowFile, ReadOptions, split_read_options
 from fastlstm.errors import DataError, OptionError, WriteError
 
@@ -31,7 +31,7 @@ from fastlstm.errors import DataError, OptionError, WriteError
         ({"delimiter": 3}, "bad-option-value"),
         ({"quoting": 3}, "bad-option-value"),
         ({"bad_rows": 3}, "bad-option-value"),
-        ({"text_column": "label"}, "same-column"),
+        ({"text_column": "label", "label_column": "label"}, "same-column"),
         ({"max_bad_share": 0.5}, "unknown-option"),
         ({"delimeter": ","}, "unknown-option"),
     ],
@@ -69,7 +69,7 @@ def write_reviews(folder: Path, name: str = "reviews.csv") -> Path:
 
 def test_skipped_rows_are_listed_in_a_file(tmp_path: Path) -> None:
     listed = tmp_path / "bad.csv"
-    listed.write_text("old", encoding="utf-8")
+    listed.write_text("source,location,code,reason,content\nold.csv,1,x,y,\n", encoding="utf-8")
     dataset = read_dataset(write_reviews(tmp_path), bad_rows=listed)
     header, *rows = read_table(listed)
     assert header == ["source", "location", "code", "reason", "content"]
@@ -107,3 +107,18 @@ def test_list_that_cannot_be_written_raises_write_error(tmp_path: Path) -> None:
     with pytest.raises(WriteError) as raised:
         read_dataset(write_reviews(tmp_path), bad_rows=tmp_path / "missing" / "bad.csv")
     assert (raised.value.code, raised.value.path) == ("write-failed", tmp_path / "missing" / "bad.csv")
+
+
+def test_a_file_that_is_no_list_of_bad_rows_is_not_replaced(tmp_path: Path) -> None:
+    path = write_reviews(tmp_path)
+    content = path.read_bytes()
+    with pytest.raises(OptionError) as raised:
+        read_dataset(path, bad_rows=path)
+    assert raised.value.code == "bad-rows-file-exists"
+    assert path.read_bytes() == content
+
+
+def test_texts_without_labels_may_be_in_the_column_label(tmp_path: Path) -> None:
+    (tmp_path / "texts.csv").write_text("label\ngood film\n", encoding="utf-8")
+    options = ReadOptions.create({"text_column": "label"})
+    assert read_texts(tmp_path / "texts.csv", options).texts == ["good film"]

@@ -179,6 +179,11 @@ def column_values(values: Any, name: str) -> list[Any]:
             name=name,
             type=kind,
         )
+    dtype = str(getattr(values, "dtype", "")).lower()
+    if dtype.startswith("datetime64"):
+        values = np.asarray(values, "datetime64[us]")
+    elif dtype in ("float16", "float32"):
+        return [float(str(number)) for number in np.asarray(values, dtype)]  # 0.1, not 0.10000000149
     for method in ("to_pylist", "tolist", "to_list"):
         if hasattr(values, method):
             return list(getattr(values, method)())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import re
 import unicodedata
 from collections import Counter
@@ -21,7 +22,8 @@ MISSING_LABELS = frozenset(
 MAX_EXACT_INTEGER = 2**53
 """Integers up to this size are exact as floats. Larger floats keep Python's notation, such as 1e+22."""
 
-_DECIMAL = re.compile(r"[-+]?[0-9]{1,15}\.[0-9]*")
+_DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
+_MIDNIGHT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]00:00:00(?:\.0+)?")
 _SPACES = re.compile(r"\s+")
 _BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "-0": "0"}
 
@@ -30,7 +32,8 @@ def normalize_label(label: object, *, keep_missing: bool = False) -> str:
     """Return the class name of a label, the same for every source.
 
     Surrounding white space is dropped. 1, 1.0, "1" and "1.0" are "1"; True, "True" and "TRUE" are "true"; dates are
-    written in ISO format.
+    written as Python
+    writes them, without the time at midnight.
 
     Args:
         label: A string, number, boolean or date; a NumPy scalar of these.
@@ -41,14 +44,17 @@ def normalize_label(label: object, *, keep_missing: bool = False) -> str:
     """
     if type(label) is not str:
         label = _as_string(label)
-    name = label.strip()
+    name = label.strip().lstrip("\ufeff")
     if name in MISSING_LABELS and not (keep_missing and name):
         found = f"missing ({name})" if name else "missing"
-        raise DataError(f"the label is {found}; expected a class name", code="missing-label", label=name)
+        remedy = "; pass `keep_missing=True` if it is one" if name else ""
+        raise DataError(f"the label is {found}; expected a class name{remedy}", code="missing-label", label=name)
     if not name.isascii() and not is_unicode(name):
         raise DataError("the label is not valid UTF-8; save the file as UTF-8", code="not-utf8")
     if _DECIMAL.fullmatch(name):
         return _number_name(float(name))
+    if date := _MIDNIGHT.fullmatch(name):
+        return date[1]
     return _BOOLEANS.get(name, name)
 
 
@@ -107,6 +113,10 @@ def appearance(name: str) -> str:
 
 def _as_string(label: object) -> str:
     """Return a label that is not exactly a `str` as one."""
+    if isinstance(label, np.datetime64):
+        label = label.astype("datetime64[us]")
+    if isinstance(label, np.floating):
+        label = float(str(label))  # float32 0.1 is 0.1
     if isinstance(label, np.generic):
         label = label.item()
     if isinstance(label, str):
@@ -119,8 +129,8 @@ def _as_string(label: object) -> str:
         return str(label)
     if isinstance(label, float):
         return _number_name(label)
-    if isinstance(label, datetime.date | datetime.time):
-        return label.isoformat()
+    if isinstance(label, datetime.date | datetime.time | decimal.Decimal):
+        return str(label)
     kind = type(label).__name__
     raise DataError(
         f"the label has type {kind}; expected a class name or a number", code="bad-label", type=kind, label=label
@@ -130,6 +140,4 @@ def _as_string(label: object) -> str:
 def _number_name(number: float) -> str:
     if number.is_integer() and abs(number) < MAX_EXACT_INTEGER:
         return str(int(number))
-    if not np.isfinite(number):
-        raise DataError(f"the label is {number}; expected a class name or a number", code="bad-label", label=number)
     return repr(number)

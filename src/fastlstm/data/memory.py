@@ -12,6 +12,7 @@ from fastlstm.data.readers.columns import column_index, column_list
 from fastlstm.data.readers.labelled import read_labelled
 from fastlstm.data.validation import Rows, collect_dataset
 from fastlstm.errors import DataError
+from fastlstm.tables import column, column_keys
 
 ACCEPTED = (
     "a path, a Dataset, a table (pandas, Polars, PyArrow, Hugging Face), a dict of columns, or a list of "
@@ -47,9 +48,10 @@ def as_dataset(data: object, options: ReadOptions | None = None, source: str = "
             dataset.bad_rows,
             keep_missing=True,
         )
-    columns = column_names(data)
-    if columns is not None:
-        return collect_dataset(_table_rows(data, columns, source, options), source, options, has_columns=True)
+    options.require_two_columns()
+    keys = column_keys(data)
+    if keys is not None:
+        return collect_dataset(_table_rows(data, keys, source, options), source, options, has_columns=True)
     if isinstance(data, bytes | bytearray | set | frozenset) or not isinstance(data, Iterable):
         raise _wrong_type(data)
     if isinstance(data, tuple) and len(data) == 2 and not any(isinstance(part, tuple | Mapping) for part in data):
@@ -61,31 +63,18 @@ def as_dataset(data: object, options: ReadOptions | None = None, source: str = "
     return collect_dataset(_pair_rows(data, source, options), source, options)
 
 
-def column_names(data: object) -> list[str] | None:
-    """Return the column names of a table or mapping; None for anything else."""
-    if isinstance(data, Mapping):
-        return [str(name) for name in data]
-    for attribute in ("column_names", "columns"):  # PyArrow and Hugging Face; pandas and Polars
-        names = getattr(data, attribute, None)
-        if names is not None and not callable(names) and all(isinstance(name, str | int) for name in names):
-            return [str(name) for name in names]
-    return None
-
-
 def _dataset_rows(dataset: Dataset) -> Rows:
     locations: Sequence[int | str] = dataset.locations or range(1, len(dataset) + 1)
     yield from zip(locations, dataset.texts, dataset.labels, strict=True)
     return ()
 
 
-def _table_rows(data: Any, columns: list[str], source: str, options: ReadOptions) -> Rows:
+def _table_rows(data: Any, keys: Sequence[Any], source: str, options: ReadOptions) -> Rows:
+    columns = [str(key) for key in keys]
     text = column_index(options.text_column, columns, source, "text_column")
     label = column_index(options.label_column, columns, source, "label_column")
-    names: list[Any] = list(data) if isinstance(data, Mapping) else columns
-    if hasattr(data, "columns") and not isinstance(data, Mapping):  # names in pandas may be integers
-        names = [name for name in data.columns if isinstance(name, str | int)] or columns
-    texts = column_values(data[names[text]], "texts")
-    labels = column_values(data[names[label]], "labels")
+    texts = column_values(column(data, keys[text]), "texts")
+    labels = column_values(column(data, keys[label]), "labels")
     if len(texts) != len(labels):
         raise DataError(
             f"{source} has {len(texts)} texts and {len(labels)} labels; expected equal numbers",

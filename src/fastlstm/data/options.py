@@ -48,8 +48,30 @@ class BadRowFile:
         self.path = Path(path)
         self._started = False
 
+    def check(self) -> None:
+        """Raise `OptionError` if the path is an existing file that is not a list of bad rows."""
+        header = ",".join(f.name for f in dataclasses.fields(BadRow)).encode()
+        try:
+            with self.path.open("rb") as file:
+                beginning = file.read(len(header))
+        except OSError:  # it does not exist, or `write` reports the reason
+            return
+        if beginning and beginning != header:
+            raise OptionError(
+                f"{self.path} exists and is not a list of bad rows, so it is not replaced; pass another file as "
+                "`bad_rows`",
+                code="bad-rows-file-exists",
+                path=self.path,
+            )
+
     def write(self, rows: Iterable[BadRow]) -> None:
-        """Append rows. Raise `WriteError` if the file cannot be written."""
+        """Append rows.
+
+        Raises:
+            OptionError: As `check`.
+            WriteError: The file cannot be written.
+        """
+        self.check()
         try:
             with self.path.open("a" if self._started else "w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file)
@@ -126,13 +148,10 @@ class ReadOptions:
             if not isinstance(values["bad_rows"], str | os.PathLike):
                 _reject("bad_rows", values["bad_rows"], "the path of a file")
             values["bad_rows"] = BadRowFile(values["bad_rows"])
+            values["bad_rows"].check()
         result = cls(**values)
-        if result.text_column == result.label_column:
-            raise OptionError(
-                f"`text_column` and `label_column` are both {result.text_column!r}; pass two different columns",
-                code="same-column",
-                column=result.text_column,
-            )
+        if "label_column" in values:
+            result.require_two_columns()
         if result.delimiter is not None and (len(result.delimiter) != 1 or result.delimiter in "\r\n\"'\\"):
             _reject("delimiter", result.delimiter, f"one character, or {', '.join(NAMED_DELIMITERS)}")
         for name, kind in (("quoting", Quoting), ("on_bad_rows", OnBadRows)):
@@ -142,6 +161,15 @@ class ReadOptions:
         if result.encoding is not None:
             _check_encoding(result.encoding)
         return result
+
+    def require_two_columns(self) -> None:
+        """Raise `OptionError` if texts and labels are the same column."""
+        if self.text_column == self.label_column:
+            raise OptionError(
+                f"`text_column` and `label_column` are both {self.text_column!r}; pass two different columns",
+                code="same-column",
+                column=self.text_column,
+            )
 
 
 READ_OPTIONS: Sequence[str] = tuple(f.name for f in dataclasses.fields(ReadOptions) if f.name != "max_bad_share")

@@ -296,6 +296,8 @@ def normalize_text(text: object) -> str:
     """
     if type(text) is not str:
         text = _as_string(text)
+    if text[:1] == "\ufeff":  # of a file that was appended to another
+        text = text.lstrip("\ufeff")
     if not text or text.isspace():
         raise DataError("the text is empty; expected words", code="empty-text")
     if not text.isascii() and not is_unicode(text):

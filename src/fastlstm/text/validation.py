@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, MappingView, Sequence, Set
 from typing import Any
 
 from fastlstm.errors import DataError
+from fastlstm.tables import column_keys
 
 MAX_COLUMNS_SHOWN = 10
 """Columns of a table that a message lists."""
@@ -141,19 +142,8 @@ def _elements(texts: Any, argument: str) -> list[Any]:
 
 def column_names(table: Any) -> list[str] | None:
     """Return the names of the columns of a table or mapping; None for anything else."""
-    if isinstance(table, Mapping):
-        return [str(name) for name in table]
-    kind = type(table)
-    # Attributes of the class: reading `columns` of a lazy table would compute it.
-    if hasattr(kind, "collect_schema") and hasattr(kind, "collect"):
-        return [str(name) for name in table.collect_schema().names()]
-    for attribute in ("column_names", "columns"):  # PyArrow and Hugging Face; pandas and Polars
-        if hasattr(kind, attribute):
-            names = getattr(table, attribute)
-            if isinstance(names, Iterable):
-                return [str(name) for name in names]
-    names = getattr(getattr(table, "dtype", None), "names", None)  # a structured array of NumPy
-    return None if names is None else [str(name) for name in names]
+    keys = column_keys(table)
+    return None if keys is None else [str(key) for key in keys]
 
 
 def _table_error(table: Any, columns: list[str], argument: str) -> DataError:

@@ -271,3 +271,25 @@ def test_row_errors_name_lines_as_an_editor_does(write: WriteFile) -> None:
     with pytest.raises(DataError) as raised:
         read_dataset(path, on_bad_rows="stop")
     assert (raised.value.code, raised.value.location) == ("bad-csv-row", 5)
+
+
+@pytest.mark.parametrize("header", ["\ufefftext,label", '\ufeff"text","label"', " text , label ", "Text,Label"])
+def test_a_header_in_the_middle_is_skipped(write: WriteFile, header: str) -> None:
+    rows = [f"film number {number},pos\n" for number in range(20)]
+    dataset = read_dataset(write("joined.csv", f"text,label\n{''.join(rows)}{header}\nbad film,neg\n"))
+    assert dataset.class_names == ["neg", "pos"]
+    assert [(row.location, row.code) for row in dataset.bad_rows] == [(22, "repeated-header")]
+
+
+def test_a_header_with_other_order_raises_data_error(write: WriteFile) -> None:
+    with pytest.raises(DataError) as raised:
+        read_dataset(write("joined.csv", "text,label\nfine film,pos\nlabel,text\nneg,bad film\n"))
+    assert (raised.value.code, raised.value.location) == ("another-header", 3)
+
+
+def test_a_byte_order_mark_within_the_file_is_dropped(write: WriteFile) -> None:
+    assert read_dataset(write("joined.csv", "text,label\na,x\n\ufeffb,y\n")).texts == ["a", "b"]
+
+
+def test_a_quoted_declaration_of_the_delimiter_is_read(write: WriteFile) -> None:
+    assert read_dataset(write("excel.csv", '"sep=;"\ntext;label\na, b;x\n')).texts == ["a, b"]

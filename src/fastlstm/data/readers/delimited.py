@@ -212,7 +212,7 @@ class DelimitedFile:
             sample = list(islice(file, layout.first_line, layout.first_line + SAMPLE_LINES))
 
         def parse_sample(dialect: Dialect) -> Table:
-            return self._parse_lines(iter(sample), layout, dialect)
+            return self._parse_lines(iter(sample), layout, dialect, layout.first_line)
 
         double = self._select(dialect, parse_sample)
         if double.dialect.quoting == "none" and parse_sample(dialect).evidence.is_consistent:
@@ -257,6 +257,7 @@ class DelimitedFile:
         table = Table(dialect)
         width, text, label, header = len(layout.header), layout.text, layout.label, layout.header
         rows = table.rows
+        longest_name = max(map(len, header)) + 10  # white space, quotes and a byte order mark
         recovered: list[int] = []
         for record in parse(Lines(lines, first_line), dialect, width, table.evidence):
             if isinstance(record, InvalidRecord):
@@ -272,7 +273,8 @@ class DelimitedFile:
                 rows.append(BadRow(self._source, line, "bad-csv-row", reason, excerpt(" ".join(cells))))
             elif lines_of_row and width > 1 and self._may_be_lines(lines_of_row, layout):
                 rows.append(LongRow(line, cells, lines_of_row))
-            elif cells[text] == header[text] and [cell.strip() for cell in cells] == header:
+            elif len(cells[text]) <= longest_name and _is_header(cells, header):
+                self._require_order(cells, header, line)
                 rows.append(BadRow(self._source, line, "repeated-header", "the header is repeated"))
             elif width > 1 and not cells[text].strip() and not "".join(cells).strip():
                 continue
@@ -291,6 +293,18 @@ class DelimitedFile:
                     label_cell = _unquoted(label_cell, quote)
                 rows[index] = (line, text_cell, label_cell)
         return table
+
+    def _require_order(self, cells: Sequence[str], header: Sequence[str], line: int) -> None:
+        """Raise `DataError` if a repeated header has the columns in another order."""
+        if [_plain_name(cell) for cell in cells] != [_plain_name(name) for name in header]:
+            raise DataError(
+                f"line {line} of {self._source} is another header ({column_list(cells)}), with the columns in another "
+                f"order than the first ({column_list(header)}); split the file there",
+                code="another-header",
+                source=self._source,
+                location=line,
+                columns=list(cells),
+            )
 
     def _may_be_lines(self, lines: Sequence[str], layout: Layout) -> bool:
         """Return whether each line of a row of several lines has the cells of a row."""
@@ -362,9 +376,19 @@ def _unquoted(cell: str, quote: str) -> str:
     return cell[1:-1].replace(2 * quote, quote) if len(cell) > 1 and cell[0] == cell[-1] == quote else cell
 
 
+def _plain_name(cell: str) -> str:
+    """Return a column name without byte order mark, quotes, white space and case."""
+    return cell.strip("\ufeff \t\"'").casefold()
+
+
+def _is_header(cells: Sequence[str], header: Sequence[str]) -> bool:
+    """Return whether the cells of a row are the column names, in any order."""
+    return sorted(map(_plain_name, cells)) == sorted(map(_plain_name, header))
+
+
 def _declared_delimiter(line: str) -> str | None:
     """Return the delimiter that a first line such as "sep=;" declares for Excel; None for another line."""
-    declaration = line.strip("\r\n")
+    declaration = line.strip('\r\n"')
     if declaration[:4].lower() == "sep=" and len(declaration) == 5:
         return declaration[4]
     return None

@@ -30,7 +30,7 @@ MIN_NUL_SHARE = 0.1
 """Fraction of NUL bytes from which a file without byte order mark is UTF-16 or UTF-32."""
 
 
-def open_text(path: Path, newline: str, encoding: str | None = None) -> TextIO:
+def open_text(path: Path, newline: str | None, encoding: str | None = None) -> TextIO:
     """Open a text file, decompressed if its name ends in .gz. A byte order mark is dropped.
 
     Bytes that are not valid become lone surrogates, which `labels.is_unicode` detects; in UTF-16 and UTF-32 they

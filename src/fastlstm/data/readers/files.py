@@ -88,11 +88,11 @@ def fasttext_rows(path: Path, source: str, encoding: str | None = None) -> Rows:
 
     A line that does not begin with a label, or has several, is a bad row. (fastText itself accepts several labels.)
     """
-    with open_text(path, "\n", encoding) as lines:
+    with open_text(path, None, encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            match = _LINE.fullmatch(line)
+            match = _LINE.fullmatch(line.lstrip("\ufeff"))
             if match is None:
                 reason = "no __label__ at the beginning; expected '__label__name text'"
                 yield BadRow(source, number, "missing-label", reason, excerpt(line))

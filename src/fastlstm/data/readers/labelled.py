@@ -52,6 +52,7 @@ def read_dataset(path: str | os.PathLike[str], **options: Any) -> Dataset:
 
 def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset:
     """Read labelled texts as `read_dataset` does, with validated options."""
+    options.require_two_columns()
     path = Path(path)
     source = display_name(path)
     with wrap_read_errors(source):

@@ -125,8 +125,9 @@ def _read_path(path: Path, options: ReadOptions) -> UnlabelledTexts:
 
 
 def _line_rows(path: Path, encoding: str | None) -> Rows:
-    with open_text(path, "\n", encoding) as lines:
+    with open_text(path, None, encoding) as lines:
         for number, line in enumerate(lines, start=1):
+            line = line.lstrip("\ufeff")
             match = _LABELS.match(line)
             assert match is not None, "the pattern matches the empty string"
             yield number, line[match.end() :].strip(), None

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.data.readers.columns import column_index, column_list
 from fastlstm.data.readers.delimited import DelimitedFile
@@ -33,12 +35,12 @@ def jsonl_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool)
     A line that is not a JSON object, or that lacks a key, is a bad row. Labels are None if `labelled` is false.
     """
     wanted = (options.text_column, options.label_column) if labelled else (options.text_column,)
-    with open_text(path, "\n", options.encoding) as lines:
+    with open_text(path, None, options.encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line.lstrip("\ufeff"))
             except json.JSONDecodeError as error:
                 reason = f"invalid JSON ({error.msg}, character {error.pos + 1}); expected one JSON object per line"
                 yield BadRow(source, number, "bad-json-line", reason, excerpt(line))
@@ -122,6 +124,8 @@ def arrow_values(column: pyarrow.Array) -> list[Any]:
 
     if pyarrow.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if column.type in (pyarrow.float16(), pyarrow.float32()):  # 0.1, not 0.10000000149
+        return [None if number is None else float(str(np.float32(number))) for number in column.to_pylist()]
     if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):
         return list(column.to_pylist())
     encoded = column.cast(pyarrow.large_binary()).to_pylist()
