@@ -244,3 +244,16 @@ def test_a_text_that_starts_with_a_dash_follows_two_dashes(command: Command, tra
     assert (result.status, result.code) == (2, "usage")
     assert "predict -- '-5 stars'" in result.err
     assert command("predict", "-m", trained, "--", "-5 great stars").out.endswith("\t-5 great stars\n")
+
+
+def test_a_threshold_excludes_early_exit(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "x", "--threshold", "0.4", "--min-agreement", "0.99")
+    assert (result.status, result.code) == (2, "conflicting-options")
+    assert {"--threshold", "--min-agreement"} <= set(result.err.split())
+
+
+def test_an_argument_that_is_not_utf8_is_named_by_its_number(command: Command, trained: Path) -> None:
+    result = command("predict", "-m", trained, "fine", "caf\udce9")
+    assert (result.status, result.code) == (2, "invalid-unicode")
+    assert "text 2" in result.err
+    assert "texts[" not in result.err

@@ -25,11 +25,11 @@ def test_changes_are_printed_and_the_prediction_at_the_end(command: Command, tra
 
 def test_json_is_one_object(command: Command, trained: Path) -> None:
     changes = command("stream", "-m", trained, "--json", stdin="\ufeffgreat film".encode()).json["changes"]
-    assert changes[-1]["over"]
+    assert changes[-1]["end"]
     assert changes[-1]["tokens"] == 2
     assert sum(changes[-1]["probabilities"].values()) > 0.999
     (empty,) = command("stream", "-m", trained, "--json", stdin=b"").json["changes"]
-    assert (empty["tokens"], empty["over"]) == (0, True)
+    assert (empty["tokens"], empty["end"]) == (0, True)
 
 
 def test_predictions_are_printed_before_the_text_ends(trained: Path) -> None:

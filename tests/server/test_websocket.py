@@ -97,6 +97,9 @@ INVALID_MESSAGES = [
     ('{"restore": 5}', 1008, "invalid-stream-state"),
     (json.dumps({"text": "x" * 101}), 1009, "text-too-long"),
     (json.dumps({"text": "", "more": "x" * 2000}), 1009, "body-too-large"),
+    (json.dumps({"text": "", "restore": "\u4e2d" * 400}, ensure_ascii=False), 1009, "body-too-large"),
+    ('{"txt": "fine "}', 1008, "unknown-field"),
+    ('{"text": "fine ", "\\ud800": 1}', 1008, "unknown-field"),
 ]
 LIMITS: dict[str, Any] = {"max_characters": 100, "max_body_bytes": 1000}
 

@@ -21,6 +21,8 @@ from fastlstm.cli.standard_input import read_lines, standard_input
 from fastlstm.cli.text_arguments import note_names
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
+from fastlstm.inference.classifier import check_early_exit_threshold
+from fastlstm.text.validation import validate_text
 
 MAX_NOTED = 5
 """Texts without known words that have a note of their own; the others are counted at the end."""
@@ -53,7 +55,10 @@ def command(
     With -, each line of standard input is a text; its prediction is printed as soon as it arrives. A text without any
     known word has the label - (JSON: null).
     """
+    check_early_exit_threshold(threshold, min_agreement)
     if "-" not in texts:
+        for number, text in enumerate(texts, 1):
+            validate_text(text, f"text {number}")
         note_names(texts, "fastlstm predict", "its lines")
         unit, batches = "text", iter([texts])
     else:
@@ -65,7 +70,7 @@ def command(
         for batch in batches
         for prediction in _predict(model, batch, threshold, min_agreement, label_unknown=label_unknown)
     )
-    noted = _with_notes(predictions, unit, "is unreliable" if label_unknown else "is -")
+    noted = _with_notes(predictions, unit, "its label is unreliable" if label_unknown else "it has no label")
     if as_json:
         json_entries("predictions", noted)
     else:
@@ -108,7 +113,7 @@ def _with_notes(predictions: Iterator[dict[str, Any]], unit: str, result: str) -
             unknown += 1
             if unknown <= MAX_NOTED:
                 problem = "contains no known word" if prediction["text"].strip() else "is blank"
-                note(f"{unit} {number} {problem}; its label {result}")
+                note(f"{unit} {number} {problem}; {result}")
         yield prediction
     if unknown > MAX_NOTED:
         note(f"{unknown:,} of {number:,} {unit}s contain no known word")

@@ -101,13 +101,13 @@ def _prediction(model: Classifier, stream: Stream, *, label_unknown: bool, is_en
         "probability": float(probabilities[k]) if has_label else None,
         "known": stream.known,
         "probabilities": {name: float(p) for name, p in zip(model.labels, probabilities, strict=True)},
-        "over": is_end,
+        "end": is_end,
     }
 
 
 def _print_lines(changes: Iterator[dict[str, Any]]) -> None:
     for change in changes:
-        end = "\tend" if change["over"] else ""
+        end = "\tend" if change["end"] else ""
         label = NO_LABEL if change["label"] is None else cell(change["label"])
         probability = NO_LABEL if change["probability"] is None else f"{change['probability']:.4f}"
         print(f"{change['tokens']}\t{label}\t{probability}{end}", flush=True)

@@ -155,12 +155,7 @@ class Classifier:
             return self.predict(
                 [text], threshold=threshold, min_agreement=min_agreement, label_unknown=label_unknown
             )[0]
-        if threshold is not None and min_agreement is not None:
-            raise OptionError(
-                "threshold and min_agreement exclude each other: early exit is fitted for the saved threshold",
-                code="conflicting-options",
-                options=("threshold", "min_agreement"),
-            )
+        check_early_exit_threshold(threshold, min_agreement)
         decision_threshold = self._decision_threshold(threshold)
         probabilities, known = self._predict(texts, min_agreement)
         classes = predicted_classes(probabilities, decision_threshold)
@@ -448,6 +443,16 @@ class Classifier:
 
     def __repr__(self) -> str:
         return f"Classifier(labels={list(self.labels)}, {self.saved.config})"
+
+
+def check_early_exit_threshold(threshold: float | None, min_agreement: float | None) -> None:
+    """Raise `OptionError` if a decision threshold is given together with early exit."""
+    if threshold is not None and min_agreement is not None:
+        raise OptionError(
+            "`threshold` and `min_agreement` exclude each other: early exit is fitted for the saved threshold",
+            code="conflicting-options",
+            options=("threshold", "min_agreement"),
+        )
 
 
 def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "float32") -> Classifier:

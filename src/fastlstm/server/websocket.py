@@ -36,6 +36,8 @@ POLICY_VIOLATION, MESSAGE_TOO_BIG, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1009,
 """Close codes of RFC 6455 and of IANA's registry."""
 MAX_REASON_BYTES = 123
 """Maximum length of the reason in a close frame."""
+FIELDS = ("restore", "text", "end", "state", "label_unknown")
+"""Fields of a message."""
 websocket_router = APIRouter()
 
 
@@ -154,11 +156,12 @@ class StreamSession:
 
     def _parse(self, message: str) -> dict[str, Any]:
         maximum = self._settings.max_body_bytes
-        if len(message) > maximum:
+        size = len(message.encode(errors="surrogatepass"))
+        if size > maximum:
             raise APIError(
                 413,
                 "validation",
-                f"the message has {len(message)} characters; expected at most {maximum}",
+                f"the message has {size} bytes; expected at most {maximum}",
                 code="body-too-large",
                 maximum=maximum,
             )
@@ -174,6 +177,15 @@ class StreamSession:
                 "validation",
                 'the message is not an object with a string "text"; expected {"text": "..."}',
                 code="bad-message",
+            )
+        unknown = next((name for name in fields if name not in FIELDS), None)
+        if unknown is not None:
+            raise APIError(
+                422,
+                "validation",
+                f"unknown field; expected {', '.join(FIELDS)}; got {unknown[:MAX_REASON_BYTES]!r}",
+                code="unknown-field",
+                field=unknown,
             )
         maximum = self._settings.max_characters
         characters = len(fields.get("text", ""))
