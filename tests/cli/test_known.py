@@ -118,8 +118,18 @@ def test_explanations_mark_unknown_tokens(command: Command, trained: Path) -> No
     assert "qqq (unknown)" in command("explain", "a great qqq", "-m", trained).out
     unknown = command("explain", "qqq", "-m", trained, "--json")
     assert unknown.json["known"] == 0
-    assert unknown.json["label"] in ("good", "bad")
+    assert unknown.json["label"] is None
+    assert unknown.json["explained_label"] in ("good", "bad")
     assert len(unknown.err.splitlines()) == 1
+    assert command("explain", "qqq", "-m", trained).out.splitlines()[0].split()[0] == "-"
+    for options, label in (
+        (["--label-unknown"], unknown.json["explained_label"]),
+        (["--label", "good"], "good"),
+        (["--label", "bad"], "bad"),
+    ):
+        labelled = command("explain", "qqq", "-m", trained, "--json", *options).json
+        assert labelled["label"] == labelled["explained_label"] == label
+        assert command("explain", "qqq", "-m", trained, *options).out.split()[0] == label
 
 
 def test_evaluate_counts_texts_without_known_words(command: Command, trained: Path, tmp_path: Path) -> None:

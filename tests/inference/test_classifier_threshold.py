@@ -78,3 +78,21 @@ def test_a_threshold_of_more_than_two_classes_raises_option_error(three_classes:
     with pytest.raises(OptionError) as raised:
         three_classes.predict("fine", threshold=0.3)
     assert (raised.value.code, raised.value.classes) == ("threshold-needs-two-classes", 3)
+
+
+def test_the_predicted_class_is_explained(cautious: Classifier, classifier: Classifier) -> None:
+    text = next(text for text in random_texts(30) if classifier.predict(text) == "positive")
+    explanation = cautious.explain(text)
+    assert explanation.label == explanation.explained_label == cautious.predict(text) == "negative"
+    assert explanation.probability == explanation.probabilities["negative"] < 0.5
+    assert explanation.logit == -classifier.explain(text).logit
+    assert cautious.explain(text, label="positive").label == "positive"
+
+
+def test_an_explanation_without_known_tokens_has_a_label_only_on_request(cautious: Classifier) -> None:
+    for text in ("", "zqxv"):
+        assert cautious.known(text) == 0
+        explanation = cautious.explain(text)
+        assert (explanation.label, explanation.explained_label) == (None, "negative")
+        assert cautious.explain(text, label_unknown=True).label == "negative"
+        assert cautious.explain(text, label="positive").label == "positive"

@@ -38,7 +38,7 @@ MIN_COLOR_STRENGTH = 0.05
 @click.command("explain", cls=PanelCommand)
 @click.argument("text", metavar="TEXT | -")
 @model_option
-@option("--label", metavar="CLASS", panel="Explanation", help="Class to explain. [default: the most probable]")
+@option("--label", metavar="CLASS", panel="Explanation", help="Class to explain. [default: the predicted one]")
 @option(
     "--method",
     type=click.Choice(["gradients", "occlusion"]),
@@ -54,14 +54,22 @@ MIN_COLOR_STRENGTH = 0.05
     panel="Output",
     help="Plot a layer's gates to this file.",
 )
+@option("--label-unknown", is_flag=True, panel="Output", help="Also label a text without any known word.")
 @option("--layer", type=int, default=-1, panel="Output", help="Layer to plot, counted from 0. [default: the last]")
 @common_options
 def command(
-    text: str, model: Classifier, label: str | None, method: str, plot: Path | None, layer: int, as_json: bool
+    text: str,
+    model: Classifier,
+    label: str | None,
+    method: str,
+    plot: Path | None,
+    label_unknown: bool,
+    layer: int,
+    as_json: bool,
 ) -> None:
     """Print how much each token of TEXT contributes to the prediction, and the probability after each token.
 
-    With -, TEXT is read from standard input.
+    With -, TEXT is read from standard input. A text without any known word has the label - (JSON: null).
     """
     if plot is not None:
         plots.require_matplotlib()
@@ -69,19 +77,20 @@ def command(
         text = read_text(standard_input())
     else:
         note_names([text], "fastlstm explain", "its content")
-    explanation = model.explain(text, label=label, method=method)
-    trajectory = model.trajectory(text)[:, model.labels.index(explanation.label)]
+    explanation = model.explain(text, label=label, method=method, label_unknown=label_unknown)
+    trajectory = model.trajectory(text)[:, model.labels.index(explanation.explained_label)]
     if plot is not None:
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
         output.note(f"wrote {plot}")
         output.note_missing_fonts(tokens=explanation.tokens)
     if not explanation.known:
-        output.note("the text contains no known word: predictions of it have no label")
+        result = "it has no label" if explanation.label is None else "its label is unreliable"
+        output.note(f"the text contains no known word; {result}")
     if as_json:
-        result = explanation.to_dict()
-        for token, probability in zip(result["tokens"], trajectory, strict=True):
+        fields = explanation.to_dict()
+        for token, probability in zip(fields["tokens"], trajectory, strict=True):
             token["probability"] = float(probability)
-        output.json_object(result)
+        output.json_object(fields)
         return
     _print(explanation, trajectory, has_ngrams=model.saved.config.ngrams > 0, is_linear=model.saved.is_linear)
 
@@ -90,8 +99,10 @@ def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool
     is_gradients = explanation.method == "gradients"
     baseline = f", baseline {explanation.baseline_logit:+.2f}" if is_gradients else ""
     console = output.console(sys.stdout)
+    logit = f"logit {explanation.logit:+.2f}{baseline}"
+    explained = f"{one_line(explanation.explained_label)} {explanation.probability:.1%}"
     console.print(
-        f"{one_line(explanation.label)} {explanation.probability:.1%}  (logit {explanation.logit:+.2f}{baseline})"
+        f"{output.NO_LABEL}  ({explained}, {logit})" if explanation.label is None else f"{explained}  ({logit})"
     )
     console.print(_color_text(explanation))
     _print_tokens(explanation, trajectory, with_parts=is_gradients and has_ngrams)
@@ -107,7 +118,7 @@ def _print(explanation: Explanation, trajectory: FloatArray, *, has_ngrams: bool
 def _print_tokens(explanation: Explanation, trajectory: FloatArray, *, with_parts: bool) -> None:
     """Print the strongest tokens; `with_parts`, also the parts of the LSTM and of n-grams."""
     part_names = ("LSTM", "n-grams") if with_parts else ()
-    table = output.make_table("token", "attribution", *part_names, f"{explanation.label} after it")
+    table = output.make_table("token", "attribution", *part_names, f"{explanation.explained_label} after it")
     attributions = explanation.attributions
     padding = [k for k in range(len(explanation.tokens)) if _is_padding(explanation, k)]
     tokens = [k for k in explanation.strongest(len(explanation.tokens)) if k not in padding]

@@ -287,14 +287,18 @@ class Classifier:
         """Return the tokens of a text as they are spelled in it. Raise `DataError` if it is not a text."""
         return self._tokenizer.align(validate_text(text)).tokens
 
-    def explain(self, text: str, *, label: str | None = None, method: str = "gradients") -> Explanation:
+    def explain(
+        self, text: str, *, label: str | None = None, method: str = "gradients", label_unknown: bool = False
+    ) -> Explanation:
         """Return how much each token contributes to the logit of a class.
 
         Args:
             text: One text.
-            label: The class to explain; default: the most probable one, even if no token is known.
+            label: The class to explain; default: the one that `predict` returns with `label_unknown=True`.
             method: "gradients": integrated gradients (Sundararajan et al. 2017) for the LSTM, and the exact
                 contributions of n-grams. "occlusion": the change when each token, or each clause, is left out.
+            label_unknown: Also label a text without any known token. Otherwise the explanation's `label` is None for
+                such a text, as in `predict`, unless `label` is given.
 
         Raises:
             DataError: `text` is not a text.
@@ -312,9 +316,13 @@ class Classifier:
                     known=tuple(known),
                 )
         text = validate_text(text)
-        aligned, known_fraction = self._tokenizer.align(text), self.known(text)
-        class_index = None if label is None else self.labels.index(label)
-        return self._explainer(aligned, known_fraction, class_index, method)
+        tokenized = self.tokenize([text])
+        known_fraction = float(tokenized.known[0])
+        has_label = label is not None or label_unknown or known_fraction > 0
+        explained = (
+            int(self.choose(self.predict_proba(tokenized))[0]) if label is None else self.labels.index(label)
+        )
+        return self._explainer(self._tokenizer.align(text), known_fraction, explained, method, has_label=has_label)
 
     def gates(self, text: str) -> Gates:
         """Return the gates, cell and hidden state of every layer, token and unit, computed in float32.

@@ -110,12 +110,11 @@ def _explain(served: ServedModel, text: str, body: ExplainRequest) -> dict[str, 
             maximum=MAX_EXPLAINED_TOKENS,
         )
     try:
-        explanation = classifier.explain(text, label=body.label, method=body.method).to_dict()
+        explanation = classifier.explain(
+            text, label=body.label, method=body.method, label_unknown=body.label_unknown
+        ).to_dict()
     except OptionError as error:
         raise APIError(422, "validation", str(error), code=error.code, **error.values) from None
-    explanation["explained_label"] = explanation["label"]
-    if not explanation["known"] and body.label is None and not body.label_unknown:
-        explanation["label"] = None
     trajectory = classifier.trajectory(text)
     for token, row in zip(explanation["tokens"], trajectory, strict=True):
         token["probabilities"] = dict(zip(classifier.labels, map(float, row), strict=True))

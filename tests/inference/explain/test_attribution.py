@@ -127,8 +127,9 @@ def test_notebook_html_colors_each_token_and_escapes_markup(make_model: MakeMode
 
 @pytest.mark.parametrize(("option", "value"), [("label", "positiv"), ("method", "lime")])
 def test_unknown_labels_and_methods_raise_option_error(make_model: MakeModel, option: str, value: str) -> None:
+    arguments: dict[str, Any] = {option: value}
     with pytest.raises(OptionError) as raised:
-        Classifier(make_model()).explain("fine", **{option: value})
+        Classifier(make_model()).explain("fine", **arguments)
     assert (raised.value.code, raised.value.option, raised.value.value) == ("bad-option-value", option, value)
     assert {"label": "positive", "method": "gradients"}[option] in raised.value.known
 

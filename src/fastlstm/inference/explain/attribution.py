@@ -144,14 +144,20 @@ class Explainer:
         self._saved, self._network, self._layers, self._truncate = saved, network, layers, truncate
         self._use_sigmoid = weights.uses_sigmoid(saved.config, len(saved.labels))
 
-    def __call__(self, text: AlignedTokens, known: float, label: int | None, method: str) -> Explanation:
-        """Return the explanation of the class with index `label`; None: the most probable class.
+    def __call__(
+        self, text: AlignedTokens, known: float, label: int, method: str, *, has_label: bool
+    ) -> Explanation:
+        """Return the explanation of the class with index `label`.
 
-        `known` is the fraction of known tokens.
+        Args:
+            text: The text.
+            known: The fraction of known tokens.
+            label: Index of the class to explain.
+            method: One of `METHODS`.
+            has_label: Whether the class is also the `label` of the explanation.
         """
         logits = self._network.logits([text.ids[text.used]], [text.ids])
         probabilities = probabilities_of(logits, self._use_sigmoid)[0]
-        label = int(probabilities.argmax()) if label is None else label
         direction = self._class_direction(label, logits.shape[1])
         if method == "gradients":
             lstm, baseline_logit, error = self._gradients(text, direction)
@@ -166,7 +172,8 @@ class Explainer:
             used=text.used,
             known=known,
             known_tokens=(text.ids != UNKNOWN_ID) & (text.ids != PADDING_ID),
-            label=self._saved.labels[label],
+            label=self._saved.labels[label] if has_label else None,
+            explained_label=self._saved.labels[label],
             probability=float(probabilities[label]),
             probabilities=dict(zip(self._saved.labels, map(float, probabilities), strict=True)),
             method=method,

@@ -46,8 +46,9 @@ class Explanation:
         used: bool [T], whether the LSTM reads the token. False for tokens that truncation drops.
         known: The fraction of known tokens, see `TokenizedTexts`. At 0.0, `Classifier.predict` returns no label.
         known_tokens: bool [T], whether the token is in the vocabulary. False for padding.
-        label: The explained class.
-        probability: Its probability.
+        label: The explained class; None for a text without any known token, unless a label was asked for.
+        explained_label: The explained class, also for such a text.
+        probability: The probability of the explained class.
         probabilities: Label -> probability.
         method: "gradients" or "occlusion".
         lstm: float32 [T], contributions through the LSTM. Occlusion: the decrease of the logit of the whole model when
@@ -65,7 +66,8 @@ class Explanation:
     used: BoolArray
     known: float
     known_tokens: BoolArray
-    label: str
+    label: str | None
+    explained_label: str
     probability: float
     probabilities: dict[str, float]
     method: str
@@ -78,7 +80,7 @@ class Explanation:
 
     @property
     def attributions(self) -> FloatArray:
-        """Contribution of each token [T] to the logit. A positive one raises the probability of `label`."""
+        """Contribution of each token [T] to the logit. A positive one raises the explained class's probability."""
         total: FloatArray = self.lstm + self.ngrams
         return total
 
@@ -92,6 +94,7 @@ class Explanation:
             "text": self.text,
             "known": self.known,
             "label": self.label,
+            "explained_label": self.explained_label,
             "probability": self.probability,
             "probabilities": self.probabilities,
             "method": self.method,
@@ -126,7 +129,7 @@ class Explanation:
 
     def _repr_html_(self) -> str:
         """Return the text for a notebook, each token colored by its attribution."""
-        title = f"{self.label} {self.probability:.1%}"
+        title = f"{self.explained_label} {self.probability:.1%}"
         if not self.known:
             title += " (no known words)"
         return explanation_html(self.text, self.char_spans, self.attributions, title, self.used, self.known_tokens)
@@ -134,7 +137,7 @@ class Explanation:
     def __repr__(self) -> str:
         attributions = self.attributions
         strongest = ", ".join(f"{self.tokens[k]} {attributions[k]:+.2f}" for k in self.strongest(5))
-        return f"Explanation({self.label} {self.probability:.1%}: {strongest})"
+        return f"Explanation({self.explained_label} {self.probability:.1%}: {strongest})"
 
 
 def split_clauses(text: AlignedTokens) -> list[tuple[int, int]]:
