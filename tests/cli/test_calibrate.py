@@ -105,3 +105,10 @@ def test_probabilities_that_no_fit_improves_are_kept_with_a_note(
     assert (second["method"], second["temperature"]) == ("none", first["temperature"])
     assert [note["code"] for note in second["notes"]] == ["calibration-no-gain"]
     assert second["after"] == second["before"]
+
+
+def test_json_has_the_notes_about_reading(command: Command, trained: Path, tmp_path: Path) -> None:
+    data = write_csv(tmp_path / "other.csv", [*reviews(90, seed=9), ("a film without a label", "")])
+    result = command("calibrate", data, "-m", trained, "--out", tmp_path / "calibrated", "--json")
+    assert "rows-skipped" in {note["code"] for note in result.json["notes"]}
+    assert len(result.json["notes"]) == len(result.err.splitlines())

@@ -91,7 +91,7 @@ def command(
                 "early_exit": None if saved.early_exit is None else saved.early_exit.to_json(),
                 "before": before.to_json(),
                 "after": after.to_json(),
-                "notes": [note.to_json() for note in result.notes],
+                "notes": [note.to_json() for note in (*dataset.notes, *result.notes)],
             }
         )
         return
