@@ -57,8 +57,8 @@ def test_json_is_one_object(command: Command, faulty: Path) -> None:
     result = command("check", faulty, "--json", "--max-examples", "2")
     assert result.status == 0
     assert list(result.json) == [
-        "data", "reading", "bad_rows", "parts", "duplicates", "label_noise", "lengths", "vocabulary", "languages", "text_issues",
-        "recommendations",
+        "data", "reading", "bad_rows", "parts", "duplicates", "label_noise", "lengths", "vocabulary", "languages",
+        "text_issues", "recommendations",
     ]  # fmt: skip
     assert {name: part["texts"] for name, part in result.json["parts"].items()} == {
         "training": 100,

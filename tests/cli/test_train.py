@@ -12,7 +12,7 @@ import safetensors.numpy
 from tests.helpers.command_line import SMALL, Command, reviews, write_csv
 
 import fastlstm
-from fastlstm.data.splits import VALIDATION_NOTE
+from fastlstm.data.splits import VALIDATION_DESCRIPTION
 from fastlstm.kernel import KernelInfo
 from fastlstm.notes import Note
 from fastlstm.serialization.classifier import read_classifier
@@ -60,7 +60,7 @@ def test_json_is_one_object_with_the_report_at_the_top(command: Command, data: P
     assert result.json["baseline"]["accuracy"] > 0.9
     assert [c["label"] for c in result.json["classes"]] == ["bad", "good"]
     assert len(result.json["history"]) == 2
-    assert result.json["measured_on"] == VALIDATION_NOTE.replace("`test`", "--test")
+    assert result.json["measured_on"] == VALIDATION_DESCRIPTION.replace("`test`", "--test")
 
 
 def test_figures_are_those_of_the_test_texts(command: Command, data: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.helpers.imdb_archive import write_acl
 
 from fastlstm.data import Dataset, UnlabelledTexts
 from fastlstm.data.datasets import IMDB_LABELS
-from fastlstm.data.splits import VALIDATION_NOTE, load_splits, read_unlabelled
+from fastlstm.data.splits import VALIDATION_DESCRIPTION, load_splits, read_unlabelled
 from fastlstm.errors import DataError
 
 
@@ -22,7 +22,7 @@ def test_without_test_texts_the_validation_texts_are_the_evaluation_texts() -> N
     assert splits.test is None
     assert splits.evaluation is splits.validation
     assert (len(splits.training), len(splits.validation)) == (16, 4)
-    assert (splits.origin, splits.evaluated_on) == ("reviews.csv", VALIDATION_NOTE)
+    assert (splits.origin, splits.evaluated_on) == ("reviews.csv", VALIDATION_DESCRIPTION)
 
 
 def test_test_texts_are_held_out_before_the_validation_texts() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import MAX_BAD_ROW_SHARE, ReadOptions
-from fastlstm.data.validation import LabelledRow, collect_dataset, require_classes, with_one_spelling
+from fastlstm.data.validation import LabelledRow, collect_dataset, require_classes
 from fastlstm.errors import DataError
 
 
@@ -149,8 +149,16 @@ def test_labels_that_look_alike_are_noted_or_merged() -> None:
 
 
 def test_labels_are_merged_into_the_names_of_a_model() -> None:
-    dataset = Dataset(["a", "b"], ["Pos", "neg"])
-    assert with_one_spelling(dataset, ["pos", "neg"], merge=True).labels == ["pos", "neg"]
+    rows = [(1, "words", "Pos"), (2, "words", "neg")]
+    options = ReadOptions(merge_labels=True, class_names=("pos", "neg"))
+    dataset = collect_dataset(rows, "reviews", options)
+    assert dataset.labels == ["pos", "neg"]
+    assert [note.code for note in dataset.notes] == ["labels-merged"]
+
+
+def test_a_class_of_the_model_is_no_missing_label() -> None:
+    rows = [(1, "words", "NA"), (2, "words", "x")]
+    assert collect_dataset(rows, "reviews", ReadOptions(class_names=("NA", "x"))).labels == ["NA", "x"]
 
 
 def test_missing_labels_are_kept_on_request() -> None:

@@ -26,7 +26,7 @@ from fastlstm.training.budget import (
     list_candidates,
     measure_throughput,
 )
-from fastlstm.training.evaluation import BUDGET_NOTE
+from fastlstm.training.evaluation import BUDGET_DESCRIPTION
 from fastlstm.training.events import (
     CandidateDone,
     EpochResult,
@@ -250,7 +250,7 @@ def test_record_contains_candidate_and_budget(data: DataSplits, tmp_path: Path, 
     encoders = {"n-grams": None, "small": None, "encoder": "lm", "encoder with pretraining": "lm"}
     assert record["encoder"] == encoders[record["preset"]]
     assert record["budget"] == 600
-    assert record["results"]["evaluated_on"] == BUDGET_NOTE
+    assert record["results"]["evaluated_on"] == BUDGET_DESCRIPTION
 
 
 def test_budget_fields_apply_to_all_candidates(settings: TrainingSettings) -> None:

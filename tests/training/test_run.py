@@ -14,7 +14,7 @@ from tests.helpers.training import make_dataset, make_settings, make_splits
 
 import fastlstm
 from fastlstm.data import Dataset
-from fastlstm.data.splits import VALIDATION_NOTE, load_splits
+from fastlstm.data.splits import VALIDATION_DESCRIPTION, load_splits
 from fastlstm.errors import DataError, InputError, TrainingError
 from fastlstm.kernel import KernelInfo
 from fastlstm.nn.runs import checkpoint_path
@@ -96,7 +96,7 @@ def test_missing_kernel_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_run_without_test_texts_is_evaluated_on_validation_texts(tmp_path: Path) -> None:
     data = load_splits(make_dataset(120))
     result = result_of(list(run(make_settings(data, tmp_path / "model", **SMALL))))
-    assert (result.evaluated_on, result.report.texts) == (VALIDATION_NOTE, len(data.validation))
+    assert (result.evaluated_on, result.report.texts) == (VALIDATION_DESCRIPTION, len(data.validation))
 
 
 def test_record_describes_the_run(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from fastlstm.training.prepare import PreparedRun
 from fastlstm.tuning import study as study_module
 from fastlstm.tuning.api import tune
 from fastlstm.tuning.events import Trial, TrialDone, TrialStarted, TuningEvent, TuningResult
-from fastlstm.tuning.results import SEARCH_NOTE
+from fastlstm.tuning.results import SEARCH_DESCRIPTION
 from fastlstm.tuning.settings import study_path
 
 MODEL = ("model.safetensors", "tokenizer.json", "golden.json", "config.json")
@@ -92,7 +92,7 @@ def test_test_split_is_evaluated_once_at_the_end(settings_of: MakeSettings, data
 def test_without_test_split_result_is_on_validation_texts(settings_of: MakeSettings, data: DataSplits) -> None:
     job = settings_of(data=dataclasses.replace(data, test=None), trials=1)
     _, result = run_search(job)
-    assert result.evaluated_on == SEARCH_NOTE
+    assert result.evaluated_on == SEARCH_DESCRIPTION
     assert result.report.loss == pytest.approx(result.best.loss, rel=1e-4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from fastlstm.cli.options import PanelCommand, common_options, field_options, mo
 from fastlstm.config import TrainingConfig, configure
 from fastlstm.data.options import ReadOptions
 from fastlstm.data.readers.labelled import read_labelled
-from fastlstm.data.validation import with_one_spelling
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.metrics import format_accuracy
@@ -63,8 +63,8 @@ def command(
             "split; use other labelled texts",
             code="imdb-not-allowed",
         )
-    options = ReadOptions.create(reading)
-    dataset = with_one_spelling(read_labelled(data, options), model.labels, merge=options.merge_labels)
+    options = dataclasses.replace(ReadOptions.create(reading), class_names=model.labels)
+    dataset = read_labelled(data, options)
     for read_note in dataset.notes:
         output.note(read_note.text)
     from fastlstm.training.recalibration import recalibrate  # after reading: it imports PyTorch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from fastlstm.cli.options import (
 from fastlstm.data import Dataset
 from fastlstm.data.options import ReadOptions
 from fastlstm.data.readers.labelled import read_labelled
-from fastlstm.data.validation import with_one_spelling
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 
@@ -58,7 +58,7 @@ def command(
 
 def _read(data: str, model: Classifier, reading: ReadOptions, data_dir: Path | None) -> tuple[Dataset, str]:
     if data != "imdb":
-        dataset = with_one_spelling(read_labelled(data, reading), model.labels, merge=reading.merge_labels)
+        dataset = read_labelled(data, dataclasses.replace(reading, class_names=model.labels))
         return dataset, dataset.source
     from fastlstm.data.datasets import IMDB_LABELS, load_imdb
 

@@ -44,7 +44,7 @@ def command(model: Classifier, min_change: float, label_unknown: bool, as_json: 
     """
     if not 0 <= min_change <= 1:
         raise OptionError(
-            f"min_change is {min_change}; expected a number from 0 to 1",
+            f"`min_change` is {min_change}; expected a number from 0 to 1",
             code="bad-option-value",
             option="min_change",
             value=min_change,

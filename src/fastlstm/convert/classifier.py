@@ -106,7 +106,7 @@ def make_classifier(
     """
     if imported.input_length and max_tokens not in (None, imported.input_length):
         raise OptionError(
-            f"max-tokens is {max_tokens}, but the model takes {imported.input_length} tokens; omit --max-tokens",
+            f"`max_tokens` is {max_tokens}, but the model takes {imported.input_length} tokens; omit `max_tokens`",
             code="max-tokens-mismatch",
             max_tokens=max_tokens,
             input_length=imported.input_length,
@@ -115,8 +115,8 @@ def make_classifier(
     padding_read = "none" if imported.masks_padding else padding
     if padding_read != "none" and length is None:
         raise OptionError(
-            "the model reads padding, but its file does not contain the padded length; pass --max-tokens, or "
-            "--padding none if texts were not padded",
+            "the model reads padding, but its file does not contain the padded length; pass `max_tokens`, or "
+            "`padding='none'` if texts were not padded",
             code="missing-max-tokens",
             padding=padding,
         )
@@ -125,7 +125,7 @@ def make_classifier(
     if imported.masks_padding and imported.pooling == "max" and reads_masked_steps:
         raise DataError(
             "GlobalMaxPooling1D after an Embedding with mask_zero=True also pools masked steps, which fastlstm "
-            "skips; pass --padding none if texts were not padded, or train without mask_zero",
+            "skips; pass `padding='none'` if texts were not padded, or train without mask_zero",
             code="unsupported-masking",
             padding=padding,
         )

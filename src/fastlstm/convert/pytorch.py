@@ -155,7 +155,7 @@ def _find_state_dict(path: Path, content: Any, key: str | None, tensor_type: typ
     lstms = {name: value for name, value in candidates.items() if any(map(LSTM_PARAMETER.fullmatch, value))}
     if len(lstms) > 1:
         raise DataError(
-            f"{path} has several state dicts with an LSTM: {', '.join(lstms)}; pass --state-dict with one of them",
+            f"{path} has several state dicts with an LSTM: {', '.join(lstms)}; pass `state_dict` with one of them",
             code="ambiguous-state-dict",
             path=path,
             keys=list(lstms),

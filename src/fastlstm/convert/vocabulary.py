@@ -64,7 +64,7 @@ class VocabularyOptions:
     def __post_init__(self) -> None:
         if self.unknown is not None and self.drop_unknown:
             raise OptionError(
-                "unknown words are either dropped or represented by a word; pass one of --unknown and --drop-unknown",
+                "unknown words are either dropped or represented by a word; pass one of `unknown` and `drop_unknown`",
                 code="conflicting-options",
                 options=("unknown", "drop_unknown"),
             )
@@ -120,8 +120,8 @@ def make_vocabulary(words: Sequence[str], options: VocabularyOptions | None = No
     options = options or VocabularyOptions()
     if options.index_from:
         raise OptionError(
-            f"index-from is {options.index_from}, but the vocabulary is a list; --index-from applies to a JSON object "
-            "of word -> index only",
+            f"`index_from` is {options.index_from}, but the vocabulary is a list; `index_from` applies to a JSON "
+            "object of word -> index only",
             code="index-from-conflict",
             index_from=options.index_from,
         )
@@ -264,9 +264,9 @@ def _unknown_row(words: dict[str, int], options: VocabularyOptions) -> int | Non
     row = _first_row(words, UNKNOWN_NAMES)
     if row is None:
         raise OptionError(
-            f"the vocabulary has no word for unknown words ({', '.join(UNKNOWN_NAMES[:4])}, ...); pass --unknown "
-            "WORD, --drop-unknown for a Keras Tokenizer without oov_token, or --index-from 3 for the word index of "
-            "keras.datasets.imdb",
+            f"the vocabulary has no word for unknown words ({', '.join(UNKNOWN_NAMES[:4])}, ...); pass "
+            "`unknown`, `drop_unknown=True` for a Keras Tokenizer without oov_token, or `index_from=3` for the word "
+            "index of keras.datasets.imdb",
             code="missing-unknown-word",
         )
     return row
@@ -314,7 +314,7 @@ def assign_ids(
         if rule.is_standard and len(word) > 1 and CHINESE.search(word):
             raise DataError(
                 f"the vocabulary has the word {word}, but the tokenization splits Chinese into characters and would "
-                "never find it; pass another --tokenization, such as spaces",
+                "never find it; pass another `tokenization`, such as spaces",
                 code="chinese-word",
                 word=word,
             )

@@ -11,7 +11,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from fastlstm._typing import IndexArray
-from fastlstm.data.labels import normalize_label
+from fastlstm.data.labels import appearance, normalize_label
 from fastlstm.data.options import BadRow
 from fastlstm.errors import DataError, OptionError, suggest
 from fastlstm.notes import Note
@@ -130,9 +130,11 @@ class Dataset:
         class_index |= {label: k for k, label in enumerate(labels)}
         for index, label in enumerate(self.labels):
             if label not in class_index:
+                similar = any(appearance(label) == appearance(name) for name in labels)
+                remedy = "pass `merge_labels=True` to make them one" if similar else "correct the label"
                 raise DataError(
-                    f"text {self.location(index)} of {self.source} has the label {label!r}, which no training text "
-                    f"has; {suggest(label, labels)}; correct the label or add training texts with it",
+                    f"text {self.location(index)} of {self.source} has the label {label!r}, which is not a class; "
+                    f"{suggest(label, labels)}; {remedy}",
                     code="unknown-label",
                     source=self.source,
                     location=self.location(index),

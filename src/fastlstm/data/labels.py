@@ -98,11 +98,11 @@ def merged_names(labels: Iterable[str], names: Iterable[str] = ()) -> Mapping[st
 
     `names` are class names that must be kept, such as those of a model.
     """
-    labels = list(labels)
-    chosen = {appearance(name): name for name in names}
-    for name, _ in Counter(labels).most_common():
+    labels, kept = list(labels), list(names)
+    chosen: dict[str, str] = {}
+    for name in (*kept, *(name for name, _ in Counter(labels).most_common())):
         chosen.setdefault(appearance(name), name)
-    return {name: chosen[appearance(name)] for name in set(labels)}
+    return {name: name if name in kept else chosen[appearance(name)] for name in set(labels)}
 
 
 def appearance(name: str) -> str:

@@ -111,6 +111,8 @@ class ReadOptions:
         keep_missing: Whether spellings of missing values, such as NA and None, are class names.
         merge_labels: Whether labels that look alike, such as "Pos" and "pos ", become one: the most frequent.
         max_bad_share: The fraction of rows that may be skipped.
+        class_names: Names that are classes already, of a model or of the training texts: they are never missing
+            values, and labels are merged into them.
     """
 
     text_column: str = "text"
@@ -123,6 +125,7 @@ class ReadOptions:
     keep_missing: bool = False
     merge_labels: bool = False
     max_bad_share: float = MAX_BAD_ROW_SHARE
+    class_names: tuple[str, ...] = ()
 
     @classmethod
     def create(cls, options: Mapping[str, Any]) -> ReadOptions:
@@ -172,7 +175,9 @@ class ReadOptions:
             )
 
 
-READ_OPTIONS: Sequence[str] = tuple(f.name for f in dataclasses.fields(ReadOptions) if f.name != "max_bad_share")
+READ_OPTIONS: Sequence[str] = tuple(
+    f.name for f in dataclasses.fields(ReadOptions) if f.name not in ("max_bad_share", "class_names")
+)
 """Options that a caller sets."""
 TEXT_OPTIONS: Sequence[str] = tuple(
     name for name in READ_OPTIONS if name not in ("label_column", "keep_missing", "merge_labels")

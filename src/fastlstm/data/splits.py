@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.data.readers.files import file_extension
 from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
 from fastlstm.data.readers.tables import TABLE_READERS
-from fastlstm.data.validation import require_classes, with_one_spelling
+from fastlstm.data.validation import require_classes
 from fastlstm.errors import DataError
 from fastlstm.notes import Note
 
 IMDB = "imdb"
-VALIDATION_NOTE = "validation texts, which also selected the epoch; pass `test` for an unbiased estimate"
+VALIDATION_DESCRIPTION = "validation texts, which also selected the epoch; pass `test` for an unbiased estimate"
 
 TEST_SPLIT_SEED = 0
 """The test split does not depend on the seed of a run, so that runs are comparable."""
@@ -125,10 +126,11 @@ def load_splits(
         test_texts, evaluated_on = imdb.test, imdb.evaluated_on
     else:
         training = read_part(data, "dataset")
-        origin, evaluated_on = training.source, VALIDATION_NOTE
+        origin, evaluated_on = training.source, VALIDATION_DESCRIPTION
     require_classes(training)
     is_table = isinstance(data, str | os.PathLike) and file_extension(Path(data)) in TABLE_READERS
     require_repeated_classes(training, reading.label_column if is_table else None)
+    reading = dataclasses.replace(reading, class_names=tuple(training.class_names))  # of the other parts
     if isinstance(test, float | int | np.floating):
         training, test_texts = split_dataset(training, float(test), TEST_SPLIT_SEED)
         evaluated_on = f"a held-out {test:.0%} of the texts"
@@ -146,9 +148,6 @@ def load_splits(
     else:
         validation_texts = read_part(validation, "validation dataset")
     names = training.class_names
-    validation_texts = with_one_spelling(validation_texts, names, merge=reading.merge_labels)
-    if test_texts is not None:
-        test_texts = with_one_spelling(test_texts, names, merge=reading.merge_labels)
     for part in (validation_texts, *([test_texts] if test_texts else [])):
         part.label_indices(names)
     unlabelled_texts: tuple[str, ...] = ()

@@ -110,9 +110,11 @@ class RowCollector:
         try:
             name = self._names.get(key)
         except TypeError:  # not hashable
-            return normalize_label(label, keep_missing=self.options.keep_missing)
+            return normalize_label(label)
         if name is None:
-            name = self._names[key] = normalize_label(label, keep_missing=self.options.keep_missing)
+            is_class = isinstance(label, str) and label.strip() in self.options.class_names
+            keep_missing = self.options.keep_missing or is_class
+            name = self._names[key] = normalize_label(label, keep_missing=keep_missing)
         return name
 
     def _reject(self, row: BadRow) -> None:
@@ -123,7 +125,7 @@ class RowCollector:
         bad = len(self.bad_rows)
         if bad >= MIN_ROWS_TO_STOP_EARLY and bad > len(self.texts) and self.options.max_bad_share < 0.5:
             self._write_bad_rows()
-            raise self._too_many()
+            raise self._too_many("the first ")
 
     def _finish(self) -> None:
         self._write_bad_rows()
@@ -132,8 +134,9 @@ class RowCollector:
             raise self._too_many()
         if not self.texts:
             expected = "labelled texts" if self._labelled else "texts"
+            found = "has no rows" if self._has_columns else "is empty"
             raise DataError(
-                f"{self.source} is empty; expected one or more {expected}", code="empty-dataset", source=self.source
+                f"{self.source} {found}; expected one or more {expected}", code="empty-dataset", source=self.source
             )
         self._require_words()
 
@@ -158,7 +161,7 @@ class RowCollector:
         if self.options.bad_rows is not None:
             self.options.bad_rows.write(self.bad_rows)
 
-    def _too_many(self) -> DataError:
+    def _too_many(self, first_rows: str = "") -> DataError:
         rows = len(self.texts) + len(self.bad_rows)
         codes = {row.code for row in self.bad_rows}
         share = "" if not self.texts else f" (more than {self.options.max_bad_share:.0%})"
@@ -168,7 +171,8 @@ class RowCollector:
             return self._error(row, f"{self.unit} {row.location} of {self.source}: {row.reason}")
         first = self.bad_rows[0]
         return DataError(
-            f"{len(self.bad_rows):,} of {rows:,} rows of {self.source} cannot be used{share}: {self._list()}{hint}",
+            f"{len(self.bad_rows):,} of {first_rows}{rows:,} rows of {self.source} cannot be used{share}: "
+            f"{self._list()}{hint}",
             code=first.code if len(codes) == 1 else "too-many-bad-rows",
             source=self.source,
             location=first.location,
@@ -252,21 +256,15 @@ def collect_dataset(
         tuple(collector.bad_rows),
         keep_missing=True,  # the labels are normalized
     )
-    return with_one_spelling(dataset, merge=options.merge_labels)
+    return _with_one_spelling(dataset, options)
 
 
-def with_one_spelling(dataset: Dataset, names: Sequence[str] = (), *, merge: bool) -> Dataset:
-    """Return the dataset with labels that look alike merged, or with a note about them.
-
-    Args:
-        dataset: The texts.
-        names: Class names that labels are merged into first, such as those of a model.
-        merge: Whether to merge labels.
-    """
+def _with_one_spelling(dataset: Dataset, options: ReadOptions) -> Dataset:
+    """Return the dataset with labels that look alike merged, or with a note about them."""
     notes = list(dataset.notes)
     labels = dataset.labels
-    if merge:
-        merged = merged_names(labels, names)
+    if options.merge_labels:
+        merged = merged_names(labels, options.class_names)
         changed = sorted(f"{old!r} to {new!r}" for old, new in merged.items() if old != new)
         if changed:
             labels = [merged[label] for label in labels]
@@ -310,8 +308,13 @@ def require_classes(dataset: Dataset) -> None:
     names = dataset.class_names
     if len(names) < 2:
         classes = f"only one class ({excerpt(repr(names[0]))})" if names else "no class"
+        skipped = (
+            f" ({len(dataset.bad_rows):,} rows are skipped: {dataset.bad_rows[0].reason})"
+            if dataset.bad_rows
+            else ""
+        )
         raise DataError(
-            f"{dataset.source} has {classes}; expected two or more; check the labels",
+            f"{dataset.source} has {classes}{skipped}; expected two or more; check the labels",
             code="one-class",
             source=dataset.source,
             classes=names,

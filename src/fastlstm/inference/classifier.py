@@ -15,6 +15,7 @@ import numpy as np
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.data import Dataset
 from fastlstm.data.memory import as_dataset
+from fastlstm.data.options import ReadOptions
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
@@ -249,14 +250,14 @@ class Classifier:
         is_number = not isinstance(threshold, bool | np.bool_) and isinstance(threshold, int | float | np.number)
         if not is_number or not 0 <= threshold <= 1:
             raise OptionError(
-                f"threshold is {threshold!r}; expected a number from 0 to 1",
+                f"`threshold` is {threshold!r}; expected a number from 0 to 1",
                 code="bad-option-value",
                 option="threshold",
                 value=threshold,
             )
         if len(self.labels) != 2:
             raise OptionError(
-                f"threshold applies to two classes only; the model has {len(self.labels)}",
+                f"`threshold` applies to two classes only; the model has {len(self.labels)}",
                 code="threshold-needs-two-classes",
                 classes=len(self.labels),
             )
@@ -396,7 +397,7 @@ class Classifier:
             OptionError: As in `predict`.
         """
         decision_threshold = self._decision_threshold(threshold)
-        dataset = data if isinstance(data, Dataset) else as_dataset(data)
+        dataset = data if isinstance(data, Dataset) else as_dataset(data, ReadOptions(class_names=self.labels))
         if not len(dataset):
             raise DataError(
                 f"{dataset.source} is empty; expected one or more labelled texts",

@@ -246,7 +246,7 @@ def _cap_vocabulary(settings: LanguageModelSettings, words: int) -> LanguageMode
     size = settings.model.vocabulary_size
     if words < size and not settings.cap_vocabulary:
         raise OptionError(
-            f"vocabulary_size is {size}, but the texts have {words} distinct words; set it to {words} or less",
+            f"`vocabulary_size` is {size}, but the texts have {words} distinct words; set it to {words} or less",
             code="vocabulary-too-large",
             vocabulary_size=size,
             words=words,

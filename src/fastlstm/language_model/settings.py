@@ -117,7 +117,7 @@ def check_encoder_fields(fields: Mapping[str, Any]) -> None:
     for name in ENCODER_FIELDS:
         if fields.get(name) is not None:
             raise OptionError(
-                f"{name} cannot be set together with an encoder, which determines it; remove one of the two",
+                f"`{name}` cannot be set together with an `encoder`, which determines it; remove one of the two",
                 code="conflicting-options",
                 options=(name, "encoder"),
             )
@@ -130,7 +130,7 @@ def _model_from_encoder(encoder: Path, direction: Direction | None) -> LanguageM
         model = from_json(LanguageModelConfig, config["model"])
     if direction not in (None, model.direction, "both"):
         raise OptionError(
-            f"direction is {direction}, but the encoder's is {model.direction}; expected {model.direction}, or "
+            f"`direction` is {direction}, but the encoder's is {model.direction}; expected {model.direction}, or "
             "both to add the other direction",
             code="encoder-direction",
             direction=direction,

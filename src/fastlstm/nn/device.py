@@ -28,7 +28,9 @@ def find_device(name: str) -> torch.device:
         )
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
-        raise DeviceError("device cuda requested, but PyTorch finds no CUDA device; pass `device='cpu'`", device=name)
+        raise DeviceError(
+            "device cuda requested, but PyTorch finds no CUDA device; pass `device='cpu'`", device=name
+        )
     return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 
 

@@ -150,7 +150,7 @@ class TextTokenizer:
         """
         if truncate not in ("end", "beginning", "both"):
             raise OptionError(
-                f"truncate is {truncate!r}; expected end, beginning or both",
+                f"`truncate` is {truncate!r}; expected end, beginning or both",
                 code="bad-option-value",
                 option="truncate",
                 value=truncate,
@@ -159,7 +159,7 @@ class TextTokenizer:
         self._max_tokens = max_tokens
         self._padding = padding
         self._add_special_tokens = tokenizer.post_processor is not None
-        self._is_cleaned = cleaning == "standard" and not cleans_text(tokenizer)
+        self._needs_cleaning = cleaning == "standard" and not cleans_text(tokenizer)
         self._drop_unknown = drop_unknown
         self._added_ids = set(tokenizer.encode("").ids) if self._add_special_tokens else set()
         self._empty_text_ids = [empty_id] if padding == "none" else []
@@ -242,7 +242,7 @@ class TextTokenizer:
         """Return the id and the span of each token of a text, without unknown words that are dropped."""
         encoding = self._tokenizer.encode(self._clean(text), add_special_tokens=self._add_special_tokens)
         offsets = encoding.offsets
-        if self._is_cleaned:
+        if self._needs_cleaning:
             spans = cleaned_spans(text)
             offsets = [(spans[start][0], spans[end - 1][1]) if end > start else (0, 0) for start, end in offsets]
         else:  # `tokenizers` leaves out the marks of the last character
@@ -270,7 +270,7 @@ class TextTokenizer:
         return np.concatenate([padding, ids] if self._padding == "front" else [ids, padding])
 
     def _clean(self, text: str) -> str:
-        return clean_text(text) if self._is_cleaned else text
+        return clean_text(text) if self._needs_cleaning else text
 
     def _tokenize_chunk(self, texts: list[str], *, keep_all: bool) -> list[tuple[int, float, list[int]]]:
         """Return number of tokens, fraction of known ones, and ids of each cleaned text.

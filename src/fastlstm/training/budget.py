@@ -30,7 +30,7 @@ from fastlstm.pretrained import ENGLISH_ENCODER, bundled_model
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.training.evaluation import (
-    BUDGET_NOTE,
+    BUDGET_DESCRIPTION,
     calibrate_and_predict,
     check_parity,
     prepared_event,
@@ -299,7 +299,7 @@ def _train_candidate(
 def _save(fitted: FittedCandidate, *, overwrite: bool) -> None:
     """Save a candidate, evaluated on its validation texts alone."""
     prepared, calibrated, settings = fitted.prepared, fitted.calibrated, fitted.settings
-    data = dataclasses.replace(fitted.data, test=None, evaluated_on=BUDGET_NOTE)
+    data = dataclasses.replace(fitted.data, test=None, evaluated_on=BUDGET_DESCRIPTION)
     record = training_record(settings, data, prepared, calibrated, calibrated.after, None)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)

@@ -24,7 +24,7 @@ from fastlstm.training.loop import LabelledIds, compute_logits
 from fastlstm.training.prepare import PreparedRun
 from fastlstm.training.settings import TrainingSettings
 
-BUDGET_NOTE = (
+BUDGET_DESCRIPTION = (
     "validation texts, which also selected the candidate and the epoch; pass `test=0.2` for an unbiased estimate"
 )
 KNOWN_SAMPLE = 1000

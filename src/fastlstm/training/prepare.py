@@ -207,7 +207,7 @@ def prepare(
     if words < model_config.vocabulary_size:
         if not cap_vocabulary:
             raise OptionError(
-                f"vocabulary_size is {model_config.vocabulary_size}, but the training texts have {words} distinct "
+                f"`vocabulary_size` is {model_config.vocabulary_size}, but the training texts have {words} distinct "
                 f"words; set it to {words} or less",
                 code="vocabulary-too-large",
                 vocabulary_size=model_config.vocabulary_size,
@@ -271,13 +271,13 @@ def _check_virtual(config: TrainingConfig, unlabelled: Sequence[str]) -> None:
     """Raise `OptionError` if virtual adversarial training is configured but not possible."""
     if config.virtual_texts and not unlabelled:
         raise OptionError(
-            f"virtual_texts is {config.virtual_texts}, but there are no unlabelled texts (a teacher labels them); pass "
-            "unlabelled texts, or set virtual_texts to 0",
+            f"`virtual_texts` is {config.virtual_texts}, but there are no unlabelled texts (a teacher labels them); "
+            "pass `unlabelled` texts, or `virtual_texts=0`",
             code="virtual-texts-need-unlabelled",
         )
     if config.virtual_texts and not config.adversarial:
         raise OptionError(
-            "virtual_texts needs adversarial, the norm of the perturbation, above 0; set it to 0.02",
+            "`virtual_texts` needs `adversarial`, the norm of the perturbation, above 0; set `adversarial=0.02`",
             code="virtual-texts-need-adversarial",
         )
 

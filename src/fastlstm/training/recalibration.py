@@ -73,7 +73,7 @@ def recalibrate(
     check_threshold_metric(threshold_metric, len(saved.labels), "the model has")
     if early_exit and saved.config.bidirectional:
         raise OptionError(
-            "early exit needs a unidirectional model; train or distill one with bidirectional set to false",
+            "early exit needs a unidirectional model; train or distill one with `bidirectional=False`",
             code="early-exit-needs-unidirectional",
         )
     tokenized, classes = classifier.tokenize(dataset.texts), dataset.label_indices(saved.labels)

@@ -34,7 +34,7 @@ from fastlstm.training.calibration import calibration_note
 from fastlstm.training.distillation import PyTorchTeacher, Teacher, soft_targets
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
-    BUDGET_NOTE,
+    BUDGET_DESCRIPTION,
     calibrate_model,
     check_parity,
     evaluate_model,
@@ -146,7 +146,9 @@ def _run_candidates(
     yield from _known_words_notes(best.settings, best.data, best.prepared)
     if note := stream_note(best.prepared):
         yield note
-    data = best.data if best.data.test is not None else dataclasses.replace(best.data, evaluated_on=BUDGET_NOTE)
+    data = (
+        best.data if best.data.test is not None else dataclasses.replace(best.data, evaluated_on=BUDGET_DESCRIPTION)
+    )
     # The best candidate is already saved in `out`.
     yield from _finish(dataclasses.replace(best.settings, overwrite=True), data, best.prepared, baseline)
 

@@ -117,7 +117,7 @@ class TrainingSettings:
             _check_unlabelled(training, preset)
         if own.get("early_exit") and budget is None and encoder is None and model.bidirectional:
             raise OptionError(
-                "early exit needs a unidirectional model; set bidirectional to false",
+                "early exit needs a unidirectional model; set `bidirectional=False`",
                 code="early-exit-needs-unidirectional",
             )
         if own.get("data_dir") is not None:
@@ -191,8 +191,8 @@ def with_encoder_defaults(fields: Mapping[str, Any], encoder: bool, *, unlabelle
 def _check_unlabelled(training: TrainingConfig, preset: str) -> None:
     if not training.pretraining_epochs and not training.virtual_texts:
         raise OptionError(
-            f"unlabelled texts are not used by preset {preset}, which does not pretrain; use preset accurate, set "
-            "pretraining_epochs to 1, or distill from a teacher",
+            f"`unlabelled` texts are not used by preset {preset}, which does not pretrain; pass `preset='accurate'`, "
+            "`pretraining_epochs=1`, or a `teacher`",
             code="unlabelled-unused",
             preset=preset,
         )
@@ -208,7 +208,7 @@ def _check_budget(preset: str, fields: Mapping[str, Any], *, teacher: object, re
                 "teacher": "a student is trained without a budget",
             }.get(name, "the budget determines it")
             raise OptionError(
-                f"{name} cannot be set together with budget: {reason}; remove one of the two",
+                f"`{name}` cannot be set together with `budget`: {reason}; remove one of the two",
                 code="conflicting-options",
                 options=(name, "budget"),
             )

@@ -27,7 +27,9 @@ from fastlstm.tuning.settings import TuningSettings
 from fastlstm.tuning.study import Study
 
 TRIALS = "trials.json"
-SEARCH_NOTE = "validation texts, which also selected the trial and the epoch; pass `test` for an unbiased estimate"
+SEARCH_DESCRIPTION = (
+    "validation texts, which also selected the trial and the epoch; pass `test` for an unbiased estimate"
+)
 
 
 def save_best(
@@ -46,7 +48,7 @@ def save_best(
         TrainingError: Inference and training disagree.
         WriteError: The model cannot be written.
     """
-    data = dataclasses.replace(data, test=None, evaluated_on=SEARCH_NOTE)
+    data = dataclasses.replace(data, test=None, evaluated_on=SEARCH_DESCRIPTION)
     record = training_record(run, data, prepared, calibrated, calibrated.after, None)
     record["tuning"] = {"study": key, "metric": settings.metric, "trial": best.number, "state": best.state}
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
@@ -80,7 +82,7 @@ def finish(settings: TuningSettings, data: DataSplits, study: Study) -> Iterator
     """Evaluate the model of the best trial, and save it again with its results and plots."""
     best, out = study.best, settings.out
     assert best is not None
-    evaluated_on = SEARCH_NOTE if data.test is None else data.evaluated_on
+    evaluated_on = SEARCH_DESCRIPTION if data.test is None else data.evaluated_on
     saved = load(out)
     started = time.perf_counter()
     report = saved.evaluate(data.evaluation)

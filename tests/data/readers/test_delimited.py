@@ -293,3 +293,23 @@ def test_a_byte_order_mark_within_the_file_is_dropped(write: WriteFile) -> None:
 
 def test_a_quoted_declaration_of_the_delimiter_is_read(write: WriteFile) -> None:
     assert read_dataset(write("excel.csv", '"sep=;"\ntext;label\na, b;x\n')).texts == ["a, b"]
+
+
+PLAIN_ROWS = "".join(f"{number},film number {number},{'pos' if number % 2 else 'neg'}\n" for number in range(40))
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("id,text,label", f'{PLAIN_ROWS}41,"I like it,pos\n42,bad, very bad,neg\n43,He said so.",neg\n'),
+        ("id,text,label", f'{PLAIN_ROWS}41,"I like it,pos\n43,He said so.",mixed\n'),
+    ],
+)
+def test_rows_that_stray_quotes_may_merge_have_a_note(write: WriteFile, header: str, rows: str) -> None:
+    dataset = read_dataset(write("reviews.csv", f"{header}\n{rows}"))
+    assert "doubtful-quoting" in [note.code for note in dataset.notes]
+
+
+def test_lines_of_one_column_that_quotes_merge_have_a_note(write: WriteFile) -> None:
+    texts = read_texts(write("texts.csv", 'text\n"I like it.\nHe said so."\nfine\n'))
+    assert "doubtful-quoting" in [note.code for note in texts.notes]

@@ -12,7 +12,7 @@ MAX_COLUMN_NAME_WORDS = 5
 """A column name with more words is probably a text: the file has no header."""
 
 
-def column_index(column: str, columns: Sequence[str], source: str, argument: str, line: int | None = None) -> int:
+def column_index(column: str, columns: Sequence[str], source: str, argument: str) -> int:
     """Return the index of a column.
 
     Args:
@@ -20,7 +20,6 @@ def column_index(column: str, columns: Sequence[str], source: str, argument: str
         columns: The names of all columns.
         source: The table, for messages.
         argument: The Python argument that chooses the column.
-        line: The location of a JSON object.
 
     Raises:
         DataError: There is no such column, or several.
@@ -28,11 +27,10 @@ def column_index(column: str, columns: Sequence[str], source: str, argument: str
     count = columns.count(column)
     if count == 1:
         return columns.index(column)
-    where = source if line is None else f"line {line} of {source}"
-    values = {"column": column, "columns": list(columns), "source": source, "location": line}
+    values = {"column": column, "columns": list(columns), "source": source}
     if count > 1:
         raise DataError(
-            f"{where} has {count} columns named {column!r}; rename one, or pass `{argument}`",
+            f"{source} has {count} columns named {column!r}; rename one, or pass `{argument}`",
             code="duplicate-column",
             **values,
         )
@@ -45,7 +43,7 @@ def column_index(column: str, columns: Sequence[str], source: str, argument: str
     else:
         code, hint = "missing-column", f"pass `{argument}`"
     raise DataError(
-        f"column {column!r} not found in {where} (columns: {column_list(columns)}); {hint}", code=code, **values
+        f"column {column!r} not found in {source} (columns: {column_list(columns)}); {hint}", code=code, **values
     )
 
 

@@ -59,7 +59,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class LongRow:
-    """A row of several lines, each of which has the cells of a row: the lines may be rows with stray quotes."""
+    """A row of several lines, two or more of which have the cells of a row: they may be rows with stray quotes."""
 
     line: int
     cells: list[str]
@@ -76,6 +76,7 @@ class Table:
         evidence: What the parse found about quoting.
         malformed: The number of rows that do not fit the dialect.
         recovered: The numbers of the lines with invalid quoting that are read without quoting.
+        doubtful: The numbers of the first lines of rows that contain lines which look like rows.
     """
 
     dialect: Dialect
@@ -83,6 +84,7 @@ class Table:
     evidence: Evidence = field(default_factory=Evidence)
     malformed: int = 0
     recovered: list[int] = field(default_factory=list)
+    doubtful: list[int] = field(default_factory=list)
 
     @property
     def faults(self) -> int:
@@ -307,11 +309,11 @@ class DelimitedFile:
             )
 
     def _may_be_lines(self, lines: Sequence[str], layout: Layout) -> bool:
-        """Return whether each line of a row of several lines has the cells of a row."""
+        """Return whether two lines or more of a row of several lines have the cells of a row."""
         if layout.label is None or self._options.quoting is not None:
             return False
-        width = len(layout.header)
-        return all(line.count(layout.delimiter) + 1 == width for line in lines)
+        commas = len(layout.header) - 1
+        return sum(line.count(layout.delimiter) == commas for line in lines) > 1
 
     def _resolved(self, table: Table, layout: Layout) -> Iterator[LabelledRow | BadRow]:
         """Yield the rows. A row of several lines is several rows if the label of each line is one of other rows."""
@@ -323,11 +325,15 @@ class DelimitedFile:
                 continue
             assert label is not None, "only labelled rows are ambiguous"
             lines = [split_line(line, layout.delimiter) for line in row.lines]
-            if all(cells[label] in known for cells in lines):
+            fitting = [cells for cells in lines if len(cells) == len(layout.header)]
+            named = [cells for cells in fitting if cells[label] in known]
+            if len(named) == len(lines):
                 for offset, cells in enumerate(lines):
                     table.recovered.append(row.line + offset)
                     yield row.line + offset, cells[layout.text], cells[label]
             else:
+                if len(named) > 1 or len(fitting) == len(lines):
+                    table.doubtful.append(row.line)
                 yield row.line, row.cells[layout.text], row.cells[label]
 
     def _notes(self, table: Table) -> Iterator[Note]:
@@ -342,12 +348,16 @@ class DelimitedFile:
             doubt = self._doubt(table)
             if doubt:
                 yield Note(f"{self._source}: {doubt}", "doubtful-quoting")
-        if table.recovered:
-            lines = sorted(table.recovered)
-            more = f" and {len(lines) - MAX_LINES_SHOWN:,} more" if len(lines) > MAX_LINES_SHOWN else ""
-            shown = ", ".join(map(str, lines[:MAX_LINES_SHOWN]))
+        if table.doubtful:
             yield Note(
-                f"{self._source}: quotes are read as part of the text in lines with stray quotes: {shown}{more}",
+                f"{self._source}: quoted cells contain lines that look like rows, in the rows of lines "
+                f"{_some_lines(table.doubtful)}; if these are rows, correct the quotes or pass `quoting='none'`",
+                "doubtful-quoting",
+            )
+        if table.recovered:
+            yield Note(
+                f"{self._source}: quotes are read as part of the text in lines with stray quotes: "
+                f"{_some_lines(table.recovered)}",
                 "stray-quotes",
             )
 
@@ -369,6 +379,12 @@ class DelimitedFile:
         if quoting != "none" and (is_doubtful or (evidence.ambiguous and len(self._wanted) == 1)):
             return "quotes around cells are read as quoting and dropped; pass `quoting`=none to keep them"
         return ""
+
+
+def _some_lines(lines: Sequence[int]) -> str:
+    """Return line numbers for a message; of many, the first."""
+    shown = ", ".join(map(str, sorted(lines)[:MAX_LINES_SHOWN]))
+    return shown if len(lines) <= MAX_LINES_SHOWN else f"{shown} and {len(lines) - MAX_LINES_SHOWN:,} more"
 
 
 def _unquoted(cell: str, quote: str) -> str:

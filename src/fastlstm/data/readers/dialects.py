@@ -245,7 +245,7 @@ class _Observer:
             if "\\" in line:
                 self.count_escapes(line)
         fits = all(line.count(self._delimiter) + 1 == self._width for line in record)
-        if fits and self._quote and len(record) > 1 < self._width:
+        if fits and self._quote and len(record) > 1:
             evidence.ambiguous += 1
         evidence.lines_fit = evidence.lines_fit and fits
         if self._quote and evidence.lines_fit and len(record) == 1 and len(cells) == self._width:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 import gzip
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TextIO, cast
 
 from fastlstm.errors import DataError
+from fastlstm.notes import Note
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -50,7 +51,7 @@ def open_text(path: Path, newline: str | None, encoding: str | None = None) -> T
             beginning = file.read(4096)
     marked = next((name for mark, name in BYTE_ORDER_MARKS if beginning.startswith(mark)), None)
     if encoding is None:
-        if marked is None and beginning.count(0) > MIN_NUL_SHARE * len(beginning):
+        if marked is None and _may_be_utf_16(beginning):
             raise _not_utf8(
                 path, f"many of its bytes are NUL; pass `encoding`, such as {_wide_encoding(beginning)}"
             )
@@ -110,7 +111,7 @@ def propose_encodings(path: Path) -> Sequence[str]:
 
 def with_proposals(error: DataError, path: Path) -> DataError:
     """Return an error about text that is not UTF-8 with the encodings that the file may have."""
-    proposals = propose_encodings(path)
+    proposals = [] if "encodings" in error.values else propose_encodings(path)
     if not proposals:
         return error
     return DataError(
@@ -118,6 +119,24 @@ def with_proposals(error: DataError, path: Path) -> DataError:
         code=error.code,
         **{**error.values, "encodings": tuple(proposals)},
     )
+
+
+def encoding_notes(path: Path, source: str) -> Iterator[Note]:
+    """Yield a note with the encodings that the rows of a file which are not UTF-8 may have."""
+    proposals = propose_encodings(path)
+    if proposals:
+        yield Note(
+            f"{source}: the rows that are not UTF-8 may be {', '.join(proposals)}: convert the file to UTF-8, or pass "
+            "`encoding` if all of it has this encoding",
+            "encoding-proposed",
+        )
+
+
+def _may_be_utf_16(beginning: bytes) -> bool:
+    """Return whether text has many NUL bytes, as ASCII in UTF-16 and UTF-32, or NUL bytes beside line breaks."""
+    if beginning.count(0) > MIN_NUL_SHARE * len(beginning):
+        return True
+    return any(mark in beginning for mark in (b"\n\0", b"\0\n")) and not _is_valid(beginning[:-3], "utf-8")
 
 
 def _wide_encoding(beginning: bytes) -> str:
@@ -138,4 +157,4 @@ def _is_valid(data: bytes, encoding: str) -> bool:
 
 def _not_utf8(path: Path, reason: str) -> DataError:
     name = path.name
-    return DataError(f"{name} is not UTF-8: {reason}", code="not-utf8", source=name)
+    return DataError(f"{name} is not UTF-8: {reason}", code="not-utf8", source=name, encodings=())

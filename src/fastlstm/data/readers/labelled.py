@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import ReadOptions
-from fastlstm.data.readers.encodings import with_proposals
+from fastlstm.data.readers.encodings import encoding_notes, with_proposals
 from fastlstm.data.readers.files import (
     FASTTEXT_EXTENSIONS,
     display_name,
@@ -61,15 +62,20 @@ def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset
             rows = folder_rows(path, source, encoding=options.encoding)
             return collect_dataset(rows, source, options, unit="file")
         extension = file_extension(path)
+        is_text = options.encoding is None and extension != ".parquet"
         try:
             if extension in FASTTEXT_EXTENSIONS:
                 rows = fasttext_rows(path, source, options.encoding)
-                return collect_dataset(rows, source, options, unit="line")
-            if extension in TABLE_READERS:
+                dataset = collect_dataset(rows, source, options, unit="line")
+            elif extension in TABLE_READERS:
                 rows = TABLE_READERS[extension](path, source, options, labelled=True)
-                return collect_dataset(rows, source, options, unit=row_unit(extension), has_columns=True)
+                dataset = collect_dataset(rows, source, options, unit=row_unit(extension), has_columns=True)
+            else:
+                raise unknown_format(source, FORMATS)
         except DataError as error:
-            if error.code != "not-utf8" or options.encoding is not None or extension == ".parquet":
+            if error.code != "not-utf8" or not is_text:
                 raise
             raise with_proposals(error, path) from None
-    raise unknown_format(source, FORMATS)
+        if is_text and any(row.code == "not-utf8" for row in dataset.bad_rows):
+            return dataclasses.replace(dataset, notes=(*dataset.notes, *encoding_notes(path, source)))
+        return dataset
