@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from fastlstm.data.dataset import Dataset
 from fastlstm.errors import DataError
@@ -62,9 +61,7 @@ def class_notes(counts: Mapping[str, int], source: str) -> Iterator[Note]:
             )
     for name, texts in sorted(counts.items()):
         if name.casefold() in UNLABELLED_NAMES and len(counts) > 1:
-            remedy = "If they have no label, drop the rows of this class and pass them as `unlabelled`"
-            if Path(source).is_dir():
-                remedy = "If it is the folder of unlabelled texts, move it elsewhere and pass it as `unlabelled`"
+            remedy = "If they have no label, take them out of the data and pass them as `unlabelled`"
             yield Note(
                 f"{source}: {name} is trained as a class ({texts:,} texts). {remedy}",
                 "unlabelled-class",

@@ -179,10 +179,6 @@ READ_OPTIONS: Sequence[str] = tuple(
     f.name for f in dataclasses.fields(ReadOptions) if f.name not in ("max_bad_share", "class_names")
 )
 """Options that a caller sets."""
-TEXT_OPTIONS: Sequence[str] = tuple(
-    name for name in READ_OPTIONS if name not in ("label_column", "keep_missing", "merge_labels")
-)
-"""Options that also apply to texts without labels."""
 
 
 def split_read_options(options: Mapping[str, Any]) -> tuple[ReadOptions, dict[str, Any]]:
