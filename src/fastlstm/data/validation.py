@@ -294,11 +294,12 @@ def normalize_text(text: object) -> str:
     """
     if type(text) is not str:
         text = _as_string(text)
-    if text[:1] == "\ufeff":  # of a file that was appended to another
-        text = text.lstrip("\ufeff")
+    is_ascii = text.isascii()
+    if not is_ascii:
+        text = text.lstrip("\ufeff")  # of a file that was appended to another
     if not text or text.isspace():
         raise DataError("the text is empty; expected words", code="empty-text")
-    if not text.isascii() and not is_unicode(text):
+    if not is_ascii and not is_unicode(text):
         raise DataError("the text is not valid UTF-8; save the file as UTF-8, or pass `encoding`", code="not-utf8")
     return text
 

@@ -77,6 +77,7 @@ class Table:
         malformed: The number of rows that do not fit the dialect.
         recovered: The numbers of the lines with invalid quoting that are read without quoting.
         doubtful: The numbers of the first lines of rows that contain lines which look like rows.
+        has_long_rows: Whether `rows` contains a `LongRow`.
     """
 
     dialect: Dialect
@@ -85,6 +86,7 @@ class Table:
     malformed: int = 0
     recovered: list[int] = field(default_factory=list)
     doubtful: list[int] = field(default_factory=list)
+    has_long_rows: bool = False
 
     @property
     def faults(self) -> int:
@@ -275,6 +277,7 @@ class DelimitedFile:
                 rows.append(BadRow(self._source, line, "bad-csv-row", reason, excerpt(" ".join(cells))))
             elif lines_of_row and width > 1 and self._may_be_lines(lines_of_row, layout):
                 rows.append(LongRow(line, cells, lines_of_row))
+                table.has_long_rows = True
             elif len(cells[text]) <= longest_name and _is_header(cells, header):
                 self._require_order(cells, header, line)
                 rows.append(BadRow(self._source, line, "repeated-header", "the header is repeated"))
@@ -318,6 +321,9 @@ class DelimitedFile:
     def _resolved(self, table: Table, layout: Layout) -> Iterator[LabelledRow | BadRow]:
         """Yield the rows. A row of several lines is several rows if the label of each line is one of other rows."""
         label = layout.label
+        if not table.has_long_rows:
+            yield from cast("list[LabelledRow | BadRow]", table.rows)
+            return
         known = {row[2] for row in table.rows if isinstance(row, tuple)} if label is not None else set()
         for row in table.rows:
             if not isinstance(row, LongRow):
