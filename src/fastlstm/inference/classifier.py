@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
-from fastlstm.data import Dataset
-from fastlstm.data.memory import as_dataset
-from fastlstm.data.options import ReadOptions
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
@@ -396,6 +393,10 @@ class Classifier:
             DataError: The data cannot be read, is empty, or has a label that the model does not know.
             OptionError: As in `predict`.
         """
+        from fastlstm.data.dataset import Dataset  # here and not above: predictions need no dataset
+        from fastlstm.data.memory import as_dataset
+        from fastlstm.data.options import ReadOptions
+
         decision_threshold = self._decision_threshold(threshold)
         dataset = data if isinstance(data, Dataset) else as_dataset(data, ReadOptions(class_names=self.labels))
         if not len(dataset):
