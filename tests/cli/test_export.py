@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.helpers.command_line import Command, write_csv
 
-from fastlstm.inference.classifier import GOLDEN_TEXTS
+from fastlstm.inference.golden import GOLDEN_TEXTS
 
 pytest.importorskip("onnx")
 

@@ -25,7 +25,7 @@ from fastlstm.convert.onnx import rounded_model, to_onnx
 from fastlstm.convert.onnx_graph import ONNXStorage
 from fastlstm.errors import MissingDependencyError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import GOLDEN_TEXTS
+from fastlstm.inference.golden import GOLDEN_TEXTS
 from fastlstm.serialization.classifier import SavedModel
 
 onnxruntime = pytest.importorskip("onnxruntime")

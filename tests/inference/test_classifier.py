@@ -22,7 +22,8 @@ from fastlstm.config import ModelConfig
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError, InputError, ModelNotFoundError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import CHUNK_TEXTS, GOLDEN_TEXTS
+from fastlstm.inference.classifier import CHUNK_TEXTS
+from fastlstm.inference.golden import GOLDEN_TEXTS
 
 # A string is one text, a list is a batch.
 

@@ -17,7 +17,7 @@ from fastlstm.data.options import ReadOptions
 from fastlstm.data.readers.labelled import read_labelled
 from fastlstm.errors import InputError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import GOLDEN_TEXTS
+from fastlstm.inference.golden import GOLDEN_TEXTS
 from fastlstm.serialization import atomic
 
 TOLERANCE = 1e-5

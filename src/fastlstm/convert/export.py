@@ -9,7 +9,8 @@ import numpy as np
 
 from fastlstm._typing import FloatArray
 from fastlstm.errors import OptionError
-from fastlstm.inference.classifier import GOLDEN_TEXTS, Classifier
+from fastlstm.inference.classifier import Classifier
+from fastlstm.inference.golden import GOLDEN_TEXTS
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 
 

@@ -17,7 +17,7 @@ from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.convert.onnx import rounded_model
 from fastlstm.errors import CorruptModelError, FastLSTMError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import GOLDEN_TEXTS
+from fastlstm.inference.golden import GOLDEN_TEXTS
 from fastlstm.inference.network import KernelFeatures, Network, NumPyFeatures
 from fastlstm.kernel import find_kernel
 from fastlstm.kernel.abi import PRECISIONS

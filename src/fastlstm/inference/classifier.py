@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
+from fastlstm.inference.golden import golden_predictions
 from fastlstm.inference.network import Network
 from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
@@ -41,17 +42,6 @@ if TYPE_CHECKING:
 Batch = Iterable[str] | TokenizedTexts
 CHUNK_TEXTS = 1024
 """Texts per call of the network. It does not change the results."""
-GOLDEN_TEXTS = (
-    "This movie was fantastic! I really enjoyed it.",
-    "Horrible film, don't waste your time.",
-    "Not bad at all.",
-    "",
-    "?!",
-    "Ein schöner Film, très émouvant, 很好看的电影。",
-    "A line break<br />and an accent in two code points: e\u0301.",
-    "The first hour drags and the second does not, and yet " * 60 + "I would see it again.",
-)
-"""Short, long and empty texts in several scripts, whose probabilities are saved with each model."""
 
 
 class Classifier:
@@ -446,7 +436,7 @@ class Classifier:
             classifier.saved,
             folder,
             card=model_card(classifier.saved),
-            golden=_golden_predictions(classifier.predict_proba),
+            golden=golden_predictions(classifier.predict_proba),
             extras=extras or {},
             storage=storage,
         )
@@ -484,12 +474,3 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
             folder=None,
         )
     return Classifier(read_classifier(find_model(folder)), precision)
-
-
-def _golden_predictions(predict_proba: Callable[[Sequence[str]], FloatArray]) -> list[dict[str, Any]]:
-    """Return the golden texts and their probabilities, as JSON values."""
-    probabilities = predict_proba(GOLDEN_TEXTS)
-    return [
-        {"text": text, "probabilities": [float(p) for p in row]}
-        for text, row in zip(GOLDEN_TEXTS, probabilities, strict=True)
-    ]
