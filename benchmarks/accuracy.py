@@ -30,7 +30,7 @@ BACKENDS: dict[str, str | None] = {"kernel": None, "nn.LSTM": "reference"}
 
 def main() -> None:
     """Train and score all seeds, print a line per seed and the mean, and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--preset", choices=PRESETS, default="tutorial")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -40,17 +40,15 @@ def main() -> None:
     tutorial = arguments.preset == "tutorial"
     options = ["--preset", arguments.preset, "--validation", arguments.validation]
     backends = BACKENDS if tutorial else {"kernel": None}
-    result = {
-        name: run_seeds(arguments.data_dir, options, arguments.seeds, name, isa) for name, isa in backends.items()
-    }
+    result = {name: run_seeds(arguments, options, name, isa) for name, isa in backends.items()}
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
     name = "accuracy" if tutorial else f"accuracy-{arguments.preset}"
-    print(machine.save(name, machine.describe(packages), result))
+    print(machine.save(name, packages, result, publish=arguments.publish))
 
 
-def run_seeds(data_dir: Path, options: list[str], seeds: list[int], name: str, isa: str | None) -> dict[str, Any]:
+def run_seeds(arguments: argparse.Namespace, options: list[str], name: str, isa: str | None) -> dict[str, Any]:
     """Train and score every seed. Return the runs and their mean accuracy."""
-    runs = [run(data_dir, options, seed, name, isa) for seed in seeds]
+    runs = [run(arguments, options, seed, name, isa) for seed in arguments.seeds]
     accuracies = [r["accuracy"] for r in runs]
     deviation = statistics.stdev(accuracies) if len(runs) > 1 else 0.0
     mean = statistics.mean(accuracies)
@@ -58,11 +56,11 @@ def run_seeds(data_dir: Path, options: list[str], seeds: list[int], name: str, i
     return {"options": options, "mean_accuracy": mean, "standard_deviation": deviation, "runs": runs}
 
 
-def run(data_dir: Path, options: list[str], seed: int, name: str, isa: str | None) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, options: list[str], seed: int, name: str, isa: str | None) -> dict[str, Any]:
     """Run `fastlstm train imdb` once. Return its metrics, seconds and peak memory in MB."""
     environment = os.environ | ({} if isa is None else {"FASTLSTM_ISA": isa})
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as out:
-        command = [sys.executable, "-m", "fastlstm", "train", "imdb", "--data-dir", str(data_dir)]
+        command = [sys.executable, "-m", "fastlstm", "train", "imdb", "--data-dir", str(arguments.data_dir)]
         command += ["--out", f"{folder}/model", *options, "--seed", str(seed), "--json"]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, env=environment)
@@ -73,7 +71,8 @@ def run(data_dir: Path, options: list[str], seed: int, name: str, isa: str | Non
             raise SystemExit(process.returncode)
         out.seek(0)
         report = json.load(out)
-        scoring = score(Path(folder, "model"), data_dir, f"{' '.join(options)}, {name}, seed {seed}")
+        label = f"{' '.join(options)}, {name}, seed {seed}"
+        scoring = score(Path(folder, "model"), arguments.data_dir, label, publish=arguments.publish)
     megabytes = usage.ru_maxrss / 1000
     print(
         f"{name}, seed {seed}: accuracy {report['accuracy']:.2%}, {seconds:.0f} s, {megabytes:,.0f} MB", flush=True

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from machine import RESULTS
+from results import RESULTS, SCORINGS, read_all
 
 DOCUMENT = RESULTS.parents[1] / "docs" / "accuracy.md"
 Row = tuple[str, ...]
@@ -31,7 +31,7 @@ def main() -> None:
 def preset_table() -> str:
     """Return the table of all presets scored on the test split."""
     rows: list[Row] = []
-    for path in sorted(RESULTS.glob("accuracy*.json")):
+    for path in sorted(RESULTS.glob("*/accuracy*.json"), key=lambda path: (path.name, path)):
         preset = json.loads(path.read_text(encoding="utf-8"))["kernel"]
         runs = preset["runs"]
 
@@ -65,7 +65,7 @@ def model_table() -> str:
 
     Only the last scoring of each name is listed. Scorings without a weight checksum in the log are left out.
     """
-    lines = (RESULTS / "scorings.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = SCORINGS.read_text(encoding="utf-8").splitlines()
     last = {entry["name"]: entry for entry in map(json.loads, lines)}
     rows = [
         (
@@ -123,10 +123,8 @@ def choices_table() -> str:
 
 
 def read_runs(name: str) -> list[dict[str, Any]]:
-    """Return the runs of a result; an empty list if it does not exist."""
-    path = RESULTS / f"{name}.json"
-    runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
-    return runs
+    """Return the runs of a result on all processors."""
+    return [run for result in read_all(name).values() for run in result["runs"]]
 
 
 def format_table(header: Row, rows: Iterable[Row]) -> str:

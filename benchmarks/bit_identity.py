@@ -10,7 +10,6 @@ with older versions too.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import subprocess
@@ -49,7 +48,7 @@ print(json.dumps({"version": fastlstm.__version__, "commit": commit, "sha256": d
 
 def main() -> int:
     """Train, print the checksums, compare, and save the raw result. Return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data", type=Path, help="Parquet file with the columns text and label")
     parser.add_argument("--other-python", help="Python of an environment with another version of fastlstm")
     parser.add_argument("--texts", type=int, default=2000)
@@ -83,7 +82,7 @@ def main() -> int:
         "identical": None if other is None else not differing,
     }
     packages = ["fastlstm", "torch", "numpy", "tokenizers"]
-    print(machine.save("bit_identity", machine.describe(packages), result))
+    print(machine.save("bit_identity", packages, result, publish=arguments.publish))
     if differing:
         print(f"{len(differing)} of {len(this['sha256'])} tensors differ", file=sys.stderr)
     return int(bool(differing))

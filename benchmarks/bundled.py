@@ -8,7 +8,6 @@ the low precisions is the fraction of texts whose label differs from float32.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -30,7 +29,7 @@ SENTENCE = "This movie was fantastic! I really enjoyed it."
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
@@ -66,7 +65,7 @@ def main() -> None:
         "megabytes": megabytes,
         "first_answer_seconds": start_up,
     }
-    print(machine.save("bundled", machine.describe(["fastlstm", "numpy", "tokenizers"]), result))
+    print(machine.save("bundled", ["fastlstm", "numpy", "tokenizers"], result, publish=arguments.publish))
 
 
 def time_command() -> float:

@@ -10,7 +10,6 @@ ratios of the medians, this version to the other one. The script uses only funct
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -56,7 +55,7 @@ TEXT = "This movie was fantastic! I really enjoyed it."
 
 def main() -> None:
     """Measure, print the ratios, and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data", type=Path, help="Parquet file with the columns text and label")
     parser.add_argument("--other-python", required=True, help="Python of an environment with another version")
     parser.add_argument("--rounds", type=int, default=7)
@@ -78,7 +77,7 @@ def main() -> None:
         print(f"{key:24} {medians['this'][key]:9.4f} s  {medians['other'][key]:9.4f} s  {ratio:.3f}")
     result: dict[str, Any] = {"runs": runs, "medians": medians, "ratios": ratios}
     packages = ["fastlstm", "torch", "numpy", "tokenizers"]
-    print(machine.save("compare_versions", machine.describe(packages), result))
+    print(machine.save("compare_versions", packages, result, publish=arguments.publish))
 
 
 def measure(python: str, data: Path, folder: Path) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import statistics
 import time
@@ -26,7 +25,7 @@ PARTS = {
 
 def main() -> None:
     """Measure, print a table and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
@@ -44,7 +43,9 @@ def main() -> None:
     for name, seconds in medians.items():
         print(f"{PARTS.get(name, name):32} {seconds:6.2f} s  {seconds / medians['all']:4.0%}")
     print(
-        machine.save("epoch_parts", machine.describe(["fastlstm", "torch"]), {"epochs": epochs, "medians": medians})
+        machine.save(
+            "epoch_parts", ["fastlstm", "torch"], {"epochs": epochs, "medians": medians}, publish=arguments.publish
+        )
     )
 
 

@@ -8,7 +8,6 @@ all cores. fastlstm and PyTorch use the same integration points, and the result 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ TEXTS = 20
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
@@ -50,7 +49,9 @@ def main() -> None:
         median, largest = result[name]["median_error"], result[name]["largest_error"]
         print(f"  error of the attributions' sum: median {median:.4f}, largest {largest:.4f} logits")
         print(f"  largest difference from PyTorch: {result[name]['largest_difference']:.1e}")
-    print(machine.save("explaining", machine.describe(["fastlstm", "torch", "numpy", "tokenizers"]), result))
+    print(
+        machine.save("explaining", ["fastlstm", "torch", "numpy", "tokenizers"], result, publish=arguments.publish)
+    )
 
 
 def measure(model: Classifier, texts: list[str], threads: int, repeats: int) -> dict[str, Any]:

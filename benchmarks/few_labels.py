@@ -34,7 +34,7 @@ SIZES = 100, 500, 2000
 
 def main() -> None:
     """Train and score all models, print the means and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("encoder", nargs="?", default=ENGLISH_ENCODER)
     parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2, 3, 4])
@@ -42,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     imdb = load_imdb(arguments.data_dir)
-    runs = load_runs()
+    runs = load_runs(publish=arguments.publish)
     encoder = find_model(arguments.encoder)
     encoder_weights = json.loads((encoder / CONFIG).read_bytes())["sha256"][WEIGHTS]
     for size in arguments.sizes:
@@ -62,9 +62,9 @@ def main() -> None:
                     report = baseline_report(sample, imdb.test, tuple(sample.class_names))
                     metrics: dict[str, Any] = {"accuracy": report.accuracy}
                 else:
-                    metrics = train_and_score(sample, draw, model, options, arguments.data_dir)
+                    metrics = train_and_score(sample, draw, model, options, arguments)
                 runs.append({**run, "commit": machine.commit(), **metrics})
-                save_runs(runs)
+                save_runs(runs, publish=arguments.publish)
                 print(f"{size} labels, draw {draw}, {model}: {metrics['accuracy']:.2%}", flush=True)
     runs = [run for run in runs if run.get("weights", encoder_weights) == encoder_weights]
     for size in sorted({run["size"] for run in runs}):
@@ -72,23 +72,24 @@ def main() -> None:
             values = [run["accuracy"] for run in runs if (run["size"], run["what"]) == (size, model)]
             if values:
                 print(f"{size} labels, {model}: {statistics.mean(values):.2%}, {len(values)} draws")
+    print(machine.result_path(NAME, publish=arguments.publish))
 
 
-def load_runs() -> list[dict[str, Any]]:
+def load_runs(*, publish: bool) -> list[dict[str, Any]]:
     """Return the runs of earlier calls. Delete the result file to start over."""
-    path = machine.RESULTS / f"{NAME}.json"
+    path = machine.result_path(NAME, publish=publish)
     runs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []
     return runs
 
 
-def save_runs(runs: list[dict[str, Any]]) -> None:
+def save_runs(runs: list[dict[str, Any]], *, publish: bool) -> None:
     """Save the raw result so far."""
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
-    machine.save(NAME, machine.describe(packages), {"runs": runs})
+    machine.save(NAME, packages, {"runs": runs}, publish=publish)
 
 
 def train_and_score(
-    sample: Dataset, draw: int, model: str, options: dict[str, Any], data_dir: Path
+    sample: Dataset, draw: int, model: str, options: dict[str, Any], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Train one model. Return its test accuracy and the seconds of training."""
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +98,10 @@ def train_and_score(
         seconds = time.perf_counter() - started
         kernel = find_kernel().kernel
         precision = "bfloat16" if kernel is not None and kernel.supports("bfloat16") else "float32"
-        scoring = score(Path(folder, "model"), data_dir, f"{model}, {len(sample)} labels, draw {draw}", precision)
+        name = f"{model}, {len(sample)} labels, draw {draw}"
+        scoring = score(
+            Path(folder, "model"), arguments.data_dir, name, precision=precision, publish=arguments.publish
+        )
     return {"accuracy": scoring["accuracy"], "seconds": seconds}
 
 

@@ -5,7 +5,6 @@ python benchmarks/footprint.py IMDB_FOLDER MODEL
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,7 @@ IMPORT_TO_USE = (
 
 def main() -> None:
     """Measure, print a table and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path, help="a saved tutorial model")
     parser.add_argument("--repeats", type=int, default=11)
@@ -48,7 +47,11 @@ def main() -> None:
     }
     for name, values in seconds.items():
         print(f"{name:50} {statistics.median(values):7.3f} s  (median of {len(values)})")
-    print(machine.save("footprint", machine.describe(["fastlstm", "numpy", "tokenizers"]), {"seconds": seconds}))
+    print(
+        machine.save(
+            "footprint", ["fastlstm", "numpy", "tokenizers"], {"seconds": seconds}, publish=arguments.publish
+        )
+    )
 
 
 def repeat(measure: Callable[[], float], repeats: int) -> list[float]:

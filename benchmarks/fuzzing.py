@@ -10,7 +10,6 @@ only runs on request: each Keras file is read in a process of its own, which tak
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import io
 import json
@@ -65,7 +64,7 @@ EXPECTED_STATUSES = {200, 400, 401, 404, 405, 408, 413, 415, 422, 429}
 
 def main() -> None:
     """Run the parts, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parts = {
         "bodies": fuzz_bodies,
         "frames": fuzz_frames,
@@ -79,7 +78,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000, help="number of cases per part")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    path = machine.RESULTS / "fuzzing.json"
+    path = machine.result_path("fuzzing", publish=arguments.publish)
     results = json.loads(path.read_text(encoding="utf-8"))["parts"] if path.exists() else {}
     for part in arguments.parts:
         start = time.perf_counter()
@@ -87,7 +86,7 @@ def main() -> None:
         results[part] = {**result, "seed": arguments.seed, "seconds": round(time.perf_counter() - start)}
         print(part, json.dumps(results[part]))
     packages = ["fastlstm", "fastapi", "uvicorn", "websockets", "tokenizers", "safetensors"]
-    print(machine.save("fuzzing", machine.describe(packages), {"parts": results}))
+    print(machine.save("fuzzing", packages, {"parts": results}, publish=arguments.publish))
 
 
 @contextmanager

@@ -12,7 +12,6 @@ without tokens, are counted.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import csv
 import io
@@ -56,7 +55,7 @@ class Outcome:
 
 def main() -> None:
     """Make the models, import them, print a summary and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("--models", type=int, default=310, help="models of Keras 3 on PyTorch")
     parser.add_argument("--tensorflow-models", type=int, default=100, help="models of each library on TensorFlow")
     parser.add_argument("--seed", type=int, default=0)
@@ -85,7 +84,7 @@ def main() -> None:
         if outcome.kind == "different":
             print(f"DIFFERENT {outcome.name}: {outcome.difference:.2g} ({', '.join(outcome.features)})")
     print(json.dumps({name: value for name, value in result.items() if name != "features"}, indent=2))
-    print(machine.save("imports", machine.describe(["fastlstm", "h5py", "tokenizers", "numpy"]), result))
+    print(machine.save("imports", ["fastlstm", "h5py", "tokenizers", "numpy"], result, publish=arguments.publish))
     sys.exit(1 if result["outcomes"].get("different") else 0)
 
 

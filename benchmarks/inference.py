@@ -10,7 +10,6 @@ that `fastlstm train imdb` holds out, so that no choice is made on the test spli
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -52,7 +51,7 @@ print(len(labels))
 
 def main() -> None:
     """Measure, print a table and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
@@ -91,7 +90,7 @@ def main() -> None:
         result["processes"][name] = {"seconds": seconds, "median": statistics.median(seconds)}
         print(f"{name}, whole process: {statistics.median(seconds):.3f} s (median of {len(seconds)})")
     packages = ["fastlstm", "torch", "onnxruntime", "numpy", "tokenizers"]
-    print(machine.save("inference", machine.describe(packages), result))
+    print(machine.save("inference", packages, result, publish=arguments.publish))
 
 
 def compare(model: SavedModel, texts: Sequence[TokenIds], threads: int, repeats: int) -> dict[str, Any]:

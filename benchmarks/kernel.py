@@ -9,7 +9,6 @@ oneDNN have the same length, so that the kernel gains nothing from skipping padd
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from collections.abc import Callable
@@ -39,7 +38,7 @@ OPERATIONS = 5e9
 
 def main() -> None:
     """Measure, print tables and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--hidden", type=int, nargs="+", default=HIDDEN)
@@ -78,7 +77,7 @@ def main() -> None:
         cell = compare_with_onednn(hidden, batch, threads, arguments.repeats)
         result["onednn"].append(cell)
         print_cell(cell)
-    print(machine.save("kernel", machine.describe(["fastlstm", "torch", "numpy"]), result))
+    print(machine.save("kernel", ["fastlstm", "torch", "numpy"], result, publish=arguments.publish))
 
 
 def array(tensor: Tensor) -> npt.NDArray[np.float32]:

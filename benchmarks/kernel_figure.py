@@ -8,27 +8,28 @@ The results are those of kernel.py, inference.py and epoch_parts.py.
 from __future__ import annotations
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
+import processors
 from epoch_parts import PARTS
+from results import read_all
 
 mpl.use("svg")
 
-HERE = Path(__file__).parent
-FIGURE = HERE.parent / "docs" / "kernel-onednn.svg"
-DOCUMENT = HERE.parent / "docs" / "kernel.md"
+DOCS = Path(__file__).parent.parent / "docs"
+FIGURE = DOCS / "kernel-onednn.svg"
+DOCUMENT = DOCS / "kernel.md"
 PASSES = ("forward", "forward and backward")
 COLORS = ("#d1495b", "#edae49", "#00798c", "#30638e")
 
 
 def main() -> None:
     """Draw the figure, and write the tables between the markers of the document."""
-    draw(read_result("kernel")["onednn"])
+    draw({processors.name(result["machine"]): result["onednn"] for result in read_all("kernel").values()})
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, content in tables().items():
         start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
@@ -37,32 +38,32 @@ def main() -> None:
     DOCUMENT.write_text(text, encoding="utf-8")
 
 
-def read_result(name: str) -> dict[str, Any]:
-    """Return a committed result."""
-    result: dict[str, Any] = json.loads((HERE / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    return result
-
-
 def ratio(cell: dict[str, Any], name: str) -> float:
     """Return oneDNN's time divided by the kernel's."""
     medians = cell[name]["medians"]
     return float(medians["oneDNN"] / medians["fastlstm"])
 
 
-def draw(cells: list[dict[str, Any]]) -> None:
-    """Draw one panel per number of threads and kind of pass: the speedup by hidden size and batch size."""
-    threads = sorted({cell["threads"] for cell in cells})
+def draw(cells_by_processor: dict[str, list[dict[str, Any]]]) -> None:
+    """Draw the speedup by hidden size and batch size, a row per processor and number of threads."""
+    rows = [
+        (name, count, [cell for cell in cells if cell["threads"] == count])
+        for name, cells in cells_by_processor.items()
+        for count in sorted({cell["threads"] for cell in cells})
+    ]
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "fastlstm", "font.size": 9})
     figure, axes = plt.subplots(
-        len(threads), len(PASSES), figsize=(8, 2.6 * len(threads)), squeeze=False, layout="constrained"
+        len(rows), len(PASSES), figsize=(8, 2.6 * len(rows)), squeeze=False, layout="constrained"
     )
-    for (row, count), (column, name) in itertools.product(enumerate(threads), enumerate(PASSES)):
-        panel = axes[row][column]
+    for (panels, (name, count, cells)), (column, passes) in itertools.product(
+        zip(axes, rows, strict=True), enumerate(PASSES)
+    ):
+        panel = panels[column]
         for color, batch in zip(COLORS, sorted({cell["batch"] for cell in cells}), strict=False):
-            chosen = [cell for cell in cells if (cell["threads"], cell["batch"]) == (count, batch)]
+            chosen = [cell for cell in cells if cell["batch"] == batch]
             panel.plot(
                 [cell["hidden"] for cell in chosen],
-                [ratio(cell, name) for cell in chosen],
+                [ratio(cell, passes) for cell in chosen],
                 marker="o",
                 markersize=4,
                 color=color,
@@ -74,7 +75,7 @@ def draw(cells: list[dict[str, Any]]) -> None:
         panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panel.set_yscale("log", base=2)
         panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
-        panel.set_title(f"{name}, {count} thread{'s' if count > 1 else ''}")
+        panel.set_title(f"{passes}, {name}, {count} thread{'s' if count > 1 else ''}")
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
     for panel in axes[-1]:
@@ -85,15 +86,22 @@ def draw(cells: list[dict[str, Any]]) -> None:
 
 
 def tables() -> dict[str, str]:
-    """Return the tables of docs/kernel.md by the names of their markers."""
-    kernel, inference = read_result("kernel"), read_result("inference")
-    figures = [
-        *peak_lines(kernel), "", *onednn_lines(kernel), "", *precision_lines(inference), "", machine_line(kernel),
-    ]  # fmt: skip
-    return {
-        "figures": "\n".join(figures) + "\n",
-        "parts": "\n".join(epoch_lines(read_result("epoch_parts"))) + "\n",
-    }
+    """Return the tables of docs/kernel.md by the names of their markers, for each processor."""
+    figures, parts = [], []
+    inference = read_all("inference")
+    for processor, kernel in read_all("kernel").items():
+        figures += [heading(kernel), "", *peak_lines(kernel), "", *onednn_lines(kernel), ""]
+        if processor in inference:
+            figures += [*precision_lines(inference[processor]), ""]
+        figures += [machine_line(kernel), ""]
+    for result in read_all("epoch_parts").values():
+        parts += [heading(result), "", *epoch_lines(result), ""]
+    return {"figures": "\n".join(figures[:-1]) + "\n", "parts": "\n".join(parts[:-1]) + "\n"}
+
+
+def heading(result: dict[str, Any]) -> str:
+    """Return the heading of a processor's tables."""
+    return f"### {processors.title(result['machine'])}"
 
 
 def peak_lines(kernel: dict[str, Any]) -> list[str]:
@@ -163,7 +171,7 @@ def machine_line(kernel: dict[str, Any]) -> str:
     """Return a sentence about the machine."""
     machine = kernel["machine"]
     return (
-        f"Measured on {machine['cores']} cores of a shared {machine['processor']} "
+        f"Measured on {machine['cores']} cores of a shared {processors.name(machine)} "
         f"({', '.join(machine['instruction_sets'])}), "
         f"PyTorch {machine['packages']['torch']}, with `benchmarks/kernel.py` and `benchmarks/inference.py`; medians."
     )

@@ -14,7 +14,6 @@ wrk (Debian package) sends reviews of IMDb's test split from a second process on
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import signal
@@ -40,7 +39,7 @@ CONFIGURATIONS = {
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seconds", type=int, default=20, help="duration of steps 1 and 2")
     parser.add_argument("--minutes", type=float, default=5, help="duration of step 3")
@@ -69,7 +68,7 @@ def main() -> None:
         results.append({"name": capacity["name"], "overload": overload})
         print(json.dumps(results[-1]), flush=True)
     packages = ["fastlstm", "fastapi", "uvicorn", "numpy", "tokenizers"]
-    print(machine.save("overload", machine.describe(packages), {"runs": results}))
+    print(machine.save("overload", packages, {"runs": results}, publish=arguments.publish))
 
 
 def measure_steady(bodies: Path, size: int, port: int, seconds: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ The batch has 64 sequences of 64 steps and 256 inputs, as a language model's win
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 
@@ -26,7 +25,7 @@ SEQUENCES, STEPS, INPUTS = 64, 64, 256
 
 def main() -> None:
     """Measure, print a line per hidden size and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
     kernel = kernel_lstm.kernel()
@@ -46,7 +45,10 @@ def main() -> None:
         )
     print(
         machine.save(
-            "precision", machine.describe(["fastlstm", "torch", "numpy"]), {"build": build(), "layers": layers}
+            "precision",
+            ["fastlstm", "torch", "numpy"],
+            {"build": build(), "layers": layers},
+            publish=arguments.publish,
         )
     )
 

@@ -13,7 +13,6 @@ and with other readers of CSV. `detection` compares with CleverCSV, which must b
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import random
@@ -58,7 +57,7 @@ PACKAGES = ["fastlstm", "pandas", "polars", "pyarrow"]
 
 def main() -> None:
     """Run one part, print and save its raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parts = parser.add_subparsers(dest="part", required=True)
     for name, tables in (("dialects", 100_000), ("readers", 10_000), ("detection", 2_000)):
         part = parts.add_parser(name)
@@ -79,7 +78,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             result = run(arguments.tables, arguments.seed, Path(folder))
     packages = [*PACKAGES, "clevercsv"] if arguments.part == "detection" else PACKAGES
-    print(machine.save(f"reading_{arguments.part}", machine.describe(packages), result))
+    print(machine.save(f"reading_{arguments.part}", packages, result, publish=arguments.publish))
     if result.get("silently different"):
         sys.exit("some tables are read differently without a note")
 

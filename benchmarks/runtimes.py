@@ -8,7 +8,6 @@ measured too. No choice is made on the test split: all runtimes run the same mod
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ BATCH = 64
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     arguments = parser.parse_args()
@@ -49,7 +48,9 @@ def main() -> None:
             accuracy, difference = result[name][runtime].values()
             print(f"{name}, {runtime}: {accuracy:.2%}, largest difference {difference:.1e}", flush=True)
     packages = ["fastlstm", "onnx", "onnxruntime", "numpy", "tokenizers"]
-    print(machine.save("runtimes", machine.describe(packages), {"texts": len(test.texts), "models": result}))
+    print(
+        machine.save("runtimes", packages, {"texts": len(test.texts), "models": result}, publish=arguments.publish)
+    )
 
 
 def probabilities_by_runtime(folder: Path | None, texts: Sequence[str]) -> Iterator[tuple[str, FloatArray]]:

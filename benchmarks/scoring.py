@@ -2,13 +2,12 @@
 
     python benchmarks/scoring.py IMDB_FOLDER MODEL NAME
 
-Each scoring is logged as NAME, with date and commit, in benchmarks/results/scorings.jsonl. The same weights are never
-scored twice under one name.
+Each scoring is logged as NAME, with date and commit, in benchmarks/local-results/scorings.jsonl, or with --publish in
+benchmarks/results/scorings.jsonl. The same weights are never scored twice under one name.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 from pathlib import Path
@@ -21,22 +20,22 @@ import machine
 from fastlstm.data.datasets import load_imdb
 from fastlstm.metrics import evaluate
 from fastlstm.serialization.folder import CONFIG, WEIGHTS
+from results import SCORINGS
 from slices import ratings_of, slices
-
-LOG = machine.RESULTS / "scorings.jsonl"
 
 
 def main() -> None:
     """Score one model and print its log entry."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("name", help="how the model was trained, in a few words")
     arguments = parser.parse_args()
-    print(json.dumps(score(arguments.model, arguments.data_dir, arguments.name), indent=2))
+    entry = score(arguments.model, arguments.data_dir, arguments.name, publish=arguments.publish)
+    print(json.dumps(entry, indent=2))
 
 
-def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -> dict[str, Any]:
+def score(folder: Path, data_dir: Path, name: str, *, precision: str = "float32", publish: bool) -> dict[str, Any]:
     """Score the model in `folder`, log the result as `name` and return the log entry.
 
     If these weights were already scored under that name, the earlier entry is returned. If the data has ratings, the
@@ -47,9 +46,11 @@ def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -
         data_dir: the folder of IMDb's files.
         name: configuration and seed of the model, in a few words.
         precision: as in `fastlstm.load`.
+        publish: log in the published results; otherwise in the local ones.
     """
+    log_path = SCORINGS if publish else machine.LOCAL_RESULTS / SCORINGS.name
     weights = json.loads((folder / CONFIG).read_bytes())["sha256"][WEIGHTS]
-    lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
+    lines = log_path.read_text(encoding="utf-8").splitlines() if log_path.exists() else []
     logged: list[dict[str, Any]] = [json.loads(line) for line in lines]
     for entry in logged:
         if (entry["name"], entry.get("weights")) == (name, weights):
@@ -82,7 +83,8 @@ def score(folder: Path, data_dir: Path, name: str, precision: str = "float32") -
         "precision": precision,
         **result,
     }
-    with LOG.open("a", encoding="utf-8") as log:
+    log_path.parent.mkdir(exist_ok=True)
+    with log_path.open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
     return entry
 

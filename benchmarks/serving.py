@@ -8,7 +8,6 @@ connection is answered. A request has 1 or 8 reviews of IMDb's test split. The s
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -55,7 +54,7 @@ end
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
@@ -93,7 +92,7 @@ def main() -> None:
         )
     result = {"connections": CONNECTIONS, "medians": rows, "runs": runs}
     packages = ["fastlstm", "fastapi", "uvicorn", "onnxruntime", "numpy", "tokenizers"]
-    print(machine.save("serving", machine.describe(packages), result))
+    print(machine.save("serving", packages, result, publish=arguments.publish))
 
 
 def write_bodies(path: Path, texts: list[str], size: int) -> Path:

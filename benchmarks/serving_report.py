@@ -1,28 +1,15 @@
-"""The rows of the README's table of figures about the server."""
+"""The rows of docs/benchmarks.md about the server: what was measured, the figure, and the script that measures it."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
 Row = tuple[str, str, str]
 
 
-def rows() -> list[Row]:
-    """Return what was measured, the figure, and the script that measures it."""
-    return [throughput(), *load(), soak(), fuzzing(), *runtimes()]
-
-
-def read_result(name: str) -> Any:
-    """Return a raw result."""
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def throughput() -> Row:
-    """Return the throughput of the server, compared with ONNX Runtime."""
-    medians = read_result("serving")["medians"]
+def throughput(result: Any) -> list[Row]:
+    """Return the throughput of the server, compared with ONNX Runtime, of a result of serving.py."""
+    medians = result["medians"]
 
     def speed(name: str) -> float:
         (row,) = [row for row in medians if (row["name"], row["texts_a_request"]) == (name, 8)]
@@ -30,18 +17,20 @@ def throughput() -> Row:
         return texts_per_second
 
     own, onnx = speed("fastlstm serve"), speed("ONNX Runtime and FastAPI")
-    return (
-        "throughput of the server, bundled model, 8 reviews per request, load generator on the same cores",
-        f"**{own:,.0f} reviews/s**; ONNX Runtime with FastAPI {onnx:,.0f} ({own / onnx:.1f} ×); int8 "
-        f"{speed('fastlstm serve, int8'):,.0f}; int8, 2 workers {speed('fastlstm serve, int8, two workers'):,.0f}; "
-        f"int8, 2 workers, early exit {speed('fastlstm serve, int8, early exit 0.99, two workers'):,.0f}",
-        "serving.py",
-    )
+    return [
+        (
+            "throughput of the server, bundled model, 8 reviews per request, load generator on the same cores",
+            f"**{own:,.0f} reviews/s**; ONNX Runtime with FastAPI {onnx:,.0f} ({own / onnx:.1f} ×); int8 "
+            f"{speed('fastlstm serve, int8'):,.0f}; int8, 2 workers {speed('fastlstm serve, int8, two workers'):,.0f}; "
+            f"int8, 2 workers, early exit {speed('fastlstm serve, int8, early exit 0.99, two workers'):,.0f}",
+            "serving.py",
+        )
+    ]
 
 
-def load() -> list[Row]:
-    """Return the latency at 70% of the capacity, and the behaviour at ten times the capacity."""
-    runs = read_result("overload")["runs"]
+def load(result: Any) -> list[Row]:
+    """Return the latency at 70% of the capacity, and the behaviour at ten times the capacity, of overload.py."""
+    runs = result["runs"]
     steady = {(run["name"], run["texts_a_request"]): run for run in runs if "overload" not in run}
     single, batch = steady["int8", 1], steady["int8", 8]
     (run,) = [run for run in runs if "overload" in run]
@@ -66,33 +55,36 @@ def load() -> list[Row]:
     ]
 
 
-def soak() -> Row:
-    """Return the growth of memory over a million requests."""
-    result = read_result("soak")
-    return (
-        f"{result['requests']:,} requests with texts of all lengths",
-        f"{result['failed']} failed; resident memory {result['early_mb']:.1f} MB, at the end "
-        f"{result['late_mb']:.1f} MB ({result['growth']:+.1%})",
-        "soak.py",
-    )
+def soak(result: Any) -> list[Row]:
+    """Return the growth of memory over a million requests, of soak.py."""
+    return [
+        (
+            f"{result['requests']:,} requests with texts of all lengths",
+            f"{result['failed']} failed; resident memory {result['early_mb']:.1f} MB, at the end "
+            f"{result['late_mb']:.1f} MB ({result['growth']:+.1%})",
+            "soak.py",
+        )
+    ]
 
 
-def fuzzing() -> Row:
-    """Return the failures caused by malformed input."""
-    parts = read_result("fuzzing")["parts"]
+def fuzzing(result: Any) -> list[Row]:
+    """Return the failures caused by malformed input, of fuzzing.py."""
+    parts = result["parts"]
     cases = ", ".join(f"{part['cases']:,} {name}" for name, part in parts.items())
-    return (
-        "malformed request bodies, WebSocket messages and model folders, and requests generated from the OpenAPI "
-        "schema",
-        f"{cases}: {sum(part['failed'] for part in parts.values())} failures (5xx, crash, hang)",
-        "fuzzing.py",
-    )
+    return [
+        (
+            "malformed request bodies, WebSocket messages and model folders, and requests generated from the OpenAPI "
+            "schema",
+            f"{cases}: {sum(part['failed'] for part in parts.values())} failures (5xx, crash, hang)",
+            "fuzzing.py",
+        )
+    ]
 
 
-def runtimes() -> list[Row]:
-    """Return the accuracy of lower precisions."""
+def runtimes(result: Any) -> list[Row]:
+    """Return the accuracy of lower precisions, of runtimes.py."""
     table = []
-    for name, accuracies in read_result("runtimes")["models"].items():
+    for name, accuracies in result["models"].items():
         exact = accuracies["kernel, float32"]["accuracy"]
         others = ", ".join(
             f"{runtime} {accuracies[runtime]['accuracy']:.2%}" for runtime in ("ONNX", "ONNX, int8", "kernel, int8")

@@ -8,7 +8,6 @@ Each variant trains on the same 20,000 reviews and is evaluated as it would be s
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import time
@@ -48,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Train every variant, print a table and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
@@ -75,7 +74,7 @@ def main() -> None:
     if arguments.only != list(VARIANTS):
         return  # a saved result contains all variants
     packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
-    print(machine.save("small_choices", machine.describe(packages), {"runs": runs}))
+    print(machine.save("small_choices", packages, {"runs": runs}, publish=arguments.publish))
 
 
 def train(data: DataSplits, seed: int, changes: dict[str, Any]) -> dict[str, Any]:

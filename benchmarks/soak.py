@@ -9,7 +9,6 @@ that of the last tenth of the run relative to the second tenth; the first tenth 
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import tempfile
@@ -34,7 +33,7 @@ PAGE_BYTES = 4096
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--port", type=int, default=8127)
@@ -62,7 +61,7 @@ def main() -> None:
     result = {"requests": round(requests), "failed": failed, "seconds": round(seconds), **summarize(memory)}
     print(json.dumps({name: value for name, value in result.items() if name != "resident_mb"}))
     packages = ["fastlstm", "fastapi", "uvicorn", "numpy", "tokenizers"]
-    print(machine.save("soak", machine.describe(packages), {"options": arguments.options, **result}))
+    print(machine.save("soak", packages, {"options": arguments.options, **result}, publish=arguments.publish))
 
 
 def write_lengths(path: Path, texts: list[str]) -> Path:

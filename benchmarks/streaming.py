@@ -10,7 +10,6 @@ those of whole texts.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import statistics
@@ -38,7 +37,7 @@ WARM_UP_PIECES, TIMED_PIECES = 200, 2_000
 
 def main() -> None:
     """Measure, print and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
@@ -66,7 +65,7 @@ def main() -> None:
             f"{row['disagreement']:.2%} predictions changed, "
             f"{row['seconds']:.1f} s instead of {row['whole_seconds']:.1f} s"
         )
-    print(machine.save("streaming", machine.describe(["fastlstm", "numpy", "tokenizers"]), result))
+    print(machine.save("streaming", ["fastlstm", "numpy", "tokenizers"], result, publish=arguments.publish))
 
 
 def time_tokens(model: Classifier, words: list[str], repeats: int) -> dict[str, float]:

@@ -15,6 +15,7 @@ NEEDS_THIS_RESULT = "tests/test_docs.py::test_figures_of_readme_and_benchmarks_m
 
 def main() -> None:
     """Run pytest, print its last line and save the result."""
+    arguments = machine.argument_parser(__doc__).parse_args()
     started = time.perf_counter()
     process = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--deselect", NEEDS_THIS_RESULT],
@@ -29,7 +30,10 @@ def main() -> None:
     print(process.stdout.splitlines()[-1])
     print(
         machine.save(
-            "suite", machine.describe(["fastlstm", "pytest"]), {"tests": int(passed[1]), "seconds": seconds}
+            "suite",
+            ["fastlstm", "pytest"],
+            {"tests": int(passed[1]), "seconds": seconds},
+            publish=arguments.publish,
         )
     )
 

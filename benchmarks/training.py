@@ -7,7 +7,6 @@ All train in alternation on the same token ids; the result is the median of seve
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 import subprocess
@@ -30,7 +29,7 @@ from opponents.bucketed_pytorch import Opponent
 
 def main() -> None:
     """Measure, print a table and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--keras-python", help="a Python with TensorFlow; without it Keras is skipped")
     parser.add_argument("--repeats", type=int, default=5)
@@ -64,7 +63,7 @@ def main() -> None:
     for name, value in medians.items():
         print(f"{name:18} {value:6.1f} s   {value / medians['fastlstm']:.2f} x fastlstm's time")
     result = {"texts": len(texts.texts), "tokens": tokens, "seconds": seconds, "medians": medians, **versions}
-    print(machine.save("training", machine.describe(["fastlstm", "torch", "numpy", "tokenizers"]), result))
+    print(machine.save("training", ["fastlstm", "torch", "numpy", "tokenizers"], result, publish=arguments.publish))
 
 
 def tutorial(data_dir: Path, epochs: int) -> PreparedRun:

@@ -8,7 +8,6 @@ validation reviews. The test split is not read.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import statistics
 from pathlib import Path
@@ -29,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Train every variant, print a table and save the raw result."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     arguments = parser.parse_args()
@@ -47,7 +46,7 @@ def main() -> None:
         print(f"{name:36} {statistics.mean(values):.2%}")
     packages = ["fastlstm", "torch", "numpy", "tokenizers"]
     result = {"validation_accuracy": accuracies, "runs": runs}
-    print(machine.save("tutorial_choices", machine.describe(packages), result))
+    print(machine.save("tutorial_choices", packages, result, publish=arguments.publish))
 
 
 def train(data: DataSplits, config: TrainingConfig) -> list[EpochResult]:

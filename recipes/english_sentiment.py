@@ -128,7 +128,7 @@ def bundle_classifier(work: Path, data_dir: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         quantized = Path(temporary, "model")
         student.save(quantized, storage=STORAGE)
-        scoring = score(quantized, data_dir, NAME)
+        scoring = score(quantized, data_dir, NAME, publish=True)
         model = fastlstm.load(quantized)
         size = sum(file.stat().st_size for file in quantized.iterdir())
     results = {name: scoring[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 import pytest
+from tests.helpers.benchmarks import load_benchmark
 
 from fastlstm.cli import main as run_command
 from fastlstm.cli.main import group
@@ -127,17 +126,6 @@ def test_linked_files_exist(document: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if not target.startswith("https://"):
             assert (ROOT / document).parent.joinpath(target).exists(), target
-
-
-def load_benchmark(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Import a script of benchmarks/ as a module."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_figures_of_readme_and_benchmarks_match_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:

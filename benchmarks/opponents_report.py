@@ -1,0 +1,93 @@
+"""The tables of docs/benchmarks.md that compare fastlstm with other runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import processors
+from results import read_all
+
+OWN = "fastlstm"
+Row = tuple[str, str, str]
+SITUATIONS = {
+    "one text": "one text of 200 tokens, one thread",
+    "one text, cold": "one text of 200 tokens after 10 ms of idle time, one thread",
+    "one text on all cores, cold": "one text of 200 tokens after 10 ms of idle time, all cores",
+    "64 texts": "64 reviews, all cores",
+    "64 texts on one thread": "64 reviews, one thread",
+    "64 texts of 200 tokens": "64 texts of 200 tokens, all cores",
+}
+"""Keys of a result of inference.py, and their descriptions."""
+
+
+def bundled(result: Any) -> list[Row]:
+    """Return the speed of the bundled model in each precision."""
+    speeds = ", ".join(f"{name} {speed:,.0f} reviews/s" for name, speed in result["reviews_per_second"].items())
+    return [("bundled model, raw reviews to probabilities, all cores", speeds, "bundled.py")]
+
+
+def training(result: Any) -> list[Row]:
+    """Return the time of a training epoch."""
+    return [("training epoch of `tutorial` (20,000 reviews)", compare(result["medians"], 1, "s"), "training.py")]
+
+
+def inference(result: Any) -> list[Row]:
+    """Return the times of the tutorial model, and of whole processes."""
+    rows = [
+        (f"inference of {description}", compare(result[name]["medians"], 1000, "ms"), "inference.py")
+        for name, description in SITUATIONS.items()
+        if name in result
+    ]
+    rows += [
+        (f"whole process: {name}", f"{times['median']:.2f} s", "inference.py")
+        for name, times in result["processes"].items()
+    ]
+    return rows
+
+
+def compare(medians: Mapping[str, float], factor: int, unit: str) -> str:
+    """Format fastlstm's time in float32 and in its fastest precision, and the time of the fastest opponent."""
+    own = {name: seconds for name, seconds in medians.items() if name.startswith(OWN)}
+    others = {name: seconds for name, seconds in medians.items() if name not in own}
+    digits = 1 if own[OWN] * factor >= 1 else 3
+
+    def time(seconds: float) -> str:
+        return f"{seconds * factor:.{digits}f} {unit}"
+
+    parts = [f"**{time(own[OWN])}**"]
+    fastest = min(own, key=own.__getitem__)
+    if fastest != OWN:
+        parts.append(f"{fastest.removeprefix(OWN).strip()} {time(own[fastest])}")
+    opponent = min(others, key=others.__getitem__)
+    parts.append(f"{opponent} {time(others[opponent])} ({others[opponent] / own[OWN]:.1f} ×)")
+    return ", ".join(parts)
+
+
+def sections() -> list[str]:
+    """Return headings and tables with the times of all runtimes."""
+    inference, training = read_all("inference"), read_all("training")
+    parts = ["### Training epoch of `tutorial`, all runtimes", runtime_table(training, None, 1, "s")]
+    for key, description in SITUATIONS.items():
+        measured = {name: result for name, result in inference.items() if key in result}
+        if measured:
+            parts += [f"### Inference of {description}, all runtimes", runtime_table(measured, key, 1000, "ms")]
+    return parts
+
+
+def runtime_table(results: Mapping[str, Any], key: str | None, factor: int, unit: str) -> str:
+    """Return a table with a row per runtime and a column per processor.
+
+    Args:
+        results: Results by processor folder.
+        key: The part of each result that has the medians; None for the result itself.
+        factor: Units per second.
+        unit: Symbol of the unit.
+    """
+    titles = [processors.title(result["machine"]) for result in results.values()]
+    medians = [(result if key is None else result[key])["medians"] for result in results.values()]
+    lines = [f"| {unit} | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
+    for runtime in dict.fromkeys(runtime for times in medians for runtime in times):
+        cells = [f"{times[runtime] * factor:.3g}" if runtime in times else "-" for times in medians]
+        lines.append(f"| {runtime} | {' | '.join(cells)} |")
+    return "\n".join(lines)
