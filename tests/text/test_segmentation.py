@@ -153,6 +153,40 @@ def test_other_tokenizers_have_no_segmentation(segmentation: Segmentation) -> No
     assert find_segmentation(tokenizer) is None
 
 
+@SEGMENTATIONS
+@given(
+    st.one_of(
+        st.text(max_size=40),
+        st.lists(
+            st.sampled_from(
+                ["<br>", "<BR\u00a0/>", "<br", ">", " ", "a", "1", "é", "e", "\u0301", "\u20e3", "\u00ad", "很"]
+            ),
+            max_size=12,
+        ).map("".join),
+    )
+)
+def test_pieces_have_the_tokens_of_the_text(segmentation: Segmentation, text: str) -> None:
+    prepare = clean_text if segmentation is RUNS else str
+    pieces = list(segmentation.pieces(text))
+    tokens = [token for piece in pieces for token in library_tokens(segmentation, prepare(piece))]
+    assert tokens == library_tokens(segmentation, prepare(text))
+
+
+def test_words_of_ascii_characters_are_pieces_of_their_own() -> None:
+    assert list(SEGMENTS.pieces("An été, or two<br>très bien")) == ["An", "été,", "or two", "très", "bien"]
+    assert list(SEGMENTS.pieces("all ASCII<br>text")) == ["all ASCII<br>text"]
+
+
+@pytest.mark.parametrize(("segmentation", "zero"), [(SEGMENTS, 0), (RUNS, 3)])
+def test_kinds_of_ascii_characters(segmentation: Segmentation, zero: int) -> None:
+    kinds = dict(enumerate(segmentation.ascii_kinds))
+    assert [kinds[ord(character)] for character in "aZ0_"] == [2] * 4
+    assert [kinds[ord(character)] for character in "!<~"] == [1 if segmentation is SEGMENTS else 3] * 3
+    assert [kinds[ord(character)] for character in " \n\v"] == [128] * 3
+    assert kinds[0] == zero
+    assert len(kinds) == 128
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -11,6 +11,7 @@ from tests.helpers.earlier_tokenizers import train_runs_tokenizer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from fastlstm.errors import OptionError
+from fastlstm.text.ascii_tokens import AsciiTokens
 from fastlstm.text.segmentation import RUNS, SEGMENTS, clean_text
 from fastlstm.text.tokenizer import (
     CHUNK_TEXTS,
@@ -74,6 +75,23 @@ def test_ids_equal_those_of_the_tokenizers_library(
     encodings = tokenizer.encode_batch(prepared, add_special_tokens=False)
     expected = [encoding.ids or [UNKNOWN_ID] for encoding in encodings]
     assert [ids.tolist() for ids in TextTokenizer(tokenizer, max_tokens=100, truncate="end")(texts).ids] == expected
+
+
+@pytest.mark.parametrize("train", [train_tokenizer, train_runs_tokenizer])
+@pytest.mark.parametrize("text", ["a<br<br>>b", "é<br<br>>é b", "é <br<br>> é", "<br\x1c>a", "é<br\u00a0>a"])
+def test_line_breaks_are_found_once(train: Callable[[list[str], int], Tokenizer], text: str) -> None:
+    tokenizer = train(["a b é <br> <br<br>>"], 50)
+    prepared = text if train is train_tokenizer else clean_text(text)
+    assert ids_of(tokenizer, text) == tokenizer.encode(prepared).ids
+
+
+def test_compiled_tokens_are_used_for_words_of_ascii_characters() -> None:
+    def compile_ascii(*_: object) -> AsciiTokens:
+        return lambda texts: (np.full(len(texts), 99, np.int32), np.arange(len(texts) + 1))
+
+    tokenizer = TextTokenizer(TOKENIZER, max_tokens=9, truncate="end", compile_ascii=compile_ascii)
+    tokenized = tokenizer(["w0 w1", "w0 é w1"])
+    assert [ids.tolist() for ids in tokenized.ids] == [[99], [99, UNKNOWN_ID, 99]]
 
 
 def test_tokenizer_with_another_normalizer_is_used_as_it_is() -> None:

@@ -78,11 +78,37 @@ class AdamArguments(ctypes.Structure):
     )
 
 
+class Vocabulary(ctypes.Structure):
+    """fastlstm_vocabulary."""
+
+    _fields_ = (
+        ("words", c_int64),
+        ("characters", c_char_p),
+        *((name, c_void_p) for name in ("starts", "ids")),
+        *((name, c_int64) for name in ("unknown_id", "slots")),
+        ("table", c_void_p),
+    )
+
+
+class TokenArguments(ctypes.Structure):
+    """fastlstm_token_arguments."""
+
+    _fields_ = (
+        ("vocabulary", ctypes.POINTER(Vocabulary)),
+        ("kinds", c_char_p),
+        ("texts", c_int64),
+        ("characters", c_char_p),
+        *((name, c_void_p) for name in ("starts", "ids", "id_starts")),
+    )
+
+
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "fastlstm_forward_arguments": ForwardArguments,
     "fastlstm_inference_arguments": InferenceArguments,
     "fastlstm_backward_arguments": BackwardArguments,
     "fastlstm_adam_arguments": AdamArguments,
+    "fastlstm_vocabulary": Vocabulary,
+    "fastlstm_token_arguments": TokenArguments,
 }
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -102,6 +128,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "backward": (c_int32, [c_void_p, c_void_p]),
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
     "adam": (c_int32, [c_void_p, c_void_p]),
+    "index_words": (c_int32, [c_void_p]),
+    "token_ids": (c_int32, [c_void_p]),
 }
 
 

@@ -16,7 +16,9 @@ import itertools
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
@@ -69,14 +71,14 @@ class Segmentation:
     Attributes:
         name: Its name.
         ascii_token: A pattern that finds the same tokens in lower-case ASCII text.
-        ascii_break: An HTML line break, which is replaced by a space in ASCII text before.
+        line_break: An HTML line break, which separates tokens.
         normalizer: The normalizer of tokenizer.json.
         pre_tokenizer: The pre-tokenizer of tokenizer.json.
     """
 
     name: str
     ascii_token: re.Pattern[str]
-    ascii_break: re.Pattern[str]
+    line_break: re.Pattern[str]
     normalizer: Any
     pre_tokenizer: Any
 
@@ -89,9 +91,37 @@ class Segmentation:
     def ascii_tokens(self, text: str) -> list[str]:
         """Return the tokens of a text in ASCII."""
         if "<" in text:
-            text = self.ascii_break.sub(" ", text)
+            text = self.line_break.sub(" ", text)
         tokens: list[str] = self.ascii_token.findall(text.lower())
         return tokens
+
+    def pieces(self, text: str) -> Iterator[str]:
+        """Yield pieces of a text that have the same tokens as the text, one after the other.
+
+        Words of ASCII characters are in pieces of their own. No token reaches across a space or a line break, and no
+        character changes another one there.
+        """
+        if text.isascii():
+            yield text
+            return
+        for line in self.line_break.split(text):
+            for _, words in itertools.groupby(line.split(" "), str.isascii):
+                yield " ".join(words)
+
+    @cached_property
+    def ascii_kinds(self) -> bytes:
+        """The kind of each ASCII character, as csrc/tokens.h defines kinds, which is the same rule for the kernel.
+
+        0: it belongs to no token. 1: it is a token. Otherwise: a run of characters of the same kind is a token. 128 is
+        added for white space that an HTML line break may contain.
+        """
+        kinds = bytearray()
+        for character in map(chr, range(128)):
+            tokens = len(self.ascii_tokens(2 * character))
+            is_word = tokens == 1 and self.ascii_tokens("a" + character) == [f"a{character.lower()}"]
+            is_break_space = self.line_break.fullmatch(f"<br{2 * character}>") is not None
+            kinds.append((tokens and (1 if tokens > 1 else 2 if is_word else 3)) + 128 * is_break_space)
+        return bytes(kinds)
 
     def matches(self, tokenizer: Tokenizer) -> bool:
         """Return whether the tokenizer has this normalizer and pre-tokenizer."""

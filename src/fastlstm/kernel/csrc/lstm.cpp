@@ -10,6 +10,7 @@
 #include "inference.h"
 #include "schedule.h"
 #include "threads.h"
+#include "tokens.h"
 
 struct fastlstm_isa {
     const fastlstm::IsaKernels &kernels;
@@ -183,6 +184,8 @@ int64_t fastlstm_struct_size(const char *name) {
         {"fastlstm_inference_arguments", sizeof(fastlstm_inference_arguments)},
         {"fastlstm_backward_arguments", sizeof(fastlstm_backward_arguments)},
         {"fastlstm_adam_arguments", sizeof(fastlstm_adam_arguments)},
+        {"fastlstm_vocabulary", sizeof(fastlstm_vocabulary)},
+        {"fastlstm_token_arguments", sizeof(fastlstm_token_arguments)},
     };
     for (const auto &entry : structs)
         if (!strcmp(name, entry.name)) return entry.size;
