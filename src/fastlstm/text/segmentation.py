@@ -104,9 +104,15 @@ class Segmentation:
         if text.isascii():
             yield text
             return
-        for line in self.line_break.split(text):
-            for _, words in itertools.groupby(line.split(" "), str.isascii):
-                yield " ".join(words)
+        for line in self.line_break.split(text) if "<" in text else [text]:
+            end = 0
+            for start, next_start in _other_words(line):
+                if start > end:
+                    yield line[end:start]
+                yield line[start:next_start]
+                end = next_start
+            if end < len(line):
+                yield line[end:]
 
     @cached_property
     def ascii_kinds(self) -> bytes:
@@ -129,6 +135,20 @@ class Segmentation:
             tokenizer.pre_tokenizer
         ) == _state(self.pre_tokenizer)
 
+
+def _other_words(line: str) -> list[tuple[int, int]]:
+    """Return the spans of the words, between spaces, that are not ASCII. Words that follow each other have one span."""
+    spans: list[tuple[int, int]] = []
+    for match in _OTHER_CHARACTERS.finditer(line):
+        start = line.rfind(" ", 0, match.start()) + 1
+        if spans and start == spans[-1][1] + 1:
+            start, _ = spans.pop()
+        spans.append((start, match.end()))
+    return spans
+
+
+_OTHER_CHARACTERS = re.compile(r"[^\x00-\x7f][^ ]*")
+"""The end of a word, from its first character that is not ASCII."""
 
 RUNS = Segmentation(
     "runs", re.compile(WORD_PATTERN, re.ASCII), HTML_BREAK, normalizers.Lowercase(), pre_tokenizers.Whitespace()

@@ -7,25 +7,35 @@ namespace {
 
 constexpr int64_t max_slots = int64_t(1) << 31;
 
-// FNV-1a.
-uint32_t hash(const char *word, int64_t size) {
-    uint32_t value = 2166136261u;
-    for (int64_t i = 0; i < size; ++i) value = (value ^ uint8_t(word[i])) * 16777619u;
-    return value ^ (value >> 15);
+// A word and its hash (FNV-1a), which is computed while the word is read.
+struct Word {
+    const char *start, *end;
+    uint32_t hash = 2166136261u;
+
+    explicit Word(const char *first) : start(first), end(first) {}
+    void add_character() { hash = (hash ^ uint8_t(*end++)) * 16777619u; }
+    int64_t size() const { return end - start; }
+};
+
+bool is_equal(const char *a, const char *b, int64_t size) {
+    for (int64_t i = 0; i < size; ++i)
+        if (a[i] != b[i]) return false;
+    return true;
 }
 
 // The slot of a word, or the empty slot where it belongs. A slot contains the word's number + 1, or 0.
-int64_t find_slot(const fastlstm_vocabulary &v, const char *word, int64_t size) {
-    int64_t slot = hash(word, size) & (v.slots - 1);
+int64_t find_slot(const fastlstm_vocabulary &v, const Word &word) {
+    int64_t slot = (word.hash ^ (word.hash >> 15)) & (v.slots - 1);
     for (; v.table[slot] != 0; slot = (slot + 1) & (v.slots - 1)) {
         const int64_t *start = v.starts + v.table[slot] - 1;
-        if (start[1] - start[0] == size && memcmp(v.characters + start[0], word, size) == 0) break;
+        if (start[1] - start[0] == word.size() && is_equal(v.characters + start[0], word.start, word.size()))
+            break;
     }
     return slot;
 }
 
-int32_t find_id(const fastlstm_vocabulary &v, const char *word, int64_t size) {
-    const int32_t number = v.table[find_slot(v, word, size)];
+int32_t find_id(const fastlstm_vocabulary &v, const Word &word) {
+    const int32_t number = v.table[find_slot(v, word)];
     return number == 0 ? int32_t(v.unknown_id) : v.ids[number - 1];
 }
 
@@ -43,46 +53,40 @@ int32_t check(const fastlstm_vocabulary &v) {
     return FASTLSTM_OK;
 }
 
-// Splits the characters of one text.
-class Scanner {
-  public:
-    Scanner(const uint8_t *kinds, const char *next, const char *end)
-        : kinds_(kinds), next_(next), end_(end) {}
+// The kind of each character, and the end of a text.
+struct Rule {
+    const uint8_t *kinds;
+    const char *end;
 
-    // The start of the next token, or null. `size` is set to its length.
-    const char *next_token(int64_t &size) {
-        skip_separators();
-        if (next_ == end_) return nullptr;
-        const char *token = next_++;
-        const int kind = kind_of(*token);
-        if (kind != FASTLSTM_SYMBOL)
-            while (next_ < end_ && kind_of(*next_) == kind && end_of_break() == next_) ++next_;
-        size = next_ - token;
-        return token;
+    int kind(const char *c) const { return kinds[uint8_t(*c)] & ~FASTLSTM_BREAK_SPACE; }
+
+    // The end of the line break that starts at `c`; `c` if none does.
+    const char *end_of_break(const char *c) const {
+        if (*c != '<' || end - c < 4 || c[1] != 'b' || c[2] != 'r') return c;
+        const char *next = c + 3;
+        while (next < end && (kinds[uint8_t(*next)] & FASTLSTM_BREAK_SPACE)) ++next;
+        if (next < end && *next == '/') ++next;
+        return next < end && *next == '>' ? next + 1 : c;
     }
 
-  private:
-    int kind_of(char c) const { return kinds_[uint8_t(c)] & ~FASTLSTM_BREAK_SPACE; }
-
-    void skip_separators() {
-        while (next_ < end_) {
-            const char *after = end_of_break();
-            if (after == next_ && kind_of(*next_) != FASTLSTM_SEPARATOR) return;
-            next_ = after == next_ ? next_ + 1 : after;
+    // The start of the first token from `c` on; `end` if there is none.
+    const char *skip_separators(const char *c) const {
+        while (c < end) {
+            const char *after = end_of_break(c);
+            if (after == c && kind(c) != FASTLSTM_SEPARATOR) return c;
+            c = after == c ? c + 1 : after;
         }
+        return c;
     }
 
-    // The end of the line break that starts here; here if none does.
-    const char *end_of_break() const {
-        if (*next_ != '<' || end_ - next_ < 4 || next_[1] != 'b' || next_[2] != 'r') return next_;
-        const char *i = next_ + 3;
-        while (i < end_ && (kinds_[uint8_t(*i)] & FASTLSTM_BREAK_SPACE)) ++i;
-        if (i < end_ && *i == '/') ++i;
-        return i < end_ && *i == '>' ? i + 1 : next_;
+    Word read_token(const char *c) const {
+        Word word(c);
+        const int first = kind(c);
+        do word.add_character();
+        while (first != FASTLSTM_SYMBOL && word.end < end && kind(word.end) == first &&
+               end_of_break(word.end) == word.end);
+        return word;
     }
-
-    const uint8_t *kinds_;
-    const char *next_, *end_;
 };
 
 }  // namespace
@@ -92,8 +96,11 @@ int32_t fastlstm_index_words(const fastlstm_vocabulary *vocabulary) {
     if (const int32_t status = check(v)) return status;
     if (!valid_starts(v.starts, v.words)) return FASTLSTM_BAD_INDEX;
     memset(v.table, 0, v.slots * sizeof *v.table);
-    for (int64_t w = 0; w < v.words; ++w)
-        v.table[find_slot(v, v.characters + v.starts[w], v.starts[w + 1] - v.starts[w])] = int32_t(w + 1);
+    for (int64_t w = 0; w < v.words; ++w) {
+        Word word(v.characters + v.starts[w]);
+        while (word.size() < v.starts[w + 1] - v.starts[w]) word.add_character();
+        v.table[find_slot(v, word)] = int32_t(w + 1);
+    }
     return FASTLSTM_OK;
 }
 
@@ -102,14 +109,19 @@ int32_t fastlstm_token_ids(const fastlstm_token_arguments *arguments) {
     if (a.texts < 0) return FASTLSTM_BAD_SIZE;
     if (!a.vocabulary || !a.kinds || !a.characters || !a.starts || !a.ids || !a.id_starts)
         return FASTLSTM_BAD_POINTER;
-    if (const int32_t status = check(*a.vocabulary)) return status;
+    const fastlstm_vocabulary v = *a.vocabulary;
+    if (const int32_t status = check(v)) return status;
     if (!valid_starts(a.starts, a.texts)) return FASTLSTM_BAD_INDEX;
-    int64_t count = 0, size = 0;
+    int64_t count = 0;
     for (int64_t text = 0; text < a.texts; ++text) {
         a.id_starts[text] = count;
-        Scanner scanner(a.kinds, a.characters + a.starts[text], a.characters + a.starts[text + 1]);
-        while (const char *token = scanner.next_token(size))
-            a.ids[count++] = find_id(*a.vocabulary, token, size);
+        const Rule rule = {a.kinds, a.characters + a.starts[text + 1]};
+        const char *next = rule.skip_separators(a.characters + a.starts[text]);
+        while (next < rule.end) {
+            const Word word = rule.read_token(next);
+            a.ids[count++] = find_id(v, word);
+            next = rule.skip_separators(word.end);
+        }
     }
     a.id_starts[a.texts] = count;
     return FASTLSTM_OK;
