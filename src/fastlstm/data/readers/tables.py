@@ -128,5 +128,8 @@ def arrow_values(column: pyarrow.Array) -> list[Any]:
         return [None if number is None else float(str(np.float32(number))) for number in column.to_pylist()]
     if not (pyarrow.types.is_string(column.type) or pyarrow.types.is_large_string(column.type)):
         return list(column.to_pylist())
-    encoded = column.cast(pyarrow.large_binary()).to_pylist()
-    return [value if value is None else value.decode(errors="surrogateescape") for value in encoded]
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        encoded = column.cast(pyarrow.large_binary()).to_pylist()
+        return [value if value is None else value.decode(errors="surrogateescape") for value in encoded]
