@@ -24,6 +24,14 @@ settings.register_profile("fastlstm", deadline=None, derandomize=True, database=
 settings.load_profile("fastlstm")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _empty_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Use an empty folder instead of the user's cache folder, also in processes that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def make_model() -> MakeModel:
     """Return a function that makes a model with random weights."""

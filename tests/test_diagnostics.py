@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.helpers.machines import machine_speeds
 
 import fastlstm
-from fastlstm.diagnostics import EXTRAS, ExtraStatus, KernelStatus, PyTorchStatus, SelfCheck, diagnose
+from fastlstm.diagnostics import (
+    COMPARED_UNITS,
+    EXTRAS,
+    ExtraStatus,
+    KernelStatus,
+    PyTorchStatus,
+    SelfCheck,
+    diagnose,
+)
 from fastlstm.errors import CPU_PYTORCH, OptionError
 from fastlstm.kernel.abi import FILE_NAME, PRECISIONS, load_library
 from fastlstm.kernel.bindings import Kernel
@@ -57,6 +66,19 @@ def test_kernel_status_has_the_best_instruction_set_threads_and_library(library:
     assert diagnostics.self_check is not None
     assert diagnostics.self_check.passed
     assert diagnostics.environment == {}
+
+
+def test_auto_precision_has_the_choice_and_speeds_of_every_task_and_size(tmp_path: Path) -> None:
+    with machine_speeds(tmp_path, float32=1.0, bfloat16=2.0, int8=0.5):
+        choices = diagnose().auto_precision
+    assert [(choice.task, choice.units) for choice in choices] == [
+        (task, (units,)) for task in ("inference", "training") for units in COMPARED_UNITS
+    ]
+    kernel = find_kernel.__wrapped__().kernel
+    for choice in choices:
+        has_int8 = choice.task == "inference" and kernel is not None and kernel.supports("int8")
+        assert choice.precision == ("int8" if has_int8 else "float32")
+        assert choice.speeds.get("bfloat16", 0.5) == 0.5
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -199,7 +221,7 @@ def test_processor_is_named_by_cpuinfo_or_else_by_python(
     path = tmp_path / "cpuinfo"
     if cpuinfo is not None:
         path.write_text(cpuinfo)
-    monkeypatch.setattr("fastlstm.diagnostics.CPUINFO", path)
+    monkeypatch.setattr("fastlstm.serialization.speeds.CPUINFO", path)
     monkeypatch.setattr("platform.processor", lambda: processor)
     monkeypatch.setattr("platform.machine", lambda: "arm64")
     assert diagnose().processor == expected

@@ -8,7 +8,6 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastlstm import __version__
 from fastlstm.errors import install_command
@@ -17,6 +16,8 @@ from fastlstm.kernel.abi import PRECISIONS, load_library
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.loader import REFERENCE, supported_kernels
 from fastlstm.kernel.self_check import TOLERANCE, largest_difference
+from fastlstm.precision import CANDIDATES, PrecisionChoice, compare_precisions
+from fastlstm.serialization.speeds import processor_name
 
 ENVIRONMENT_VARIABLES = ("FASTLSTM_ISA", "FASTLSTM_THREADS", "FASTLSTM_LIBRARY", "FASTLSTM_DATA_DIR")
 """The environment variables that fastlstm reads."""
@@ -55,7 +56,8 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 }
 """Every extra of pyproject.toml: its purpose and its packages."""
 
-CPUINFO = Path("/proc/cpuinfo")
+COMPARED_UNITS = (64, 256, 1024)
+"""Sizes of layers for which the precisions are compared."""
 SUPPORTED_MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
 
 
@@ -144,6 +146,7 @@ class Diagnostics:
         processor: Name of the processor.
         kernel: The compiled kernel.
         self_check: None without a kernel.
+        auto_precision: What the precision "auto" chooses, in inference and training, by the size of the layers.
         environment: Environment variables of fastlstm that are set.
         extras: All extras, in the order of pyproject.toml.
         pytorch: None if PyTorch is not installed.
@@ -155,6 +158,7 @@ class Diagnostics:
     processor: str
     kernel: KernelStatus
     self_check: SelfCheck | None
+    auto_precision: tuple[PrecisionChoice, ...]
     environment: Mapping[str, str]
     extras: tuple[ExtraStatus, ...]
     pytorch: PyTorchStatus | None
@@ -162,6 +166,8 @@ class Diagnostics:
 
 def diagnose() -> Diagnostics:
     """Examine the installation. Imports PyTorch if it is installed, which takes seconds.
+
+    The first time, the speeds of the precisions are measured, and kept in the user's cache folder.
 
     Raises:
         OptionError: An environment variable has an invalid value.
@@ -171,22 +177,16 @@ def diagnose() -> Diagnostics:
         fastlstm=__version__,
         python=platform.python_version(),
         system=platform.platform(),
-        processor=_processor(),
+        processor=processor_name(),
         kernel=_kernel_status(kernel_info),
         self_check=None if kernel_info.kernel is None else _self_check(kernel_info.kernel),
+        auto_precision=tuple(
+            compare_precisions(task, (units,), kernel_info) for task in CANDIDATES for units in COMPARED_UNITS
+        ),
         environment={name: os.environ[name] for name in ENVIRONMENT_VARIABLES if os.environ.get(name)},
         extras=tuple(_extra_status(name, purpose, packages) for name, (purpose, packages) in EXTRAS.items()),
         pytorch=_pytorch_status(),
     )
-
-
-def _processor() -> str:
-    try:
-        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
 
 
 def _kernel_status(info: KernelInfo) -> KernelStatus:

@@ -16,6 +16,7 @@ from fastlstm.cli.doctor import INSTRUCTION_SET_NAMES
 from fastlstm.diagnostics import EXTRAS, PyTorchStatus, diagnose
 from fastlstm.errors import CPU_PYTORCH
 from fastlstm.kernel.loader import ISAS, find_kernel, usable_cores
+from fastlstm.precision import PrecisionChoice, Task
 
 pytestmark = pytest.mark.usefixtures("clean_environment")
 
@@ -53,15 +54,43 @@ def test_json_has_all_fields(command: Command) -> None:
     result = command("doctor", "--json")
     assert (result.status, result.err) == (0, "")
     assert list(result.json) == [
-        "fastlstm", "python", "system", "processor", "kernel", "self_check", "environment", "extras", "pytorch",
-        "runtimes",
+        "fastlstm", "python", "system", "processor", "kernel", "self_check", "auto_precision", "environment",
+        "extras", "pytorch", "runtimes",
     ]  # fmt: skip
     assert result.json["kernel"]["instruction_set"] in result.json["kernel"]["supported"]
     assert result.json["kernel"]["threads"] == usable_cores()
     assert result.json["self_check"]["passed"] is True
+    precisions = {choice["precision"] for choice in result.json["auto_precision"]}
+    assert precisions <= set(result.json["kernel"]["precisions"])
     assert [extra["name"] for extra in result.json["extras"]] == list(EXTRAS)
     assert result.json["pytorch"]["version"] == importlib.metadata.version("torch")
     assert result.json["runtimes"] is None
+
+
+def test_report_has_the_choices_of_auto_and_their_speeds(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def choice(task: Task, units: int, precision: str, **speeds: float) -> PrecisionChoice:
+        return PrecisionChoice(task, (units,), precision, {"float32": 1.0, **speeds})
+
+    choices = (
+        choice("inference", 64, "int8", int8=1.75),
+        choice("inference", 1024, "float32", int8=0.5),
+        choice("training", 64, "float32"),
+    )
+    diagnostics = dataclasses.replace(diagnose(), auto_precision=choices)
+    monkeypatch.setattr("fastlstm.cli.doctor.diagnose", lambda: diagnostics)
+    result = command("doctor")
+    inference = fact(result, "auto, inference")
+    assert inference.index("int8 for 64 units") < inference.index("float32 for 1024 units")
+    assert "1.75" in inference
+    assert "0.50" in inference
+    assert fact(result, "auto, training").startswith("float32")
+    as_json = command("doctor", "--json").json["auto_precision"]
+    assert as_json[0] == {
+        "task": "inference",
+        "units": [64],
+        "precision": "int8",
+        "speeds": {"float32": 1.0, "int8": 1.75},
+    }
 
 
 def test_missing_kernel_has_a_reason_and_a_remedy(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +101,7 @@ def test_missing_kernel_has_a_reason_and_a_remedy(command: Command, monkeypatch:
     assert "NumPy" in fact(result, "fallback")
     assert fact(result, "remedy") == "unset FASTLSTM_ISA"
     assert "self-check" not in result.out
+    assert fact(result, "auto, inference").startswith("float32")
     as_json = command("doctor", "--json")
     assert as_json.status == 0
     assert as_json.json["self_check"] is None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import pytest
 from tests.helpers.command_line import Command
 
 from fastlstm.kernel import find_kernel
+from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts
 
 
@@ -46,6 +49,28 @@ def test_precision_is_used_or_rejected(command: Command, trained: Path) -> None:
         assert result.out.startswith("good\t")
     else:
         assert (result.status, result.code) == (2, "unsupported-precision")
+
+
+@pytest.mark.parametrize("name", ["predict", "evaluate", "stream", "serve"])
+def test_commands_that_compute_accept_any_precision(name: str) -> None:
+    command = importlib.import_module(f"fastlstm.cli.{name}").command
+    (precision,) = [parameter for parameter in command.params if parameter.name == "precision"]
+    assert isinstance(precision.type, click.Choice)
+    assert tuple(precision.type.choices) == ("auto", *PRECISIONS)
+    assert precision.default == "float32"
+
+
+def test_auto_is_the_fastest_precision(command: Command, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[object] = []
+
+    def fastest(*arguments: object) -> str:
+        chosen.append(arguments[0])
+        return "float32"
+
+    monkeypatch.setattr("fastlstm.inference.network.fastest_precision", fastest)
+    result = command("predict", "--precision", "auto", "a great and funny film", "-m", trained)
+    assert result.out.startswith("good\t")
+    assert chosen == ["inference"]
 
 
 def test_threshold_changes_the_label_and_its_probability(command: Command, trained: Path) -> None:

@@ -67,3 +67,54 @@ def test_a_precision_that_the_machine_lacks_raises_option_error(
     assert raised.value.code == "unsupported-precision"
     assert (raised.value.precision, raised.value.isa) == ("int8", isa)
     assert raised.value.supported == ("float32",)
+
+
+@pytest.fixture
+def fastest(precision: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let "auto" choose `precision`."""
+    monkeypatch.setattr("fastlstm.inference.network.fastest_precision", lambda *_: precision)
+    return precision
+
+
+def test_auto_is_the_fastest_precision(three_classes: Classifier, fastest: str, tmp_path: Path) -> None:
+    three_classes.save(tmp_path / "model")
+    classifier, texts = fastlstm.load(tmp_path / "model", precision="auto"), random_texts(5)
+    explicit = Classifier(three_classes.saved, fastest)
+    assert classifier.network.precision == fastest
+    assert np.array_equal(classifier.predict_proba(texts), explicit.predict_proba(texts))
+    assert classifier.network.fingerprint == explicit.network.fingerprint
+
+
+def test_auto_is_float32_without_a_kernel(three_classes: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.inference.network.find_kernel", lambda: KernelInfo(None, "not built", None))
+    assert Classifier(three_classes.saved, "auto").network.precision == "float32"
+
+
+def test_float32_is_the_default_and_is_never_measured(
+    three_classes: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastlstm.inference.network.fastest_precision", None)
+    assert Classifier(three_classes.saved).network.precision == "float32"
+
+
+def test_a_pickled_classifier_keeps_what_auto_chose(
+    three_classes: Classifier, fastest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = pickle.dumps(Classifier(three_classes.saved, "auto"))
+    monkeypatch.setattr("fastlstm.inference.network.fastest_precision", lambda *_: "float32")
+    assert pickle.loads(content).network.precision == fastest
+
+
+def test_a_pickled_classifier_chooses_again_where_the_precision_is_not_supported(
+    three_classes: Classifier, fastest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = pickle.dumps(Classifier(three_classes.saved, "auto"))
+    explicit = pickle.dumps(Classifier(three_classes.saved, fastest))
+    for module in ("network", "classifier"):
+        monkeypatch.setattr(f"fastlstm.inference.{module}.supported_precisions", lambda _: ("float32",))
+    monkeypatch.setattr("fastlstm.inference.network.fastest_precision", lambda *_: "float32")
+    copy = pickle.loads(pickle.dumps(pickle.loads(chosen)))
+    assert copy.network.precision == "float32"
+    with pytest.raises(OptionError) as raised:
+        pickle.loads(explicit)
+    assert raised.value.code == "unsupported-precision"

@@ -118,6 +118,18 @@ def test_a_run_stopped_at_any_event_resumes_to_the_same_files(tmp_path: Path, ki
         assert (tmp_path / "lm" / name).read_bytes() == (tmp_path / "expected" / name).read_bytes()
 
 
+def test_a_resumed_run_keeps_the_precision_that_auto_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = make_settings(tmp_path / "lm", device="cpu")
+    chosen = "bfloat16"
+    monkeypatch.setattr("fastlstm.nn.kernel_lstm.fastest_precision", lambda *_, **__: chosen)
+    monkeypatch.setattr("fastlstm.nn.runs.effective_precision", lambda precision, _: precision)
+    stop_at(settings, LanguageModelEpoch)
+    chosen = "float32"
+    _, result = run_all(dataclasses.replace(settings, resume=True))
+    record = result.model.saved.training
+    assert (record["config"]["precision"], record["identity"]["precision"]) == ("auto", "bfloat16")
+
+
 def test_a_failing_checkpoint_on_closing_raises_write_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

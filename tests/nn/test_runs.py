@@ -13,7 +13,14 @@ import torch
 
 from fastlstm.errors import InputError, ResumeError
 from fastlstm.nn.checkpoint import write_checkpoint
-from fastlstm.nn.runs import check_output, check_same_run, checkpoint_path, fingerprint, with_checkpoints
+from fastlstm.nn.runs import (
+    check_output,
+    check_same_run,
+    checkpoint_path,
+    fingerprint,
+    run_precision,
+    with_checkpoints,
+)
 
 
 def test_a_free_folder_passes(tmp_path: Path) -> None:
@@ -89,3 +96,20 @@ def test_fingerprints_differ_between_arrays() -> None:
     assert len(first) == len(second) == 16
     assert first != second
     assert fingerprint([np.arange(3), np.ones(2)]) == first
+
+
+@pytest.mark.parametrize("content", [None, b"damaged"])
+def test_a_checkpoint_without_an_identity_determines_no_precision(tmp_path: Path, content: bytes | None) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    if content is not None:
+        checkpoint.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fastlstm.nn.kernel_lstm.fastest_precision", lambda *_, **__: "bfloat16")
+        assert run_precision("auto", (5,), 3, torch.device("cpu"), checkpoint) == "bfloat16"
+
+
+def test_auto_has_no_effect_on_a_gpu(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    write_checkpoint(checkpoint, {"w": torch.zeros(1)}, {}, {"precision": "auto"})
+    for path in (None, checkpoint):
+        assert run_precision("auto", (5,), 3, torch.device("cuda"), path) == "auto"

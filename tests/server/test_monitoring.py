@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tests.helpers.server_client import Serve
 
 import fastlstm
@@ -41,6 +42,11 @@ def test_info_describes_a_model_in_the_format_of_text_embeddings_inference(serve
     assert client.get("/info?model=two").json() == {**info, "model_id": "two"}
     response = client.get("/info?model=three")
     assert (response.status_code, response.json()["code"]) == (404, "unknown-model")
+
+
+def test_info_has_the_actual_precision(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.inference.network.fastest_precision", lambda *_: "float32")
+    assert serve(precision="auto").get("/info").json()["model_dtype"] == "float32"
 
 
 def test_info_needs_the_token(serve: Serve) -> None:

@@ -19,6 +19,7 @@ from fastlstm.diagnostics import (
     SelfCheck,
     diagnose,
 )
+from fastlstm.precision import PrecisionChoice
 
 if TYPE_CHECKING:
     from fastlstm.convert.parity import RuntimeComparison
@@ -84,6 +85,9 @@ def _facts(diagnostics: Diagnostics) -> dict[str, str]:
     }
     if diagnostics.self_check is not None:
         facts["self-check"] = _self_check_fact(diagnostics.self_check)
+    for task in dict.fromkeys(choice.task for choice in diagnostics.auto_precision):
+        choices = [choice for choice in diagnostics.auto_precision if choice.task == task]
+        facts[f"auto, {task}"] = _precision_fact(choices)
     facts["environment"] = ", ".join(variables) or f"none of {', '.join(ENVIRONMENT_VARIABLES)} is set"
     if diagnostics.pytorch is not None:
         facts["PyTorch"] = _pytorch_fact(diagnostics.pytorch)
@@ -118,6 +122,17 @@ def _self_check_fact(check: SelfCheck) -> str:
     if check.passed:
         return f"passed: the kernel agrees with NumPy; {result}"
     return f"FAILED: {result}; set FASTLSTM_ISA=reference to use NumPy instead, and please report this"
+
+
+def _precision_fact(choices: list[PrecisionChoice]) -> str:
+    """Return what the precision "auto" chooses for each size of layers, and the speeds that it compared."""
+    if all(len(choice.speeds) == 1 for choice in choices):
+        return f"{choices[0].precision}, the only precision here"
+    parts = []
+    for choice in choices:
+        others = ", ".join(f"{name} {speed:.2f} ×" for name, speed in choice.speeds.items() if name != "float32")
+        parts.append(f"{choice.precision} for {', '.join(map(str, choice.units))} units ({others})")
+    return f"{'; '.join(parts)}; speeds relative to float32"
 
 
 def _pytorch_fact(pytorch: PyTorchStatus) -> str:

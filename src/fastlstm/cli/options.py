@@ -17,13 +17,14 @@ from fastlstm.data.options import OnBadRows, Quoting
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.kernel.abi import PRECISIONS
+from fastlstm.precision import INFERENCE_PRECISIONS
 
 PANELS = (
     "Data", "Model", "Tokenization", "Search", "Training", "Checks", "Explanation", "Sampling", "Server", "Limits",
     "Output", "Other",
 )  # fmt: skip
 """The panels of all commands, in the order of help."""
+DEFAULT_PRECISION, PRECISION_HELP = "float32", "Precision of matrix products; auto: the fastest here."
 PRECISION = "fastlstm.precision"
 """Key of the context that holds the value of --precision."""
 CONFIG_VALUES = "fastlstm.config"
@@ -108,14 +109,14 @@ def precision_option(function: Function) -> Function:
     """Add --precision, the precision of the model that `model_option` loads."""
     return option(
         "--precision",
-        type=click.Choice(PRECISIONS),
-        default=PRECISIONS[0],
+        type=click.Choice(INFERENCE_PRECISIONS),
+        default=DEFAULT_PRECISION,
         show_default=True,
         is_eager=True,  # before the model is loaded
         expose_value=False,
         callback=_store_precision,
         panel="Model",
-        help="Precision of the LSTM's matrix products.",
+        help=PRECISION_HELP,
     )(function)
 
 
@@ -380,7 +381,7 @@ def _load_model(context: click.Context, parameter: click.Parameter, value: str |
     del parameter
     if context.resilient_parsing:
         return None
-    return load(value, precision=context.meta.get(PRECISION, PRECISIONS[0]))
+    return load(value, precision=context.meta.get(PRECISION, DEFAULT_PRECISION))
 
 
 def _store_precision(context: click.Context, parameter: click.Parameter, value: str) -> None:

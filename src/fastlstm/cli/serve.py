@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from fastlstm.cli.options import Function, PanelCommand, option
+from fastlstm.cli.options import DEFAULT_PRECISION, PRECISION_HELP, Function, PanelCommand, option
 from fastlstm.cli.output import note
 from fastlstm.errors import InputError, OptionError
-from fastlstm.kernel.abi import PRECISIONS
+from fastlstm.precision import INFERENCE_PRECISIONS
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, find_model
 
 TOKEN_VARIABLE = "FASTLSTM_TOKEN"
@@ -29,6 +29,7 @@ SETTINGS = {
     "max_requests": ("Limits", "Maximum concurrent requests."),
     "max_streams": ("Limits", "Maximum open streams."),
     "queue_texts": ("Limits", "Maximum queued texts per model."),
+    "queue_seconds": ("Limits", "Maximum estimated waiting time per model."),
     "batch_texts": ("Limits", "Maximum texts per batch."),
     "body_seconds": ("Limits", "Timeout for receiving a request body."),
     "drain_seconds": ("Limits", "Timeout for requests in progress when stopping."),
@@ -56,8 +57,8 @@ def _settings_options(function: Function) -> Function:
     help="Model to serve; repeatable. [default: bundled model]",
 )  # fmt: skip
 @option(
-    "--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True, panel="Model",
-    help="Precision of the LSTM's matrix products.",
+    "--precision", type=click.Choice(INFERENCE_PRECISIONS), default=DEFAULT_PRECISION, show_default=True,
+    panel="Model", help=PRECISION_HELP,
 )  # fmt: skip
 @option("--min-agreement", type=float, metavar="P", panel="Model", help="Stop reading early at this agreement.")
 @option("--host", default="127.0.0.1", show_default=True, panel="Server", help="Address or name to listen on.")

@@ -129,7 +129,7 @@ class TrainingConfig:
         "metric that the decision threshold of two classes maximizes",
         default="none",
     )
-    precision: Precision = option(PRECISION_HELP, default="float32")
+    precision: Precision = option(PRECISION_HELP, default="auto")
     seed: int = option("random seed", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:
@@ -179,7 +179,6 @@ _SMALL = Preset(
         schedule="cosine",
         word_dropout=0.1,
         adversarial=0.02,
-        precision="bfloat16",
     ),
     purpose="bidirectional LSTM plus n-grams",
 )

@@ -57,7 +57,7 @@ class LanguageModelTrainingConfig:
     )
     activation_penalty: float = option("weight of activation regularization (AR)", minimum=0, default=0.0)
     change_penalty: float = option("weight of temporal regularization (TAR)", minimum=0, default=0.0)
-    precision: Precision = option(PRECISION_HELP, default="bfloat16")
+    precision: Precision = option(PRECISION_HELP, default="auto")
     seed: int = option("random seed", minimum=0, maximum=2**32 - 1, default=0)
 
     def __post_init__(self) -> None:

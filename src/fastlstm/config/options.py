@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 from fastlstm.errors import OptionError, suggest
 
 Schedule = Literal["constant", "linear", "cosine"]
-Precision = Literal["float32", "bfloat16"]
-PRECISION_HELP = "operands of matrix products on a CPU; bfloat16 is faster"
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISION_HELP = "operands of matrix products on a CPU; auto: the fastest"
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -15,8 +15,10 @@ import numpy as np
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.golden import golden_predictions
-from fastlstm.inference.network import Network
+from fastlstm.inference.network import Network, supported_precisions
+from fastlstm.kernel import find_kernel
 from fastlstm.metrics import Report, evaluate, predicted_classes
+from fastlstm.precision import AUTO
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
 from fastlstm.serialization.classifier import (
     SavedModel,
@@ -52,12 +54,12 @@ class Classifier:
 
     Attributes:
         saved: The model's configuration, labels, tokenizer, weights and training record.
-        network: The forward pass: token ids -> probabilities.
+        network: The forward pass: token ids -> probabilities. `network.precision` is the actual precision.
     """
 
     def __init__(self, saved: SavedModel, precision: str = "float32") -> None:
         """Prepare the model for inference. `precision` and `OptionError` as in `load`."""
-        self.saved = saved
+        self.saved, self._requested_precision = saved, precision
         self._tokenizer = make_text_tokenizer(saved.tokenizer, saved.config)
         self.network = self._network(precision)
 
@@ -68,8 +70,18 @@ class Classifier:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy the saved model and the precision; the rest is prepared again."""
-        return type(self), (self.saved, self.network.precision)
+        """Pickle and copy the saved model and the precision; the rest is prepared again.
+
+        If "auto" chose a precision that another machine does not support, it chooses again there.
+        """
+        return type(self)._restore, (self.saved, self._requested_precision, self.network.precision)
+
+    @classmethod
+    def _restore(cls, saved: SavedModel, requested: str, actual: str) -> Classifier:
+        chooses_again = requested == AUTO and actual not in supported_precisions(find_kernel())
+        classifier = cls(saved, requested if chooses_again else actual)
+        classifier._requested_precision = requested
+        return classifier
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -460,9 +472,10 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
 
     Args:
         folder: The folder that `Classifier.save` or `fastlstm train` wrote, or the name of a bundled model.
-        precision: Data type of the LSTM's matrix products: "float32"; or "bfloat16" or "int8", which take about two
-            thirds or half of the time and change the probabilities slightly (see docs/kernel.md). They need a
-            processor that supports them. The saved weights do not change.
+        precision: Data type of the LSTM's matrix products: "float32"; "bfloat16" or "int8", which change the
+            probabilities slightly and need a processor that supports them (see docs/kernel.md); or "auto", the
+            fastest of these on this machine, which is measured once. The answers of "float32" alone do not depend
+            on the processor. The saved weights do not change.
 
     Raises:
         OptionError: `precision` is unknown or not supported on this machine.

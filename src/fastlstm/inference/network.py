@@ -14,11 +14,12 @@ from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError, suggest
 from fastlstm.inference.head import Head
 from fastlstm.inference.last_step import LayerWeights, last_step_features
-from fastlstm.kernel import find_kernel, reference
+from fastlstm.kernel import KernelInfo, find_kernel, reference
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.reference import sigmoid
 from fastlstm.kernel.stack import Stack
+from fastlstm.precision import AUTO, INFERENCE_PRECISIONS, fastest_precision
 from fastlstm.serialization import weights
 from fastlstm.serialization.weights import layer_weights
 from fastlstm.text.batches import DistinctTokens, lengths_of, pack_batch
@@ -289,7 +290,7 @@ class Network:
         features: The LSTM layers and pooling.
         head: The dense layers and the output layer.
         ngram_logits: The linear model of n-grams; None for a model without n-grams.
-        precision: Precision of the LSTM's matrix products.
+        precision: Actual precision of the LSTM's matrix products, never "auto".
     """
 
     def __init__(
@@ -302,9 +303,9 @@ class Network:
         integer_arrays: Mapping[str, TokenIds] | None = None,
     ) -> None:
         """Prepare the weights. Raise `OptionError` if `precision` is unknown or not supported on this machine."""
+        kernel_info = find_kernel()
+        kernel, precision = kernel_info.kernel, actual_precision(precision, config, kernel_info)
         self._arguments = config, classes, arrays, temperature, precision, integer_arrays
-        kernel = find_kernel().kernel
-        check_precision(precision, kernel)
         features = (
             NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel, precision)
         )
@@ -377,18 +378,23 @@ def reads_empty_texts_as_zeros(config: ModelConfig) -> bool:
     return config.empty_text == "zeros" and config.padding == "none"
 
 
-def check_precision(precision: str, kernel: Kernel | None) -> None:
-    """Raise `OptionError` if `precision` is unknown or not supported by `kernel`. NumPy supports float32 only."""
+def actual_precision(precision: str, config: ModelConfig, kernel_info: KernelInfo) -> str:
+    """Return the precision of a model: `precision`, or the fastest on this machine if it is "auto".
+
+    Raise `OptionError` if it is unknown or not supported by the kernel. NumPy supports float32 only.
+    """
+    if precision == AUTO:
+        return fastest_precision("inference", config.hidden_sizes, kernel_info)
     if precision not in PRECISIONS:
         raise OptionError(
-            f"unknown precision {precision!r}; {suggest(precision, PRECISIONS)}",
+            f"unknown precision {precision!r}; {suggest(precision, INFERENCE_PRECISIONS)}",
             code="bad-option-value",
             option="precision",
             value=precision,
         )
-    supported = [name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name))]
+    kernel, supported = kernel_info.kernel, supported_precisions(kernel_info)
     if precision in supported:
-        return
+        return precision
     instructions = {"bfloat16": "AVX512-BF16", "int8": "AVX512-VNNI"}[precision]
     if kernel is None:
         reason = "there is no compiled kernel (see fastlstm doctor)"
@@ -401,8 +407,14 @@ def check_precision(precision: str, kernel: Kernel | None) -> None:
         code="unsupported-precision",
         precision=precision,
         isa=None if kernel is None else kernel.isa,
-        supported=tuple(supported),
+        supported=supported,
     )
+
+
+def supported_precisions(kernel_info: KernelInfo) -> tuple[str, ...]:
+    """Return the precisions that this machine supports: "float32" alone without a kernel."""
+    kernel = kernel_info.kernel
+    return tuple(name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name)))
 
 
 def probabilities_of(logits: FloatArray, use_sigmoid: bool) -> FloatArray:

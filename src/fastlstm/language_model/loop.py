@@ -20,6 +20,7 @@ from fastlstm.language_model.network import LanguageModelNetwork, States
 from fastlstm.language_model.sampled_softmax import Sampler
 from fastlstm.nn import checkpoint
 from fastlstm.nn.device import AsyncScalar
+from fastlstm.nn.kernel_lstm import training_precision
 from fastlstm.nn.numerics import (
     autocast,
     derive_seed,
@@ -200,6 +201,7 @@ def train_steps(
     """
     model = state.model
     sampler = Sampler(model.config.vocabulary_size, config.samples)
+    precision = training_precision(config.precision, model.config.hidden_sizes, config.streams, model.bias.device)
     while state.epoch < config.epochs:
         streams = [
             corpus.token_streams(
@@ -224,7 +226,7 @@ def train_steps(
             started = time.perf_counter()
             finished = state.epoch * steps + state.step
             rate = learning_rate(config, finished, config.epochs * steps)
-            with training_numerics(config.precision):
+            with training_numerics(precision):
                 loss = _step(state, windows, sampler, config, rate)
             tokens = sum(window.inputs.size for window in windows)
             state.step += 1

@@ -27,13 +27,13 @@ from fastlstm.language_model.loop import (
 from fastlstm.language_model.perplexity import Perplexity
 from fastlstm.language_model.settings import LanguageModelSettings
 from fastlstm.nn.device import find_device
-from fastlstm.nn.kernel_lstm import effective_precision
 from fastlstm.nn.runs import (
     check_output,
     check_same_run,
     checkpoint_path,
     fingerprint,
     precision_notes,
+    run_precision,
     with_checkpoints,
 )
 from fastlstm.nn.threads import on_one_thread
@@ -163,7 +163,8 @@ class _PreparedRun:
         tokenizer: The tokenizer.
         training, validation: Token ids of the texts.
         state: The network and the state of its training.
-        identity: Settings and data that a resumed run must share with the interrupted one.
+        identity: Settings and data that a resumed run must share with the interrupted one. Its precision is the
+            actual one; that of `training_config` may be "auto".
     """
 
     config: LanguageModelConfig
@@ -198,7 +199,8 @@ class _PreparedRun:
 
     def epochs(self) -> Iterator[LanguageModelStep | LanguageModelEpoch | PerplexityMeasured]:
         """Train from the current state to the last epoch. The event of an epoch follows its evaluation."""
-        for event in train_steps(self.state, self.training, self.training_config):
+        config = dataclasses.replace(self.training_config, precision=self.identity["precision"])
+        for event in train_steps(self.state, self.training, config):
             if isinstance(event, LanguageModelEpoch):
                 perplexity = self.evaluate()
                 best = self.state.record_validation_loss(perplexity.loss)
@@ -229,7 +231,13 @@ def _prepare(settings: LanguageModelSettings, corpus: CorpusSplits) -> _Prepared
     identity: dict[str, Any] = {
         **dataclasses.asdict(config) | {"hidden_sizes": list(config.hidden_sizes)},
         **dataclasses.asdict(training_config),
-        "precision": effective_precision(training_config.precision, device),
+        "precision": run_precision(
+            training_config.precision,
+            config.hidden_sizes,
+            streams,
+            device,
+            checkpoint_path(settings.out) if settings.resume else None,
+        ),
         "device": device.type,
         "texts": fingerprint(training),
         "held-out texts": fingerprint(validation),

@@ -83,6 +83,18 @@ def missing_checkpoint(path: Path) -> ResumeError:
     )
 
 
+def checkpoint_identity(path: Path) -> dict[str, Any]:
+    """Return the identity of the run that wrote the checkpoint.
+
+    That of an unreadable file is empty; `read_checkpoint` then raises the error.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return dict(json.loads((file.metadata() or {})["identity"]))
+    except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return {}
+
+
 def checkpoint_phase(path: Path) -> str:
     """Return the phase of the run that wrote the checkpoint: its `run["phase"]`, by default "training".
 

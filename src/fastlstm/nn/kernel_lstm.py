@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fastlstm._typing import FloatArray, IndexArray
+from fastlstm.config.options import Precision
 from fastlstm.kernel import find_kernel
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.memory import BufferPool
+from fastlstm.precision import AUTO, fastest_precision
 from fastlstm.text.batches import DistinctTokens
 
 CPU = torch.device("cpu")
@@ -28,11 +30,11 @@ def kernel() -> Kernel | None:
     return None if native is None else native.with_allocator(BufferPool().take)
 
 
-_precision = ContextVar("_precision", default="float32")
+_precision: ContextVar[Precision] = ContextVar("_precision", default="float32")
 
 
 @contextlib.contextmanager
-def multiply_precision(precision: str) -> Iterator[None]:
+def multiply_precision(precision: Precision) -> Iterator[None]:
     """Multiply in `precision` in this context, if the CPU supports it: forward passes with gradients only.
 
     Passes without gradients multiply in float32.
@@ -44,15 +46,29 @@ def multiply_precision(precision: str) -> Iterator[None]:
         _precision.reset(token)
 
 
-def current_precision() -> str:
+def current_precision() -> Precision:
     """Return the precision of training in the current context."""
     return effective_precision(_precision.get())
 
 
-def effective_precision(requested: str, device: torch.device = CPU) -> str:
-    """Return the precision that training computes in.
+def training_precision(
+    requested: Precision, hidden_sizes: Sequence[int], batch_size: int, device: torch.device = CPU
+) -> Precision:
+    """Return the precision that training computes in: for "auto" on a CPU, the fastest one for these sizes.
 
-    On a CPU it is "float32" if there is no kernel, or if the CPU does not support the requested one.
+    Other values as in `effective_precision`.
+    """
+    if requested == AUTO and device.type == "cpu":
+        fastest = fastest_precision("training", hidden_sizes, find_kernel(), sequences=(batch_size,))
+        return cast("Precision", fastest)
+    return effective_precision(requested, device)
+
+
+def effective_precision(requested: Precision, device: torch.device = CPU) -> Precision:
+    """Return the precision that training computes in if `requested` is not "auto".
+
+    On a CPU it is "float32" if there is no kernel, or if the CPU does not support the requested one. On a GPU it has
+    no effect.
     """
     if device.type != "cpu":
         return requested

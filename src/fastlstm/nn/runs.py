@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from fastlstm.errors import InputError
+from fastlstm.config.options import Precision
+from fastlstm.errors import InputError, ResumeError
 from fastlstm.kernel import find_kernel
-from fastlstm.nn.checkpoint import is_checkpoint, missing_checkpoint
+from fastlstm.nn.checkpoint import checkpoint_identity, is_checkpoint, missing_checkpoint
 from fastlstm.nn.device import find_device
+from fastlstm.nn.kernel_lstm import effective_precision, training_precision
 from fastlstm.notes import Note
 from fastlstm.plots import require_matplotlib
+from fastlstm.precision import AUTO, CANDIDATES
 from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, ModelFormat, check_target
 
@@ -117,8 +121,43 @@ def with_checkpoints(
         raise
 
 
+def run_precision(
+    requested: Precision,
+    hidden_sizes: Sequence[int],
+    batch_size: int,
+    device: torch.device,
+    checkpoint: Path | None,
+) -> Precision:
+    """Return the precision that a run computes in. With "auto", a resumed run keeps that of its checkpoint.
+
+    Args:
+        requested: The precision of the settings.
+        hidden_sizes, batch_size, device: Of the run; "auto" chooses the fastest precision for them.
+        checkpoint: The checkpoint that the run resumes from; None for a new run.
+
+    Raises:
+        ResumeError: This CPU does not support the precision of the checkpoint.
+    """
+    saved: Precision | None = None
+    if checkpoint is not None and requested == AUTO:
+        saved = checkpoint_identity(checkpoint).get("precision")
+    if saved is None:
+        return training_precision(requested, hidden_sizes, batch_size, device)
+    if saved in CANDIDATES["training"] and (actual := effective_precision(saved, device)) != saved:
+        raise ResumeError(
+            f"{checkpoint} belongs to a run in {saved}, which this CPU does not support; resume it on a CPU that "
+            "does, or start a new run without `resume=True`",
+            code="checkpoint-mismatch",
+            path=checkpoint,
+            setting="precision",
+            saved=saved,
+            expected=actual,
+        )
+    return saved
+
+
 def precision_notes(precision: str, identity: Mapping[str, Any]) -> Iterator[Note]:
-    """Yield notes if there is no kernel, or if training computes in another precision than `precision`.
+    """Yield notes if there is no kernel, or if the CPU does not support `precision`, the one of the settings.
 
     `identity` is the run's and contains the actual device and precision.
     """
@@ -128,7 +167,7 @@ def precision_notes(precision: str, identity: Mapping[str, Any]) -> Iterator[Not
             f"no compiled kernel ({kernel.reason}): training with PyTorch, which is slower; see fastlstm doctor",
             code="kernel-unavailable",
         )
-    if (actual := identity["precision"]) != precision:
+    if precision != AUTO and (actual := identity["precision"]) != precision:
         yield Note(
             f"{precision} is not supported on this CPU; using {actual} (slower, slightly different results)",
             code="precision-unavailable",

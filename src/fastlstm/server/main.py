@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import logging
@@ -16,7 +17,10 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from fastlstm.kernel import find_kernel
+from fastlstm.precision import AUTO, fastest_precision
 from fastlstm.server.app import make_app
+from fastlstm.server.registry import ModelRegistry
 from fastlstm.server.settings import Settings
 from fastlstm.server.supervisor import supervise
 
@@ -89,9 +93,17 @@ def serve(settings: Settings, listener: socket.socket, on_loaded: Callable[[], o
     if settings.workers == 1:
         _run(app, settings, listener)
         return
+    if settings.precision == AUTO:  # chosen here, so that all workers give the same answers
+        settings = dataclasses.replace(settings, precision=_fastest_precision(app.state.registry))
     del app  # each worker loads the models again; here they were only checked
     logging.config.dictConfig(LOGGING)
     supervise(_serve_worker, settings, listener)
+
+
+def _fastest_precision(registry: ModelRegistry) -> str:
+    """Return the fastest precision for all models together."""
+    sizes = [size for model in registry for size in model.current.classifier.saved.config.hidden_sizes]
+    return fastest_precision("inference", sizes, find_kernel())
 
 
 def _serve_worker(settings: Settings, listener: socket.socket) -> None:

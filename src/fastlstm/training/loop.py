@@ -19,6 +19,7 @@ from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import TrainingConfig
 from fastlstm.nn import checkpoint
 from fastlstm.nn.device import AsyncScalar, to_device
+from fastlstm.nn.kernel_lstm import training_precision
 from fastlstm.nn.numerics import (
     autocast,
     derive_seed,
@@ -145,6 +146,9 @@ def train_epochs(
     """
     lengths = batches.lengths_of(training.texts)
     class_weights = _class_weights(training.classes, state.model, config)
+    precision = training_precision(
+        config.precision, state.model.config.hidden_sizes, config.batch_size, state.model.output.weight.device
+    )
     while state.epoch < config.epochs and not _out_of_patience(state.history, config.patience):
         generator = np.random.default_rng([config.seed, state.epoch])
         epoch_batches = batches.shuffled_batches(lengths, config.batch_size, generator)
@@ -152,7 +156,7 @@ def train_epochs(
         for batch in epoch_batches[state.step :]:
             started = time.perf_counter()
             rate = learning_rate(config, (state.epoch + state.step / steps) / config.epochs)
-            with training_numerics(config.precision):
+            with training_numerics(precision):
                 loss, correct = _step(state, training, batch, config, rate, class_weights, unlabelled)
             totals = state.totals
             state.step += 1

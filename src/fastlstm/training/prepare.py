@@ -13,13 +13,14 @@ from tokenizers import Tokenizer
 
 from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import ModelConfig, TrainingConfig
+from fastlstm.config.options import Precision
 from fastlstm.data import Dataset
 from fastlstm.data.validation import require_classes
 from fastlstm.errors import OptionError
 from fastlstm.language_model.loop import PHASE, LanguageModelEpoch, LanguageModelState, LanguageModelStep
 from fastlstm.nn import checkpoint
 from fastlstm.nn.device import find_device
-from fastlstm.nn.kernel_lstm import effective_precision
+from fastlstm.nn.kernel_lstm import training_precision
 from fastlstm.nn.numerics import training_numerics
 from fastlstm.nn.runs import fingerprint
 from fastlstm.serialization import weights
@@ -48,7 +49,8 @@ class PreparedRun:
     """A run that is ready to train: tokenized texts, a model with fresh weights, and the training state.
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
-    resumed run must share with the interrupted one. `is_linear` is whether the n-grams alone decide.
+    resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
+    "auto". `is_linear` is whether the n-grams alone decide.
     """
 
     model_config: ModelConfig
@@ -84,7 +86,8 @@ class PreparedRun:
                 self.validation,
                 balanced=self.training_config.class_weights == "balanced",
             )
-        yield from train_epochs(self.state, self.training, self.validation, self.training_config, self.unlabelled)
+        config = dataclasses.replace(self.training_config, precision=self.identity["precision"])
+        yield from train_epochs(self.state, self.training, self.validation, config, self.unlabelled)
 
     @property
     def running(self) -> LanguageModelState | TrainingState:
@@ -169,6 +172,7 @@ def prepare(
     unlabelled: Sequence[str] = (),
     encoder: SavedLanguageModel | None = None,
     soft_labels: FloatArray | None = None,
+    precision: Precision | None = None,
 ) -> PreparedRun:
     """Train the tokenizer on the training texts, tokenize all texts, and create the model.
 
@@ -184,6 +188,8 @@ def prepare(
         encoder: Language model to start from; it determines vocabulary and sizes.
         soft_labels: [n, classes] probabilities of each training text, classes in the order of their names. They are
             the targets of the LSTM; the n-gram part is fitted on the labels.
+        precision: The actual precision of the run, from `run_precision`. None: that of a new run with this
+            configuration.
 
     Raises:
         DataError: Fewer than two classes, a validation label that is not a training label, or texts without words.
@@ -233,12 +239,22 @@ def prepare(
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(torch_device)
         if encoder is not None:
             copy_encoder(model, encoder.weights)
+    if precision is None:
+        precision = training_precision(
+            training_config.precision, model_config.hidden_sizes, training_config.batch_size, torch_device
+        )
     pretraining = None
     further = tokenize(further_texts)
     if pretrain and tokenized.untruncated is not None:
         texts = [*tokenized.untruncated, *(further.untruncated or [])]
         start_weights = None if encoder is None else encoder.weights
-        pretraining = Pretraining.create(texts, model_config, training_config, torch_device, start_weights)
+        pretraining = Pretraining.create(
+            texts,
+            model_config,
+            dataclasses.replace(training_config, precision=precision),
+            torch_device,
+            start_weights,
+        )
     return PreparedRun(
         model_config=model_config,
         training_config=training_config,
@@ -251,7 +267,7 @@ def prepare(
         identity={
             **{k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(model_config).items()},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
-            "precision": effective_precision(training_config.precision, torch_device),
+            "precision": precision,
             "device": torch_device.type,
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 
+from fastlstm.config.options import Precision
 from fastlstm.data.classes import class_notes
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.splits import DataSplits, load_splits
@@ -22,10 +23,12 @@ from fastlstm.nn.runs import (
     check_same_run,
     checkpoint_path,
     precision_notes,
+    run_precision,
     with_checkpoints,
 )
 from fastlstm.nn.threads import on_one_thread
 from fastlstm.notes import Note, known_words_note
+from fastlstm.precision import AUTO
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
@@ -155,6 +158,14 @@ def _run_candidates(
 
 def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, PreparedRun]:
     training, soft_labels, unlabelled = data.training, None, data.unlabelled
+    encoder = None if settings.encoder is None else read_language_model(settings.encoder)
+    precision = run_precision(
+        settings.training.precision,
+        (settings.model if encoder is None else encoder.config).hidden_sizes,
+        settings.training.for_texts(len(data.training)).batch_size,
+        find_device(settings.device),
+        checkpoint_path(settings.out) if settings.resume else None,
+    )
     if settings.teacher is not None:
         count = len(data.training) + len(data.unlabelled)
         yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
@@ -163,7 +174,7 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
         known = mean_known(make_text_tokenizer(teacher.tokenizer, teacher.config), data.training.texts)
         if note := known_words_note(known, f"the teacher {settings.teacher.name}", data.training.source):
             yield note
-        targets = soft_targets(_load_teacher(settings, teacher), data.training, data.unlabelled)
+        targets = soft_targets(_load_teacher(settings, teacher, precision), data.training, data.unlabelled)
         training, soft_labels, unlabelled = targets.dataset, targets.soft_labels, ()
         yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
     prepared = prepare(
@@ -174,18 +185,20 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
         device=settings.device,
         cap_vocabulary=settings.cap_vocabulary,
         unlabelled=unlabelled,
-        encoder=None if settings.encoder is None else read_language_model(settings.encoder),
+        encoder=encoder,
         soft_labels=soft_labels,
+        precision=precision,
     )
     yield from _notes(settings, data, prepared)
     yield prepared_event(data, prepared)
     return prepared
 
 
-def _load_teacher(settings: TrainingSettings, saved: SavedModel) -> Teacher:
+def _load_teacher(settings: TrainingSettings, saved: SavedModel, precision: Precision) -> Teacher:
+    """Return the teacher. On a CPU it has the precision of the run, so that a resumed run gets the same soft labels."""
     device = find_device(settings.device)
     if device.type == "cpu" or saved.config.import_fields:
-        return Classifier(saved, effective_precision(settings.training.precision))
+        return Classifier(saved, "float32" if precision == AUTO else effective_precision(precision))
     return PyTorchTeacher(saved, device)
 
 

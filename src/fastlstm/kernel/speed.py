@@ -1,0 +1,102 @@
+"""A measurement of the kernel's speed in each precision on this machine, in milliseconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlstm._typing import FloatArray
+from fastlstm.kernel.bindings import Kernel
+from fastlstm.kernel.memory import BufferPool
+from fastlstm.kernel.stack import PackedWeights, Stack
+
+MIN_ROUNDS, MAX_ROUNDS = 4, 100
+"""Every precision is timed once per round."""
+ROUNDS_SECONDS = 0.01
+"""No further round starts after this time."""
+MAX_MULTIPLICATIONS = 1 << 25
+"""Multiplications of a call, unless two steps take more."""
+MIN_STEPS, MAX_STEPS = 2, 32
+TOKENS = 16
+"""Number of distinct tokens."""
+
+Run = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is timed: one layer of `units`, over `sequences` at a time; `training` includes the backward pass."""
+
+    training: bool
+    units: int
+    sequences: int
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of each sequence."""
+        steps = MAX_MULTIPLICATIONS // (4 * self.units**2 * self.sequences)
+        return min(max(steps, MIN_STEPS), MAX_STEPS)
+
+
+def measure_seconds(kernel: Kernel, workload: Workload, precisions: Sequence[str]) -> dict[str, float]:
+    """Return the seconds of the workload in each precision: the least of several alternating calls.
+
+    The input of the layer is projected beforehand, as that of tokens is.
+    """
+    make_run = _training_run if workload.training else _inference_run
+    pooled = kernel.with_allocator(BufferPool().take)
+    runs = {precision: make_run(pooled, workload, precision) for precision in precisions}
+    for run in runs.values():
+        run()  # touches memory and wakes threads
+    seconds = dict.fromkeys(precisions, float("inf"))
+    started = time.perf_counter()
+    for done in range(MAX_ROUNDS):
+        if done >= MIN_ROUNDS and time.perf_counter() - started > ROUNDS_SECONDS:
+            break
+        for precision, run in runs.items():
+            before = time.perf_counter()
+            run()
+            seconds[precision] = min(seconds[precision], time.perf_counter() - before)
+    return seconds
+
+
+def _inference_run(kernel: Kernel, workload: Workload, precision: str) -> Run:
+    packed, projected = _layer(kernel, workload.units, precision)
+    stack = Stack([[packed]], [projected], ("last",))
+    starts = np.arange(workload.sequences + 1, dtype=np.int64) * workload.steps
+    index = np.arange(starts[-1], dtype=np.int32) % TOKENS
+    return lambda: kernel.infer(stack, starts, index)
+
+
+def _training_run(kernel: Kernel, workload: Workload, precision: str) -> Run:
+    packed, projected = _layer(kernel, workload.units, precision)
+    batch_sizes = np.full(workload.steps, workload.sequences, np.int64)
+    count = workload.steps * workload.sequences
+    index = np.arange(count, dtype=np.int32) % TOKENS
+    weight_hh = _weight_hh(workload.units)
+    grad_outputs = np.full((count, workload.units), 1e-3, np.float32)
+
+    def run() -> None:
+        activations = kernel.allocate_activations(count, workload.units)
+        outputs, _, _ = kernel.forward(
+            packed, batch_sizes, projected=projected, index=index, activations=activations
+        )
+        kernel.backward(
+            batch_sizes, weight_hh, outputs, activations, grad_outputs=grad_outputs, precision=precision
+        )
+
+    return run
+
+
+def _layer(kernel: Kernel, units: int, precision: str) -> tuple[PackedWeights, FloatArray]:
+    """Return the packed weights of a layer, and the projected tokens [TOKENS, 4P] that it reads."""
+    packed = kernel.pack(None, _weight_hh(units), np.zeros(4 * units, np.float32), precision)
+    return packed, np.full((TOKENS, 4 * packed.P), 0.1, np.float32)
+
+
+def _weight_hh(units: int) -> FloatArray:
+    """Return recurrent weights [4H, H], all equal: the time does not depend on the values."""
+    return np.full((4 * units, units), 1 / units, np.float32)
