@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from fastlstm.config import ModelConfig, TrainingConfig
-from fastlstm.config.options import Precision
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.layers import LSTMDirection
 from fastlstm.nn.numerics import training_numerics
@@ -31,7 +30,7 @@ def make_layer() -> LSTMDirection:
     return LSTMDirection(3, 5, reverse=True)
 
 
-def outputs_and_gradients(precision: Precision) -> dict[str, Tensor]:
+def outputs_and_gradients(precision: str) -> dict[str, Tensor]:
     layer, inputs = make_layer(), torch.randn(len(BATCH.ids), 3, generator=torch.Generator().manual_seed(1))
     with training_numerics(precision):
         outputs, last = layer(inputs, BATCH)

@@ -30,11 +30,11 @@ def kernel() -> Kernel | None:
     return None if native is None else native.with_allocator(BufferPool().take)
 
 
-_precision: ContextVar[Precision] = ContextVar("_precision", default="float32")
+_precision = ContextVar("_precision", default="float32")
 
 
 @contextlib.contextmanager
-def multiply_precision(precision: Precision) -> Iterator[None]:
+def multiply_precision(precision: str) -> Iterator[None]:
     """Multiply in `precision` in this context, if the CPU supports it: forward passes with gradients only.
 
     Passes without gradients multiply in float32.
@@ -46,7 +46,7 @@ def multiply_precision(precision: Precision) -> Iterator[None]:
         _precision.reset(token)
 
 
-def current_precision() -> Precision:
+def current_precision() -> str:
     """Return the precision of training in the current context."""
     return effective_precision(_precision.get())
 
@@ -59,12 +59,13 @@ def training_precision(
     Other values as in `effective_precision`.
     """
     if requested == AUTO and device.type == "cpu":
-        fastest = fastest_precision("training", hidden_sizes, find_kernel(), sequences=(batch_size,))
-        return cast("Precision", fastest)
-    return effective_precision(requested, device)
+        actual = fastest_precision("training", hidden_sizes, find_kernel(), sequences=(batch_size,))
+    else:
+        actual = effective_precision(requested, device)
+    return cast("Precision", actual)
 
 
-def effective_precision(requested: Precision, device: torch.device = CPU) -> Precision:
+def effective_precision(requested: str, device: torch.device = CPU) -> str:
     """Return the precision that training computes in if `requested` is not "auto".
 
     On a CPU it is "float32" if there is no kernel, or if the CPU does not support the requested one. On a GPU it has

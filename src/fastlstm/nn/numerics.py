@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastlstm.config.options import Precision
 from fastlstm.errors import TrainingError
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.threads import one_thread
@@ -59,7 +58,7 @@ def scale_loss(loss: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def training_numerics(precision: Precision = "float32") -> Iterator[None]:
+def training_numerics(precision: str = "float32") -> Iterator[None]:
     """Compute on one thread of PyTorch, flush denormals to zero, and multiply in `precision` in this context.
 
     All three are set for the calling thread alone, and restored. Denormals slow a CPU down. See `one_thread` and
