@@ -16,12 +16,12 @@ import itertools
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers import Tokenizer
 
 WORD_PATTERN = r"\w+|[^\w\s]+"
 """A token of a cleaned text under `RUNS`: a run of letters and digits, or a run of punctuation."""
@@ -72,15 +72,32 @@ class Segmentation:
         name: Its name.
         ascii_token: A pattern that finds the same tokens in lower-case ASCII text.
         line_break: An HTML line break, which separates tokens.
-        normalizer: The normalizer of tokenizer.json.
-        pre_tokenizer: The pre-tokenizer of tokenizer.json.
+        normalizer_json: The normalizer of tokenizer.json.
+        pre_tokenizer_json: The pre-tokenizer of tokenizer.json.
     """
 
     name: str
     ascii_token: re.Pattern[str]
     line_break: re.Pattern[str]
-    normalizer: Any
-    pre_tokenizer: Any
+    normalizer_json: Mapping[str, Any]
+    pre_tokenizer_json: Mapping[str, Any]
+
+    @cached_property
+    def _empty_tokenizer(self) -> Tokenizer:
+        """A tokenizer without words. Compiling its expressions takes a millisecond, which predictions do not need."""
+        model = {"type": "WordLevel", "vocab": {}, "unk_token": ""}
+        content = {"normalizer": self.normalizer_json, "pre_tokenizer": self.pre_tokenizer_json, "model": model}
+        return Tokenizer.from_str(json.dumps({"version": "1.0", "added_tokens": [], **content}))
+
+    @property
+    def normalizer(self) -> Any:
+        """The normalizer of `tokenizers`."""
+        return self._empty_tokenizer.normalizer
+
+    @property
+    def pre_tokenizer(self) -> Any:
+        """The pre-tokenizer of `tokenizers`."""
+        return self._empty_tokenizer.pre_tokenizer
 
     def tokens(self, text: str) -> list[str]:
         """Return the tokens of a text in lower case. Under `RUNS`, the text must be cleaned."""
@@ -131,9 +148,8 @@ class Segmentation:
 
     def matches(self, tokenizer: Tokenizer) -> bool:
         """Return whether the tokenizer has this normalizer and pre-tokenizer."""
-        return _state(tokenizer.normalizer) == _state(self.normalizer) and _state(
-            tokenizer.pre_tokenizer
-        ) == _state(self.pre_tokenizer)
+        components = _state(tokenizer.normalizer), _state(tokenizer.pre_tokenizer)
+        return components == (self.normalizer_json, self.pre_tokenizer_json)
 
 
 def _other_words(line: str) -> list[tuple[int, int]]:
@@ -151,21 +167,22 @@ _OTHER_CHARACTERS = re.compile(r"[^\x00-\x7f][^ ]*")
 """The end of a word, from its first character that is not ASCII."""
 
 RUNS = Segmentation(
-    "runs", re.compile(WORD_PATTERN, re.ASCII), HTML_BREAK, normalizers.Lowercase(), pre_tokenizers.Whitespace()
+    "runs", re.compile(WORD_PATTERN, re.ASCII), HTML_BREAK, {"type": "Lowercase"}, {"type": "Whitespace"}
 )
 SEGMENTS = Segmentation(
     "segments",
     re.compile(r"\w+|[!-/:-@\[-`{-~]", re.ASCII),
     re.compile(_BREAK),
-    normalizers.Sequence(
-        [
-            normalizers.Replace(Regex(_BREAK), " "),
-            normalizers.Replace(Regex(_INVISIBLE), ""),
-            normalizers.NFC(),
-            normalizers.Lowercase(),
-        ]
-    ),
-    pre_tokenizers.Split(Regex(_token_pattern()), "removed", invert=True),
+    {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Replace", "pattern": {"Regex": _BREAK}, "content": " "},
+            {"type": "Replace", "pattern": {"Regex": _INVISIBLE}, "content": ""},
+            {"type": "NFC"},
+            {"type": "Lowercase"},
+        ],
+    },
+    {"type": "Split", "pattern": {"Regex": _token_pattern()}, "behavior": "Removed", "invert": True},
 )
 
 
