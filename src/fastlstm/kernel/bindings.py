@@ -305,8 +305,8 @@ class Kernel:
             check_array(name, state, (B, H))
         gradients = Gradients(
             inputs=self._allocate(N, I) if inputs is not None and want_inputs else None,
-            weight_ih=np.empty((4 * H, I), np.float32) if inputs is not None and want_weights else None,
-            weight_hh=np.empty((4 * H, H), np.float32) if want_weights else None,
+            weight_ih=self._allocate(4 * H, I) if inputs is not None and want_weights else None,
+            weight_hh=self._allocate(4 * H, H) if want_weights else None,
             bias=np.empty(4 * H, np.float32) if want_weights else None,
             h0=np.empty((B, H), np.float32) if want_states else None,
             c0=np.empty((B, H), np.float32) if want_states else None,

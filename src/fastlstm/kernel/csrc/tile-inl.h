@@ -10,11 +10,28 @@
 namespace fastlstm {
 namespace FASTLSTM_ISA {
 
+// Weights that the tiles of a pass prefetch for the next pass, one cache line per term.
+struct Ahead {
+    const Lane32 *from;
+    int64_t count;  // lanes
+    // The part of tile number `tile`, if each has `terms` terms.
+    Ahead part(int64_t tile, int64_t terms) const {
+        const int64_t at = tile * terms * line;
+        return at < count ? Ahead{from + at, count - at} : Ahead{from, 0};
+    }
+    static constexpr int64_t line = 16;
+};
+
 // sums[r][n V + v] += a[r][k] b[n][k][v], for all k < K. The blocks n of b are `block` lanes apart.
 template <class Precision, int R, int N, int V>
 inline __attribute__((always_inline)) void accumulate(Vector (&sums)[R][N * V], const Lane32 *const (&a)[R],
-                                                      int64_t K, const Lane32 *b, int64_t block) {
+                                                      int64_t K, const Lane32 *b, int64_t block,
+                                                      const Ahead &ahead = {nullptr, 0}) {
+    const Lane32 *next = ahead.count ? ahead.from : b;
+    const int64_t next_step = ahead.count ? Ahead::line : 0;
     for (int64_t k = 0; k < K; ++k) {
+        __builtin_prefetch(next, 0, 2);
+        next += next_step;
         if (R <= N * V) {
             Vector factors[R];
             FASTLSTM_UNROLL
