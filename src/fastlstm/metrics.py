@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm import plots
 from fastlstm._typing import DoubleArray, IndexArray
 from fastlstm.notes import Note, known_words_note
 
@@ -154,6 +153,8 @@ class Report:
         Raises:
             MissingDependencyError: matplotlib is not installed.
         """
+        from fastlstm import plots  # here and not above: predictions draw nothing
+
         return plots.report(
             labels=[c.label for c in self.classes],
             confusion=np.array(self.confusion),
