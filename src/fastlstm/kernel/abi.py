@@ -78,10 +78,11 @@ class AdamArguments(ctypes.Structure):
     )
 
 
-class Vocabulary(ctypes.Structure):
-    """fastlstm_vocabulary."""
+class TokenizerArguments(ctypes.Structure):
+    """fastlstm_tokenizer."""
 
     _fields_ = (
+        ("kinds", c_char_p),
         ("words", c_int64),
         ("characters", c_char_p),
         *((name, c_void_p) for name in ("starts", "ids")),
@@ -90,25 +91,12 @@ class Vocabulary(ctypes.Structure):
     )
 
 
-class TokenArguments(ctypes.Structure):
-    """fastlstm_token_arguments."""
-
-    _fields_ = (
-        ("vocabulary", ctypes.POINTER(Vocabulary)),
-        ("kinds", c_char_p),
-        ("texts", c_int64),
-        ("characters", c_char_p),
-        *((name, c_void_p) for name in ("starts", "ids", "id_starts")),
-    )
-
-
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "fastlstm_forward_arguments": ForwardArguments,
     "fastlstm_inference_arguments": InferenceArguments,
     "fastlstm_backward_arguments": BackwardArguments,
     "fastlstm_adam_arguments": AdamArguments,
-    "fastlstm_vocabulary": Vocabulary,
-    "fastlstm_token_arguments": TokenArguments,
+    "fastlstm_tokenizer": TokenizerArguments,
 }
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -129,7 +117,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
     "adam": (c_int32, [c_void_p, c_void_p]),
     "index_words": (c_int32, [c_void_p]),
-    "token_ids": (c_int32, [c_void_p]),
+    "token_ids": (c_int32, [c_void_p, c_int64, c_char_p, *[c_void_p] * 3]),
 }
 
 

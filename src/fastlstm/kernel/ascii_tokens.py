@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
 
 from fastlstm._typing import IndexArray, TokenIds
-from fastlstm.kernel.abi import TokenArguments, Vocabulary, load_library
+from fastlstm.kernel.abi import TokenizerArguments, load_library
 from fastlstm.kernel.arguments import check_status, pointer
 from fastlstm.kernel.loader import find_kernel
 
@@ -20,7 +21,7 @@ KINDS = 256
 class AsciiTokens:
     """Splits texts into tokens and looks these up, without Python objects for tokens.
 
-    It is the compiled form of `fastlstm.text.ascii_tokens.PythonTokens`, which takes 20 times as long.
+    It is the compiled form of `fastlstm.text.ascii_tokens.PythonTokens`, which takes ten times as long.
     """
 
     def __init__(
@@ -35,23 +36,22 @@ class AsciiTokens:
             kinds: The kind of each ASCII character, see `Segmentation.ascii_kinds`.
 
         Raises:
-            ValueError: The vocabulary or an id is too large.
+            ValueError: The vocabulary is too large.
         """
-        self._library = library
         words = [word for word in vocabulary if word.isascii()]
-        self._characters = "".join(words).encode("ascii")
-        self._starts = _starts(words)
-        self._ids = np.fromiter((vocabulary[word] for word in words), np.int32, len(words))
-        self._table = np.empty(1 << (2 * len(words)).bit_length(), np.int32)
-        self._kinds = kinds.ljust(KINDS, b"\0")
-        self._vocabulary = Vocabulary(
-            words=len(words), characters=self._characters, starts=pointer(self._starts), ids=pointer(self._ids),
-            unknown_id=unknown_id, slots=len(self._table), table=pointer(self._table),
+        starts, ids = _starts(words), np.array([vocabulary[word] for word in words], np.int32)
+        table = np.empty(1 << (2 * len(words)).bit_length(), np.int32)
+        self._arrays = starts, ids, table  # keep them alive
+        self._tokenizer = TokenizerArguments(
+            kinds=kinds.ljust(KINDS, b"\0"), words=len(words), characters="".join(words).encode("ascii"),
+            starts=pointer(starts), ids=pointer(ids), unknown_id=unknown_id, slots=len(table), table=pointer(table),
         )  # fmt: skip
-        check_status(library.index_words(ctypes.byref(self._vocabulary)))
+        self._address = ctypes.addressof(self._tokenizer)
+        self._token_ids = library.token_ids
+        check_status(library.index_words(self._address))
 
-    def __call__(self, texts: Sequence[str]) -> tuple[TokenIds, IndexArray]:
-        """Return the ids of all tokens, one text after the other, and [n + 1], where each text starts in them.
+    def __call__(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Return the ids of all tokens of each text.
 
         Raises:
             UnicodeEncodeError: A text is not ASCII.
@@ -59,12 +59,14 @@ class AsciiTokens:
         characters = "".join(texts).lower().encode("ascii")
         starts = _starts(texts)
         ids, id_starts = np.empty(len(characters), np.int32), np.empty(len(starts), np.int64)
-        arguments = TokenArguments(
-            vocabulary=ctypes.pointer(self._vocabulary), kinds=self._kinds, texts=len(texts),
-            characters=characters, starts=pointer(starts), ids=pointer(ids), id_starts=pointer(id_starts),
-        )  # fmt: skip
-        check_status(self._library.token_ids(ctypes.byref(arguments)))
-        return ids[: id_starts[-1]].copy(), id_starts
+        check_status(
+            self._token_ids(
+                self._address, len(texts), characters, pointer(starts), pointer(ids), pointer(id_starts)
+            )
+        )
+        bounds = id_starts.tolist()
+        ids = ids[: bounds[-1]].copy()
+        return [ids[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def compiled_ascii_tokens(vocabulary: Mapping[str, int], unknown_id: int, kinds: bytes) -> AsciiTokens | None:
@@ -73,7 +75,5 @@ def compiled_ascii_tokens(vocabulary: Mapping[str, int], unknown_id: int, kinds:
     return None if path is None else AsciiTokens(load_library(path), vocabulary, unknown_id, kinds)
 
 
-def _starts(strings: Sequence[str]) -> IndexArray:
-    starts = np.zeros(len(strings) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, strings), np.int64, len(strings)), out=starts[1:])
-    return starts
+def _starts(strings: Iterable[str]) -> IndexArray:
+    return np.array([0, *itertools.accumulate(map(len, strings))], np.int64)

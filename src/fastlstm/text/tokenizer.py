@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -288,16 +287,12 @@ class TextTokenizer:
         if self._segmentation is None:
             return self._library_ids(texts)
         if all(map(str.isascii, texts)):
-            return self._ascii_ids(texts)
+            return self._ascii_tokens(texts)
         pieces = [list(self._segmentation.pieces(text)) for text in texts]
-        ascii_ids = iter(self._ascii_ids([piece for text in pieces for piece in text if piece.isascii()]))
+        ascii_ids = iter(self._ascii_tokens([piece for text in pieces for piece in text if piece.isascii()]))
         others = iter(self._library_ids([piece for text in pieces for piece in text if not piece.isascii()]))
         parts = ([next(ascii_ids if piece.isascii() else others) for piece in text] for text in pieces)
         return [np.concatenate(ids) if len(ids) != 1 else ids[0] for ids in parts]
-
-    def _ascii_ids(self, texts: Sequence[str]) -> list[TokenIds]:
-        ids, starts = self._ascii_tokens(texts)
-        return [ids[start:end] for start, end in itertools.pairwise(starts.tolist())]
 
     def _library_ids(self, texts: Sequence[str]) -> list[TokenIds]:
         if not texts:

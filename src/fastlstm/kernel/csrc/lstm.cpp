@@ -184,8 +184,7 @@ int64_t fastlstm_struct_size(const char *name) {
         {"fastlstm_inference_arguments", sizeof(fastlstm_inference_arguments)},
         {"fastlstm_backward_arguments", sizeof(fastlstm_backward_arguments)},
         {"fastlstm_adam_arguments", sizeof(fastlstm_adam_arguments)},
-        {"fastlstm_vocabulary", sizeof(fastlstm_vocabulary)},
-        {"fastlstm_token_arguments", sizeof(fastlstm_token_arguments)},
+        {"fastlstm_tokenizer", sizeof(fastlstm_tokenizer)},
     };
     for (const auto &entry : structs)
         if (!strcmp(name, entry.name)) return entry.size;

@@ -24,19 +24,19 @@ bool is_equal(const char *a, const char *b, int64_t size) {
 }
 
 // The slot of a word, or the empty slot where it belongs. A slot contains the word's number + 1, or 0.
-int64_t find_slot(const fastlstm_vocabulary &v, const Word &word) {
-    int64_t slot = (word.hash ^ (word.hash >> 15)) & (v.slots - 1);
-    for (; v.table[slot] != 0; slot = (slot + 1) & (v.slots - 1)) {
-        const int64_t *start = v.starts + v.table[slot] - 1;
-        if (start[1] - start[0] == word.size() && is_equal(v.characters + start[0], word.start, word.size()))
+int64_t find_slot(const fastlstm_tokenizer &t, const Word &word) {
+    int64_t slot = (word.hash ^ (word.hash >> 15)) & (t.slots - 1);
+    for (; t.table[slot] != 0; slot = (slot + 1) & (t.slots - 1)) {
+        const int64_t *start = t.starts + t.table[slot] - 1;
+        if (start[1] - start[0] == word.size() && is_equal(t.characters + start[0], word.start, word.size()))
             break;
     }
     return slot;
 }
 
-int32_t find_id(const fastlstm_vocabulary &v, const Word &word) {
-    const int32_t number = v.table[find_slot(v, word)];
-    return number == 0 ? int32_t(v.unknown_id) : v.ids[number - 1];
+int32_t find_id(const fastlstm_tokenizer &t, const Word &word) {
+    const int32_t number = t.table[find_slot(t, word)];
+    return number == 0 ? int32_t(t.unknown_id) : t.ids[number - 1];
 }
 
 bool valid_starts(const int64_t *starts, int64_t count) {
@@ -46,10 +46,10 @@ bool valid_starts(const int64_t *starts, int64_t count) {
     return true;
 }
 
-int32_t check(const fastlstm_vocabulary &v) {
-    if (v.slots < 1 || v.slots > max_slots || (v.slots & (v.slots - 1)) != 0) return FASTLSTM_BAD_SIZE;
-    if (v.words < 0 || v.words >= v.slots) return FASTLSTM_BAD_SIZE;
-    if (!v.characters || !v.starts || !v.ids || !v.table) return FASTLSTM_BAD_POINTER;
+int32_t check(const fastlstm_tokenizer &t) {
+    if (t.slots < 1 || t.slots > max_slots || (t.slots & (t.slots - 1)) != 0) return FASTLSTM_BAD_SIZE;
+    if (t.words < 0 || t.words >= t.slots) return FASTLSTM_BAD_SIZE;
+    if (!t.kinds || !t.characters || !t.starts || !t.ids || !t.table) return FASTLSTM_BAD_POINTER;
     return FASTLSTM_OK;
 }
 
@@ -91,38 +91,37 @@ struct Rule {
 
 }  // namespace
 
-int32_t fastlstm_index_words(const fastlstm_vocabulary *vocabulary) {
-    const fastlstm_vocabulary &v = *vocabulary;
-    if (const int32_t status = check(v)) return status;
-    if (!valid_starts(v.starts, v.words)) return FASTLSTM_BAD_INDEX;
-    memset(v.table, 0, v.slots * sizeof *v.table);
-    for (int64_t w = 0; w < v.words; ++w) {
-        Word word(v.characters + v.starts[w]);
-        while (word.size() < v.starts[w + 1] - v.starts[w]) word.add_character();
-        v.table[find_slot(v, word)] = int32_t(w + 1);
+int32_t fastlstm_index_words(const fastlstm_tokenizer *tokenizer) {
+    const fastlstm_tokenizer &t = *tokenizer;
+    if (const int32_t status = check(t)) return status;
+    if (!valid_starts(t.starts, t.words)) return FASTLSTM_BAD_INDEX;
+    memset(t.table, 0, t.slots * sizeof *t.table);
+    for (int64_t w = 0; w < t.words; ++w) {
+        Word word(t.characters + t.starts[w]);
+        while (word.size() < t.starts[w + 1] - t.starts[w]) word.add_character();
+        t.table[find_slot(t, word)] = int32_t(w + 1);
     }
     return FASTLSTM_OK;
 }
 
-int32_t fastlstm_token_ids(const fastlstm_token_arguments *arguments) {
-    const fastlstm_token_arguments &a = *arguments;
-    if (a.texts < 0) return FASTLSTM_BAD_SIZE;
-    if (!a.vocabulary || !a.kinds || !a.characters || !a.starts || !a.ids || !a.id_starts)
-        return FASTLSTM_BAD_POINTER;
-    const fastlstm_vocabulary v = *a.vocabulary;
-    if (const int32_t status = check(v)) return status;
-    if (!valid_starts(a.starts, a.texts)) return FASTLSTM_BAD_INDEX;
+int32_t fastlstm_token_ids(const fastlstm_tokenizer *tokenizer, int64_t texts, const char *characters,
+                           const int64_t *starts, int32_t *ids, int64_t *id_starts) {
+    const fastlstm_tokenizer t = *tokenizer;
+    if (const int32_t status = check(t)) return status;
+    if (texts < 0) return FASTLSTM_BAD_SIZE;
+    if (!characters || !starts || !ids || !id_starts) return FASTLSTM_BAD_POINTER;
+    if (!valid_starts(starts, texts)) return FASTLSTM_BAD_INDEX;
     int64_t count = 0;
-    for (int64_t text = 0; text < a.texts; ++text) {
-        a.id_starts[text] = count;
-        const Rule rule = {a.kinds, a.characters + a.starts[text + 1]};
-        const char *next = rule.skip_separators(a.characters + a.starts[text]);
+    for (int64_t text = 0; text < texts; ++text) {
+        id_starts[text] = count;
+        const Rule rule = {t.kinds, characters + starts[text + 1]};
+        const char *next = rule.skip_separators(characters + starts[text]);
         while (next < rule.end) {
             const Word word = rule.read_token(next);
-            a.ids[count++] = find_id(v, word);
+            ids[count++] = find_id(t, word);
             next = rule.skip_separators(word.end);
         }
     }
-    a.id_starts[a.texts] = count;
+    id_starts[texts] = count;
     return FASTLSTM_OK;
 }
