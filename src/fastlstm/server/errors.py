@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from fastlstm.errors import FastLSTMError
 
-RETRY_SECONDS = 1
+MIN_RETRY_SECONDS = 1
 
 
 class APIError(FastLSTMError):
@@ -37,14 +38,27 @@ class APIError(FastLSTMError):
         """Return the response body, in the format of text-embeddings-inference, with the code."""
         return {"error": str(self), "error_type": self.error_type, "code": self.code}
 
+    def content(self) -> bytes:
+        """Return the response body as JSON."""
+        return json.dumps(self.body(), ensure_ascii=False).encode()
 
-def overloaded_error(message: str, *, code: str, **values: Any) -> APIError:
-    """Return the 429 error of a server that is at one of its limits."""
+    def header_list(self) -> list[tuple[bytes, bytes]]:
+        """Return all headers of the response whose body is `content`, as ASGI expects them."""
+        headers = {"content-type": "application/json", "content-length": str(len(self.content())), **self.headers}
+        return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+def overloaded_error(message: str, *, code: str, seconds: int = MIN_RETRY_SECONDS, **values: Any) -> APIError:
+    """Return the 429 error of a server that is at one of its limits.
+
+    `seconds` is the estimated time until it accepts requests again; values below `MIN_RETRY_SECONDS` are raised to it.
+    """
+    retry_after = max(MIN_RETRY_SECONDS, seconds)
     return APIError(
         429,
         "overloaded",
-        f"{message}; retry after {RETRY_SECONDS} s",
+        f"{message}; retry after {retry_after} s",
         code=code,
-        headers={"Retry-After": str(RETRY_SECONDS)},
+        headers={"Retry-After": str(retry_after)},
         **values,
     )

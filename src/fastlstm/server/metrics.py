@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -40,6 +41,9 @@ class Metrics:
             "fastlstm_model_version", "Number of times the model was loaded.", ["model"], aggregation="livemax"
         )
         self.streams = self._gauge("fastlstm_streams", "Open streams.")
+        self._request_metrics = cache(
+            lambda path, status: (self.requests.labels(path, str(status)), self.seconds.labels(path))
+        )
 
     def _gauge(
         self,
@@ -50,6 +54,12 @@ class Metrics:
         aggregation: Literal["livesum", "livemax"] = "livesum",
     ) -> Gauge:
         return Gauge(name, description, labels, multiprocess_mode=aggregation, registry=self._collectors)
+
+    def count_request(self, path: str, status: int, seconds: float) -> None:
+        """Count a completed request and its duration."""
+        requests, durations = self._request_metrics(path, status)
+        requests.inc()
+        durations.observe(seconds)
 
     def count_batch(self, model: str, texts: int) -> None:
         """Count a completed batch."""

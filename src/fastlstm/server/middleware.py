@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import logging
-import os
-import re
 import sys
 import time
 from collections.abc import Coroutine
@@ -19,22 +16,15 @@ from fastlstm.server.content_encoding import decompress, parse_encoding
 from fastlstm.server.errors import APIError, overloaded_error
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.registry import ModelRegistry
+from fastlstm.server.rejection import Rejections, get_header, get_request_id, queued_route
 from fastlstm.server.settings import Settings
 
 LOG = logging.getLogger("fastlstm.server")
 HEALTH_PATHS = ("/health", "/v2/health/live", "/v2/health/ready")
 MONITORING_PATHS = (*HEALTH_PATHS, "/metrics")
 """Paths that are served at any load."""
-QUEUED_ROUTES = {
-    "/predict": re.compile("/predict"),
-    "/v2/models/{name}/infer": re.compile("/v2/models/[^/]+/infer"),
-    "/v2/models/{name}/versions/{version}/infer": re.compile("/v2/models/[^/]+/versions/[^/]+/infer"),
-}
-"""Routes with a queue: path pattern by path template."""
 PUBLIC_PATHS, PUBLIC_PREFIXES = ("/", "/docs", "/openapi.json", *HEALTH_PATHS), ("/page/", "/docs/")
 """Paths that need no token: the page and its files, the health checks, and the API documentation."""
-REJECTION_LOG_SECONDS = 1
-_CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestMiddleware:
@@ -42,14 +32,20 @@ class RequestMiddleware:
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, registry: ModelRegistry) -> None:
         self._app, self._settings, self._metrics, self._registry = app, settings, metrics, registry
+        self._rejections = Rejections(metrics, registry)
         self._in_progress = 0
-        self._rejected, self._next_rejection_log = 0, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        start, request_id, method = time.perf_counter(), _request_id(scope), scope["method"]
+        if (
+            (route := self._rejections.route(scope)) is not None
+            and is_authorized(scope, self._settings.token)
+            and await self._rejections.respond_early(scope, send, route)
+        ):
+            return
+        start, request_id, method = time.perf_counter(), get_request_id(scope), scope["method"]
         status, response_started = 500, False
         if method == "HEAD":  # every path with GET responds to HEAD, too, without a body
             scope = {**scope, "method": "GET"}
@@ -68,9 +64,8 @@ class RequestMiddleware:
         try:
             encoding = self._check(scope)
             body = await self._receive_body(scope, receive)
-            # Reject before parsing the body, which is what costs time.
-            if scope["method"] == "POST" and self._registry.rejecting and _queued_route(scope):
-                raise overloaded_error("the queue is full", code="queue-full")
+            if self._rejections.route(scope) is not None:  # before parsing the body, which is what costs time
+                raise self._rejections.error()
             if encoding is not None:
                 body = decompress(body, encoding, self._settings.max_body_bytes)
             await self._app(scope, _replay(body, receive), send_with_id)
@@ -150,11 +145,10 @@ class RequestMiddleware:
     def _record(self, scope: Scope, method: str, request_id: str, status: int, seconds: float) -> None:
         """Update the metrics and write the log line of a completed request."""
         route = scope.get("route")
-        path = getattr(route, "path", None) or _queued_route(scope) or ("/" if scope["path"] == "/" else "other")
-        self._metrics.requests.labels(path, str(status)).inc()
-        self._metrics.seconds.labels(path).observe(seconds)
+        path = getattr(route, "path", None) or queued_route(scope) or ("/" if scope["path"] == "/" else "other")
+        self._metrics.count_request(path, status, seconds)
         if status == 429:
-            self._log_rejection()
+            self._rejections.log()
             return
         fields: dict[str, Any] = {
             "request_id": request_id,
@@ -168,22 +162,10 @@ class RequestMiddleware:
             fields["texts"] = texts if self._settings.log_texts else len(texts)
         LOG.info("request", extra=fields)
 
-    def _log_rejection(self) -> None:
-        """Log at most one line per second, with the total so far: rejections must be cheap."""
-        self._rejected += 1
-        now = time.monotonic()
-        if now >= self._next_rejection_log:
-            LOG.warning("overloaded", extra={"refused_so_far": self._rejected})
-            self._next_rejection_log = now + REJECTION_LOG_SECONDS
-
 
 def check_token(scope: Scope, token: str | None) -> None:
-    """Raise `APIError` if the path needs the token and the request lacks it. Compares in constant time."""
-    path = scope["path"]
-    if token is None or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES):
-        return
-    authorization = get_header(scope, b"authorization") or b""
-    if not hmac.compare_digest(authorization, b"Bearer " + token.encode()):
+    """Raise `APIError` if the path needs the token and the request lacks it."""
+    if not is_authorized(scope, token):
         raise APIError(
             401,
             "unauthorized",
@@ -193,9 +175,13 @@ def check_token(scope: Scope, token: str | None) -> None:
         )
 
 
-def get_header(scope: Scope, name: bytes) -> bytes | None:
-    """Return the first value of a header, or None."""
-    return next((value for key, value in scope["headers"] if key == name), None)
+def is_authorized(scope: Scope, token: str | None) -> bool:
+    """Return whether the request has the token, or its path needs none. Compares in constant time."""
+    path = scope["path"]
+    if token is None or path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES):
+        return True
+    authorization = get_header(scope, b"authorization") or b""
+    return hmac.compare_digest(authorization, b"Bearer " + token.encode())
 
 
 async def _with_timeout(seconds: float, coroutine: Coroutine[Any, Any, bytes]) -> bytes:
@@ -206,22 +192,9 @@ async def _with_timeout(seconds: float, coroutine: Coroutine[Any, Any, bytes]) -
     return await asyncio.wait_for(coroutine, seconds)
 
 
-def _queued_route(scope: Scope) -> str | None:
-    """Return which of `QUEUED_ROUTES` the request is for, if any."""
-    return next((route for route, pattern in QUEUED_ROUTES.items() if pattern.fullmatch(scope["path"])), None)
-
-
 def _has_body(scope: Scope) -> bool:
     has_length = get_header(scope, b"content-length") not in (None, b"0")
     return has_length or get_header(scope, b"transfer-encoding") is not None
-
-
-def _request_id(scope: Scope) -> str:
-    """Return the client's request id if it is well-formed, else a random one."""
-    client_id = get_header(scope, b"x-request-id")
-    if client_id is not None and _CLIENT_REQUEST_ID.fullmatch(client_id):
-        return client_id.decode()
-    return os.urandom(16).hex()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -239,8 +212,5 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 async def _send_error(send: Send, error: APIError) -> None:
-    body = json.dumps(error.body(), ensure_ascii=False).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": error.status, "headers": error.header_list()})
+    await send({"type": "http.response.body", "body": error.content()})

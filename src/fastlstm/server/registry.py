@@ -29,6 +29,10 @@ from fastlstm.text.tokenizer import TextTokenizer, TokenizedTexts
 LOG = logging.getLogger("fastlstm.server")
 KEPT_PARTS: Mapping[Direction, Truncate] = {"left": "end", "right": "beginning"}
 """Side that truncation drops -> the part that it keeps, `ModelConfig.truncate`."""
+CHARACTERS_PER_TOKEN = 6
+"""Average length of a token of English text, with the space after it."""
+READING_COST, TEXT_COST = 3.0, 100.0
+"""Time to read a character by the LSTM, and to predict an empty text, relative to tokenizing a character."""
 Signature = tuple[int, int, int] | None
 """Inode, modification time and size of a model's config.json; None if it does not exist."""
 
@@ -38,6 +42,14 @@ class QueuedText(NamedTuple):
 
     text: str
     truncation_direction: Direction | None = None
+
+    def cost(self, max_tokens: int) -> float:
+        """Return the estimated time of its prediction, relative to tokenizing a character.
+
+        All of a text is tokenized, and `max_tokens` of it are read.
+        """
+        characters = len(self.text)
+        return TEXT_COST + characters + READING_COST * min(characters, CHARACTERS_PER_TOKEN * max_tokens)
 
 
 @dataclass(frozen=True)
@@ -122,15 +134,17 @@ class ModelRegistry:
 
     def _add(self, name: str, folder: Path) -> ServedModel:
         signature = _signature(folder)
+        model = LoadedModel(self._load(folder), 1)
+        self._metrics.versions.labels(name).set(model.version)
         batcher: Batcher[QueuedText] = Batcher(
             lambda texts: self._predict(name, texts),
+            cost=lambda text: text.cost(self._models[name].current.classifier.saved.config.max_tokens),
             batch_texts=self._settings.batch_texts,
             queue_texts=self._settings.queue_texts,
+            queue_seconds=self._settings.queue_seconds,
             on_batch=lambda texts: self._metrics.count_batch(name, texts),
             on_waiting=self._metrics.waiting.labels(name).set,
         )
-        model = LoadedModel(self._load(folder), 1)
-        self._metrics.versions.labels(name).set(model.version)
         return ServedModel(name, folder, model, signature, batcher)
 
     def _load(self, folder: Path) -> Classifier:
@@ -183,6 +197,11 @@ class ModelRegistry:
     def rejecting(self) -> bool:
         """Whether all models are rejecting requests because their queues are full."""
         return all(served.batcher.rejecting for served in self._models.values())
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Estimated time until the shortest queue is empty."""
+        return min(served.batcher.waiting_seconds for served in self._models.values())
 
     def get(self, name: str | None) -> ServedModel:
         """Return the model of that name, or the first model for None. Raise `APIError` for an unknown name."""

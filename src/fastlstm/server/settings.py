@@ -19,6 +19,7 @@ MIN_VALUES = {
     "max_requests": 1,
     "max_streams": 1,
     "queue_texts": 1,
+    "queue_seconds": 0.001,
     "batch_texts": 1,
     "workers": 1,
     "body_seconds": 0.001,
@@ -34,6 +35,7 @@ MAX_VALUES = {
     "max_requests": 100_000,
     "max_streams": 1_000_000,
     "queue_texts": 1_000_000,
+    "queue_seconds": 86_400.0,
     "batch_texts": 100_000,
     "body_seconds": 86_400.0,
     "reload_seconds": 86_400.0,
@@ -53,7 +55,8 @@ class Settings:
 
     Attributes:
         models: Model folder by name. Requests that name no model use the first one.
-        precision: As in `fastlstm.load`, for all models.
+        precision: As in `fastlstm.load`, for all models. "auto": the fastest for each model; with several workers, for
+            all models together.
         min_agreement: As in `Classifier.predict`, for all models. None: no early exit.
         max_body_bytes: Maximum size of a request body.
         max_texts: Maximum number of texts per request.
@@ -61,6 +64,7 @@ class Settings:
         max_requests: Maximum number of concurrent requests; further requests get status 429.
         max_streams: Maximum number of open streams.
         queue_texts: Maximum number of queued texts per model; further requests get status 429.
+        queue_seconds: Maximum estimated time until the queued texts of a model are predicted; as `queue_texts`.
         batch_texts: Maximum number of texts per batch.
         body_seconds: Timeout for receiving a request body.
         cors_origins: Origins whose scripts may use the API from a browser, such as "https://example.com"; "*": all.
@@ -80,6 +84,7 @@ class Settings:
     max_requests: int = 512
     max_streams: int = 1_000
     queue_texts: int = 256
+    queue_seconds: float = 2.0
     batch_texts: int = 128
     body_seconds: float = 10.0
     cors_origins: tuple[str, ...] = ()
