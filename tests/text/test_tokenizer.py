@@ -15,6 +15,7 @@ from fastlstm.text.ascii_tokens import AsciiTokens
 from fastlstm.text.segmentation import RUNS, SEGMENTS, clean_text
 from fastlstm.text.tokenizer import (
     CHUNK_TEXTS,
+    MIN_COMPILED_CHARACTERS,
     PADDING,
     PADDING_ID,
     UNKNOWN,
@@ -90,8 +91,10 @@ def test_compiled_tokens_are_used_for_words_of_ascii_characters() -> None:
         return lambda texts: [np.full(1, 99, np.int32) for _ in texts]
 
     tokenizer = TextTokenizer(TOKENIZER, max_tokens=9, truncate="end", compile_ascii=compile_ascii)
-    tokenized = tokenizer(["w0 w1", "w0 é w1"])
+    spaces = " " * MIN_COMPILED_CHARACTERS
+    tokenized = tokenizer([f"w0 w1{spaces}", "w0 é w1"])
     assert [ids.tolist() for ids in tokenized.ids] == [[99], [99, UNKNOWN_ID, 99]]
+    assert tokenizer(["w0"]).ids[0].tolist() == ids_of(TOKENIZER, "w0")
 
 
 def test_tokenizer_with_another_normalizer_is_used_as_it_is() -> None:

@@ -29,6 +29,8 @@ BOUNDARY_ID = PADDING_ID
 
 CHUNK_TEXTS = 256
 """Texts encoded at a time: enough to use all cores, few enough to stay in the cache."""
+MIN_COMPILED_CHARACTERS = 100
+"""Fewer characters are split faster by Python than by the kernel, which takes several arrays."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
@@ -193,15 +195,6 @@ class TextTokenizer:
             ids, truncated_count, np.array(known, np.float64), untruncated if self._keep_untruncated else None
         )
 
-    @cached_property
-    def _ascii_tokens(self) -> AsciiTokens:
-        assert self._segmentation is not None
-        vocabulary = self._tokenizer.get_vocab()
-        compiled = (
-            None if self._compile is None else self._compile(vocabulary, UNKNOWN_ID, self._segmentation.ascii_kinds)
-        )
-        return compiled or PythonTokens(self._segmentation, vocabulary, UNKNOWN_ID)
-
     @property
     def segmentation(self) -> Segmentation | None:
         """How texts are split, if the tokenizer is that of a trained model; None for an imported one."""
@@ -287,12 +280,29 @@ class TextTokenizer:
         if self._segmentation is None:
             return self._library_ids(texts)
         if all(map(str.isascii, texts)):
-            return self._ascii_tokens(texts)
+            return self._ascii_ids(texts)
         pieces = [list(self._segmentation.pieces(text)) for text in texts]
-        ascii_ids = iter(self._ascii_tokens([piece for text in pieces for piece in text if piece.isascii()]))
+        ascii_ids = iter(self._ascii_ids([piece for text in pieces for piece in text if piece.isascii()]))
         others = iter(self._library_ids([piece for text in pieces for piece in text if not piece.isascii()]))
         parts = ([next(ascii_ids if piece.isascii() else others) for piece in text] for text in pieces)
         return [np.concatenate(ids) if len(ids) != 1 else ids[0] for ids in parts]
+
+    def _ascii_ids(self, texts: Sequence[str]) -> list[TokenIds]:
+        is_short = sum(map(len, texts)) < MIN_COMPILED_CHARACTERS
+        return (self._python_tokens if is_short else self._compiled_tokens)(texts)
+
+    @cached_property
+    def _python_tokens(self) -> AsciiTokens:
+        assert self._segmentation is not None
+        return PythonTokens(self._segmentation, self._tokenizer.get_vocab(), UNKNOWN_ID)
+
+    @cached_property
+    def _compiled_tokens(self) -> AsciiTokens:
+        assert self._segmentation is not None
+        if self._compile is None:
+            return self._python_tokens
+        compiled = self._compile(self._tokenizer.get_vocab(), UNKNOWN_ID, self._segmentation.ascii_kinds)
+        return compiled or self._python_tokens
 
     def _library_ids(self, texts: Sequence[str]) -> list[TokenIds]:
         if not texts:
