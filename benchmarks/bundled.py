@@ -1,9 +1,11 @@
-"""Size, start-up time and speed of the bundled English sentiment model.
+"""Size, start-up time and speed of the bundled English sentiment model, also against ONNX Runtime.
 
-    python benchmarks/bundled.py IMDB_FOLDER
+    python benchmarks/bundled.py IMDB_FOLDER [--texts 5000]
 
-Speed is that of raw reviews to probabilities, over the whole test split (without its labels) on all cores. The error of
-the low precisions is the fraction of texts whose label differs from float32.
+Speed is that of raw reviews to probabilities on all cores, over random reviews of the test split (without its labels).
+ONNX Runtime runs the exported model in float32 and dynamically quantized to int8, with the same tokenizer, texts sorted
+by length, and the batch size that was its fastest in a trial. The error of the low precisions is the fraction of these
+reviews whose label differs from float32.
 """
 
 from __future__ import annotations
@@ -13,18 +15,30 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import fastlstm
 import machine
 from build import build
+from fastlstm._typing import FloatArray
+from fastlstm.convert.onnx import to_onnx
 from fastlstm.data.datasets import load_imdb
-from fastlstm.kernel import find_kernel
-from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.pretrained import bundled_names, find_model
+from opponents import onnx_classifier, onnx_session
+from precisions import inference_precisions
 from timing import alternate, medians
 
 SENTENCE = "This movie was fantastic! I really enjoyed it."
+BATCH_SIZES = (8, 32, 64, 256)
+TRIAL_TEXTS = 256
+MAX_DIFFERENCE = 1e-4
+"""Largest difference between the probabilities of runtimes in float32."""
+ScoreTexts = Callable[[Sequence[str]], FloatArray]
 
 
 def main() -> None:
@@ -32,40 +46,64 @@ def main() -> None:
     parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--texts", type=int, default=5000)
     arguments = parser.parse_args()
 
-    texts = load_imdb(arguments.data_dir).test.texts
-    kernel = find_kernel().kernel
-    precisions = [
-        name for name in PRECISIONS if name == "float32" or (kernel is not None and kernel.supports(name))
-    ]
-    models = {name: fastlstm.load(precision=name) for name in precisions}
-    labels = {name: model.predict(texts) for name, model in models.items()}
-    differing = {
-        name: sum(a != b for a, b in zip(predicted, labels["float32"], strict=True)) / len(texts)
-        for name, predicted in labels.items()
+    reviews = load_imdb(arguments.data_dir).test.texts
+    texts = [reviews[k] for k in np.random.default_rng(0).choice(len(reviews), arguments.texts, replace=False)]
+    runtimes: dict[str, ScoreTexts] = {
+        name: fastlstm.load(precision=name).predict_proba for name in inference_precisions()
     }
-    calls = {name: lambda model=model: model.predict_proba(texts) for name, model in models.items()}
-    seconds = medians(alternate(calls, arguments.repeats))
-    speeds = {name: len(texts) / value for name, value in seconds.items()}
-    megabytes = {
-        name: sum(file.stat().st_size for file in find_model(name).iterdir()) / 1e6 for name in bundled_names()
-    }
-    start_up = statistics.median(time_command() for _ in range(arguments.repeats))
-    for name in precisions:
-        print(f"{name}: {speeds[name]:,.0f} reviews/s, labels that differ from float32: {differing[name]:.2%}")
-    for name, size in megabytes.items():
-        print(f"{name}: {size:.1f} MB")
-    print(f"fastlstm predict TEXT: {start_up:.2f} s")
-    result = {
+    exact, batch_sizes = runtimes["float32"](texts), dict[str, int]()
+    for name, opponent in onnx_opponents().items():
+        batch_sizes[name] = fastest_batch_size(opponent, texts[:TRIAL_TEXTS])
+        runtimes[name] = partial(opponent.predict_proba, batch_size=batch_sizes[name])
+    probabilities = {name: score(texts) for name, score in runtimes.items()}
+    difference = float(abs(probabilities["ONNX Runtime"] - exact).max())
+    if difference > MAX_DIFFERENCE:
+        raise SystemExit(f"ONNX Runtime computes different probabilities: they differ by {difference}")
+    seconds = alternate({name: partial(score, texts) for name, score in runtimes.items()}, arguments.repeats)
+    speeds = {name: len(texts) / value for name, value in medians(seconds).items()}
+    differing = {name: float((p.argmax(1) != exact.argmax(1)).mean()) for name, p in probabilities.items()}
+    for name, speed in speeds.items():
+        print(f"{name}: {speed:,.0f} reviews/s, labels that differ from float32: {differing[name]:.2%}")
+    result: dict[str, Any] = {
         "build": build(),
         "texts": len(texts),
+        "seconds": seconds,
         "reviews_per_second": speeds,
         "other_labels": differing,
-        "megabytes": megabytes,
-        "first_answer_seconds": start_up,
+        "batch_sizes": batch_sizes,
+        "megabytes": model_sizes(),
+        "first_answer_seconds": statistics.median(time_command() for _ in range(arguments.repeats)),
     }
-    print(machine.save("bundled", ["fastlstm", "numpy", "tokenizers"], result, publish=arguments.publish))
+    for name, size in result["megabytes"].items():
+        print(f"{name}: {size:.1f} MB")
+    print(f"fastlstm predict TEXT: {result['first_answer_seconds']:.2f} s")
+    packages = ["fastlstm", "onnxruntime", "numpy", "tokenizers"]
+    print(machine.save("bundled", packages, result, publish=arguments.publish))
+
+
+def onnx_opponents() -> dict[str, onnx_classifier.Opponent]:
+    """Return the bundled model in ONNX Runtime, in float32 and int8, on all cores."""
+    model, threads = fastlstm.load(), len(os.sched_getaffinity(0))
+    exported = to_onnx(model.saved).SerializeToString()
+    return {
+        "ONNX Runtime": onnx_classifier.Opponent(model, exported, threads),
+        "ONNX Runtime int8": onnx_classifier.Opponent(model, onnx_session.quantized(exported), threads),
+    }
+
+
+def fastest_batch_size(opponent: onnx_classifier.Opponent, texts: Sequence[str]) -> int:
+    """Return the batch size with which these texts take the least time."""
+    calls = {str(size): partial(opponent.predict_proba, texts, size) for size in BATCH_SIZES}
+    seconds = medians(alternate(calls, 3))
+    return int(min(seconds, key=seconds.__getitem__))
+
+
+def model_sizes() -> dict[str, float]:
+    """Return the size of each bundled model in MB."""
+    return {name: sum(file.stat().st_size for file in find_model(name).iterdir()) / 1e6 for name in bundled_names()}
 
 
 def time_command() -> float:

@@ -157,9 +157,10 @@ def speed_table() -> str:
     machines: dict[str, Any] = {}
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for name, make_rows in SPEED_ROWS.items():
-        for processor, result in read_all(name).items():
-            machines.setdefault(processor, result["machine"])
-            for measurement, figure, script in make_rows(result):
+        rows = {processor: make_rows(result) for processor, result in read_all(name).items()}
+        machines = {processor: result["machine"] for processor, result in read_all(name).items()} | machines
+        for processor in sorted(rows, key=lambda processor: -len(rows[processor])):  # newer results have more rows
+            for measurement, figure, script in rows[processor]:
                 cells.setdefault((measurement, script), {})[processor] = figure
     columns = sorted(machines)
     titles = [processors.title(machines[processor]) for processor in columns]

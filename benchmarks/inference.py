@@ -1,44 +1,67 @@
-"""Inference time of the tutorial model: fastlstm against ONNX Runtime and PyTorch with the same weights.
+"""Inference time of the tutorial model: fastlstm against ONNX Runtime, OpenVINO and PyTorch with the same weights.
 
-    python benchmarks/inference.py IMDB_FOLDER MODEL
+    python benchmarks/inference.py IMDB_FOLDER MODEL [--parts "one text" "64 texts"]
 
-MODEL is a saved tutorial model. Measured from token ids to probabilities: one text of 200 tokens on one thread, and 64
-reviews of IMDb's lengths on all cores. Measured as whole processes: the 25,000 test reviews from raw text to labels,
-and one prediction of the command line. The errors of bfloat16 and int8 are measured on the 5,000 validation reviews
-that `fastlstm train imdb` holds out, so that no choice is made on the test split.
+MODEL is a saved tutorial model. Measured from token ids to probabilities: one text of 200 tokens, also after 10 ms of
+idle time before each call; 64 reviews of IMDb's lengths; and 64 texts of 200 tokens. Every runtime is measured in each
+precision that it has; for texts of different lengths, each opponent uses the arrangement that was its fastest in a
+trial. Measured as whole processes: the 25,000 test reviews from raw text to labels, and one prediction of the command
+line. The errors of bfloat16 and int8 are measured on the 5,000 validation reviews that `fastlstm train imdb` holds
+out, so that no choice is made on the test split.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import machine
 from fastlstm import load
-from fastlstm._typing import FloatArray, TokenIds
+from fastlstm._typing import TokenIds
 from fastlstm.data import Dataset
 from fastlstm.data.datasets import load_imdb
 from fastlstm.data.splits import load_splits
-from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import Network
 from fastlstm.kernel import find_kernel
-from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.serialization.classifier import SavedModel
-from opponents import onnx_tutorial, pytorch_tutorial
-from timing import alternate, medians
+from opponents.arrangements import Score, fastest
+from opponents.tutorial_runtimes import EXACT, PACKAGES, opponents
+from precisions import inference_precisions, runtime_name
+from timing import alternate, alternate_cold, medians
 
-Score = Callable[[Sequence[TokenIds]], FloatArray]
 TEXT_TOKENS, BATCH = 200, 64
+MAX_DIFFERENCE = 1e-4
+"""Largest difference between the probabilities of runtimes in float32."""
+
+
+class Situation(NamedTuple):
+    """Texts and circumstances of a comparison."""
+
+    texts: str
+    all_cores: bool
+    cold: bool = False
+
+
+SITUATIONS = {
+    "one text": Situation("one", all_cores=False),
+    "one text, cold": Situation("one", all_cores=False, cold=True),
+    "one text on all cores, cold": Situation("one", all_cores=True, cold=True),
+    "64 texts": Situation("reviews", all_cores=True),
+    "64 texts on one thread": Situation("reviews", all_cores=False),
+    "64 texts of 200 tokens": Situation("equal", all_cores=True),
+}
+PARTS = (*SITUATIONS, "precisions", "processes")
 
 BULK = """
 import sys, fastlstm
@@ -50,79 +73,72 @@ print(len(labels))
 
 
 def main() -> None:
-    """Measure, print a table and save the raw result."""
+    """Measure, print the times and save the raw result."""
     parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
+    if arguments.publish and set(arguments.parts) != set(PARTS):
+        parser.error("only a result of all parts can be published")
     info = find_kernel()
     if info.kernel is None:
         sys.exit(f"no compiled kernel: {info.reason}")
-    cores = info.kernel.threads
 
     model = load(arguments.model)
-    ids = model.tokenize(load_imdb(arguments.data_dir).test.texts).ids
-    single = [next(text for text in ids if len(text) >= TEXT_TOKENS)[:TEXT_TOKENS]]
-    chosen = np.random.default_rng(0).choice(len(ids), BATCH, replace=False)
-    batch = [ids[i] for i in chosen]
-
-    result: dict[str, Any] = {
-        "cores": cores,
-        "one text": compare(model.saved, single, 1, arguments.repeats),
-        f"{BATCH} texts": compare(model.saved, batch, cores, arguments.repeats),
-        f"{BATCH} texts on one thread": compare(model.saved, batch, 1, arguments.repeats),
-    }
-    for name in list(result)[1:]:
-        print_comparison(name, result[name])
-    result["precisions"] = measure_precisions(
-        model.saved, load_splits("imdb", data_dir=arguments.data_dir).validation
-    )
-    processes = {
-        "25,000 raw reviews to labels": ["-c", BULK, str(arguments.data_dir), str(arguments.model)],
-        "fastlstm predict --model DIR TEXT": [
-            *("-m", "fastlstm", "predict", "--model", str(arguments.model), "This movie was fantastic!"),
-        ],
-    }
-    result["processes"] = {}
-    for name, command in processes.items():
-        seconds = [time_process(command) for _ in range(arguments.repeats)]
-        result["processes"][name] = {"seconds": seconds, "median": statistics.median(seconds)}
-        print(f"{name}, whole process: {statistics.median(seconds):.3f} s (median of {len(seconds)})")
-    packages = ["fastlstm", "torch", "onnxruntime", "numpy", "tokenizers"]
+    texts = choose_texts(model.tokenize(load_imdb(arguments.data_dir).test.texts).ids)
+    result: dict[str, Any] = {"cores": info.kernel.threads}
+    for name, situation in SITUATIONS.items():
+        if name in arguments.parts:
+            threads = result["cores"] if situation.all_cores else 1
+            result[name] = compare(model.saved, texts[situation.texts], threads, arguments.repeats, situation.cold)
+            print_comparison(name, result[name])
+    if "precisions" in arguments.parts:
+        validation = load_splits("imdb", data_dir=arguments.data_dir).validation
+        result["precisions"] = measure_precisions(model.saved, validation)
+    if "processes" in arguments.parts:
+        result["processes"] = measure_processes(arguments)
+    packages = ["fastlstm", *PACKAGES, "numpy", "tokenizers"]
     print(machine.save("inference", packages, result, publish=arguments.publish))
 
 
-def compare(model: SavedModel, texts: Sequence[TokenIds], threads: int, repeats: int) -> dict[str, Any]:
+def choose_texts(ids: Sequence[TokenIds]) -> dict[str, list[TokenIds]]:
+    """Return one text of 200 tokens, 64 texts of any length and 64 texts of 200 tokens."""
+    long_enough = [text[:TEXT_TOKENS] for text in ids if len(text) >= TEXT_TOKENS]
+    chosen = np.random.default_rng(0).choice(len(ids), BATCH, replace=False)
+    return {"one": long_enough[:1], "reviews": [ids[k] for k in chosen], "equal": long_enough[:BATCH]}
+
+
+def compare(model: SavedModel, texts: Sequence[TokenIds], threads: int, repeats: int, cold: bool) -> dict[str, Any]:
     """Return each runtime's seconds per call, and how much their probabilities differ from fastlstm's."""
     kernel = find_kernel().kernel
     assert kernel is not None
     threads_before, kernel.threads = kernel.threads, threads
-    opponents: dict[str, Score] = {
-        "ONNX Runtime": onnx_tutorial.Opponent(model.weights, threads).score,
-        "PyTorch": pytorch_tutorial.Opponent(model.weights, threads).score,
+    runtimes = {
+        runtime_name(precision): fastlstm_score(model, texts, precision) for precision in inference_precisions()
     }
-    low_precisions = [name for name in PRECISIONS[1:] if kernel.supports(name)]
-    runtimes: dict[str, Score] = {
-        "fastlstm": fastlstm_score(model, texts, "float32"),
-        **{f"fastlstm {name}": fastlstm_score(model, texts, name) for name in low_precisions},
-        **opponents,
-    }
+    own, arrangements, trials = set(runtimes), {}, {}
+    for name, scores in opponents(model.weights, threads, texts).items():
+        arrangements[name], trials[name] = fastest(scores, texts)
+        runtimes[name] = scores[arrangements[name]]
     probabilities = {name: score(texts) for name, score in runtimes.items()}
     differ = {name: float(abs(p - probabilities["fastlstm"]).max()) for name, p in probabilities.items()}
-    if max(differ[name] for name in opponents) > 1e-4:
+    if max(differ[name] for name in EXACT) > MAX_DIFFERENCE:
         raise SystemExit(f"the runtimes compute different probabilities: {differ}")
-    seconds = alternate({name: partial(score, texts) for name, score in runtimes.items()}, repeats)
+    calls = {name: partial(score, texts) for name, score in runtimes.items()}
+    seconds = (alternate_cold if cold else alternate)(calls, repeats)
     kernel.threads = threads_before
     times = medians(seconds)
-    fastest_opponent = min(times[name] for name in opponents)
     return {
         "tokens": [len(text) for text in texts],
         "threads": threads,
         "seconds": seconds,
         "medians": times,
         "differences": differ,
-        "share_of_the_faster_opponent": times["fastlstm"] / fastest_opponent,
+        "arrangements": arrangements,
+        "trials": trials,
+        "fastest_opponent": min((name for name in times if name not in own), key=times.__getitem__),
     }
 
 
@@ -138,12 +154,8 @@ def measure_precisions(model: SavedModel, dataset: Dataset) -> dict[str, Any]:
     """Return each precision's accuracy and its differences from float32 on held-out texts."""
     truth, result = dataset.label_indices(model.labels), dict[str, Any]()
     reference = Classifier(model).predict_proba(dataset.texts)
-    for precision in PRECISIONS:
-        try:
-            probabilities = Classifier(model, precision).predict_proba(dataset.texts)
-        except OptionError as error:
-            print(f"{precision}: {error}")
-            continue
+    for precision in inference_precisions():
+        probabilities = Classifier(model, precision).predict_proba(dataset.texts)
         result[precision] = {
             "accuracy": float((probabilities.argmax(1) == truth).mean()),
             "other_labels": float((probabilities.argmax(1) != reference.argmax(1)).mean()),
@@ -154,12 +166,30 @@ def measure_precisions(model: SavedModel, dataset: Dataset) -> dict[str, Any]:
     return result
 
 
+def measure_processes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the seconds of whole processes."""
+    processes = {
+        "25,000 raw reviews to labels": ["-c", BULK, str(arguments.data_dir), str(arguments.model)],
+        "fastlstm predict --model DIR TEXT": [
+            *("-m", "fastlstm", "predict", "--model", str(arguments.model), "This movie was fantastic!"),
+        ],
+    }
+    result = {}
+    for name, command in processes.items():
+        seconds = [time_process(command) for _ in range(arguments.repeats)]
+        result[name] = {"seconds": seconds, "median": statistics.median(seconds)}
+        print(f"{name}, whole process: {statistics.median(seconds):.3f} s (median of {len(seconds)})")
+    return result
+
+
 def print_comparison(name: str, comparison: dict[str, Any]) -> None:
-    times = ", ".join(f"{runtime} {seconds * 1e3:.3f} ms" for runtime, seconds in comparison["medians"].items())
-    print(
-        f"{name}, {comparison['threads']} threads: {times}; "
-        f"{comparison['share_of_the_faster_opponent']:.2f} x the time of the fastest opponent"
-    )
+    times, opponent = comparison["medians"], comparison["fastest_opponent"]
+    print(f"{name}, {comparison['threads']} threads; the fastest opponent is {opponent}")
+    for runtime, seconds in times.items():
+        arrangement = comparison["arrangements"].get(runtime, "")
+        print(
+            f"  {runtime:20} {seconds * 1e3:9.3f} ms  {seconds / times[opponent]:5.2f} x  {arrangement}", flush=True
+        )
 
 
 def time_process(arguments: Sequence[str]) -> float:

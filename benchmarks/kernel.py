@@ -1,10 +1,12 @@
 """The kernel against oneDNN (as used by PyTorch's nn.LSTM) at all sizes, and against the processor's peak.
 
-    python benchmarks/kernel.py IMDB_FOLDER
+    python benchmarks/kernel.py IMDB_FOLDER [--hidden 64 256] [--batches 64] [--threads 1]
 
 The forward pass is that of inference: the kernel's weights are packed before, as when a model is loaded, and PyTorch
 runs under no_grad. Forward and backward is that of training and includes packing. All sequences of the comparison with
-oneDNN have the same length, so that the kernel gains nothing from skipping padding.
+oneDNN have the same length, so that the kernel gains nothing from skipping padding. The kernel is measured in every
+precision that the processor supports; "auto" is one of them, and the result contains its choice. PyTorch is measured
+in float32 and, if the processor multiplies bfloat16, with bfloat16 autocast; elsewhere PyTorch emulates it slowly.
 """
 
 from __future__ import annotations
@@ -18,22 +20,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 import machine
 from build import build
 from fastlstm.kernel import find_kernel
 from fastlstm.kernel.bindings import Kernel
-from fastlstm.nn import kernel_lstm
 from fastlstm.text.batches import lengths_of
+from kernel_cells import PASSES, auto_time, compare_with_onednn, fastest_opponent, fastest_own
+from kernel_layer import Layer
 from peak import Peak
 from timing import alternate, medians
 from training import tutorial
 
-HIDDEN = (32, 64, 128, 256, 512, 1024)
+HIDDEN = (32, 64, 128, 256, 512, 1024, 2048)
 BATCHES = (1, 8, 64, 256)
-OPERATIONS = 5e9
-"""Approximate operations per forward pass of the comparison; the number of steps is between 16 and 200."""
 
 
 def main() -> None:
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--hidden", type=int, nargs="+", default=HIDDEN)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and all cores")
     arguments = parser.parse_args()
     info = find_kernel()
     if info.kernel is None or info.path is None:
@@ -53,7 +54,7 @@ def main() -> None:
 
     lengths = lengths_of(tutorial(arguments.data_dir, epochs=1).training.texts)
     ragged = np.sort(np.random.default_rng(0).choice(lengths, 64, replace=False))[::-1]
-    thread_counts = sorted({1, cores})
+    thread_counts = arguments.threads or sorted({1, cores})
     measure, peak = Peak(), dict[int, float]()
     shares = []
     for threads in thread_counts:
@@ -78,107 +79,6 @@ def main() -> None:
         result["onednn"].append(cell)
         print_cell(cell)
     print(machine.save("kernel", ["fastlstm", "torch", "numpy"], result, publish=arguments.publish))
-
-
-def array(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """Return a NumPy view of a tensor's memory."""
-    values: npt.NDArray[np.float32] = tensor.detach().numpy()
-    return values
-
-
-class Layer:
-    """One LSTM layer and a random batch."""
-
-    def __init__(self, input_size: int, hidden_size: int, lengths: npt.NDArray[np.int64]) -> None:
-        torch.manual_seed(0)
-        self.module = nn.LSTM(input_size, hidden_size)
-        weights = self.module.state_dict()
-        bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-        parts = weights["weight_ih_l0"], weights["weight_hh_l0"], bias
-        self.weight_ih, self.weight_hh, self.bias = (part.clone().requires_grad_() for part in parts)
-        self.batch_sizes = np.array([(lengths > t).sum() for t in range(lengths.max())], np.int64)
-        self.tokens = int(lengths.sum())
-        self.inputs = torch.randn(self.tokens, input_size).requires_grad_()
-        self.grad_outputs = torch.randn(self.tokens, hidden_size)
-        self.operations = 2 * 4 * hidden_size * (input_size + hidden_size) * self.tokens
-        kernel = find_kernel().kernel
-        assert kernel is not None
-        self.inference = kernel
-        self.reset(self._kernel())
-
-    @staticmethod
-    def _kernel() -> Kernel:
-        kernel = kernel_lstm.kernel()
-        assert kernel is not None
-        return kernel
-
-    def reset(self, kernel: Kernel) -> None:
-        """Pack the weights for `kernel`."""
-        self.kernel = kernel
-        self.packed = kernel.pack(array(self.weight_ih), array(self.weight_hh), array(self.bias))
-
-    def infer(self) -> None:
-        self.inference.forward(self.packed, self.batch_sizes, inputs=array(self.inputs))
-
-    def forward(self) -> tuple[Any, ...]:
-        """Run a forward pass that saves the activations for the backward pass."""
-        activations = self.kernel.allocate_activations(self.tokens, self.weight_hh.shape[1])
-        inputs = array(self.inputs)
-        return *self.kernel.forward(
-            self.packed, self.batch_sizes, inputs=inputs, activations=activations
-        ), activations
-
-    def backward(self, outputs: npt.NDArray[np.float32], activations: Any) -> None:
-        self.kernel.backward(
-            self.batch_sizes,
-            array(self.weight_hh),
-            outputs,
-            activations,
-            inputs=array(self.inputs),
-            weight_ih=array(self.weight_ih),
-            grad_outputs=self.grad_outputs.numpy(),
-        )
-
-    def train(self) -> None:
-        outputs, *_ = kernel_lstm.kernel_lstm(
-            self.inputs, self.weight_ih, self.weight_hh, self.bias, self.batch_sizes
-        )
-        torch.autograd.backward(outputs, self.grad_outputs)
-
-
-def compare_with_onednn(hidden: int, batch: int, threads: int, repeats: int) -> dict[str, Any]:
-    """Return the median times of forward, and of forward and backward, of the kernel and oneDNN."""
-    steps = int(min(200, max(16, OPERATIONS / (16 * hidden * hidden * batch))))
-    layer = Layer(hidden, hidden, np.full(batch, steps))
-    padded = layer.inputs.detach().view(steps, batch, hidden).requires_grad_()
-    grad_outputs = layer.grad_outputs.view(steps, batch, hidden)
-    layer.kernel.threads = threads
-
-    def infer() -> None:
-        with torch.no_grad():
-            layer.module(padded)
-
-    def train() -> None:
-        torch.autograd.backward(layer.module(padded)[0], grad_outputs)
-
-    def with_threads(count: int, call: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            if torch.get_num_threads() != count:
-                torch.set_num_threads(count)
-            call()
-
-        return run
-
-    cell: dict[str, Any] = {"hidden": hidden, "batch": batch, "steps": steps, "threads": threads}
-    for name, kernel_call, onednn_call in (
-        ("forward", layer.infer, infer),
-        ("forward and backward", layer.train, train),
-    ):
-        # The kernel has its own threads.
-        calls = {"fastlstm": with_threads(1, kernel_call), "oneDNN": with_threads(threads, onednn_call)}
-        seconds = alternate(calls, repeats)
-        cell[name] = {"seconds": seconds, "medians": medians(seconds)}
-    return cell
 
 
 def share_of_peak(layer: Layer, repeats: int, threads: int, peak: float) -> dict[str, Any]:
@@ -235,11 +135,15 @@ def print_share(share: dict[str, Any]) -> None:
 
 
 def print_cell(cell: dict[str, Any]) -> None:
-    line = f"{cell['threads']} threads, H {cell['hidden']:4}, B {cell['batch']:3}, T {cell['steps']:3}"
-    for name in ("forward", "forward and backward"):
-        times = cell[name]["medians"]
-        line += f"   {name} {times['fastlstm'] * 1e3:8.2f} ms, {times['oneDNN'] / times['fastlstm']:.2f} x"
-    print(line, flush=True)
+    print(f"{cell['threads']} threads, H {cell['hidden']}, B {cell['batch']}, T {cell['steps']}")
+    for name in PASSES:
+        times, auto = cell[name]["medians"], auto_time(cell[name])
+        listed = ", ".join(f"{runtime} {seconds * 1e3:.2f}" for runtime, seconds in times.items())
+        print(
+            f"  {name}: {listed} ms; auto ({cell[name]['auto']}): {auto / fastest_own(times):.2f} x the fastest "
+            f"precision, {auto / fastest_opponent(times):.2f} x the fastest opponent",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

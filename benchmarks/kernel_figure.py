@@ -8,6 +8,7 @@ The results are those of kernel.py, inference.py and epoch_parts.py.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import matplotlib.pyplot as plt
 
 import processors
 from epoch_parts import PARTS
+from kernel_cells import ONEDNN, PASSES, auto_time, fastest_opponent, fastest_own
+from precisions import runtime_name
 from results import read_all
 
 mpl.use("svg")
@@ -23,7 +26,6 @@ mpl.use("svg")
 DOCS = Path(__file__).parent.parent / "docs"
 FIGURE = DOCS / "kernel-onednn.svg"
 DOCUMENT = DOCS / "kernel.md"
-PASSES = ("forward", "forward and backward")
 COLORS = ("#d1495b", "#edae49", "#00798c", "#30638e")
 
 
@@ -39,9 +41,19 @@ def main() -> None:
 
 
 def ratio(cell: dict[str, Any], name: str) -> float:
-    """Return oneDNN's time divided by the kernel's."""
+    """Return oneDNN's time divided by the kernel's, both in float32."""
     medians = cell[name]["medians"]
-    return float(medians["oneDNN"] / medians["fastlstm"])
+    return float(medians[ONEDNN] / medians["fastlstm"])
+
+
+def auto_ratio(cell: dict[str, Any], name: str) -> float:
+    """Return oneDNN's time in its fastest precision divided by the kernel's in the precision of "auto"."""
+    return fastest_opponent(cell[name]["medians"]) / auto_time(cell[name])
+
+
+def auto_loss(cell: dict[str, Any], name: str) -> float:
+    """Return the time of the precision of "auto" divided by that of the kernel's fastest precision."""
+    return auto_time(cell[name]) / fastest_own(cell[name]["medians"])
 
 
 def draw(cells_by_processor: dict[str, list[dict[str, Any]]]) -> None:
@@ -131,14 +143,26 @@ def peak_lines(kernel: dict[str, Any]) -> list[str]:
 
 
 def onednn_lines(kernel: dict[str, Any]) -> list[str]:
-    """Return one table row per number of threads and hidden size."""
+    """Return the comparison in float32, and if it was measured, that of "auto" with oneDNN's fastest precision."""
     cells = kernel["onednn"]
+    lines = ["oneDNN's time ÷ the kernel's, both in float32, forward / forward and backward:", ""]
+    lines += ratio_lines(cells, ratio)
+    if any("auto" in cell[name] for cell in cells for name in PASSES):
+        loss = max(auto_loss(cell, name) for cell in cells for name in PASSES)
+        lines += ["", "The same, oneDNN in its fastest precision and the kernel in `auto`, which takes at most"]
+        lines[-1] += f" {loss:.2f} × the time of the fastest precision:"
+        lines += ["", *ratio_lines(cells, auto_ratio)]
+    return lines
+
+
+def ratio_lines(cells: list[dict[str, Any]], ratio_of: Callable[[dict[str, Any], str], float]) -> list[str]:
+    """Return one table row per number of threads and hidden size."""
     batches = sorted({cell["batch"] for cell in cells})
     lines = ["| threads | H | " + " | ".join(f"B {batch}" for batch in batches) + " |"]
     lines += ["| --- | --- |" + " --- |" * len(batches)]
     for threads, hidden in sorted({(cell["threads"], cell["hidden"]) for cell in cells}):
         row = [cell for cell in cells if (cell["threads"], cell["hidden"]) == (threads, hidden)]
-        values = (" / ".join(f"{ratio(cell, name):.2f}" for name in PASSES) for cell in row)
+        values = (" / ".join(f"{ratio_of(cell, name):.2f}" for name in PASSES) for cell in row)
         lines += [f"| {threads} | {hidden} | " + " | ".join(values) + " |"]
     return lines
 
@@ -149,7 +173,7 @@ def precision_lines(inference: dict[str, Any]) -> list[str]:
     lines = ["| precision | one text | 64 texts | accuracy | changed labels | mean, largest difference |"]
     lines += ["| --- |" + " --- |" * 5]
     for name, errors in inference["precisions"].items():
-        runtime = "fastlstm" if name == "float32" else f"fastlstm {name}"
+        runtime = runtime_name(name)
         lines += [
             f"| {name} | {single[runtime] * 1e3:.3f} ms | {batch[runtime] * 1e3:.2f} ms | {errors['accuracy']:.2%} | "
             f"{errors['other_labels']:.2%} | {errors['mean_difference']:.5f}, {errors['largest_difference']:.3f} |"

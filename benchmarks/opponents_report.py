@@ -22,7 +22,7 @@ SITUATIONS = {
 
 
 def bundled(result: Any) -> list[Row]:
-    """Return the speed of the bundled model in each precision."""
+    """Return the speed of the bundled model in each precision, and in ONNX Runtime."""
     speeds = ", ".join(f"{name} {speed:,.0f} reviews/s" for name, speed in result["reviews_per_second"].items())
     return [("bundled model, raw reviews to probabilities, all cores", speeds, "bundled.py")]
 
@@ -87,7 +87,12 @@ def runtime_table(results: Mapping[str, Any], key: str | None, factor: int, unit
     titles = [processors.title(result["machine"]) for result in results.values()]
     medians = [(result if key is None else result[key])["medians"] for result in results.values()]
     lines = [f"| {unit} | {' | '.join(titles)} |", "| --- |" + " --- |" * len(titles)]
-    for runtime in dict.fromkeys(runtime for times in medians for runtime in times):
-        cells = [f"{times[runtime] * factor:.3g}" if runtime in times else "-" for times in medians]
+    runtimes = dict.fromkeys(runtime for times in medians for runtime in times)
+    for runtime in sorted(runtimes, key=lambda runtime: not runtime.startswith(OWN)):
+        cells = [_format(times[runtime] * factor) if runtime in times else "-" for times in medians]
         lines.append(f"| {runtime} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _format(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

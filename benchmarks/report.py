@@ -54,7 +54,7 @@ CHINESE = {
     "tutorial": "预设 `tutorial`",
     "texts": "单核每条 200 个词元的文本 {own:.2f} ms（ONNX Runtime {onnx:.2f} ms，PyTorch {pytorch:.2f} ms）",
     "baseline": "n-gram 基线",
-    "and": "和 ",
+    "and": " 和 ",
     "machine": "在 {processor} 的两个核心上测得，推理使用 float32；其他处理器会有差异。"
     "全部数据、脚本与原始结果见[性能测试](docs/benchmarks.md)（英文）。",
 }

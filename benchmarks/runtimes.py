@@ -8,12 +8,12 @@ measured too. No choice is made on the test split: all runtimes run the same mod
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 import fastlstm
 import machine
@@ -21,8 +21,8 @@ from fastlstm._typing import FloatArray
 from fastlstm.convert.onnx import to_onnx
 from fastlstm.data.datasets import load_imdb
 from fastlstm.inference import Classifier
-from fastlstm.kernel import find_kernel
-from fastlstm.kernel.abi import PRECISIONS
+from opponents import onnx_classifier
+from precisions import explicit_precisions
 
 BATCH = 64
 
@@ -55,10 +55,7 @@ def main() -> None:
 
 def probabilities_by_runtime(folder: Path | None, texts: Sequence[str]) -> Iterator[tuple[str, FloatArray]]:
     """Yield each runtime's name and probabilities, starting with the kernel in float32."""
-    kernel = find_kernel().kernel
-    for precision in PRECISIONS:
-        if precision != "float32" and (kernel is None or not kernel.supports(precision)):
-            continue
+    for precision in explicit_precisions():
         yield f"kernel, {precision}", fastlstm.load(folder, precision=precision).predict_proba(texts)
     model = fastlstm.load(folder)
     yield "ONNX", onnx_probabilities(model, texts, "float32")
@@ -66,22 +63,9 @@ def probabilities_by_runtime(folder: Path | None, texts: Sequence[str]) -> Itera
 
 
 def onnx_probabilities(model: Classifier, texts: Sequence[str], storage: Any) -> FloatArray:
-    """Return ONNX Runtime's probabilities, with texts of similar lengths batched together."""
-    session = onnxruntime.InferenceSession(
-        to_onnx(model.saved, storage).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    encoded = model.tokenize(texts)
-    token_ids = encoded.untruncated or encoded.ids
-    order = np.argsort([len(ids) for ids in token_ids], kind="stable")
-    result = np.empty((len(texts), len(model.labels)), np.float32)
-    for first in range(0, len(order), BATCH):
-        rows = order[first : first + BATCH]
-        lengths = np.array([len(token_ids[k]) for k in rows])
-        ids = np.zeros((len(rows), int(lengths.max())), np.int64)
-        for row, k in zip(ids, rows, strict=True):
-            row[: len(token_ids[k])] = token_ids[k]
-        result[rows] = session.run(None, {"ids": ids, "lengths": lengths})[0]
-    return result
+    """Return ONNX Runtime's probabilities."""
+    exported = to_onnx(model.saved, storage).SerializeToString()
+    return onnx_classifier.Opponent(model, exported, len(os.sched_getaffinity(0))).predict_proba(texts, BATCH)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python benchmarks/streaming.py IMDB_FOLDER MODEL
 
-MODEL is a saved tutorial model; the bundled model is measured too, in every precision that the processor supports. Each
-token is fed as a word and a space; tokenization is timed separately. Early exit of the bundled model is fitted on the
+MODEL is a saved tutorial model; the bundled model is measured too, in every precision that the processor supports, and
+in "auto". Each token is fed as a word and a space; tokenization is timed separately, so that reading a token and its
+probabilities are the time beyond tokenization. Early exit of the bundled model is fitted on the
 validation reviews of its training and measured on the test split, without labels: its predictions are compared with
 those of whole texts.
 """
@@ -26,10 +27,10 @@ from fastlstm.data.datasets import load_imdb
 from fastlstm.data.splits import load_splits
 from fastlstm.inference import Classifier
 from fastlstm.kernel import find_kernel
-from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.text.token_boundaries import TokenBuffer
 from fastlstm.text.tokenizer import TextTokenizer
 from fastlstm.training.early_exit import add_early_exit
+from precisions import inference_precisions
 
 STREAMS = 10_000
 WARM_UP_PIECES, TIMED_PIECES = 200, 2_000
@@ -41,31 +42,42 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--only-costs", action="store_true", help="measure only the time per token; not published")
     arguments = parser.parse_args()
+    if arguments.publish and arguments.only_costs:
+        parser.error("only a whole result can be published")
     info = find_kernel()
     if info.kernel is None:
         sys.exit(f"no compiled kernel: {info.reason}")
 
     words = " ".join(load_imdb(arguments.data_dir).train.texts[:60]).split()
     models = {"tutorial": fastlstm.load(arguments.model)}
-    for precision in PRECISIONS:
-        if info.kernel.supports(precision):
-            models[f"bundled, {precision}"] = fastlstm.load(precision=precision)
+    for precision in inference_precisions():
+        models[f"bundled, {precision}"] = fastlstm.load(precision=precision)
     result: dict[str, Any] = {"microseconds": {}, "streams": STREAMS}
     for name, model in models.items():
         costs = time_tokens(model, words, arguments.repeats)
         result["microseconds"][name] = costs
-        print(f"{name}: " + ", ".join(f"{step} {value:.1f} us" for step, value in costs.items()))
-    result["megabytes"], result["state_bytes"] = measure_memory(models["bundled, float32"], words)
+        beyond = costs["reading"] + costs["probabilities"]
+        steps = ", ".join(f"{step} {value:.1f} us" for step, value in costs.items())
+        print(f"{name}: {steps}; beyond tokenizing {beyond:.1f} us")
+    if not arguments.only_costs:
+        measure_the_rest(models["bundled, float32"], words, arguments.data_dir, result)
+    packages = ["fastlstm", "numpy", "tokenizers"]
+    print(machine.save("streaming", packages, result, publish=arguments.publish))
+
+
+def measure_the_rest(model: Classifier, words: list[str], data_dir: Path, result: dict[str, Any]) -> None:
+    """Measure memory and early exit, and add them to the result."""
+    result["megabytes"], result["state_bytes"] = measure_memory(model, words)
     print(f"{STREAMS:,} streams: {result['megabytes']:.0f} MB; a state: {result['state_bytes']:,} bytes")
-    result["early_exit"] = measure_early_exit(models["bundled, float32"], arguments.data_dir)
+    result["early_exit"] = measure_early_exit(model, data_dir)
     for row in result["early_exit"]:
         print(
             f"agreement {row['agreement']}: {row['saved']:.1%} of tokens skipped, "
             f"{row['disagreement']:.2%} predictions changed, "
             f"{row['seconds']:.1f} s instead of {row['whole_seconds']:.1f} s"
         )
-    print(machine.save("streaming", ["fastlstm", "numpy", "tokenizers"], result, publish=arguments.publish))
 
 
 def time_tokens(model: Classifier, words: list[str], repeats: int) -> dict[str, float]:
@@ -73,7 +85,7 @@ def time_tokens(model: Classifier, words: list[str], repeats: int) -> dict[str, 
     pieces = [f"{word} " for word in words]
     config = model.saved.config
     tokenize = TextTokenizer(model.saved.tokenizer, max_tokens=config.max_tokens, truncate=config.truncate)
-    costs: dict[str, list[float]] = {"tokenising": [], "reading": [], "probabilities": []}
+    costs: dict[str, list[float]] = {"tokenizing": [], "reading": [], "probabilities": []}
     for _ in range(repeats):
         stream, buffer = model.stream(), TokenBuffer(tokenize)
         for piece in pieces[:WARM_UP_PIECES]:
@@ -83,7 +95,7 @@ def time_tokens(model: Classifier, words: list[str], repeats: int) -> dict[str, 
         tokens = stream.token_count - tokens
         tokenizing = time_calls(lambda piece, buffer=buffer: tokenize.token_ids(buffer.feed(piece)), pieces)
         computing = time_calls(lambda piece, stream=stream: stream.feed(piece).probabilities, pieces)
-        costs["tokenising"].append(tokenizing / tokens)
+        costs["tokenizing"].append(tokenizing / tokens)
         costs["reading"].append((feeding - tokenizing) / tokens)
         costs["probabilities"].append((computing - feeding) / tokens)
     return {step: 1e6 * statistics.median(values) for step, values in costs.items()}

@@ -2,7 +2,8 @@
 
     python benchmarks/training.py IMDB_FOLDER --keras-python PYTHON_WITH_TENSORFLOW
 
-All train in alternation on the same token ids; the result is the median of several epochs each.
+All train in alternation on the same token ids; the result is the median of several epochs each. fastlstm trains in
+each precision that the processor supports, PyTorch in float32 and with bfloat16 autocast.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from fastlstm.text.batches import lengths_of
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import PreparedRun, prepare
 from opponents.bucketed_pytorch import Opponent
+from precisions import runtime_name, training_precisions
 
 
 def main() -> None:
@@ -36,14 +39,18 @@ def main() -> None:
     parser.add_argument("--keras-repeats", type=int, default=5)
     arguments = parser.parse_args()
 
-    prepared = tutorial(arguments.data_dir, epochs=arguments.repeats)
-    texts = prepared.training
-    own_epoch = fastlstm_epochs(prepared)
-    bucketed = Opponent(list(texts.texts), texts.classes, prepared.model_config.vocabulary_size)
-    implementations: dict[str, tuple[Callable[[], float], int]] = {
-        "fastlstm": (own_epoch, arguments.repeats),
-        "bucketed PyTorch": (bucketed.epoch, arguments.repeats),
+    runs = {
+        runtime_name(precision): tutorial(arguments.data_dir, epochs=arguments.repeats, precision=precision)
+        for precision in training_precisions()
     }
+    prepared = runs["fastlstm"]
+    texts, vocabulary = prepared.training, prepared.model_config.vocabulary_size
+    implementations: dict[str, tuple[Callable[[], float], int]] = {
+        name: (fastlstm_epochs(run), arguments.repeats) for name, run in runs.items()
+    }
+    for name, bfloat16 in (("bucketed PyTorch", False), ("bucketed PyTorch bfloat16", True)):
+        opponent = Opponent(list(texts.texts), texts.classes, vocabulary, bfloat16=bfloat16)
+        implementations[name] = (opponent.epoch, arguments.repeats)
     versions = {}
     if arguments.keras_python:
         keras, versions["keras"] = keras_epochs(prepared, arguments.keras_python)
@@ -61,16 +68,17 @@ def main() -> None:
     tokens = int(lengths_of(texts.texts).sum())
     print(f"one epoch, {len(texts.texts):,} texts, {tokens:,} tokens, median of {arguments.repeats}")
     for name, value in medians.items():
-        print(f"{name:18} {value:6.1f} s   {value / medians['fastlstm']:.2f} x fastlstm's time")
+        print(f"{name:26} {value:6.1f} s   {value / medians['fastlstm']:.2f} x fastlstm's time")
     result = {"texts": len(texts.texts), "tokens": tokens, "seconds": seconds, "medians": medians, **versions}
     print(machine.save("training", ["fastlstm", "torch", "numpy", "tokenizers"], result, publish=arguments.publish))
 
 
-def tutorial(data_dir: Path, epochs: int) -> PreparedRun:
+def tutorial(data_dir: Path, epochs: int, precision: str = "float32") -> PreparedRun:
     """Prepare the tutorial preset on 20,000 reviews, with one validation text, since validation is not timed."""
     data = load_splits("imdb", data_dir=data_dir)
     chosen = preset("tutorial")
-    training_config = dataclasses.replace(chosen.training, epochs=epochs, patience=epochs)
+    changes: dict[str, Any] = {"epochs": epochs, "patience": epochs, "precision": precision}
+    training_config = dataclasses.replace(chosen.training, **changes)
     return prepare(data.training, data.validation.take([0]), chosen.model, training_config, cap_vocabulary=False)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.helpers.benchmarks import BENCHMARKS, load_benchmark
 
@@ -108,3 +111,43 @@ def test_published_results_lie_in_the_folder_of_their_processor(monkeypatch: pyt
     for path in paths:
         described = json.loads(path.read_text(encoding="utf-8"))["machine"]
         assert processors.slug(described) == path.parent.name, path
+
+
+def test_tables_have_a_column_per_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = load_benchmark("report", monkeypatch)
+    shutil.copytree(BENCHMARKS / "results", tmp_path / "results")
+    result = json.loads(next(BENCHMARKS.glob("results/*/inference.json")).read_text(encoding="utf-8"))
+    result["machine"] |= {"processor": "Example 9000", "instruction_sets": ["avx2"]}
+    medians = {
+        "fastlstm": 0.007,
+        "fastlstm auto": 0.004,
+        "OpenVINO": 0.008,
+        "ONNX Runtime": 0.009,
+        "PyTorch": 0.009,
+    }
+    result["one text"]["medians"] = medians
+    (tmp_path / "results" / "example").mkdir()
+    (tmp_path / "results" / "example" / "inference.json").write_text(json.dumps(result), encoding="utf-8")
+    monkeypatch.setattr(importlib.import_module("results"), "RESULTS", tmp_path / "results")
+    documents = {document: content for document, _, content in report.documents()}
+    assert "Example 9000: 7.00 ms per text" in documents["README.md"]
+    lines = documents["docs/benchmarks.md"].splitlines()
+    (header,) = [line for line in lines if line.startswith("| measurement | ") and "Example 9000 (AVX2)" in line]
+    (row,) = [line for line in lines if line.startswith("| inference of one text of 200 tokens, one thread |")]
+    cell = row.split("|")[[title.strip() for title in header.split("|")].index("Example 9000 (AVX2)")]
+    assert cell.strip() == "**7.0 ms**, auto 4.0 ms, OpenVINO 8.0 ms (1.1 ×)"
+
+
+def test_batches_of_similar_lengths_keep_the_order_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrangements = load_benchmark("opponents/arrangements", monkeypatch)
+    batch_sizes = []
+
+    def score(texts: list[Any]) -> Any:
+        batch_sizes.append(len(texts))
+        return np.array([[text.sum()] for text in texts], np.float32)
+
+    texts = [np.arange(length, dtype=np.int32) for length in (5, 1, 9, 2, 7)]
+    assert arrangements.in_batches(score, 2)(texts).tolist() == score(texts).tolist()
+    assert batch_sizes == [3, 2, 5]
+    assert list(arrangements.batched("padded", score, texts[:1])) == ["padded"]
+    assert len(arrangements.batched("padded", score, texts)) == 3

@@ -34,7 +34,16 @@ class Tutorial(nn.Module):
 class Opponent:
     """Trains the tutorial model, epoch by epoch."""
 
-    def __init__(self, texts: list[npt.NDArray[np.int32]], truth: npt.NDArray[np.int64], vocabulary: int) -> None:
+    def __init__(
+        self,
+        texts: list[npt.NDArray[np.int32]],
+        truth: npt.NDArray[np.int64],
+        vocabulary: int,
+        *,
+        bfloat16: bool = False,
+    ) -> None:
+        """Prepare the model; with `bfloat16`, it is trained under autocast."""
+        self.bfloat16 = bfloat16
         self.texts = [torch.from_numpy(text.astype(np.int64)) for text in texts]
         self.truth = torch.from_numpy(truth).float()
         self.lengths = torch.tensor([len(text) for text in texts])
@@ -47,8 +56,9 @@ class Opponent:
         started = time.perf_counter()
         for batch in self._batches():
             ids = pad_sequence([self.texts[i] for i in batch])
-            logits = self.model(ids, self.lengths[batch])
-            loss = functional.binary_cross_entropy_with_logits(logits, self.truth[batch])
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                logits = self.model(ids, self.lengths[batch])
+            loss = functional.binary_cross_entropy_with_logits(logits.float(), self.truth[batch])
             self.optimizer.zero_grad()
             torch.autograd.backward(loss)
             self.optimizer.step()

@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from fastlstm._typing import FloatArray, TokenIds
+from opponents import onnx_session
 
 
 class Opponent:
     """Scores token ids with the weights of a saved tutorial model."""
 
-    def __init__(self, weights: Mapping[str, FloatArray], threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(graph(weights), options, ["CPUExecutionProvider"])
+    def __init__(self, weights: Mapping[str, FloatArray], threads: int, *, int8: bool = False) -> None:
+        model = graph(weights)
+        self.session = onnx_session.session(onnx_session.quantized(model) if int8 else model, threads)
 
     def score(self, texts: Sequence[TokenIds]) -> FloatArray:
         """Return the probabilities of the second class, [B, 1]."""

@@ -1,11 +1,12 @@
-"""Inference of the tutorial model in PyTorch: the same weights, padded batches, the state at each text's end."""
+"""The tutorial model in PyTorch: the same weights, padded or packed batches, the output at each text's last token."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
+from torch.nn.utils.rnn import pack_sequence, pad_sequence
 
 from fastlstm._typing import FloatArray, TokenIds
 from opponents.bucketed_pytorch import Tutorial
@@ -14,8 +15,9 @@ from opponents.bucketed_pytorch import Tutorial
 class Opponent:
     """Scores token ids with the weights of a saved tutorial model."""
 
-    def __init__(self, weights: Mapping[str, FloatArray], threads: int) -> None:
-        self.threads = threads
+    def __init__(self, weights: Mapping[str, FloatArray], threads: int, *, bfloat16: bool = False) -> None:
+        """Copy the weights. With `bfloat16`, compute under autocast."""
+        self.threads, self.bfloat16 = threads, bfloat16
         self.model = Tutorial(len(weights["embedding.weight"])).eval()
         source_names = {"embedding.weight": "embedding.weight"}
         for layer, name in enumerate(("first", "second")):
@@ -33,11 +35,31 @@ class Opponent:
                     parameter.zero_()
 
     def score(self, texts: Sequence[TokenIds]) -> FloatArray:
-        """Return the probabilities of the second class, [B, 1]."""
+        """Return the probabilities of the second class, [B, 1], of a padded batch."""
+
+        def logits() -> Tensor:
+            ids = pad_sequence([torch.from_numpy(text) for text in texts])
+            result: Tensor = self.model(ids, torch.tensor([len(text) for text in texts]))
+            return result
+
+        return self._probabilities(logits)
+
+    def score_packed(self, texts: Sequence[TokenIds]) -> FloatArray:
+        """Return the same of a packed batch, without padding."""
+
+        def logits() -> Tensor:
+            model = self.model
+            packed = pack_sequence([torch.from_numpy(text) for text in texts], enforce_sorted=False)
+            outputs, _ = model.first(packed._replace(data=model.embedding(packed.data)))
+            _, (last, _) = model.second(outputs)
+            result: Tensor = model.output(last[0])[:, 0]
+            return result
+
+        return self._probabilities(logits)
+
+    def _probabilities(self, logits: Callable[[], Tensor]) -> FloatArray:
         torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
-        with torch.inference_mode():
-            ids = pad_sequence([torch.from_numpy(text) for text in texts])
-            lengths = torch.tensor([len(text) for text in texts])
-            result: FloatArray = self.model(ids, lengths).sigmoid()[:, None].numpy()
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            result: FloatArray = logits().float().sigmoid()[:, None].numpy()
         return result
