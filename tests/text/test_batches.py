@@ -14,6 +14,7 @@ from fastlstm.text.batches import (
     pack_batch,
     padding_fraction,
     shuffled_batches,
+    starts_of,
 )
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=300).map(lambda x: np.array(x, np.int64))
@@ -147,3 +148,4 @@ def test_no_texts_have_no_batches() -> None:
 @given(LENGTHS)
 def test_lengths_are_token_counts(lengths: IndexArray) -> None:
     assert lengths_of(random_texts(lengths)).tolist() == lengths.tolist()
+    assert starts_of(random_texts(lengths)).tolist() == [0, *np.cumsum(lengths).tolist()]

@@ -22,7 +22,7 @@ from fastlstm.kernel.stack import Stack
 from fastlstm.precision import AUTO, INFERENCE_PRECISIONS, fastest_precision
 from fastlstm.serialization import weights
 from fastlstm.serialization.weights import layer_weights
-from fastlstm.text.batches import DistinctTokens, lengths_of, pack_batch
+from fastlstm.text.batches import DistinctTokens, lengths_of, pack_batch, starts_of
 from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
 from fastlstm.text.tokenizer import PADDING_ID
 
@@ -74,9 +74,8 @@ class KernelFeatures:
 
     def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
         """Return the features [texts, F] of texts in any order, each with at least one token."""
-        ids = np.concatenate(texts)
-        starts = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum(lengths_of(texts), out=starts[1:])
+        ids = texts[0] if len(texts) == 1 else np.concatenate(texts)
+        starts = starts_of(texts)
         if self._last_step_layers is not None:
             return self._last_step_features(self._last_step_layers, ids, starts)
         if self._table is not None:
@@ -120,8 +119,7 @@ class KernelFeatures:
             token_counts: int64 [n], tokens in the earlier pieces, updated in place.
         """
         ids = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        starts = np.zeros(len(pieces) + 1, np.int64)
-        np.cumsum([len(piece) for piece in pieces], out=starts[1:])
+        starts = starts_of(pieces)
         if self._table is not None:
             return self._kernel.infer(self._table, starts, ids, states=states, steps_read=token_counts)
         distinct = DistinctTokens.from_ids(ids)

@@ -7,7 +7,8 @@ padding; shuffling within large pools keeps the batches random.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +24,12 @@ MAX_PADDING = 0.10
 
 def lengths_of(texts: Sequence[TokenIds]) -> IndexArray:
     """Return [n], the number of tokens of each text."""
-    return np.fromiter((len(ids) for ids in texts), np.int64, len(texts))
+    return np.fromiter(map(len, texts), np.int64, len(texts))
+
+
+def starts_of(texts: Iterable[TokenIds]) -> IndexArray:
+    """Return [n + 1], where each text starts if they follow each other, and the end of the last."""
+    return np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
 
 
 def shuffled_batches(lengths: IndexArray, batch_size: int, generator: np.random.Generator) -> list[IndexArray]:
