@@ -319,10 +319,15 @@ class Classifier:
         tokenized = self.tokenize([text])
         known_fraction = float(tokenized.known[0])
         has_label = label is not None or label_unknown or known_fraction > 0
-        explained = (
-            int(self.choose(self.predict_proba(tokenized))[0]) if label is None else self.labels.index(label)
-        )
-        return self._explainer(self._tokenizer.align(text), known_fraction, explained, method, has_label=has_label)
+
+        def choose(probabilities: FloatArray) -> int:
+            if label is not None:
+                return self.labels.index(label)
+            if self.network.precision != "float32":
+                probabilities = self.predict_proba(tokenized)
+            return int(self.choose(probabilities)[0])
+
+        return self._explainer(self._tokenizer.align(text), known_fraction, choose, method, has_label=has_label)
 
     def gates(self, text: str) -> Gates:
         """Return the gates, cell and hidden state of every layer, token and unit, computed in float32.

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from fastlstm._typing import FloatArray, TokenIds
+from fastlstm._typing import DoubleArray, FloatArray, TokenIds
 from fastlstm.inference.explain.explanation import Clause, Explanation, split_clauses
 from fastlstm.inference.explain.layers import Layers
-from fastlstm.inference.head import Head
+from fastlstm.inference.explain.path import HeadReadout, LinearReadout, StraightPath
+from fastlstm.inference.explain.quadrature import first_points, interval_weights, points_between
 from fastlstm.inference.network import EMPTY_TEXT_ID, Network, probabilities_of, reads_empty_texts_as_zeros
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, AlignedTokens
 
 METHODS = ("gradients", "occlusion")
-POINT_COUNTS = (16, 32, 64, 128, 256)
-"""Quadrature points. The next count is tried until the attributions sum to the change of the logit."""
+FIRST_POINTS = 12
+"""Points of the first batch, which suffice for most texts."""
+ADDED_POINTS = 6
+"""Points of each further batch, where the error is largest."""
+MAX_POINTS = 256
 MAX_TOKEN_POINTS = 1 << 15
-"""Tokens times quadrature points. Limits the time for long, repetitive texts, which would need many points."""
+"""Tokens times points. Limits the time for long, repetitive texts, which would need many points."""
 COMPLETENESS_TOLERANCE = 0.01
 """Accepted error of the sum, relative to the change of the logit or to 1, whichever is larger."""
-MAX_STATES_PER_BATCH = 1 << 22
-"""Tokens times points times units that are computed at once."""
+INTERVALS_TOLERANCE = 0.04
+"""The same for the sum of the absolute errors between points, so that they do not only cancel each other."""
 
 
 @dataclass(frozen=True)
@@ -48,90 +51,49 @@ class Attribution:
         return float(abs(self.attributions.sum() - (self.logit - self.baseline_logit)))
 
 
-@dataclass(frozen=True)
-class HeadReadout:
-    """The logit of one class as a function of the features, for a model with dense layers."""
-
-    head: Head
-    direction: FloatArray
-
-    def value(self, features: FloatArray) -> FloatArray:
-        """Return the logit [B] of features [B, F]."""
-        logits: FloatArray = self.head(features) @ self.direction
-        return logits
-
-    def gradient(self, features: FloatArray) -> FloatArray:
-        """Return its gradient [B, F]."""
-        return self.head.gradient(features, self.direction)
-
-
 def integrated_gradients(
-    layers: Layers, ids: TokenIds, weight: FloatArray | HeadReadout, points: int | None = None
+    layers: Layers, ids: TokenIds, readout: LinearReadout | HeadReadout, points: DoubleArray | None = None
 ) -> Attribution:
-    """Return each token's attribution for the logit `weight` [F] @ features.
+    """Return each token's attribution for the logit that `readout` computes from the features.
 
-    Sundararajan, Taly & Yan (2017), with word vectors of zero as the baseline.
+    Sundararajan, Taly & Yan (2017), with word vectors of zero as the baseline. The logits of two neighbouring points
+    tell the exact sum of the attributions between them, so points are added where their sum differs.
 
     Args:
         layers: The LSTM layers.
         ids: The token ids of the text.
-        weight: The weight of each feature, or the logit as a function of the features.
-        points: Quadrature points; default: as many of `POINT_COUNTS` as the tolerance needs.
+        readout: The logit as a function of the features.
+        points: Fixed points from 0 to 1, at least 3; default: as many as the tolerances need.
     """
-    vectors = layers.embed(ids)
-    baselines = [direction.project(np.zeros((1, vectors.shape[1]), np.float32)) for direction in layers.first]
-    steps = [
-        direction.project(vectors) - baseline for direction, baseline in zip(layers.first, baselines, strict=True)
-    ]
-    vector_projections = [vectors @ direction.weight_ih.T for direction in layers.first]
-    units = sum(direction.spec.hidden_size for direction in layers.first)
-    batch_points = max(1, MAX_STATES_PER_BATCH // (units * len(ids)))
-
-    def integrate(count: int) -> Attribution:
-        nodes, node_weights = lobatto(count)
-        total, logits = np.zeros(len(ids), np.float64), []
-        for start in range(0, count, batch_points):
-            batch_nodes = nodes[start : start + batch_points, None]
-            batch_weights = node_weights[start : start + batch_points, None]
-            projected = [
-                (baseline + batch_nodes * step[:, None]).reshape(-1, step.shape[1])
-                for baseline, step in zip(baselines, steps, strict=True)
-            ]
-            passes = layers.forward(projected, len(batch_nodes))
-            features = layers.features(passes, len(batch_nodes))
-            if isinstance(weight, HeadReadout):
-                logits.append(weight.value(features))
-                gradient = weight.gradient(features)
-            else:
-                logits.append(features @ weight)
-                gradient = weight
-            gradients = layers.backward(passes, len(batch_nodes), batch_weights * gradient)
-            for grad_projected, projection in zip(gradients, vector_projections, strict=True):
-                mean = grad_projected.reshape(len(ids), len(batch_nodes), -1).sum(axis=1)
-                total += np.einsum("tg,tg->t", mean, projection, dtype=np.float64)
-        return Attribution(total.astype(np.float32), float(logits[0][0]), float(logits[-1][-1]))
-
-    if points is not None:
-        return integrate(points)
-    result = integrate(POINT_COUNTS[0])
-    for count in POINT_COUNTS[1:]:
-        tolerance = COMPLETENESS_TOLERANCE * max(1.0, abs(result.logit - result.baseline_logit))
-        if result.error <= tolerance or count * len(ids) > MAX_TOKEN_POINTS:
+    path = StraightPath(layers, ids, readout)
+    nodes = first_points(FIRST_POINTS) if points is None else points
+    logits, rates = path.evaluate(nodes)
+    while True:
+        weights = interval_weights(nodes)
+        errors = weights @ rates.sum(axis=1) - np.diff(logits)
+        if points is not None or _is_accurate(errors, logits) or not _may_add(len(nodes), len(ids)):
             break
-        result = integrate(count)
-    return result
+        added = points_between(nodes, errors, ADDED_POINTS)
+        if not len(added):
+            break
+        added_logits, added_rates = path.evaluate(added)
+        order = np.argsort(np.concatenate([nodes, added]))
+        nodes = np.concatenate([nodes, added])[order]
+        logits, rates = np.concatenate([logits, added_logits])[order], np.concatenate([rates, added_rates])[order]
+    attributions = weights.sum(axis=0) @ rates
+    return Attribution(attributions.astype(np.float32), float(logits[0]), float(logits[-1]))
 
 
-@cache
-def lobatto(count: int) -> tuple[FloatArray, FloatArray]:
-    """Return the nodes and weights of Gauss-Lobatto quadrature on [0, 1], both ends included.
+def _is_accurate(errors: DoubleArray, logits: DoubleArray) -> bool:
+    scale = max(1.0, abs(logits[-1] - logits[0]))
+    return bool(
+        abs(errors.sum()) <= COMPLETENESS_TOLERANCE * scale and np.abs(errors).sum() <= INTERVALS_TOLERANCE * scale
+    )
 
-    `count` is at least 2. Abramowitz & Stegun (1964), 25.4.32.
-    """
-    basis = np.polynomial.legendre.Legendre.basis(count - 1)
-    nodes = np.concatenate([[-1.0], basis.deriv().roots().real, [1.0]])
-    node_weights = 1 / (count * (count - 1) * basis(nodes) ** 2)  # half of the weights on [-1, 1]
-    return ((nodes + 1) / 2).astype(np.float32), node_weights.astype(np.float32)
+
+def _may_add(points: int, tokens: int) -> bool:
+    points += ADDED_POINTS
+    return points <= MAX_POINTS and points * tokens <= MAX_TOKEN_POINTS
 
 
 class Explainer:
@@ -145,19 +107,26 @@ class Explainer:
         self._use_sigmoid = weights.uses_sigmoid(saved.config, len(saved.labels))
 
     def __call__(
-        self, text: AlignedTokens, known: float, label: int, method: str, *, has_label: bool
+        self,
+        text: AlignedTokens,
+        known: float,
+        choose: Callable[[FloatArray], int],
+        method: str,
+        *,
+        has_label: bool,
     ) -> Explanation:
-        """Return the explanation of the class with index `label`.
+        """Return the explanation of one class.
 
         Args:
             text: The text.
             known: The fraction of known tokens.
-            label: Index of the class to explain.
+            choose: Returns the index of the class to explain, given the probabilities [1, classes] in float32.
             method: One of `METHODS`.
             has_label: Whether the class is also the `label` of the explanation.
         """
         logits = self._network.logits([text.ids[text.used]], [text.ids])
-        probabilities = probabilities_of(logits, self._use_sigmoid)[0]
+        probabilities = probabilities_of(logits, self._use_sigmoid)
+        label = choose(probabilities)
         direction = self._class_direction(label, logits.shape[1])
         if method == "gradients":
             lstm, baseline_logit, error = self._gradients(text, direction)
@@ -174,8 +143,8 @@ class Explainer:
             known_tokens=(text.ids != UNKNOWN_ID) & (text.ids != PADDING_ID),
             label=self._saved.labels[label] if has_label else None,
             explained_label=self._saved.labels[label],
-            probability=float(probabilities[label]),
-            probabilities=dict(zip(self._saved.labels, map(float, probabilities), strict=True)),
+            probability=float(probabilities[0, label]),
+            probabilities=dict(zip(self._saved.labels, map(float, probabilities[0]), strict=True)),
             method=method,
             lstm=lstm,
             ngrams=ngrams,
@@ -206,10 +175,10 @@ class Explainer:
         if head.is_linear:
             weight = (direction @ arrays["output.weight"] / temperature).astype(np.float32)
             bias = float(direction @ arrays["output.bias"] / temperature)
-            result = integrated_gradients(self._layers, text.ids[text.used], weight)
+            readout: LinearReadout | HeadReadout = LinearReadout(weight)
         else:
             readout, bias = HeadReadout(head, direction / temperature), 0.0
-            result = integrated_gradients(self._layers, text.ids[text.used], readout)
+        result = integrated_gradients(self._layers, text.ids[text.used], readout)
         attributions = np.zeros(len(text.ids), np.float32)
         attributions[text.used] = result.attributions
         return attributions, result.baseline_logit + bias, result.error
