@@ -6,6 +6,7 @@ import importlib
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +152,20 @@ def test_batches_of_similar_lengths_keep_the_order_of_texts(monkeypatch: pytest.
     assert batch_sizes == [3, 2, 5]
     assert list(arrangements.batched("padded", score, texts[:1])) == ["padded"]
     assert len(arrangements.batched("padded", score, texts)) == 3
+
+
+def test_running_a_benchmark_changes_no_published_result(
+    machine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def published() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in BENCHMARKS.glob("results/**/*") if path.is_file()}
+
+    before = published()
+    reading = load_benchmark("reading", monkeypatch)
+    monkeypatch.setattr(reading, "machine", machine)
+    monkeypatch.setattr(sys, "argv", ["reading.py", "dialects", "--tables", "1"])
+    reading.main()
+    assert published() == before
+    path = tmp_path / "local" / "reading_dialects.json"
+    assert path.exists()
+    assert str(path) in capsys.readouterr().out
