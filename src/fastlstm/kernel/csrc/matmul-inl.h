@@ -68,8 +68,7 @@ void pack_columns(int64_t H, int64_t columns, const float *weight, int64_t block
 // term, the sums are kept in `to`.
 template <class Precision, int R, int N, int V>
 inline void column_tile(const Lane32 *const *a, int64_t K, int64_t begin, int64_t end, const Lane32 *b,
-                        float *const *to, int64_t column, int64_t columns,
-                        const Ahead &ahead = {nullptr, 0}) {
+                        float *const *to, int64_t column, int64_t columns, const NextWeights &next = {}) {
     const Lane32 *rows[R];
     Vector sums[R][N * V];
     FASTLSTM_UNROLL
@@ -83,7 +82,7 @@ inline void column_tile(const Lane32 *const *a, int64_t K, int64_t begin, int64_
                                                      : load_partial(to[r] + at, columns - at);
         }
     }
-    accumulate<Precision, R, N, V>(sums, rows, end - begin, b + begin * V * lanes, K * V * lanes, ahead);
+    accumulate<Precision, R, N, V>(sums, rows, end - begin, b + begin * V * lanes, K * V * lanes, next);
     FASTLSTM_UNROLL
     for (int r = 0; r < R; ++r) {
         FASTLSTM_UNROLL
@@ -104,11 +103,13 @@ inline void column_block(const Lane32 *const *a, int64_t count, int64_t K, const
     Tiles tiles(count, column_tile_rows);
     for (int64_t begin = 0, end; begin < K; begin = end) {
         end = K - begin < pass_terms ? K : begin + pass_terms;
-        const Ahead ahead = {b + end * V * lanes, (end - begin) * V * lanes};
+        NextWeights next;
+        if (end < K || column + block_width < columns)
+            next = {b + end * V * lanes, (end - begin) * V * lanes};
         for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
             with_rows<column_tile_rows>(tiles.size(tile), [&](auto rows) {
-                column_tile<Precision, rows.count, 1, V>(a + row, K, begin, end, b, to + row, column,
-                                                         columns, ahead.part(tile, end - begin));
+                column_tile<Precision, rows.count, 1, V>(a + row, K, begin, end, b, to + row, column, columns,
+                                                         next.part(tile, end - begin));
             });
     }
 }

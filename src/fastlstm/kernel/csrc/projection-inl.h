@@ -28,7 +28,7 @@ inline Vector final_sum(const PackedMatrix<Precision> &matrix, int64_t at, const
 template <class Precision, int R>
 inline void project_tile(const Lane32 *const *inputs, int64_t K, int64_t begin, int64_t end,
                          const float *bias, const PackedMatrix<Precision> &matrix, int64_t panel,
-                         float *partial, float *to, int64_t width, const Ahead &ahead) {
+                         float *partial, float *to, int64_t width, const NextWeights &next) {
     const Lane32 *a[R];
     Vector sums[R][4];
     const int64_t column = panel * panel_width;
@@ -40,8 +40,8 @@ inline void project_tile(const Lane32 *const *inputs, int64_t K, int64_t begin, 
             sums[r][v] = begin ? load(partial + r * panel_width + v * lanes)
                                : initial_sum(matrix, column + v * lanes, bias + column + v * lanes);
     }
-    accumulate<Precision, R, 1, 4>(sums, a, end - begin, matrix.weight + (panel * K + begin) * panel_width,
-                                   0, ahead);
+    accumulate<Precision, R, 1, 4>(sums, a, end - begin, matrix.weight + (panel * K + begin) * panel_width, 0,
+                                   next);
     FASTLSTM_UNROLL
     for (int r = 0; r < R; ++r) {
         FASTLSTM_UNROLL
@@ -66,14 +66,15 @@ void project_rows(const Lane32 *const *inputs, int64_t count, int64_t K, const f
         for (int64_t panel = panel_begin; panel < panel_end; ++panel)
             for (int64_t begin = 0, end; begin < K; begin = end) {
                 end = K - begin < panel_pass_terms ? K : begin + panel_pass_terms;
-                const Ahead ahead = {matrix.weight + (panel * K + end) * panel_width,
-                                     end == K && panel + 1 == panel_end ? 0 : (end - begin) * panel_width};
+                NextWeights next;
+                if (end < K || panel + 1 < panel_end)
+                    next = {matrix.weight + (panel * K + end) * panel_width, (end - begin) * panel_width};
                 for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
                     with_rows<gate_tile_rows>(tiles.size(tile), [&](auto rows) {
-                        project_tile<Precision, rows.count>(
-                            inputs + row, K, begin, end, bias, matrix, panel, partial + row * panel_width,
-                            projected + row * width + panel * panel_width, width,
-                            ahead.part(tile, end - begin));
+                        project_tile<Precision, rows.count>(inputs + row, K, begin, end, bias, matrix, panel,
+                                                            partial + row * panel_width,
+                                                            projected + row * width + panel * panel_width,
+                                                            width, next.part(tile, end - begin));
                     });
             }
     }

@@ -30,7 +30,7 @@ struct States {
 // gates. Until then the sums are kept in `partial` [R, 4, L].
 template <class Precision, int R, int N>
 inline void step_tile(const Row *rows, const States &states, int64_t K, const PackedMatrix<Precision> &matrix,
-                      int64_t panel, int64_t begin, int64_t end, float *partial, const Ahead &ahead) {
+                      int64_t panel, int64_t begin, int64_t end, float *partial, const NextWeights &next) {
     const int64_t P = states.P, stride = states.stride, column = panel * panel_width;
     const Lane32 *a[R];
     Vector sums[R][N * 4];
@@ -44,7 +44,7 @@ inline void step_tile(const Row *rows, const States &states, int64_t K, const Pa
                       : initial_sum(matrix, column + v * lanes, rows[r].projected + column + v * lanes);
     }
     accumulate<Precision, R, N, 4>(sums, a, end - begin, matrix.weight + (panel * K + begin) * panel_width,
-                                   K * panel_width, ahead);
+                                   K * panel_width, next);
     if (end < K) {
         FASTLSTM_UNROLL
         for (int r = 0; r < R; ++r) {
@@ -92,7 +92,8 @@ void step_single_row(const Row *row, const States &states, int64_t K, const Pack
         step_single_row<Precision, N / 2>(row, states, K, matrix, rest, panel_end, reversed, partial);
     for (int64_t group = 0; group < groups; ++group)
         step_tile<Precision, 1, N>(row, states, K, matrix,
-                                   panel_begin + N * (reversed ? groups - 1 - group : group), 0, K, partial, Ahead{nullptr, 0});
+                                   panel_begin + N * (reversed ? groups - 1 - group : group), 0, K, partial,
+                                   NextWeights{});
 }
 
 // One step of `count` rows, for the panels [panel_begin, panel_end), from first to last or reversed. If every
@@ -115,14 +116,15 @@ void step(const Row *rows, int64_t count, States states, int64_t K, const Packed
             for (int64_t begin = 0, end; begin < K; begin = end) {
                 end = K - begin < panel_pass_terms ? K : begin + panel_pass_terms;
                 const int64_t next_panel = end < K ? panel : reversed ? panel - 1 : panel + 1;
-                const bool is_last = next_panel < panel_begin || next_panel >= panel_end;
-                const Ahead ahead = {matrix.weight + (next_panel * K + end % K) * panel_width,
-                                     is_last ? 0 : (end - begin) * panel_width};
+                NextWeights next;
+                if (panel_begin <= next_panel && next_panel < panel_end)
+                    next = {matrix.weight + (next_panel * K + end % K) * panel_width,
+                            (end - begin) * panel_width};
                 for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
                     with_rows<gate_tile_rows>(tiles.size(tile), [&](auto tile_rows) {
                         step_tile<Precision, tile_rows.count, 1>(
                             rows + row, states.from(row), K, matrix, panel, begin, end,
-                            partial + row * panel_width, ahead.part(tile, end - begin));
+                            partial + row * panel_width, next.part(tile, end - begin));
                     });
             }
         }

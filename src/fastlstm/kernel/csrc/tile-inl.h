@@ -10,28 +10,29 @@
 namespace fastlstm {
 namespace FASTLSTM_ISA {
 
-// Weights that the tiles of a pass prefetch for the next pass, one cache line per term.
-struct Ahead {
-    const Lane32 *from;
-    int64_t count;  // lanes
-    // The part of tile number `tile`, if each has `terms` terms.
-    Ahead part(int64_t tile, int64_t terms) const {
+// The weights that the next pass reads. The tiles of a pass prefetch them, one cache line per term: otherwise
+// weights that no cache holds are read at the latency of memory (H = 1024 and 2048: 15 to 35% faster).
+struct NextWeights {
+    static constexpr int64_t line = 16;  // lanes
+    const Lane32 *from = nullptr;
+    int64_t count = 0;  // lanes; 0: there is no next pass
+    // The part of tile number `tile`, if each tile has `terms` terms.
+    NextWeights part(int64_t tile, int64_t terms) const {
         const int64_t at = tile * terms * line;
-        return at < count ? Ahead{from + at, count - at} : Ahead{from, 0};
+        return at < count ? NextWeights{from + at, count - at} : NextWeights{};
     }
-    static constexpr int64_t line = 16;
 };
 
 // sums[r][n V + v] += a[r][k] b[n][k][v], for all k < K. The blocks n of b are `block` lanes apart.
 template <class Precision, int R, int N, int V>
 inline __attribute__((always_inline)) void accumulate(Vector (&sums)[R][N * V], const Lane32 *const (&a)[R],
                                                       int64_t K, const Lane32 *b, int64_t block,
-                                                      const Ahead &ahead = {nullptr, 0}) {
-    const Lane32 *next = ahead.count ? ahead.from : b;
-    const int64_t next_step = ahead.count ? Ahead::line : 0;
+                                                      const NextWeights &next = {}) {
+    const Lane32 *prefetched = next.count ? next.from : b;
+    const int64_t prefetch_step = next.count ? NextWeights::line : 0;
     for (int64_t k = 0; k < K; ++k) {
-        __builtin_prefetch(next, 0, 2);
-        next += next_step;
+        __builtin_prefetch(prefetched, 0, 2);
+        prefetched += prefetch_step;
         if (R <= N * V) {
             Vector factors[R];
             FASTLSTM_UNROLL
