@@ -31,7 +31,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "plot": ("plots: --plots, --plots-dir, Report.plot", ("matplotlib",)),
     "language": ("detecting the language of texts: check", ("py3langid",)),
     "tune": ("hyperparameter search: tune", ("optuna",)),
-    "serve": ("the HTTP server: serve", ("fastapi", "uvicorn", "prometheus-client")),
+    "serve": ("the HTTP server: serve", ("fastapi", "uvicorn", "prometheus-client", "fastapi-offline")),
     "export": ("ONNX: export", ("onnx",)),
     "keras": ("Keras models: import", ("h5py",)),
     "dev": (

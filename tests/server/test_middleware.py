@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from tests.helpers.server_client import Serve
 
-from fastlstm.server.app import make_app
+from fastlstm.server.app import CONTENT_SECURITY_POLICY, make_app
 from fastlstm.server.main import JSONFormatter
 from fastlstm.server.metrics import Metrics
 from fastlstm.server.middleware import RequestMiddleware
@@ -129,6 +129,7 @@ def test_unknown_paths_and_methods_have_codes(serve: Serve) -> None:
     response = client.get("/predict")
     assert (response.status_code, response.json()["code"]) == (405, "wrong-method")
     assert response.headers["allow"] == "POST"
+    assert client.post("/models", json={}).headers["allow"] == "GET, HEAD"
 
 
 ORIGIN = "https://app.example"
@@ -202,11 +203,18 @@ def test_page_has_a_strict_policy_and_no_external_address(serve: Serve) -> None:
     client = serve()
     page = client.get("/")
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for path in ("/", "/page/page.js", "/page/messages.js", "/page/style.css"):
+    for path in ("/", "/page/page.js", "/page/messages.js", "/page/style.css", "/docs", "/page/docs.js"):
         response = client.get(path)
         assert response.status_code == 200
         for forbidden in ("http://", "https://", "innerHTML", " style="):
             assert forbidden not in response.text
+
+
+def test_api_documentation_has_the_page_s_policy_and_needs_no_token(serve: Serve) -> None:
+    client = serve(token="sesame")
+    assert client.get("/docs").headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    for path in ("/docs/assets/swagger-ui.css", "/docs/assets/swagger-ui-bundle.js", "/openapi.json"):
+        assert client.get(path).status_code == 200
 
 
 def test_too_many_concurrent_requests_are_rejected_except_monitoring(folder: Path) -> None:
@@ -279,6 +287,56 @@ def test_full_queue_rejects_before_parsing_and_logs_one_line_per_second(
     assert client.get("/models").status_code == 200
     assert client.get("/predict").status_code == 405
     assert client.post("/nothing/predict", json={}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "received"),
+    [
+        ("1.1", [], 0),
+        ("1.1", [(b"connection", b"Keep-Alive")], 0),
+        ("1.1", [(b"connection", b"Close")], 1),
+        ("1.0", [], 1),
+    ],
+)
+def test_full_queue_rejects_before_receiving_the_body_if_the_connection_stays_open(
+    folder: Path, version: str, headers: list[tuple[bytes, bytes]], received: int
+) -> None:
+    settings, metrics = Settings(models={"m": folder}), Metrics()
+    app = make_app(settings)
+    middleware = RequestMiddleware(app, settings, metrics, app.state.registry)
+    app.state.registry.get(None).batcher.rejecting = True
+    sent: list[Any] = []
+    calls: list[None] = []
+
+    async def receive() -> Any:
+        calls.append(None)
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        **post_scope("/predict"),
+        "http_version": version,
+        "headers": [JSON, (b"x-request-id", b"a"), *headers],
+    }
+    asyncio.run(middleware(scope, receive, send))
+    assert len(calls) == received
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (429, "queue-full")
+    assert {(b"retry-after", b"1"), (b"x-request-id", b"a"), (b"content-type", b"application/json")} <= set(
+        sent[0]["headers"]
+    )
+    assert b'path="/predict",status="429"} 1.0' in metrics.exposition()
+
+
+def test_full_queue_rejects_invalid_tokens_with_401(folder: Path) -> None:
+    settings = Settings(models={"m": folder}, token="sesame")
+    app = make_app(settings)
+    app.state.registry.get(None).batcher.rejecting = True
+    client = TestClient(app)
+    assert client.post("/predict", json={"inputs": TEXT}).status_code == 401
+    authorized = {"Authorization": "Bearer sesame"}
+    assert client.post("/predict", json={"inputs": TEXT}, headers=authorized).status_code == 429
 
 
 def test_too_many_pending_explanations_are_rejected(serve: Serve) -> None:

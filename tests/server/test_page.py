@@ -277,3 +277,19 @@ def test_page_asks_for_the_token_if_the_server_requires_one(browser: Any) -> Non
         page.wait_for_selector(".result .prediction")
     finally:
         server.stop()
+
+
+def test_api_documentation_renders_without_requests_to_other_servers(browser: Any, address: str) -> None:
+    page = browser.new_page()
+    urls, errors = list[str](), list[str]()
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.goto(f"{address}/docs")
+    page.wait_for_selector("#operations-default-predict_predict_post")
+    page.click("#operations-default-predict_predict_post button.opblock-summary-control")
+    page.wait_for_selector(".opblock-body .model-example")
+    page.close()
+    assert [url for url in urls if not url.startswith((address, "data:"))] == []
+    assert {f"{address}/openapi.json", f"{address}/docs/assets/swagger-ui-bundle.js"} <= set(urls)
+    assert errors == []

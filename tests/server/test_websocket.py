@@ -100,6 +100,9 @@ INVALID_MESSAGES = [
     (json.dumps({"text": "", "restore": "\u4e2d" * 400}, ensure_ascii=False), 1009, "body-too-large"),
     ('{"txt": "fine "}', 1008, "unknown-field"),
     ('{"text": "fine ", "\\ud800": 1}', 1008, "unknown-field"),
+    ('{"text": "fine ", "end": "false"}', 1008, "invalid-field"),
+    ('{"text": "fine ", "state": 1}', 1008, "invalid-field"),
+    ('{"text": "fine ", "label_unknown": null}', 1008, "invalid-field"),
 ]
 LIMITS: dict[str, Any] = {"max_characters": 100, "max_body_bytes": 1000}
 

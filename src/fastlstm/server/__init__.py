@@ -6,6 +6,11 @@ import importlib.util
 
 from fastlstm.errors import MissingDependencyError
 
-for _name, _package in (("fastapi", "FastAPI"), ("uvicorn", "uvicorn"), ("prometheus_client", "prometheus-client")):
+for _name, _package in (
+    ("fastapi", "FastAPI"),
+    ("uvicorn", "uvicorn"),
+    ("prometheus_client", "prometheus-client"),
+    ("fastapi_offline", "fastapi-offline"),
+):
     if importlib.util.find_spec(_name) is None:
         raise MissingDependencyError("serving", _package, "serve")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -26,6 +27,8 @@ from fastlstm.server.settings import Settings
 from fastlstm.server.websocket import websocket_router
 
 PAGE = Path(__file__).parent / "page"
+SWAGGER_UI = Path(str(files("fastapi_offline"))) / "static"
+"""The files of Swagger UI, so that browsers load nothing from a CDN. That package updates them with each release."""
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -51,6 +54,7 @@ def make_app(settings: Settings) -> FastAPI:
         version=__version__,
         summary="LSTM text classifiers over HTTP.",
         lifespan=lifespan,
+        docs_url=None,  # it would load Swagger UI from a CDN
         redoc_url=None,
     )
     app.state.settings, app.state.metrics, app.state.registry = settings, metrics, registry
@@ -59,7 +63,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(open_inference_router)
     app.include_router(websocket_router)
     app.include_router(monitoring_router)
-    _add_page(app)
+    _add_pages(app)
     _add_error_handlers(app)
     app.add_middleware(RequestMiddleware, settings=settings, metrics=metrics, registry=registry)
     if settings.cors_origins:  # outermost, so that errors have its headers, too
@@ -73,19 +77,28 @@ def make_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _add_page(app: FastAPI) -> None:
+def _add_pages(app: FastAPI) -> None:
     app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    app.mount("/docs/assets", StaticFiles(directory=SWAGGER_UI), name="docs assets")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
-        return FileResponse(
-            PAGE / "index.html",
-            headers={
-                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-            },
-        )
+        return _page("index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> FileResponse:
+        return _page("docs.html")
+
+
+def _page(file: str) -> FileResponse:
+    return FileResponse(
+        PAGE / file,
+        headers={
+            "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        },
+    )
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -123,12 +136,18 @@ def _validation_error(error: RequestValidationError) -> APIError:
 
 def _routing_error(error: HTTPException) -> APIError:
     """Return the error for an exception of FastAPI itself."""
-    status, message, headers = error.status_code, str(error.detail), error.headers
+    status, message, headers = error.status_code, str(error.detail), dict(error.headers or {})
     if status == 404:
         return APIError(status, "not_found", "no such path; /docs lists all paths", code="unknown-path")
     if status == 405:
-        return APIError(status, "method", message, code="wrong-method", headers=headers)
+        return APIError(status, "method", message, code="wrong-method", headers=_add_head(headers))
     if status == 400:  # the JSON parser failed, but not at a character
         message = "the body cannot be read; expected JSON in UTF-8, not nested deeply, without huge numbers"
         return APIError(status, "validation", message, code="invalid-json")
     return APIError(status, "http", message, code="http-error", headers=headers)
+
+
+def _add_head(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with HEAD in Allow if it has GET: the middleware responds to HEAD wherever there is GET."""
+    methods = [method.strip() for method in headers.get("Allow", "").split(",")]
+    return {**headers, "Allow": ", ".join([*methods, "HEAD"])} if "GET" in methods else dict(headers)

@@ -38,6 +38,8 @@ MAX_REASON_BYTES = 123
 """Maximum length of the reason in a close frame."""
 FIELDS = ("restore", "text", "end", "state", "label_unknown")
 """Fields of a message."""
+FLAGS = ("end", "state", "label_unknown")
+"""Fields that are booleans."""
 websocket_router = APIRouter()
 
 
@@ -187,6 +189,15 @@ class StreamSession:
                 code="unknown-field",
                 field=unknown,
             )
+        for name in FLAGS:
+            if not isinstance(fields.get(name, False), bool):
+                raise APIError(
+                    422,
+                    "validation",
+                    f"{name} is not a boolean; expected true or false",
+                    code="invalid-field",
+                    field=name,
+                )
         maximum = self._settings.max_characters
         characters = len(fields.get("text", ""))
         if characters > maximum:
