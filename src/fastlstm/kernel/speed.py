@@ -15,8 +15,8 @@ from fastlstm.kernel.stack import PackedWeights, Stack
 
 MIN_ROUNDS, MAX_ROUNDS = 4, 100
 """Every precision is timed once per round."""
-ROUNDS_SECONDS = 0.01
-"""No further round starts after this time."""
+ENOUGH_SECONDS, MAX_SECONDS = 0.01, 0.05
+"""No further round starts once as many take the shorter time undisturbed, or after the longer time in any case."""
 MAX_MULTIPLICATIONS = 1 << 25
 """Multiplications of a call, unless two steps take more."""
 MIN_STEPS, MAX_STEPS = 2, 32
@@ -44,7 +44,8 @@ class Workload:
 def measure_seconds(kernel: Kernel, workload: Workload, precisions: Sequence[str]) -> dict[str, float]:
     """Return the seconds of the workload in each precision: the least of several alternating calls.
 
-    The input of the layer is projected beforehand, as that of tokens is.
+    They are seconds of the processor, summed over threads, which other processes disturb little. The input of the layer
+    is projected beforehand, as that of tokens is.
     """
     make_run = _training_run if workload.training else _inference_run
     pooled = kernel.with_allocator(BufferPool().take)
@@ -54,12 +55,13 @@ def measure_seconds(kernel: Kernel, workload: Workload, precisions: Sequence[str
     seconds = dict.fromkeys(precisions, float("inf"))
     started = time.perf_counter()
     for done in range(MAX_ROUNDS):
-        if done >= MIN_ROUNDS and time.perf_counter() - started > ROUNDS_SECONDS:
+        undisturbed, elapsed = done * sum(seconds.values()), time.perf_counter() - started
+        if done >= MIN_ROUNDS and (undisturbed > ENOUGH_SECONDS or elapsed > MAX_SECONDS):
             break
         for precision, run in runs.items():
-            before = time.perf_counter()
+            before = time.process_time()
             run()
-            seconds[precision] = min(seconds[precision], time.perf_counter() - before)
+            seconds[precision] = min(seconds[precision], time.process_time() - before)
     return seconds
 
 
