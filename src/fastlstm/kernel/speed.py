@@ -15,7 +15,7 @@ from fastlstm.kernel.stack import PackedWeights, Stack
 
 MIN_ROUNDS, MAX_ROUNDS = 4, 100
 """Every precision is timed once per round."""
-ENOUGH_SECONDS, MAX_SECONDS = 0.01, 0.05
+ENOUGH_SECONDS, MAX_SECONDS = 0.004, 0.05
 """No further round starts once as many take the shorter time undisturbed, or after the longer time in any case."""
 MAX_MULTIPLICATIONS = 1 << 25
 """Multiplications of a call, unless two steps take more."""
