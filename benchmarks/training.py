@@ -37,10 +37,15 @@ def main() -> None:
     parser.add_argument("--keras-python", help="a Python with TensorFlow; without it Keras is skipped")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--keras-repeats", type=int, default=5)
+    parser.add_argument("--texts", type=int, help="train on fewer texts; not published")
     arguments = parser.parse_args()
+    if arguments.publish and arguments.texts is not None:
+        parser.error("only a result of all texts can be published")
 
     runs = {
-        runtime_name(precision): tutorial(arguments.data_dir, epochs=arguments.repeats, precision=precision)
+        runtime_name(precision): tutorial(
+            arguments.data_dir, epochs=arguments.repeats, precision=precision, texts=arguments.texts
+        )
         for precision in training_precisions()
     }
     prepared = runs["fastlstm"]
@@ -73,13 +78,21 @@ def main() -> None:
     print(machine.save("training", ["fastlstm", "torch", "numpy", "tokenizers"], result, publish=arguments.publish))
 
 
-def tutorial(data_dir: Path, epochs: int, precision: str = "float32") -> PreparedRun:
-    """Prepare the tutorial preset on 20,000 reviews, with one validation text, since validation is not timed."""
+def tutorial(data_dir: Path, epochs: int, precision: str = "float32", texts: int | None = None) -> PreparedRun:
+    """Prepare the tutorial preset on 20,000 reviews, with one validation text, since validation is not timed.
+
+    With `texts`, it is prepared on that many reviews.
+    """
     data = load_splits("imdb", data_dir=data_dir)
+    training = (
+        data.training
+        if texts is None
+        else data.training.take(np.random.default_rng(0).choice(len(data.training), texts, replace=False))
+    )
     chosen = preset("tutorial")
     changes: dict[str, Any] = {"epochs": epochs, "patience": epochs, "precision": precision}
     training_config = dataclasses.replace(chosen.training, **changes)
-    return prepare(data.training, data.validation.take([0]), chosen.model, training_config, cap_vocabulary=False)
+    return prepare(training, data.validation.take([0]), chosen.model, training_config, cap_vocabulary=False)
 
 
 def fastlstm_epochs(prepared: PreparedRun) -> Callable[[], float]:
