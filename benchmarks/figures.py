@@ -259,6 +259,7 @@ SPEED_ROWS: dict[str, Callable[[Any], list[Row]]] = {
     "streaming": streaming,
     "serving": serving_report.throughput,
     "overload": serving_report.load,
+    "tails": serving_report.tails,
     "soak": serving_report.soak,
     "suite": suite,
 }

@@ -10,17 +10,22 @@ wrk (Debian package) sends reviews of IMDb's test split from a second process on
 3. Ten times the capacity, from 1,000 such connections. A prober sends 20 requests per second and records status and
    duration of each response.
 4. SIGTERM under load: every response that the server logged must have reached its client.
+
+Then steps 1 to 4 again with the server pinned to core 0, with one thread, and wrk and the prober to core 1.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +40,10 @@ CONFIGURATIONS = {
     "int8, two workers": ["--precision", "int8", "--workers", "2"],
     "int8, early exit 0.99, two workers": ["--precision", "int8", "--min-agreement", "0.99", "--workers", "2"],
 }
+OVERLOADED = "int8"
+"""The configuration of step 3."""
+PINNED = "int8, server and load generator on a core each"
+SERVER_CORE, LOAD_CORE = 0, 1
 
 
 def main() -> None:
@@ -43,32 +52,50 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--seconds", type=int, default=20, help="duration of steps 1 and 2")
     parser.add_argument("--minutes", type=float, default=5, help="duration of step 3")
-    parser.add_argument("--only", choices=list(CONFIGURATIONS), help="the only configuration to measure")
+    parser.add_argument("--only", choices=[*CONFIGURATIONS, PINNED], help="the only configuration to measure")
     parser.add_argument("--port", type=int, default=8125)
     arguments = parser.parse_args()
     texts = load_imdb(arguments.data_dir).test.texts
     results: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        log = folder / "log"
+
+    def add(name: str, **figures: Any) -> None:
+        results.append({"name": name, **figures})
+        print(json.dumps(results[-1]), flush=True)
+
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
         bodies = {size: write_bodies(folder / f"{size}.txt", texts, size) for size in (1, 8)}
+
+        def measure(name: str, size: int, command: list[str]) -> None:
+            """Measure steps 1 and 2, and the others for large requests of some configurations."""
+            log = folder / "log"
+            with running_server(command, arguments.port, log) as process:
+                steady = measure_steady(bodies[size], size, arguments.port, arguments.seconds)
+                add(name, texts_a_request=size, **steady)
+                if size == 8 and name in (OVERLOADED, PINNED):
+                    add(name, overload=measure_overload(bodies[8], steady, arguments, process, log))
+
         for configuration, options in CONFIGURATIONS.items():
             if arguments.only in (None, configuration):
-                for size, path in bodies.items():
-                    with running_server(serve_command(arguments.port, *options), arguments.port, log):
-                        figures = measure_steady(path, size, arguments.port, arguments.seconds)
-                    results.append({"name": configuration, "texts_a_request": size, **figures})
-                    print(json.dumps(results[-1]), flush=True)
-        capacity = next(
-            result for result in results if result["texts_a_request"] == 8
-        )  # of the first configuration
-        command = serve_command(arguments.port, *CONFIGURATIONS[capacity["name"]])
-        with running_server(command, arguments.port, log) as process:
-            overload = measure_overload(bodies[8], capacity, arguments, process, log)
-        results.append({"name": capacity["name"], "overload": overload})
-        print(json.dumps(results[-1]), flush=True)
+                for size in bodies:
+                    measure(configuration, size, serve_command(arguments.port, *options))
+        if arguments.only in (None, PINNED):
+            command = serve_command(arguments.port, *CONFIGURATIONS[OVERLOADED])
+            with pinned(LOAD_CORE):
+                measure(PINNED, 8, ["taskset", "--cpu-list", str(SERVER_CORE), *command])
     packages = ["fastlstm", "fastapi", "uvicorn", "numpy", "tokenizers"]
     print(machine.save("overload", packages, {"runs": results}, publish=arguments.publish))
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Pin this thread, and the threads and processes that it starts, to a core."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def measure_steady(bodies: Path, size: int, port: int, seconds: int) -> dict[str, Any]:

@@ -33,25 +33,41 @@ def load(result: Any) -> list[Row]:
     runs = result["runs"]
     steady = {(run["name"], run["texts_a_request"]): run for run in runs if "overload" not in run}
     single, batch = steady["int8", 1], steady["int8", 8]
-    (run,) = [run for run in runs if "overload" in run]
-    overload = run["overload"]
+    overloaded = (overload_row(run["name"], run["overload"]) for run in runs if "overload" in run)
+    latency = (
+        "99th percentile latency at 70% of the capacity, int8",
+        f"{single['share_p99_ms']:.0f} ms (1 review per request, capacity "
+        f"{single['capacity_texts_a_second']:,.0f}/s), {batch['share_p99_ms']:.0f} ms (8 per request, "
+        f"{batch['capacity_texts_a_second']:,.0f}/s)",
+        "overload.py",
+    )
+    return [latency, *overloaded]
+
+
+def overload_row(name: str, overload: Any) -> Row:
+    """Return the behaviour of a configuration at ten times the capacity."""
+    return (
+        f"ten times the capacity, 8 reviews per request, {name}",
+        f"{overload['asked_times_capacity']:.1f} × for {overload['seconds']} s: {overload['goodput_share']:.0%} of the "
+        f"capacity served, p99 {overload['accepted_p99_ms']:.0f} ms; rejected with 429 after "
+        f"{overload['refused_median_ms']:.1f} ms (p99 {overload['refused_p99_ms']:.0f} ms); "
+        f"{overload['answered_5xx']} responses with 5xx; stopped under load, "
+        f"{overload['stop']['answers_received']} of {overload['stop']['answers_given']} responses received",
+        "overload.py",
+    )
+
+
+def tails(result: Any) -> list[Row]:
+    """Return the latencies of large and short requests at 70% of the capacity, of tails.py."""
     return [
         (
-            "99th percentile latency at 70% of the capacity, int8",
-            f"{single['share_p99_ms']:.0f} ms (1 review per request, capacity "
-            f"{single['capacity_texts_a_second']:,.0f}/s), {batch['share_p99_ms']:.0f} ms (8 per request, "
-            f"{batch['capacity_texts_a_second']:,.0f}/s)",
-            "overload.py",
-        ),
-        (
-            f"load of {overload['asked_times_capacity']:.1f} times the capacity for {overload['seconds']} s "
-            f"({run['name']})",
-            f"{overload['goodput_share']:.0%} of the capacity served, p99 {overload['accepted_p99_ms']:.0f} ms; "
-            f"rejected with 429 after {overload['refused_median_ms']:.1f} ms (p99 {overload['refused_p99_ms']:.0f} "
-            f"ms); {overload['answered_5xx']} responses with 5xx; stopped under load, "
-            f"{overload['stop']['answers_received']} of {overload['stop']['answers_given']} responses received",
-            "overload.py",
-        ),
+            f"99th percentile latency at 70% of the capacity, {result['reviews_a_request']} reviews per request mixed "
+            f"with requests of one short text, {run['name']}",
+            f"{run['mixed']['p99_ms']:.0f} ms; short texts {run['mixed_short']['p99_ms']:.1f} ms; without short texts "
+            f"{run['alone']['p99_ms']:.0f} ms",
+            "tails.py",
+        )
+        for run in result["runs"]
     ]
 
 
