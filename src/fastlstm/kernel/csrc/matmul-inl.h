@@ -100,11 +100,12 @@ template <class Precision, int V>
 inline void column_block(const Lane32 *const *a, int64_t count, int64_t K, const Lane32 *b, float *const *to,
                          int64_t column, int64_t columns) {
     constexpr int64_t pass_terms = tile_pass_weights / (V * lanes);
+    const bool prefetched = K * columns > min_prefetched_weights;
     Tiles tiles(count, column_tile_rows);
     for (int64_t begin = 0, end; begin < K; begin = end) {
         end = K - begin < pass_terms ? K : begin + pass_terms;
         NextWeights next;
-        if (end < K || column + block_width < columns)
+        if (prefetched && (end < K || column + block_width < columns))
             next = {b + end * V * lanes, (end - begin) * V * lanes};
         for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
             with_rows<column_tile_rows>(tiles.size(tile), [&](auto rows) {

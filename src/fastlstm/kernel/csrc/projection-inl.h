@@ -60,6 +60,7 @@ template <class Precision>
 void project_rows(const Lane32 *const *inputs, int64_t count, int64_t K, const float *bias,
                   const PackedMatrix<Precision> &matrix, int64_t panel_begin, int64_t panel_end,
                   int64_t width, float *projected) {
+    const bool prefetched = (panel_end - panel_begin) * K * panel_width > min_prefetched_weights;
     float partial[block_rows * panel_width];
     for (; count > 0; count -= block_rows, inputs += block_rows, projected += block_rows * width) {
         Tiles tiles(count < block_rows ? count : block_rows, gate_tile_rows);
@@ -67,7 +68,7 @@ void project_rows(const Lane32 *const *inputs, int64_t count, int64_t K, const f
             for (int64_t begin = 0, end; begin < K; begin = end) {
                 end = K - begin < panel_pass_terms ? K : begin + panel_pass_terms;
                 NextWeights next;
-                if (end < K || panel + 1 < panel_end)
+                if (prefetched && (end < K || panel + 1 < panel_end))
                     next = {matrix.weight + (panel * K + end) * panel_width, (end - begin) * panel_width};
                 for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))
                     with_rows<gate_tile_rows>(tiles.size(tile), [&](auto rows) {

@@ -103,6 +103,7 @@ template <class Precision>
 void step(const Row *rows, int64_t count, States states, int64_t K, const PackedMatrix<Precision> &matrix,
           int64_t panel_begin, int64_t panel_end, bool reversed) {
     constexpr int single_panels = is_rounded<Precision> ? single_row_panels_rounded : single_row_panels;
+    const bool prefetched = (panel_end - panel_begin) * K * panel_width > min_prefetched_weights;
     float partial[block_rows * panel_width];
     if (count == 1) {
         step_single_row<Precision, single_panels>(rows, states, K, matrix, panel_begin, panel_end, reversed,
@@ -117,7 +118,7 @@ void step(const Row *rows, int64_t count, States states, int64_t K, const Packed
                 end = K - begin < panel_pass_terms ? K : begin + panel_pass_terms;
                 const int64_t next_panel = end < K ? panel : reversed ? panel - 1 : panel + 1;
                 NextWeights next;
-                if (panel_begin <= next_panel && next_panel < panel_end)
+                if (prefetched && panel_begin <= next_panel && next_panel < panel_end)
                     next = {matrix.weight + (next_panel * K + end % K) * panel_width,
                             (end - begin) * panel_width};
                 for (int64_t tile = 0, row = 0; tile < tiles.tiles; row += tiles.size(tile++))

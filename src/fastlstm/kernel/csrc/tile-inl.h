@@ -15,7 +15,7 @@ namespace FASTLSTM_ISA {
 struct NextWeights {
     static constexpr int64_t line = 16;  // lanes
     const Lane32 *from = nullptr;
-    int64_t count = 0;  // lanes; 0: there is no next pass
+    int64_t count = 0;  // lanes; 0: there is nothing to prefetch
     // The part of tile number `tile`, if each tile has `terms` terms.
     NextWeights part(int64_t tile, int64_t terms) const {
         const int64_t at = tile * terms * line;
@@ -23,47 +23,53 @@ struct NextWeights {
     }
 };
 
-// sums[r][n V + v] += a[r][k] b[n][k][v], for all k < K. The blocks n of b are `block` lanes apart.
+// sums[r][n V + v] += a[r][k] b[n][v], for one k. The blocks n of b are `block` lanes apart.
+template <class Precision, int R, int N, int V>
+inline __attribute__((always_inline)) void add_term(Vector (&sums)[R][N * V], const Lane32 *const (&a)[R],
+                                                    int64_t k, const Lane32 *b, int64_t block) {
+    if (R <= N * V) {
+        Vector factors[R];
+        FASTLSTM_UNROLL
+        for (int r = 0; r < R; ++r) factors[r] = broadcast(a[r][k]);
+        FASTLSTM_UNROLL
+        for (int n = 0; n < N; ++n) {
+            FASTLSTM_UNROLL
+            for (int v = 0; v < V; ++v) {
+                Vector column = load(b + n * block + v * lanes);
+                FASTLSTM_UNROLL
+                for (int r = 0; r < R; ++r)
+                    sums[r][n * V + v] = Precision::multiply_add(factors[r], column, sums[r][n * V + v]);
+            }
+        }
+    } else {
+        Vector columns[N * V];
+        FASTLSTM_UNROLL
+        for (int n = 0; n < N; ++n) {
+            FASTLSTM_UNROLL
+            for (int v = 0; v < V; ++v) columns[n * V + v] = load(b + n * block + v * lanes);
+        }
+        FASTLSTM_UNROLL
+        for (int r = 0; r < R; ++r) {
+            Vector factor = broadcast(a[r][k]);
+            FASTLSTM_UNROLL
+            for (int v = 0; v < N * V; ++v)
+                sums[r][v] = Precision::multiply_add(factor, columns[v], sums[r][v]);
+        }
+    }
+}
+
+// sums[r][n V + v] += a[r][k] b[n][k][v], for all k < K.
 template <class Precision, int R, int N, int V>
 inline __attribute__((always_inline)) void accumulate(Vector (&sums)[R][N * V], const Lane32 *const (&a)[R],
                                                       int64_t K, const Lane32 *b, int64_t block,
                                                       const NextWeights &next = {}) {
-    const Lane32 *prefetched = next.count ? next.from : b;
-    const int64_t prefetch_step = next.count ? NextWeights::line : 0;
-    for (int64_t k = 0; k < K; ++k) {
-        __builtin_prefetch(prefetched, 0, 2);
-        prefetched += prefetch_step;
-        if (R <= N * V) {
-            Vector factors[R];
-            FASTLSTM_UNROLL
-            for (int r = 0; r < R; ++r) factors[r] = broadcast(a[r][k]);
-            FASTLSTM_UNROLL
-            for (int n = 0; n < N; ++n) {
-                FASTLSTM_UNROLL
-                for (int v = 0; v < V; ++v) {
-                    Vector column = load(b + n * block + v * lanes);
-                    FASTLSTM_UNROLL
-                    for (int r = 0; r < R; ++r)
-                        sums[r][n * V + v] = Precision::multiply_add(factors[r], column, sums[r][n * V + v]);
-                }
-            }
-        } else {
-            Vector columns[N * V];
-            FASTLSTM_UNROLL
-            for (int n = 0; n < N; ++n) {
-                FASTLSTM_UNROLL
-                for (int v = 0; v < V; ++v) columns[n * V + v] = load(b + n * block + v * lanes);
-            }
-            FASTLSTM_UNROLL
-            for (int r = 0; r < R; ++r) {
-                Vector factor = broadcast(a[r][k]);
-                FASTLSTM_UNROLL
-                for (int v = 0; v < N * V; ++v)
-                    sums[r][v] = Precision::multiply_add(factor, columns[v], sums[r][v]);
-            }
-        }
-        b += V * lanes;
+    const int64_t lines = next.count / NextWeights::line, prefetching = lines < K ? lines : K;
+    int64_t k = 0;
+    for (; k < prefetching; ++k, b += V * lanes) {
+        __builtin_prefetch(next.from + k * NextWeights::line, 0, 2);
+        add_term<Precision, R, N, V>(sums, a, k, b, block);
     }
+    for (; k < K; ++k, b += V * lanes) add_term<Precision, R, N, V>(sums, a, k, b, block);
 }
 
 // A number of rows known at compile time.
