@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from results import RESULTS, SCORINGS, read_all
+import processors
+from results import RESULTS, SCORINGS, read_one
 
 DOCUMENT = RESULTS.parents[1] / "docs" / "accuracy.md"
 Row = tuple[str, ...]
@@ -16,23 +17,29 @@ Row = tuple[str, ...]
 def main() -> None:
     """Replace the text between each pair of markers."""
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name, table in (
-        ("scored", preset_table()),
-        ("models", model_table()),
-        ("few labels", few_labels_table()),
-        ("choices", choices_table()),
-    ):
+    for name, table in tables().items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
         before, rest = text.split(begin)
         text = before + begin + table + end + rest.split(end)[1]
     DOCUMENT.write_text(text, encoding="utf-8")
 
 
+def tables() -> dict[str, str]:
+    """Return the tables of docs/accuracy.md by the names of their markers."""
+    return {
+        "scored": preset_table(),
+        "models": model_table(),
+        "few labels": few_labels_table(),
+        "choices": choices_table(),
+    }
+
+
 def preset_table() -> str:
     """Return the table of all presets scored on the test split."""
     rows: list[Row] = []
     for path in sorted(RESULTS.glob("*/accuracy*.json"), key=lambda path: (path.name, path)):
-        preset = json.loads(path.read_text(encoding="utf-8"))["kernel"]
+        result = json.loads(path.read_text(encoding="utf-8"))
+        preset = result["kernel"]
         runs = preset["runs"]
 
         def mean(name: str, runs: list[dict[str, Any]] = runs) -> str:
@@ -47,6 +54,7 @@ def preset_table() -> str:
                 mean("baseline_accuracy"),
                 mean("calibration_error"),
                 f"{statistics.median(run['seconds'] for run in runs):,.0f} s",
+                processors.title(result["machine"]),
             )
         )
     header = (
@@ -56,6 +64,7 @@ def preset_table() -> str:
         "bag-of-n-grams baseline",
         "calibration error",
         "time of the whole command",
+        "processor",
     )
     return format_table(header, rows)
 
@@ -85,7 +94,8 @@ def model_table() -> str:
 
 def few_labels_table() -> str:
     """Return the table of mean accuracies over the samples, with the most recent encoder."""
-    runs = read_runs("few_labels")
+    result = read_one("few_labels")
+    runs = result["runs"]
     last = next((run["weights"] for run in reversed(runs) if "weights" in run), None)
     runs = [run for run in runs if run.get("weights", last) == last]
     rows = []
@@ -97,12 +107,13 @@ def few_labels_table() -> str:
             row.append(f"{statistics.mean(values):.2%}{deviation}" if values else "not measured")
         rows.append(tuple(row))
     header = ("labelled reviews", "bag-of-n-grams baseline", "`small`", "fine-tuned from the bundled encoder")
-    return format_table(header, rows)
+    return format_table(header, rows) + measured_on(result)
 
 
 def choices_table() -> str:
     """Return the table of the variants of `small` on the validation split, relative to the preset on the same seeds."""
-    runs = read_runs("small_choices")
+    result = read_one("small_choices")
+    runs = result["runs"]
     preset = {run["seed"]: run for run in runs if run["variant"] == "the preset"}
     rows = []
     for variant in dict.fromkeys(run["variant"] for run in runs):
@@ -119,12 +130,12 @@ def choices_table() -> str:
             )
         )
     header = ("variant of `small`", "accuracy", "difference in points", "loss", "LSTM alone", "time")
-    return format_table(header, rows)
+    return format_table(header, rows) + measured_on(result)
 
 
-def read_runs(name: str) -> list[dict[str, Any]]:
-    """Return the runs of a result on all processors."""
-    return [run for result in read_all(name).values() for run in result["runs"]]
+def measured_on(result: dict[str, Any]) -> str:
+    """Return a line that names the processor of a table."""
+    return f"\nMeasured on {processors.title(result['machine'])}.\n"
 
 
 def format_table(header: Row, rows: Iterable[Row]) -> str:

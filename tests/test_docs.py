@@ -133,6 +133,12 @@ def test_figures_of_readme_and_benchmarks_match_the_committed_results(monkeypatc
         assert content in (ROOT / document).read_text(encoding="utf-8"), document
 
 
+def test_figures_of_the_accuracy_document_match_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs/accuracy.md").read_text(encoding="utf-8")
+    for name, table in load_benchmark("accuracy_report", monkeypatch).tables().items():
+        assert table in text, name
+
+
 def test_figures_of_the_kernel_document_match_the_committed_results(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = load_benchmark("kernel_figure", monkeypatch).tables()
     text = (ROOT / "docs/kernel.md").read_text(encoding="utf-8")

@@ -58,7 +58,8 @@ class Opponent:
         return self._probabilities(logits)
 
     def _probabilities(self, logits: Callable[[], Tensor]) -> FloatArray:
-        torch.set_num_threads(self.threads)
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             result: FloatArray = logits().float().sigmoid()[:, None].numpy()
