@@ -113,6 +113,16 @@ def test_slices_follow_the_measured_speed() -> None:
     assert len(names(queue.take_slice())) == 3
 
 
+def test_slices_that_are_much_shorter_than_the_maximum_do_not_change_the_speed() -> None:
+    queue = SliceQueue(100, SPEED)
+    queue.measure(400, 0.4 * SLICE_SECONDS)
+    assert queue.cost_per_second == SPEED
+    queue.measure(400, 0.6 * SLICE_SECONDS)
+    assert queue.cost_per_second < SPEED
+    queue.measure(2000, 0.1 * SLICE_SECONDS)
+    assert queue.cost_per_second > SPEED
+
+
 def test_discarded_jobs_are_not_taken() -> None:
     first, second = job("a", 600, 600), job("b", 100, arrival=1.0)
     queue = queue_of(first, second)

@@ -101,7 +101,12 @@ class SliceQueue:
         return self._measured_cost / self._measured_seconds
 
     def measure(self, cost: float, seconds: float) -> None:
-        """Update the speed by the cost and the duration of a slice."""
+        """Update the speed by the cost and the duration of a slice.
+
+        A slice that is short both by estimate and by measurement is ignored: its duration is mostly overhead.
+        """
+        if cost < self._max_cost / 2 and seconds < SLICE_SECONDS / 2:
+            return
         self._measured_cost = SPEED_DECAY * self._measured_cost + cost
         self._measured_seconds = SPEED_DECAY * self._measured_seconds + seconds
 
