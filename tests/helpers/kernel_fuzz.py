@@ -21,20 +21,15 @@ from tests.helpers.kernel_exact import (
     relative_errors,
     rows_by_word,
 )
+from tests.helpers.kernel_guards import CANARY, GuardedArrays, MismatchError
+from tests.helpers.kernel_ngrams import check_ngrams
 from tests.helpers.kernel_rounded import compute_rounded, compute_rounded_gradients
 
-from fastlstm._typing import FloatArray
 from fastlstm.kernel.abi import PRECISIONS, BackwardArguments, ForwardArguments, InferenceArguments
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.stack import Stack
 
 LOW_PRECISION_TOLERANCE = 0.05  # a state occasionally rounds in the other direction
-GUARD = 24  # floats before and after every array
-CANARY = np.uint32(0x7FA5A5A5)  # a NaN, so that reading it is noticed too
-
-
-class MismatchError(Exception):
-    """A case in which the kernel is wrong."""
 
 
 @dataclass(frozen=True)
@@ -91,31 +86,6 @@ def draw_case(generator: np.random.Generator, isa: str, lanes: int, share: float
         grad_output_stride=H + int(generator.integers(0, 3) * generator.integers(0, 9)),
         compared=bool(generator.random() < share),
     )
-
-
-class GuardedArrays:
-    """An allocator of arrays at random alignments between canaries."""
-
-    def __init__(self, generator: np.random.Generator) -> None:
-        self._generator = generator
-        self.bands: list[tuple[str, Array, Array]] = []
-
-    def empty(self, name: str, *shape: int) -> Array:
-        size = int(np.prod(shape))
-        memory: FloatArray = np.full(size + 2 * GUARD + 16, CANARY, np.uint32).view(np.float32)
-        first = GUARD + int(self._generator.integers(16)) - memory.ctypes.data // 4 % 16
-        self.bands.append((name, memory[:first], memory[first + size :]))
-        return memory[first : first + size].reshape(shape)
-
-    def copy(self, name: str, values: Array) -> Array:
-        array = self.empty(name, *values.shape)
-        array[...] = values
-        return array
-
-    def check(self) -> None:
-        for name, before, after in self.bands:
-            if any((band.view(np.uint32) != CANARY).any() for band in (before, after)):
-                raise MismatchError(f"memory next to {name} was overwritten")
 
 
 def draw_batch(case: Case, generator: np.random.Generator) -> Batch:
@@ -344,6 +314,8 @@ def run_case(library: SimpleNamespace, kernel: Kernel, seed: int, number: int, s
             check_texts(library, kernel, case, b, arrays)
         if number % 4 == 1:
             check_low_precisions(library, kernel, case, b, arrays)
+        if number % 4 == 2:
+            check_ngrams(library, kernel, generator, arrays)
         arrays.check()
         if not case.compared:
             unwritten = [n for n, array in results.items() if not np.isfinite(array).all()]

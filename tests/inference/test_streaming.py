@@ -20,9 +20,8 @@ import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.streaming import MAGIC, IncrementalNgrams
+from fastlstm.inference.streaming import MAGIC
 from fastlstm.kernel import find_kernel
-from fastlstm.text.ngrams import NGRAM_ID_COUNT
 
 UNLIMITED = 10**9
 """`max_tokens` of models that truncate no text of these tests."""
@@ -235,22 +234,3 @@ def test_forged_state_raises_data_error(make_model: MakeModel, changes: dict[str
     with pytest.raises(DataError) as raised:
         classifier.stream(forge_state(state, **changes))
     assert raised.value.code == "invalid-stream-state"
-
-
-@pytest.mark.parametrize("case", ["negative", "too large", "decreasing", "unknown", "too many last tokens"])
-def test_invalid_ngrams_are_not_restored(make_model: MakeModel, case: str) -> None:
-    classifier = Classifier(with_ngrams(make_model()))
-    ngram_logits = classifier.network.ngram_logits
-    assert ngram_logits is not None
-    ngrams = IncrementalNgrams(ngram_logits)
-    ngrams.feed(classifier.tokenize(["not bad at all"]).ids[0])
-    seen, last = ngrams.arrays()["seen"], ngrams.arrays()["last"]
-    ngrams.restore(seen, last, 4)
-    unknown = int(np.flatnonzero(~ngram_logits.mask)[0])
-    ids = {"negative": [-1], "too large": [NGRAM_ID_COUNT], "decreasing": [5, 4], "unknown": [unknown]}
-    if case in ids:
-        seen = np.array(ids[case], np.int32)
-    else:
-        last = np.zeros(5, np.int32)
-    with pytest.raises(ValueError, match=r"n-gram ids|last tokens"):
-        ngrams.restore(seen, last, 4)

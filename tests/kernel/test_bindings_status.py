@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.helpers.kernel_calls import Calls
+from tests.helpers.kernel_ngrams import ngram_arguments
 
-from fastlstm.kernel.abi import AdamArguments, BackwardArguments, ForwardArguments, InferenceArguments
+from fastlstm.kernel.abi import (
+    NGRAM_LOOKUP_SIZE,
+    AdamArguments,
+    BackwardArguments,
+    ForwardArguments,
+    InferenceArguments,
+)
 from fastlstm.kernel.stack import Stack
+from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
 
 OK, BAD_SIZE, BAD_INDEX, BAD_POINTER, NO_MEMORY = range(5)
 BAD_SIZES = [0, -1, -(2**63), 2**63 - 1, 2**62, 2**41]
@@ -56,6 +64,12 @@ def inference_arguments(calls: Calls) -> Any:
     return arguments
 
 
+def ngram_logits_arguments(calls: Calls) -> Any:
+    texts = [np.array([3, 1, 4], np.int32), np.array([1, 5], np.int32)]
+    model = NGramLogits(np.array([7, 9], np.int32), np.ones((2, 1), np.float32), NGRAM_KINDS["places"])
+    return ngram_arguments(calls.kernel, model, texts)
+
+
 def adam_arguments(calls: Calls) -> Any:  # noqa: ARG001
     arrays = [np.ones((5, 3), np.float32) for _ in range(5)]
     done, rows = np.zeros(5, np.int64), np.array([3, 1], np.int32)
@@ -81,6 +95,11 @@ ARGUMENTS: dict[str, tuple[Callable[..., Any], list[str], list[str]]] = {
         ["M", "directions", "layers", "I", "pooling", "texts"],
         ["starts", "index", "projected", "H", "packed", "features"],
     ),
+    "ngram_logits": (
+        ngram_logits_arguments,
+        ["kind_count", "K", "C", "texts", "W", "R"],
+        ["kinds", "lookup", "weight", "starts", "tokens", "last", "end_rows", "seen", "tokens_read"],
+    ),
     "adam": (adam_arguments, ["V", "I", "M", "step"], ["rates", "weight", "mean", "square", "last_steps"]),
 }
 
@@ -95,8 +114,8 @@ def test_size_out_of_range_returns_bad_size(calls: Calls, name: str) -> None:
     assert call_status(calls, name, make(calls)) == OK
     for size in sizes:
         for bad in BAD_SIZES:
-            if (size, bad) in {("texts", 0), ("M", 0), ("I", 0)} and name in ("infer", "adam"):
-                continue  # zero texts, zero rows and layers with projected inputs are valid
+            if (size, bad) in {("texts", 0), ("M", 0), ("I", 0), ("K", 0)} and name not in ("forward", "backward"):
+                continue  # zero texts, rows and n-grams, and layers with projected inputs are valid
             if size.endswith("stride") and bad > 0:
                 continue
             arguments = make(calls)
@@ -115,6 +134,32 @@ def test_missing_array_returns_bad_pointer(calls: Calls, name: str) -> None:
         arguments = make(calls)
         setattr(arguments, pointer, None)
         assert call_status(calls, name, arguments) == BAD_POINTER, pointer
+
+
+def test_logits_are_required_for_whole_texts_only(calls: Calls) -> None:
+    arguments = ngram_logits_arguments(calls)
+    arguments.logits = None
+    assert call_status(calls, "ngram_logits", arguments) == OK
+    assert arguments.arrays["tokens_read"].tolist() == [3, 2]
+    arguments.last = arguments.end_rows = arguments.seen = arguments.tokens_read = None
+    assert call_status(calls, "ngram_logits", arguments) == BAD_POINTER
+
+
+@pytest.mark.parametrize("bad", [-1, 2**62])
+def test_invalid_number_of_tokens_read_returns_bad_size(calls: Calls, bad: int) -> None:
+    arguments = ngram_logits_arguments(calls)
+    arguments.arrays["tokens_read"][1] = bad
+    assert call_status(calls, "ngram_logits", arguments) == BAD_SIZE
+    assert arguments.arrays["tokens_read"].tolist() == [0, bad]
+
+
+def test_ngram_lookup_checks_its_arguments(calls: Calls) -> None:
+    library, lookup, ids = calls.kernel._library, np.empty(NGRAM_LOOKUP_SIZE, np.uint64), np.array([5, 2], np.int32)
+    for K in (-1, 2**22 + 1, 2**62):
+        assert library.ngram_lookup(K, ids.ctypes.data, lookup.ctypes.data) == BAD_SIZE
+    assert library.ngram_lookup(1, None, lookup.ctypes.data) == BAD_POINTER
+    assert library.ngram_lookup(1, ids.ctypes.data, None) == BAD_POINTER
+    assert library.ngram_lookup(2, ids.ctypes.data, lookup.ctypes.data) == BAD_INDEX
 
 
 def test_weight_gradients_may_all_be_omitted(calls: Calls) -> None:

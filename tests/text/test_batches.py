@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from fastlstm.text.batches import (
     POOL_BATCHES,
     DistinctTokens,
     batches_by_length,
+    join_texts,
     lengths_of,
     pack_batch,
     padding_fraction,
@@ -143,6 +146,17 @@ def test_batches_by_length_contain_each_text_once_longest_first(lengths: IndexAr
 
 def test_no_texts_have_no_batches() -> None:
     assert list(batches_by_length(np.zeros(0, np.int64), 8)) == []
+
+
+@pytest.mark.parametrize("lengths", [[5], [0], [3, 0, 4], [0, 0]])
+def test_joined_texts_can_be_split_again(lengths: list[int]) -> None:
+    texts = random_texts(np.array(lengths))
+    ids, starts = join_texts(texts)
+    assert ids.dtype == np.int32
+    assert starts.dtype == np.int64
+    assert len(ids) == starts[-1]
+    assert [ids[a:b].tolist() for a, b in itertools.pairwise(starts)] == [text.tolist() for text in texts]
+    assert join_texts([np.arange(8, dtype=np.int32)[::2]])[0].flags.c_contiguous
 
 
 @given(LENGTHS)

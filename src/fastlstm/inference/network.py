@@ -14,6 +14,7 @@ from fastlstm.config import ModelConfig
 from fastlstm.errors import OptionError, suggest
 from fastlstm.inference.head import Head
 from fastlstm.inference.last_step import LayerWeights, last_step_features
+from fastlstm.inference.ngrams import NGramModel
 from fastlstm.kernel import KernelInfo, find_kernel, reference
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel
@@ -22,8 +23,8 @@ from fastlstm.kernel.stack import Stack
 from fastlstm.precision import AUTO, INFERENCE_PRECISIONS, fastest_precision
 from fastlstm.serialization import weights
 from fastlstm.serialization.weights import layer_weights
-from fastlstm.text.batches import DistinctTokens, lengths_of, pack_batch, starts_of
-from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
+from fastlstm.text.batches import DistinctTokens, join_texts, lengths_of, pack_batch
+from fastlstm.text.ngrams import NGRAM_KINDS
 from fastlstm.text.tokenizer import PADDING_ID
 
 MAX_TABLE_BYTES = 128 << 20
@@ -74,8 +75,7 @@ class KernelFeatures:
 
     def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
         """Return the features [texts, F] of texts in any order, each with at least one token."""
-        ids = texts[0] if len(texts) == 1 else np.concatenate(texts)
-        starts = starts_of(texts)
+        ids, starts = join_texts(texts)
         if self._last_step_layers is not None:
             return self._last_step_features(self._last_step_layers, ids, starts)
         if self._table is not None:
@@ -118,8 +118,7 @@ class KernelFeatures:
             states: float32 [n, S], updated in place. The values of a text without earlier pieces are ignored.
             token_counts: int64 [n], tokens in the earlier pieces, updated in place.
         """
-        ids = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        starts = starts_of(pieces)
+        ids, starts = join_texts(pieces)
         if self._table is not None:
             return self._kernel.infer(self._table, starts, ids, states=states, steps_read=token_counts)
         distinct = DistinctTokens.from_ids(ids)
@@ -313,7 +312,9 @@ class Network:
         self._temperature = np.float32(temperature)
         self._use_sigmoid = weights.uses_sigmoid(config, classes)
         self.ngram_logits = (
-            NGramLogits(integer_arrays["wide.ngrams"], arrays["wide.weight"], NGRAM_KINDS[config.ngram_kinds])
+            NGramModel(
+                integer_arrays["wide.ngrams"], arrays["wide.weight"], NGRAM_KINDS[config.ngram_kinds], kernel
+            )
             if integer_arrays
             else None
         )
@@ -367,7 +368,7 @@ class Network:
         """Return each token's share of the n-gram logits [T, logits] of one text, divided by the temperature."""
         if self.ngram_logits is None:
             return np.zeros((len(untruncated), self.head.output_count), np.float32)
-        scaled: FloatArray = self.ngram_logits.by_token(untruncated) / self._temperature
+        scaled: FloatArray = self.ngram_logits.reference.by_token(untruncated) / self._temperature
         return scaled
 
 

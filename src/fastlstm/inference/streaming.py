@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,6 @@ from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.network import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
 from fastlstm.serialization.classifier import unsupported_reason
-from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGramKind, NGramLogits, find_occurrences
 from fastlstm.text.token_boundaries import TokenBuffer
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.text.validation import validate_text
@@ -23,80 +22,10 @@ if TYPE_CHECKING:
     from fastlstm.inference.network import Network
     from fastlstm.serialization.classifier import SavedModel
 
-TOKENS_PER_LOOKUP = 64
-"""N-grams are looked up for this many tokens at once: it takes little longer than for one token."""
 MAX_TOKENS = 1 << 40
 """Longest text that the kernel can count."""
 MAGIC = b"fastlstm stream 1\n"
 """First bytes of a stream state."""
-
-
-class IncrementalNgrams:
-    """The n-grams of a text so far, and their logits.
-
-    N-grams anywhere in the text, or near its beginning, are permanent: they count from the token that completes them.
-    N-grams near the end are looked up in the last tokens on each call of `logits`.
-    """
-
-    def __init__(self, ngram_logits: NGramLogits) -> None:
-        self._ngram_logits = ngram_logits
-        kinds = ngram_logits.kinds
-        self._permanent_kinds = [kind for kind in kinds if not kind.end]
-        self._end_kinds = [kind for kind in kinds if kind.end]
-        self._overlap = max((kind.offsets[-1] for kind in self._permanent_kinds), default=0)
-        self._window = max([self._overlap, *(kind.end for kind in self._end_kinds)])
-        self._permanent_ids = np.empty(0, np.int32)
-        self._last_tokens = np.empty(0, np.int32)
-        self._pending: list[TokenIds] = []
-        self._processed_count = 0
-        self._token_count = 0
-
-    def feed(self, ids: TokenIds) -> None:
-        """Append tokens to the text."""
-        self._pending.append(ids)
-        self._token_count += len(ids)
-        if self._token_count - self._processed_count >= TOKENS_PER_LOOKUP:
-            self._process_pending()
-
-    def arrays(self) -> dict[str, TokenIds]:
-        """Return the state: `seen`, the n-gram ids found, increasing, and `last`, the last tokens."""
-        self._process_pending()
-        return {"seen": self._permanent_ids, "last": self._last_tokens}
-
-    def restore(self, seen: TokenIds, last: TokenIds, token_count: int) -> None:
-        """Continue from the `arrays` of a text of `token_count` tokens. Raise `ValueError` if they are invalid."""
-        if len(last) > min(self._window, token_count) or (len(last) and last.min() < 0):
-            raise ValueError("invalid last tokens")
-        if len(seen) and (seen[0] < 0 or seen[-1] >= NGRAM_ID_COUNT or (np.diff(seen) <= 0).any()):
-            raise ValueError("n-gram ids are not increasing")
-        if not self._ngram_logits.mask[seen].all():
-            raise ValueError("n-gram ids are unknown to the model")
-        self._permanent_ids, self._last_tokens = seen, last
-        self._token_count = self._processed_count = token_count
-
-    def logits(self) -> FloatArray:
-        """Return the n-gram logits [1, logits] of the text so far."""
-        self._process_pending()
-        end_ids = self._find(self._last_tokens, self._end_kinds, 0)
-        return self._ngram_logits.from_ids(np.union1d(self._permanent_ids, end_ids).astype(np.int32))
-
-    def _process_pending(self) -> None:
-        if not self._pending:
-            return
-        ids = np.concatenate(self._pending)
-        self._pending = []
-        overlap = min(self._overlap, len(self._last_tokens))
-        window = np.concatenate([self._last_tokens[len(self._last_tokens) - overlap :], ids])
-        ids_found = self._find(window, self._permanent_kinds, self._token_count - len(window))
-        if len(ids_found):
-            self._permanent_ids = np.union1d(self._permanent_ids, ids_found)
-        self._last_tokens = np.concatenate([self._last_tokens, ids])[-self._window :]
-        self._processed_count = self._token_count
-
-    def _find(self, ids: TokenIds, kinds: Sequence[NGramKind], before: int) -> TokenIds:
-        mask = self._ngram_logits.mask
-        parts = [occurrences.ids for occurrences in find_occurrences([ids], kinds, mask, before=before)]
-        return np.concatenate(parts).astype(np.int32) if parts else np.empty(0, np.int32)
 
 
 class StreamState:
@@ -107,7 +36,7 @@ class StreamState:
         self._state = np.zeros((1, network.features.state_size), np.float32)
         self._counts = np.zeros(1, np.int64)
         self._features: FloatArray | None = None
-        self._ngrams = None if network.ngram_logits is None else IncrementalNgrams(network.ngram_logits)
+        self._ngrams = None if network.ngram_logits is None else network.ngram_logits.start_text()
 
     @property
     def token_count(self) -> int:
@@ -132,7 +61,7 @@ class StreamState:
         """Return all arrays of the state, of 4-byte elements."""
         arrays: dict[str, npt.NDArray[np.generic]] = {"state": self._state[0]}
         if self._ngrams is not None:
-            arrays |= self._ngrams.arrays()
+            arrays["seen"], arrays["last"] = self._ngrams.state()
         return arrays
 
     def restore(self, token_count: int, sizes: Mapping[str, int], body: bytes) -> None:
@@ -150,9 +79,9 @@ class StreamState:
         self._counts[0] = token_count
         if token_count:
             self._features = self._network.features.pool_state(self._state, token_count)
-        if self._ngrams is not None:
+        if self._network.ngram_logits is not None:
             seen, last = (np.frombuffer(contents[name], np.int32) for name in ("seen", "last"))
-            self._ngrams.restore(seen, last, token_count)
+            self._ngrams = self._network.ngram_logits.resume_text(seen, last, token_count)
 
 
 class Stream:

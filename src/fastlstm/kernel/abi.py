@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from ctypes import c_char_p, c_float, c_int32, c_int64, c_void_p
+from ctypes import c_char_p, c_float, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from fastlstm.errors import FastLSTMError
 
-ABI = 7
+ABI = 8
 """FASTLSTM_ABI of lstm.h."""
 PRECISIONS = ("float32", "bfloat16", "int8")
 """In the order of `fastlstm_precision`. Every processor supports the first."""
+NGRAM_IDS = 1 << 22
+"""FASTLSTM_NGRAM_IDS: the number of possible n-gram ids."""
+NGRAM_TOKENS = 8
+"""FASTLSTM_NGRAM_TOKENS: the maximum number of tokens of an n-gram."""
+NGRAM_LOOKUP_SIZE = NGRAM_IDS // 64 * 3 // 2
+"""FASTLSTM_NGRAM_LOOKUP_SIZE."""
 FILE_NAME = "libfastlstm_kernel.dylib" if sys.platform == "darwin" else "libfastlstm_kernel.so"
 
 
@@ -91,12 +97,41 @@ class TokenizerArguments(ctypes.Structure):
     )
 
 
+class KernelNGramKind(ctypes.Structure):
+    """fastlstm_ngram_kind."""
+
+    _fields_ = (
+        ("tag", c_uint64),
+        ("tokens", c_int64),
+        ("offsets", c_int64 * NGRAM_TOKENS),
+        ("beginning", c_int64),
+        ("end", c_int64),
+    )
+
+
+class NGramArguments(ctypes.Structure):
+    """fastlstm_ngram_arguments."""
+
+    _fields_ = (
+        ("kind_count", c_int64),
+        ("kinds", c_void_p),
+        *((name, c_int64) for name in ("K", "C")),
+        *((name, c_void_p) for name in ("lookup", "weight")),
+        ("texts", c_int64),
+        *((name, c_void_p) for name in ("starts", "tokens", "logits")),
+        *((name, c_int64) for name in ("W", "R")),
+        *((name, c_void_p) for name in ("last", "end_rows", "seen", "tokens_read")),
+    )
+
+
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "fastlstm_forward_arguments": ForwardArguments,
     "fastlstm_inference_arguments": InferenceArguments,
     "fastlstm_backward_arguments": BackwardArguments,
     "fastlstm_adam_arguments": AdamArguments,
     "fastlstm_tokenizer": TokenizerArguments,
+    "fastlstm_ngram_kind": KernelNGramKind,
+    "fastlstm_ngram_arguments": NGramArguments,
 }
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -113,6 +148,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "project": (c_int32, [c_void_p, *[c_int64] * 3, *[c_void_p] * 3]),
     "forward": (c_int32, [c_void_p, c_void_p]),
     "infer": (c_int32, [c_void_p, c_void_p]),
+    "ngram_lookup": (c_int32, [c_int64, *[c_void_p] * 2]),
+    "ngram_logits": (c_int32, [c_void_p, c_void_p]),
     "backward": (c_int32, [c_void_p, c_void_p]),
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
     "adam": (c_int32, [c_void_p, c_void_p]),

@@ -7,7 +7,7 @@ units, P is H rounded up to whole vectors.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -24,6 +24,7 @@ from fastlstm.kernel.abi import (
 )
 from fastlstm.kernel.arguments import check_array, check_batch_sizes, check_rows, check_status, pointer
 from fastlstm.kernel.memory import empty_aligned
+from fastlstm.kernel.ngrams import NGramKind, NGramTable
 from fastlstm.kernel.stack import PackedWeights, Stack
 
 
@@ -254,6 +255,19 @@ class Kernel:
         arguments.states, arguments.steps_read = pointer(states), pointer(steps_read)
         check_status(self._library.infer(self._isa, ctypes.byref(arguments)))
         return features
+
+    def ngram_table(self, ids: TokenIds, weight: FloatArray, kinds: Sequence[NGramKind]) -> NGramTable:
+        """Prepare a linear model of n-grams.
+
+        Args:
+            ids: [K] int32, increasing, the n-grams that have weights.
+            weight: [K, C] float32.
+            kinds: The kinds of n-grams, at least one.
+
+        Raises:
+            ValueError: See `forward`.
+        """
+        return NGramTable(self._library, self._isa, ids, weight, kinds)
 
     def backward(
         self,

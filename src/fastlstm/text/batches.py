@@ -32,6 +32,12 @@ def starts_of(texts: Iterable[TokenIds]) -> IndexArray:
     return np.array([0, *itertools.accumulate(map(len, texts))], np.int64)
 
 
+def join_texts(texts: Sequence[TokenIds]) -> tuple[TokenIds, IndexArray]:
+    """Return the ids of all texts, at least one, one after the other, and `starts_of(texts)`."""
+    ids = np.ascontiguousarray(texts[0]) if len(texts) == 1 else np.concatenate(texts)
+    return ids, starts_of(texts)
+
+
 def shuffled_batches(lengths: IndexArray, batch_size: int, generator: np.random.Generator) -> list[IndexArray]:
     """Return random batches of similar length that contain each text once.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -150,9 +151,13 @@ def find_occurrences(
 class NGramLogits:
     """A linear model of n-grams, which adds to the logits of texts.
 
+    It is the definition that the kernel is compared with. See also `fastlstm.inference.ngrams`.
+
     Attributes:
+        ids: int32 [K], increasing, the n-grams that have weights.
+        weight: float32 [K, logits].
         kinds: The kinds of its n-grams.
-        mask: bool [NGRAM_ID_COUNT], whether the model has a weight for an id.
+        window: The number of last tokens of a text on which the n-grams of later tokens depend.
     """
 
     def __init__(
@@ -162,11 +167,17 @@ class NGramLogits:
         kinds: Sequence[NGramKind] = NGRAM_KINDS["pairs"],
     ) -> None:
         """Build the model from `ids` [K], increasing, and their `weight` [K, logits]."""
+        self.ids = ids
         self.kinds = kinds
-        self.mask = np.zeros(NGRAM_ID_COUNT, np.bool_)
-        self.mask[ids] = True
-        self._ids = ids
-        self._weight = weight
+        self.window = max(kind.end or kind.offsets[-1] for kind in kinds)
+        self.weight = weight
+
+    @cached_property
+    def mask(self) -> BoolArray:
+        """Whether the model has a weight for an id, bool [NGRAM_ID_COUNT]."""
+        mask = np.zeros(NGRAM_ID_COUNT, np.bool_)
+        mask[self.ids] = True
+        return mask
 
     def __call__(self, texts: Sequence[TokenIds]) -> FloatArray:
         """Return [n, logits] for texts of at least one token. Each row depends on its text alone, bit for bit."""
@@ -178,7 +189,7 @@ class NGramLogits:
         return self._sum(ids, np.zeros(len(ids), np.int64), 1)
 
     def _sum(self, ids: TokenIds, text_indices: IndexArray, texts: int) -> FloatArray:
-        rows = self._weight[np.searchsorted(self._ids, ids)]
+        rows = self.weight[np.searchsorted(self.ids, ids)]
         # Of NumPy's sums, only bincount adds the terms one by one in order.
         columns = [np.bincount(text_indices, column, texts) for column in rows.T]
         return np.stack(columns, axis=1).astype(np.float32)
@@ -191,12 +202,12 @@ class NGramLogits:
         groups = list(find_occurrences([ids], self.kinds, self.mask))
         all_ids = np.concatenate([group.ids for group in groups])
         counts = dict(zip(*np.unique(all_ids, return_counts=True), strict=True))
-        result = np.zeros((len(ids), self._weight.shape[1]), np.float64)
+        result = np.zeros((len(ids), self.weight.shape[1]), np.float64)
         for group in groups:
             if not len(group.ids):
                 continue
             shares = np.array([counts[ngram] for ngram in group.ids], np.float64) * len(group.offsets)
-            rows = self._weight[np.searchsorted(self._ids, group.ids.astype(np.int32))] / shares[:, None]
+            rows = self.weight[np.searchsorted(self.ids, group.ids.astype(np.int32))] / shares[:, None]
             for offset in group.offsets:
                 np.add.at(result, group.first + offset, rows)
         return result.astype(np.float32)

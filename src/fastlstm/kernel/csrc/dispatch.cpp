@@ -3,6 +3,7 @@
 
 #include "adam-inl.h"
 #include "backward-inl.h"
+#include "ngrams-inl.h"
 #include "project_backward-inl.h"
 
 #define FASTLSTM_STRING_OF(text) #text
@@ -24,6 +25,8 @@ const IsaKernels FASTLSTM_KERNELS(FASTLSTM_ISA) = {
     FASTLSTM_ISA::project_backward_rows,
     FASTLSTM_ISA::project_backward_weight,
     FASTLSTM_ISA::adam,
+    FASTLSTM_ISA::find_ngrams,
+    FASTLSTM_ISA::find_ngram_rows,
 };
 
 }  // namespace fastlstm

@@ -35,6 +35,10 @@ struct ProjectBackwardJob {
     float *grad_weight_ih;          // out [4H, I]
 };
 
+// Elements of a lookup of n-grams that hold a bit for each id. Those after them hold, as uint32, the number
+// of ids below each of these elements.
+constexpr int64_t ngram_words = FASTLSTM_NGRAM_IDS / 64;
+
 // The kernels in one precision. The functions of the backward pass are null if the precision has none.
 struct PrecisionKernels {
     int64_t max_columns;  // of W_ih and W_hh
@@ -70,6 +74,13 @@ struct IsaKernels {
     void (*project_backward_weight)(const ProjectBackwardJob &, int64_t panel_begin, int64_t panel_end);
     // Update the rows [row_begin, row_end) of the M rows.
     void (*adam)(const fastlstm_adam_arguments &, int64_t row_begin, int64_t row_end);
+    // Find the n-grams of a kind that begin at the positions [begin, end) of `tokens`. Add the rows of those
+    // that have weights to `rows`, a set as in fastlstm_ngram_arguments.
+    void (*find_ngrams)(const fastlstm_ngram_kind &, const uint64_t *lookup, const int32_t *tokens,
+                        int64_t begin, int64_t end, uint64_t *rows);
+    // Write the row of each of these n-grams, or -1.
+    void (*find_ngram_rows)(const fastlstm_ngram_kind &, const uint64_t *lookup, const int32_t *tokens,
+                            int64_t begin, int64_t end, int32_t *rows);
 };
 
 extern const IsaKernels kernels_v2, kernels_v3, kernels_v4, kernels_neon;

@@ -8,6 +8,7 @@
 
 #include "dispatch.h"
 #include "inference.h"
+#include "ngrams.h"
 #include "schedule.h"
 #include "threads.h"
 #include "tokens.h"
@@ -51,6 +52,7 @@ const PrecisionKernels *find_precision(const fastlstm_isa &isa, int64_t precisio
 constexpr int64_t max_elements = int64_t(1) << 40;
 constexpr int64_t max_columns = int64_t(1) << 18;
 constexpr int64_t max_layers = 1024;
+constexpr int64_t max_kinds = 1024;
 
 bool in_range(int64_t value, int64_t min, int64_t max) { return min <= value && value <= max; }
 
@@ -158,6 +160,32 @@ int32_t check_adam(const fastlstm_adam_arguments &a) {
     return FASTLSTM_OK;
 }
 
+bool valid_kind(const fastlstm_ngram_kind &kind) {
+    if (!in_range(kind.tokens, 1, FASTLSTM_NGRAM_TOKENS) || kind.offsets[0] != 0) return false;
+    for (int64_t k = 1; k < kind.tokens; ++k)
+        if (!in_range(kind.offsets[k], kind.offsets[k - 1] + 1, max_elements)) return false;
+    return in_range(kind.beginning, 0, max_elements) && in_range(kind.end, 0, max_elements);
+}
+
+int32_t check_ngrams(const fastlstm_ngram_arguments &a) {
+    if (!in_range(a.kind_count, 1, max_kinds) || !in_range(a.K, 0, FASTLSTM_NGRAM_IDS) ||
+        !in_range(a.C, 1, max_columns) || !in_range(a.texts, 0, max_elements))
+        return FASTLSTM_BAD_SIZE;
+    if (!a.kinds || !a.lookup || !a.weight || !a.starts || !a.tokens || (!a.logits && !a.seen) ||
+        !a.seen != !a.last || !a.seen != !a.end_rows || !a.seen != !a.tokens_read)
+        return FASTLSTM_BAD_POINTER;
+    for (int64_t k = 0; k < a.kind_count; ++k)
+        if (!valid_kind(a.kinds[k])) return FASTLSTM_BAD_SIZE;
+    const NgramStateSizes sizes = ngram_state_sizes(a.kinds, a.kind_count);
+    if (a.seen && (a.W != sizes.W || a.R != sizes.R)) return FASTLSTM_BAD_SIZE;
+    if (a.starts[0] != 0) return FASTLSTM_BAD_SIZE;
+    for (int64_t text = 0; text < a.texts; ++text)
+        if (!in_range(a.starts[text + 1], a.starts[text], max_elements) ||
+            (a.seen && !in_range(a.tokens_read[text], 0, max_elements)))
+            return FASTLSTM_BAD_SIZE;
+    return FASTLSTM_OK;
+}
+
 // Call work(), which returns a status, and turn a failed allocation into one.
 template <class Work>
 int32_t catch_no_memory(Work work) {
@@ -185,6 +213,8 @@ int64_t fastlstm_struct_size(const char *name) {
         {"fastlstm_backward_arguments", sizeof(fastlstm_backward_arguments)},
         {"fastlstm_adam_arguments", sizeof(fastlstm_adam_arguments)},
         {"fastlstm_tokenizer", sizeof(fastlstm_tokenizer)},
+        {"fastlstm_ngram_kind", sizeof(fastlstm_ngram_kind)},
+        {"fastlstm_ngram_arguments", sizeof(fastlstm_ngram_arguments)},
     };
     for (const auto &entry : structs)
         if (!strcmp(name, entry.name)) return entry.size;
@@ -243,6 +273,23 @@ int32_t fastlstm_infer(const fastlstm_isa *isa, const fastlstm_inference_argumen
     if (const int32_t status = check_inference(*arguments, precision->max_columns)) return status;
     return catch_no_memory([&] {
         infer(isa->kernels, *precision, *arguments);
+        return (int32_t)FASTLSTM_OK;
+    });
+}
+
+int32_t fastlstm_ngram_lookup(int64_t K, const int32_t *ids, uint64_t *lookup) {
+    if (!in_range(K, 0, FASTLSTM_NGRAM_IDS)) return FASTLSTM_BAD_SIZE;
+    if (!ids || !lookup) return FASTLSTM_BAD_POINTER;
+    for (int64_t k = 0; k < K; ++k)
+        if (!in_range(ids[k], k ? ids[k - 1] + 1 : 0, FASTLSTM_NGRAM_IDS - 1)) return FASTLSTM_BAD_INDEX;
+    write_ngram_lookup(K, ids, lookup);
+    return FASTLSTM_OK;
+}
+
+int32_t fastlstm_ngram_logits(const fastlstm_isa *isa, const fastlstm_ngram_arguments *arguments) {
+    if (const int32_t status = check_ngrams(*arguments)) return status;
+    return catch_no_memory([&] {
+        compute_ngram_logits(isa->kernels, *arguments);
         return (int32_t)FASTLSTM_OK;
     });
 }

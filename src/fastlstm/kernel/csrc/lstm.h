@@ -7,6 +7,8 @@
  *   N   rows: the steps of all sequences       L   lanes: floats per vector (4, 8 or 16)
  *   M   rows of `projected`                    P   H rounded up to a multiple of L
  *   V   rows of the matrix that Adam updates   S   floats of a text's state (see fastlstm_infer)
+ *   K   n-grams that have weights              C   weights per n-gram: logits
+ *   W, R   tokens and rows of a text's state (see fastlstm_ngram_logits)
  *
  * Packed batch. It is time-major: first the rows of step 0, then those of step 1, and so on. Step t has
  * batch_sizes[t] rows, one for each of the sequences 0 .. batch_sizes[t] - 1. Batch sizes never increase; the
@@ -45,7 +47,7 @@ extern "C" {
 #define FASTLSTM_API __attribute__((visibility("default")))
 
 /* Increased whenever anything below changes. */
-#define FASTLSTM_ABI 7
+#define FASTLSTM_ABI 8
 
 /* Result of the functions below that return int32_t, unless stated otherwise. */
 enum fastlstm_status {
@@ -165,6 +167,63 @@ typedef struct {
 } fastlstm_inference_arguments;
 
 FASTLSTM_API int32_t fastlstm_infer(const fastlstm_isa *isa, const fastlstm_inference_arguments *arguments);
+
+/* Number of n-gram ids: they are 0 .. FASTLSTM_NGRAM_IDS - 1. */
+#define FASTLSTM_NGRAM_IDS (1 << 22)
+/* Maximum number of tokens of an n-gram. */
+#define FASTLSTM_NGRAM_TOKENS 8
+/* Elements of a lookup. */
+#define FASTLSTM_NGRAM_LOOKUP_SIZE (FASTLSTM_NGRAM_IDS / 64 * 3 / 2)
+
+/* Prepare n-gram ids for finding the row of their weights: the number of smaller ids.
+ *
+ *   ids      in [K], increasing, 0 .. FASTLSTM_NGRAM_IDS - 1; K is 0 or more
+ *   lookup   out [FASTLSTM_NGRAM_LOOKUP_SIZE], in an order internal to the library: a bit for each id, then,
+ * for every 64 ids, the row of the first
+ */
+FASTLSTM_API int32_t fastlstm_ngram_lookup(int64_t K, const int32_t *ids, uint64_t *lookup);
+
+/* A kind of n-gram: tokens at fixed distances, anywhere in a text or near one of its ends. The id of an
+ * n-gram is the low 22 bits of its hash: start with the tag; for each of its tokens add (token + 1) *
+ * 0x9E3779B97F4A7C15, then apply the finalizer of SplitMix64 (Steele, Lea & Flood 2014). */
+typedef struct {
+    uint64_t tag;
+    int64_t tokens; /* 1 .. FASTLSTM_NGRAM_TOKENS */
+    int64_t
+        offsets[FASTLSTM_NGRAM_TOKENS]; /* in [tokens], increasing from 0: positions relative to the first */
+    int64_t beginning;                  /* only n-grams within this many first tokens count; 0: no limit */
+    int64_t end;                        /* only n-grams within this many last tokens count; 0: no limit */
+} fastlstm_ngram_kind;
+
+/* A linear model of n-grams. The logits of a text are the sums of the weights of its distinct n-grams,
+ * whatever their kinds: added in float64, in the order of the rows, then rounded to float32.
+ *
+ * With `seen`, texts can be read in pieces. The logits are those of all tokens so far, bit-identical to those
+ * of a text read at once. W is the largest distance between the first and the last token of an n-gram, or
+ * `end` of a kind, if that is larger; R is the sum of `end` of all kinds. Reading a piece takes time for its
+ * tokens and W; the logits take time for R, for K / 64, and for the distinct n-grams so far.
+ */
+typedef struct {
+    int64_t kind_count;               /* 1 or more */
+    const fastlstm_ngram_kind *kinds; /* in [kind_count] */
+    int64_t K, C;
+    const uint64_t *lookup; /* in, from fastlstm_ngram_lookup with the same K */
+    const float *weight;    /* in [K, C] */
+    int64_t texts;          /* 0 or more */
+    const int64_t *starts;  /* in [texts + 1], where each text starts in `tokens`, and the end of the last */
+    const int32_t *tokens;  /* in [starts[texts]]; texts without tokens are allowed */
+    float *logits;          /* out [texts, C]; NULL, with `seen`: not computed */
+    int64_t W, R;           /* ignored without `seen` */
+    int32_t *last;          /* in/out [texts, W], the last min(W, tokens_read) tokens, in order */
+    int32_t *end_rows; /* in/out [texts, R]: for each kind with `end`, for each of the last `end` tokens, the
+                          row of the n-gram that begins there, or -1. Not defined for incomplete n-grams */
+    uint64_t *seen;    /* in/out [texts, ceil(K / 64)], bit r % 64 of element r / 64: whether row r has been
+                          found in the text, by a kind without `end`; NULL: whole texts */
+    int64_t *tokens_read; /* in/out [texts], tokens read so far; 0: the rest of the state is ignored */
+} fastlstm_ngram_arguments;
+
+FASTLSTM_API int32_t fastlstm_ngram_logits(const fastlstm_isa *isa,
+                                           const fastlstm_ngram_arguments *arguments);
 
 /* The backward pass of fastlstm_forward. Gradients of the weights are computed all or not at all:
  * grad_weight_ih (only with `inputs`), grad_weight_hh and grad_bias are all given or all NULL. */
