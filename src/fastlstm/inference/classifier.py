@@ -15,7 +15,7 @@ import numpy as np
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
 from fastlstm.inference.golden import golden_predictions
-from fastlstm.inference.network import Network, supported_precisions
+from fastlstm.inference.network import EMPTY_TEXT_ID, Network, supported_precisions
 from fastlstm.kernel import find_kernel
 from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.precision import AUTO
@@ -345,14 +345,11 @@ class Classifier:
 
         Raise `DataError` if `text` is not a text.
         """
+        from fastlstm.inference.explain.trajectory import trajectory
+
         ids = self._tokenizer.align(validate_text(text)).ids
-        rows = []
-        for start in range(0, len(ids), CHUNK_TEXTS):
-            prefixes = [ids[: end + 1] for end in range(start, min(start + CHUNK_TEXTS, len(ids)))]
-            rows.append(
-                self.network.probabilities([self._tokenizer.truncate(prefix) for prefix in prefixes], prefixes)
-            )
-        return np.concatenate(rows)
+        reads_once = self.network.precision == "float32" and self.can_stream and ids[0] != EMPTY_TEXT_ID
+        return trajectory(self.network, self._layers if reads_once else None, ids, self._tokenizer.truncate)
 
     @property
     def can_stream(self) -> bool:

@@ -80,6 +80,18 @@ def test_trajectory_equals_the_predictions_for_prefixes(classifier: Classifier) 
         assert np.array_equal(row, classifier.predict_proba(TEXT[:end]))
 
 
+@pytest.mark.parametrize("truncate", ["end", "beginning", "both"])
+def test_trajectory_of_a_truncated_text_equals_the_predictions_for_prefixes(
+    make_model: MakeModel, truncate: Any
+) -> None:
+    config = ModelConfig(embedding_size=5, hidden_sizes=(4,), pooling="concat", max_tokens=6, truncate=truncate)
+    classifier = Classifier(with_ngrams(make_model(config)))
+    ends = classifier.explain(TEXT).char_spans[:, 1]
+    expected = classifier.predict_proba([TEXT[:end] for end in ends])
+    assert len(ends) > 6
+    assert np.array_equal(classifier.trajectory(TEXT), expected)
+
+
 def test_clauses_end_at_punctuation(make_model: MakeModel) -> None:
     clauses = Classifier(make_model()).explain("Wow!! Not bad, really ... 很好看。 The end").clauses
     assert [clause.text for clause in clauses] == ["Wow!!", "Not bad,", "really ...", "很好看。", "The end"]

@@ -27,7 +27,7 @@ MAX_TOKEN_POINTS = 1 << 15
 """Tokens times points. Limits the time for long, repetitive texts, which would need many points."""
 COMPLETENESS_TOLERANCE = 0.01
 """Accepted error of the sum, relative to the change of the logit or to 1, whichever is larger."""
-INTERVALS_TOLERANCE = 0.04
+INTERVALS_TOLERANCE = 0.06
 """The same for the sum of the absolute errors between points, so that they do not only cancel each other."""
 
 

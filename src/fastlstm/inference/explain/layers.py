@@ -150,6 +150,18 @@ class Layers:
                 values.append(_pool(name, steps, layer_pass.spec.reverse))
         return np.concatenate([value for values in pooled.values() for value in values], axis=1)
 
+    def prefix_features(self, ids: TokenIds) -> FloatArray:
+        """Return the features [T, F] of each prefix of a text of T tokens. Unidirectional models only."""
+        ((layer_pass,),) = self.forward([self.first[0].project(self.embed(ids))], 1)[-1:]
+        outputs = layer_pass.outputs
+        counts = np.arange(1, len(outputs) + 1, dtype=np.float32)[:, None]
+        pooled: dict[str, FloatArray] = {"last": outputs, "last-step": outputs}
+        if "max" in self._poolings:
+            pooled["max"] = np.maximum.accumulate(outputs)
+        if "mean" in self._poolings:
+            pooled["mean"] = np.add.accumulate(outputs) / counts
+        return np.concatenate([pooled[name] for name in self._poolings], axis=1)
+
     def backward(
         self, passes: Sequence[Sequence[LayerPass]], copies: int, grad_features: FloatArray
     ) -> list[FloatArray]:
