@@ -159,7 +159,7 @@ class Layers:
         if "max" in self._poolings:
             pooled["max"] = np.maximum.accumulate(outputs)
         if "mean" in self._poolings:
-            pooled["mean"] = np.add.accumulate(outputs) / counts
+            pooled["mean"] = np.cumsum(outputs, axis=0, dtype=np.float32) / counts
         return np.concatenate([pooled[name] for name in self._poolings], axis=1)
 
     def backward(
