@@ -34,6 +34,22 @@ def round_state(precision: str, h: Array) -> Array:
     return result
 
 
+def tanh_of(precision: str, x: Array) -> Array:
+    """Return tanh(x), in int8 as the quotient of csrc/gates-inl.h."""
+    if precision != "int8":
+        result: Array = np.tanh(x)
+        return result
+    x = np.clip(x, -5, 5)
+    z = x * x
+    quotient: Array = x * (1 + z * (0.102735852 + 0.000677901455 * z)) / (1 + z * (0.435847893 + 0.0129038556 * z))
+    return quotient
+
+
+def sigmoid_of(precision: str, x: Array) -> Array:
+    """Return sigmoid(x), from `tanh_of`."""
+    return 0.5 + 0.5 * tanh_of(precision, x / 2)
+
+
 def compute_rounded(batch: Batch, precision: str, *, projected: bool) -> Results:
     """Return `outputs` [N, H], `h_n` and `c_n` [B, H]. Projected rows are not rounded."""
     weight_hh = round_weight(precision, batch.weight_hh)
@@ -48,8 +64,9 @@ def compute_rounded(batch: Batch, precision: str, *, projected: bool) -> Results
     for rows in reversed(steps) if batch.reverse else steps:
         n = rows.stop - rows.start
         i, f, g, o = np.split(projected_inputs[rows] + round_state(precision, h[:n]) @ weight_hh.T, 4, axis=1)
-        c[:n] = c[:n] / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
-        h[:n] = np.tanh(c[:n]) / (1 + np.exp(-o))
+        i, f, o = (sigmoid_of(precision, gate) for gate in (i, f, o))
+        c[:n] = f * c[:n] + i * tanh_of(precision, g)
+        h[:n] = o * tanh_of(precision, c[:n])
         outputs[rows] = h[:n]
     return {"outputs": outputs, "h_n": h, "c_n": c}
 

@@ -2,6 +2,7 @@
 #ifndef FASTLSTM_STEP_INL_H
 #define FASTLSTM_STEP_INL_H
 
+#include "gates-inl.h"
 #include "projection-inl.h"
 
 namespace fastlstm {
@@ -58,25 +59,22 @@ inline void step_tile(const Row *rows, const States &states, int64_t K, const Pa
         FASTLSTM_UNROLL
         for (int n = 0; n < N; ++n) {
             const int64_t unit = (panel + n) * lanes;
-            Vector gates[4];
+            Vector gate_sums[4];
             FASTLSTM_UNROLL
             for (int gate = 0; gate < 4; ++gate) {
                 const int64_t at = column + (n * 4 + gate) * lanes;
-                gates[gate] = final_sum(matrix, at, rows[r].projected + at, sums[r][n * 4 + gate]);
+                gate_sums[gate] = final_sum(matrix, at, rows[r].projected + at, sums[r][n * 4 + gate]);
             }
-            Vector input = sigmoid_2x(gates[0]), forget = sigmoid_2x(gates[1]);
-            Vector candidate = tanh(gates[2]), output = sigmoid_2x(gates[3]);
-            Vector cell = multiply_add(forget, load(states.c + r * P + unit), multiply(input, candidate));
-            Vector h = multiply(output, tanh(cell));
+            const GatesOf<Precision> gates(gate_sums);
+            const Vector cell = gates.cell(load(states.c + r * P + unit)), h = gates.output(cell);
             store(states.c + r * P + unit, cell);
             store(states.h_next + r * stride + unit, h);
             if constexpr (is_rounded<Precision>)
                 Precision::store_rounded(h, states.h_lanes_next + r * stride, unit);
             if (rows[r].gates) {
-                store(rows[r].gates + unit, input);
-                store(rows[r].gates + P + unit, forget);
-                store(rows[r].gates + 2 * P + unit, candidate);
-                store(rows[r].gates + 3 * P + unit, output);
+                FASTLSTM_UNROLL
+                for (int gate = 0; gate < 4; ++gate)
+                    store(rows[r].gates + gate * P + unit, gates.value(gate));
             }
             if (rows[r].cells) store(rows[r].cells + unit, cell);
         }
