@@ -2,8 +2,8 @@
 
 tanh(x) is approximated by x P(x^2) / Q(x^2), P and Q of the same degree with P(0) = Q(0) = 1: of degree 4 in
 src/fastlstm/kernel/csrc/vector-inl.h, where the quotient exceeds 1 from 9.2 on and is clipped, and of degree 2 for int8
-in gates-inl.h, where x is clipped. Lawson's method minimizes the largest relative error: iteratively reweighted least squares,
-linear in the coefficients, whose weights grow where the error is large.
+in gates-inl.h, where x is clipped. Lawson's method minimizes the largest relative error: iteratively reweighted least
+squares, linear in the coefficients, whose weights grow where the error is large.
 """
 
 from __future__ import annotations
