@@ -24,7 +24,8 @@ def pointer(array: npt.NDArray[Any] | None) -> int | None:
     if array is None:
         return None
     try:
-        return addressof(c_char.from_buffer(array))  # a fourth of the time of `array.ctypes.data`
+        # A fourth of the time of `array.ctypes.data`. Arrays are buffers, although older stubs do not say so.
+        return addressof(c_char.from_buffer(array))  # type: ignore[arg-type,unused-ignore]
     except (BufferError, TypeError, ValueError):  # read-only, strided or empty
         return array.ctypes.data
 
