@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import opponents_report
+import parts_report
 import processors
 import serving_report
 from results import last_scoring, read_all, read_one
@@ -30,6 +31,7 @@ def tables() -> str:
         "### Speed",
         speed_table(),
         *opponents_report.sections(),
+        *parts_report.sections(),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -47,7 +47,10 @@ def inference(result: Any) -> list[Row]:
 
 
 def compare(medians: Mapping[str, float], factor: int, unit: str) -> str:
-    """Format fastlstm's time in float32 and in its fastest precision, and the time of the fastest opponent."""
+    """Format fastlstm's time in float32 and in its fastest precision, and the time of the fastest opponent.
+
+    The opponent's time is also given as a multiple of both.
+    """
     own = {name: seconds for name, seconds in medians.items() if name.startswith(OWN)}
     others = {name: seconds for name, seconds in medians.items() if name not in own}
     digits = 1 if own[OWN] * factor >= 1 else 3
@@ -55,12 +58,14 @@ def compare(medians: Mapping[str, float], factor: int, unit: str) -> str:
     def time(seconds: float) -> str:
         return f"{seconds * factor:.{digits}f} {unit}"
 
-    parts = [f"**{time(own[OWN])}**"]
-    fastest = min(own, key=own.__getitem__)
-    if fastest != OWN:
-        parts.append(f"{fastest.removeprefix(OWN).strip()} {time(own[fastest])}")
+    parts, fastest = [f"**{time(own[OWN])}**"], min(own, key=own.__getitem__)
     opponent = min(others, key=others.__getitem__)
-    parts.append(f"{opponent} {time(others[opponent])} ({others[opponent] / own[OWN]:.1f} ×)")
+    ratios = f"{others[opponent] / own[OWN]:.1f} ×"
+    if fastest != OWN:
+        name = fastest.removeprefix(OWN).strip()
+        parts.append(f"{name} {time(own[fastest])}")
+        ratios += f"; {others[opponent] / own[fastest]:.1f} × {name}"
+    parts.append(f"{opponent} {time(others[opponent])} ({ratios})")
     return ", ".join(parts)
 
 
