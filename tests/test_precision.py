@@ -121,6 +121,18 @@ def test_another_library_is_measured_on_its_own(tmp_path: Path) -> None:
     assert len(speeds.measured) == 2
 
 
+def test_other_precisions_of_a_file_are_ignored(tmp_path: Path) -> None:
+    info = FakeKernel().info()
+    with machine_speeds(tmp_path, **INTEL):
+        fastest_precision("training", (64, 128), info)
+        (path,) = tmp_path.rglob("*.json")
+        path.write_text(path.read_text().replace('"float32"', '"int8": 1e-9, "float32"', 2), encoding="utf-8")
+        known_times.cache_clear()
+        choice = compare_precisions("training", (64, 128), info)
+    assert choice.precision == "float32"
+    assert choice.speeds == {"float32": 1.0, "bfloat16": pytest.approx(1 / 1.5)}
+
+
 def test_a_choice_is_kept_in_the_process_if_the_cache_cannot_be_written(tmp_path: Path) -> None:
     folder = tmp_path / "file"
     folder.write_bytes(b"")

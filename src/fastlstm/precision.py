@@ -124,4 +124,4 @@ def _seconds(machine: Machine, kernel: Kernel, task: Task, workload: Workload) -
     if name not in known or not known[name].keys() >= set(candidates):
         known[name] = measure_seconds(kernel, workload, candidates)
         write_times(machine, known)
-    return known[name]
+    return {candidate: known[name][candidate] for candidate in candidates}

@@ -58,6 +58,10 @@ def test_every_machine_has_a_file_of_its_own() -> None:
         json.dumps({"machine": MACHINE.to_json(), "seconds": {"a": {"float32": 0.0}}}).encode(),
         json.dumps({"machine": MACHINE.to_json(), "seconds": {"a": {"float32": float("nan")}}}).encode(),
         json.dumps({"machine": MACHINE.to_json(), "seconds": {"a": {"float32": float("inf")}}}).encode(),
+        json.dumps({"machine": MACHINE.to_json(), "seconds": {"a": {"float32": 10**400}}}).encode(),
+        json.dumps({"machine": MACHINE.to_json(), "seconds": {"a": {"float32": 1e-320}}}).encode(),
+        json.dumps({"machine": MACHINE.to_json(), "seconds": {"a": {"float32": 1e300}}}).encode(),
+        pytest.param(b"[" * 200_000, id="nested"),
     ],
 )
 def test_a_damaged_file_counts_as_absent_and_is_replaced(content: bytes) -> None:

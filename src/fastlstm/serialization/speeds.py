@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ from fastlstm.serialization import atomic
 MEASUREMENT_VERSION = 1
 """Increased when the measurement changes, so that older times are not used."""
 CPUINFO = Path("/proc/cpuinfo")
+MIN_SECONDS, MAX_SECONDS = 1e-9, 1e6
+"""Times outside of these limits are damaged. Quotients of times within them have logarithms."""
 
 Times = dict[str, dict[str, float]]
 """Name of a workload -> precision -> seconds."""
@@ -84,9 +85,13 @@ def read_times(machine: Machine) -> Times:
             name: {precision: float(seconds) for precision, seconds in by_precision.items()}
             for name, by_precision in content["seconds"].items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
-    return {name: seconds for name, seconds in times.items() if all(0 < s < math.inf for s in seconds.values())}
+    return {name: seconds for name, seconds in times.items() if all(map(_is_plausible, seconds.values()))}
+
+
+def _is_plausible(seconds: float) -> bool:
+    return MIN_SECONDS <= seconds <= MAX_SECONDS
 
 
 def write_times(machine: Machine, times: Times) -> None:
