@@ -54,8 +54,8 @@ class BlockingModel:
 
 
 def cost(text: str) -> float:
-    """Return the cost of a text: low for "short", so high for "huge" that it is a slice of its own, else `LONG`."""
-    return {"short": 1.0, "huge": 2 * SLICE_COST}.get(text[:5].rstrip("0123456789"), LONG)
+    """Return the cost of a text: low for "short", 4 slices for "huge", else `LONG`."""
+    return {"short": 1.0, "huge": 4 * SLICE_COST}.get(text[:5].rstrip("0123456789"), LONG)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
@@ -137,16 +137,16 @@ def test_request_larger_than_a_batch_is_split_and_its_rows_are_in_order() -> Non
 
 def test_smaller_request_is_predicted_before_the_rest_of_a_larger_one() -> None:
     async def test(batcher: Batcher[str], model: BlockingModel) -> None:
-        large = asyncio.create_task(batcher.submit(["huge1", "huge2", "huge3"]))
+        large = asyncio.create_task(batcher.submit(["a", "b", "c"]))
         await wait_until(model.started.is_set)
         small = asyncio.create_task(batcher.submit(["small"]))
         await wait_until(lambda: batcher.waiting == 4)
         model.release.set()
         assert (await small)[1].tolist() == [[5]]
-        assert (await large)[1].tolist() == [[5], [5], [5]]
+        assert (await large)[1].tolist() == [[1], [1], [1]]
 
-    model, _ = run(test)
-    assert model.batches == [["huge1"], ["small"], ["huge2"], ["huge3"]]
+    model, _ = run(test, batch_texts=1)
+    assert model.batches == [["a"], ["small"], ["b"], ["c"]]
 
 
 def test_short_request_does_not_wait_for_the_current_slice() -> None:
@@ -163,15 +163,15 @@ def test_short_request_does_not_wait_for_the_current_slice() -> None:
 
 def test_request_is_predicted_by_one_model_if_the_model_is_reloaded_between_its_slices() -> None:
     async def test(batcher: Batcher[str], model: BlockingModel) -> None:
-        task = asyncio.create_task(batcher.submit(["huge1", "huge2"]))
+        task = asyncio.create_task(batcher.submit(["a", "b"]))
         await wait_until(model.started.is_set)
         model.name = "reloaded"  # the first slice has begun with the old one
         model.release.set()
         name, rows = await task
-        assert (name, rows.tolist()) == ("reloaded", [[5], [5]])
+        assert (name, rows.tolist()) == ("reloaded", [[1], [1]])
 
-    model, _ = run(test)
-    assert model.batches == [["huge1"], ["huge2"], ["huge1"], ["huge2"]]
+    model, _ = run(test, batch_texts=1)
+    assert model.batches == [["a"], ["b"], ["a"], ["b"]]
 
 
 def test_full_queue_rejects_all_requests_until_part_of_it_is_free() -> None:
@@ -194,10 +194,10 @@ def test_full_queue_rejects_all_requests_until_part_of_it_is_free() -> None:
 
 def test_long_estimated_time_rejects_requests_and_is_the_time_to_retry_after() -> None:
     async def test(batcher: Batcher[str], model: BlockingModel) -> None:
-        tasks = await queue_behind_first(batcher, model, [["huge"] * 70])  # 2.8 s
+        tasks = await queue_behind_first(batcher, model, [["huge"] * 70])  # 5.6 s
         with pytest.raises(APIError) as raised:
             await batcher.submit(["a"])
-        assert (raised.value.code, raised.value.headers) == ("queue-full", {"Retry-After": "3"})
+        assert (raised.value.code, raised.value.headers) == ("queue-full", {"Retry-After": "6"})
         model.release.set()
         await asyncio.gather(*tasks)
         await wait_until(lambda: not batcher.rejecting)

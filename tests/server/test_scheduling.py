@@ -7,6 +7,8 @@ import pytest
 from fastlstm.server.scheduling import (
     BACKLOG_FRACTION,
     HEAD_START_SECONDS,
+    MAX_SLICE_SECONDS,
+    MIN_SLICE_TEXTS,
     SHORT_FRACTION,
     SHORT_SLICE_FRACTION,
     SLICE_SECONDS,
@@ -37,23 +39,27 @@ def names(pieces: list[Piece]) -> list[str]:
 
 
 def test_slice_has_texts_of_several_jobs_up_to_the_maximum_cost() -> None:
-    queue = queue_of(job("a", 300, 300), job("b", 300, 300, arrival=0.001), job("c", 300, 300, arrival=0.002))
-    assert names(queue.take_slice()) == ["a0", "a1", "b0"]
-    assert (queue.texts, queue.cost) == (3, 900)
-    assert names(queue.take_slice()) == ["b1", "c0", "c1"]
+    queue = queue_of(job("a", *[50] * 12), job("b", *[50] * 12, arrival=0.001))
+    assert names(queue.take_slice()) == [*(f"a{k}" for k in range(12)), *(f"b{k}" for k in range(8))]
+    assert (queue.texts, queue.cost) == (4, 200)
+    assert names(queue.take_slice()) == ["b8", "b9", "b10", "b11"]
     assert (queue.texts, queue.cost) == (0, 0)
     assert queue.take_slice() == []
 
 
-def test_text_over_the_maximum_cost_is_a_slice_of_its_own() -> None:
-    queue = queue_of(job("a", 5000, 10))
-    assert names(queue.take_slice()) == ["a0"]
-    assert names(queue.take_slice()) == ["a1"]
+def test_slice_has_a_minimum_number_of_texts_at_any_cost() -> None:
+    queue = queue_of(job("a", *[5000] * (MIN_SLICE_TEXTS + 1)))
+    assert len(names(queue.take_slice())) == MIN_SLICE_TEXTS
+    assert len(names(queue.take_slice())) == 1
 
 
-def test_slices_grow_with_the_waiting_cost() -> None:
-    queue = queue_of(job("a", *[100] * 60))
-    assert len(names(queue.take_slice())) == BACKLOG_FRACTION * 60
+@pytest.mark.parametrize(
+    ("waiting", "taken"),
+    [(20, 20), (24, 20), (40, 40 * BACKLOG_FRACTION), (99, 20 * MAX_SLICE_SECONDS / SLICE_SECONDS)],
+)
+def test_slices_grow_with_the_waiting_cost_up_to_a_maximum(waiting: int, taken: float) -> None:
+    queue = queue_of(job("a", *[50] * waiting))
+    assert len(names(queue.take_slice())) == taken
 
 
 def test_slice_has_at_most_the_maximum_number_of_texts() -> None:
@@ -63,10 +69,10 @@ def test_slice_has_at_most_the_maximum_number_of_texts() -> None:
 
 
 def test_smaller_job_goes_ahead_of_the_rest_of_a_larger_one() -> None:
-    queue = queue_of(job("large", *[600] * 3))
-    assert names(queue.take_slice()) == ["large0"]
-    queue.push(job("small", 100, arrival=0.01))
-    assert names(queue.take_slice()) == ["small0", "large1"]
+    queue = queue_of(job("large", *[50] * 24))
+    assert len(names(queue.take_slice())) == 20
+    queue.push(job("small", 50, arrival=0.01))
+    assert names(queue.take_slice())[:2] == ["small0", "large20"]
 
 
 @pytest.mark.parametrize(("seconds", "first"), [(0.9, "small0"), (1.1, "large0")])
@@ -77,17 +83,17 @@ def test_job_of_half_the_cost_goes_ahead_if_it_arrives_within_the_head_start(sec
 
 def test_large_job_is_not_overtaken_forever() -> None:
     """The head start grows with the logarithm of the ratio of costs: 1 : 64 is 6 times that of 1 : 2."""
-    queue = queue_of(job("large", 6400))
+    queue = queue_of(job("large", 6400), max_texts=1)
     taken: list[str] = []
     for k in range(20):
         queue.push(job("small", 100, arrival=(k + 0.5) * HEAD_START_SECONDS))
-        taken += names(queue.take_short_slice() or queue.take_slice())[:1]
+        taken += names(queue.take_slice())
     assert taken.index("large0") == 6
 
 
 def test_jobs_of_equal_cost_are_in_order_of_arrival() -> None:
-    queue = queue_of(*(job(name, 600, arrival=0.5) for name in "abc"))
-    assert [names(queue.take_slice()) for _ in range(3)] == [["a0"], ["b0"], ["c0"]]
+    queue = queue_of(*(job(name, 600, arrival=0.5) for name in "ab"))
+    assert names(queue.take_slice()) == ["a0", "b0"]
 
 
 def test_short_slices_have_short_jobs_only() -> None:
@@ -107,10 +113,10 @@ def test_short_slices_have_a_lower_maximum_cost() -> None:
 def test_slices_follow_the_measured_speed() -> None:
     queue = SliceQueue(100, SPEED)
     for _ in range(100):
-        queue.measure(300, SLICE_SECONDS)
-    assert queue.cost_per_second == pytest.approx(0.3 * SPEED, rel=1e-3)
-    queue.push(job("a", *[100] * 5))
-    assert len(names(queue.take_slice())) == 3
+        queue.measure(2000, SLICE_SECONDS)
+    assert queue.cost_per_second == pytest.approx(2 * SPEED, rel=1e-3)
+    queue.push(job("a", *[51] * 40))
+    assert len(names(queue.take_slice())) == 39
 
 
 def test_slices_that_are_much_shorter_than_the_maximum_do_not_change_the_speed() -> None:
@@ -125,7 +131,7 @@ def test_slices_that_are_much_shorter_than_the_maximum_do_not_change_the_speed()
 
 def test_discarded_jobs_are_not_taken() -> None:
     first, second = job("a", 600, 600), job("b", 100, arrival=1.0)
-    queue = queue_of(first, second)
+    queue = queue_of(first, second, max_texts=1)
     assert names(queue.take_slice()) == ["a0"]
     queue.discard(first)
     assert (queue.texts, queue.cost) == (1, 100)
@@ -135,7 +141,7 @@ def test_discarded_jobs_are_not_taken() -> None:
 @pytest.mark.parametrize("taken", [1, 2])
 def test_restarted_jobs_are_taken_from_their_first_text(taken: int) -> None:
     restarted = job("a", 600, 600)
-    queue = queue_of(restarted)
+    queue = queue_of(restarted, max_texts=1)
     for _ in range(taken):
         queue.take_slice()
     queue.restart(restarted)
@@ -145,7 +151,7 @@ def test_restarted_jobs_are_taken_from_their_first_text(taken: int) -> None:
 
 def test_clear_returns_the_jobs_with_remaining_texts() -> None:
     first, second, third = job("a", 600), job("b", 600, 600, arrival=1.0), job("c", SHORT, arrival=9.0)
-    queue = queue_of(first, second, third)
+    queue = queue_of(first, second, third, max_texts=1)
     queue.take_slice()
     assert queue.clear() == [third, second]
     assert (queue.texts, queue.cost, queue.take_slice()) == (0, 0, [])

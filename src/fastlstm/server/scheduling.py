@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SLICE_SECONDS = 0.02
-"""Maximum estimated duration of a slice, unless many texts are waiting."""
-BACKLOG_FRACTION = 0.5
-"""Fraction of the waiting texts that a slice may take if that takes longer: large slices have a higher throughput."""
+SLICE_SECONDS, MAX_SLICE_SECONDS = 0.02, 0.06
+"""Maximum estimated duration of a slice, and of a slice that is longer because many texts are waiting."""
+BACKLOG_FRACTION = 0.75
+"""Maximum fraction of the waiting texts in such a slice. Large slices have a higher throughput."""
+MIN_SLICE_TEXTS = 16
+"""Number of texts in a slice that no estimate reduces, if so many are waiting. With few rows the kernel is slow, the
+measured speed falls, and slices chosen by it alone would shrink further."""
 SHORT_FRACTION = 1 / 64
 """A job is short if it takes at most this fraction of `SLICE_SECONDS`: one text of up to about 400 characters."""
 SHORT_SLICE_FRACTION = 1 / 8
@@ -119,11 +122,12 @@ class SliceQueue:
 
     def take_slice(self) -> list[Piece]:
         """Remove and return the texts to predict next: at least one, unless the queue is empty."""
-        return self._take((self._short, self._others), max(self._max_cost, BACKLOG_FRACTION * self.cost))
+        backlog_cost = min(BACKLOG_FRACTION * self.cost, MAX_SLICE_SECONDS * self.cost_per_second)
+        return self._take((self._short, self._others), max(self._max_cost, backlog_cost), MIN_SLICE_TEXTS)
 
     def take_short_slice(self) -> list[Piece]:
         """Remove and return texts of short jobs, if any."""
-        return self._take((self._short,), SHORT_SLICE_FRACTION * self._max_cost)
+        return self._take((self._short,), SHORT_SLICE_FRACTION * self._max_cost, 1)
 
     def discard(self, job: Job) -> None:
         """Remove what remains of a job."""
@@ -148,7 +152,7 @@ class SliceQueue:
     def _max_cost(self) -> float:
         return SLICE_SECONDS * self.cost_per_second
 
-    def _take(self, heaps: Sequence[Heap], max_cost: float) -> list[Piece]:
+    def _take(self, heaps: Sequence[Heap], max_cost: float, min_texts: int) -> list[Piece]:
         pieces: list[Piece] = []
         texts, cost = 0, 0.0
         while filled := [heap for heap in heaps if heap]:
@@ -157,7 +161,7 @@ class SliceQueue:
             start = job.next
             self._count(job, -1)
             while job.remaining and texts < self._max_texts:
-                if texts and cost + job.costs[job.next] > max_cost:
+                if texts >= min_texts and cost + job.costs[job.next] > max_cost:
                     break
                 texts, cost = texts + 1, cost + job.costs[job.next]
                 job.next += 1

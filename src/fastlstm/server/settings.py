@@ -84,7 +84,7 @@ class Settings:
     max_requests: int = 512
     max_streams: int = 1_000
     queue_texts: int = 256
-    queue_seconds: float = 2.0
+    queue_seconds: float = 10.0
     batch_texts: int = 128
     body_seconds: float = 10.0
     cors_origins: tuple[str, ...] = ()
