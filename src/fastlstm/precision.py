@@ -53,7 +53,7 @@ class PrecisionChoice:
 def fastest_precision(
     task: Task, units: Sequence[int], info: KernelInfo, *, sequences: Sequence[int] | None = None
 ) -> str:
-    """Return the fastest precision for layers of `units`; arguments as of `compare_precisions`."""
+    """Return the fastest precision for layers of `units`; arguments as in `compare_precisions`."""
     return compare_precisions(task, units, info, sequences=sequences).precision
 
 

@@ -210,7 +210,7 @@ def test_page_has_a_strict_policy_and_no_external_address(serve: Serve) -> None:
             assert forbidden not in response.text
 
 
-def test_api_documentation_has_the_page_s_policy_and_needs_no_token(serve: Serve) -> None:
+def test_api_documentation_has_the_policy_of_the_page_and_needs_no_token(serve: Serve) -> None:
     client = serve(token="sesame")
     assert client.get("/docs").headers["content-security-policy"] == CONTENT_SECURITY_POLICY
     for path in ("/docs/assets/swagger-ui.css", "/docs/assets/swagger-ui-bundle.js", "/openapi.json"):

@@ -13,7 +13,7 @@ from fastlstm.text.batches import join_texts
 from fastlstm.text.ngrams import NGramKind, NGramLogits, find_occurrences
 
 TOKENS_PER_LOOKUP = 64
-"""NumPy looks up the n-grams of this many tokens at once: it takes little longer than for one token."""
+"""Tokens that are collected before NumPy looks up their n-grams: a lookup takes little longer than for one token."""
 
 
 class NGramModel:
@@ -46,11 +46,11 @@ class NGramModel:
         return self._table.logits(starts, ids)
 
     def start_text(self) -> NGramReader | NumPyNGramReader:
-        """Return an empty text, to be read in pieces."""
+        """Return a reader of an empty text."""
         return NumPyNGramReader(self.reference) if self._table is None else NGramReader(self._table)
 
     def resume_text(self, ids: TokenIds, last: TokenIds, token_count: int) -> NGramReader | NumPyNGramReader:
-        """Return a text of `token_count` tokens with the `state` of another reader of the model.
+        """Return a reader of a text of `token_count` tokens, which continues from the `state` of another reader.
 
         Raise `ValueError` if the state is invalid.
         """

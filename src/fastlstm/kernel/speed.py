@@ -1,4 +1,4 @@
-"""A measurement of the kernel's speed in each precision on this machine, in milliseconds."""
+"""Measurement of the kernel's speed in each precision on this machine, in a fraction of a second."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from fastlstm.kernel.stack import PackedWeights, Stack
 MIN_ROUNDS, MAX_ROUNDS = 4, 100
 """Every precision is timed once per round."""
 ENOUGH_SECONDS, MAX_SECONDS = 0.004, 0.05
-"""No further round starts once as many take the shorter time undisturbed, or after the longer time in any case."""
+"""After `MIN_ROUNDS`, no round starts once the shortest calls, times the rounds, exceed `ENOUGH_SECONDS` of processor
+time, or once `MAX_SECONDS` have passed."""
 MAX_MULTIPLICATIONS = 1 << 25
 """Multiplications of a call, unless two steps take more."""
 MIN_STEPS, MAX_STEPS = 2, 32
@@ -42,10 +43,10 @@ class Workload:
 
 
 def measure_seconds(kernel: Kernel, workload: Workload, precisions: Sequence[str]) -> dict[str, float]:
-    """Return the seconds of the workload in each precision: the least of several alternating calls.
+    """Return the seconds of the workload in each precision: the shortest of several calls, which take turns.
 
-    They are seconds of the processor, summed over threads, which other processes disturb little. The input of the layer
-    is projected beforehand, as that of tokens is.
+    These are seconds of processor time, summed over the threads of this process: other processes disturb it little.
+    The input of the layer is projected before, as in inference and training on tokens.
     """
     make_run = _training_run if workload.training else _inference_run
     pooled = kernel.with_allocator(BufferPool().take)

@@ -57,7 +57,7 @@ def integrated_gradients(
     """Return each token's attribution for the logit that `readout` computes from the features.
 
     Sundararajan, Taly & Yan (2017), with word vectors of zero as the baseline. The logits of two neighbouring points
-    tell the exact sum of the attributions between them, so points are added where their sum differs.
+    give the exact sum of the attributions between them, so points are added where the computed sum differs.
 
     Args:
         layers: The LSTM layers.

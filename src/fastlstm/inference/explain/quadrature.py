@@ -1,4 +1,4 @@
-"""Integrals from 0 to 1 of functions that are known at a few points, which are added where they are needed.
+"""Adaptive quadrature: integrals from 0 to 1 from values at a few points; points are added where errors are large.
 
 Legend: P points, in ascending order, from 0 to 1; P - 1 intervals between them.
 """
@@ -22,8 +22,8 @@ def first_points(count: int) -> DoubleArray:
 def interval_weights(points: DoubleArray) -> DoubleArray:
     """Return the weights [P - 1, P] that give the integral over each interval from the values at 3 or more points.
 
-    It is that of the mean of two parabolas: through both ends of the interval and the point before or after them. The
-    first and the last interval have one parabola. Exact for parabolas.
+    The function is approximated by the mean of two parabolas: through both ends of the interval and the point before or
+    after them. The first and the last interval have one parabola. The result is exact for parabolas.
     """
     intervals, first = len(points) - 1, np.arange(len(points) - 2)
     weights = np.zeros((intervals, len(points)))
@@ -41,7 +41,7 @@ def interval_weights(points: DoubleArray) -> DoubleArray:
 
 
 def points_between(points: DoubleArray, errors: DoubleArray, count: int) -> DoubleArray:
-    """Return up to `count` new points, in the intervals with the largest errors [P - 1].
+    """Return up to `count` new points, in ascending order, in the intervals with the largest errors [P - 1].
 
     Each of these intervals is divided evenly. The error of a part is expected to fall with the number of parts to the
     power of 1.5: between a jump of the function (1) and a bend (2).
