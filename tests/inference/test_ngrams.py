@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.helpers.kernel_ngrams import KINDS as MORE_KINDS
 
 from fastlstm._typing import TokenIds
 from fastlstm.inference.ngrams import NGramModel
@@ -65,6 +66,17 @@ def test_states_of_kernel_and_numpy_are_equal(model: NGramModel) -> None:
         assert resumed.logits().tobytes() == model([np.concatenate([TEXT[:count], TEXT])]).tobytes()
 
 
+@pytest.mark.parametrize("kinds", ["mixed", "words"])
+def test_kinds_with_two_windows_or_one_token_equal_the_reference_in_pieces(kinds: str) -> None:
+    ids = extract_ngrams([TEXT], kinds=MORE_KINDS[kinds]).ids
+    model = NGramModel(ids, np.ones((len(ids), 1), np.float32), MORE_KINDS[kinds], None)
+    text = model.start_text()
+    for count in range(1, 200):
+        text.feed(TEXT[count - 1 : count])
+        assert text.logits().tobytes() == model([TEXT[:count]]).tobytes()
+        assert len(text.state()[1]) == min(count, model.reference.window)
+
+
 def unknown_id(model: NGramModel) -> int:
     return int(np.flatnonzero(~model.reference.mask)[0])
 
@@ -83,6 +95,13 @@ def test_invalid_ids_are_not_resumed(model: NGramModel, case: str) -> None:
     model.resume_text(model.reference.ids[:2], last, 4)
     with pytest.raises(ValueError, match="n-gram ids"):
         model.resume_text(np.array(ids, np.int32), last, 4)
+
+
+def test_ngrams_without_tokens_are_not_resumed(model: NGramModel) -> None:
+    none = np.empty(0, np.int32)
+    model.resume_text(none, none, 0)
+    with pytest.raises(ValueError, match="without tokens"):
+        model.resume_text(model.reference.ids[:2], none, 0)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ class NGramModel:
             raise ValueError("n-gram ids are not increasing")
         if not np.isin(ids, self.reference.ids, assume_unique=True).all():
             raise ValueError("n-gram ids are unknown to the model")
+        if len(ids) and not token_count:
+            raise ValueError("n-gram ids of a text without tokens")
         reader = self.start_text()
         reader.restore(ids, last, token_count)
         return reader
@@ -94,7 +96,7 @@ class NumPyNGramReader:
     def logits(self) -> FloatArray:
         """See `NGramReader.logits`."""
         self._process_pending()
-        end_ids = self._find(self._last_tokens, self._end_kinds, 0)
+        end_ids = self._find(self._last_tokens, self._end_kinds, self._token_count - len(self._last_tokens))
         return self._model.from_ids(np.union1d(self._permanent_ids, end_ids).astype(np.int32))
 
     def state(self) -> tuple[TokenIds, TokenIds]:
@@ -117,7 +119,8 @@ class NumPyNGramReader:
         found = self._find(window, self._permanent_kinds, self._token_count - len(window))
         if len(found):
             self._permanent_ids = np.union1d(self._permanent_ids, found)
-        self._last_tokens = np.concatenate([self._last_tokens, tokens])[-self._model.window :]
+        known = np.concatenate([self._last_tokens, tokens])
+        self._last_tokens = known[max(len(known) - self._model.window, 0) :]
         self._processed_count = self._token_count
 
     def _find(self, tokens: TokenIds, kinds: Sequence[NGramKind], before: int) -> TokenIds:
