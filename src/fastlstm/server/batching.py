@@ -63,7 +63,7 @@ class Batcher(Generic[Text]):
             cost: The cost of a text, see `scheduling`.
             batch_texts: Maximum number of texts per slice. The texts of a request may be in several slices.
             queue_texts: Maximum number of texts that wait or are being predicted.
-            queue_seconds: Maximum estimated time until these are predicted. An empty queue accepts any request.
+            queue_seconds: Maximum estimated time to predict the texts that wait. An empty queue accepts any request.
             on_batch: Called with the size of each completed slice.
             on_waiting: Called with `waiting` whenever it changes, in any thread.
             clock: Time in seconds.
@@ -92,7 +92,7 @@ class Batcher(Generic[Text]):
 
     @property
     def waiting_seconds(self) -> float:
-        """Estimated time until the waiting texts are predicted."""
+        """Estimated time to predict the texts that wait, without those that are being predicted."""
         return self._queue.cost / self._queue.cost_per_second
 
     def start(self) -> None:
@@ -173,7 +173,7 @@ class Batcher(Generic[Text]):
             return []
 
     def _is_cancelled(self, request: Job) -> bool:
-        """Return whether the client has gone. Removes what remains of its request."""
+        """Return whether the client has disconnected. If so, remove what remains of its request."""
         assert isinstance(request, _Request)
         if request.result.cancelled():
             self._queue.discard(request)

@@ -1,4 +1,4 @@
-"""The order in which texts are predicted: slices of bounded cost, in which small requests go first.
+"""The order in which texts are predicted: slices of limited duration, in which small requests go first.
 
 The cost of a text is a positive number that is roughly proportional to the time its prediction takes.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SLICE_SECONDS, MAX_SLICE_SECONDS = 0.02, 0.06
-"""Maximum estimated duration of a slice, and of a slice that is longer because many texts are waiting."""
+"""Maximum estimated duration of a slice, and of a longer one if many texts are waiting, beyond `MIN_SLICE_TEXTS`."""
 BACKLOG_FRACTION = 0.75
 """Maximum fraction of the waiting texts in such a slice. Large slices have a higher throughput."""
 MIN_SLICE_TEXTS = 16
