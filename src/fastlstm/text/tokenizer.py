@@ -117,7 +117,7 @@ class TextTokenizer:
     """Converts texts to token ids, each text by itself.
 
     If the tokenizer has the segmentation of a trained model, words of ASCII characters are split and looked up
-    without the `tokenizers` library, by the kernel if there is one: the same ids in a fiftieth of the CPU time.
+    without the `tokenizers` library, by the kernel if there is one: the same ids in a fraction of the CPU time.
     """
 
     def __init__(
