@@ -104,7 +104,7 @@ def test_a_size_is_measured_once_per_machine(tmp_path: Path) -> None:
         assert len(speeds.measured) == 1
 
 
-@pytest.mark.parametrize("other", [{"threads": 1}, {"isa": "v3"}, {"precisions": ("float32", "bfloat16")}])
+@pytest.mark.parametrize("other", [{"isa": "v3"}, {"precisions": ("float32", "bfloat16")}])
 def test_other_machines_are_measured_on_their_own(other: dict[str, object], tmp_path: Path) -> None:
     with machine_speeds(tmp_path, **AMD) as speeds:
         assert fastest_precision("training", (64,), FakeKernel().info()) == "bfloat16"

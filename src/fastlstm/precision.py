@@ -6,6 +6,7 @@ The kernel is timed in each precision when a size of layers is first met. The ti
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ AUTO = "auto"
 INFERENCE_PRECISIONS = (AUTO, *PRECISIONS)
 """Values of `precision` in inference."""
 Task = Literal["inference", "training"]
-CANDIDATES: Mapping[Task, tuple[str, ...]] = {"inference": PRECISIONS, "training": PRECISIONS[:2]}
+CANDIDATES: Mapping[Task, tuple[str, ...]] = {"inference": PRECISIONS, "training": ("float32", "bfloat16")}
 """The precisions of each task whose results are within the accuracy that docs/kernel.md states."""
 MIN_GAIN = 0.05
 """Fraction of float32's time that another precision must save to replace it."""
@@ -111,6 +112,9 @@ def _nearest(size: int, minimum: int, maximum: int) -> int:
     return int(min(max(2 ** round(math.log2(size)), minimum), maximum))
 
 
+_MEASURING = threading.Lock()  # measurements at the same time would disturb each other
+
+
 @cache
 def known_times(machine: Machine) -> Times:
     """Return the times known to this process, at first those in the user's cache folder. `_seconds` adds to them."""
@@ -121,7 +125,8 @@ def _seconds(machine: Machine, kernel: Kernel, task: Task, workload: Workload) -
     """Return the seconds of a workload in each candidate, measured if they are not known yet."""
     known, name = known_times(machine), f"{task} {workload.units}x{workload.sequences}"
     candidates = [candidate for candidate in CANDIDATES[task] if candidate in machine.precisions]
-    if name not in known or not known[name].keys() >= set(candidates):
-        known[name] = measure_seconds(kernel, workload, candidates)
-        write_times(machine, known)
+    with _MEASURING:
+        if name not in known or not known[name].keys() >= set(candidates):
+            known[name] = measure_seconds(kernel, workload, candidates)
+            write_times(machine, known)
     return {candidate: known[name][candidate] for candidate in candidates}

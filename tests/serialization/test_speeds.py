@@ -11,7 +11,7 @@ import pytest
 
 from fastlstm.serialization.speeds import CPUINFO, Machine, processor_name, read_times, write_times
 
-MACHINE = Machine("a processor", "v4", ("float32", "int8"), 2, "7-1")
+MACHINE = Machine("a processor", "v4", ("float32", "int8"), "7-1")
 TIMES = {"inference 64x1": {"float32": 2e-5, "int8": 1e-5}}
 
 
@@ -32,13 +32,12 @@ def test_times_are_read_as_written(cache_folder: Path) -> None:
 
 def test_every_machine_has_a_file_of_its_own() -> None:
     others = [
-        Machine("another", "v4", ("float32", "int8"), 2, "7-1"),
-        Machine("a processor", "v3", ("float32", "int8"), 2, "7-1"),
-        Machine("a processor", "v4", ("float32",), 2, "7-1"),
-        Machine("a processor", "v4", ("float32", "int8"), 1, "7-1"),
-        Machine("a processor", "v4", ("float32", "int8"), 2, "8-1"),
-        Machine("a processor", "v4", ("float32", "int8"), 2, "7-1", abi=0),
-        Machine("a processor", "v4", ("float32", "int8"), 2, "7-1", measurement=0),
+        Machine("another", "v4", ("float32", "int8"), "7-1"),
+        Machine("a processor", "v3", ("float32", "int8"), "7-1"),
+        Machine("a processor", "v4", ("float32",), "7-1"),
+        Machine("a processor", "v4", ("float32", "int8"), "8-1"),
+        Machine("a processor", "v4", ("float32", "int8"), "7-1", abi=0),
+        Machine("a processor", "v4", ("float32", "int8"), "7-1", measurement=0),
     ]
     assert len({machine.path for machine in [MACHINE, *others]}) == 1 + len(others)
 
@@ -94,7 +93,7 @@ def test_processes_that_write_at_the_same_time_leave_a_whole_file(tmp_path: Path
         "import sys, platformdirs\n"
         "from fastlstm.serialization.speeds import Machine, read_times, write_times\n"
         "platformdirs.user_cache_dir = lambda name: sys.argv[1]\n"
-        "machine = Machine('a processor', 'v4', ('float32', 'int8'), 2, '7-1')\n"
+        "machine = Machine('a processor', 'v4', ('float32', 'int8'), '7-1')\n"
         "for i in range(50):\n"
         "    write_times(machine, {f'{sys.argv[2]} {i}': {'float32': 1.0}})\n"
         "    assert read_times(machine)\n"

@@ -174,6 +174,42 @@ def test_request_is_predicted_by_one_model_if_the_model_is_reloaded_between_its_
     assert model.batches == [["a"], ["b"], ["a"], ["b"]]
 
 
+def test_a_late_slice_of_the_old_model_does_not_change_a_completed_request() -> None:
+    """One thread predicts "0" by the old model, until the other one has completed the request by the new model."""
+    counts = dict.fromkeys("012", 0)
+    slices = 0
+    completed, late = threading.Event(), threading.Event()
+
+    def predict(texts: Sequence[str]) -> tuple[str, DoubleArray]:
+        (text,) = texts
+        counts[text] += 1
+        is_old = counts[text] == 1 and text != "2"
+        if text == "0" and is_old:
+            assert completed.wait(10)
+        return "old" if is_old else "new", np.array([[float(text)]])
+
+    def on_batch(texts: int) -> None:
+        nonlocal slices
+        slices += texts
+        (completed if slices == 5 else late if slices == 6 else threading.Event()).set()
+
+    async def submit() -> tuple[Any, DoubleArray]:
+        batcher = Batcher[str](
+            predict, cost=lambda _: 1.0, batch_texts=1, queue_texts=9, queue_seconds=9.0, on_batch=on_batch,
+            on_waiting=lambda _: None,
+        )  # fmt: skip
+        batcher.start()
+        task = asyncio.create_task(batcher.submit(["0", "1", "2"]))
+        await asyncio.sleep(0)
+        assert late.wait(10)  # the event loop is busy meanwhile
+        result = await task
+        await batcher.stop()
+        return result
+
+    name, rows = asyncio.run(submit())
+    assert (name, rows.tolist()) == ("new", [[0], [1], [2]])
+
+
 def test_full_queue_rejects_all_requests_until_part_of_it_is_free() -> None:
     async def test(batcher: Batcher[str], model: BlockingModel) -> None:
         tasks = await queue_behind_first(batcher, model, [["a"] * 4])

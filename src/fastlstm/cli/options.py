@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
+from fastlstm.cli import output
 from fastlstm.cli.option_names import option_names
 from fastlstm.config import DEFAULT_PRESET, PRESETS, ModelConfig, TrainingConfig, option_fields
 from fastlstm.config.options import parse_value, split_values
@@ -17,7 +18,7 @@ from fastlstm.data.options import OnBadRows, Quoting
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
-from fastlstm.precision import INFERENCE_PRECISIONS
+from fastlstm.precision import AUTO, INFERENCE_PRECISIONS
 
 PANELS = (
     "Data", "Model", "Tokenization", "Search", "Training", "Checks", "Explanation", "Sampling", "Server", "Limits",
@@ -381,7 +382,11 @@ def _load_model(context: click.Context, parameter: click.Parameter, value: str |
     del parameter
     if context.resilient_parsing:
         return None
-    return load(value, precision=context.meta.get(PRECISION, DEFAULT_PRECISION))
+    precision = context.meta.get(PRECISION, DEFAULT_PRECISION)
+    model = load(value, precision=precision)
+    if precision == AUTO:
+        output.note(f"precision: {model.network.precision}, the fastest on this machine")
+    return model
 
 
 def _store_precision(context: click.Context, parameter: click.Parameter, value: str) -> None:

@@ -386,7 +386,7 @@ def actual_precision(precision: str, config: ModelConfig, kernel_info: KernelInf
         return fastest_precision("inference", config.hidden_sizes, kernel_info)
     if precision not in PRECISIONS:
         raise OptionError(
-            f"unknown precision {precision!r}; {suggest(precision, INFERENCE_PRECISIONS)}",
+            f"unknown precision {precision!r}; {suggest(str(precision), INFERENCE_PRECISIONS)}",
             code="bad-option-value",
             option="precision",
             value=precision,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ MIN_ROUNDS, MAX_ROUNDS = 4, 100
 ENOUGH_SECONDS, MAX_SECONDS = 0.004, 0.05
 """After `MIN_ROUNDS`, no round starts once the shortest calls, times the rounds, exceed `ENOUGH_SECONDS` of processor
 time, or once `MAX_SECONDS` have passed."""
+MIN_SECONDS = time.get_clock_info("thread_time").resolution
+"""A shorter call counts as this long."""
 MAX_MULTIPLICATIONS = 1 << 25
 """Multiplications of a call, unless two steps take more."""
 MIN_STEPS, MAX_STEPS = 2, 32
@@ -45,24 +47,34 @@ class Workload:
 def measure_seconds(kernel: Kernel, workload: Workload, precisions: Sequence[str]) -> dict[str, float]:
     """Return the seconds of the workload in each precision: the shortest of several calls, which take turns.
 
-    These are seconds of processor time, summed over the threads of this process: other processes disturb it little.
-    The input of the layer is projected before, as in inference and training on tokens.
+    These are seconds of processor time on one thread, so that nothing that runs at the same time disturbs them much:
+    threads that share a layer wait for each other. The input of the layer is projected before, as in inference and
+    training on tokens.
     """
     make_run = _training_run if workload.training else _inference_run
     pooled = kernel.with_allocator(BufferPool().take)
     runs = {precision: make_run(pooled, workload, precision) for precision in precisions}
+    threads, kernel.threads = kernel.threads, 1
+    try:
+        return _shortest_turns(runs)
+    finally:
+        kernel.threads = threads
+
+
+def _shortest_turns(runs: Mapping[str, Run]) -> dict[str, float]:
     for run in runs.values():
-        run()  # touches memory and wakes threads
-    seconds = dict.fromkeys(precisions, float("inf"))
+        run()  # touches memory
+    seconds = dict.fromkeys(runs, float("inf"))
     started = time.perf_counter()
     for done in range(MAX_ROUNDS):
         undisturbed, elapsed = done * sum(seconds.values()), time.perf_counter() - started
         if done >= MIN_ROUNDS and (undisturbed > ENOUGH_SECONDS or elapsed > MAX_SECONDS):
             break
         for precision, run in runs.items():
-            before = time.process_time()
+            before = time.thread_time()
             run()
-            seconds[precision] = min(seconds[precision], time.process_time() - before)
+            elapsed = time.thread_time() - before
+            seconds[precision] = min(seconds[precision], max(elapsed, MIN_SECONDS))
     return seconds
 
 

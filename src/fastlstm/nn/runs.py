@@ -169,7 +169,7 @@ def precision_notes(precision: str, identity: Mapping[str, Any]) -> Iterator[Not
         )
     if precision != AUTO and (actual := identity["precision"]) != precision:
         yield Note(
-            f"{precision} is not supported on this CPU; using {actual} (slower, slightly different results)",
+            f"{precision} is not supported on this CPU; using {actual}, whose results differ slightly",
             code="precision-unavailable",
         )
 

@@ -1,4 +1,4 @@
-"""Measured speeds of a machine, in the user's cache folder: one JSON file per processor, library and number of threads.
+"""Measured speeds of a machine, in the user's cache folder: one JSON file per processor and library.
 
 A file that cannot be read counts as absent, and one that cannot be written is no error: the speeds are measured again.
 """
@@ -19,7 +19,7 @@ from fastlstm.kernel.abi import ABI, PRECISIONS
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.serialization import atomic
 
-MEASUREMENT_VERSION = 1
+MEASUREMENT_VERSION = 2
 """Increased when the measurement changes, so that older times are not used."""
 CPUINFO = Path("/proc/cpuinfo")
 MIN_SECONDS, MAX_SECONDS = 1e-9, 1e6
@@ -36,7 +36,6 @@ class Machine:
     processor: str
     isa: str
     precisions: tuple[str, ...]
-    threads: int
     library: str
     abi: int = ABI
     measurement: int = MEASUREMENT_VERSION
@@ -50,7 +49,7 @@ class Machine:
                 status = info.path.stat()
                 library = f"{status.st_size}-{status.st_mtime_ns}"
         precisions = tuple(filter(kernel.supports, PRECISIONS))
-        return cls(processor_name(), kernel.isa, precisions, kernel.threads, library)
+        return cls(processor_name(), kernel.isa, precisions, library)
 
     @property
     def path(self) -> Path:

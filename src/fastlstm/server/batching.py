@@ -34,6 +34,11 @@ class _Request(Job):
     result: asyncio.Future[tuple[Any, DoubleArray]] = field(kw_only=True)
     model: Any = field(default=None, init=False)
     rows: dict[int, DoubleArray] = field(default_factory=dict, init=False)
+    is_complete: bool = field(default=False, init=False)
+
+
+_Completed = tuple[_Request, Any, DoubleArray]
+"""A request, the model, and one row per text."""
 
 
 class Batcher(Generic[Text]):
@@ -212,7 +217,7 @@ class Batcher(Generic[Text]):
             for piece in pieces:
                 self._predict_slice([piece])
             return
-        completed: list[_Request] = []
+        completed: list[_Completed] = []
         start = 0
         with self._lock:
             for piece in pieces:
@@ -223,10 +228,15 @@ class Batcher(Generic[Text]):
             self._loop.call_soon_threadsafe(_complete, completed)
         self._on_batch(len(texts))
 
-    def _add_rows(self, piece: Piece, model: Any, rows: DoubleArray, completed: list[_Request]) -> None:
-        """Add rows to a request. If the model was reloaded since its earlier rows, predict it again."""
+    def _add_rows(self, piece: Piece, model: Any, rows: DoubleArray, completed: list[_Completed]) -> None:
+        """Add rows to a request. If the model was reloaded since its earlier rows, predict it again.
+
+        Both threads may have texts of a request, so a piece may come after the request was completed by another model.
+        """
         request = piece.job
         assert isinstance(request, _Request)
+        if request.is_complete:
+            return
         if request.rows and request.model is not model:
             request.rows.clear()
             self._queue.restart(request)
@@ -235,7 +245,8 @@ class Batcher(Generic[Text]):
         request.rows |= zip(range(piece.start, piece.end), rows, strict=True)
         if len(request.rows) == len(request.texts):
             self._queue.discard(request)
-            completed.append(request)
+            request.is_complete = True
+            completed.append((request, model, np.stack([request.rows[k] for k in range(len(request.texts))])))
 
     def _fail(self, pieces: Sequence[Piece], error: Exception) -> None:
         """Raise the error in all requests of the pieces."""
@@ -248,12 +259,10 @@ class Batcher(Generic[Text]):
         self._loop.call_soon_threadsafe(_set_exception, requests, error)
 
 
-def _complete(requests: Sequence[_Request]) -> None:
-    for request in requests:
+def _complete(completed: Sequence[_Completed]) -> None:
+    for request, model, rows in completed:
         if not request.result.done():
-            request.result.set_result(
-                (request.model, np.stack([request.rows[k] for k in range(len(request.rows))]))
-            )
+            request.result.set_result((model, rows))
 
 
 def _set_exception(requests: Sequence[_Request], error: Exception) -> None:

@@ -82,8 +82,9 @@ FASTLSTM_API int32_t fastlstm_threads(void);
 
 /* The numbers that are multiplied: float32; weights and states rounded to bfloat16; or int8, where a weight
  * is an integer -127 .. 127 times a scale per row, and a state is a multiple of 1/127. Gates and cells are
- * float32 in every precision. Sums are float32, or in int8 exact integers, for I and H up to 2^17. tanh has a
- * relative error of at most 4e-8, or 6e-5 in int8.
+ * float32 in every precision. Sums are float32, or in int8 exact integers, for I and H up to 2^17. tanh is
+ * within 5 units in the last place (8 without fused multiply-add). In int8, it saturates at 5, its relative
+ * error is at most 6e-5, and cells must stay below 1e34.
  *
  * int8 assumes that `inputs` and h are outputs of an LSTM layer: values outside -1 .. 1 are clipped, and NaN
  * becomes an arbitrary number. NaN in c or `projected` stays in its sequence. `projected` is float32 in every
