@@ -19,7 +19,7 @@ from tests.helpers.random_models import MakeModel
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
-from fastlstm.inference import Classifier
+from fastlstm.inference import Classifier, network
 from fastlstm.inference.streaming import MAGIC
 from fastlstm.kernel import find_kernel
 
@@ -86,6 +86,14 @@ def test_stream_equals_predictions_for_the_text_so_far(classifier: Classifier, w
     assert np.array_equal(stream.end().probabilities, classifier.predict_proba(text))
     assert stream.token_count == len(classifier.tokenize([text]).ids[0])
     assert stream.pending == ""
+
+
+def test_a_stream_does_not_need_cached_projections(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "MAX_TABLE_BYTES", 0)
+    text, stream = make_text(60), Classifier(classifier.saved).stream()
+    for piece in split_text(text, 1):
+        stream.feed(piece)
+    assert stream.end().probabilities.tobytes() == classifier.predict_proba(text).tobytes()
 
 
 def test_state_is_restored_in_another_process(make_model: MakeModel, tmp_path: Path) -> None:

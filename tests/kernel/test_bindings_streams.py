@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from tests.helpers.kernel_exact import Array
@@ -79,3 +81,35 @@ def test_states_need_counts_and_their_shape(kernel: Kernel) -> None:
             kernel.infer(stack, starts, index, states=states, steps_read=np.array([bad]))
     assert not steps_read.any()
     assert not states.any()
+
+
+@pytest.mark.parametrize("sizes", [(7,), (13, 5)], ids=str)
+@pytest.mark.parametrize("poolings", POOLINGS, ids="+".join)
+def test_a_reader_is_bit_identical_to_the_text_so_far(
+    kernel: Kernel, sizes: tuple[int, ...], poolings: tuple[str, ...]
+) -> None:
+    model, generator = TextModel(kernel, sizes, 1, poolings), np.random.default_rng(3)
+    stack = model.stack()
+    for text in random_word_ids(4):
+        reader, read = kernel.start_text(stack), 0
+        assert not reader.features.any()
+        while read < len(text):
+            piece = text[read : read + int(generator.integers(1, 9))]
+            reader.feed(piece)
+            read += len(piece)
+            assert reader.token_counts.tolist() == [read]
+            assert reader.features.tobytes() == model.features([text[:read]]).tobytes()
+
+
+def test_wrong_pieces_leave_a_reader_unchanged(kernel: Kernel) -> None:
+    stack = TextModel(kernel, (7,), 1, ("mean",)).stack()
+    reader = kernel.start_text(stack)
+    reader.feed(np.array([3, 1], np.int32))
+    before = reader.state.tobytes(), reader.features.tobytes()
+    too_large = np.array([stack.arguments.M], np.int32)
+    wrong: list[Any] = [too_large, -too_large, np.empty(0, np.int32), np.zeros(2), np.zeros((2, 2), np.int32)]
+    for piece in wrong:
+        with pytest.raises(ValueError, match=r"index|size"):
+            reader.feed(piece)
+    assert (reader.state.tobytes(), reader.features.tobytes()) == before
+    assert reader.token_counts.tolist() == [2]

@@ -14,7 +14,11 @@ from fastlstm.serialization import weights
 
 
 class Head:
-    """Dense layers with their activations, then the output layer. Most models have the output layer only."""
+    """Dense layers with their activations, then the output layer. Most models have the output layer only.
+
+    Attributes:
+        output_weights: Weight [logits, inputs] and bias [logits] of the output layer, float32.
+    """
 
     def __init__(self, config: ModelConfig, arrays: Mapping[str, FloatArray]) -> None:
         prefixes = [prefix for prefix, _, _ in weights.dense_layers(config)]
@@ -22,7 +26,10 @@ class Head:
             (arrays[f"{prefix}.weight"], arrays[f"{prefix}.bias"], activation)
             for prefix, activation in zip(prefixes, config.dense_activations, strict=True)
         ]
-        self._output = arrays["output.weight"], arrays["output.bias"]
+        self.output_weights = (
+            np.ascontiguousarray(arrays["output.weight"], np.float32),
+            np.ascontiguousarray(arrays["output.bias"], np.float32),
+        )
 
     @property
     def is_linear(self) -> bool:
@@ -32,15 +39,19 @@ class Head:
     @property
     def output_count(self) -> int:
         """The number of logits."""
-        return len(self._output[1])
+        return len(self.output_weights[1])
 
     def __call__(self, features: FloatArray) -> FloatArray:
         """Return the logits [B, logits] of features [B, F], not divided by the temperature."""
+        weight, bias = self.output_weights
+        logits: FloatArray = row_matmul(self.dense(features), weight) + bias
+        return logits
+
+    def dense(self, features: FloatArray) -> FloatArray:
+        """Return the input of the output layer, given features [B, F]."""
         for weight, bias, activation in self._dense:
             features = _activate(row_matmul(features, weight) + bias, activation)
-        weight, bias = self._output
-        logits: FloatArray = row_matmul(features, weight) + bias
-        return logits
+        return features
 
     def gradient(self, features: FloatArray, direction: FloatArray) -> FloatArray:
         """Return the gradient [B, F] of logits @ `direction` [logits] with respect to features [B, F]."""
@@ -48,7 +59,7 @@ class Head:
         for weight, bias, activation in self._dense:
             features = _activate(features @ weight.T + bias, activation)
             slopes.append(_slope(features, activation))
-        row: FloatArray = direction @ self._output[0]
+        row: FloatArray = direction @ self.output_weights[0]
         gradient: FloatArray = np.repeat(row[None], len(features), axis=0)
         for (weight, _, _), slope in zip(reversed(self._dense), reversed(slopes), strict=True):
             gradient = np.matmul(gradient * slope, weight, dtype=np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +18,10 @@ from fastlstm.inference.ngrams import NGramModel
 from fastlstm.kernel import KernelInfo, find_kernel, reference
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel
+from fastlstm.kernel.output import OutputCall
 from fastlstm.kernel.reference import sigmoid
 from fastlstm.kernel.stack import Stack
+from fastlstm.kernel.stream import LSTMReader
 from fastlstm.precision import AUTO, INFERENCE_PRECISIONS, fastest_precision
 from fastlstm.serialization import weights
 from fastlstm.serialization.weights import layer_weights
@@ -129,6 +131,10 @@ class KernelFeatures:
         """Return the features [1, F] of `states` [1, S], as `advance` left them after `token_count` tokens."""
         return _pool_state(states, token_count, self._hidden_sizes, self._poolings)
 
+    def start_text(self) -> LSTMReader | None:
+        """Return an empty text, to be read in pieces as by `advance`, only faster; None without a table."""
+        return None if self._table is None else self._kernel.start_text(self._table)
+
     def _stack(self, rows: FloatArray) -> Stack:
         projected = [self._kernel.project(direction, rows) for direction in self._projections]
         return Stack(self._layers, projected, self._poolings)
@@ -182,6 +188,9 @@ class NumPyFeatures:
             total += step
         token_counts += len(ids)
         return self.pool_state(states, int(token_counts[0]))
+
+    def start_text(self) -> None:
+        """See `KernelFeatures.start_text`."""
 
     def pool_state(self, states: FloatArray, token_count: int) -> FloatArray:
         """See `KernelFeatures.pool_state`."""
@@ -277,6 +286,10 @@ class ZeroFeaturesOfEmptyTexts:
         """See `KernelFeatures.pool_state`."""
         return self._features.pool_state(states, token_count)
 
+    def start_text(self) -> LSTMReader | None:
+        """See `KernelFeatures.start_text`."""
+        return self._features.start_text()
+
 
 class Network:
     """A model's forward pass: token ids -> logits and probabilities.
@@ -288,6 +301,7 @@ class Network:
         head: The dense layers and the output layer.
         ngram_logits: The linear model of n-grams; None for a model without n-grams.
         precision: Actual precision of the LSTM's matrix products, never "auto".
+        feature_size: F, features of a text.
     """
 
     def __init__(
@@ -307,10 +321,15 @@ class Network:
             NumPyFeatures(config, arrays) if kernel is None else KernelFeatures(config, arrays, kernel, precision)
         )
         self.features = ZeroFeaturesOfEmptyTexts(features) if reads_empty_texts_as_zeros(config) else features
+        self.feature_size = weights.feature_size(config)
         self.head = Head(config, arrays)
         self.precision = precision
         self._temperature = np.float32(temperature)
         self._use_sigmoid = weights.uses_sigmoid(config, classes)
+        activation = "sigmoid" if self._use_sigmoid else "softmax"
+        self._output = (
+            None if kernel is None else kernel.output_layer(*self.head.output_weights, temperature, activation)
+        )
         self.ngram_logits = (
             NGramModel(
                 integer_arrays["wide.ngrams"], arrays["wide.weight"], NGRAM_KINDS[config.ngram_kinds], kernel
@@ -330,17 +349,24 @@ class Network:
             texts: Input of the LSTM, at least one token per text.
             untruncated: Input of the n-grams: the same texts before truncation. None: `texts`.
         """
-        return self.to_probabilities(self.logits(texts, untruncated))
+        ngram_logits = self._ngram_logits(texts, untruncated)
+        return self.prepare_output(self.features(texts), ngram_logits)()
 
     def logits(self, texts: Sequence[TokenIds], untruncated: Sequence[TokenIds] | None = None) -> FloatArray:
         """Return the logits [texts, logits], divided by the temperature. Arguments as in `probabilities`."""
-        ngram_logits = None
-        if self.ngram_logits is not None:
-            ngram_logits = self.ngram_logits(texts if untruncated is None else untruncated)
+        ngram_logits = self._ngram_logits(texts, untruncated)
         return self.output_layer(self.features(texts), ngram_logits)
+
+    def _ngram_logits(self, texts: Sequence[TokenIds], untruncated: Sequence[TokenIds] | None) -> FloatArray | None:
+        if self.ngram_logits is None:
+            return None
+        return self.ngram_logits(texts if untruncated is None else untruncated)
 
     def output_layer(self, features: FloatArray, ngram_logits: FloatArray | None) -> FloatArray:
         """Return the logits [B, logits] of features [B, F] and n-gram logits [B, logits]."""
+        if self._output is not None:
+            inputs = np.ascontiguousarray(self.head.dense(features), np.float32)
+            return self._output.logits(inputs, ngram_logits)
         logits = self.head(features)
         if ngram_logits is not None:
             logits += ngram_logits
@@ -349,7 +375,20 @@ class Network:
 
     def to_probabilities(self, logits: FloatArray) -> FloatArray:
         """Return the probabilities [B, classes] of logits [B, logits]."""
+        if self._output is not None:
+            return self._output.probabilities(logits)
         return probabilities_of(logits, self._use_sigmoid)
+
+    def prepare_output(self, features: FloatArray, ngram_logits: FloatArray | None) -> Callable[[], FloatArray]:
+        """Return a function that computes the probabilities [B, classes] of the present values of the arrays.
+
+        Args:
+            features: [B, F] float32, contiguous.
+            ngram_logits: [B, logits] float32, contiguous.
+        """
+        if self._output is not None and self.head.is_linear:
+            return OutputCall(self._output, features, ngram_logits).probabilities
+        return lambda: self.to_probabilities(self.output_layer(features, ngram_logits))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -85,6 +85,7 @@ class NumPyNGramReader:
         self._pending: list[TokenIds] = []
         self._processed_count = 0
         self._token_count = 0
+        self.latest = np.zeros((1, model.weight.shape[1]), np.float32)
 
     def feed(self, tokens: TokenIds) -> None:
         """See `NGramReader.feed`."""
@@ -95,9 +96,15 @@ class NumPyNGramReader:
 
     def logits(self) -> FloatArray:
         """See `NGramReader.logits`."""
+        self.update()
+        logits: FloatArray = self.latest.copy()
+        return logits
+
+    def update(self) -> None:
+        """See `NGramReader.update`."""
         self._process_pending()
         end_ids = self._find(self._last_tokens, self._end_kinds, self._token_count - len(self._last_tokens))
-        return self._model.from_ids(np.union1d(self._permanent_ids, end_ids).astype(np.int32))
+        self.latest[:] = self._model.from_ids(np.union1d(self._permanent_ids, end_ids).astype(np.int32))
 
     def state(self) -> tuple[TokenIds, TokenIds]:
         """See `NGramReader.state`."""

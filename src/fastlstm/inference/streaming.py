@@ -20,6 +20,8 @@ from fastlstm.text.validation import validate_text
 
 if TYPE_CHECKING:
     from fastlstm.inference.network import Network
+    from fastlstm.inference.ngrams import NumPyNGramReader
+    from fastlstm.kernel.ngrams import NGramReader
     from fastlstm.serialization.classifier import SavedModel
 
 MAX_TOKENS = 1 << 40
@@ -28,38 +30,56 @@ MAGIC = b"fastlstm stream 1\n"
 """First bytes of a stream state."""
 
 
+class AdvanceReader:
+    """A text that is read in pieces by `advance` of any features. Same attributes and methods as `LSTMReader`."""
+
+    def __init__(self, network: Network) -> None:
+        """Start an empty text."""
+        self._advance = network.features.advance
+        self.state = np.zeros((1, network.features.state_size), np.float32)
+        self.token_counts = np.zeros(1, np.int64)
+        self.features = np.zeros((1, network.feature_size), np.float32)
+
+    def feed(self, ids: TokenIds) -> None:
+        """See `LSTMReader.feed`."""
+        self.features[:] = self._advance([ids], self.state, self.token_counts)
+
+
 class StreamState:
     """The network's state after the tokens of a text so far."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._state = np.zeros((1, network.features.state_size), np.float32)
-        self._counts = np.zeros(1, np.int64)
-        self._features: FloatArray | None = None
-        self._ngrams = None if network.ngram_logits is None else network.ngram_logits.start_text()
+        self._reader = network.features.start_text() or AdvanceReader(network)
+        self._use_ngrams(None if network.ngram_logits is None else network.ngram_logits.start_text())
+
+    def _use_ngrams(self, ngrams: NGramReader | NumPyNGramReader | None) -> None:
+        self._ngrams = ngrams
+        self._output = self._network.prepare_output(
+            self._reader.features, None if ngrams is None else ngrams.latest
+        )
 
     @property
     def token_count(self) -> int:
         """Tokens so far."""
-        return int(self._counts[0])
+        return int(self._reader.token_counts[0])
 
     def feed(self, ids: TokenIds) -> None:
         """Append at least one token."""
-        self._features = self._network.features.advance([ids], self._state, self._counts)
+        self._reader.feed(ids)
         if self._ngrams is not None:
             self._ngrams.feed(ids)
 
     def probabilities(self) -> FloatArray:
         """Return the probabilities [classes] after at least one token."""
-        assert self._features is not None
-        ngram_logits = None if self._ngrams is None else self._ngrams.logits()
-        logits = self._network.output_layer(self._features, ngram_logits)
-        row: FloatArray = self._network.to_probabilities(logits)[0]
+        if self._ngrams is not None:
+            self._ngrams.update()
+        row: FloatArray = self._output()[0]
         return row
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return all arrays of the state, of 4-byte elements."""
-        arrays: dict[str, npt.NDArray[np.generic]] = {"state": self._state[0]}
+        arrays: dict[str, npt.NDArray[np.generic]] = {"state": self._reader.state[0]}
         if self._ngrams is not None:
             arrays["seen"], arrays["last"] = self._ngrams.state()
         return arrays
@@ -68,20 +88,20 @@ class StreamState:
         """Load `arrays` of the given sizes from `body`. Raise `ValueError` if they are invalid."""
         if list(sizes) != list(self.arrays()) or sum(sizes.values()) * 4 != len(body) or min(sizes.values()) < 0:
             raise ValueError("invalid arrays")
-        if not 0 <= token_count <= MAX_TOKENS or sizes["state"] != self._state.shape[1]:
+        if not 0 <= token_count <= MAX_TOKENS or sizes["state"] != self._reader.state.shape[1]:
             raise ValueError("invalid sizes")
         start = 0
         contents: dict[str, bytes] = {}
         for name, size in sizes.items():
             contents[name] = body[start : start + 4 * size]
             start += 4 * size
-        self._state[0] = np.frombuffer(contents["state"], np.float32)
-        self._counts[0] = token_count
+        self._reader.state[0] = np.frombuffer(contents["state"], np.float32)
+        self._reader.token_counts[0] = token_count
         if token_count:
-            self._features = self._network.features.pool_state(self._state, token_count)
+            self._reader.features[:] = self._network.features.pool_state(self._reader.state, token_count)
         if self._network.ngram_logits is not None:
             seen, last = (np.frombuffer(contents[name], np.int32) for name in ("seen", "last"))
-            self._ngrams = self._network.ngram_logits.resume_text(seen, last, token_count)
+            self._use_ngrams(self._network.ngram_logits.resume_text(seen, last, token_count))
 
 
 class Stream:
@@ -129,7 +149,7 @@ class Stream:
             ids = self._tokenizer.token_ids(text)
             if len(ids):
                 self._state.feed(ids)
-                self._known_count += int(np.count_nonzero(ids != UNKNOWN_ID))
+                self._known_count += len(ids) - ids.tolist().count(UNKNOWN_ID)
 
     @property
     def probabilities(self) -> FloatArray:

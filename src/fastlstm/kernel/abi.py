@@ -11,7 +11,7 @@ from typing import Any
 
 from fastlstm.errors import FastLSTMError
 
-ABI = 8
+ABI = 9
 """FASTLSTM_ABI of lstm.h."""
 PRECISIONS = ("float32", "bfloat16", "int8")
 """In the order of `fastlstm_precision`. Every processor supports the first."""
@@ -21,6 +21,8 @@ NGRAM_TOKENS = 8
 """FASTLSTM_NGRAM_TOKENS: the maximum number of tokens of an n-gram."""
 NGRAM_LOOKUP_SIZE = NGRAM_IDS // 64 * 3 // 2
 """FASTLSTM_NGRAM_LOOKUP_SIZE."""
+ACTIVATIONS = ("softmax", "sigmoid")
+"""In the order of `fastlstm_activation`."""
 FILE_NAME = "libfastlstm_kernel.dylib" if sys.platform == "darwin" else "libfastlstm_kernel.so"
 
 
@@ -124,6 +126,18 @@ class NGramArguments(ctypes.Structure):
     )
 
 
+class OutputArguments(ctypes.Structure):
+    """fastlstm_output_arguments."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("texts", "F", "C")),
+        *((name, c_void_p) for name in ("features", "weight", "bias", "ngram_logits")),
+        ("temperature", c_float),
+        ("activation", c_int64),
+        *((name, c_void_p) for name in ("logits", "probabilities")),
+    )
+
+
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "fastlstm_forward_arguments": ForwardArguments,
     "fastlstm_inference_arguments": InferenceArguments,
@@ -132,6 +146,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "fastlstm_tokenizer": TokenizerArguments,
     "fastlstm_ngram_kind": KernelNGramKind,
     "fastlstm_ngram_arguments": NGramArguments,
+    "fastlstm_output_arguments": OutputArguments,
 }
 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
@@ -150,6 +165,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "infer": (c_int32, [c_void_p, c_void_p]),
     "ngram_lookup": (c_int32, [c_int64, *[c_void_p] * 2]),
     "ngram_logits": (c_int32, [c_void_p, c_void_p]),
+    "output": (c_int32, [c_void_p]),
     "backward": (c_int32, [c_void_p, c_void_p]),
     "project_backward": (c_int32, [c_void_p, *[c_int64] * 4, *[c_void_p] * 7]),
     "adam": (c_int32, [c_void_p, c_void_p]),

@@ -25,7 +25,9 @@ from fastlstm.kernel.abi import (
 from fastlstm.kernel.arguments import check_array, check_batch_sizes, check_rows, check_status, pointer
 from fastlstm.kernel.memory import empty_aligned
 from fastlstm.kernel.ngrams import NGramKind, NGramTable
+from fastlstm.kernel.output import OutputLayer
 from fastlstm.kernel.stack import PackedWeights, Stack
+from fastlstm.kernel.stream import LSTMReader
 
 
 @dataclass
@@ -268,6 +270,26 @@ class Kernel:
             ValueError: See `forward`.
         """
         return NGramTable(self._library, self._isa, ids, weight, kinds)
+
+    def start_text(self, stack: Stack) -> LSTMReader:
+        """Return an empty text, to be read in pieces by a stack of one direction."""
+        return LSTMReader(self._library, self._isa, stack)
+
+    def output_layer(
+        self, weight: FloatArray, bias: FloatArray, temperature: float, activation: str
+    ) -> OutputLayer:
+        """Prepare an output layer. Its results are the same for all instruction sets.
+
+        Args:
+            weight: [C, F] float32.
+            bias: [C] float32.
+            temperature: What the logits are divided by.
+            activation: One of `abi.ACTIVATIONS`.
+
+        Raises:
+            ValueError: See `forward`.
+        """
+        return OutputLayer(self._library, weight, bias, temperature, activation)
 
     def backward(
         self,

@@ -91,7 +91,11 @@ class NGramTable:
 
 
 class NGramReader:
-    """One text that is read in pieces, and the n-grams found in it so far."""
+    """One text that is read in pieces, and the n-grams found in it so far.
+
+    Attributes:
+        latest: float32 [1, C], the logits of the text at the last call of `update` or `logits`.
+    """
 
     def __init__(self, table: NGramTable) -> None:
         """Start an empty text."""
@@ -103,8 +107,8 @@ class NGramReader:
         self._staged = np.empty(MAX_STAGED_TOKENS, np.int32)
         self._staged_count = 0
         self._starts = np.zeros(2, np.int64)
-        self._logits = np.empty((1, table.arguments.C), np.float32)
-        self._logits_pointer, self._staged_pointer = pointer(self._logits), pointer(self._staged)
+        self.latest = np.zeros((1, table.arguments.C), np.float32)
+        self._logits_pointer, self._staged_pointer = pointer(self.latest), pointer(self._staged)
         self._arguments = NGramArguments.from_buffer_copy(table.arguments)
         self._arguments.texts, self._arguments.starts = 1, pointer(self._starts)
         self._arguments.last, self._arguments.end_rows = pointer(self._last), pointer(self._end_rows)
@@ -123,9 +127,13 @@ class NGramReader:
 
     def logits(self) -> FloatArray:
         """Return the logits [1, C] of the text so far, float32."""
-        self._read_staged(self._logits_pointer)
-        logits: FloatArray = self._logits.copy()
+        self.update()
+        logits: FloatArray = self.latest.copy()
         return logits
+
+    def update(self) -> None:
+        """Write the logits of the text so far to `latest`."""
+        self._read_staged(self._logits_pointer)
 
     def state(self) -> tuple[TokenIds, TokenIds]:
         """Return the ids, increasing, of the n-grams found by kinds without `end`, and the last tokens, up to W."""

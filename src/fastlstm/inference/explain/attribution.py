@@ -12,7 +12,7 @@ from fastlstm.inference.explain.explanation import Clause, Explanation, split_cl
 from fastlstm.inference.explain.layers import Layers
 from fastlstm.inference.explain.path import HeadReadout, LinearReadout, StraightPath
 from fastlstm.inference.explain.quadrature import first_points, interval_weights, points_between
-from fastlstm.inference.network import EMPTY_TEXT_ID, Network, probabilities_of, reads_empty_texts_as_zeros
+from fastlstm.inference.network import EMPTY_TEXT_ID, Network, reads_empty_texts_as_zeros
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, AlignedTokens
@@ -125,7 +125,7 @@ class Explainer:
             has_label: Whether the class is also the `label` of the explanation.
         """
         logits = self._network.logits([text.ids[text.used]], [text.ids])
-        probabilities = probabilities_of(logits, self._use_sigmoid)
+        probabilities = self._network.to_probabilities(logits)
         label = choose(probabilities)
         direction = self._class_direction(label, logits.shape[1])
         if method == "gradients":

@@ -9,6 +9,7 @@
 #include "dispatch.h"
 #include "inference.h"
 #include "ngrams.h"
+#include "output.h"
 #include "schedule.h"
 #include "threads.h"
 #include "tokens.h"
@@ -186,6 +187,14 @@ int32_t check_ngrams(const fastlstm_ngram_arguments &a) {
     return FASTLSTM_OK;
 }
 
+int32_t check_output(const fastlstm_output_arguments &a) {
+    if (!in_range(a.texts, 0, max_elements) || !in_range(a.C, 1, max_columns) ||
+        !in_range(a.activation, FASTLSTM_SOFTMAX, FASTLSTM_SIGMOID) ||
+        (a.features && !in_range(a.F, 1, max_elements)))
+        return FASTLSTM_BAD_SIZE;
+    return a.logits && (!a.features || (a.weight && a.bias)) ? FASTLSTM_OK : FASTLSTM_BAD_POINTER;
+}
+
 // Call work(), which returns a status, and turn a failed allocation into one.
 template <class Work>
 int32_t catch_no_memory(Work work) {
@@ -215,6 +224,7 @@ int64_t fastlstm_struct_size(const char *name) {
         {"fastlstm_tokenizer", sizeof(fastlstm_tokenizer)},
         {"fastlstm_ngram_kind", sizeof(fastlstm_ngram_kind)},
         {"fastlstm_ngram_arguments", sizeof(fastlstm_ngram_arguments)},
+        {"fastlstm_output_arguments", sizeof(fastlstm_output_arguments)},
     };
     for (const auto &entry : structs)
         if (!strcmp(name, entry.name)) return entry.size;
@@ -292,6 +302,12 @@ int32_t fastlstm_ngram_logits(const fastlstm_isa *isa, const fastlstm_ngram_argu
         compute_ngram_logits(isa->kernels, *arguments);
         return (int32_t)FASTLSTM_OK;
     });
+}
+
+int32_t fastlstm_output(const fastlstm_output_arguments *arguments) {
+    if (const int32_t status = check_output(*arguments)) return status;
+    compute_output(*arguments);
+    return FASTLSTM_OK;
 }
 
 int32_t fastlstm_backward(const fastlstm_isa *isa, const fastlstm_backward_arguments *arguments) {

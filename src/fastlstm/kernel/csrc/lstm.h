@@ -9,6 +9,7 @@
  *   V   rows of the matrix that Adam updates   S   floats of a text's state (see fastlstm_infer)
  *   K   n-grams that have weights              C   weights per n-gram: logits
  *   W, R   tokens and rows of a text's state (see fastlstm_ngram_logits)
+ *   F   floats of a text's features
  *
  * Packed batch. It is time-major: first the rows of step 0, then those of step 1, and so on. Step t has
  * batch_sizes[t] rows, one for each of the sequences 0 .. batch_sizes[t] - 1. Batch sizes never increase; the
@@ -47,7 +48,7 @@ extern "C" {
 #define FASTLSTM_API __attribute__((visibility("default")))
 
 /* Increased whenever anything below changes. */
-#define FASTLSTM_ABI 8
+#define FASTLSTM_ABI 9
 
 /* Result of the functions below that return int32_t, unless stated otherwise. */
 enum fastlstm_status {
@@ -226,6 +227,30 @@ typedef struct {
 
 FASTLSTM_API int32_t fastlstm_ngram_logits(const fastlstm_isa *isa,
                                            const fastlstm_ngram_arguments *arguments);
+
+/* How logits become probabilities. Rows of probabilities sum to 1. Softmax needs no more classes than logits;
+ * the sigmoid of one logit is the probability of the second of two classes; the sigmoids of more logits, at
+ * least FLT_MIN each, are divided by their sum. */
+enum fastlstm_activation { FASTLSTM_SOFTMAX = 0, FASTLSTM_SIGMOID = 1 };
+
+/* The output layer of texts: logits = (W x + b + ngram_logits) / temperature in float32, and then their
+ * probabilities, of which exponentials and sums are float64. NaN in a logit makes its row NaN, and so does an
+ * infinite maximum in softmax. Results of a text are the same for all instruction sets. */
+typedef struct {
+    int64_t texts; /* 0 or more */
+    int64_t F, C;
+    const float *features;     /* in [texts, F]; NULL: `logits` is in, and F and the four below are ignored */
+    const float *weight;       /* in [C, F] */
+    const float *bias;         /* in [C] */
+    const float *ngram_logits; /* in [texts, C]; NULL: zeros */
+    float temperature;
+    int64_t activation;   /* a fastlstm_activation */
+    float *logits;        /* out [texts, C] */
+    float *probabilities; /* out [texts, classes]: 2 for FASTLSTM_SIGMOID with C = 1, else C; NULL: not
+                             computed */
+} fastlstm_output_arguments;
+
+FASTLSTM_API int32_t fastlstm_output(const fastlstm_output_arguments *arguments);
 
 /* The backward pass of fastlstm_forward. Gradients of the weights are computed all or not at all:
  * grad_weight_ih (only with `inputs`), grad_weight_hh and grad_bias are all given or all NULL. */
