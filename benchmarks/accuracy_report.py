@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ Row = tuple[str, ...]
 
 def main() -> None:
     """Replace the text between each pair of markers."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, table in tables().items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"

@@ -7,6 +7,7 @@ The results are those of kernel.py, inference.py and epoch_parts.py.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ COLORS = ("#d1495b", "#edae49", "#00798c", "#30638e")
 
 def main() -> None:
     """Draw the figure, and write the tables between the markers of the document."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     draw({processors.name(result["machine"]): result["onednn"] for result in read_all("kernel").values()})
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, content in tables().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 def main() -> None:
     """Replace the tables between the markers of all documents."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for name, marker, content in documents():
         path = ROOT / name
         start, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->\n"

@@ -20,7 +20,7 @@ MIN_SLICE_TEXTS = 16
 """Number of texts in a slice that no estimate reduces, if so many are waiting. With few rows the kernel is slow, the
 measured speed falls, and slices chosen by it alone would shrink further."""
 SHORT_FRACTION = 1 / 64
-"""A job is short if it takes at most this fraction of `SLICE_SECONDS`: one text of up to about 400 characters."""
+"""A job is short if it takes at most this fraction of `SLICE_SECONDS`: one text of up to about 300 characters."""
 SHORT_SLICE_FRACTION = 1 / 8
 """Maximum estimated duration of a slice of short jobs, as a fraction of `SLICE_SECONDS`."""
 HEAD_START_SECONDS = 0.01

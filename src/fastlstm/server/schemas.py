@@ -32,9 +32,15 @@ INPUTS_SCHEMA = {
         },
     ]
 }
+EXAMPLE_TEXT = "A slow start, but a wonderful ending."
 LABEL_UNKNOWN = "Also predict a label for a text without any known token. Otherwise its label is null."
 Direction = Literal["left", "right"]
 """The side of a text that truncation drops."""
+
+
+def _example(body: dict[str, Any]) -> ConfigDict:
+    """Return the configuration of a request whose example in the API documentation is `body`."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 def _lower(value: object) -> object:
@@ -43,6 +49,8 @@ def _lower(value: object) -> object:
 
 class PredictRequest(_StrictModel):
     """Texts to classify, in the format of text-embeddings-inference. A string is one text; a list is a batch."""
+
+    model_config = _example({"inputs": [EXAMPLE_TEXT]})
 
     inputs: Annotated[Any, WithJsonSchema(INPUTS_SCHEMA)] = Field(
         description="One text, or a batch of texts, each a string or a list of one string."
@@ -72,6 +80,8 @@ Prediction = list[Score]
 
 class ExplainRequest(_StrictModel):
     """A text to explain."""
+
+    model_config = _example({"text": EXAMPLE_TEXT})
 
     text: Annotated[Any, WithJsonSchema({"type": "string"})]
     label: str | None = Field(default=None, description="Class to explain. Default: the predicted class.")
@@ -115,7 +125,9 @@ class InferRequest(BaseModel):
     The parameter `label_unknown`, a boolean, has the meaning of the same field of `ExplainRequest`.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore") | _example(
+        {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [EXAMPLE_TEXT]}]}
+    )
 
     inputs: list[Tensor] = Field(json_schema_extra={"minItems": 1, "maxItems": 1})
     id: Annotated[str, AfterValidator(_check_unicode)] | None = None
