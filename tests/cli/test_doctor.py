@@ -80,7 +80,7 @@ def test_report_has_the_choices_of_auto_and_their_speeds(command: Command, monke
     monkeypatch.setattr("fastlstm.cli.doctor.diagnose", lambda: diagnostics)
     result = command("doctor")
     inference = fact(result, "auto, inference")
-    assert inference.index("int8 for 64 units") < inference.index("float32 for 1024 units")
+    assert inference.index("64 units: int8") < inference.index("1024 units: float32")
     assert "1.75" in inference
     assert "0.50" in inference
     assert fact(result, "auto, training").startswith("float32")

@@ -131,8 +131,8 @@ def _precision_fact(choices: list[PrecisionChoice]) -> str:
     parts = []
     for choice in choices:
         others = ", ".join(f"{name} {speed:.2f} ×" for name, speed in choice.speeds.items() if name != "float32")
-        parts.append(f"{choice.precision} for {', '.join(map(str, choice.units))} units ({others})")
-    return f"{'; '.join(parts)}; speeds relative to float32"
+        parts.append(f"{', '.join(map(str, choice.units))} units: {choice.precision} ({others})")
+    return f"{'; '.join(parts)}; × float32's speed"
 
 
 def _pytorch_fact(pytorch: PyTorchStatus) -> str:

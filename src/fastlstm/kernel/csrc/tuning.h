@@ -79,8 +79,8 @@ constexpr int max_tile_vectors = registers == 16 ? 2 : 4;
 // without rounding.
 constexpr int64_t tile_pass_weights = lanes == 16 ? 1 << 16 : 3 << 11;
 
-// Floats of a matrix of weights above which the weights of the next pass are prefetched: 512 KiB, which may not
-// stay in the second-level cache.
+// Floats of a matrix of weights above which the weights of the next pass are prefetched: 512 KiB, which may
+// not stay in the second-level cache.
 constexpr int64_t min_prefetched_weights = 1 << 17;
 
 // Rows that read all weights before the next rows do. Their operands and sums stay in the second-level cache.

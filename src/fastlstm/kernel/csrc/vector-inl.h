@@ -107,8 +107,8 @@ inline void store_partial(float *to, Vector x, int64_t count) {
 }
 
 // tanh(x) as x P(x^2) / Q(x^2), P and Q of degree 4. scripts/fit_tanh.py computes the coefficients; the
-// relative error before rounding is at most 3.6e-8 for |x| <= 9. The quotient exceeds 1 from 9.2 on, so that saturated gates
-// are exactly 1.
+// relative error before rounding is at most 3.6e-8 for |x| <= 9. The quotient exceeds 1 from 9.2 on, so that
+// saturated gates are exactly 1.
 inline Vector tanh(Vector x) {
     x = max(broadcast(-9.3f), min(broadcast(9.3f), x));
     Vector z = multiply(x, x);
