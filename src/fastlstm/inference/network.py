@@ -19,7 +19,6 @@ from fastlstm.kernel import KernelInfo, find_kernel, reference
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.output import OutputCall
-from fastlstm.kernel.reference import sigmoid
 from fastlstm.kernel.stack import Stack
 from fastlstm.kernel.stream import LSTMReader
 from fastlstm.precision import AUTO, INFERENCE_PRECISIONS, fastest_precision
@@ -465,7 +464,8 @@ def probabilities_of(logits: FloatArray, use_sigmoid: bool) -> FloatArray:
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         softmax: FloatArray = exponentials / exponentials.sum(axis=1, keepdims=True)
         return softmax
-    sigmoids = sigmoid(logits)
+    with np.errstate(over="ignore"):  # of exp; the quotient is then 0
+        sigmoids = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)  # small ones are accurate
     if logits.shape[1] == 1:
         return np.concatenate([1 - sigmoids, sigmoids], axis=1)
     sigmoids = np.maximum(sigmoids, np.finfo(np.float32).tiny)  # the sum must not be 0
