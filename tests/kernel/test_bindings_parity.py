@@ -99,3 +99,11 @@ def test_inputs_of_any_magnitude_give_outputs_from_minus_one_to_one(kernel: Kern
     results = run_kernel(kernel, replace(b, words=(b.words * np.float32(scale)).astype(np.float32)))
     assert (abs(results["outputs"]) <= 1).all()
     assert all(np.isfinite(results[name]).all() for name in ("c_n", "gates", "cells", "grad_h0", "grad_c0"))
+
+
+@pytest.mark.parametrize(("I", "H"), [(5, 13), (7, 64), (3, 33)])
+def test_unpacked_projections_match_float64(kernel: Kernel, I: int, H: int) -> None:  # noqa: E741
+    b = random_batch(Size(3, 4, I, H))
+    projected = kernel.project(kernel.pack(b.weight_ih, b.weight_hh, b.bias), b.inputs)
+    expected = b.inputs.astype(np.float64) @ b.weight_ih.astype(np.float64).T + b.bias
+    np.testing.assert_allclose(kernel.unpack_gates(projected, H), expected, atol=1e-5)

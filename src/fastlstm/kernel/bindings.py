@@ -138,7 +138,7 @@ class Kernel:
         return PackedWeights(values, I, H, self.padded_units(H), precision)
 
     def project(self, packed: PackedWeights, inputs: FloatArray) -> FloatArray:
-        """Return W_ih x + b of each row of `inputs` [M, I], in float32, as [M, 4P] in an order of the kernel."""
+        """Return W_ih x + b of each row of `inputs` [M, I], in float32, as [M, 4P] in the order of `unpack_gates`."""
         if packed.precision != "float32":
             raise ValueError(f"the weights are packed in {packed.precision}; expected float32")
         check_array("inputs", inputs, (len(inputs), packed.I))
@@ -155,6 +155,13 @@ class Kernel:
             )
         )
         return projected
+
+    def unpack_gates(self, projected: FloatArray, H: int) -> FloatArray:
+        """Return rows of `project`, or linear combinations of them, [M, 4P], as [M, 4H] in the order of the weights."""
+        vectors = projected.reshape(len(projected), -1, 4, self._lanes).transpose(0, 2, 1, 3)
+        gates = vectors.reshape(len(projected), 4, -1)[:, :, :H]
+        halved = np.array([2, 2, 1, 2], np.float32)[:, None]
+        return (gates * halved).reshape(len(projected), 4 * H)
 
     def forward(
         self,

@@ -52,6 +52,10 @@ class DirectionalLayer:
         projected: FloatArray = reference.project(inputs, self.weight_ih, self._bias)
         return projected
 
+    def unpack_gates(self, projected: FloatArray) -> FloatArray:
+        """Return rows of `project`, or linear combinations of them, as [N, 4H] in the order of the weights."""
+        return projected if self._kernel is None else self._kernel.unpack_gates(projected, self.spec.hidden_size)
+
     def forward(self, projected: FloatArray, batch_sizes: IndexArray) -> LayerPass:
         """Run the layer on projected rows, from zero states."""
         rows, units, reverse = len(projected), self.spec.hidden_size, self.spec.reverse

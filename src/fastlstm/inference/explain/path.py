@@ -39,7 +39,7 @@ class LinearReadout:
 
     def value(self, features: FloatArray) -> FloatArray:
         """Return the logit [B] of features [B, F]."""
-        logits: FloatArray = features @ self.weight
+        logits: FloatArray = np.einsum("bf,f->b", features, self.weight)  # without threads of BLAS
         return logits
 
     def gradient(self, features: FloatArray) -> FloatArray:
@@ -57,13 +57,14 @@ class StraightPath:
     def __init__(self, layers: Layers, ids: TokenIds, readout: LinearReadout | HeadReadout) -> None:
         """Project the text of `ids` [T]. `readout` is the logit as a function of the layers' features."""
         self._layers, self._readout, self._tokens = layers, readout, len(ids)
+        # Nothing here uses BLAS for large products: its threads compete with those of the kernel for a while.
         vectors = layers.embed(ids)
         self._lines, self._steps = [], []
         for direction in layers.first:
             baseline = direction.project(np.zeros((1, vectors.shape[1]), np.float32))
             step = direction.project(vectors) - baseline
             self._lines.append(np.stack([np.broadcast_to(baseline, step.shape), step], axis=1))
-            self._steps.append(vectors @ direction.weight_ih.T)
+            self._steps.append(direction.unpack_gates(step))
         units = sum(direction.spec.hidden_size for direction in layers.first)
         self._batch_points = max(1, MAX_STATES_PER_BATCH // (units * len(ids)))
 
@@ -82,7 +83,6 @@ class StraightPath:
         gradients = layers.backward(passes, count, self._readout.gradient(features))
         rates = np.zeros((count, self._tokens))
         for gradient, step in zip(gradients, self._steps, strict=True):
-            # einsum and not matmul: BLAS starts threads, which compete with those of the kernel for a while.
             rates += np.einsum("tpg,tg->pt", gradient.reshape(self._tokens, count, -1), step)
         return self._readout.value(features).astype(np.float64), rates
 

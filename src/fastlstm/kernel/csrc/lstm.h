@@ -116,7 +116,7 @@ FASTLSTM_API int32_t fastlstm_pack(const fastlstm_isa *isa, int64_t precision, i
  *
  *   packed      in, from fastlstm_pack in float32 with the same I and H
  *   inputs      in [M, I]
- *   projected   out [M, 4P], in an order internal to the library
+ *   projected   out [M, P / L, 4, L]: the four gates of each vector of units; i, f and o are halved
  */
 FASTLSTM_API int32_t fastlstm_project(const fastlstm_isa *isa, int64_t M, int64_t I, int64_t H,
                                       const float *packed, const float *inputs, float *projected);
