@@ -161,7 +161,8 @@ class Kernel:
         vectors = projected.reshape(len(projected), -1, 4, self._lanes).transpose(0, 2, 1, 3)
         gates = vectors.reshape(len(projected), 4, -1)[:, :, :H]
         halved = np.array([2, 2, 1, 2], np.float32)[:, None]
-        return (gates * halved).reshape(len(projected), 4 * H)
+        unpacked: FloatArray = (gates * halved).reshape(len(projected), 4 * H)
+        return unpacked
 
     def forward(
         self,
