@@ -67,7 +67,7 @@ BULK = """
 import sys, fastlstm
 from fastlstm.data.datasets import load_imdb
 texts = load_imdb(sys.argv[1]).test.texts
-labels = fastlstm.load(sys.argv[2]).predict(texts)
+labels = fastlstm.load(sys.argv[2], precision=sys.argv[3]).predict(texts)
 print(len(labels))
 """
 
@@ -168,8 +168,10 @@ def measure_precisions(model: SavedModel, dataset: Dataset) -> dict[str, Any]:
 
 def measure_processes(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the seconds of whole processes."""
+    bulk = ["-c", BULK, str(arguments.data_dir), str(arguments.model)]
     processes = {
-        "25,000 raw reviews to labels": ["-c", BULK, str(arguments.data_dir), str(arguments.model)],
+        "25,000 raw reviews to labels": [*bulk, "float32"],
+        "25,000 raw reviews to labels, auto": [*bulk, "auto"],
         "fastlstm predict --model DIR TEXT": [
             *("-m", "fastlstm", "predict", "--model", str(arguments.model), "This movie was fantastic!"),
         ],

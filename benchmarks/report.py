@@ -45,7 +45,8 @@ ENGLISH = {
     "texts": "{own:.2f} ms per text of 200 tokens on one core (ONNX Runtime {onnx:.2f} ms, PyTorch {pytorch:.2f} ms)",
     "baseline": "n-gram baseline",
     "and": " and of an ",
-    "machine": "Measured on 2 cores of an {processor}, inference in float32; other processors differ. "
+    "machine": "Measured on 2 cores of an {processor}, with the code of that day, inference in float32; other "
+    "processors differ. "
     "[Benchmarks](docs/benchmarks.md) has all figures, with scripts and raw results.",
 }
 CHINESE = {
@@ -57,7 +58,7 @@ CHINESE = {
     "texts": "单核每条 200 个词元的文本 {own:.2f} ms（ONNX Runtime {onnx:.2f} ms，PyTorch {pytorch:.2f} ms）",
     "baseline": "n-gram 基线",
     "and": " 和 ",
-    "machine": "在 {processor} 的两个核心上测得，推理使用 float32；其他处理器会有差异。"
+    "machine": "用括号内日期的代码，在 {processor} 的两个核心上测得，推理使用 float32；其他处理器会有差异。"
     "全部数据、脚本与原始结果见[性能测试](docs/benchmarks.md)（英文）。",
 }
 """Words of the short table in each language."""
@@ -93,8 +94,11 @@ def summary(words: dict[str, str]) -> str:
     ]
     lines = [words["header"], "| --- | --- | --- | --- |"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    machines = [result["machine"] for result in (read_all("bundled") | read_all("inference") | tutorial).values()]
-    names = dict.fromkeys(processors.name(machine) for machine in machines)
+    dates: dict[str, str] = {}
+    for result in (*read_all("bundled").values(), *read_all("inference").values(), *tutorial.values()):
+        name = processors.name(result["machine"])
+        dates[name] = max(result["date"], dates.get(name, ""))
+    names = [f"{name} ({date})" for name, date in dates.items()]
     machine = words["machine"].format(processor=words["and"].join(names))
     return "\n".join(lines) + "\n\n" + machine + "\n"
 

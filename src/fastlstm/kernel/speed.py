@@ -73,8 +73,8 @@ def _shortest_turns(runs: Mapping[str, Run]) -> dict[str, float]:
         for precision, run in runs.items():
             before = time.thread_time()
             run()
-            elapsed = time.thread_time() - before
-            seconds[precision] = min(seconds[precision], max(elapsed, MIN_SECONDS))
+            spent = time.thread_time() - before
+            seconds[precision] = min(seconds[precision], max(spent, MIN_SECONDS))
     return seconds
 
 
