@@ -19,7 +19,7 @@ import machine
 from epoch_parts import time_method
 from fastlstm.data.datasets import load_imdb
 from fastlstm.inference import Classifier
-from fastlstm.inference.network import KernelFeatures
+from fastlstm.inference.features import KernelFeatures
 from fastlstm.inference.ngrams import NGramModel
 from fastlstm.text.tokenizer import TextTokenizer
 from timing import IDLE_SECONDS

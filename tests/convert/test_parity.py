@@ -22,7 +22,7 @@ from fastlstm.convert.onnx import to_onnx
 from fastlstm.convert.parity import RuntimeComparison, compare_runtimes
 from fastlstm.errors import CorruptModelError
 from fastlstm.inference import Classifier
-from fastlstm.inference.network import KernelFeatures
+from fastlstm.inference.features import KernelFeatures
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.serialization.classifier import SavedModel
 

@@ -152,7 +152,7 @@ def test_predictions_do_not_depend_on_chunks(
     batch = random_texts(texts)
     expected = [classifier.predict_proba(text) for text in batch]
     monkeypatch.setattr("fastlstm.inference.classifier.CHUNK_TEXTS", 4)
-    monkeypatch.setattr("fastlstm.inference.network.NUMPY_BATCH_SIZE", 3)
+    monkeypatch.setattr("fastlstm.inference.features.NUMPY_BATCH_SIZE", 3)
     assert np.array_equal(classifier.predict_proba(batch), expected)
 
 

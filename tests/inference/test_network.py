@@ -12,7 +12,7 @@ import torch
 
 from fastlstm._typing import TokenIds
 from fastlstm.config import ModelConfig
-from fastlstm.inference import network
+from fastlstm.inference import features
 from fastlstm.inference.network import Network, probabilities_of
 from fastlstm.kernel import find_kernel
 from fastlstm.text.batches import pack_batch
@@ -120,7 +120,7 @@ def test_temperature_divides_the_logits(activation: str, classes: int, temperatu
 
 @pytest.mark.parametrize("table_bytes", [0, 1 << 20])
 def test_cached_projections_do_not_change_the_results(monkeypatch: pytest.MonkeyPatch, table_bytes: int) -> None:
-    monkeypatch.setattr(network, "MAX_TABLE_BYTES", table_bytes)
+    monkeypatch.setattr(features, "MAX_TABLE_BYTES", table_bytes)
     model = make_network(random_classifier(3, pooling="concat", bidirectional=True))
     texts = random_ids(41)
     first = model.probabilities(texts)

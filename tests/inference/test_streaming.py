@@ -19,7 +19,7 @@ from tests.helpers.random_models import MakeModel
 import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
-from fastlstm.inference import Classifier, network
+from fastlstm.inference import Classifier, features
 from fastlstm.inference.streaming import MAGIC
 from fastlstm.kernel import find_kernel
 
@@ -89,7 +89,7 @@ def test_stream_equals_predictions_for_the_text_so_far(classifier: Classifier, w
 
 
 def test_a_stream_does_not_need_cached_projections(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "MAX_TABLE_BYTES", 0)
+    monkeypatch.setattr(features, "MAX_TABLE_BYTES", 0)
     text, stream = make_text(60), Classifier(classifier.saved).stream()
     for piece in split_text(text, 1):
         stream.feed(piece)

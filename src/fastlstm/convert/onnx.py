@@ -25,7 +25,7 @@ from fastlstm.convert.export import golden_entries, without_ngrams
 from fastlstm.convert.onnx_graph import Graph, ONNXStorage, round_weight
 from fastlstm.convert.onnx_ngrams import add_ngram_logits
 from fastlstm.errors import MissingDependencyError, OptionError
-from fastlstm.inference.network import EMPTY_TEXT_ID, POOLINGS, reads_empty_texts_as_zeros
+from fastlstm.inference.features import EMPTY_TEXT_ID, POOLINGS, reads_empty_texts_as_zeros
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.ngrams import NGRAM_KINDS

@@ -17,8 +17,9 @@ from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.convert.onnx import rounded_model
 from fastlstm.errors import CorruptModelError, FastLSTMError
 from fastlstm.inference import Classifier
+from fastlstm.inference.features import KernelFeatures, NumPyFeatures
 from fastlstm.inference.golden import GOLDEN_TEXTS
-from fastlstm.inference.network import KernelFeatures, Network, NumPyFeatures
+from fastlstm.inference.network import Network
 from fastlstm.kernel import find_kernel
 from fastlstm.kernel.abi import PRECISIONS
 from fastlstm.kernel.bindings import Kernel

@@ -11,7 +11,7 @@ import numpy as np
 from fastlstm._typing import AnyArray
 from fastlstm.convert.export import golden_entries, without_ngrams
 from fastlstm.errors import MissingDependencyError
-from fastlstm.inference.network import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
+from fastlstm.inference.features import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.serialization.folder import json_bytes

@@ -14,8 +14,9 @@ import numpy as np
 
 from fastlstm._typing import DoubleArray, FloatArray, IndexArray
 from fastlstm.errors import DataError, ModelNotFoundError, OptionError, suggest
+from fastlstm.inference.features import EMPTY_TEXT_ID
 from fastlstm.inference.golden import golden_predictions
-from fastlstm.inference.network import EMPTY_TEXT_ID, Network, supported_precisions
+from fastlstm.inference.network import Network, supported_precisions
 from fastlstm.kernel import find_kernel
 from fastlstm.metrics import Report, evaluate, predicted_classes
 from fastlstm.precision import AUTO

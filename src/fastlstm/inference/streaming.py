@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.errors import DataError, OptionError
-from fastlstm.inference.network import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
+from fastlstm.inference.features import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
 from fastlstm.serialization.classifier import unsupported_reason
 from fastlstm.text.token_boundaries import TokenBuffer
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer

@@ -169,7 +169,7 @@ class Batcher(Generic[Text]):
         with self._lock:
             while not self._stopping:
                 taken = take()
-                if pieces := [piece for piece in taken if not self._is_cancelled(piece.job)]:
+                if pieces := [piece for piece in taken if not self._drop_if_cancelled(piece.job)]:
                     self._current[threading.get_ident()] = pieces
                     return pieces
                 self._update_waiting()
@@ -177,7 +177,7 @@ class Batcher(Generic[Text]):
                     changed.wait()
             return []
 
-    def _is_cancelled(self, request: Job) -> bool:
+    def _drop_if_cancelled(self, request: Job) -> bool:
         """Return whether the client has disconnected. If so, remove what remains of its request."""
         assert isinstance(request, _Request)
         if request.result.cancelled():

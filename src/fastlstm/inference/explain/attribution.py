@@ -12,7 +12,8 @@ from fastlstm.inference.explain.explanation import Clause, Explanation, split_cl
 from fastlstm.inference.explain.layers import Layers
 from fastlstm.inference.explain.path import HeadReadout, LinearReadout, StraightPath
 from fastlstm.inference.explain.quadrature import first_points, interval_weights, points_between
-from fastlstm.inference.network import EMPTY_TEXT_ID, Network, reads_empty_texts_as_zeros
+from fastlstm.inference.features import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
+from fastlstm.inference.network import Network
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.text.tokenizer import PADDING_ID, UNKNOWN_ID, AlignedTokens

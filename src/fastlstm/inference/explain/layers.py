@@ -13,7 +13,7 @@ import numpy as np
 
 from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.config import ModelConfig
-from fastlstm.inference.network import POOLINGS
+from fastlstm.inference.features import POOLINGS
 from fastlstm.kernel import find_kernel, reference
 from fastlstm.kernel.bindings import Kernel, SavedActivations
 from fastlstm.kernel.memory import BufferPool
