@@ -1,0 +1,165 @@
+"""The default preset against what a user would otherwise take, on many data sets and sizes.
+
+    python benchmarks/defaults.py DATA_FOLDER [--sets "AG News" ...] [--rows 100 300 10000] [--methods ...]
+
+Methods:
+- TF-IDF: scikit-learn's TfidfVectorizer (words and pairs, sublinear; characters 1-3 for scripts without spaces) and
+  LogisticRegression with its default C; "TF-IDF, C chosen" chooses C on a fifth of the texts;
+- fastText (`pip install fasttext-community`) with word pairs; characters are separated by spaces for scripts without;
+- small: `fastlstm.train` with the default preset.
+
+All methods get the same rows, and each trains on one thread. Finished cells are kept: a second call measures what is
+missing. With --development, models are evaluated on training texts that are not drawn: choices are made on these.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fastlstm
+import machine
+from default_data import DATA_SETS, UNSPACED, Text
+from fastlstm.data import Dataset
+
+NAME = "defaults"
+ROWS = (100, 300, 10_000)
+CHOICES_OF_C = (0.3, 1.0, 3.0, 10.0, 30.0)
+FASTTEXT_OPTIONS = {"epoch": 25, "lr": 0.5, "wordNgrams": 2, "thread": 1, "verbose": 0}
+"""The options of fastText's tutorial on text classification."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Training texts, the texts to answer, whether their script has no spaces, and the random seed."""
+
+    training: Sequence[Text]
+    texts: Sequence[str]
+    unspaced: bool
+    seed: int
+
+
+def tfidf(task: Task) -> list[str]:
+    """Return the answers of TF-IDF and logistic regression with C = 1."""
+    return _tfidf(task, 1.0)
+
+
+def tfidf_with_choice(task: Task) -> list[str]:
+    """Return the answers of TF-IDF and logistic regression with C chosen on a fifth of the training texts."""
+    shuffled = random.Random(task.seed).sample(task.training, len(task.training))
+    count = len(shuffled) // 5
+    validation, rest = shuffled[:count], shuffled[count:]
+    if len({label for _, label in rest}) < 2:
+        return _tfidf(task, 1.0)
+
+    def accuracy(inverse_penalty: float) -> float:
+        part = dataclasses.replace(task, training=rest, texts=[text for text, _ in validation])
+        return _accuracy(_tfidf(part, inverse_penalty), validation)
+
+    return _tfidf(task, max(CHOICES_OF_C, key=accuracy))
+
+
+def _tfidf(task: Task, inverse_penalty: float) -> list[str]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    units = {"analyzer": "char", "ngram_range": (1, 3)} if task.unspaced else {"ngram_range": (1, 2)}
+    model = make_pipeline(
+        TfidfVectorizer(sublinear_tf=True, **units), LogisticRegression(C=inverse_penalty, max_iter=1000)
+    )
+    model.fit([text for text, _ in task.training], [label for _, label in task.training])
+    return [str(label) for label in model.predict(task.texts)]
+
+
+def fasttext_answers(task: Task) -> list[str]:
+    """Return the answers of fastText."""
+    import fasttext
+
+    def line(text: str) -> str:
+        return " ".join(text.lower() if task.unspaced else text.lower().split())
+
+    names = sorted({label for _, label in task.training})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "training.txt")
+        rows = (f"__label__{names.index(label)} {line(text)}\n" for text, label in task.training)
+        path.write_text("".join(" ".join(row.split()) + "\n" for row in rows), encoding="utf-8")
+        model = fasttext.train_supervised(str(path), **FASTTEXT_OPTIONS, seed=task.seed)
+    answers = (model.predict(" ".join(line(text).split()))[0] for text in task.texts)
+    return [names[int(answer[0].removeprefix("__label__"))] if answer else names[0] for answer in answers]
+
+
+def small(task: Task) -> list[str]:
+    """Return the answers of the default preset."""
+    dataset = Dataset([text for text, _ in task.training], [label for _, label in task.training])
+    with tempfile.TemporaryDirectory() as folder:
+        result = fastlstm.train(dataset, Path(folder, "model"), seed=task.seed, baseline=False)
+        return [str(label) for label in result.classifier.predict(task.texts, label_unknown=True)]
+
+
+METHODS: Mapping[str, Callable[[Task], list[str]]] = {
+    "TF-IDF": tfidf,
+    "TF-IDF, C chosen": tfidf_with_choice,
+    "fastText": fasttext_answers,
+    "small": small,
+}
+
+
+def main() -> None:
+    """Measure the missing cells, print the means and save the raw result."""
+    parser = machine.argument_parser(__doc__)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("--sets", nargs="+", choices=list(DATA_SETS), default=list(DATA_SETS))
+    parser.add_argument("--rows", type=int, nargs="+", default=list(ROWS))
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--development", action="store_true")
+    arguments = parser.parse_args()
+
+    name = f"{NAME}_development" if arguments.development else NAME
+    path = machine.result_path(name, publish=arguments.publish)
+    cells: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
+    packages = ["fastlstm", "torch", "scikit-learn", "numpy", "tokenizers"]
+    for data_name in arguments.sets:
+        data = DATA_SETS[data_name](arguments.data_dir)
+        for rows in arguments.rows:
+            for seed in arguments.seeds:
+                training, evaluated = data.sample(rows, seed, development=arguments.development)
+                task = Task(training, [text for text, _ in evaluated], data_name in UNSPACED, seed)
+                for method in arguments.methods:
+                    cell = {"data": data_name, "rows": rows, "seed": seed, "method": method}
+                    if any(cell.items() <= earlier.items() for earlier in cells):
+                        continue
+                    started = time.perf_counter()
+                    predicted = METHODS[method](task)
+                    cell |= {
+                        "training_texts": len(training),
+                        "classes": len({label for _, label in training}),
+                        "evaluated_texts": len(evaluated),
+                        "accuracy": _accuracy(predicted, evaluated),
+                        "seconds": time.perf_counter() - started,
+                        "commit": machine.commit(),
+                    }
+                    cells.append(cell)
+                    machine.save(name, packages, {"cells": cells}, publish=arguments.publish)
+                    print(f"{data_name}, {rows} rows, seed {seed}, {method}: {cell['accuracy']:.2%}", flush=True)
+    for method in arguments.methods:
+        accuracies = [cell["accuracy"] for cell in cells if cell["method"] == method]
+        print(f"{method:18} {statistics.mean(accuracies):.2%} over {len(accuracies)} cells")
+    print(path)
+
+
+def _accuracy(predicted: Sequence[str], expected: Sequence[Text]) -> float:
+    return statistics.mean(answer == label for answer, (_, label) in zip(predicted, expected, strict=True))
+
+
+if __name__ == "__main__":
+    main()
