@@ -94,6 +94,16 @@ def test_python_of_the_readme_runs(example_folder: Path) -> None:
     assert (example_folder / "reviews-model" / "model.safetensors").exists()
 
 
+@pytest.mark.usefixtures("example_folder")
+def test_python_of_distillation_runs() -> None:
+    text = (ROOT / "docs/training.md").read_text(encoding="utf-8")
+    section = text[text.index("## Distillation") : text.index("## Calibration")]
+    names: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(compile(code, "docs/training.md", "exec"), names)
+    assert names["result"].agreement.texts > 0
+
+
 def test_python_of_explaining_and_streaming_runs() -> None:
     names: dict[str, Any] = {}
     for document in ("docs/explaining.md", "docs/streaming.md"):

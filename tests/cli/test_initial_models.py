@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from tests.helpers.command_line import Command
 from tests.helpers.language_models import FIELDS, write_labelled_texts, write_texts
 
 import fastlstm
+from fastlstm.errors import ResumeError
+from fastlstm.training.events import EpochResult
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,100 @@ def test_a_student_is_trained_on_its_teacher_s_labels_of_unlabelled_texts(
     card = (tmp_path / "student" / "README.md").read_text()
     for words in ("60 texts without labels", "the classifier `teacher`", "10 words and word pairs"):
         assert words in card
+
+
+SHAPE = [
+    "--preset",
+    "tutorial",
+    "--set",
+    "hidden_sizes=6",
+    "--set",
+    "embedding_size=5",
+    "--no-baseline",
+    "--epochs",
+    "2",
+]
+
+
+def test_a_student_of_a_python_object_reports_agreement(command: Command, labelled: Path, tmp_path: Path) -> None:
+    names = fastlstm.read_dataset(labelled).class_names
+    teacher = tmp_path / "teacher.py"
+    teacher.write_text("def score(texts):\n    return [[0.25, 0.75] for _ in texts]\n")
+    result = command(
+        "distill", f"{teacher}:score", labelled, "--teacher-labels", ",".join(names), "--out", tmp_path / "student",
+        *SHAPE, "--json",
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    agreement = json.loads(result.out)["agreement"]
+    assert agreement["labelled"] == agreement["texts"] > 0
+    record = fastlstm.load(tmp_path / "student").saved.training
+    assert (record["teacher"], record["agreement"]) == ("score", agreement)
+
+
+def test_a_student_of_probabilities_in_the_data(command: Command, labelled: Path, tmp_path: Path) -> None:
+    data, scored = fastlstm.read_dataset(labelled), tmp_path / "scored.jsonl"
+    first, second = data.class_names
+    rows = [
+        {"text": text, "p": {first: 0.9 if label == first else 0.2, second: 0.1 if label == first else 0.8}}
+        for text, label in zip(data.texts, data.labels, strict=True)
+    ]
+    scored.write_text("\n".join(json.dumps(row) for row in rows))
+    result = command(
+        "distill", scored, "--probability-column", "p", "--out", tmp_path / "student", *SHAPE, "--json"
+    )
+    assert result.status == 0, result.err
+    output = json.loads(result.out)
+    assert output["agreement"]["labelled"] == 0
+    assert output["agreement"]["teacher_accuracy"] is None
+    assert "teacher-validates" in [note["code"] for note in output["notes"]]
+    hard = tmp_path / "hard"
+    assert command("train", labelled, "--out", hard, *SHAPE).status == 0
+    weights = fastlstm.load(tmp_path / "student").saved.weights
+    assert any(
+        not np.array_equal(array, weights[name]) for name, array in fastlstm.load(hard).saved.weights.items()
+    )
+
+
+def test_a_resumed_student_of_another_teacher_is_refused(labelled: Path, tmp_path: Path) -> None:
+    names = fastlstm.read_dataset(labelled).class_names
+    options = {
+        "preset": "tutorial", "hidden_sizes": (6,), "embedding_size": 5, "baseline": False, "teacher_labels": names,
+    }  # fmt: skip
+
+    def teacher(probability: float) -> Callable[[list[str]], list[list[float]]]:
+        return lambda texts: [[1 - probability, probability]] * len(texts)
+
+    def stop(event: object) -> None:
+        if isinstance(event, EpochResult):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastlstm.distill(teacher(0.25), labelled, tmp_path / "student", watch=stop, **options)
+    with pytest.raises(ResumeError):
+        fastlstm.distill(teacher(0.5), labelled, tmp_path / "student", resume=True, **options)
+    result = fastlstm.distill(teacher(0.25), labelled, tmp_path / "student", resume=True, **options)
+    assert result.agreement is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["DATA"], "teacher-missing"),
+        (["nowhere.py:score", "DATA"], "bad-teacher"),
+        (["math:sqrt", "DATA"], "teacher-failed"),
+        (["builtins:len", "DATA"], "bad-teacher-output"),
+        (["math:pi", "DATA"], "bad-option-value"),
+        (["math:sqrt", "DATA", "--probability-columns", "a,b"], "conflicting-options"),
+        (["DATA", "--probability-columns", "a,b", "--teacher-labels", "a,b"], "bad-option-value"),
+    ],
+)
+def test_a_bad_teacher_is_rejected(
+    command: Command, labelled: Path, tmp_path: Path, arguments: list[str], code: str
+) -> None:
+    arguments = [str(labelled) if argument == "DATA" else argument for argument in arguments]
+    result = command("distill", *arguments, "--out", tmp_path / "x")
+    assert (result.status, result.code) == (2, code)
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("model", [[], None, {}, {"direction": ["forward"]}])

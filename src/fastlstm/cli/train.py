@@ -25,6 +25,7 @@ from fastlstm.cli.options import (
     table_options,
 )
 from fastlstm.cli.output import json_object, note_missing_fonts, report
+from fastlstm.errors import OptionError
 
 if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
@@ -65,12 +66,27 @@ def device_option(function: Function) -> Function:
                   panel="Training", help="Device to train on.")(function)  # fmt: skip
 
 
+def soft_label_options(function: Function) -> Function:
+    """Add the options about probabilities of a teacher."""
+    for decorator in (
+        option("--label-weight", type=click.FloatRange(0, 1), default=0.5, show_default=True, panel="Data",
+               help="Weight of a label beside probabilities of a teacher."),
+        option("--probability-column", metavar="NAME", panel="Data",
+               help="Column that maps classes to probabilities."),
+        option("--probability-columns", metavar="CLASS=NAME,...", panel="Data",
+               help="Columns with the probability of each class."),
+    ):  # fmt: skip
+        function = decorator(function)
+    return function
+
+
 def run_options(function: Function) -> Function:
     """Add the options of a run, which `train` and `distill` share."""
     for decorator in reversed(
         (
             table_options,
             split_options,
+            soft_label_options,
             option(
                 "--unlabelled", metavar="TEXTS", panel="Data", help="Texts without labels: file, folder or imdb."
             ),
@@ -133,6 +149,8 @@ def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:
 def _print_result(result: TrainingResult, as_json: bool) -> None:
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
+        if result.agreement is not None:
+            print_line(result.agreement.describe())
         print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
             print_line(f"plots: {plots}")
@@ -149,6 +167,7 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
         **result.report.to_json(),
         "measured_on": with_options(result.evaluated_on, current_command()),
         "baseline": result.baseline.to_json() if result.baseline else None,
+        "agreement": agreement.to_json() if (agreement := getattr(result, "agreement", None)) else None,
         "calibrated": result.classifier.saved.training["calibration"],
         "linear": result.classifier.saved.is_linear,
         "streams": result.classifier.can_stream,
@@ -170,13 +189,28 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
 
 
 @click.command("distill", cls=PanelCommand)
-@click.argument("teacher", metavar="TEACHER")
-@click.argument("data", metavar="DATA")
+@click.argument("sources", nargs=-1, required=True, metavar="[TEACHER] DATA")
+@option("--teacher-labels", metavar="CLASS,...", panel="Data", help="Classes of the columns that TEACHER returns.")
 @run_options
-def distill_command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
-    """Train a classifier on the probabilities of another, the model in the folder TEACHER.
+def distill_command(
+    sources: tuple[str, ...], out: Path, options: Mapping[str, Any], as_json: bool, **values: Any
+) -> None:
+    """Train a classifier on the probabilities of another model.
+
+    TEACHER is the folder of a model, or module:attribute or file.py:attribute of a Python object with predict_proba
+    or a callable. Without TEACHER, DATA has the probabilities: see --probability-columns.
 
     DATA contains labelled texts with the classes of the teacher; the targets are the mean of label and
     probability. With --unlabelled, further texts are labelled by the teacher.
     """
-    train_and_report(data, out, run_settings(options, **values), as_json=as_json)
+    *teacher, data = sources
+    if len(teacher) > 1:
+        raise click.UsageError(f"expected TEACHER and DATA, found {len(sources)} arguments")
+    settings = run_settings(options, **values)
+    if not teacher and not (values["probability_columns"] or values["probability_column"]):
+        raise OptionError(
+            "a teacher is missing; pass TEACHER before DATA, or the columns of DATA with its probabilities as "
+            "`probability_columns`",
+            code="teacher-missing",
+        )
+    train_and_report(data, out, {**settings, "teacher": teacher[0] if teacher else None}, as_json=as_json)

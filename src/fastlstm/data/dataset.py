@@ -13,6 +13,7 @@ import numpy as np
 from fastlstm._typing import IndexArray
 from fastlstm.data.labels import appearance, normalize_label
 from fastlstm.data.options import BadRow
+from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.errors import DataError, OptionError, suggest
 from fastlstm.notes import Note
 
@@ -33,6 +34,7 @@ class Dataset:
         notes: Notes about how the texts were read.
         bad_rows: The rows that were skipped.
         keep_missing: Whether spellings of missing values, such as "NA", are class names.
+        soft_labels: The probabilities of the classes, if the texts have any: what another model says about them.
 
     Raises:
         DataError: The lengths of `texts`, `labels` and `locations` differ, a text is not a string, or a label is
@@ -46,6 +48,7 @@ class Dataset:
     notes: tuple[Note, ...] = field(default=(), repr=False, compare=False)
     bad_rows: tuple[BadRow, ...] = field(default=(), repr=False, compare=False)
     keep_missing: bool = field(default=False, repr=False, compare=False)
+    soft_labels: SoftLabels | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         texts, labels = column_values(self.texts, "texts"), column_values(self.labels, "labels")
@@ -107,11 +110,9 @@ class Dataset:
 
     @property
     def class_names(self) -> list[str]:
-        """The distinct labels, sorted: by value if all are integers, else as strings."""
-        names = sorted(set(self.labels))
-        if all(_INTEGER.fullmatch(name) for name in names):
-            names.sort(key=int)
-        return names
+        """The distinct labels, and the classes of the soft labels, in the order of `sorted_names`."""
+        soft = () if self.soft_labels is None else self.soft_labels.classes
+        return sorted_names({*self.labels, *soft})
 
     def location(self, index: SupportsIndex) -> int | str:
         """Return the location of text `index` in the source. Subsets keep the original locations."""
@@ -152,7 +153,16 @@ class Dataset:
             self.source if source is None else source,
             [self.location(row) for row in rows],
             keep_missing=True,  # the labels are normalized
+            soft_labels=None if self.soft_labels is None else self.soft_labels.take(rows),
         )
+
+
+def sorted_names(names: Iterable[str]) -> list[str]:
+    """Return class names in their order: by value if all are integers, else as strings."""
+    result = sorted(names)
+    if all(_INTEGER.fullmatch(name) for name in result):
+        result.sort(key=int)
+    return result
 
 
 def column_values(values: Any, name: str) -> list[Any]:

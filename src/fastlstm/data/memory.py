@@ -8,8 +8,9 @@ from typing import Any
 
 from fastlstm.data.dataset import Dataset, column_values
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_index, column_list
+from fastlstm.data.readers.columns import column_argument, column_index, column_list
 from fastlstm.data.readers.labelled import read_labelled
+from fastlstm.data.soft_labels import LabelCells
 from fastlstm.data.validation import Rows, collect_dataset
 from fastlstm.errors import DataError
 from fastlstm.tables import column, column_keys
@@ -47,6 +48,7 @@ def as_dataset(data: object, options: ReadOptions | None = None, source: str = "
             notes,
             dataset.bad_rows,
             keep_missing=True,
+            soft_labels=dataset.soft_labels,
         )
     options.require_two_columns()
     keys = column_keys(data)
@@ -65,16 +67,27 @@ def as_dataset(data: object, options: ReadOptions | None = None, source: str = "
 
 def _dataset_rows(dataset: Dataset) -> Rows:
     locations: Sequence[int | str] = dataset.locations or range(1, len(dataset) + 1)
-    yield from zip(locations, dataset.texts, dataset.labels, strict=True)
+    labels: Sequence[object] = dataset.labels
+    if (soft := dataset.soft_labels) is not None:
+        rows = zip(dataset.labels, soft.probabilities.tolist(), soft.is_labelled, strict=True)
+        labels = [
+            LabelCells(label if own else None, dict(zip(soft.classes, values, strict=True)))
+            for label, values, own in rows
+        ]
+    yield from zip(locations, dataset.texts, labels, strict=True)
     return ()
 
 
 def _table_rows(data: Any, keys: Sequence[Any], source: str, options: ReadOptions) -> Rows:
     columns = [str(key) for key in keys]
     text = column_index(options.text_column, columns, source, "text_column")
-    label = column_index(options.label_column, columns, source, "label_column")
     texts = column_values(column(data, keys[text]), "texts")
-    labels = column_values(column(data, keys[label]), "labels")
+    cells = {}
+    for name in options.label_columns:
+        if name in columns or name not in options.optional_columns:
+            index = column_index(name, columns, source, column_argument(name, options))
+            cells[name] = column_values(column(data, keys[index]), "labels")
+    labels = [options.label_of(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=False)]
     if len(texts) != len(labels):
         raise DataError(
             f"{source} has {len(texts)} texts and {len(labels)} labels; expected equal numbers",
@@ -90,12 +103,13 @@ def _table_rows(data: Any, keys: Sequence[Any], source: str, options: ReadOption
 def _pair_rows(data: Iterable[object], source: str, options: ReadOptions) -> Rows:
     for number, row in enumerate(data, start=1):
         if isinstance(row, Mapping):
-            missing = [name for name in (options.text_column, options.label_column) if name not in row]
+            wanted = (options.text_column, *(() if options.reads_probabilities else (options.label_column,)))
+            missing = [name for name in wanted if name not in row]
             if missing:
                 reason = f"no key {missing[0]!r} (keys: {column_list([str(name) for name in row])})"
                 yield BadRow(source, number, "missing-column", reason)
             else:
-                yield number, row[options.text_column], row[options.label_column]
+                yield number, row[options.text_column], options.label_of(row)
         elif isinstance(row, tuple | list) and len(row) == 2:
             yield number, row[0], row[1]
         else:

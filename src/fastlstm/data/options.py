@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fastlstm.data.soft_labels import LabelCells
 from fastlstm.errors import OptionError, WriteError, suggest
 
 Quoting = Literal["double", "backslash", "single", "single-backslash", "none"]
@@ -99,6 +100,11 @@ class ReadOptions:
 
     Attributes:
         text_column, label_column: The columns of tables.
+        probability_columns: Class name -> column of a table with the probability of the class, as pairs. `create` also
+            takes a mapping, a list of columns named as the classes, or "negative=p_neg,positive=p_pos". With
+            probabilities, a text may have no label.
+        probability_column: A column with a mapping of class names to probabilities, in JSON Lines and Parquet files
+            and in tables in memory.
         delimiter: The character between the cells of a CSV or TSV file, or one of `NAMED_DELIMITERS`. None: detected.
         quoting: How a CSV or TSV file quotes cells: "double": in double quotes, with quotes inside doubled;
             "backslash": the same, and a backslash escapes the next character; "single": in single quotes, with quotes
@@ -117,6 +123,8 @@ class ReadOptions:
 
     text_column: str = "text"
     label_column: str = "label"
+    probability_columns: tuple[tuple[str, str], ...] = ()
+    probability_column: str | None = None
     delimiter: str | None = None
     quoting: Quoting | None = None
     encoding: str | None = None
@@ -143,6 +151,15 @@ class ReadOptions:
         for name in ("text_column", "label_column"):
             if name in values and not isinstance(values[name], str):
                 _reject(name, values[name], "the name of a column")
+        values["probability_columns"] = _probability_columns(values.get("probability_columns"))
+        if not isinstance(values.get("probability_column", ""), str | None):
+            _reject("probability_column", values["probability_column"], "the name of a column")
+        if values["probability_columns"] and values.get("probability_column") is not None:
+            raise OptionError(
+                "`probability_columns` and `probability_column` exclude each other; remove one of the two",
+                code="conflicting-options",
+                options=("probability_columns", "probability_column"),
+            )
         if values.get("delimiter") is not None:
             if not isinstance(values["delimiter"], str):
                 _reject("delimiter", values["delimiter"], f"one character, or {', '.join(NAMED_DELIMITERS)}")
@@ -165,6 +182,32 @@ class ReadOptions:
             _check_encoding(result.encoding)
         return result
 
+    @property
+    def reads_probabilities(self) -> bool:
+        """Whether rows have probabilities of the classes."""
+        return bool(self.probability_columns) or self.probability_column is not None
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """The columns that a table may lack."""
+        return (self.label_column,) if self.reads_probabilities else ()
+
+    def label_of(self, row: Mapping[str, Any]) -> Any:
+        """Return the label of a row, with its probabilities if rows have any. Absent ones are None."""
+        if not self.reads_probabilities:
+            return row[self.label_column]
+        if self.probability_column is not None:
+            probabilities = row.get(self.probability_column)
+        else:
+            probabilities = {name: row.get(column) for name, column in self.probability_columns}
+        return LabelCells(row.get(self.label_column), probabilities)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of the label and the probabilities."""
+        own = () if self.probability_column is None else (self.probability_column,)
+        return (self.label_column, *(column for _, column in self.probability_columns), *own)
+
     def require_two_columns(self) -> None:
         """Raise `OptionError` if texts and labels are the same column."""
         if self.text_column == self.label_column:
@@ -173,6 +216,30 @@ class ReadOptions:
                 code="same-column",
                 column=self.text_column,
             )
+
+
+def _probability_columns(value: object) -> tuple[tuple[str, str], ...]:
+    """Return (class, column) pairs from a mapping, a list of columns, or a string of the command line."""
+    if value is None or value == ():
+        return ()
+    parts: Iterable[Any] = value.split(",") if isinstance(value, str) else ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = value
+    pairs = []
+    for part in parts:
+        name, _, column = part.partition("=") if isinstance(part, str) else ("", "", "")
+        pair = tuple(part) if isinstance(part, tuple) else (name.strip(), (column or name).strip())
+        if len(pair) == 2 and all(isinstance(item, str) and item for item in pair):
+            pairs.append((pair[0], pair[1]))
+        else:
+            pairs.clear()
+            break
+    names = [name for name, _ in pairs]
+    if len(set(names)) < 2 or len(set(names)) < len(names):
+        _reject("probability_columns", value, "two or more classes, such as negative=p_neg,positive=p_pos")
+    return tuple(pairs)
 
 
 READ_OPTIONS: Sequence[str] = tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import re
@@ -11,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.data.dataset import Dataset
+from fastlstm.data.dataset import Dataset, sorted_names
 from fastlstm.data.labels import is_missing, is_unicode, look_alikes, merged_names, normalize_label
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.errors import DataError
+from fastlstm.data.soft_labels import LabelCells, SoftLabels, collect_soft_labels, parse_probabilities
+from fastlstm.errors import DataError, OptionError
 from fastlstm.notes import Note
 
 LabelledRow = tuple[int | str, object, object]
@@ -59,6 +61,8 @@ class RowCollector:
         self.notes: tuple[Note, ...] = ()
         self._labelled, self._has_columns = labelled, has_columns
         self._numbers = 0
+        self._soft: list[dict[str, float] | None] = []
+        self._own_label: list[bool] = []
         self._names: dict[tuple[type, Any], str] = {}
 
     def collect(self, rows: Iterable[LabelledRow | BadRow]) -> None:
@@ -89,7 +93,7 @@ class RowCollector:
         try:
             checked = normalize_text(text)
             if self._labelled:
-                self.labels.append(self._class_name(label))
+                self._add_label(label)
         except DataError as error:
             blank = error.code == "empty-text" and not self._labelled
             if not blank:
@@ -104,6 +108,42 @@ class RowCollector:
         self.locations.append(location)
         if checked[0] in _NUMBER_BEGINNING and _NUMBER.fullmatch(checked.strip()):
             self._numbers += 1
+
+    def _add_label(self, label: object) -> None:
+        if not isinstance(label, LabelCells):
+            self.labels.append(self._class_name(label))
+            return
+        soft = parse_probabilities(label.probabilities)
+        own = not (is_missing(label.label) or label.label == "")
+        if not own and soft is None:
+            raise DataError("neither a label nor probabilities; expected one of them", code="missing-label")
+        if soft is not None:
+            first = next((values for values in self._soft if values is not None), soft)
+            if soft.keys() != first.keys():
+                raise DataError(
+                    f"the probabilities are of the classes {', '.join(soft)}; expected {', '.join(first)}",
+                    code="bad-probabilities",
+                    classes=tuple(soft),
+                    expected=tuple(first),
+                )
+        name = self._class_name(label.label) if own else max(soft or {}, key=(soft or {}).__getitem__)
+        if soft is not None and name not in soft:
+            raise DataError(
+                f"the label {name!r} has no probability; expected {', '.join(soft)}",
+                code="unknown-label",
+                label=name,
+                labels=list(soft),
+            )
+        self.labels.append(name)
+        self._soft.append(soft)
+        self._own_label.append(own)
+
+    def soft_labels(self) -> SoftLabels | None:
+        """Return the probabilities of the rows; None if the rows have none."""
+        if not self._soft:
+            return None
+        names = set(self.labels).union(*(values for values in self._soft if values is not None))
+        return collect_soft_labels(sorted_names(names), self.labels, self._soft, self._own_label)
 
     def _class_name(self, label: object) -> str:
         key = (type(label), label)
@@ -255,6 +295,7 @@ def collect_dataset(
         collector.all_notes(),
         tuple(collector.bad_rows),
         keep_missing=True,  # the labels are normalized
+        soft_labels=collector.soft_labels(),
     )
     return _with_one_spelling(dataset, options)
 
@@ -263,6 +304,12 @@ def _with_one_spelling(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Return the dataset with labels that look alike merged, or with a note about them."""
     notes = list(dataset.notes)
     labels = dataset.labels
+    if options.merge_labels and dataset.soft_labels is not None:
+        raise OptionError(
+            "`merge_labels` cannot be set together with probabilities, which name the classes; remove it",
+            code="conflicting-options",
+            options=("merge_labels", "probability_columns"),
+        )
     if options.merge_labels:
         merged = merged_names(labels, options.class_names)
         changed = sorted(f"{old!r} to {new!r}" for old, new in merged.items() if old != new)
@@ -281,9 +328,7 @@ def _with_one_spelling(dataset: Dataset, options: ReadOptions) -> Dataset:
             )
     if len(notes) == len(dataset.notes):
         return dataset
-    return Dataset(
-        dataset.texts, labels, dataset.source, dataset.locations, tuple(notes), dataset.bad_rows, keep_missing=True
-    )
+    return dataclasses.replace(dataset, labels=labels, notes=tuple(notes), keep_missing=True)
 
 
 def normalize_text(text: object) -> str:

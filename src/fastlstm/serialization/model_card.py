@@ -98,6 +98,8 @@ def _data_lines(data: Mapping[str, Any], training: Mapping[str, Any]) -> Iterato
         yield f"Training started from the language model `{training['encoder']}`."
     if training.get("teacher"):
         yield f"The model was distilled from the classifier `{training['teacher']}`."
+    if agreement := training.get("agreement"):
+        yield f"It agrees with its teacher on {agreement['agreement']:.2%} of {agreement['texts']:,} texts."
 
 
 def _calibration_lines(record: Mapping[str, Any], temperature: float) -> Iterator[str]:

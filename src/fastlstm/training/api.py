@@ -44,7 +44,7 @@ def train(
 
 
 def distill(
-    teacher: str | os.PathLike[str],
+    teacher: Any,
     data: DataSource,
     out: str | os.PathLike[str] = "student",
     **options: Any,
@@ -52,9 +52,11 @@ def distill(
     """Train a classifier, the student, on the probabilities of another, the teacher.
 
     Args:
-        teacher: Folder of the classifier to distill from.
-        data: Labelled texts with the classes of the teacher. The soft targets are the mean of labels and
-            probabilities.
+        teacher: Folder of a saved classifier; an object with `predict_proba`, such as one of scikit-learn; a callable
+            that takes a list of texts, such as a pipeline of Hugging Face with `top_k=None`; or None if the data has
+            the probabilities, see `probability_columns`.
+        data: Labelled texts with the classes of the teacher. The targets are the mean of labels and probabilities,
+            or another mixture with `label_weight`.
         out: Folder to save the student to.
         options: Those of `train`: above all `unlabelled` texts, whose targets are the teacher's probabilities, and
             `bidirectional=False` for a student that can read streams.

@@ -1,70 +1,22 @@
-"""Soft labels from a teacher (Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network")."""
+"""Soft targets from a teacher (Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network")."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-import torch
 
 from fastlstm._typing import FloatArray
 from fastlstm.data import Dataset
 from fastlstm.errors import DataError
-from fastlstm.inference.network import probabilities_of
-from fastlstm.serialization import weights
-from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
-from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
-from fastlstm.training.loop import compute_logits
-from fastlstm.training.model import TextClassifier
-
-LABEL_WEIGHT = 0.5
-"""Weight of the label in the soft label of a labelled text; the rest is the teacher's probabilities."""
-
-
-class Teacher(Protocol):
-    """A model that returns class probabilities: a `Classifier` or a `PyTorchTeacher`."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return the class names."""
-
-    def predict_proba(self, texts: list[str], /) -> FloatArray:
-        """Return the probabilities [n, classes], columns in the order of `labels`."""
-
-
-class PyTorchTeacher:
-    """A saved classifier that runs in PyTorch, for GPUs."""
-
-    def __init__(self, model: SavedModel, device: torch.device) -> None:
-        self._model = model
-        config = model.config
-        self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
-        self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
-        self._tokenize = make_text_tokenizer(model.tokenizer, config)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return the class names."""
-        return self._model.labels
-
-    def predict_proba(self, texts: list[str], /) -> FloatArray:
-        """Return the probabilities [n, classes], columns in the order of `labels`; in float16 on a GPU."""
-        model, tokenized = self._model, self._tokenize(texts)
-        logits = compute_logits(self._network, tokenized.ids, mixed_precision=True).numpy()
-        if tokenized.untruncated is not None:
-            kinds = NGRAM_KINDS[model.config.ngram_kinds]
-            logits += NGramLogits(model.integer_arrays["wide.ngrams"], model.weights["wide.weight"], kinds)(
-                tokenized.untruncated
-            )
-        sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
-        return probabilities_of(logits / np.float32(model.temperature), sigmoid)
+from fastlstm.training.agreement import has_own_label
+from fastlstm.training.teachers import Teacher
 
 
 @dataclass(frozen=True)
 class DistillationData:
-    """Texts and their soft labels [n, classes], whose rows sum to 1.
+    """Texts and their soft targets [n, classes], whose rows sum to 1.
 
     The label of an unlabelled text is the teacher's most probable class.
     """
@@ -73,18 +25,53 @@ class DistillationData:
     soft_labels: FloatArray
 
 
-def soft_targets(teacher: Teacher, labelled: Dataset, unlabelled: Sequence[str]) -> DistillationData:
-    """Return texts and soft labels for a student.
+def soft_targets(
+    teacher: Teacher | None, labelled: Dataset, unlabelled: Sequence[str], label_weight: float
+) -> DistillationData:
+    """Return texts and soft targets for a student.
 
     Args:
-        teacher: A model with the classes of `labelled`.
-        labelled: Labelled texts; the label counts with weight `LABEL_WEIGHT`.
-        unlabelled: Texts whose soft labels are the teacher's probabilities.
+        teacher: A model with the classes of `labelled`. None: its soft labels are the teacher's probabilities.
+        labelled: Texts with labels or soft labels; a label of their own counts with weight `label_weight`.
+        unlabelled: Texts whose targets are the teacher's probabilities. None without a teacher.
+        label_weight: The weight of a label; the rest is the weight of the teacher's probabilities.
 
     Raises:
         DataError: The classes differ from the teacher's.
     """
-    names = labelled.class_names
+    names, count = labelled.class_names, len(labelled)
+    texts = [*labelled.texts, *unlabelled]
+    soft = teacher_probabilities(teacher, labelled, unlabelled)
+    weight = np.where(has_own_label(labelled), label_weight, 0).astype(np.float32)[:, None]
+    one_hot = np.eye(len(names), dtype=np.float32)[labelled.label_indices(names)]
+    soft[:count] = weight * one_hot + (1 - weight) * soft[:count]
+    labels = [*labelled.labels, *(names[k] for k in soft[count:].argmax(axis=1))]
+    source = (
+        f"{labelled.source} and {len(unlabelled):,} texts labelled by the teacher"
+        if unlabelled
+        else labelled.source
+    )
+    return DistillationData(Dataset(texts, labels, source, keep_missing=True), soft)
+
+
+def teacher_probabilities(
+    teacher: Teacher | None,
+    labelled: Dataset,
+    unlabelled: Sequence[str] = (),
+    *,
+    names: Sequence[str] | None = None,
+) -> FloatArray:
+    """Return the teacher's probabilities [n, classes] for labelled and unlabelled texts.
+
+    The columns are in the order of `names`; by default, those of the classes of `labelled`.
+
+    Raises:
+        DataError: The classes differ from the teacher's.
+    """
+    names = labelled.class_names if names is None else names
+    if teacher is None:
+        assert labelled.soft_labels is not None
+        return labelled.soft_labels.columns(names)
     if sorted(names) != sorted(teacher.labels):
         raise DataError(
             f"{labelled.source} has the classes {', '.join(names)}, but the teacher has "
@@ -94,12 +81,6 @@ def soft_targets(teacher: Teacher, labelled: Dataset, unlabelled: Sequence[str])
             classes=tuple(names),
             expected=tuple(teacher.labels),
         )
-    texts = [*labelled.texts, *unlabelled]
     columns = [teacher.labels.index(name) for name in names]
-    soft_labels = teacher.predict_proba(texts)[:, columns]
-    one_hot = np.eye(len(names), dtype=np.float32)[labelled.label_indices(names)]
-    count = len(labelled)
-    soft_labels[:count] = LABEL_WEIGHT * one_hot + (1 - LABEL_WEIGHT) * soft_labels[:count]
-    labels = [*labelled.labels, *(names[k] for k in soft_labels[count:].argmax(axis=1))]
-    source = f"{labelled.source} and {len(unlabelled):,} texts labelled by the teacher"
-    return DistillationData(Dataset(texts, labels, source), soft_labels)
+    probabilities: FloatArray = teacher.predict_proba([*labelled.texts, *unlabelled])[:, columns]
+    return probabilities

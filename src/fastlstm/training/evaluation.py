@@ -128,7 +128,7 @@ def training_record(
         },
         "budget": settings.budget,
         "encoder": None if settings.encoder is None else settings.encoder.name,
-        "teacher": None if settings.teacher is None else settings.teacher.name,
+        "teacher": settings.teacher_name,
         "epochs": len(prepared.state.history),
         "best_epoch": _best_epoch(prepared.state.history),
         "calibration": calibrated.to_json(),

@@ -11,6 +11,7 @@ from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch, LanguageModelStep
 from fastlstm.metrics import Report
 from fastlstm.notes import Note
+from fastlstm.training.agreement import Agreement
 from fastlstm.training.calibration import Calibration
 
 
@@ -123,7 +124,7 @@ class TrainingResult:
     """The run is finished and the model saved in `folder`.
 
     `evaluated_on` describes the texts of `report` and `baseline`; `baseline` is None if it was switched off. `notes`
-    are all notes of the run.
+    are all notes of the run. `agreement` compares the student of a distillation with its teacher.
     """
 
     classifier: Classifier
@@ -133,6 +134,7 @@ class TrainingResult:
     baseline: Report | None
     evaluated_on: str
     notes: tuple[Note, ...] = ()
+    agreement: Agreement | None = None
 
 
 TrainingEvent = (

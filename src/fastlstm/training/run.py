@@ -7,14 +7,17 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 from fastlstm.config.options import Precision
+from fastlstm.data import Dataset
 from fastlstm.data.classes import class_notes
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.splits import DataSplits, load_splits
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch
-from fastlstm.metrics import FEW_TEXTS, Report
+from fastlstm.metrics import FEW_TEXTS, Report, predicted_classes
 from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import effective_precision
 from fastlstm.nn.runs import (
@@ -32,9 +35,10 @@ from fastlstm.precision import AUTO
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
+from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement
 from fastlstm.training.budget import select_best
 from fastlstm.training.calibration import calibration_note
-from fastlstm.training.distillation import PyTorchTeacher, Teacher, soft_targets
+from fastlstm.training.distillation import soft_targets, teacher_probabilities
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
     BUDGET_DESCRIPTION,
@@ -51,6 +55,7 @@ from fastlstm.training.events import EpochResult, Evaluated, TrainingEvent, Trai
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
+from fastlstm.training.teachers import ExternalTeacher, PyTorchTeacher, Teacher
 
 
 @on_one_thread
@@ -96,6 +101,12 @@ def _run(
     yield from data_notes(data)
     if settings.budget is None:
         yield from _run_once(settings, data)
+    elif data.training.soft_labels is not None:
+        raise OptionError(
+            "`budget` cannot be set together with probabilities in the data; remove one of the two",
+            code="conflicting-options",
+            options=("budget", "probability_columns"),
+        )
     else:
         yield from _run_candidates(settings, data, settings.budget)
 
@@ -130,11 +141,11 @@ def data_notes(data: DataSplits) -> Iterator[Note]:
 
 
 def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, None]:
-    prepared = yield from _prepare(settings, data)
+    prepared, teacher = yield from _prepare(settings, data)
     yield from _start(settings, prepared)
     baseline = yield from _evaluate_baseline(settings, data)
     yield from _fit(settings, prepared)
-    yield from _finish(settings, data, prepared, baseline)
+    yield from _finish(settings, data, prepared, baseline, teacher)
 
 
 def _run_candidates(
@@ -156,7 +167,10 @@ def _run_candidates(
     yield from _finish(dataclasses.replace(best.settings, overwrite=True), data, best.prepared, baseline)
 
 
-def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, PreparedRun]:
+def _prepare(
+    settings: TrainingSettings, data: DataSplits
+) -> Generator[TrainingEvent, None, tuple[PreparedRun, Teacher | None]]:
+    teacher: Teacher | None = None
     training, soft_labels, unlabelled = data.training, None, data.unlabelled
     encoder = None if settings.encoder is None else read_language_model(settings.encoder)
     precision = run_precision(
@@ -167,16 +181,22 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
         checkpoint_path(settings.out) if settings.resume else None,
     )
     if settings.teacher is not None:
+        teacher = yield from _load_teacher(settings, data, precision)
         count = len(data.training) + len(data.unlabelled)
         yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
+    if teacher is not None or training.soft_labels is not None:
         started = time.perf_counter()
-        teacher = read_classifier(settings.teacher)
-        known = mean_known(make_text_tokenizer(teacher.tokenizer, teacher.config), data.training.texts)
-        if note := known_words_note(known, f"the teacher {settings.teacher.name}", data.training.source):
-            yield note
-        targets = soft_targets(_load_teacher(settings, teacher, precision), data.training, data.unlabelled)
-        training, soft_labels, unlabelled = targets.dataset, targets.soft_labels, ()
-        yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
+        further = unlabelled if teacher is not None else ()
+        targets = soft_targets(teacher, training, further, settings.label_weight)
+        training, soft_labels, unlabelled = targets.dataset, targets.soft_labels, unlabelled[len(further) :]
+        if teacher is not None:
+            yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
+        if not has_own_label(data.validation).any():
+            yield Note(
+                "the validation texts have no labels of their own: the most probable classes of the teacher select the "
+                "epoch and fit the probabilities",
+                code="teacher-validates",
+            )
     prepared = prepare(
         training,
         data.validation,
@@ -191,10 +211,23 @@ def _prepare(settings: TrainingSettings, data: DataSplits) -> Generator[Training
     )
     yield from _notes(settings, data, prepared)
     yield prepared_event(data, prepared)
-    return prepared
+    return prepared, teacher
 
 
-def _load_teacher(settings: TrainingSettings, saved: SavedModel, precision: Precision) -> Teacher:
+def _load_teacher(
+    settings: TrainingSettings, data: DataSplits, precision: Precision
+) -> Generator[Note, None, Teacher]:
+    """Return the teacher, with a note if it knows few words of the texts."""
+    if not isinstance(settings.teacher, Path):
+        return ExternalTeacher(settings.teacher, settings.teacher_labels)
+    saved = read_classifier(settings.teacher)
+    known = mean_known(make_text_tokenizer(saved.tokenizer, saved.config), data.training.texts)
+    if note := known_words_note(known, f"the teacher {settings.teacher.name}", data.training.source):
+        yield note
+    return _saved_teacher(settings, saved, precision)
+
+
+def _saved_teacher(settings: TrainingSettings, saved: SavedModel, precision: Precision) -> Teacher:
     """Return the teacher. On a CPU it has the precision of the run, so that a resumed run gets the same soft labels."""
     device = find_device(settings.device)
     if device.type == "cpu" or saved.config.import_fields:
@@ -290,7 +323,11 @@ def _fit(settings: TrainingSettings, prepared: PreparedRun) -> Iterator[Training
 
 
 def _finish(
-    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun, baseline: Report | None
+    settings: TrainingSettings,
+    data: DataSplits,
+    prepared: PreparedRun,
+    baseline: Report | None,
+    teacher: Teacher | None = None,
 ) -> Iterator[TrainingEvent]:
     """Calibrate, evaluate and save."""
     history = tuple(prepared.state.history)
@@ -304,6 +341,9 @@ def _finish(
     yield from report.notes(baseline, balanced=is_balanced(prepared))
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
+    if (agreement := _agreement(classifier, teacher, data.evaluation)) is not None:
+        record = {**record, "agreement": agreement.to_json()}
+        classifier = Classifier(dataclasses.replace(classifier.saved, training=record))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)
     if settings.early_exit:
         classifier, early_exit_note = add_early_exit(classifier, data.validation.texts)
@@ -313,4 +353,15 @@ def _finish(
         extras |= training_plots(history, report)
     classifier.save(settings.out, overwrite=settings.overwrite or settings.resume, extras=extras)
     checkpoint_path(settings.out).unlink(missing_ok=True)
-    yield TrainingResult(classifier, settings.out, history, report, baseline, data.evaluated_on)
+    yield TrainingResult(
+        classifier, settings.out, history, report, baseline, data.evaluated_on, agreement=agreement
+    )
+
+
+def _agreement(classifier: Classifier, teacher: Teacher | None, dataset: Dataset) -> Agreement | None:
+    """Compare student and teacher on the evaluated texts; None without a teacher or its probabilities for them."""
+    if teacher is None and dataset.soft_labels is None:
+        return None
+    student = predicted_classes(classifier.predict_proba(dataset.texts), classifier.saved.threshold)
+    probabilities = teacher_probabilities(teacher, dataset, names=classifier.labels)
+    return measure_agreement(probabilities.argmax(axis=1), student, dataset, classifier.labels)

@@ -16,13 +16,13 @@ from fastlstm.data.splits import SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
 from fastlstm.language_model.settings import check_encoder_fields
 from fastlstm.serialization.folder import (
-    CLASSIFIER_FORMAT,
     LANGUAGE_MODEL_FORMAT,
     config_errors,
     read_config,
     resolve_model_folder,
 )
 from fastlstm.serialization.language_model import check_encoder_direction
+from fastlstm.training.teacher_import import find_teacher
 
 DataSource = Any
 """Labelled texts in a form that `fastlstm.data.memory.as_dataset` accepts, "imdb", or `DataSplits`."""
@@ -47,7 +47,11 @@ class TrainingSettings:
             or folder of plain texts, or a list.
         encoder: Folder of the language model to start from, or the name of a bundled one. It determines sizes and
             vocabulary, and switches pretraining off unless `pretraining_epochs` or `unlabelled` is given.
-        teacher: Folder of the classifier to distill from.
+        teacher: The model to distill from: the folder of a classifier; an object with `predict_proba` or a callable,
+            as `ExternalTeacher` takes them; or a string "module:attribute" or "file.py:attribute" that names one.
+        teacher_labels: The class names of the columns that such an object returns.
+        label_weight: The weight of a label in the soft targets of a text; the rest is that of the probabilities of a
+            teacher, or of those in the data.
         budget: Time limit in seconds, or a duration such as "10m": train candidates of growing size and keep the
             best. Only `BUDGET_FIELDS` can be set then.
         reading: How files and tables are read; `create` takes its attributes, such as `text_column`.
@@ -69,7 +73,9 @@ class TrainingSettings:
     test: SplitSource | None = None
     unlabelled: UnlabelledSource | None = None
     encoder: Path | None = None
-    teacher: Path | None = None
+    teacher: Any = None
+    teacher_labels: tuple[str, ...] | None = None
+    label_weight: float = 0.5
     budget: float | None = None
     reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
     data_dir: Path | None = None
@@ -123,7 +129,8 @@ class TrainingSettings:
         if own.get("data_dir") is not None:
             own["data_dir"] = Path(own["data_dir"])
         own["encoder"] = find_encoder(encoder)
-        own["teacher"] = resolve_model_folder(teacher, CLASSIFIER_FORMAT)
+        _check_soft_labels(own, reading)
+        own["teacher"] = find_teacher(teacher)
         return cls(
             data=data,
             out=_output_folder(out),
@@ -133,6 +140,13 @@ class TrainingSettings:
             cap_vocabulary=fields.get("vocabulary_size") is None,
             **own,
         )
+
+    @property
+    def teacher_name(self) -> str | None:
+        """The name of the teacher; None without one."""
+        if self.teacher is None or isinstance(self.teacher, Path):
+            return None if self.teacher is None else self.teacher.name
+        return getattr(self.teacher, "__name__", None) or type(self.teacher).__name__
 
 
 _SETTINGS = {f.name for f in dataclasses.fields(TrainingSettings)} - {
@@ -196,6 +210,36 @@ def _check_unlabelled(training: TrainingConfig, preset: str) -> None:
             code="unlabelled-unused",
             preset=preset,
         )
+
+
+def _check_soft_labels(own: dict[str, Any], reading: ReadOptions) -> None:
+    """Check the options about soft labels, and convert `teacher_labels`."""
+    teacher, labels, weight = own.get("teacher"), own.get("teacher_labels"), own.get("label_weight")
+    for option, given in (("teacher", teacher is not None), ("budget", own.get("budget") is not None)):
+        if given and reading.reads_probabilities:
+            raise OptionError(
+                f"`{option}` cannot be set together with probabilities in the data; remove one of the two",
+                code="conflicting-options",
+                options=(option, "probability_columns"),
+            )
+    if weight is not None and not (isinstance(weight, float | int) and 0 <= weight <= 1):
+        raise OptionError(
+            f"`label_weight` is {weight!r}; expected a number from 0 to 1",
+            code="bad-option-value",
+            option="label_weight",
+            value=weight,
+        )
+    if labels is None:
+        return
+    names = [name.strip() for name in labels.split(",")] if isinstance(labels, str) else list(labels)
+    if teacher is None or len(names) < 2 or len(set(names)) < len(names):
+        raise OptionError(
+            f"`teacher_labels` is {labels!r}; expected the names of two or more classes, and a `teacher`",
+            code="bad-option-value",
+            option="teacher_labels",
+            value=labels,
+        )
+    own["teacher_labels"] = tuple(names)
 
 
 def _check_budget(preset: str, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastlstm.data.options import ReadOptions
 from fastlstm.data.validation import excerpt
 from fastlstm.errors import DataError
 
@@ -45,6 +46,13 @@ def column_index(column: str, columns: Sequence[str], source: str, argument: str
     raise DataError(
         f"column {column!r} not found in {source} (columns: {column_list(columns)}); {hint}", code=code, **values
     )
+
+
+def column_argument(column: str, options: ReadOptions) -> str:
+    """Return the Python argument that chooses a column of labels or probabilities."""
+    if column == options.label_column:
+        return "label_column"
+    return "probability_column" if column == options.probability_column else "probability_columns"
 
 
 def column_list(columns: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import TextIO, cast
 
 from fastlstm.data.labels import is_unicode
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_index, column_list
+from fastlstm.data.readers.columns import column_argument, column_index, column_list
 from fastlstm.data.readers.dialects import (
     DELIMITERS,
     ESCAPED,
@@ -45,6 +45,7 @@ class Layout:
         quote: The quote character of the header, if it is quoted.
         first_line: The number of lines up to the header, inclusive.
         text, label: The indices of the columns. `label` is None if there is none.
+        probabilities: The name and index of each column with probabilities.
         skip_initial_space: Whether a space follows each delimiter.
     """
 
@@ -55,6 +56,7 @@ class Layout:
     text: int
     label: int | None
     skip_initial_space: bool
+    probabilities: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ class DelimitedFile:
         self._path, self._source, self._extension, self._options = path, source, extension, options
         self._maybe_quoted = ""
         """The quote character that may surround cells although it is read as part of the texts."""
-        self._wanted = (options.text_column, options.label_column) if labelled else (options.text_column,)
+        self._labelled = labelled
+        required = [name for name in options.label_columns if name not in options.optional_columns]
+        self._wanted = (options.text_column, *(required if labelled else ()))
 
     def rows(self) -> Rows:
         """Yield the rows below the header, located by line number. Blank lines are skipped. Return notes.
@@ -197,10 +201,15 @@ class DelimitedFile:
             )
         header = list(layout.header)
         text = column_index(self._wanted[0], header, self._source, "text_column")
+        options, source = self._options, self._source
         label = None
-        if len(self._wanted) > 1:
-            label = column_index(self._wanted[1], header, self._source, "label_column")
-        return replace(layout, text=text, label=label)
+        if self._labelled and (options.label_column in header or not options.optional_columns):
+            label = column_index(options.label_column, header, source, "label_column")
+        columns = options.label_columns[1:] if self._labelled else ()
+        probabilities = tuple(
+            (column, column_index(column, header, source, column_argument(column, options))) for column in columns
+        )
+        return replace(layout, text=text, label=label, probabilities=probabilities)
 
     def _best_table(self, layout: Layout) -> Table:
         """Return the rows in the dialect that fits the whole file best."""
@@ -287,17 +296,26 @@ class DelimitedFile:
                 if is_recovered:
                     table.recovered.append(line)
                     recovered.append(len(rows))
-                rows.append((line, cells[text], None if label is None else cells[label]))
+                if layout.probabilities:
+                    rows.append((line, cells[text], self._with_probabilities(cells, layout)))
+                else:
+                    rows.append((line, cells[text], None if label is None else cells[label]))
         if recovered and table.evidence.has_quoted_column:
             quoted, quote = table.evidence.always_quoted, QUOTING[dialect.quoting][0]
             for index in recovered:
-                line, text_cell, label_cell = cast("tuple[int, str, str | None]", rows[index])
+                line, text_cell, label_cell = cast("tuple[int, str, object]", rows[index])
                 if quoted[text]:
                     text_cell = _unquoted(text_cell, quote)
-                if label is not None and label_cell is not None and quoted[label]:
+                if label is not None and isinstance(label_cell, str) and quoted[label]:
                     label_cell = _unquoted(label_cell, quote)
                 rows[index] = (line, text_cell, label_cell)
         return table
+
+    def _with_probabilities(self, cells: Sequence[str], layout: Layout) -> object:
+        row: dict[str, str | None] = {column: cells[index] for column, index in layout.probabilities}
+        if layout.label is not None:
+            row[self._options.label_column] = cells[layout.label] or None
+        return self._options.label_of(row)
 
     def _require_order(self, cells: Sequence[str], header: Sequence[str], line: int) -> None:
         """Raise `DataError` if a repeated header has the columns in another order."""
@@ -313,7 +331,7 @@ class DelimitedFile:
 
     def _may_be_lines(self, lines: Sequence[str], layout: Layout) -> bool:
         """Return whether two lines or more of a row of several lines have the cells of a row."""
-        if layout.label is None or self._options.quoting is not None:
+        if layout.label is None or layout.probabilities or self._options.quoting is not None:
             return False
         commas = len(layout.header) - 1
         return sum(line.count(layout.delimiter) == commas for line in lines) > 1

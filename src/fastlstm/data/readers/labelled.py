@@ -22,7 +22,7 @@ from fastlstm.data.readers.files import (
 )
 from fastlstm.data.readers.tables import TABLE_READERS, row_unit
 from fastlstm.data.validation import collect_dataset
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, OptionError
 
 FORMATS = (
     ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, or a folder with one folder "
@@ -58,10 +58,17 @@ def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset
     source = display_name(path)
     with wrap_read_errors(source):
         require_path(path, FORMATS)
+        extension = "" if path.is_dir() else file_extension(path)
+        if options.reads_probabilities and extension not in TABLE_READERS:
+            raise OptionError(
+                f"`probability_columns` and `probability_column` need a table, but {source} is none; expected CSV, "
+                "TSV, JSON Lines or Parquet",
+                code="probabilities-need-table",
+                source=source,
+            )
         if path.is_dir():
             rows = folder_rows(path, source, encoding=options.encoding)
             return collect_dataset(rows, source, options, unit="file")
-        extension = file_extension(path)
         is_text = options.encoding is None and extension != ".parquet"
         try:
             if extension in FASTTEXT_EXTENSIONS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_index, column_list
+from fastlstm.data.readers.columns import column_argument, column_index, column_list
 from fastlstm.data.readers.delimited import DelimitedFile
 from fastlstm.data.readers.encodings import open_text
 from fastlstm.data.validation import Rows, excerpt
@@ -34,7 +34,9 @@ def jsonl_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool)
 
     A line that is not a JSON object, or that lacks a key, is a bad row. Labels are None if `labelled` is false.
     """
-    wanted = (options.text_column, options.label_column) if labelled else (options.text_column,)
+    wanted = [options.text_column]
+    if labelled and not options.reads_probabilities:
+        wanted.append(options.label_column)
     with open_text(path, None, options.encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -57,12 +59,12 @@ def jsonl_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool)
                 reason = f"no key {missing[0]!r} (keys: {column_list(list(row))})"
                 yield BadRow(source, number, "missing-column", reason, excerpt(line))
                 continue
-            yield number, row[options.text_column], row[options.label_column] if labelled else None
+            yield number, row[options.text_column], options.label_of(row) if labelled else None
     return ()
 
 
 def parquet_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool) -> Rows:
-    """Yield the rows of a Parquet file, numbered from 1. Only the two columns are read.
+    """Yield the rows of a Parquet file, numbered from 1. Only the columns that are needed are read.
 
     Labels are None if `labelled` is false.
 
@@ -82,15 +84,16 @@ def parquet_rows(path: Path, source: str, options: ReadOptions, *, labelled: boo
             columns = table.schema_arrow.names
             column_index(options.text_column, columns, source, "text_column")
             selected = [options.text_column]
-            if labelled:
-                column_index(options.label_column, columns, source, "label_column")
-                selected.append(options.label_column)
+            for name in options.label_columns if labelled else ():
+                if name in columns or name not in options.optional_columns:
+                    column_index(name, columns, source, column_argument(name, options))
+                    selected.append(name)
             number = 0
             for batch in table.iter_batches(ROWS_PER_BATCH, columns=selected):
-                texts = arrow_values(batch.column(options.text_column))
-                labels = arrow_values(batch.column(options.label_column)) if labelled else [None] * len(texts)
-                for text, label in zip(texts, labels, strict=True):
+                cells = {name: arrow_values(batch.column(name)) for name in selected}
+                for row, text in enumerate(cells[options.text_column]):
                     number += 1
+                    label = options.label_of({name: cells[name][row] for name in selected}) if labelled else None
                     yield number, text, label
         except (pyarrow.ArrowException, OSError) as error:
             reason = excerpt(" ".join(str(error).split()))

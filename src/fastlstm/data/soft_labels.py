@@ -1,0 +1,135 @@
+"""Soft labels: the probabilities of the classes of a text, as another model wrote them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from fastlstm._typing import BoolArray, FloatArray
+from fastlstm.data.labels import is_missing, normalize_label
+from fastlstm.errors import DataError
+
+SUM_TOLERANCE = 0.02
+"""Largest distance of the sum of probabilities from 1: three classes of 0.33 are rounded, not wrong."""
+
+
+@dataclass(frozen=True)
+class LabelCells:
+    """The cells of a row that has probabilities.
+
+    Attributes:
+        label: The cell of the label; None if there is none.
+        probabilities: The cell of each class, or one cell that contains a mapping.
+    """
+
+    label: object
+    probabilities: object
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """The soft labels of n texts.
+
+    Attributes:
+        classes: The class names, sorted as those of a dataset.
+        probabilities: float32 [n, classes], rows that sum to 1. A text without probabilities has 1 for its label.
+        is_labelled: bool [n], whether a text has a label of its own. If not, its label is the most probable class.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: FloatArray
+    is_labelled: BoolArray
+
+    def take(self, rows: Iterable[SupportsIndex]) -> SoftLabels:
+        """Return those of a subset."""
+        chosen = np.fromiter((int(row) for row in rows), np.int64)
+        return SoftLabels(self.classes, self.probabilities[chosen], self.is_labelled[chosen])
+
+    def columns(self, names: Sequence[str]) -> FloatArray:
+        """Return the probabilities [n, names] of these classes; 0 for a class without a column."""
+        result = np.zeros((len(self.probabilities), len(names)), np.float32)
+        for k, name in enumerate(names):
+            if name in self.classes:
+                result[:, k] = self.probabilities[:, self.classes.index(name)]
+        return result
+
+
+def parse_probabilities(cell: object) -> dict[str, float] | None:
+    """Return the probability of each class, normalized to the sum 1; None if all of them are missing.
+
+    Args:
+        cell: Mapping of class names to numbers, or to strings that are numbers; or such a mapping written as JSON.
+
+    Raises:
+        DataError: It is no mapping, has less than two classes, or a value is not a probability. The message has no
+            location.
+    """
+    if isinstance(cell, str):
+        if not cell.strip():
+            return None
+        with contextlib.suppress(ValueError, RecursionError):
+            cell = json.loads(cell)
+    if is_missing(cell):
+        return None
+    if not isinstance(cell, Mapping) or len(cell) < 2:
+        raise DataError(
+            f"the probabilities are {_shown(cell)}; expected a mapping of two or more classes to numbers",
+            code="bad-probabilities",
+            value=cell,
+        )
+    missing = [name for name, value in cell.items() if is_missing(value) or str(value).strip() == ""]
+    if len(missing) == len(cell):
+        return None
+    values = {normalize_label(name, keep_missing=True): _probability(name, value) for name, value in cell.items()}
+    total = math.fsum(values.values())
+    if abs(total - 1) > SUM_TOLERANCE:
+        raise DataError(f"the probabilities sum to {total:.4g}; expected 1", code="bad-probabilities", sum=total)
+    return {name: value / total for name, value in values.items()}
+
+
+def collect_soft_labels(
+    classes: Sequence[str],
+    labels: Sequence[str],
+    rows: Sequence[Mapping[str, float] | None],
+    labelled: Sequence[bool],
+) -> SoftLabels:
+    """Return the soft labels of texts.
+
+    Args:
+        classes: The class names.
+        labels: The label of each text.
+        rows: The probabilities of each text; None for a text that has only a label.
+        labelled: Whether each text has a label of its own.
+    """
+    index = {name: k for k, name in enumerate(classes)}
+    probabilities = np.zeros((len(rows), len(classes)), np.float32)
+    for row, (values, label) in enumerate(zip(rows, labels, strict=True)):
+        for name, value in ({label: 1.0} if values is None else values).items():
+            probabilities[row, index[name]] = value
+    return SoftLabels(tuple(classes), probabilities, np.array(labelled, np.bool_))
+
+
+def _probability(name: Any, value: object) -> float:
+    try:
+        number = float(str(value)) if not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1 + SUM_TOLERANCE:
+        raise DataError(
+            f"the probability of {name} is {_shown(value)}; expected a number from 0 to 1",
+            code="bad-probabilities",
+            class_name=str(name),
+            value=value,
+        )
+    return number
+
+
+def _shown(value: object) -> str:
+    text = "missing" if is_missing(value) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,72 @@
+"""How a student compares with its teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastlstm._typing import BoolArray, IndexArray
+from fastlstm.data import Dataset
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a student compares with its teacher on the texts that both are evaluated on.
+
+    Attributes:
+        texts: The number of texts.
+        agreement: The fraction for which both predict the same class.
+        labelled: The number of these texts that have a label of their own.
+        teacher_accuracy, student_accuracy: The accuracies on those. None without such texts.
+    """
+
+    texts: int
+    agreement: float
+    labelled: int
+    teacher_accuracy: float | None
+    student_accuracy: float | None
+
+    def describe(self) -> str:
+        """Return the figures in one line."""
+        line = f"Student and teacher agree on {self.agreement:.2%} of {self.texts:,} texts"
+        if self.teacher_accuracy is None or self.student_accuracy is None:
+            return f"{line}; none of them has a label of its own."
+        labelled = "" if self.labelled == self.texts else f" (on the {self.labelled:,} with a label)"
+        return (
+            f"{line}; accuracy{labelled}: teacher {self.teacher_accuracy:.2%}, student {self.student_accuracy:.2%}."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as a JSON object."""
+        return {
+            "texts": self.texts,
+            "agreement": self.agreement,
+            "labelled": self.labelled,
+            "teacher_accuracy": self.teacher_accuracy,
+            "student_accuracy": self.student_accuracy,
+        }
+
+
+def has_own_label(dataset: Dataset) -> BoolArray:
+    """Return whether each text [n] has a label of its own, rather than its teacher's most probable class."""
+    return np.ones(len(dataset), np.bool_) if dataset.soft_labels is None else dataset.soft_labels.is_labelled
+
+
+def measure_agreement(
+    teacher: IndexArray, student: IndexArray, dataset: Dataset, labels: Sequence[str]
+) -> Agreement:
+    """Compare predictions.
+
+    Args:
+        teacher, student: The predicted class of each text [n], as an index in `labels`.
+        dataset: The texts.
+        labels: The class names.
+    """
+    own, classes = has_own_label(dataset), dataset.label_indices(labels)
+    accuracies = [
+        float((predicted == classes)[own].mean()) if own.any() else None for predicted in (teacher, student)
+    ]
+    return Agreement(len(dataset), float((teacher == student).mean()), int(own.sum()), *accuracies)

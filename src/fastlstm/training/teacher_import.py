@@ -1,0 +1,52 @@
+"""Teachers of other libraries, named on the command line as "module:attribute" or "file.py:attribute"."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+from fastlstm.errors import OptionError
+from fastlstm.serialization.folder import CLASSIFIER_FORMAT, resolve_model_folder
+
+
+def find_teacher(teacher: Any) -> Any:
+    """Return the folder of a saved classifier, the object that a name refers to, or any other object as it is.
+
+    Raises:
+        InputError: A path that is not a saved classifier, or a name that refers to nothing.
+    """
+    if isinstance(teacher, str) and ":" in teacher and not Path(teacher).exists():
+        return import_teacher(teacher)
+    if teacher is None or isinstance(teacher, str | os.PathLike):
+        return resolve_model_folder(teacher, CLASSIFIER_FORMAT)
+    return teacher
+
+
+def import_teacher(reference: str) -> Any:
+    """Return the object that "module:attribute" or "file.py:attribute" names.
+
+    Raises:
+        OptionError: There is no such module, file or attribute, or importing it fails.
+    """
+    source, _, attribute = reference.rpartition(":")
+    try:
+        if source.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(source).stem, source)
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{source} is not a Python file")
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(source)
+        return getattr(module, attribute)
+    except Exception as error:  # whatever the code of the user raises
+        raise OptionError(
+            f"cannot load the teacher {reference!r}: {type(error).__name__}: {error}; expected the folder of a model, "
+            "module:attribute or file.py:attribute",
+            code="bad-teacher",
+            teacher=reference,
+            reason=str(error),
+        ) from error

@@ -1,0 +1,181 @@
+"""Teachers: anything that returns class probabilities of texts, as one kind of object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from fastlstm._typing import FloatArray
+from fastlstm.data.labels import normalize_label
+from fastlstm.errors import DataError, OptionError
+from fastlstm.inference.network import probabilities_of
+from fastlstm.serialization import weights
+from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
+from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
+from fastlstm.training.loop import compute_logits
+from fastlstm.training.model import TextClassifier
+
+BATCH_TEXTS = 256
+"""Texts that an external teacher gets at a time."""
+SUM_TOLERANCE = 0.02
+"""Largest distance of the sum of a teacher's probabilities from 1."""
+
+
+class Teacher(Protocol):
+    """A model that returns class probabilities: a `Classifier`, a `PyTorchTeacher` or an `ExternalTeacher`."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the class names."""
+
+    def predict_proba(self, texts: list[str], /) -> FloatArray:
+        """Return the probabilities [n, classes], columns in the order of `labels`."""
+
+
+class PyTorchTeacher:
+    """A saved classifier that runs in PyTorch, for GPUs."""
+
+    def __init__(self, model: SavedModel, device: torch.device) -> None:
+        self._model = model
+        config = model.config
+        self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
+        self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
+        self._tokenize = make_text_tokenizer(model.tokenizer, config)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the class names."""
+        return self._model.labels
+
+    def predict_proba(self, texts: list[str], /) -> FloatArray:
+        """Return the probabilities [n, classes], columns in the order of `labels`; in float16 on a GPU."""
+        model, tokenized = self._model, self._tokenize(texts)
+        logits = compute_logits(self._network, tokenized.ids, mixed_precision=True).numpy()
+        if tokenized.untruncated is not None:
+            kinds = NGRAM_KINDS[model.config.ngram_kinds]
+            logits += NGramLogits(model.integer_arrays["wide.ngrams"], model.weights["wide.weight"], kinds)(
+                tokenized.untruncated
+            )
+        sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
+        return probabilities_of(logits / np.float32(model.temperature), sigmoid)
+
+
+class ExternalTeacher:
+    """A model of another library.
+
+    Args:
+        model: An object with `predict_proba`, such as one of scikit-learn, or a callable; each takes a list of texts.
+            The result is an array [n, classes]; an array [n] or [n, 1], the probability of the second of two classes;
+            or for each text a mapping of class names to probabilities, or a list of mappings with the keys "label"
+            and "score", as a pipeline of Hugging Face with `top_k=None` returns them.
+        labels: The class names of the columns of an array. None: the attribute `classes_`, `classes` or `labels` of
+            the model.
+
+    Raises:
+        OptionError: It is neither callable nor has `predict_proba`.
+    """
+
+    def __init__(self, model: Any, labels: Sequence[str] | None = None) -> None:
+        self.name = getattr(model, "__name__", None) or type(model).__name__
+        compute = getattr(model, "predict_proba", None)
+        self._compute: Callable[[list[str]], Any] = compute if callable(compute) else model
+        if not callable(self._compute):
+            raise OptionError(
+                f"`teacher` is {self.name}; expected a folder, an object with `predict_proba`, or a callable that "
+                "takes a list of texts",
+                code="bad-option-value",
+                option="teacher",
+                value=self.name,
+            )
+        for attribute in ("classes_", "classes", "labels"):
+            if labels is None and isinstance(found := getattr(model, attribute, None), Sequence | np.ndarray):
+                labels = list(found)
+        self._labels = (
+            None if labels is None else tuple(normalize_label(label, keep_missing=True) for label in labels)
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return the class names. A callable that returns mappings is asked for them, with one text."""
+        if self._labels is None:
+            row = next(self._rows(["a"]))
+            if not isinstance(row, Mapping):
+                raise OptionError(
+                    f"the classes of the teacher {self.name} are not known; pass `teacher_labels`, the class names in "
+                    "the order of its columns",
+                    code="teacher-labels-unknown",
+                )
+            self._labels = tuple(row)
+        return self._labels
+
+    def predict_proba(self, texts: list[str], /) -> FloatArray:
+        """Return the probabilities [n, classes], columns in the order of `labels`.
+
+        Raises:
+            DataError: The model returns something else than probabilities of these classes.
+        """
+        labels, rows = self.labels, []
+        for start in range(0, len(texts), BATCH_TEXTS):
+            batch = texts[start : start + BATCH_TEXTS]
+            rows += [self._in_order(row, labels) for row in self._rows(batch)]
+            if len(rows) != start + len(batch):
+                raise self._bad_output(f"{len(rows) - start} rows for {len(batch)} texts", "one row per text")
+        result = np.array(rows, np.float64).reshape(len(texts), len(labels))
+        sums = result.sum(axis=1)
+        bad = ~((result >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE))  # true for NaN
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise self._bad_output(
+                f"{np.round(result[row], 4).tolist()} for text {row + 1}", "probabilities, sum 1"
+            )
+        probabilities: FloatArray = (result / sums[:, None]).astype(np.float32)
+        return probabilities
+
+    def _rows(self, texts: list[str]) -> Iterator[Sequence[float] | Mapping[str, float]]:
+        """Yield the numbers of each text, or its mapping of normalized class names to numbers."""
+        try:
+            output = self._compute(texts)
+        except Exception as error:  # whatever the code of the user raises
+            raise DataError(
+                f"the teacher {self.name} failed: {type(error).__name__}: {error}; expected a model that takes a list "
+                "of texts",
+                code="teacher-failed",
+                teacher=self.name,
+                reason=str(error),
+            ) from error
+        if hasattr(output, "detach"):  # a tensor of PyTorch
+            output = output.detach().cpu().numpy()
+        if not isinstance(output, np.ndarray | Iterable):
+            raise self._bad_output(type(output).__name__, "an array, or a list with one item per text")
+        for row in output:
+            if isinstance(row, list | tuple) and row and all(isinstance(item, Mapping) for item in row):
+                row = {item.get("label"): item.get("score") for item in row}
+            if isinstance(row, Mapping):
+                yield {normalize_label(name, keep_missing=True): value for name, value in row.items()}
+                continue
+            try:
+                numbers = np.atleast_1d(np.asarray(row, np.float64))
+            except (TypeError, ValueError):
+                raise self._bad_output(f"{row!r:.40}", "numbers, or a mapping of classes to numbers") from None
+            yield [1 - numbers[0], numbers[0]] if numbers.shape == (1,) else numbers.tolist()
+
+    def _in_order(self, row: Sequence[float] | Mapping[str, float], labels: Sequence[str]) -> Sequence[float]:
+        if isinstance(row, Mapping):
+            if row.keys() != set(labels):
+                raise self._bad_output(f"the classes {', '.join(map(str, row))}", ", ".join(labels))
+            return [row[name] for name in labels]
+        if len(row) != len(labels):
+            raise self._bad_output(f"{len(row)} columns", f"{len(labels)} ({', '.join(labels)})")
+        return row
+
+    def _bad_output(self, found: str, expected: str) -> DataError:
+        return DataError(
+            f"the teacher {self.name} returned {found}; expected {expected}",
+            code="bad-teacher-output",
+            teacher=self.name,
+            found=found,
+            expected=expected,
+        )

@@ -1,0 +1,178 @@
+"""Probabilities in the data: columns, mappings, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from fastlstm.data import Dataset, read_dataset
+from fastlstm.data.dataset import split_dataset
+from fastlstm.data.memory import as_dataset
+from fastlstm.data.options import ReadOptions
+from fastlstm.data.soft_labels import SoftLabels, parse_probabilities
+from fastlstm.errors import DataError, OptionError
+
+ROWS: list[dict[str, Any]] = [
+    {"text": "both", "label": "pos", "p_neg": 0.2, "p_pos": 0.8},
+    {"text": "only soft", "label": None, "p_neg": 0.75, "p_pos": 0.25},
+    {"text": "only hard", "label": "neg", "p_neg": None, "p_pos": None},
+]
+PROBABILITIES = np.array([[0.2, 0.8], [0.75, 0.25], [1, 0]], np.float32)
+
+
+def check(dataset: Dataset) -> None:
+    soft = dataset.soft_labels
+    assert soft is not None
+    assert (dataset.labels, soft.classes) == (["pos", "neg", "neg"], ("neg", "pos"))
+    assert soft.is_labelled.tolist() == [True, False, True]
+    np.testing.assert_allclose(soft.probabilities, PROBABILITIES, rtol=1e-6)
+
+
+def write_csv(path: Path, delimiter: str = ",") -> Path:
+    rows = [delimiter.join("" if v is None else str(v) for v in row.values()) for row in ROWS]
+    path.write_text("\n".join([delimiter.join(ROWS[0]), *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "columns", ["neg=p_neg,pos=p_pos", {"neg": "p_neg", "pos": "p_pos"}, ["neg=p_neg", "pos=p_pos"]]
+)
+def test_columns_of_csv(tmp_path: Path, columns: Any) -> None:
+    check(read_dataset(write_csv(tmp_path / "rows.csv"), probability_columns=columns))
+    check(read_dataset(write_csv(tmp_path / "rows.tsv", "\t"), probability_columns=columns))
+
+
+def test_columns_of_jsonl_parquet_and_memory(tmp_path: Path) -> None:
+    columns = {"neg": "p_neg", "pos": "p_pos"}
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "rows.parquet")
+    for name in ("rows.jsonl", "rows.parquet"):
+        check(read_dataset(tmp_path / name, probability_columns=columns))
+    options = ReadOptions.create({"probability_columns": columns})
+    check(as_dataset(ROWS, options))
+    check(as_dataset(pyarrow.Table.from_pylist(ROWS), options))
+    check(as_dataset({name: [row[name] for row in ROWS] for name in ROWS[0]}, options))
+
+
+def test_a_mapping_per_row(tmp_path: Path) -> None:
+    rows = [
+        {"text": r["text"], "label": r["label"], "scores": r["p_neg"] and {"neg": r["p_neg"], "pos": r["p_pos"]}}
+        for r in ROWS
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    quoted = [json.dumps(row["scores"]).replace('"', '""') if row["scores"] else "" for row in rows]
+    lines = [f'{row["text"]},{row["label"] or ""},"{scores}"' for row, scores in zip(rows, quoted, strict=True)]
+    (tmp_path / "rows.csv").write_text("text,label,scores\n" + "\n".join(lines) + "\n")
+    for name in ("rows.jsonl", "rows.parquet", "rows.csv"):
+        check(read_dataset(tmp_path / name, probability_column="scores"))
+    check(as_dataset(rows, ReadOptions.create({"probability_column": "scores"})))
+
+
+def test_a_label_column_is_not_needed() -> None:
+    dataset = as_dataset(
+        {"text": ["a b", "c d"], "x": [0.5, 0.1], "y": [0.5, 0.9]},
+        ReadOptions.create({"probability_columns": "x,y"}),
+    )
+    assert dataset.labels == ["x", "y"]
+    assert dataset.soft_labels is not None
+    assert not dataset.soft_labels.is_labelled.any()
+
+
+def test_a_class_that_is_never_most_probable_is_a_class() -> None:
+    rows = [{"text": "a b", "p": {"1": 0.5, "10": 0.1, "2": 0.4}}, {"text": "c d", "label": "2"}]
+    assert as_dataset(rows, ReadOptions.create({"probability_column": "p"})).class_names == ["1", "2", "10"]
+
+
+def test_soft_labels_follow_subsets_and_copies() -> None:
+    texts, classes = [f"text {k}" for k in range(20)], ["a", "b"] * 10
+    values = np.linspace(0, 1, 20, dtype=np.float32)
+    soft = SoftLabels(("a", "b"), np.stack([1 - values, values], axis=1), np.ones(20, np.bool_))
+    data = Dataset(texts, classes, soft_labels=soft)
+    for part in (*split_dataset(data, 0.2, 0), as_dataset(data)):
+        assert part.soft_labels is not None
+        rows = [texts.index(text) for text in part.texts]
+        np.testing.assert_allclose(part.soft_labels.probabilities, soft.probabilities[rows], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        {"a": -0.1, "b": 1.1},
+        {"a": math.nan, "b": 1},
+        {"a": 0.5, "b": 0.4},
+        {"a": 0.5, "b": None},
+        {"a": "much", "b": 0.5},
+        {"a": True, "b": 0.0},
+        {"a": 1.0},
+        [0.5, 0.5],
+        0.5,
+        "a",
+    ],
+)
+def test_other_values_are_no_probabilities(cell: Any) -> None:
+    with pytest.raises(DataError) as raised:
+        parse_probabilities(cell)
+    assert raised.value.code == "bad-probabilities"
+
+
+def test_rounded_probabilities_are_normalized() -> None:
+    assert parse_probabilities({"a": 0.33, "b": 0.33, "c": 0.33}) == pytest.approx(dict.fromkeys("abc", 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ({"text": "x"}, "missing-label"),
+        ({"text": "x", "label": "c", "p": {"a": 0.5, "b": 0.5}}, "unknown-label"),
+        ({"text": "x", "p": {"a": 0.5, "c": 0.5}}, "bad-probabilities"),
+        ({"text": "x", "p": {"a": 0.5, "b": 0.9}}, "bad-probabilities"),
+    ],
+)
+def test_a_bad_row_is_skipped_with_its_reason(row: dict[str, Any], code: str) -> None:
+    good = [{"text": "x", "p": {"a": 0.5, "b": 0.5}}] * 20
+    dataset = as_dataset([*good, row], ReadOptions.create({"probability_column": "p"}))
+    assert [(bad.location, bad.code) for bad in dataset.bad_rows] == [(21, code)]
+    assert len(dataset) == 20
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"probability_columns": "a"},
+        {"probability_columns": "a=x,a=y"},
+        {"probability_columns": 3},
+        {"probability_columns": ["a", 3]},
+        {"probability_column": 3},
+    ],
+)
+def test_bad_options(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError) as raised:
+        ReadOptions.create(options)
+    assert (raised.value.code, raised.value.option) == ("bad-option-value", next(iter(options)))
+
+
+def test_both_options_conflict() -> None:
+    with pytest.raises(OptionError) as raised:
+        ReadOptions.create({"probability_columns": "a,b", "probability_column": "p"})
+    assert raised.value.code == "conflicting-options"
+
+
+def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as raised:
+        read_dataset(write_csv(tmp_path / "rows.csv"), probability_columns="neg=p_neg,pos=p_positive")
+    assert (raised.value.code, raised.value.column) == ("missing-column", "p_positive")
+
+
+def test_fasttext_files_have_no_probabilities(tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("__label__a x\n__label__b y\n")
+    with pytest.raises(OptionError) as raised:
+        read_dataset(tmp_path / "rows.txt", probability_columns="a,b")
+    assert raised.value.code == "probabilities-need-table"
