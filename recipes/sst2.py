@@ -50,11 +50,14 @@ def load_treebank(folder: Path) -> Treebank:
     return split_treebank(texts, labels)
 
 
-def split_treebank(texts: Sequence[str], labels: Sequence[str]) -> Treebank:
-    """Split phrases into training phrases and held-out sentences. Repeated phrases are kept once."""
+def split_treebank(texts: Sequence[str], labels: Sequence[str], part: int = 0) -> Treebank:
+    """Split phrases into training phrases and held-out sentences. Repeated phrases are kept once.
+
+    Other numbers than 0 as the part split training phrases again, to choose settings.
+    """
     label_of = dict(zip(texts, labels, strict=True))
     sentences = whole_sentences(label_of)
-    held_out = [sentence for sentence in sentences if is_held_out(sentence)]
+    held_out = [sentence for sentence in sentences if is_held_out(sentence, part)]
     held_out_set = set(held_out)
     remaining = _parts([sentence for sentence in sentences if sentence not in held_out_set], label_of)
     forbidden = (_parts(held_out, label_of) | held_out_set) - remaining
@@ -72,9 +75,9 @@ def whole_sentences(texts: Iterable[str]) -> list[str]:
     return [text for text in known if text not in parts and len(text.split()) >= MIN_SENTENCE_TOKENS]
 
 
-def is_held_out(text: str) -> bool:
-    """Return whether a whole sentence belongs to the tenth that is held out: by its hash, so that it never changes."""
-    return zlib.crc32(text.encode()) % HELD_OUT_PARTS == 0
+def is_held_out(text: str, part: int = 0) -> bool:
+    """Return whether a whole sentence belongs to that tenth: by its hash, so that it never changes."""
+    return zlib.crc32(text.encode()) % HELD_OUT_PARTS == part
 
 
 def _parts(texts: Iterable[str], known: Iterable[str]) -> set[str]:

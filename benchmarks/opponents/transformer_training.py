@@ -1,0 +1,127 @@
+"""Fine-tuning of a transformer classifier: AdamW, linear warm-up and decay, batches of similar lengths, checkpoints.
+
+Source: Devlin et al. (2019), BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding, NAACL.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from opponents.padded_batches import IntArray, batches_by_length, pad
+from opponents.transformer import TransformerClassifier
+
+WARM_UP_FRACTION = 0.06
+OUTPUT_RATE = 1e-3
+"""Learning rate of the new output layer."""
+LENGTH_NOISE = 4
+"""Texts are sorted by their length plus up to this many tokens, so that batches differ between epochs."""
+CHECKPOINT_SECONDS, REPORT_SECONDS = 120, 30
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Options of fine-tuning. A batch ends at `batch_texts` texts or `batch_tokens` padded tokens."""
+
+    learning_rate: float = 6e-5
+    epochs: int = 2
+    batch_texts: int = 64
+    batch_tokens: int = 4096
+    weight_decay: float = 0.01
+    seed: int = 0
+
+
+def fine_tune(
+    model: TransformerClassifier,
+    ids: Sequence[Sequence[int]],
+    labels: IntArray,
+    options: FineTuning,
+    *,
+    checkpoint: Path | None = None,
+    report: Callable[[str], None] = print,
+) -> None:
+    """Train all weights on token ids and class numbers; resume from the checkpoint if it exists.
+
+    The order and the dropout of a step follow from seed, epoch and step, so that a resumed run ends like another.
+    """
+    plan = [batch for epoch in range(options.epochs) for batch in epoch_batches(ids, options, epoch)]
+    optimizer = _optimizer(model, options)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    step = _restore(checkpoint, model, optimizer)
+    started = saved = reported = time.perf_counter()
+    first, mean_loss = step, float("nan")
+    for step in range(first, len(plan)):
+        batch, fraction = plan[step], step / len(plan)
+        scale = min((fraction + 1 / len(plan)) / WARM_UP_FRACTION, (1 - fraction) / (1 - WARM_UP_FRACTION))
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * scale
+        loss = _step(model, optimizer, [ids[k] for k in batch], labels[batch], options.seed + step)
+        mean_loss = loss if mean_loss != mean_loss else 0.98 * mean_loss + 0.02 * loss
+        now = time.perf_counter()
+        if checkpoint is not None and now - saved > CHECKPOINT_SECONDS:
+            _save(checkpoint, model, optimizer, step + 1)
+            saved = now
+        if now - reported > REPORT_SECONDS:
+            reported, remaining = now, (now - started) / (step + 1 - first) * (len(plan) - step - 1)
+            report(f"step {step + 1:,} of {len(plan):,}, loss {mean_loss:.3f}, {remaining / 60:.0f} min left")
+    model.eval()
+
+
+def epoch_batches(ids: Sequence[Sequence[int]], options: FineTuning, epoch: int) -> list[IntArray]:
+    """Return the batches of an epoch in random order."""
+    random = np.random.default_rng((options.seed, epoch))
+    order = random.permutation(len(ids))
+    lengths = [len(ids[k]) + int(random.integers(LENGTH_NOISE + 1)) for k in order]
+    batches = batches_by_length(lengths, options.batch_tokens, options.batch_texts)
+    return [order[batches[k]] for k in random.permutation(len(batches))]
+
+
+def _optimizer(model: TransformerClassifier, options: FineTuning) -> torch.optim.Optimizer:
+    encoder = list(model.encoder.parameters())
+    groups = [
+        {"params": [p for p in encoder if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in encoder if p.ndim == 1], "weight_decay": 0.0},
+        {"params": list(model.output.parameters()), "weight_decay": 0.0, "lr": OUTPUT_RATE},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+
+
+def _step(
+    model: TransformerClassifier,
+    optimizer: torch.optim.Optimizer,
+    ids: Sequence[Sequence[int]],
+    labels: IntArray,
+    seed: int,
+) -> float:
+    torch.manual_seed(seed)
+    model.train()
+    padded, mask = pad(ids)
+    logits = model(torch.from_numpy(padded), torch.from_numpy(mask))
+    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    temporary = path.with_name(path.name + ".part")
+    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, temporary)
+    temporary.replace(path)
+
+
+def _restore(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Return the number of steps that are done."""
+    if path is None or not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

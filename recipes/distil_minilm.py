@@ -1,0 +1,152 @@
+"""My transformer is too slow for a CPU: fine-tune MiniLM, distil it into an LSTM, and compare both.
+
+    pip install -e ".[train]" -r recipes/requirements.txt
+    python recipes/distil_minilm.py SST2_FOLDER WORK_FOLDER [--unlabelled SENTENCES.txt] [--rows 2000]
+
+SST2_FOLDER contains train.parquet and dev.parquet with the columns text and label. Each stage saves its output in
+WORK_FOLDER and is skipped if the output exists; the first and the third resume from a checkpoint. The stages:
+
+1. Fine-tune all-MiniLM-L6-v2 on the phrases; whole sentences select the learning rate.
+2. Label the phrases, augmented sentences, and the sentences of --unlabelled, if given, with its probabilities.
+3. Distil a forward LSTM from these probabilities, and store it in int8 too.
+4. Export MiniLM to ONNX in float32 and int8.
+5. Measure accuracy, size and texts per second of all on the tenth of the whole sentences that is held out.
+
+The result is WORK_FOLDER/comparison.json. With --rows, only so many phrases are used, to try the recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+import fastlstm
+from augmentation import augmented
+from fastlstm.cli.progress import Display
+from fastlstm.nn.runs import checkpoint_path
+from fastlstm.serialization.folder import CONFIG
+from minilm_comparison import compare, export_onnx
+from minilm_teacher import LABELS, Data, load_data, report, train_teacher
+from opponents import transformer
+from opponents.transformer_training import FineTuning
+from sst2 import Phrases, whole_sentences
+
+COPIES = 20
+"""Augmented copies of each sentence, as in the source of the augmentation."""
+LABEL_CHUNK = 20_000
+"""Texts that are labelled between two reports."""
+STUDENT: dict[str, Any] = {
+    "preset": "small",
+    "vocabulary_size": 15_000,
+    "embedding_size": 96,
+    "hidden_sizes": (192,),
+    "bidirectional": False,
+    "ngrams": 50_000,
+    "epochs": 6,
+    "adversarial": 0.0,
+}
+
+
+def main() -> None:
+    """Run the stages whose outputs do not exist yet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--encoder", type=Path, help="folder of the transformer (default: the installed MiniLM)")
+    parser.add_argument("--unlabelled", type=Path, help="text file with one more sentence per line")
+    parser.add_argument("--rows", type=int, help="phrases to train on (default: all)")
+    parser.add_argument("--copies", type=int, default=COPIES, help="augmented copies of each sentence")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs of fine-tuning")
+    parser.add_argument("--threads", type=int, default=2, help="threads of PyTorch and ONNX Runtime")
+    arguments = parser.parse_args()
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)
+    data = load_data(arguments.data_dir, arguments.rows)
+    encoder = transformer.find_encoder(arguments.encoder)
+
+    options = FineTuning(epochs=arguments.epochs)
+    run_stage(work / "teacher", lambda out: train_teacher(encoder, data, options, out))
+    run_stage(
+        work / "labelled.parquet",
+        lambda out: label(work / "teacher", data.training, unlabelled(data, arguments), out),
+    )
+    train_student(work / "labelled.parquet", data, work / "student", small=arguments.rows is not None)
+    run_stage(work / "student-int8", lambda out: fastlstm.load(work / "student").save(out, storage="int8"))
+    run_stage(work / "onnx", lambda out: export_onnx(work / "teacher", out))
+    run_stage(work / "comparison.json", lambda out: compare(work, data.held_out, arguments.threads, out))
+    print((work / "comparison.json").read_text(encoding="utf-8"))
+
+
+def run_stage(out: Path, make: Callable[[Path], object]) -> None:
+    """Make the file or folder `out` unless it exists."""
+    if not out.exists():
+        started = time.perf_counter()
+        make(out)
+        report(f"{out.name}: {(time.perf_counter() - started) / 60:.1f} minutes")
+
+
+def unlabelled(data: Data, arguments: argparse.Namespace) -> list[str]:
+    """Return augmented training sentences, and the sentences of --unlabelled; none that is validated or scored."""
+    held = {*data.validation.texts, *data.held_out.texts}
+    texts = augmented(
+        whole_sentences(data.training.texts), arguments.copies, known={*data.training.texts, *held}, seed=0
+    )
+    if arguments.unlabelled is not None:
+        lines = arguments.unlabelled.read_text(encoding="utf-8").splitlines()
+        texts += [line for line in dict.fromkeys(lines) if line.strip() and line not in held]
+    return texts
+
+
+def label(teacher: Path, phrases: Phrases, others: list[str], out: Path) -> None:
+    """Write a Parquet file with the phrases, their labels, the other texts, and the teacher's probabilities of all."""
+    model, labels = transformer.load(teacher)
+    tokenize = transformer.TransformerTokenizer(teacher)
+    texts = [*phrases.texts, *others]
+    chunks = []
+    for start in range(0, len(texts), LABEL_CHUNK):
+        chunks.append(transformer.predict_proba(model, tokenize(texts[start : start + LABEL_CHUNK])))
+        report(f"labelled {min(start + LABEL_CHUNK, len(texts)):,} of {len(texts):,} texts")
+    columns = {name: [float(row[k]) for chunk in chunks for row in chunk] for k, name in enumerate(labels)}
+    temporary = out.with_suffix(".part")
+    pq.write_table(
+        pa.table({"text": texts, "label": [*phrases.labels, *([None] * len(others))], **columns}), temporary
+    )
+    temporary.rename(out)
+
+
+def train_student(labelled: Path, data: Data, out: Path, *, small: bool) -> None:
+    """Train the LSTM on the teacher's probabilities unless it exists, resuming from its checkpoint if there is one.
+
+    Small data has fewer words than the vocabulary that `STUDENT` sets.
+    """
+    if (out / CONFIG).is_file():
+        return
+    options = {name: value for name, value in STUDENT.items() if not (small and name == "vocabulary_size")}
+    with Display(sys.stderr) as display:
+        fastlstm.distill(
+            None,
+            labelled,
+            out,
+            probability_columns=list(LABELS),
+            validation=fastlstm.Dataset(data.validation.texts, data.validation.labels),
+            resume=checkpoint_path(out).is_file(),
+            watch=display.show,
+            baseline=False,
+            **options,
+        )
+
+
+if __name__ == "__main__":
+    main()
