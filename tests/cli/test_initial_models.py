@@ -14,6 +14,8 @@ from tests.helpers.language_models import FIELDS, write_labelled_texts, write_te
 
 import fastlstm
 from fastlstm.errors import ResumeError
+from fastlstm.inference import Classifier
+from fastlstm.serialization.classifier import SavedModel
 from fastlstm.training.events import EpochResult
 
 
@@ -92,7 +94,7 @@ def test_a_student_is_trained_on_its_teacher_s_labels_of_unlabelled_texts(
     for name, array in loaded.saved.weights.items():
         np.testing.assert_array_equal(in_python.classifier.saved.weights[name], array)
     card = (tmp_path / "student" / "README.md").read_text()
-    for words in ("60 texts without labels", "the classifier `teacher`", "10 words and word pairs"):
+    for words in ("60 texts without labels", "the teacher `teacher`", "10 words and word pairs"):
         assert words in card
 
 
@@ -121,7 +123,38 @@ def test_a_student_of_a_python_object_reports_agreement(command: Command, labell
     agreement = json.loads(result.out)["agreement"]
     assert agreement["labelled"] == agreement["texts"] > 0
     record = fastlstm.load(tmp_path / "student").saved.training
-    assert (record["teacher"], record["agreement"]) == ("score", agreement)
+    assert (record["teacher"], record["label_weight"], record["agreement"]) == ("score", 0.5, agreement)
+    card = (tmp_path / "student" / "README.md").read_text()
+    for value in (agreement["agreement"], agreement["teacher_accuracy"], agreement["student_accuracy"]):
+        assert f"{value:.2%}" in card
+
+
+def test_labels_of_their_own_select_the_epoch_where_there_are_any(labelled: Path, tmp_path: Path) -> None:
+    data = fastlstm.read_dataset(labelled)
+    first, second = data.class_names
+    rows = [
+        {
+            "text": text,
+            "p": {first: 0.9 if label == first else 0.2, second: 0.1 if label == first else 0.8, "other": 0},
+        }
+        | ({"label": label} if number % 2 else {})
+        for number, (text, label) in enumerate(zip(data.texts, data.labels, strict=True))
+    ]
+    options = {"preset": "tutorial", "hidden_sizes": (6,), "embedding_size": 5, "epochs": 1, "validation": 0.5}
+    mixed = fastlstm.distill(None, rows, tmp_path / "mixed", probability_column="p", **options)
+    assert mixed.agreement is not None
+    assert 0 < mixed.agreement.labelled < mixed.agreement.texts
+    assert mixed.report.texts == mixed.agreement.labelled
+    assert mixed.report.accuracy == mixed.agreement.student_accuracy
+    assert mixed.agreement.teacher_accuracy == 1
+    assert mixed.classifier.labels == (first, second, "other") if second < "other" else mixed.classifier.labels
+    assert "teacher-validates" not in [note.code for note in mixed.notes]
+    soft = [{"text": row["text"], "p": row["p"]} for row in rows]
+    hard = fastlstm.distill(
+        None, soft, tmp_path / "hard", probability_column="p", **{**options, "validation": labelled}
+    )
+    assert hard.agreement is None
+    assert hard.report.texts == len(data)
 
 
 def test_a_student_of_probabilities_in_the_data(command: Command, labelled: Path, tmp_path: Path) -> None:
@@ -179,12 +212,18 @@ def test_a_resumed_student_of_another_teacher_is_refused(labelled: Path, tmp_pat
         (["math:pi", "DATA"], "bad-option-value"),
         (["math:sqrt", "DATA", "--probability-columns", "a,b"], "conflicting-options"),
         (["DATA", "--probability-columns", "a,b", "--teacher-labels", "a,b"], "bad-option-value"),
+        (["DATA", "--teacher", "math:sqrt"], "teacher-failed"),
+        (["DATA", "--teacher", "math:sqrt", "--teacher-labels", "a=,b="], "bad-option-value"),
+        (["SAVED", "DATA", "--teacher-labels", "a,b"], "bad-option-value"),
+        (["math:sqrt", "DATA", "--teacher", "math:sqrt"], "usage"),
     ],
 )
 def test_a_bad_teacher_is_rejected(
-    command: Command, labelled: Path, tmp_path: Path, arguments: list[str], code: str
+    command: Command, labelled: Path, tiny_model: SavedModel, tmp_path: Path, arguments: list[str], code: str
 ) -> None:
-    arguments = [str(labelled) if argument == "DATA" else argument for argument in arguments]
+    Classifier(tiny_model).save(tmp_path / "saved")
+    paths = {"DATA": labelled, "SAVED": tmp_path / "saved"}
+    arguments = [str(paths.get(argument, argument)) for argument in arguments]
     result = command("distill", *arguments, "--out", tmp_path / "x")
     assert (result.status, result.code) == (2, code)
     assert not (tmp_path / "x").exists()

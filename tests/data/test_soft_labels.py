@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -24,7 +25,7 @@ ROWS: list[dict[str, Any]] = [
     {"text": "only soft", "label": None, "p_neg": 0.75, "p_pos": 0.25},
     {"text": "only hard", "label": "neg", "p_neg": None, "p_pos": None},
 ]
-PROBABILITIES = np.array([[0.2, 0.8], [0.75, 0.25], [1, 0]], np.float32)
+PROBABILITIES = np.array([[0.2, 0.8], [0.75, 0.25], [np.nan, np.nan]], np.float32)
 
 
 def check(dataset: Dataset) -> None:
@@ -32,6 +33,7 @@ def check(dataset: Dataset) -> None:
     assert soft is not None
     assert (dataset.labels, soft.classes) == (["pos", "neg", "neg"], ("neg", "pos"))
     assert soft.is_labelled.tolist() == [True, False, True]
+    assert soft.is_soft.tolist() == [True, True, False]
     np.testing.assert_allclose(soft.probabilities, PROBABILITIES, rtol=1e-6)
 
 
@@ -132,15 +134,85 @@ def test_rounded_probabilities_are_normalized() -> None:
     [
         ({"text": "x"}, "missing-label"),
         ({"text": "x", "label": "c", "p": {"a": 0.5, "b": 0.5}}, "unknown-label"),
+        ({"text": "x", "label": "c"}, "unknown-label"),
         ({"text": "x", "p": {"a": 0.5, "c": 0.5}}, "bad-probabilities"),
         ({"text": "x", "p": {"a": 0.5, "b": 0.9}}, "bad-probabilities"),
     ],
 )
 def test_a_bad_row_is_skipped_with_its_reason(row: dict[str, Any], code: str) -> None:
     good = [{"text": "x", "p": {"a": 0.5, "b": 0.5}}] * 20
-    dataset = as_dataset([*good, row], ReadOptions.create({"probability_column": "p"}))
+    options = ReadOptions.create({"probability_column": "p"})
+    dataset = as_dataset([*good, row], options)
     assert [(bad.location, bad.code) for bad in dataset.bad_rows] == [(21, code)]
     assert len(dataset) == 20
+    with pytest.raises(DataError) as raised:
+        as_dataset([*good, row], dataclasses.replace(options, on_bad_rows="stop"))
+    assert (raised.value.code, raised.value.location) == (code, 21)
+
+
+def test_a_label_before_the_first_probabilities_must_be_one_of_their_classes() -> None:
+    rows = [{"text": "first", "label": "c"}, *[{"text": "x", "label": "b", "p": {"a": 0.5, "b": 0.5}}] * 20]
+    dataset = as_dataset(rows, ReadOptions.create({"probability_column": "p"}))
+    assert [(bad.location, bad.code) for bad in dataset.bad_rows] == [(1, "unknown-label")]
+    assert dataset.class_names == ["a", "b"]
+    assert dataset.soft_labels is not None
+    assert dataset.soft_labels.is_soft.all()
+
+
+def test_pairs_without_probabilities_stand_between_rows_with_them() -> None:
+    rows: list[Any] = [("x", "a"), {"text": "y", "p": {"a": 0.25, "b": 0.75}}]
+    soft = as_dataset(rows, ReadOptions.create({"probability_column": "p"})).soft_labels
+    assert soft is not None
+    assert soft.is_soft.tolist() == [False, True]
+
+
+def test_an_error_names_the_row_and_the_column(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,p_neg,p_pos\ngood film,0.2,0.8\nbad film,1.5,-0.5\n")
+    with pytest.raises(DataError) as raised:
+        read_dataset(path, probability_columns="neg=p_neg,pos=p_pos", on_bad_rows="stop")
+    assert (raised.value.code, raised.value.location) == ("bad-probabilities", 3)
+    assert "'p_neg'" in str(raised.value)
+
+
+@pytest.mark.parametrize("columns", ["text,label\nx y,neg\n", "text,p_neg,p_pos\nx y,0.75,0.25\n"])
+def test_sources_after_the_training_texts_may_lack_columns(tmp_path: Path, columns: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(columns)
+    options = ReadOptions.create({"probability_columns": "neg=p_neg,pos=p_pos"})
+    later = dataclasses.replace(options, class_names=("neg", "pos"))
+    assert as_dataset(path, later).labels == ["neg"]
+    path.write_text("text\nx y\n")
+    for reading in (options, later):
+        with pytest.raises(DataError) as raised:
+            as_dataset(path, reading)
+        assert raised.value.code == "missing-column"
+
+
+@pytest.mark.parametrize(
+    ("classes", "probabilities", "labelled"),
+    [
+        (("a", "b"), [[0.5, 0.5]], [True, True]),
+        (("a", "a"), [[0.5, 0.5]], [True]),
+        (("a",), [[1.0]], [True]),
+        (("a", "b"), [[0.5, 0.6]], [True]),
+        (("a", "b"), [[0.5, np.nan]], [True]),
+        (("a", "b"), [[-0.5, 1.5]], [True]),
+    ],
+)
+def test_soft_labels_in_memory_are_checked(
+    classes: tuple[str, ...], probabilities: list[list[float]], labelled: list[bool]
+) -> None:
+    with pytest.raises(DataError) as raised:
+        SoftLabels(classes, np.array(probabilities, np.float32), np.array(labelled))
+    assert raised.value.code == "bad-probabilities"
+
+
+def test_soft_labels_of_other_texts_are_refused() -> None:
+    soft = SoftLabels(("a", "b"), np.full((2, 2), 0.5, np.float32), np.ones(2, np.bool_))
+    with pytest.raises(DataError) as raised:
+        Dataset(["x"], ["a"], soft_labels=soft)
+    assert raised.value.code == "length-mismatch"
 
 
 @pytest.mark.parametrize(

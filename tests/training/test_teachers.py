@@ -16,7 +16,7 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
 from fastlstm.training.teacher_import import find_teacher
-from fastlstm.training.teachers import BATCH_TEXTS, ExternalTeacher, PyTorchTeacher
+from fastlstm.training.teachers import ExternalTeacher, PyTorchTeacher
 
 TEXTS = ["a good film", "a bad film"]
 EXPECTED = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
@@ -60,15 +60,24 @@ def test_a_pipeline_of_scikit_learn_is_a_teacher() -> None:
     np.testing.assert_allclose(teacher.predict_proba(TEXTS), model.predict_proba(TEXTS), rtol=1e-6)
 
 
-def test_texts_come_in_batches() -> None:
-    sizes: list[int] = []
+def test_names_of_the_model_are_mapped_to_class_names() -> None:
+    names = {"LABEL_0": "negative", "LABEL_1": "positive"}
 
-    def compute(texts: list[str]) -> list[list[float]]:
-        sizes.append(len(texts))
-        return [[0.5, 0.5]] * len(texts)
+    def rows(texts: list[str]) -> list[dict[str, float]]:
+        return [{"LABEL_1": 0.75, "LABEL_0": 0.25} for _ in texts]
 
-    assert ExternalTeacher(compute, ("a", "b")).predict_proba(["x"] * (2 * BATCH_TEXTS + 1)).shape[0] == sum(sizes)
-    assert sizes == [BATCH_TEXTS, BATCH_TEXTS, 1]
+    teacher = ExternalTeacher(rows, names)
+    assert teacher.labels == ("positive", "negative")
+    np.testing.assert_allclose(teacher.predict_proba(TEXTS), [[0.75, 0.25]] * 2)
+    model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(TEXTS, [1, 0])
+    assert ExternalTeacher(model, {"0": "bad", "1": "good"}).labels == ("bad", "good")
+
+
+def test_a_pipeline_that_returns_one_label_is_refused() -> None:
+    with pytest.raises(DataError) as raised:
+        ExternalTeacher(lambda texts: [{"label": "positive", "score": 0.75}] * len(texts)).predict_proba(TEXTS)
+    assert raised.value.code == "bad-teacher-output"
+    assert "top_k=None" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +89,8 @@ def test_texts_come_in_batches() -> None:
         [[0.5, 0.5]],
         [[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]],
         [{"negative": 1.0}, {"negative": 1.0}],
+        [{"negative": "much", "positive": 0.5}] * 2,
+        np.full((2, 2, 2), 0.5),
         ["good", "bad"],
         None,
         0.5,
@@ -111,7 +122,12 @@ def test_teacher_in_pytorch_has_the_same_probabilities(tiny_model: SavedModel) -
 
 def test_a_reference_names_an_object_of_a_file_or_module(tmp_path: Path) -> None:
     file = tmp_path / "teachers.py"
-    file.write_text("def score(texts):\n    return [[0.5, 0.5]] * len(texts)\n")
+    lines = (
+        "from __future__ import annotations", "from dataclasses import dataclass",
+        "@dataclass", "class Scale:", "    x: int",
+        "def score(texts):", "    return [[0.5, 0.5]] * len(texts)",
+    )  # fmt: skip
+    file.write_text("\n".join(lines))
     assert find_teacher(f"{file}:score")(["a"]) == [[0.5, 0.5]]
     assert find_teacher("math:sqrt")(9) == 3
 

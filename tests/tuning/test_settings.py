@@ -50,6 +50,12 @@ def test_unknown_options_and_other_run_settings_raise_option_error(name: str) ->
     assert (raised.value.code, raised.value.option) == ("unknown-option", name)
 
 
+def test_probabilities_of_a_teacher_raise_option_error() -> None:
+    with pytest.raises(OptionError) as raised:
+        create(probability_columns="a,b")
+    assert raised.value.code == "search-without-teacher"
+
+
 def test_trials_keep_min_steps_of_preset() -> None:
     data = load_splits(Dataset(["good film", "bad film"] * 20, ["a", "b"] * 20))
     settings = TuningSettings.create(data, Path("out"), {"preset": "small", "dropout": 0.3, "epochs": None})

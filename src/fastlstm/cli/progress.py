@@ -39,6 +39,7 @@ from fastlstm.training.events import (
     Evaluated,
     Prepared,
     StepDone,
+    TeacherStep,
     TrainingEvent,
     TrainingResult,
 )
@@ -148,6 +149,8 @@ class Display:
         match event:
             case Note():
                 self.note(event.text)
+            case TeacherStep():
+                self._teacher_step(event)
             case Prepared():
                 self._prepared(event)
             case LanguageModelStep():
@@ -193,6 +196,16 @@ class Display:
                 self.language_model = event
             case _:
                 self.show(event)
+
+    def _teacher_step(self, event: TeacherStep) -> None:
+        details = f"{event.texts:,} of {event.total:,} texts  {event.texts / max(event.seconds, 1e-9):,.0f} texts/s"
+        if event.texts == event.total:
+            self.end_bar()
+        elif self._live:
+            self._bar("teacher", event.texts, event.total, details)
+        elif time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            self.note(f"teacher: {details}")
 
     def start_training(self, training: TrainingConfig) -> None:
         """Reset the number of epochs to that of a new training."""

@@ -25,7 +25,6 @@ from fastlstm.cli.options import (
     table_options,
 )
 from fastlstm.cli.output import json_object, note_missing_fonts, report
-from fastlstm.errors import OptionError
 
 if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
@@ -190,7 +189,10 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
 
 @click.command("distill", cls=PanelCommand)
 @click.argument("sources", nargs=-1, required=True, metavar="[TEACHER] DATA")
-@option("--teacher-labels", metavar="CLASS,...", panel="Data", help="Classes of the columns that TEACHER returns.")
+@option("--teacher", metavar="MODEL", panel="Data", help="The same as TEACHER.")
+@option(
+    "--teacher-labels", metavar="CLASS,...", panel="Data", help="Classes of TEACHER's columns, or OLD=CLASS,..."
+)
 @run_options
 def distill_command(
     sources: tuple[str, ...], out: Path, options: Mapping[str, Any], as_json: bool, **values: Any
@@ -203,14 +205,14 @@ def distill_command(
     DATA contains labelled texts with the classes of the teacher; the targets are the mean of label and
     probability. With --unlabelled, further texts are labelled by the teacher.
     """
-    *teacher, data = sources
-    if len(teacher) > 1:
-        raise click.UsageError(f"expected TEACHER and DATA, found {len(sources)} arguments")
+    from fastlstm.training.settings import require_teacher
+
+    *teachers, data = sources
     settings = run_settings(options, **values)
-    if not teacher and not (values["probability_columns"] or values["probability_column"]):
-        raise OptionError(
-            "a teacher is missing; pass TEACHER before DATA, or the columns of DATA with its probabilities as "
-            "`probability_columns`",
-            code="teacher-missing",
-        )
-    train_and_report(data, out, {**settings, "teacher": teacher[0] if teacher else None}, as_json=as_json)
+    if settings["teacher"] is not None:
+        teachers.append(settings["teacher"])
+    if len(teachers) > 1:
+        raise click.UsageError(f"expected one TEACHER and DATA, found the teachers {', '.join(teachers)}")
+    settings["teacher"] = teachers[0] if teachers else None
+    require_teacher(settings["teacher"], data, settings)
+    train_and_report(data, out, settings, as_json=as_json)

@@ -37,8 +37,8 @@ class Dataset:
         soft_labels: The probabilities of the classes, if the texts have any: what another model says about them.
 
     Raises:
-        DataError: The lengths of `texts`, `labels` and `locations` differ, a text is not a string, or a label is
-            missing or not a class name.
+        DataError: The lengths of `texts`, `labels`, `locations` and `soft_labels` differ, a text is not a string, or a
+            label is missing or not a class name.
     """
 
     texts: list[str] = field(repr=False)
@@ -52,7 +52,8 @@ class Dataset:
 
     def __post_init__(self) -> None:
         texts, labels = column_values(self.texts, "texts"), column_values(self.labels, "labels")
-        for name, values in (("labels", labels), ("locations", self.locations)):
+        soft_labels = None if self.soft_labels is None else self.soft_labels.is_labelled
+        for name, values in (("labels", labels), ("locations", self.locations), ("soft_labels", soft_labels)):
             if values is not None and len(values) != len(texts):
                 raise DataError(
                     f"{self.source} has {len(texts)} texts and {len(values)} {name}; expected equal numbers",
@@ -227,7 +228,7 @@ def split_dataset(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset
 
     generator = np.random.default_rng(seed)
     held_out = np.zeros(len(dataset), dtype=bool)
-    for name in dataset.class_names:
+    for name in sorted_names(rows_by_class):
         rows = np.array(rows_by_class[name])
         if len(rows) > 1:
             count = min(max(round(len(rows) * fraction), 1), len(rows) - 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastlstm.data.dataset import Dataset, column_values
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_argument, column_index, column_list
+from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
 from fastlstm.data.readers.labelled import read_labelled
 from fastlstm.data.soft_labels import LabelCells
 from fastlstm.data.validation import Rows, collect_dataset
@@ -70,7 +70,7 @@ def _dataset_rows(dataset: Dataset) -> Rows:
     labels: Sequence[object] = dataset.labels
     if (soft := dataset.soft_labels) is not None:
         rows = zip(dataset.labels, soft.probabilities.tolist(), soft.is_labelled, strict=True)
-        labels = [
+        labels = [  # NaN is a missing value
             LabelCells(label if own else None, dict(zip(soft.classes, values, strict=True)))
             for label, values, own in rows
         ]
@@ -82,11 +82,8 @@ def _table_rows(data: Any, keys: Sequence[Any], source: str, options: ReadOption
     columns = [str(key) for key in keys]
     text = column_index(options.text_column, columns, source, "text_column")
     texts = column_values(column(data, keys[text]), "texts")
-    cells = {}
-    for name in options.label_columns:
-        if name in columns or name not in options.optional_columns:
-            index = column_index(name, columns, source, column_argument(name, options))
-            cells[name] = column_values(column(data, keys[index]), "labels")
+    indices = label_column_indices(columns, source, options)
+    cells = {name: column_values(column(data, keys[index]), "labels") for name, index in indices.items()}
     labels = [options.label_of(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=False)]
     if len(texts) != len(labels):
         raise DataError(

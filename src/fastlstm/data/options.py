@@ -188,9 +188,16 @@ class ReadOptions:
         return bool(self.probability_columns) or self.probability_column is not None
 
     @property
+    def needs_probabilities(self) -> bool:
+        """Whether a source must have probabilities. Those that are read after the training texts need none."""
+        return self.reads_probabilities and not self.class_names
+
+    @property
     def optional_columns(self) -> tuple[str, ...]:
         """The columns that a table may lack."""
-        return (self.label_column,) if self.reads_probabilities else ()
+        if not self.reads_probabilities:
+            return ()
+        return (self.label_column,) if self.needs_probabilities else self.label_columns
 
     def label_of(self, row: Mapping[str, Any]) -> Any:
         """Return the label of a row, with its probabilities if rows have any. Absent ones are None."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 import numpy as np
+import numpy.typing as npt
 
 from fastlstm._typing import BoolArray, FloatArray
 from fastlstm.data.labels import is_missing, normalize_label
@@ -38,13 +39,45 @@ class SoftLabels:
 
     Attributes:
         classes: The class names, sorted as those of a dataset.
-        probabilities: float32 [n, classes], rows that sum to 1. A text without probabilities has 1 for its label.
+        probabilities: float32 [n, classes], rows that sum to 1. The row of a text without probabilities is NaN.
         is_labelled: bool [n], whether a text has a label of its own. If not, its label is the most probable class.
+
+    Raises:
+        DataError: The shapes do not fit, or a row has other values than probabilities.
     """
 
     classes: tuple[str, ...]
     probabilities: FloatArray
     is_labelled: BoolArray
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.probabilities, np.float32)
+        labelled = np.asarray(self.is_labelled, np.bool_)
+        shape, expected = values.shape, (len(labelled), len(self.classes))
+        if shape != expected or labelled.ndim != 1 or len(set(self.classes)) < max(len(self.classes), 2):
+            raise DataError(
+                f"the soft labels have the shape {shape} for {len(labelled)} texts and the classes "
+                f"{', '.join(self.classes)}; expected {expected} and two or more classes",
+                code="bad-probabilities",
+                shape=shape,
+                expected=expected,
+            )
+        bad = np.flatnonzero(~(np.isnan(values).all(axis=1) | are_probabilities(values)))
+        if len(bad):
+            raise DataError(
+                f"the soft labels of text {bad[0] + 1} are {values[bad[0]].tolist()}; expected probabilities with the "
+                "sum 1, or NaN for a text without",
+                code="bad-probabilities",
+                location=int(bad[0]) + 1,
+            )
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "probabilities", values / values.sum(axis=1, keepdims=True))
+        object.__setattr__(self, "is_labelled", labelled)
+
+    @property
+    def is_soft(self) -> BoolArray:
+        """Whether each text has probabilities: bool [n]."""
+        return ~np.isnan(self.probabilities[:, 0])
 
     def take(self, rows: Iterable[SupportsIndex]) -> SoftLabels:
         """Return those of a subset."""
@@ -52,19 +85,26 @@ class SoftLabels:
         return SoftLabels(self.classes, self.probabilities[chosen], self.is_labelled[chosen])
 
     def columns(self, names: Sequence[str]) -> FloatArray:
-        """Return the probabilities [n, names] of these classes; 0 for a class without a column."""
-        result = np.zeros((len(self.probabilities), len(names)), np.float32)
+        """Return the probabilities [n, names] of these classes; 0 for a class without a column, NaN without any."""
+        result = np.where(self.is_soft, 0, np.nan).astype(np.float32)[:, None].repeat(len(names), axis=1)
         for k, name in enumerate(names):
             if name in self.classes:
                 result[:, k] = self.probabilities[:, self.classes.index(name)]
         return result
 
 
-def parse_probabilities(cell: object) -> dict[str, float] | None:
+def are_probabilities(values: npt.NDArray[np.floating[Any]]) -> BoolArray:
+    """Return whether each row [n] of `values` [n, classes] has no negative value and about the sum 1."""
+    result: BoolArray = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    return result
+
+
+def parse_probabilities(cell: object, columns: Mapping[str, str] | None = None) -> dict[str, float] | None:
     """Return the probability of each class, normalized to the sum 1; None if all of them are missing.
 
     Args:
         cell: Mapping of class names to numbers, or to strings that are numbers; or such a mapping written as JSON.
+        columns: Class name -> column with its probability, for messages.
 
     Raises:
         DataError: It is no mapping, has less than two classes, or a value is not a probability. The message has no
@@ -86,7 +126,10 @@ def parse_probabilities(cell: object) -> dict[str, float] | None:
     missing = [name for name, value in cell.items() if is_missing(value) or str(value).strip() == ""]
     if len(missing) == len(cell):
         return None
-    values = {normalize_label(name, keep_missing=True): _probability(name, value) for name, value in cell.items()}
+    values = {}
+    for key, value in cell.items():
+        name = normalize_label(key, keep_missing=True)
+        values[name] = _probability(name, value, (columns or {}).get(key))
     total = math.fsum(values.values())
     if abs(total - 1) > SUM_TOLERANCE:
         raise DataError(f"the probabilities sum to {total:.4g}; expected 1", code="bad-probabilities", sum=total)
@@ -95,7 +138,6 @@ def parse_probabilities(cell: object) -> dict[str, float] | None:
 
 def collect_soft_labels(
     classes: Sequence[str],
-    labels: Sequence[str],
     rows: Sequence[Mapping[str, float] | None],
     labelled: Sequence[bool],
 ) -> SoftLabels:
@@ -103,28 +145,29 @@ def collect_soft_labels(
 
     Args:
         classes: The class names.
-        labels: The label of each text.
         rows: The probabilities of each text; None for a text that has only a label.
         labelled: Whether each text has a label of its own.
     """
     index = {name: k for k, name in enumerate(classes)}
-    probabilities = np.zeros((len(rows), len(classes)), np.float32)
-    for row, (values, label) in enumerate(zip(rows, labels, strict=True)):
-        for name, value in ({label: 1.0} if values is None else values).items():
+    probabilities = np.full((len(rows), len(classes)), np.nan, np.float32)
+    for row, values in enumerate(rows):
+        for name, value in (values or {}).items():
             probabilities[row, index[name]] = value
     return SoftLabels(tuple(classes), probabilities, np.array(labelled, np.bool_))
 
 
-def _probability(name: Any, value: object) -> float:
+def _probability(name: str, value: object, column: str | None) -> float:
     try:
         number = float(str(value)) if not isinstance(value, bool) else math.nan
     except ValueError:
         number = math.nan
     if not 0 <= number <= 1 + SUM_TOLERANCE:
+        where = "" if column is None else f" (column {column!r})"
         raise DataError(
-            f"the probability of {name} is {_shown(value)}; expected a number from 0 to 1",
+            f"the probability of {name}{where} is {_shown(value)}; expected a number from 0 to 1",
             code="bad-probabilities",
-            class_name=str(name),
+            class_name=name,
+            column=column,
             value=value,
         )
     return number

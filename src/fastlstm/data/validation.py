@@ -8,6 +8,7 @@ import decimal
 import re
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class RowCollector:
         self._labelled, self._has_columns = labelled, has_columns
         self._numbers = 0
         self._soft: list[dict[str, float] | None] = []
+        self._soft_classes: tuple[str, ...] = ()
         self._own_label: list[bool] = []
         self._names: dict[tuple[type, Any], str] = {}
 
@@ -111,39 +113,59 @@ class RowCollector:
 
     def _add_label(self, label: object) -> None:
         if not isinstance(label, LabelCells):
-            self.labels.append(self._class_name(label))
-            return
-        soft = parse_probabilities(label.probabilities)
+            label = LabelCells(label, None)
+            if not self.options.reads_probabilities:
+                self.labels.append(self._class_name(label.label))
+                self._soft.append(None)
+                self._own_label.append(True)
+                return
+        soft = parse_probabilities(label.probabilities, dict(self.options.probability_columns))
         own = not (is_missing(label.label) or label.label == "")
         if not own and soft is None:
             raise DataError("neither a label nor probabilities; expected one of them", code="missing-label")
         if soft is not None:
-            first = next((values for values in self._soft if values is not None), soft)
-            if soft.keys() != first.keys():
+            first = self._soft_classes or tuple(soft)
+            if soft.keys() != set(first):
                 raise DataError(
                     f"the probabilities are of the classes {', '.join(soft)}; expected {', '.join(first)}",
                     code="bad-probabilities",
                     classes=tuple(soft),
-                    expected=tuple(first),
+                    expected=first,
                 )
         name = self._class_name(label.label) if own else max(soft or {}, key=(soft or {}).__getitem__)
         if soft is not None and name not in soft:
-            raise DataError(
-                f"the label {name!r} has no probability; expected {', '.join(soft)}",
-                code="unknown-label",
-                label=name,
-                labels=list(soft),
-            )
+            raise self._unknown_label(name, soft)
+        if soft is not None:
+            self._soft_classes = self._soft_classes or tuple(soft)
         self.labels.append(name)
         self._soft.append(soft)
         self._own_label.append(own)
 
+    def _unknown_label(self, name: str, classes: Iterable[str]) -> DataError:
+        return DataError(
+            f"the label {name!r} is not a class of the probabilities; expected {', '.join(classes)}",
+            code="unknown-label",
+            label=name,
+            labels=list(classes),
+        )
+
+    def _reject_unknown_classes(self) -> None:
+        """Reject rows without probabilities whose label is not a class of the others: they may come first."""
+        known = set(self._soft_classes)
+        keep = [not known or label in known for label in self.labels]
+        for row in (row for row, kept in enumerate(keep) if not kept):
+            error = self._unknown_label(self.labels[row], self._soft_classes)
+            self._reject(BadRow(self.source, self.locations[row], error.code, str(error), excerpt(self.texts[row])))
+        if not all(keep):
+            self.texts, self.labels = list(compress(self.texts, keep)), list(compress(self.labels, keep))
+            self.locations, self._soft = list(compress(self.locations, keep)), list(compress(self._soft, keep))
+            self._own_label = list(compress(self._own_label, keep))
+
     def soft_labels(self) -> SoftLabels | None:
         """Return the probabilities of the rows; None if the rows have none."""
-        if not self._soft:
+        if not self._soft_classes:
             return None
-        names = set(self.labels).union(*(values for values in self._soft if values is not None))
-        return collect_soft_labels(sorted_names(names), self.labels, self._soft, self._own_label)
+        return collect_soft_labels(sorted_names(self._soft_classes), self._soft, self._own_label)
 
     def _class_name(self, label: object) -> str:
         key = (type(label), label)
@@ -168,6 +190,7 @@ class RowCollector:
             raise self._too_many("the first ")
 
     def _finish(self) -> None:
+        self._reject_unknown_classes()
         self._write_bad_rows()
         rows = len(self.texts) + len(self.bad_rows)
         if self.bad_rows and (not self.texts or len(self.bad_rows) > self.options.max_bad_share * rows):

@@ -97,9 +97,18 @@ def _data_lines(data: Mapping[str, Any], training: Mapping[str, Any]) -> Iterato
     if training.get("encoder"):
         yield f"Training started from the language model `{training['encoder']}`."
     if training.get("teacher"):
-        yield f"The model was distilled from the classifier `{training['teacher']}`."
+        yield f"The model was distilled from the teacher `{training['teacher']}`."
+    elif training.get("label_weight") is not None:
+        yield "The model was distilled from probabilities in the data."
     if agreement := training.get("agreement"):
-        yield f"It agrees with its teacher on {agreement['agreement']:.2%} of {agreement['texts']:,} texts."
+        yield from _agreement_lines(agreement)
+
+
+def _agreement_lines(agreement: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Student and teacher agree on {agreement['agreement']:.2%} of {agreement['texts']:,} texts."
+    if labelled := agreement["labelled"]:
+        teacher, student = agreement["teacher_accuracy"], agreement["student_accuracy"]
+        yield f"Accuracy on the {labelled:,} of them with a label: teacher {teacher:.2%}, student {student:.2%}."
 
 
 def _calibration_lines(record: Mapping[str, Any], temperature: float) -> Iterator[str]:

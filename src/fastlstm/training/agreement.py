@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,12 @@ import numpy as np
 
 from fastlstm._typing import BoolArray, IndexArray
 from fastlstm.data import Dataset
+from fastlstm.data.splits import DataSplits
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a student compares with its teacher on the texts that both are evaluated on.
+    """How a student compares with its teacher on the evaluated texts for which the teacher has probabilities.
 
     Attributes:
         texts: The number of texts.
@@ -53,6 +55,22 @@ class Agreement:
 def has_own_label(dataset: Dataset) -> BoolArray:
     """Return whether each text [n] has a label of its own, rather than its teacher's most probable class."""
     return np.ones(len(dataset), np.bool_) if dataset.soft_labels is None else dataset.soft_labels.is_labelled
+
+
+def with_own_labels(data: DataSplits) -> DataSplits:
+    """Return the splits with the validation and test texts that have a label of their own.
+
+    A part without any such text keeps the labels of the teacher; `evaluated_on` says so of the evaluated texts.
+    """
+    if not has_own_label(data.evaluation).any():
+        data = dataclasses.replace(data, evaluated_on=f"the teacher's labels of {data.evaluated_on}")
+    validation, test = _labelled_part(data.validation), None if data.test is None else _labelled_part(data.test)
+    return dataclasses.replace(data, validation=validation, test=test)
+
+
+def _labelled_part(dataset: Dataset) -> Dataset:
+    own = has_own_label(dataset)
+    return dataset if own.all() or not own.any() else dataset.take(np.flatnonzero(own))
 
 
 def measure_agreement(

@@ -9,7 +9,7 @@ from typing import Any
 import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
 from fastlstm.training.events import TrainingEvent, TrainingResult
 from fastlstm.training.run import run
-from fastlstm.training.settings import DataSource, TrainingSettings
+from fastlstm.training.settings import DataSource, TrainingSettings, require_teacher
 
 
 def train(
@@ -62,7 +62,9 @@ def distill(
             `bidirectional=False` for a student that can read streams.
 
     Raises:
+        OptionError: There is neither a teacher nor probabilities in the data.
         DataError: The classes differ from the teacher's.
         InputError, WriteError, TrainingError: As `train`.
     """
+    require_teacher(teacher, data, options)
     return train(data, out, teacher=teacher, **options)

@@ -129,6 +129,7 @@ def training_record(
         "budget": settings.budget,
         "encoder": None if settings.encoder is None else settings.encoder.name,
         "teacher": settings.teacher_name,
+        "label_weight": None if prepared.training.soft_labels is None else settings.label_weight,
         "epochs": len(prepared.state.history),
         "best_epoch": _best_epoch(prepared.state.history),
         "calibration": calibrated.to_json(),

@@ -49,6 +49,15 @@ class EpochResult:
 
 
 @dataclass(frozen=True)
+class TeacherStep:
+    """The teacher has computed the probabilities of `texts` of `total` texts, in `seconds`."""
+
+    texts: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Prepared:
     """The data is tokenized and the model is created; training starts next.
 
@@ -139,6 +148,7 @@ class TrainingResult:
 
 TrainingEvent = (
     Note
+    | TeacherStep
     | Prepared
     | LanguageModelStep
     | LanguageModelEpoch

@@ -14,7 +14,7 @@ from fastlstm.data import Dataset
 from fastlstm.data.classes import class_notes
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.splits import DataSplits, load_splits
-from fastlstm.errors import OptionError
+from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch
 from fastlstm.metrics import FEW_TEXTS, Report, predicted_classes
@@ -35,10 +35,10 @@ from fastlstm.precision import AUTO
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
-from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement
+from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement, with_own_labels
 from fastlstm.training.budget import select_best
 from fastlstm.training.calibration import calibration_note
-from fastlstm.training.distillation import soft_targets, teacher_probabilities
+from fastlstm.training.distillation import evaluated_probabilities, soft_targets, teacher_probabilities
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
     BUDGET_DESCRIPTION,
@@ -98,15 +98,16 @@ def _run(
     settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
 ) -> Generator[TrainingEvent, None, None]:
     data = load_data(settings, log=log, progress=progress)
+    if settings.reading.reads_probabilities and data.training.soft_labels is None:
+        raise DataError(
+            f"no row of {data.training.source} has probabilities; expected them in the columns that "
+            "`probability_columns` or `probability_column` names",
+            code="no-probabilities",
+            source=data.training.source,
+        )
     yield from data_notes(data)
     if settings.budget is None:
         yield from _run_once(settings, data)
-    elif data.training.soft_labels is not None:
-        raise OptionError(
-            "`budget` cannot be set together with probabilities in the data; remove one of the two",
-            code="conflicting-options",
-            options=("budget", "probability_columns"),
-        )
     else:
         yield from _run_candidates(settings, data, settings.budget)
 
@@ -141,11 +142,13 @@ def data_notes(data: DataSplits) -> Iterator[Note]:
 
 
 def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[TrainingEvent, None, None]:
+    evaluation = data.evaluation
+    data = with_own_labels(data)
     prepared, teacher = yield from _prepare(settings, data)
     yield from _start(settings, prepared)
     baseline = yield from _evaluate_baseline(settings, data)
     yield from _fit(settings, prepared)
-    yield from _finish(settings, data, prepared, baseline, teacher)
+    yield from _finish(settings, data, prepared, baseline, lambda model: _agreement(model, teacher, evaluation))
 
 
 def _run_candidates(
@@ -171,7 +174,7 @@ def _prepare(
     settings: TrainingSettings, data: DataSplits
 ) -> Generator[TrainingEvent, None, tuple[PreparedRun, Teacher | None]]:
     teacher: Teacher | None = None
-    training, soft_labels, unlabelled = data.training, None, data.unlabelled
+    training, unlabelled = data.training, data.unlabelled
     encoder = None if settings.encoder is None else read_language_model(settings.encoder)
     precision = run_precision(
         settings.training.precision,
@@ -184,19 +187,19 @@ def _prepare(
         teacher = yield from _load_teacher(settings, data, precision)
         count = len(data.training) + len(data.unlabelled)
         yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
-    if teacher is not None or training.soft_labels is not None:
-        started = time.perf_counter()
-        further = unlabelled if teacher is not None else ()
-        targets = soft_targets(teacher, training, further, settings.label_weight)
-        training, soft_labels, unlabelled = targets.dataset, targets.soft_labels, unlabelled[len(further) :]
-        if teacher is not None:
-            yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
-        if not has_own_label(data.validation).any():
-            yield Note(
-                "the validation texts have no labels of their own: the most probable classes of the teacher select the "
-                "epoch and fit the probabilities",
-                code="teacher-validates",
-            )
+        started, names = time.perf_counter(), training.class_names
+        texts = [*training.texts, *unlabelled]
+        probabilities = yield from teacher_probabilities(teacher, names, texts, training.source)
+        yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
+        training, unlabelled = soft_targets(training, probabilities, unlabelled, settings.label_weight), ()
+    elif (soft := training.soft_labels) is not None:
+        training = soft_targets(training, soft.columns(training.class_names), (), settings.label_weight)
+    if not has_own_label(data.validation).any():
+        yield Note(
+            "the validation texts have no labels of their own: the most probable classes of the teacher select the "
+            "epoch and fit the probabilities",
+            code="teacher-validates",
+        )
     prepared = prepare(
         training,
         data.validation,
@@ -206,7 +209,7 @@ def _prepare(
         cap_vocabulary=settings.cap_vocabulary,
         unlabelled=unlabelled,
         encoder=encoder,
-        soft_labels=soft_labels,
+        soft_labels=None if training.soft_labels is None else training.soft_labels.probabilities,
         precision=precision,
     )
     yield from _notes(settings, data, prepared)
@@ -327,9 +330,9 @@ def _finish(
     data: DataSplits,
     prepared: PreparedRun,
     baseline: Report | None,
-    teacher: Teacher | None = None,
+    compare: Callable[[Classifier], Generator[TrainingEvent, None, Agreement | None]] | None = None,
 ) -> Iterator[TrainingEvent]:
-    """Calibrate, evaluate and save."""
+    """Calibrate, evaluate and save. `compare` returns how the classifier agrees with its teacher, if it has one."""
     history = tuple(prepared.state.history)
     calibrated = calibrate_model(prepared)
     yield calibrated
@@ -341,7 +344,8 @@ def _finish(
     yield from report.notes(baseline, balanced=is_balanced(prepared))
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
-    if (agreement := _agreement(classifier, teacher, data.evaluation)) is not None:
+    agreement = None if compare is None else (yield from compare(classifier))
+    if agreement is not None:
         record = {**record, "agreement": agreement.to_json()}
         classifier = Classifier(dataclasses.replace(classifier.saved, training=record))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)
@@ -358,10 +362,13 @@ def _finish(
     )
 
 
-def _agreement(classifier: Classifier, teacher: Teacher | None, dataset: Dataset) -> Agreement | None:
+def _agreement(
+    classifier: Classifier, teacher: Teacher | None, evaluation: Dataset
+) -> Generator[TrainingEvent, None, Agreement | None]:
     """Compare student and teacher on the evaluated texts; None without a teacher or its probabilities for them."""
-    if teacher is None and dataset.soft_labels is None:
+    evaluated = yield from evaluated_probabilities(teacher, evaluation, classifier.labels)
+    if evaluated is None:
         return None
+    dataset, probabilities = evaluated
     student = predicted_classes(classifier.predict_proba(dataset.texts), classifier.saved.threshold)
-    probabilities = teacher_probabilities(teacher, dataset, names=classifier.labels)
     return measure_agreement(probabilities.argmax(axis=1), student, dataset, classifier.labels)

@@ -11,8 +11,9 @@ from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure, option_fields
 from fastlstm.config.options import parse_duration, unknown_option
+from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
-from fastlstm.data.splits import SplitSource, UnlabelledSource
+from fastlstm.data.splits import DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
 from fastlstm.language_model.settings import check_encoder_fields
 from fastlstm.serialization.folder import (
@@ -49,7 +50,8 @@ class TrainingSettings:
             vocabulary, and switches pretraining off unless `pretraining_epochs` or `unlabelled` is given.
         teacher: The model to distill from: the folder of a classifier; an object with `predict_proba` or a callable,
             as `ExternalTeacher` takes them; or a string "module:attribute" or "file.py:attribute" that names one.
-        teacher_labels: The class names of the columns that such an object returns.
+        teacher_labels: The class names of the columns that such an object returns; or a mapping from the names that it
+            uses, such as "LABEL_0", to class names. A string is "negative,positive" or "LABEL_0=negative,...".
         label_weight: The weight of a label in the soft targets of a text; the rest is that of the probabilities of a
             teacher, or of those in the data.
         budget: Time limit in seconds, or a duration such as "10m": train candidates of growing size and keep the
@@ -74,7 +76,7 @@ class TrainingSettings:
     unlabelled: UnlabelledSource | None = None
     encoder: Path | None = None
     teacher: Any = None
-    teacher_labels: tuple[str, ...] | None = None
+    teacher_labels: tuple[str, ...] | Mapping[str, str] | None = None
     label_weight: float = 0.5
     budget: float | None = None
     reading: ReadOptions = dataclasses.field(default_factory=ReadOptions)
@@ -129,8 +131,8 @@ class TrainingSettings:
         if own.get("data_dir") is not None:
             own["data_dir"] = Path(own["data_dir"])
         own["encoder"] = find_encoder(encoder)
-        _check_soft_labels(own, reading)
         own["teacher"] = find_teacher(teacher)
+        _check_soft_labels(own, data, reading)
         return cls(
             data=data,
             out=_output_folder(out),
@@ -212,11 +214,28 @@ def _check_unlabelled(training: TrainingConfig, preset: str) -> None:
         )
 
 
-def _check_soft_labels(own: dict[str, Any], reading: ReadOptions) -> None:
+def require_teacher(teacher: object, data: DataSource, options: Mapping[str, Any]) -> None:
+    """Raise `OptionError` unless a distillation has a teacher, or probabilities in its data."""
+    reading, _ = split_read_options(options)
+    if teacher is None and not has_soft_labels(data, reading):
+        raise OptionError(
+            "a teacher is missing; pass `teacher`, or the columns of the data with its probabilities as "
+            "`probability_columns`",
+            code="teacher-missing",
+        )
+
+
+def has_soft_labels(data: DataSource, reading: ReadOptions) -> bool:
+    """Return whether the data has probabilities of the classes, or `reading` requires them."""
+    dataset = data.training if isinstance(data, DataSplits) else data
+    return reading.reads_probabilities or (isinstance(dataset, Dataset) and dataset.soft_labels is not None)
+
+
+def _check_soft_labels(own: dict[str, Any], data: DataSource, reading: ReadOptions) -> None:
     """Check the options about soft labels, and convert `teacher_labels`."""
     teacher, labels, weight = own.get("teacher"), own.get("teacher_labels"), own.get("label_weight")
     for option, given in (("teacher", teacher is not None), ("budget", own.get("budget") is not None)):
-        if given and reading.reads_probabilities:
+        if given and has_soft_labels(data, reading):
             raise OptionError(
                 f"`{option}` cannot be set together with probabilities in the data; remove one of the two",
                 code="conflicting-options",
@@ -229,17 +248,24 @@ def _check_soft_labels(own: dict[str, Any], reading: ReadOptions) -> None:
             option="label_weight",
             value=weight,
         )
-    if labels is None:
-        return
-    names = [name.strip() for name in labels.split(",")] if isinstance(labels, str) else list(labels)
-    if teacher is None or len(names) < 2 or len(set(names)) < len(names):
+    if labels is not None:
+        own["teacher_labels"] = _parse_teacher_labels(labels, is_external=not isinstance(teacher, Path | None))
+
+
+def _parse_teacher_labels(labels: Any, *, is_external: bool) -> tuple[str, ...] | dict[str, str]:
+    names = [name.strip() for name in labels.split(",")] if isinstance(labels, str) else labels
+    if isinstance(labels, str) and "=" in labels:
+        names = {old.strip(): new.strip() for old, _, new in (name.partition("=") for name in names)}
+    classes = list(names.values() if isinstance(names, Mapping) else names)
+    if not is_external or len(classes) < 2 or len({*classes, ""}) <= len(classes):
         raise OptionError(
-            f"`teacher_labels` is {labels!r}; expected the names of two or more classes, and a `teacher`",
+            f"`teacher_labels` is {labels!r}; expected the names of two or more classes, and a `teacher` of another "
+            "library",
             code="bad-option-value",
             option="teacher_labels",
             value=labels,
         )
-    own["teacher_labels"] = tuple(names)
+    return dict(names) if isinstance(names, Mapping) else tuple(classes)
 
 
 def _check_budget(preset: str, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ def import_teacher(reference: str) -> Any:
     source, _, attribute = reference.rpartition(":")
     try:
         if source.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(source).stem, source)
+            spec = importlib.util.spec_from_file_location(f"{Path(source).stem}_teacher", source)
             if spec is None or spec.loader is None:
                 raise ImportError(f"{source} is not a Python file")
             module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # dataclasses and pickle look for it
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(source)

@@ -10,6 +10,7 @@ import torch
 
 from fastlstm._typing import FloatArray
 from fastlstm.data.labels import normalize_label
+from fastlstm.data.soft_labels import are_probabilities
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.network import probabilities_of
 from fastlstm.serialization import weights
@@ -17,11 +18,6 @@ from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
 from fastlstm.training.loop import compute_logits
 from fastlstm.training.model import TextClassifier
-
-BATCH_TEXTS = 256
-"""Texts that an external teacher gets at a time."""
-SUM_TOLERANCE = 0.02
-"""Largest distance of the sum of a teacher's probabilities from 1."""
 
 
 class Teacher(Protocol):
@@ -71,15 +67,16 @@ class ExternalTeacher:
             The result is an array [n, classes]; an array [n] or [n, 1], the probability of the second of two classes;
             or for each text a mapping of class names to probabilities, or a list of mappings with the keys "label"
             and "score", as a pipeline of Hugging Face with `top_k=None` returns them.
-        labels: The class names of the columns of an array. None: the attribute `classes_`, `classes` or `labels` of
-            the model.
+        labels: The class names of the columns of an array; or a mapping from the names that the model uses, such as
+            "LABEL_0", to class names. None: the attribute `classes_`, `classes` or `labels` of the model.
 
     Raises:
         OptionError: It is neither callable nor has `predict_proba`.
     """
 
-    def __init__(self, model: Any, labels: Sequence[str] | None = None) -> None:
+    def __init__(self, model: Any, labels: Sequence[str] | Mapping[str, str] | None = None) -> None:
         self.name = getattr(model, "__name__", None) or type(model).__name__
+        self._renamed: Mapping[str, str] = {}
         compute = getattr(model, "predict_proba", None)
         self._compute: Callable[[list[str]], Any] = compute if callable(compute) else model
         if not callable(self._compute):
@@ -90,12 +87,13 @@ class ExternalTeacher:
                 option="teacher",
                 value=self.name,
             )
+        if isinstance(labels, Mapping):
+            self._renamed = {normalize_label(old, keep_missing=True): new for old, new in labels.items()}
+            labels = None
         for attribute in ("classes_", "classes", "labels"):
-            if labels is None and isinstance(found := getattr(model, attribute, None), Sequence | np.ndarray):
+            if labels is None and isinstance(found := getattr(model, attribute, None), list | tuple | np.ndarray):
                 labels = list(found)
-        self._labels = (
-            None if labels is None else tuple(normalize_label(label, keep_missing=True) for label in labels)
-        )
+        self._labels = None if labels is None else tuple(map(self._class_name, labels))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -117,21 +115,17 @@ class ExternalTeacher:
         Raises:
             DataError: The model returns something else than probabilities of these classes.
         """
-        labels, rows = self.labels, []
-        for start in range(0, len(texts), BATCH_TEXTS):
-            batch = texts[start : start + BATCH_TEXTS]
-            rows += [self._in_order(row, labels) for row in self._rows(batch)]
-            if len(rows) != start + len(batch):
-                raise self._bad_output(f"{len(rows) - start} rows for {len(batch)} texts", "one row per text")
+        labels = self.labels
+        rows = [self._in_order(row, labels) for row in self._rows(texts)]
+        if len(rows) != len(texts):
+            raise self._bad_output(f"{len(rows)} rows for {len(texts)} texts", "one row per text")
         result = np.array(rows, np.float64).reshape(len(texts), len(labels))
-        sums = result.sum(axis=1)
-        bad = ~((result >= 0).all(axis=1) & (np.abs(sums - 1) <= SUM_TOLERANCE))  # true for NaN
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise self._bad_output(
-                f"{np.round(result[row], 4).tolist()} for text {row + 1}", "probabilities, sum 1"
-            )
-        probabilities: FloatArray = (result / sums[:, None]).astype(np.float32)
+        bad = np.flatnonzero(~are_probabilities(result))
+        if len(bad):
+            row = int(bad[0])
+            shown = f"{np.round(result[row], 4).tolist()} for the text {texts[row]!r:.40}"
+            raise self._bad_output(shown, f"probabilities of {', '.join(labels)}, which sum to 1")
+        probabilities: FloatArray = (result / result.sum(axis=1, keepdims=True)).astype(np.float32)
         return probabilities
 
     def _rows(self, texts: list[str]) -> Iterator[Sequence[float] | Mapping[str, float]]:
@@ -154,13 +148,29 @@ class ExternalTeacher:
             if isinstance(row, list | tuple) and row and all(isinstance(item, Mapping) for item in row):
                 row = {item.get("label"): item.get("score") for item in row}
             if isinstance(row, Mapping):
-                yield {normalize_label(name, keep_missing=True): value for name, value in row.items()}
+                if row.keys() == {"label", "score"}:
+                    raise self._bad_output(
+                        "one label with its score", "the scores of all classes; pass `top_k=None` to the pipeline"
+                    )
+                numbers = self._numbers(list(row.values()), row)
+                yield dict(zip(map(self._class_name, row), numbers, strict=True))
                 continue
-            try:
-                numbers = np.atleast_1d(np.asarray(row, np.float64))
-            except (TypeError, ValueError):
-                raise self._bad_output(f"{row!r:.40}", "numbers, or a mapping of classes to numbers") from None
-            yield [1 - numbers[0], numbers[0]] if numbers.shape == (1,) else numbers.tolist()
+            numbers = self._numbers(row, row)
+            yield [1 - numbers[0], numbers[0]] if len(numbers) == 1 else numbers
+
+    def _class_name(self, name: object) -> str:
+        normalized = normalize_label(name, keep_missing=True)
+        return self._renamed.get(normalized, normalized)
+
+    def _numbers(self, values: Any, row: object) -> list[float]:
+        try:
+            numbers = np.atleast_1d(np.asarray(values, np.float64))
+        except (TypeError, ValueError):
+            numbers = np.empty((0, 0))
+        if numbers.ndim != 1:
+            raise self._bad_output(f"{row!r:.40}", "numbers, or a mapping of classes to numbers")
+        result: list[float] = numbers.tolist()
+        return result
 
     def _in_order(self, row: Sequence[float] | Mapping[str, float], labels: Sequence[str]) -> Sequence[float]:
         if isinstance(row, Mapping):

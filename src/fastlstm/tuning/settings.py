@@ -13,7 +13,7 @@ from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.config.options import parse_duration
 from fastlstm.data.options import READ_OPTIONS
 from fastlstm.errors import OptionError, suggest
-from fastlstm.training.settings import DataSource, TrainingSettings
+from fastlstm.training.settings import DataSource, TrainingSettings, has_soft_labels
 from fastlstm.tuning.space import METRICS, Metric, search_space
 
 DEFAULT_BUDGET = 600.0
@@ -76,6 +76,12 @@ class TuningSettings:
         run_options = {name: value for name, value in rest.items() if name in RUN_SETTINGS}
         configure(run_options.get("preset", DEFAULT_PRESET), fields)  # rejects other settings of a run
         run = TrainingSettings.create(data, out, {**run_options, **fields})
+        if has_soft_labels(data, run.reading):
+            raise OptionError(
+                "a search has no teacher: remove `probability_columns` or `probability_column`, and distill with the "
+                "options that it finds",
+                code="search-without-teacher",
+            )
         search_space(run.preset, fields)
         if seconds is None and trials is None:
             seconds = DEFAULT_BUDGET

@@ -48,7 +48,20 @@ def column_index(column: str, columns: Sequence[str], source: str, argument: str
     )
 
 
-def column_argument(column: str, options: ReadOptions) -> str:
+def label_column_indices(columns: Sequence[str], source: str, options: ReadOptions) -> dict[str, int]:
+    """Return the index of each column with labels or probabilities; the columns that a table may lack can be absent.
+
+    Raises:
+        DataError: As `column_index`, or all of them are absent.
+    """
+    wanted = [n for n in options.label_columns if n in columns or n not in options.optional_columns]
+    return {
+        name: column_index(name, columns, source, _argument(name, options))
+        for name in wanted or [options.label_column]
+    }
+
+
+def _argument(column: str, options: ReadOptions) -> str:
     """Return the Python argument that chooses a column of labels or probabilities."""
     if column == options.label_column:
         return "label_column"

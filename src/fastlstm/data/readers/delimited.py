@@ -10,7 +10,7 @@ from typing import TextIO, cast
 
 from fastlstm.data.labels import is_unicode
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_argument, column_index, column_list
+from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
 from fastlstm.data.readers.dialects import (
     DELIMITERS,
     ESCAPED,
@@ -201,15 +201,9 @@ class DelimitedFile:
             )
         header = list(layout.header)
         text = column_index(self._wanted[0], header, self._source, "text_column")
-        options, source = self._options, self._source
-        label = None
-        if self._labelled and (options.label_column in header or not options.optional_columns):
-            label = column_index(options.label_column, header, source, "label_column")
-        columns = options.label_columns[1:] if self._labelled else ()
-        probabilities = tuple(
-            (column, column_index(column, header, source, column_argument(column, options))) for column in columns
-        )
-        return replace(layout, text=text, label=label, probabilities=probabilities)
+        indices = label_column_indices(header, self._source, self._options) if self._labelled else {}
+        label = indices.pop(self._options.label_column, None)
+        return replace(layout, text=text, label=label, probabilities=tuple(indices.items()))
 
     def _best_table(self, layout: Layout) -> Table:
         """Return the rows in the dialect that fits the whole file best."""

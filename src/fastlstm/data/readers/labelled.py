@@ -59,7 +59,7 @@ def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset
     with wrap_read_errors(source):
         require_path(path, FORMATS)
         extension = "" if path.is_dir() else file_extension(path)
-        if options.reads_probabilities and extension not in TABLE_READERS:
+        if options.needs_probabilities and extension not in TABLE_READERS:
             raise OptionError(
                 f"`probability_columns` and `probability_column` need a table, but {source} is none; expected CSV, "
                 "TSV, JSON Lines or Parquet",

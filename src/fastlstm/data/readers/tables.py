@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_argument, column_index, column_list
+from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
 from fastlstm.data.readers.delimited import DelimitedFile
 from fastlstm.data.readers.encodings import open_text
 from fastlstm.data.validation import Rows, excerpt
@@ -84,10 +84,8 @@ def parquet_rows(path: Path, source: str, options: ReadOptions, *, labelled: boo
             columns = table.schema_arrow.names
             column_index(options.text_column, columns, source, "text_column")
             selected = [options.text_column]
-            for name in options.label_columns if labelled else ():
-                if name in columns or name not in options.optional_columns:
-                    column_index(name, columns, source, column_argument(name, options))
-                    selected.append(name)
+            if labelled:
+                selected += label_column_indices(columns, source, options)
             number = 0
             for batch in table.iter_batches(ROWS_PER_BATCH, columns=selected):
                 cells = {name: arrow_values(batch.column(name)) for name in selected}
