@@ -1,13 +1,15 @@
 """Linear models: the n-gram baseline, the n-gram ("wide") part of a classifier, and logistic regression on features.
 
 Both n-gram models are logistic regressions weighted by log-count ratios (Wang & Manning 2012, "Baselines and Bigrams").
-The wide part uses hashed n-grams of token ids, so that a saved model stores it as two small arrays. The name is that of
-Cheng et al. (2016), "Wide & Deep Learning for Recommender Systems".
+The wide part uses hashed n-grams of token ids, so that a saved model stores it as two small arrays. In training, words
+share weights through their character n-grams (`characters.py`). The name is that of Cheng et al. (2016), "Wide & Deep
+Learning for Recommender Systems".
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer
 from torch import Tensor
@@ -28,6 +30,7 @@ from fastlstm.nn.threads import one_thread
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
 from fastlstm.text.segmentation import SEGMENTS
 from fastlstm.text.tokenizer import no_words
+from fastlstm.training.characters import character_matrix
 
 BASELINE_NAME = "NB-weighted logistic regression on 1-2-grams"
 MIN_TEXTS_FOR_PRUNING = 1000
@@ -44,6 +47,15 @@ Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 
 
 _Product = Callable[[DoubleArray], DoubleArray]
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """A matrix [n, F] that is not stored: functions that multiply it and its transpose by a vector."""
+
+    shape: tuple[int, int]
+    multiply: _Product
+    multiply_transposed: _Product
 
 
 def baseline_report(training: Dataset, test: Dataset, labels: tuple[str, ...]) -> Report:
@@ -113,12 +125,22 @@ def _member_probability(counts: csr_matrix, members: BoolArray, test_counts: csr
 
 def log_count_ratio(counts: csr_matrix, members: BoolArray) -> FloatArray:
     """Return the log ratio [n-grams] of the frequency of each n-gram in the member texts to that in the others."""
-    return _log_frequencies(counts[members]) - _log_frequencies(counts[~members])
+    return _count_ratio(_text_counts(counts[members]), _text_counts(counts[~members]))
 
 
-def _log_frequencies(counts: csr_matrix) -> FloatArray:
-    """Return the logarithm of the smoothed relative frequency [n-grams] of each n-gram."""
-    total = 1 + np.asarray(counts.sum(axis=0), np.float32).ravel()
+def _text_counts(counts: csr_matrix) -> FloatArray:
+    """Return the number of texts [n-grams] with each n-gram."""
+    result: FloatArray = np.asarray(counts.sum(axis=0), np.float32).ravel()
+    return result
+
+
+def _count_ratio(member_counts: FloatArray, other_counts: FloatArray) -> FloatArray:
+    """Return the log ratio of the smoothed relative frequencies that belong to counts in two groups of texts."""
+    return _log_frequencies(member_counts) - _log_frequencies(other_counts)
+
+
+def _log_frequencies(counts: FloatArray) -> FloatArray:
+    total = 1 + counts
     result: FloatArray = np.log(total / total.sum())
     return result
 
@@ -156,30 +178,48 @@ def fit_wide(
     max_ngrams: int,
     kinds: str,
     *,
+    words: Sequence[str] = (),
     balanced: bool = False,
 ) -> Wide:
     """Fit the n-gram part of a classifier.
 
     Args:
         texts: Token ids of untruncated texts, at least one id each.
-        classes: [n] class indices; every class must occur.
+        classes: [n] class indices. A class that never occurs, as soft labels may have, gets a low bias.
         logits: 1 for the second of two classes; otherwise one column per class, one class against the rest.
         max_ngrams: Number of n-grams kept, those with the largest effect.
         kinds: Name of the n-gram kinds, a key of `NGRAM_KINDS`.
+        words: The word of each token id, which then share weights through their character n-grams. Empty: they do not.
         balanced: Weight classes by inverse frequency.
     """
     ngrams = extract_ngrams(texts, kinds=NGRAM_KINDS[kinds])
     frequency = np.bincount(ngrams.ids, minlength=NGRAM_ID_COUNT)
-    repeated = np.flatnonzero(frequency >= 2) if len(texts) >= MIN_TEXTS_FOR_PRUNING else np.zeros(0, np.int64)
+    min_texts = 2 if len(texts) >= MIN_TEXTS_FOR_PRUNING else 1
+    repeated = np.flatnonzero(frequency >= min_texts)
     ids = (repeated if len(repeated) else np.flatnonzero(frequency)).astype(np.int32)
+    word_ids = _word_ngram_ids(words)
+    ids = np.union1d(ids, word_ids[frequency[word_ids] > 0]).astype(np.int32)
     counts = ngram_matrix(ngrams, ids)
+    is_known = np.isin(word_ids, ids)
+    rows = np.searchsorted(ids, word_ids[is_known])
+    characters = character_matrix(
+        dict(zip(rows.tolist(), itertools.compress(words, is_known), strict=True)), frequency[ids], 1 + min_texts
+    )
     columns = [1] if logits == 1 else range(logits)
-    fitted = [_fit_column(counts, classes == k, balanced) for k in columns]
+    fitted = [_fit_column(counts, characters, classes == k, balanced) for k in columns]
     weight = np.stack([column for column, _ in fitted], axis=1)
     effect = np.abs(weight).max(axis=1) * np.sqrt(frequency[ids])
     strongest = np.sort(np.argsort(-effect, kind="stable")[:max_ngrams])
     bias = np.array([intercept for _, intercept in fitted], np.float32)
     return Wide(kinds, ids[strongest], weight[strongest], bias)
+
+
+def _word_ngram_ids(words: Sequence[str]) -> TokenIds:
+    """Return the n-gram id of each word of the vocabulary, in the order of token ids."""
+    if not words:
+        return np.zeros(0, np.int32)
+    word_kind = [NGRAM_KINDS["pairs"][0]]
+    return extract_ngrams([np.array([i], np.int32) for i in range(len(words))], kinds=word_kind).ids
 
 
 def ngram_matrix(ngrams: NGrams, ids: TokenIds) -> csr_matrix:
@@ -195,7 +235,7 @@ def ngram_matrix(ngrams: NGrams, ids: TokenIds) -> csr_matrix:
 
 
 def fit_logistic(
-    features: csr_matrix | npt.NDArray[np.float32],
+    features: csr_matrix | npt.NDArray[np.float32] | LinearMap,
     members: BoolArray,
     inverse_penalty: float,
     *,
@@ -207,7 +247,7 @@ def fit_logistic(
     can only be silenced for the whole process.
 
     Args:
-        features: [n, F], sparse or dense.
+        features: [n, F], sparse, dense, or a linear map.
         members: [n], whether each row belongs to the class.
         inverse_penalty: scikit-learn's C.
         balanced: Weight both classes by inverse frequency.
@@ -218,8 +258,8 @@ def fit_logistic(
     multiply, multiply_transposed = _products(features)
     targets = members.astype(np.float64)
     row_weights = np.ones_like(targets)
-    if balanced:
-        fraction = float(targets.mean())
+    fraction = float(targets.mean())
+    if balanced and 0 < fraction < 1:
         row_weights = np.where(members, 0.5 / fraction, 0.5 / (1 - fraction))
     row_weights /= row_weights.sum()
     penalty = 1 / (inverse_penalty * len(targets))
@@ -239,11 +279,13 @@ def fit_logistic(
     return fitted.x[:-1], float(fitted.x[-1])
 
 
-def _products(features: csr_matrix | npt.NDArray[np.float32]) -> tuple[_Product, _Product]:
+def _products(features: csr_matrix | npt.NDArray[np.float32] | LinearMap) -> tuple[_Product, _Product]:
     """Return functions that multiply `features` [n, F] and its transpose by a vector.
 
     Dense features are multiplied in float32 on one thread of PyTorch, so that the bits do not depend on the threads.
     """
+    if isinstance(features, LinearMap):
+        return features.multiply, features.multiply_transposed
     if not isinstance(features, np.ndarray):
         matrix = features.astype(np.float64)
         transposed = matrix.T
@@ -257,12 +299,37 @@ def _products(features: csr_matrix | npt.NDArray[np.float32]) -> tuple[_Product,
     return functools.partial(multiply, tensor), functools.partial(multiply, tensor.T)
 
 
-def _fit_column(counts: csr_matrix, members: BoolArray, balanced: bool) -> tuple[FloatArray, float]:
-    """Return the weights [K] and the bias of the logit of one class."""
-    ratio = log_count_ratio(counts, members)
-    weights, bias = fit_logistic(weight_counts(counts, ratio), members, INVERSE_PENALTY, balanced=balanced)
-    weight: FloatArray = (weights * ratio).astype(np.float32)
+def _fit_column(
+    counts: csr_matrix, characters: csr_matrix, members: BoolArray, balanced: bool
+) -> tuple[FloatArray, float]:
+    """Return the weights [K] and the bias of the logit of one class.
+
+    Args:
+        counts: [n, K], from `ngram_matrix`.
+        characters: [K, G], from `character_matrix`.
+        members: [n], whether each text belongs to the class.
+        balanced: Weight both classes by inverse frequency.
+    """
+    members_with, others_with = _text_counts(counts[members]), _text_counts(counts[~members])
+    ratio = _count_ratio(members_with, others_with)
+    own = csr_matrix((ratio.astype(np.float64), (np.arange(len(ratio)),) * 2))
+    character_ratio = _count_ratio(characters.T @ members_with, characters.T @ others_with)
+    combined = hstack([own, characters.multiply(character_ratio)]).tocsr()
+    features = _product_map(counts, combined)
+    weights, bias = fit_logistic(features, members, INVERSE_PENALTY, balanced=balanced)
+    weight: FloatArray = (combined @ weights).astype(np.float32)
     return weight, bias
+
+
+def _product_map(first: csr_matrix, second: csr_matrix) -> LinearMap:
+    """Return the product of two sparse matrices, which would be much larger than both."""
+    left, right = first.astype(np.float64), second.astype(np.float64)
+    left_transposed, right_transposed = left.T, right.T
+    return LinearMap(
+        (left.shape[0], right.shape[1]),
+        lambda weight: left @ (right @ weight),
+        lambda slopes: right_transposed @ (left_transposed @ slopes),
+    )
 
 
 def fit_regression(features: Tensor, device: torch.device) -> Regression:
@@ -286,8 +353,8 @@ def regression_by_pytorch(features: Tensor) -> Regression:
     def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         targets = torch.from_numpy(members).to(features.device, features.dtype)
         weights = torch.ones_like(targets)
-        if balanced:
-            fraction = float(members.mean())
+        fraction = float(members.mean())
+        if balanced and 0 < fraction < 1:
             weights = torch.where(targets > 0, 0.5 / fraction, 0.5 / (1 - fraction))
         penalty = 1 / (inverse_penalty * len(targets))
 

@@ -29,6 +29,7 @@ from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.text import batches
 from fastlstm.text.tokenizer import TokenizedTexts, require_words, train_tokenizer
 from fastlstm.training.calibration import Blend, Calibration, calibrate, fit_blend, log_probabilities
+from fastlstm.training.characters import vocabulary_words
 from fastlstm.training.events import EpochResult, StepDone
 from fastlstm.training.finetuning import config_from_encoder, copy_encoder, fit_head
 from fastlstm.training.linear import Wide, fit_wide
@@ -230,6 +231,7 @@ def prepare(
             weights.output_size(model_config, len(labels)),
             model_config.ngrams,
             model_config.ngram_kinds,
+            words=vocabulary_words(tokenizer),
             balanced=training_config.class_weights == "balanced",
         )
         model_config = dataclasses.replace(model_config, ngrams=len(wide.ngram_ids))

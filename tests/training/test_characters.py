@@ -1,0 +1,58 @@
+"""Character n-grams inside words, whose weights become weights of the words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastlstm.training.characters import character_matrix, character_ngrams
+from fastlstm.training.linear import fit_wide
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("cat", {"<ca", "cat", "at>", "<cat", "cat>", "<cat>"}),
+        ("aaaaa", {"<aa", "aaa", "aa>", "<aaa", "aaaa", "aaa>", "<aaaa", "aaaaa", "aaaa>"}),
+        ("of", set()),
+        ("", set()),
+    ],
+)
+def test_character_ngrams_include_the_boundaries(word: str, expected: set[str]) -> None:
+    assert character_ngrams(word) == expected
+
+
+def test_matrix_has_ones_where_words_contain_ngrams() -> None:
+    words = {0: "cats", 2: "cat", 3: "no"}
+    matrix = character_matrix(words, np.array([1, 5, 2, 1]))
+    assert matrix.shape == (4, len(character_ngrams("cat") | character_ngrams("cats")))
+    assert matrix.sum(axis=1).ravel().tolist()[0] == [
+        len(character_ngrams("cats")),
+        0,
+        len(character_ngrams("cat")),
+        0,
+    ]
+    shared = (matrix[[0]].toarray() * matrix[[2]].toarray()).sum()
+    assert shared == len(character_ngrams("cat") & character_ngrams("cats"))
+
+
+def test_rare_ngrams_are_left_out() -> None:
+    words = {0: "cats", 1: "cat", 2: "dog"}
+    shared = character_ngrams("cat") & character_ngrams("cats")
+    assert character_matrix(words, np.array([1, 1, 1]), min_frequency=2).shape == (3, len(shared))
+
+
+def test_no_words_give_no_columns() -> None:
+    assert character_matrix({}, np.array([1, 1])).shape == (2, 0)
+
+
+def test_words_of_one_stem_share_weight() -> None:
+    words = ["", "", "disappointed", "disappointing", "delighted", "film", "story", "actor"]
+    texts = [np.array([2 if k else 4, 5 + i % 3], np.int32) for i in range(12) for k in (0, 1)]
+    texts += [np.array([3, 5], np.int32), np.array([3, 5], np.int32)]  # says nothing about either class
+    classes = np.array([k for _ in range(12) for k in (0, 1)] + [0, 1], np.int64)
+    single = np.array([3], np.int32)
+    alone = fit_wide(texts, classes, 1, 1000, "pairs")
+    shared = fit_wide(texts, classes, 1, 1000, "pairs", words=words)
+    np.testing.assert_allclose(alone.logits([single]) - alone.bias, 0, atol=0.05)
+    assert (shared.logits([single]) - shared.bias)[0, 0] > 0.2
