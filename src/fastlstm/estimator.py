@@ -64,6 +64,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         preset: str = DEFAULT_PRESET,
         *,
         encoder: str | os.PathLike[str] | None = None,
+        tokens: str | None = None,
         vocabulary_size: int | None = None,
         max_tokens: int | None = None,
         truncate: str | None = None,
@@ -98,6 +99,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     ) -> None:
         self.preset = preset
         self.encoder = encoder
+        self.tokens = tokens
         self.vocabulary_size = vocabulary_size
         self.max_tokens = max_tokens
         self.truncate = truncate

@@ -34,7 +34,7 @@ def make_model(
 ) -> SavedModel:
     """Return a model with random weights; its vocabulary is that of `TEXTS`, up to `config.vocabulary_size`."""
     config = config or ModelConfig(embedding_size=5, hidden_sizes=(4, 3), max_tokens=30)
-    tokenizer = train_tokenizer(TEXTS, config.vocabulary_size)
+    tokenizer = train_tokenizer(TEXTS, config.vocabulary_size, config.tokens)
     config = dataclasses.replace(config, vocabulary_size=tokenizer.get_vocab_size())
     generator = np.random.default_rng(seed)
     arrays = {

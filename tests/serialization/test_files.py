@@ -23,8 +23,8 @@ from fastlstm.serialization.folder import CARD, CONFIG, TOKENIZER, WEIGHTS
 
 
 def test_newer_version_raises_model_too_new_error(model_files: ModelFiles, make_folder: MakeFolder) -> None:
-    error = read_error(make_folder(with_config_value(model_files, "format_version", value=5)), ModelTooNewError)
-    assert (error.code, error.version, error.supported) == ("model-too-new", 5, 4)
+    error = read_error(make_folder(with_config_value(model_files, "format_version", value=6)), ModelTooNewError)
+    assert (error.code, error.version, error.supported) == ("model-too-new", 6, 5)
     assert "pip install --upgrade fastlstm" in str(error)
 
 

@@ -150,9 +150,9 @@ def test_rounded_weights_are_read_as_float32(tmp_path: Path, storage: str, error
 
 
 def test_newer_version_raises_model_too_new_error(folder: Path) -> None:
-    update_config(folder, lambda config: config.update(format_version=3))
+    update_config(folder, lambda config: config.update(format_version=4))
     error = read_error(folder, ModelTooNewError)
-    assert (error.code, error.version, error.supported) == ("model-too-new", 3, 2)
+    assert (error.code, error.version, error.supported) == ("model-too-new", 4, 3)
 
 
 def test_unknown_format_is_not_a_model(folder: Path) -> None:

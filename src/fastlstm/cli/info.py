@@ -50,6 +50,8 @@ def _model_facts(saved: SavedModel) -> dict[str, str]:
         facts["input"] = "the whole text"
     else:
         facts["input"] = f"up to {config.max_tokens} tokens, {'bi' if config.bidirectional else 'uni'}directional"
+    if config.tokens != "words":
+        facts["tokens"] = config.tokens
     facts["streams"] = saved.stream_obstacle or "yes"
     if saved.threshold != DEFAULT_THRESHOLD:
         facts["threshold"] = f"{saved.threshold:.4g} for {saved.labels[1]}"

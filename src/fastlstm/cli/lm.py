@@ -203,7 +203,8 @@ def info(model: LanguageModel, as_json: bool) -> None:
     facts = {
         "language model": f"embedding {config.embedding_size}, LSTM {', '.join(map(str, config.hidden_sizes))}",
         "direction": config.direction,
-        "vocabulary": f"{config.vocabulary_size:,} words",
+        "vocabulary": f"{config.vocabulary_size:,} {'words' if config.tokens == 'words' else 'tokens'}",
+        **({} if config.tokens == "words" else {"tokens": config.tokens}),
     }
     if {"data", "results"} <= set(record):
         data, results = record["data"], record["results"]

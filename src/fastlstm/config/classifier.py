@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, option, split_values, validate
+from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, Tokens, option, split_values, validate
 from fastlstm.errors import OptionError, suggest
 
 Truncate = Literal["end", "beginning", "both"]
@@ -34,6 +34,7 @@ MAX_UNITS = 65536
 class ModelConfig:
     """Shape of a classifier: tokens -> embedding -> LSTM layers -> pooling -> dropout -> linear."""
 
+    tokens: Tokens = option("words, characters, subwords, or chosen by the texts", default="words")
     vocabulary_size: int = option("size of the vocabulary, padding and unknown included", minimum=3, default=10_000)
     max_tokens: int = option("maximum number of tokens read per text", minimum=1, default=500)
     truncate: Truncate = option("part of a longer text that is kept", default="end")

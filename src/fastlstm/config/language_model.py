@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, option, split_values, validate
+from fastlstm.config.options import PRECISION_HELP, Precision, Schedule, Tokens, option, split_values, validate
 from fastlstm.errors import OptionError, suggest
 
 Direction = Literal["forward", "backward", "both"]
@@ -18,6 +18,7 @@ Direction = Literal["forward", "backward", "both"]
 class LanguageModelConfig:
     """Shape of a language model: tokens -> embedding -> LSTM layers -> projection -> tied softmax."""
 
+    tokens: Tokens = option("words, characters, subwords, or chosen by the texts", default="words")
     vocabulary_size: int = option(
         "size of the vocabulary, boundary and unknown included", minimum=3, default=30_000
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 from fastlstm.errors import OptionError, suggest
 
+Tokens = Literal["auto", "words", "characters", "bpe", "unigram"]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["auto", "float32", "bfloat16"]
 PRECISION_HELP = "operands of matrix products on a CPU; auto: the fastest"

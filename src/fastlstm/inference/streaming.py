@@ -149,7 +149,7 @@ class Stream:
             ids = self._tokenizer.token_ids(text)
             if len(ids):
                 self._state.feed(ids)
-                self._known_count += len(ids) - ids.tolist().count(UNKNOWN_ID)
+                self._known_count += self._tokenizer.count_known(ids)
 
     @property
     def probabilities(self) -> FloatArray:

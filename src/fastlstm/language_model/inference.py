@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from fastlstm.serialization.language_model import SavedLanguageModel, read_langu
 from fastlstm.serialization.model_card import language_model_card
 from fastlstm.serialization.weights import layer_weights
 from fastlstm.text.detokenizer import add_spaces, detokenize
+from fastlstm.text.subwords import continues_word, join_subwords
 from fastlstm.text.tokenizer import BOUNDARY_ID, UNKNOWN_ID, TextTokenizer, truncate_vocabulary
 from fastlstm.text.validation import as_text, validate_text, validate_texts
 
@@ -150,14 +152,28 @@ class LanguageModel:
         return self._pieces(prompt, self.stream_tokens(prompt, **options))
 
     def _pieces(self, prompt: str, tokens: Iterator[str]) -> Iterator[str]:
+        words = self._tokenize.segments(prompt)
         if self.saved.config.direction == "backward":
-            first = self._tokenize.split(prompt)[:1]
-            text = detokenize([*reversed(list(tokens)), *first])
-            yield text[: len(text) - len("".join(first))] + prompt.lstrip()
+            text = detokenize([*self._words(reversed(list(tokens))), *words[:1]])
+            yield text[: len(text) - len("".join(words[:1]))] + prompt.lstrip()
             return
         if prompt.strip():
             yield prompt.rstrip()
-        yield from add_spaces(tokens, self._tokenize.split(prompt))
+        if self._splits_words and words and continues_word(words[-1]):
+            for token in tokens:
+                if not continues_word(token):
+                    tokens = itertools.chain([token], tokens)
+                    break
+                yield token
+        yield from add_spaces(self._words(tokens), words)
+
+    @property
+    def _splits_words(self) -> bool:
+        return self.saved.config.tokens != "words"
+
+    def _words(self, tokens: Iterable[str]) -> Iterator[str]:
+        """Return the words of generated tokens."""
+        return join_subwords(tokens) if self._splits_words else iter(tokens)
 
     def stream_tokens(
         self, prompt: str, *, max_tokens: int = 100, temperature: float = 1.0, top_p: float = 1.0, seed: int = 0

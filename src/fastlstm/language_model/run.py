@@ -38,6 +38,7 @@ from fastlstm.nn.runs import (
     with_checkpoints,
 )
 from fastlstm.nn.threads import on_one_thread
+from fastlstm.nn.tokens import resolve_tokens, vocabulary_notes
 from fastlstm.notes import Note
 from fastlstm.serialization.folder import CONFIG, HISTORY, LANGUAGE_MODEL_FORMAT, json_bytes
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model, write_language_model
@@ -217,9 +218,10 @@ def _prepare(settings: LanguageModelSettings, corpus: CorpusSplits) -> _Prepared
     encoder = None if settings.encoder is None else read_language_model(settings.encoder)
     config = settings.model
     if encoder is None:
-        tokenizer = train_tokenizer(corpus.training.texts, config.vocabulary_size)
+        config = resolve_tokens(config, corpus.training.texts, is_size_given=not settings.cap_vocabulary)
+        tokenizer = train_tokenizer(corpus.training.texts, config.vocabulary_size, config.tokens)
         require_words(tokenizer, corpus.training.source)
-        config = _cap_vocabulary(settings, tokenizer.get_vocab_size())
+        config = _cap_vocabulary(config, tokenizer.get_vocab_size(), cap=settings.cap_vocabulary)
     else:
         tokenizer = encoder.tokenizer
     tokenize = TextTokenizer(tokenizer, max_tokens=MAX_TOKENS, truncate="end", compile_ascii=compiled_ascii_tokens)
@@ -247,27 +249,27 @@ def _prepare(settings: LanguageModelSettings, corpus: CorpusSplits) -> _Prepared
     return _PreparedRun(config, training_config, tokenizer, training, validation, state, identity)
 
 
-def _cap_vocabulary(settings: LanguageModelSettings, words: int) -> LanguageModelConfig:
+def _cap_vocabulary(config: LanguageModelConfig, words: int, *, cap: bool) -> LanguageModelConfig:
     """Return the configuration with the vocabulary size reduced to the number of words.
 
-    Raise `OptionError` if the caller set a larger vocabulary size.
+    Raise `OptionError` without `cap` if the vocabulary size is larger.
     """
-    size = settings.model.vocabulary_size
-    if words < size and not settings.cap_vocabulary:
+    size = config.vocabulary_size
+    if words < size and not cap:
         raise OptionError(
-            f"`vocabulary_size` is {size}, but the texts have {words} distinct words; set it to {words} or less",
+            f"`vocabulary_size` is {size}, but the texts have {words} distinct tokens ({config.tokens}); set it to "
+            f"{words} or less",
             code="vocabulary-too-large",
             vocabulary_size=size,
             words=words,
         )
-    return dataclasses.replace(settings.model, vocabulary_size=words)
+    return dataclasses.replace(config, vocabulary_size=words)
 
 
 def _notes(settings: LanguageModelSettings, corpus: CorpusSplits, prepared: _PreparedRun) -> Iterator[Note]:
     yield from precision_notes(prepared.training_config.precision, prepared.identity)
-    words = prepared.config.vocabulary_size
-    if words < settings.model.vocabulary_size:
-        yield Note(f"vocabulary: {words:,} words, all of the training texts", code="vocabulary-capped")
+    if settings.encoder is None:
+        yield from vocabulary_notes(settings.model, prepared.config, corpus.training.texts)
     streams = prepared.training_config.streams
     if streams < settings.training.streams:
         yield Note(

@@ -15,15 +15,15 @@ from fastlstm.config import (
     LanguageModelConfig,
     LanguageModelTrainingConfig,
     configure_language_model,
-    from_json,
 )
 from fastlstm.data.options import ReadOptions, split_read_options
 from fastlstm.errors import OptionError
 from fastlstm.language_model.corpus import TextSource
 from fastlstm.serialization.folder import LANGUAGE_MODEL_FORMAT, config_errors, read_config, resolve_model_folder
+from fastlstm.serialization.language_model import parse_language_model_config
 from fastlstm.serialization.quantization import check_storage
 
-ENCODER_FIELDS = ("vocabulary_size", "embedding_size", "hidden_sizes", "bidirectional")
+ENCODER_FIELDS = ("tokens", "vocabulary_size", "embedding_size", "hidden_sizes", "bidirectional")
 """Fields of a language model or a classifier that its encoder determines."""
 
 
@@ -127,7 +127,7 @@ def _model_from_encoder(encoder: Path, direction: Direction | None) -> LanguageM
     """Return the shape of an encoder, with a second direction if `direction` is "both"."""
     config = read_config(encoder, LANGUAGE_MODEL_FORMAT)
     with config_errors(encoder):
-        model = from_json(LanguageModelConfig, config["model"])
+        model = parse_language_model_config(config["model"])
     if direction not in (None, model.direction, "both"):
         raise OptionError(
             f"`direction` is {direction}, but the encoder's is {model.direction}; expected {model.direction}, or "

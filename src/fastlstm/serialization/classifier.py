@@ -181,6 +181,8 @@ def write_classifier(
 
 def _required_version(model: SavedModel) -> int:
     """Return the first version that has all that the model uses, see docs/saved-model.md."""
+    if model.config.tokens != "words":
+        return 5
     if model.config.import_fields or model.config.pooling == "last-step" or cleans_text(model.tokenizer):
         return 4
     return 3 if model.config.padding != "none" or model.tokenizer.post_processor is not None else 2
@@ -188,8 +190,9 @@ def _required_version(model: SavedModel) -> int:
 
 def _model_fields(config: ModelConfig) -> dict[str, Any]:
     fields = {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if f.repr}
-    if config.padding == "none":
-        del fields["padding"]
+    for name in ("padding", "tokens"):
+        if fields[name] == getattr(ModelConfig, name):
+            del fields[name]
     return {**fields, **config.import_fields}
 
 

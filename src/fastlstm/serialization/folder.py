@@ -52,14 +52,14 @@ class ModelFormat:
 
 CLASSIFIER_FORMAT = ModelFormat(
     "fastlstm",
-    4,
+    5,
     "text classifier",
     writer="fastlstm train",
     readers="fastlstm predict, evaluate and info",
 )
 LANGUAGE_MODEL_FORMAT = ModelFormat(
     "fastlstm-language-model",
-    2,
+    3,
     "language model",
     writer="fastlstm lm train",
     readers="fastlstm lm and fastlstm train --encoder",

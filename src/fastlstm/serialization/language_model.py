@@ -82,12 +82,32 @@ def write_language_model(
         WEIGHTS: safetensors.numpy.save(arrays),
     }
     config = {
-        **LANGUAGE_MODEL_FORMAT.header(2 if cleans_text(model.tokenizer) else 1),
-        "model": dataclasses.asdict(model.config),
+        **LANGUAGE_MODEL_FORMAT.header(_required_version(model)),
+        "model": _model_fields(model.config),
         "sha256": {name: sha256(content) for name, content in files.items()},
         "training": dict(model.training),
     }
     atomic.write_folder(folder, {CONFIG: json_bytes(config), **files, CARD: card.encode(), **extras})
+
+
+def parse_language_model_config(fields: Mapping[str, Any]) -> LanguageModelConfig:
+    """Return the shape in config.json, which has no `tokens` up to version 2. Errors are those of `from_json`."""
+    required = [f.name for f in dataclasses.fields(LanguageModelConfig) if f.name != "tokens"]
+    return from_json(LanguageModelConfig, fields, required=required)
+
+
+def _required_version(model: SavedLanguageModel) -> int:
+    """Return the first version that has all that the model uses, see docs/language-models.md."""
+    if model.config.tokens != "words":
+        return 3
+    return 2 if cleans_text(model.tokenizer) else 1
+
+
+def _model_fields(config: LanguageModelConfig) -> dict[str, Any]:
+    fields = dataclasses.asdict(config)
+    if config.tokens == "words":
+        del fields["tokens"]
+    return fields
 
 
 def read_language_model(folder: Path) -> SavedLanguageModel:
@@ -101,7 +121,7 @@ def read_language_model(folder: Path) -> SavedLanguageModel:
     """
     config = read_config(folder, LANGUAGE_MODEL_FORMAT)
     with config_errors(folder):
-        model = from_json(LanguageModelConfig, config["model"])
+        model = parse_language_model_config(config["model"])
         checksums, training = dict(config["sha256"]), dict(config["training"])
     contents = {name: read_verified(folder, name, checksums.get(name)) for name in (TOKENIZER, WEIGHTS)}
     tokenizer = read_tokenizer(folder, contents[TOKENIZER], model.vocabulary_size)

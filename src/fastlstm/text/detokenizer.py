@@ -14,7 +14,7 @@ _WIDE = "，。！？、：；「」『』（）【】《》"
 _OPENING = "([{<“‘«¿¡$£€#@"
 _CLOSING = ".,;:!?)]}>”»%…"
 _JOINING = ("-", "/")
-_UNSPACED = re.compile(
+UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f\u3005-\u3007\u3021-\u312f"
     "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48f\ua980-\ua9ff\uaa60-\uaadf\uf900-\ufaff"
     "\uff66-\uff9f\U00011700-\U0001174f\U00016fe0-\U00018dff\U0001aff0-\U0001b2ff\U00020000-\U0003ffff]"
@@ -65,7 +65,7 @@ class _SpacingState:
             joins |= self._add_apostrophe(following)
         elif not _is_word(token):
             joins |= self._add_punctuation(token, following)
-        elif _UNSPACED.match(self._last) and _UNSPACED.match(token):
+        elif UNSPACED.match(self._last) and UNSPACED.match(token):
             joins = True
         self._last = token
         return token if joins else f" {token}"

@@ -6,6 +6,10 @@ regular expression library of `tokenizers`. A token is one of these:
 - a word or number of any other script,
 - one emoji, with all its parts, or one other symbol or punctuation mark.
 
+Models of subwords and characters follow `SUBWORDS` and `CHARACTERS`: their segments are words, symbols, and for
+subwords runs of letters of scripts without spaces. A segment consists of one or more tokens. The first token of a word
+begins with `WORD_START`; the others do not.
+
 Models of earlier versions follow `RUNS`: words, runs of punctuation and single Chinese characters. Their texts are
 cleaned by `clean_text` before tokenizer.json applies.
 """
@@ -50,18 +54,25 @@ _NOT_A_SYMBOL = r"\s\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\p{Cc}\p{Cf}\x{0F0B}\x{0F0C}"
 """White space, characters of words, control characters, and the tsheg of Tibetan."""
 
 
-def _token_pattern() -> str:
-    han = rf"[{_CHINESE}[\p{{L}}\p{{Nl}}&&\p{{Han}}]]"
-    syllabic = rf"[\p{{L}}&&[{_SYLLABIC}]]"
-    cluster = rf"{syllabic}(?:[{_STACKERS}]{syllabic}|[{_TRAILING}])*"
+_HAN = rf"[{_CHINESE}[\p{{L}}\p{{Nl}}&&\p{{Han}}]]"
+_CLUSTER = rf"[\p{{L}}&&[{_SYLLABIC}]](?:[{_STACKERS}][\p{{L}}&&[{_SYLLABIC}]]|[{_TRAILING}])*"
+"""A letter of a script without spaces, with its marks."""
+_LETTER = rf"[\p{{L}}\p{{Nl}}&&[^\p{{Han}}{_CHINESE}{_SYLLABIC}]]"
+_CHARACTER = rf"(?:[{_LETTER}\p{{M}}\p{{Pc}}[\p{{Nd}}&&[^0-9]]]|[0-9](?!\x{{20E3}}))"
+"""A character of a word."""
+WORD_START = "\u2581"
+"""The first character of a word's first token, where a word may have several, as in SentencePiece."""
+
+
+def _segment_pattern(*, joins_letters: bool) -> str:
+    """Return the pattern of a segment. `joins_letters`: letters of scripts without spaces form runs."""
+    unspaced = f"(?:{_HAN}|{_CLUSTER})+" if joins_letters else f"{_HAN}|{_CLUSTER}"
     keycap = r"[0-9#*]\x{20E3}"
-    letter = rf"[\p{{L}}\p{{Nl}}&&[^\p{{Han}}{_CHINESE}{_SYLLABIC}]]"
-    character = rf"(?:[{letter}\p{{M}}\p{{Pc}}[\p{{Nd}}&&[^0-9]]]|[0-9](?!\x{{20E3}}))"
-    word = rf"{character}+(?:[\x{{200C}}\x{{200D}}]+{character}+)*"
+    word = rf"{_CHARACTER}+(?:[\x{{200C}}\x{{200D}}]+{_CHARACTER}+)*"
     flag = r"[\x{1F1E6}-\x{1F1FF}]{2}"
     parts = r"[\p{M}\x{1F3FB}-\x{1F3FF}\x{E0020}-\x{E007F}]*"
     symbol = rf"[^{_NOT_A_SYMBOL}]{parts}(?:\x{{200D}}[^\x{{00}}-\x{{7F}}{_CHINESE}{_NOT_A_SYMBOL}]{parts})*"
-    return "|".join((keycap, han, cluster, word, flag, symbol))
+    return "|".join((keycap, unspaced, word, flag, symbol))
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Segmentation:
         line_break: An HTML line break, which separates tokens.
         normalizer_json: The normalizer of tokenizer.json.
         pre_tokenizer_json: The pre-tokenizer of tokenizer.json.
+        splits_segments: Whether a segment, what the pre-tokenizer or its first step finds, may have several tokens.
     """
 
     name: str
@@ -81,6 +93,7 @@ class Segmentation:
     line_break: re.Pattern[str]
     normalizer_json: Mapping[str, Any]
     pre_tokenizer_json: Mapping[str, Any]
+    splits_segments: bool = False
 
     @cached_property
     def _empty_tokenizer(self) -> Tokenizer:
@@ -98,6 +111,23 @@ class Segmentation:
     def pre_tokenizer(self) -> Any:
         """The pre-tokenizer of `tokenizers`."""
         return self._empty_tokenizer.pre_tokenizer
+
+    @cached_property
+    def _segment_tokenizer(self) -> Tokenizer:
+        """A tokenizer whose tokens are the segments."""
+        model = {"type": "WordLevel", "vocab": {"": 0}, "unk_token": ""}
+        first_step = (
+            self.pre_tokenizer_json["pretokenizers"][0] if self.splits_segments else self.pre_tokenizer_json
+        )
+        content = {"normalizer": self.normalizer_json, "pre_tokenizer": first_step, "model": model}
+        return Tokenizer.from_str(json.dumps({"version": "1.0", "added_tokens": [], **content}))
+
+    def segment_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the start and end of each segment in the text, in characters. Not for `RUNS`."""
+        if text.isascii() and "<" not in text:
+            return [match.span() for match in self.ascii_token.finditer(text)]
+        spans: list[tuple[int, int]] = self._segment_tokenizer.encode(text).offsets
+        return spans
 
     def tokens(self, text: str) -> list[str]:
         """Return the tokens of a text in lower case. Under `RUNS`, the text must be cleaned."""
@@ -169,26 +199,75 @@ _OTHER_CHARACTERS = re.compile(r"[^\x00-\x7f][^ ]*")
 RUNS = Segmentation(
     "runs", re.compile(WORD_PATTERN, re.ASCII), HTML_BREAK, {"type": "Lowercase"}, {"type": "Whitespace"}
 )
+_NORMALIZER = {
+    "type": "Sequence",
+    "normalizers": [
+        {"type": "Replace", "pattern": {"Regex": _BREAK}, "content": " "},
+        {"type": "Replace", "pattern": {"Regex": _INVISIBLE}, "content": ""},
+        {"type": "NFC"},
+        {"type": "Lowercase"},
+    ],
+}
+
+
+def _find(pattern: str) -> dict[str, Any]:
+    """Return the pre-tokenizer that finds a pattern and drops the rest."""
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Removed", "invert": True}
+
+
+def _split(pattern: str, behavior: str) -> dict[str, Any]:
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": behavior, "invert": False}
+
+
+def _marked_words(*, joins_letters: bool) -> list[dict[str, Any]]:
+    """Return the pre-tokenizers that find segments and put `WORD_START` before words, but not before others."""
+    return [
+        _find(_segment_pattern(joins_letters=joins_letters)),
+        {"type": "Metaspace", "replacement": WORD_START, "prepend_scheme": "always", "split": False},
+        _split(rf"\A{WORD_START}(?!{_CHARACTER})", "Removed"),
+    ]
+
+
+def _character_pattern() -> str:
+    """Return the pattern of a character of a word, with its marks and, at the beginning, `WORD_START`."""
+    return rf"(?:{WORD_START}{_CHARACTER}|[{_LETTER}\p{{Pc}}\p{{Nd}}])[\p{{M}}\x{{200C}}\x{{200D}}]*"
+
+
+_ASCII_SEGMENT = re.compile(r"\w+|[!-/:-@\[-`{-~]", re.ASCII)
 SEGMENTS = Segmentation(
     "segments",
-    re.compile(r"\w+|[!-/:-@\[-`{-~]", re.ASCII),
+    _ASCII_SEGMENT,
     re.compile(_BREAK),
+    _NORMALIZER,
+    _find(_segment_pattern(joins_letters=False)),
+)
+SUBWORDS = Segmentation(
+    "subwords",
+    _ASCII_SEGMENT,
+    re.compile(_BREAK),
+    _NORMALIZER,
+    {"type": "Sequence", "pretokenizers": _marked_words(joins_letters=True)},
+    splits_segments=True,
+)
+CHARACTERS = Segmentation(
+    "characters",
+    _ASCII_SEGMENT,
+    re.compile(_BREAK),
+    _NORMALIZER,
     {
         "type": "Sequence",
-        "normalizers": [
-            {"type": "Replace", "pattern": {"Regex": _BREAK}, "content": " "},
-            {"type": "Replace", "pattern": {"Regex": _INVISIBLE}, "content": ""},
-            {"type": "NFC"},
-            {"type": "Lowercase"},
+        "pretokenizers": [
+            *_marked_words(joins_letters=False),
+            _split(_character_pattern(), "Isolated"),
         ],
     },
-    {"type": "Split", "pattern": {"Regex": _token_pattern()}, "behavior": "Removed", "invert": True},
+    splits_segments=True,
 )
 
 
 def find_segmentation(tokenizer: Tokenizer) -> Segmentation | None:
     """Return the segmentation of a trained model's tokenizer; None for any other tokenizer."""
-    return next((segmentation for segmentation in (SEGMENTS, RUNS) if segmentation.matches(tokenizer)), None)
+    return next((rule for rule in (SEGMENTS, RUNS, SUBWORDS, CHARACTERS) if rule.matches(tokenizer)), None)
 
 
 def cleans_text(tokenizer: Tokenizer) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fastlstm.text.segmentation import CHINESE, HTML_BREAK, RUNS
+from fastlstm.text.segmentation import CHINESE, HTML_BREAK, RUNS, SUBWORDS
 from fastlstm.text.tokenizer import TextTokenizer
 
 MAX_PENDING = 10_000
@@ -16,6 +16,8 @@ _PARTIAL_BREAK = re.compile(r"<(?:b(?:r\s*/?)?)?$", re.IGNORECASE)
 """A suffix that may become an HTML line break."""
 _COMPLETE = re.compile(rf"(?:[{_SPACES}]|{CHINESE.pattern}|<br[{_SPACES}]*/?>)$", re.IGNORECASE)
 """A suffix after which a new token begins, whatever follows."""
+_COMPLETE_SEGMENT = re.compile(rf"(?:[{_SPACES}]|<br[{_SPACES}]*/?>)$", re.IGNORECASE)
+"""The same for subwords, which span several Chinese characters."""
 
 
 class TokenBuffer:
@@ -24,6 +26,9 @@ class TokenBuffer:
     White space, HTML line breaks and Chinese characters are complete at once. Any other token is complete when the
     next one begins: later text may still add letters or marks to it, even by Unicode composition. With the tokenizers
     of earlier models, only ASCII letters or digits and ASCII punctuation complete each other.
+
+    Tokens that are parts of a word are complete when the next word or symbol begins. Subwords of scripts without spaces
+    are complete when the run of letters ends: at white space, punctuation, or a word of another script.
 
     `pending` is the text held back.
     """
@@ -52,7 +57,8 @@ class TokenBuffer:
             return _complete_runs_length(text)
         if partial_break := _PARTIAL_BREAK.search(text):
             return partial_break.start()
-        return len(text) if _COMPLETE.search(text) else self._tokenizer.last_token_start(text)
+        complete = _COMPLETE_SEGMENT if self._tokenizer.segmentation is SUBWORDS else _COMPLETE
+        return len(text) if complete.search(text) else self._tokenizer.last_segment_start(text)
 
 
 def _complete_runs_length(text: str) -> int:

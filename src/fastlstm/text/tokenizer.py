@@ -14,6 +14,8 @@ from fastlstm.errors import DataError, OptionError
 from fastlstm.text.ascii_tokens import AsciiCompiler, AsciiTokens, PythonTokens
 from fastlstm.text.segmentation import (
     SEGMENTS,
+    SUBWORDS,
+    WORD_START,
     Segmentation,
     clean_text,
     cleaned_spans,
@@ -21,6 +23,7 @@ from fastlstm.text.segmentation import (
     end_of_marks,
     find_segmentation,
 )
+from fastlstm.text.subwords import train_bpe, train_characters, train_unigram, truncate_model
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
@@ -33,12 +36,16 @@ MIN_COMPILED_CHARACTERS = 100
 """Fewer characters are split faster by Python than by the kernel, which takes several arrays."""
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
-    """Return a tokenizer of the most frequent tokens of `texts`, which follows `SEGMENTS`.
+def train_tokenizer(texts: Iterable[str], vocabulary_size: int, tokens: str = "words") -> Tokenizer:
+    """Return a tokenizer of the most frequent tokens of `texts`, the same one for the same texts.
+
+    `tokens` is "words", "characters", "bpe" or "unigram": the tokens follow `SEGMENTS`, `CHARACTERS`, or `SUBWORDS`.
 
     The vocabulary has at most `vocabulary_size` entries: `[PAD]` (id 0), `[UNK]` (id 1), then tokens by decreasing
     frequency, ties in alphabetical order. It is smaller if the texts have fewer tokens.
     """
+    if train := _PARTS_OF_WORDS.get(tokens):
+        return train(list(texts), vocabulary_size - 2, (PADDING, UNKNOWN))
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.normalizer = SEGMENTS.normalizer
     tokenizer.pre_tokenizer = SEGMENTS.pre_tokenizer
@@ -48,6 +55,9 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     words = [PADDING, UNKNOWN, *sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)]
     tokenizer.model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN)
     return tokenizer
+
+
+_PARTS_OF_WORDS = {"characters": train_characters, "bpe": train_bpe, "unigram": train_unigram}
 
 
 def require_words(tokenizer: Tokenizer, source: str) -> None:
@@ -69,8 +79,7 @@ def no_words(source: str) -> DataError:
 def truncate_vocabulary(tokenizer: Tokenizer, size: int) -> Tokenizer:
     """Return a copy of the tokenizer with the first `size` entries of its vocabulary, the most frequent ones."""
     copy = Tokenizer.from_str(tokenizer.to_str())
-    vocabulary = {word: i for word, i in tokenizer.get_vocab().items() if i < size}
-    copy.model = models.WordLevel(vocabulary, unk_token=UNKNOWN)
+    copy.model = truncate_model(tokenizer, size)
     return copy
 
 
@@ -171,6 +180,8 @@ class TextTokenizer:
         self._tail = max_tokens - self._head
         standard = cleaning == "standard" and not drop_unknown and _is_standard(tokenizer)
         self._segmentation = find_segmentation(tokenizer) if standard else None
+        splits_segments = self._segmentation is not None and self._segmentation.splits_segments
+        self._word_start_id = tokenizer.token_to_id(WORD_START) if splits_segments else None
         self._compile = compile_ascii
 
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
@@ -210,11 +221,22 @@ class TextTokenizer:
         return self._known_ids(self._all_ids([text])[0])
 
     def split(self, text: str) -> list[str]:
-        """Return the tokens of a text as they are written, possibly none."""
+        """Return the tokens of a text as they are written, possibly none.
+
+        Not the empty ones: `WORD_START` may be a token by itself.
+        """
         return [text[start:end] for _, (start, end) in self._locate(text) if end > start]
 
-    def last_token_start(self, text: str) -> int:
-        """Return the start of the last token of a text; 0 if it has none."""
+    def segments(self, text: str) -> list[str]:
+        """Return the words and symbols of a text as they are written; for models of words, the tokens."""
+        if self._segmentation is None or not self._segmentation.splits_segments:
+            return self.split(text)
+        return [text[start:end] for start, end in _with_marks(text, self._segmentation.segment_spans(text))]
+
+    def last_segment_start(self, text: str) -> int:
+        """Return the start of the last segment, on which the tokens before it do not depend; 0 if there is none."""
+        if self._segmentation is not None and self._segmentation.splits_segments:
+            return max((start for start, _ in self._segmentation.segment_spans(text)), default=0)
         if self._segmentation is not None and text.isascii() and "<" not in text:
             return max((match.start() for match in self._segmentation.ascii_token.finditer(text)), default=0)
         return max((start for _, (start, _) in self._locate(text)), default=0)
@@ -234,7 +256,8 @@ class TextTokenizer:
             char_spans[0, 0] = 0
         used = np.zeros(len(ids), np.bool_)
         used[self._truncate(np.arange(len(ids), dtype=np.int32))] = True
-        has_names = self._padding != "none" or self._add_special_tokens
+        splits_segments = self._segmentation is not None and self._segmentation.splits_segments
+        has_names = self._padding != "none" or self._add_special_tokens or splits_segments
         tokens = tuple(
             text[start:end] or (str(self._tokenizer.id_to_token(int(token_id))) if has_names else "")
             for token_id, (start, end) in zip(ids, char_spans, strict=True)
@@ -249,11 +272,7 @@ class TextTokenizer:
             spans = cleaned_spans(text)
             offsets = [(spans[start][0], spans[end - 1][1]) if end > start else (0, 0) for start, end in offsets]
         else:  # `tokenizers` leaves out the marks of the last character
-            limits = [start for start, _ in [*offsets, (len(text), 0)]]
-            offsets = [
-                (start, end_of_marks(text, end, limit)) if end > start else (start, end)
-                for (start, end), limit in zip(offsets, limits[1:], strict=True)
-            ]
+            offsets = _with_marks(text, offsets)
         pairs = zip(encoding.ids, offsets, strict=True)
         return [pair for pair in pairs if not self._drop_unknown or pair[0] != UNKNOWN_ID]
 
@@ -277,7 +296,7 @@ class TextTokenizer:
 
     def _all_ids(self, texts: Sequence[str]) -> list[TokenIds]:
         """Return the ids of all tokens of each text, possibly none."""
-        if self._segmentation is None:
+        if self._segmentation is None or self._segmentation.splits_segments:
             return self._library_ids(texts)
         if all(map(str.isascii, texts)):
             return self._ascii_ids(texts)
@@ -312,13 +331,20 @@ class TextTokenizer:
         )
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
+    def count_known(self, ids: TokenIds) -> int:
+        """Return the number of ids of known tokens. `WORD_START` by itself is known if the token after it is."""
+        is_known = ids != UNKNOWN_ID
+        if self._word_start_id is not None:
+            is_known[:-1] &= is_known[1:] | (ids[:-1] != self._word_start_id)
+        return int(np.count_nonzero(is_known))
+
     def _known_ids(self, ids: TokenIds) -> TokenIds:
         """Return the ids without unknown words, if these are dropped."""
         return ids[ids != UNKNOWN_ID] if self._drop_unknown else ids
 
     def _known_fraction(self, ids: TokenIds) -> float:
         """Return the fraction of tokens, before padding, that are in the vocabulary; 0.0 if there are none."""
-        token_count, known_count = len(ids), len(ids) - _count(ids, UNKNOWN_ID)
+        token_count, known_count = len(ids), self.count_known(ids)
         if self._segmentation is None:
             known_count -= _count(ids, PADDING_ID)
             added_count = sum(_count(ids, added_id) for added_id in self._added_ids)
@@ -326,17 +352,30 @@ class TextTokenizer:
         return known_count / token_count if token_count else 0.0
 
 
+def _with_marks(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in a text that include the marks of their last characters, and end where the next one starts."""
+    limits = [start for start, _ in [*spans, (len(text), 0)]]
+    return [
+        (start, min(end_of_marks(text, end, limit), max(limit, start))) if end > start else (start, end)
+        for (start, end), limit in zip(spans, limits[1:], strict=True)
+    ]
+
+
 def _count(ids: TokenIds, token_id: int) -> int:
     return int(np.count_nonzero(ids == token_id))
 
 
 def _is_standard(tokenizer: Tokenizer) -> bool:
-    """Return whether a tokenizer looks up every token by itself, as those of `train_tokenizer` do."""
+    """Return whether a tokenizer reads every segment by itself, as those of `train_tokenizer` do."""
+    model = tokenizer.model
+    has_rule = isinstance(model, models.WordLevel)
+    if find_segmentation(tokenizer) is SUBWORDS:
+        has_rule = isinstance(model, models.Unigram) or (isinstance(model, models.BPE) and not model.dropout)
     return (
-        isinstance(tokenizer.model, models.WordLevel)
+        has_rule
         and tokenizer.post_processor is None
         and tokenizer.truncation is None
         and tokenizer.padding is None
         and not tokenizer.get_added_tokens_decoder()
-        and tokenizer.token_to_id(tokenizer.model.unk_token) == UNKNOWN_ID
+        and tokenizer.token_to_id(getattr(model, "unk_token", UNKNOWN) or "") == UNKNOWN_ID
     )

@@ -25,6 +25,7 @@ from fastlstm.training.model import TextClassifier
 def language_model_config(config: ModelConfig) -> LanguageModelConfig:
     """Return the shape of a language model that a classifier of this shape can start from."""
     return LanguageModelConfig(
+        tokens=config.tokens,
         vocabulary_size=config.vocabulary_size,
         embedding_size=config.embedding_size,
         hidden_sizes=config.hidden_sizes,
@@ -41,6 +42,7 @@ def config_from_encoder(encoder: LanguageModelConfig, config: ModelConfig) -> Mo
     check_encoder_direction(encoder.direction)
     return dataclasses.replace(
         config,
+        tokens=encoder.tokens,
         vocabulary_size=encoder.vocabulary_size,
         embedding_size=encoder.embedding_size,
         hidden_sizes=encoder.hidden_sizes,

@@ -23,6 +23,7 @@ from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import training_precision
 from fastlstm.nn.numerics import training_numerics
 from fastlstm.nn.runs import fingerprint
+from fastlstm.nn.tokens import resolve_tokens
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.serialization.language_model import SavedLanguageModel
@@ -206,7 +207,9 @@ def prepare(
     pretrain = training_config.pretraining_epochs > 0
     further_texts = unlabelled if pretrain or training_config.virtual_texts else ()
     if encoder is None:
-        tokenizer = train_tokenizer([*training.texts, *further_texts], model_config.vocabulary_size)
+        model_config = resolve_tokens(model_config, training.texts, is_size_given=not cap_vocabulary)
+        vocabulary_texts = [*training.texts, *further_texts]
+        tokenizer = train_tokenizer(vocabulary_texts, model_config.vocabulary_size, model_config.tokens)
         require_words(tokenizer, training.source)
     else:
         tokenizer, model_config = encoder.tokenizer, config_from_encoder(encoder.config, model_config)
@@ -215,7 +218,7 @@ def prepare(
         if not cap_vocabulary:
             raise OptionError(
                 f"`vocabulary_size` is {model_config.vocabulary_size}, but the training texts have {words} distinct "
-                f"words; set it to {words} or less",
+                f"tokens ({model_config.tokens}); set it to {words} or less",
                 code="vocabulary-too-large",
                 vocabulary_size=model_config.vocabulary_size,
                 words=words,

@@ -30,6 +30,7 @@ from fastlstm.nn.runs import (
     with_checkpoints,
 )
 from fastlstm.nn.threads import on_one_thread
+from fastlstm.nn.tokens import tokens_note, vocabulary_notes
 from fastlstm.notes import Note, known_words_note
 from fastlstm.precision import AUTO
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
@@ -160,6 +161,8 @@ def _run_candidates(
     yield Note(f"best candidate on the validation texts: {best.name}", code="best-candidate")
     if best.prepared.is_linear:
         yield Note("the model is linear: words and word pairs alone decide, without an LSTM", code="linear-model")
+    if best.settings.encoder is None:
+        yield from tokens_note(best.settings.model, best.data.training.texts)
     yield from _known_words_notes(best.settings, best.data, best.prepared)
     if note := stream_note(best.prepared):
         yield note
@@ -241,10 +244,8 @@ def _saved_teacher(settings: TrainingSettings, saved: SavedModel, precision: Pre
 def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
     model = prepared.model_config
     yield from precision_notes(prepared.training_config.precision, prepared.identity)
-    if settings.encoder is None and model.vocabulary_size < settings.model.vocabulary_size:
-        yield Note(
-            f"vocabulary: {model.vocabulary_size:,} words, all of the training texts", code="vocabulary-capped"
-        )
+    if settings.encoder is None:
+        yield from vocabulary_notes(settings.model, model, data.training.texts)
     if prepared.truncated:
         fraction = f"{prepared.truncated:.0%}" if prepared.truncated >= 0.01 else "less than 1%"
         part = "beginning and end" if model.truncate == "both" else model.truncate

@@ -1,0 +1,47 @@
+"""Tokens and vocabulary of a run: what `tokens="auto"` chooses, and the notes about it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from fastlstm.config import LanguageModelConfig, ModelConfig
+from fastlstm.notes import Note
+from fastlstm.text.token_choice import choose_tokens
+
+MAX_SUBWORDS = 8_000
+"""Vocabulary size of subwords, unless the user sets another one: docs/training.md."""
+
+Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
+
+
+def resolve_tokens(config: Config, texts: Sequence[str], *, is_size_given: bool) -> Config:
+    """Return the configuration with the tokens that "auto" chooses for the training texts.
+
+    Unless the user set the vocabulary size, that of subwords is at most `MAX_SUBWORDS`.
+    """
+    if config.tokens == "auto":
+        config = dataclasses.replace(config, tokens=choose_tokens(texts).tokens)
+    if config.tokens in ("bpe", "unigram") and not is_size_given:
+        config = dataclasses.replace(config, vocabulary_size=min(config.vocabulary_size, MAX_SUBWORDS))
+    return config
+
+
+def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
+    """Yield what "auto" chose and why, if it was requested."""
+    if requested.tokens == "auto":
+        choice = choose_tokens(texts)
+        kind = "words" if choice.tokens == "words" else f"subwords ({choice.tokens})"
+        yield Note(
+            f"tokens: {kind}, as {choice.unspaced:.0%} of the letters are of scripts without spaces between words",
+            code="tokens-chosen",
+        )
+
+
+def vocabulary_notes(requested: Config, actual: Config, texts: Sequence[str]) -> Iterator[Note]:
+    """Yield what "auto" chose, and a note if the vocabulary has all words or characters of the texts."""
+    yield from tokens_note(requested, texts)
+    size = actual.vocabulary_size
+    if actual.tokens in ("words", "characters") and size < requested.vocabulary_size:
+        yield Note(f"vocabulary: {size:,} {actual.tokens}, all of the training texts", code="vocabulary-capped")
