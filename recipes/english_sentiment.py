@@ -1,164 +1,228 @@
-"""Train the bundled English sentiment model and its encoder on IMDb, from start to end.
+"""Train the bundled English sentiment model, for short and long texts, from start to end.
 
-    python recipes/english_sentiment.py IMDB_FOLDER WORK_FOLDER
+    pip install -e ".[train]" -r recipes/requirements.txt
+    python recipes/english_sentiment.py WORK --imdb IMDB --sst2 SST2 --emotions EMOTIONS --rated RATED \
+        --lstm-teacher LSTM
 
-IMDB_FOLDER contains train.parquet, test.parquet and unsupervised.parquet. Each stage saves its model in WORK_FOLDER and
-is skipped if the model exists; an interrupted stage resumes from its checkpoint. The stages:
+The folders of texts are described in `english_texts.py`. LSTM is a classifier of IMDb's reviews from
+`recipes/english_encoder.py`. Each stage saves its output in WORK and is skipped if the output exists; an interrupted
+stage resumes from its checkpoint. The stages:
 
-1. Train a language model on the training reviews, without their labels, and on the unlabelled reviews.
-2. Train a backward language model and combine the two.
-3. Fine-tune a bidirectional teacher on 90% of the training reviews; the others select its epoch.
-4. Distil a forward student from the teacher's probabilities on all of these texts.
-5. Quantize the language model and the student, save them as the package's bundled models, and score the student on the
-   test split, once.
+1. Fine-tune MiniLM on sentences: phrases of film reviews, comments with emotions, rated sentences, generated ones.
+2. Fine-tune it further on reviews and sentences.
+3. Label reviews with the mean logit of MiniLM and LSTM, and sentences with MiniLM: sentences cut from reviews, the same
+   about other subjects, parts of sentences, and all texts of stage 1.
+4. Distil a forward LSTM from these labels.
+5. Quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is scored once.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
+import functools
 import sys
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+import numpy as np
+import torch
+
+import english_teacher
+import english_texts
 import fastlstm
+from augmentation import augmented
+from english_texts import Reviews, Scored, join
+from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
-from fastlstm.data.datasets import load_imdb
-from fastlstm.data.splits import load_splits
-from fastlstm.language_model.corpus import load_corpus
-from fastlstm.language_model.inference import LanguageModel
+from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
-from fastlstm.pretrained import DEFAULT_CLASSIFIER, ENGLISH_ENCODER
-from fastlstm.serialization.folder import CARD, CONFIG
-from fastlstm.serialization.language_model import write_language_model
-from fastlstm.serialization.quantization import round_weights
-from fastlstm.training.early_exit import add_early_exit
-from scoring import score
-from sentiment_card import encoder_card, sentiment_card
+from fastlstm.serialization.folder import CONFIG
+from opponents import transformer
+from sst2 import load_treebank, split_treebank, whole_sentences
 
-ROOT = Path(__file__).resolve().parents[1]
-BUNDLED = ROOT / "src" / "fastlstm" / "pretrained"
-STORAGE = "int8"
-NAME = "the bundled English sentiment model"
-HELD_OUT_FRACTION = 0.01
-"""Fraction of the language model's texts on which its perplexity is measured."""
-
-LANGUAGE_MODEL: dict[str, Any] = {"learning_rate": 3e-3, "input_dropout": 0.1, "weight_dropout": 0.1}
-FORWARD: dict[str, Any] = {**LANGUAGE_MODEL, "hidden_sizes": (1024,), "epochs": 4, "output_dropout": 0.15}
-BACKWARD: dict[str, Any] = {**LANGUAGE_MODEL, "direction": "both", "epochs": 2, "output_dropout": 0.1}
-TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
-VALIDATION = 0.1
-"""Fraction of the labelled reviews that selects the epochs of teacher and student and fits early exit."""
+LABELS = english_teacher.LABELS
+SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
+"""Numbers of sentences cut from reviews, of parts of these, and of these about other subjects."""
+COPIES = 8
+"""Shortened copies of each whole sentence of SST-2."""
+LABEL_WEIGHT = 0.5
+VALIDATION_PART = 1
+"""The part of SST-2's whole sentences that selects settings."""
 STUDENT: dict[str, Any] = {
+    "preset": "small",
+    "tokens": "words",
     "vocabulary_size": 20_000,
     "embedding_size": 96,
     "hidden_sizes": (384,),
     "bidirectional": False,
     "pretraining_epochs": 1,
-    "epochs": 5,
+    "epochs": 6,
     "adversarial": 0.0,
     "ngrams": 100_000,
 }
-STAGES = "language-model", "both-directions", "teacher", "student"
-ENCODER_WORDS = 20_000
-"""Vocabulary size of the bundled language model: one third smaller files, for 1% more unknown words."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the texts are, see `english_texts`, and the LSTM that also labels reviews."""
+
+    imdb: Path
+    sst2: Path
+    emotions: Path
+    rated: Path
+    lstm_teacher: Path
+
+
+@dataclass(frozen=True)
+class Texts:
+    """All texts with labels of their own.
+
+    Attributes:
+        reviews: Reviews; those held out select settings.
+        sentences: Sentences to train on.
+        validation: Sentences that select settings.
+        phrases: The phrases of SST-2 among `sentences`.
+        measured: Sentences that are measured at the end, by name.
+    """
+
+    reviews: Reviews
+    sentences: Scored
+    validation: Scored
+    phrases: list[str]
+    measured: dict[str, Scored]
+
+    @classmethod
+    def load(cls, folders: Folders) -> Texts:
+        """Read the texts."""
+        treebank = load_treebank(folders.sst2)
+        inner = split_treebank(treebank.training.texts, treebank.training.labels, VALIDATION_PART)
+        rated = english_texts.rated(folders.rated)
+        sentences = join(
+            english_texts.scored_phrases(inner.training),
+            english_texts.emotions(folders.emotions),
+            rated.training,
+            english_texts.generated(),
+        )
+        validation = join(english_texts.scored_phrases(inner.held_out), rated.validation)
+        measured = {
+            "sentences of film reviews (SST-2)": english_texts.scored_phrases(treebank.held_out),
+            "sentences about products": rated.measured,
+        }
+        reviews = english_texts.load_reviews(folders.imdb)
+        return cls(reviews, sentences, validation, inner.training.texts, measured)
+
+    @property
+    def held_out(self) -> set[str]:
+        """All texts that no stage may train on."""
+        groups = (self.reviews.held_out, self.validation, *self.measured.values())
+        return {text for group in groups for text in group.texts}
 
 
 def main() -> None:
-    """Run the stages whose models do not exist yet."""
+    """Run the stages whose outputs do not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data_dir", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--device", default="auto")
+    for name in ("imdb", "sst2", "emotions", "rated", "lstm-teacher"):
+        parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument(
+        "--encoder", type=Path, metavar="FOLDER", help="the transformer (default: installed MiniLM)"
+    )
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    data_dir, work, device = arguments.data_dir, arguments.work, arguments.device
-    # The training split only: no stage before the last reads a test text.
-    reviews = load_imdb(data_dir).train
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)
+    work = arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    folders = Folders(arguments.imdb, arguments.sst2, arguments.emotions, arguments.rated, arguments.lstm_teacher)
+    texts, encoder = Texts.load(folders), transformer.find_encoder(arguments.encoder)
+    first, second = work / "minilm-sentences", work / "minilm-reviews"
+    run_stage(first, lambda: english_teacher.train_sentences(encoder, texts.sentences, first))
+    run_stage(second, lambda: english_teacher.train_reviews(first, texts.reviews.training, texts.sentences, second))
+    label_texts(work, second, texts, folders.lstm_teacher)
+    train_student(work, texts)
+
+
+def run_stage(out: Path, make: Callable[[], object]) -> None:
+    """Make `out` unless it exists."""
+    if not out.exists():
+        make()
+
+
+def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:
+    """Write the labels of reviews and sentences into files of the folder `work`."""
+    all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
+    cut = english_texts.cut_sentences(all_reviews, SENTENCES)
+    known = texts.held_out.union(texts.sentences.texts, cut)
+    whole = whole_sentences(texts.phrases)
+    parts = augmented(whole, COPIES, known=known, seed=0) + augmented(cut[::2][:PARTS], 1, known=known, seed=1)
+    others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
+    more = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
+    for name, group in (
+        ("sentences", texts.sentences.texts),
+        ("more-sentences", more),
+        ("reviews", all_reviews),
+    ):
+        out = work / f"{name}.parquet"
+        run_stage(out, functools.partial(english_teacher.label, teacher, group, out))
+    out = work / "lstm-reviews.npy"
+    run_stage(out, lambda: np.save(out, lstm_logits(lstm, all_reviews)))
+
+
+def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
+    """Return the logit [n] of "positive" of each text from a saved classifier."""
+    model = fastlstm.load(folder)
+    return english_teacher.to_logits(model.predict_proba(texts)[:, model.labels.index(LABELS[1])])
+
+
+def student_data(work: Path, texts: Texts) -> fastlstm.Dataset:
+    """Return all texts with their targets: the mean of label and teacher, or the teacher alone."""
+    reviews = english_teacher.read_labels(work / "reviews.parquet")
+    logits = (english_teacher.to_logits(reviews.positive) + np.load(work / "lstm-reviews.npy")) / 2
+    targets = english_teacher.to_probabilities(logits)
+    count = len(texts.reviews.training.texts)
+    targets[:count] = LABEL_WEIGHT * texts.reviews.training.positive + (1 - LABEL_WEIGHT) * targets[:count]
+    sentences = english_teacher.read_labels(work / "sentences.parquet")
+    mixed = LABEL_WEIGHT * texts.sentences.positive + (1 - LABEL_WEIGHT) * sentences.positive
+    data = join(
+        Scored(reviews.texts, targets),
+        Scored(sentences.texts, mixed),
+        english_teacher.read_labels(work / "more-sentences.parquet"),
+    )
+    probabilities = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
+    labels = [LABELS[int(positive > 0.5)] for positive in data.positive]
+    soft = SoftLabels(LABELS, probabilities, np.zeros(len(labels), np.bool_))
+    return fastlstm.Dataset(data.texts, labels, "reviews and sentences labelled by teachers", soft_labels=soft)
+
+
+def validation_data(texts: Texts) -> fastlstm.Dataset:
+    """Return the reviews and sentences that select the epoch and fit the probabilities."""
+    scored = join(texts.reviews.held_out, texts.validation)
+    labels = [LABELS[int(positive > 0.5)] for positive in scored.positive]
+    return fastlstm.Dataset(scored.texts, labels, "held-out reviews and sentences")
+
+
+def train_student(work: Path, texts: Texts) -> None:
+    """Train the LSTM unless it exists, resuming from its checkpoint if there is one."""
+    out = work / "student"
+    if (out / CONFIG).is_file():
+        return
     with Display(sys.stderr) as display:
-
-        def train_language_model(name: str, **options: Any) -> None:
-            common = {
-                "validation": HELD_OUT_FRACTION,
-                "data_dir": data_dir,
-                "device": device,
-                "watch": display.show_language_model,
-            }
-            run_stage(
-                work / name,
-                lambda out, resume: fastlstm.train_language_model("imdb", out, resume=resume, **common, **options),
-            )
-
-        def train_classifier(name: str, **options: Any) -> None:
-            common = {"validation": VALIDATION, "data_dir": data_dir, "device": device, "watch": display.show}
-            run_stage(
-                work / name, lambda out, resume: fastlstm.train(reviews, out, resume=resume, **common, **options)
-            )
-
-        train_language_model("language-model", **FORWARD)
-        train_language_model("both-directions", encoder=work / "language-model", **BACKWARD)
-        train_classifier("teacher", preset="accurate", encoder=work / "both-directions", baseline=False, **TEACHER)
-        train_classifier("student", preset="small", teacher=work / "teacher", unlabelled="imdb", **STUDENT)
-    bundle_encoder(work / "language-model", data_dir)
-    bundle_classifier(work, data_dir)
-
-
-def bundle_encoder(folder: Path, data_dir: Path) -> None:
-    """Reduce the vocabulary of the language model, quantize and evaluate it, and save it in the package."""
-    held_out = load_corpus("imdb", HELD_OUT_FRACTION, data_dir=data_dir).validation
-    encoder = fastlstm.load_language_model(folder).reduce_vocabulary(ENCODER_WORDS)
-    weights = round_weights(encoder.saved.weights, STORAGE)
-    evaluation = LanguageModel(dataclasses.replace(encoder.saved, weights=weights)).evaluate(held_out.texts)
-    results = {"measured_on": held_out.source, **evaluation.to_json()}
-    saved = dataclasses.replace(
-        encoder.saved, training={**encoder.saved.training, "storage": STORAGE, "results": results}
-    )
-    card = encoder_card(saved, training_seconds(folder))
-    write_language_model(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
-    print(card)
-
-
-def bundle_classifier(work: Path, data_dir: Path) -> None:
-    """Quantize the student, score it on the test split, and save it in the package with its test metrics."""
-    student = fastlstm.load(work / "student")
-    with tempfile.TemporaryDirectory() as temporary:
-        quantized = Path(temporary, "model")
-        student.save(quantized, storage=STORAGE)
-        scoring = score(quantized, data_dir, NAME, publish=True)
-        model = fastlstm.load(quantized)
-        size = sum(file.stat().st_size for file in quantized.iterdir())
-    results = {name: scoring[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
-    record = {
-        **model.saved.training,
-        "results": {"evaluated_on": "IMDb test, the official split, scored once", **results},
-        "baseline": None,
-    }
-    held_out = load_splits("imdb", data_dir=data_dir, validation=VALIDATION).validation
-    bundled, note = add_early_exit(
-        fastlstm.Classifier(dataclasses.replace(model.saved, training=record)), held_out.texts
-    )
-    print(note.text)
-    costs = {name: training_seconds(work / name) for name in STAGES}
-    card = sentiment_card(bundled, scoring, costs, size)
-    folder = BUNDLED / DEFAULT_CLASSIFIER
-    bundled.save(folder, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
-    print(card)
-
-
-def training_seconds(folder: Path) -> float:
-    """Return the training time of a model folder."""
-    epochs = json.loads((folder / "history.json").read_bytes())
-    return sum(float(epoch["seconds"]) for epoch in epochs)
-
-
-def run_stage(out: Path, train: Callable[[Path, bool], object]) -> None:
-    """Train the model `out` unless it exists, resuming from its checkpoint if there is one."""
-    if not (out / CONFIG).is_file():
-        train(out, checkpoint_path(out).is_file())
+        fastlstm.distill(
+            None,
+            student_data(work, texts),
+            out,
+            validation=validation_data(texts),
+            label_weight=0.0,
+            resume=checkpoint_path(out).is_file(),
+            watch=display.show,
+            baseline=False,
+            early_exit=True,
+            **STUDENT,
+        )
 
 
 if __name__ == "__main__":

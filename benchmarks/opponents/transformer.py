@@ -72,15 +72,47 @@ class TransformerClassifier(nn.Module):
         return mean
 
 
-def create(encoder: Path, classes: int, *, seed: int) -> TransformerClassifier:
-    """Return the encoder with a new output layer."""
+class Probabilities(nn.Module):
+    """A classifier that returns probabilities [texts, classes]."""
+
+    def __init__(self, model: TransformerClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the probabilities [texts, classes] of padded ids and their mask, both [texts, tokens]."""
+        return torch.softmax(self.model(ids, mask), 1)
+
+
+class Embedder(nn.Module):
+    """An encoder that returns embeddings [texts, hidden]."""
+
+    def __init__(self, model: TransformerClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return the embeddings [texts, hidden] of padded ids and their mask, both [texts, tokens]."""
+        return self.model.mean_states(ids, mask)
+
+
+def create(encoder: Path, classes: int, *, seed: int, dropout: float = 0.1) -> TransformerClassifier:
+    """Return the encoder with a new output layer.
+
+    Dropout takes more than half of the time of training on a CPU, where PyTorch draws random numbers on one thread.
+    """
     from transformers import BertModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # the pooling layer is not used
     logging.disable_progress_bar()
     torch.manual_seed(seed)
-    return TransformerClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False), classes)
+    return TransformerClassifier(
+        BertModel.from_pretrained(
+            encoder, add_pooling_layer=False, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+        ),
+        classes,
+    )
 
 
 def save(model: TransformerClassifier, encoder: Path, labels: Sequence[str], folder: Path) -> None:
@@ -94,12 +126,13 @@ def save(model: TransformerClassifier, encoder: Path, labels: Sequence[str], fol
     temporary.rename(folder)
 
 
-def load(folder: Path) -> tuple[TransformerClassifier, tuple[str, ...]]:
-    """Return a saved classifier and its class names."""
+def load(folder: Path, *, dropout: float = 0.1) -> tuple[TransformerClassifier, tuple[str, ...]]:
+    """Return a saved classifier and its class names; `dropout` is that of further training."""
     from transformers import BertConfig, BertModel
 
     labels = json.loads((folder / CLASSES).read_text(encoding="utf-8"))["labels"]
-    encoder = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
+    config = BertConfig.from_pretrained(folder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    encoder = BertModel(config, add_pooling_layer=False)
     model = TransformerClassifier(encoder, len(labels))
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval(), tuple(labels)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fastlstm._typing import FloatArray
 from opponents.padded_batches import IntArray, batches_by_length, pad
 from opponents.transformer import TransformerClassifier
 
@@ -40,14 +41,15 @@ class FineTuning:
 def fine_tune(
     model: TransformerClassifier,
     ids: Sequence[Sequence[int]],
-    labels: IntArray,
+    labels: IntArray | FloatArray,
     options: FineTuning,
     *,
     checkpoint: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> None:
-    """Train all weights on token ids and class numbers; resume from the checkpoint if it exists.
+    """Train all weights on token ids, and class numbers [n] or probabilities [n, classes].
 
+    Training resumes from the checkpoint if it exists.
     The order and the dropout of a step follow from seed, epoch and step, so that a resumed run ends like another.
     """
     plan = [batch for epoch in range(options.epochs) for batch in epoch_batches(ids, options, epoch)]
@@ -96,7 +98,7 @@ def _step(
     model: TransformerClassifier,
     optimizer: torch.optim.Optimizer,
     ids: Sequence[Sequence[int]],
-    labels: IntArray,
+    labels: IntArray | FloatArray,
     seed: int,
 ) -> float:
     torch.manual_seed(seed)

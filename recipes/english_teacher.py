@@ -1,0 +1,80 @@
+"""Fine-tune all-MiniLM-L6-v2 as a teacher of English sentiment, and label texts with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from english_texts import Scored, join
+from fastlstm._typing import DoubleArray, FloatArray
+from minilm_teacher import report
+from opponents import transformer
+from opponents.transformer_training import FineTuning, fine_tune
+
+LABELS = "negative", "positive"
+SENTENCES = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
+REVIEWS = FineTuning(learning_rate=5e-5, epochs=1, batch_tokens=8192)
+SENTENCE_COPIES = 2
+"""How often each sentence is seen in the epoch of the reviews."""
+LABEL_CHUNK = 10_000
+"""Texts that are labelled between two reports."""
+
+
+def train_sentences(encoder: Path, sentences: Scored, out: Path) -> None:
+    """Fine-tune the encoder on sentences, and save the classifier as the folder `out`."""
+    _train(transformer.create(encoder, len(LABELS), seed=0, dropout=0.0), encoder, sentences, SENTENCES, out)
+
+
+def train_reviews(start: Path, reviews: Scored, sentences: Scored, out: Path) -> None:
+    """Fine-tune the classifier in the folder `start` on reviews and sentences, and save it as the folder `out`."""
+    data = join(reviews, *[sentences] * SENTENCE_COPIES)
+    _train(transformer.load(start, dropout=0.0)[0], start, data, REVIEWS, out)
+
+
+def _train(
+    model: transformer.TransformerClassifier, start: Path, data: Scored, options: FineTuning, out: Path
+) -> None:
+    ids = transformer.TransformerTokenizer(start)(data.texts)
+    targets = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    fine_tune(model, ids, targets, options, checkpoint=checkpoint, report=report)
+    transformer.save(model, start, LABELS, out)
+    checkpoint.unlink(missing_ok=True)
+
+
+def label(teacher: Path, texts: Sequence[str], out: Path) -> None:
+    """Write a Parquet file with the texts and their logits; texts of an unfinished file are not labelled again."""
+    model, _ = transformer.load(teacher)
+    tokenize = transformer.TransformerTokenizer(teacher)
+    part = out.with_suffix(".part")
+    logits = list(pq.read_table(part)["logit"].to_numpy()) if part.exists() else []
+    for start in range(len(logits), len(texts), LABEL_CHUNK):
+        positive = transformer.predict_proba(model, tokenize(texts[start : start + LABEL_CHUNK]))[:, 1]
+        logits += list(to_logits(positive))
+        pq.write_table(pa.table({"logit": logits}), part)
+        report(f"{out.stem}: {len(logits):,} of {len(texts):,} texts")
+    pq.write_table(pa.table({"text": list(texts), "logit": logits}), out)
+    part.unlink(missing_ok=True)
+
+
+def read_labels(path: Path) -> Scored:
+    """Return labelled texts."""
+    table = pq.read_table(path)
+    return Scored(table["text"].to_pylist(), to_probabilities(table["logit"].to_numpy()))
+
+
+def to_logits(probabilities: FloatArray | DoubleArray) -> DoubleArray:
+    """Return logits, bounded so that they are finite."""
+    bounded = np.clip(np.asarray(probabilities, np.float64), 1e-6, 1 - 1e-6)
+    result: DoubleArray = np.log(bounded / (1 - bounded))
+    return result
+
+
+def to_probabilities(logits: DoubleArray) -> DoubleArray:
+    """Return the probabilities of logits."""
+    result: DoubleArray = 1 / (1 + np.exp(-np.asarray(logits, np.float64)))
+    return result
