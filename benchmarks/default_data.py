@@ -73,7 +73,8 @@ def chinese_topics(folder: Path) -> DataSet:
 
 def plain(folder: Path, name: str) -> DataSet:
     """Return a data set of texts and labels."""
-    return _split(_read(folder / name / "train.parquet", "text", "label"))
+    rows = _read(folder / name / "train.parquet", "text", "label")
+    return _split((text, str(label)) for text, label in rows)
 
 
 def treebank(folder: Path) -> DataSet:
