@@ -29,12 +29,12 @@ import fastlstm
 import machine
 from default_data import DATA_SETS, UNSPACED, Text
 from fastlstm.data import Dataset
+from opponents import fasttext_model
+from opponents.alternative import Task as Fitting
+from opponents.linear import CHOICES_OF_C, tfidf_pipeline
 
 NAME = "defaults"
 ROWS = (100, 300, 10_000)
-CHOICES_OF_C = (0.3, 1.0, 3.0, 10.0, 30.0)
-FASTTEXT_OPTIONS = {"epoch": 25, "lr": 0.5, "wordNgrams": 2, "thread": 1, "verbose": 0}
-"""The options of fastText's tutorial on text classification."""
 
 
 @dataclass(frozen=True)
@@ -68,33 +68,17 @@ def tfidf_with_choice(task: Task) -> list[str]:
 
 
 def _tfidf(task: Task, inverse_penalty: float) -> list[str]:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    units = {"analyzer": "char", "ngram_range": (1, 3)} if task.unspaced else {"ngram_range": (1, 2)}
-    model = make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, **units), LogisticRegression(C=inverse_penalty, max_iter=1000)
-    )
+    model = tfidf_pipeline(inverse_penalty, unspaced=task.unspaced)
     model.fit([text for text, _ in task.training], [label for _, label in task.training])
     return [str(label) for label in model.predict(task.texts)]
 
 
 def fasttext_answers(task: Task) -> list[str]:
     """Return the answers of fastText."""
-    import fasttext
-
-    def line(text: str) -> str:
-        return " ".join(text.lower() if task.unspaced else text.lower().split())
-
-    names = sorted({label for _, label in task.training})
+    texts, labels = zip(*task.training, strict=True)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "training.txt")
-        rows = (f"__label__{names.index(label)} {line(text)}\n" for text, label in task.training)
-        path.write_text("".join(" ".join(row.split()) + "\n" for row in rows), encoding="utf-8")
-        model = fasttext.train_supervised(str(path), **FASTTEXT_OPTIONS, seed=task.seed)
-    answers = (model.predict(" ".join(line(text).split()))[0] for text in task.texts)
-    return [names[int(answer[0].removeprefix("__label__"))] if answer else names[0] for answer in answers]
+        model = fasttext_model.fit(Fitting(texts, labels, task.unspaced, task.seed, 1, Path(folder)))
+        return model.predict(task.texts)
 
 
 def small(task: Task) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import alternatives_report
 import figures
 import processors
 from results import last_scoring, read_all, read_one
@@ -27,11 +28,17 @@ def main() -> None:
 
 def documents() -> list[tuple[str, str, str]]:
     """Return each generated table: document, name of its markers, Markdown."""
-    return [
+    tables = [
         ("docs/benchmarks.md", "figures", figures.tables()),
         ("README.md", "summary", summary(ENGLISH)),
         ("README.zh-CN.md", "summary", summary(CHINESE)),
     ]
+    if read_all(alternatives_report.NAME):
+        tables += [
+            ("README.md", "alternatives", alternatives_report.table(alternatives_report.ENGLISH)),
+            ("README.zh-CN.md", "alternatives", alternatives_report.table(alternatives_report.CHINESE)),
+        ]
+    return tables
 
 
 PRESETS = {"tutorial": "accuracy", "small": "accuracy-small"}

@@ -4,12 +4,12 @@
     python recipes/distil_minilm.py SST2_FOLDER WORK_FOLDER [--unlabelled SENTENCES.txt] [--rows 2000]
 
 SST2_FOLDER contains train.parquet and dev.parquet with the columns text and label. Each stage saves its output in
-WORK_FOLDER and is skipped if the output exists; the first and the third resume from a checkpoint. The stages:
+WORK_FOLDER and is skipped if the output exists; the first and the fourth resume from a checkpoint. The stages:
 
 1. Fine-tune all-MiniLM-L6-v2 on the phrases; whole sentences select the learning rate.
-2. Label the phrases, augmented sentences, and the sentences of --unlabelled, if given, with its probabilities.
-3. Distil a forward LSTM from these probabilities, and store it in int8 too.
-4. Export MiniLM to ONNX in float32 and int8.
+2. Export it to ONNX in float32 and int8.
+3. Label the phrases, augmented sentences, and the sentences of --unlabelled, if given, with its probabilities.
+4. Distil a forward LSTM from these probabilities, and store it in int8 too.
 5. Measure accuracy, size and texts per second of all on the tenth of the whole sentences that is held out.
 
 The result is WORK_FOLDER/comparison.json. With --rows, only so many phrases are used, to try the recipe.
@@ -26,6 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -33,11 +34,13 @@ import torch
 import fastlstm
 from augmentation import augmented
 from fastlstm.cli.progress import Display
+from fastlstm.kernel import find_kernel
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.serialization.folder import CONFIG
-from minilm_comparison import compare, export_onnx
+from minilm_comparison import FLOAT32, compare, export_onnx, load_onnx
 from minilm_teacher import LABELS, Data, load_data, report, train_teacher
 from opponents import transformer
+from opponents.onnx_transformer import OnnxTransformer
 from opponents.transformer_training import FineTuning
 from sst2 import Phrases, whole_sentences
 
@@ -73,18 +76,22 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
+    if (kernel := find_kernel().kernel) is not None:
+        kernel.threads = arguments.threads
     data = load_data(arguments.data_dir, arguments.rows)
     encoder = transformer.find_encoder(arguments.encoder)
 
     options = FineTuning(epochs=arguments.epochs)
     run_stage(work / "teacher", lambda out: train_teacher(encoder, data, options, out))
+    run_stage(work / "onnx", lambda out: export_onnx(work / "teacher", out))
     run_stage(
         work / "labelled.parquet",
-        lambda out: label(work / "teacher", data.training, unlabelled(data, arguments), out),
+        lambda out: label(
+            load_onnx(work, FLOAT32, arguments.threads), data.training, unlabelled(data, arguments), out
+        ),
     )
     train_student(work / "labelled.parquet", data, work / "student", small=arguments.rows is not None)
     run_stage(work / "student-int8", lambda out: fastlstm.load(work / "student").save(out, storage="int8"))
-    run_stage(work / "onnx", lambda out: export_onnx(work / "teacher", out))
     run_stage(work / "comparison.json", lambda out: compare(work, data.held_out, arguments.threads, out))
     print((work / "comparison.json").read_text(encoding="utf-8"))
 
@@ -109,20 +116,18 @@ def unlabelled(data: Data, arguments: argparse.Namespace) -> list[str]:
     return texts
 
 
-def label(teacher: Path, phrases: Phrases, others: list[str], out: Path) -> None:
+def label(teacher: OnnxTransformer, phrases: Phrases, others: list[str], out: Path) -> None:
     """Write a Parquet file with the phrases, their labels, the other texts, and the teacher's probabilities of all."""
-    model, labels = transformer.load(teacher)
-    tokenize = transformer.TransformerTokenizer(teacher)
     texts = [*phrases.texts, *others]
     chunks = []
     for start in range(0, len(texts), LABEL_CHUNK):
-        chunks.append(transformer.predict_proba(model, tokenize(texts[start : start + LABEL_CHUNK])))
+        chunks.append(teacher.score(texts[start : start + LABEL_CHUNK]))
         report(f"labelled {min(start + LABEL_CHUNK, len(texts)):,} of {len(texts):,} texts")
-    columns = {name: [float(row[k]) for chunk in chunks for row in chunk] for k, name in enumerate(labels)}
+    probabilities = np.concatenate(chunks)
+    columns = {name: probabilities[:, k] for k, name in enumerate(LABELS)}
+    labels = [*phrases.labels, *([None] * len(others))]
     temporary = out.with_suffix(".part")
-    pq.write_table(
-        pa.table({"text": texts, "label": [*phrases.labels, *([None] * len(others))], **columns}), temporary
-    )
+    pq.write_table(pa.table({"text": texts, "label": labels, **columns}), temporary)
     temporary.rename(out)
 
 

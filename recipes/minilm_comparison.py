@@ -25,7 +25,7 @@ Score = Callable[[Sequence[str]], FloatArray]
 def export_onnx(teacher: Path, out: Path) -> None:
     """Write the teacher as ONNX in float32 and, dynamically quantized, in int8."""
     model, _ = transformer.load(teacher)
-    graph = onnx_transformer.exported(model)
+    graph = onnx_transformer.exported(transformer.Probabilities(model))
     temporary = out.with_name(out.name + ".part")
     temporary.mkdir(exist_ok=True)
     (temporary / FLOAT32).write_bytes(graph)
@@ -39,9 +39,8 @@ def compare(work: Path, held_out: Phrases, threads: int, out: Path) -> None:
     tokenizer_size = size(teacher / transformer.TOKENIZER)
     models: dict[str, tuple[Score, float]] = {"MiniLM, PyTorch float32": (pytorch(teacher), size(teacher))}
     for name, file in (("MiniLM, ONNX Runtime float32", FLOAT32), ("MiniLM, ONNX Runtime int8", INT8)):
-        graph = work / "onnx" / file
-        runtime = onnx_transformer.OnnxTransformer(graph.read_bytes(), teacher, threads)
-        models[name] = runtime.fastest(held_out.texts), size(graph) + tokenizer_size
+        runtime = load_onnx(work, file, threads)
+        models[name] = runtime.fastest(held_out.texts), size(work / "onnx" / file) + tokenizer_size
     for name, folder, precision in (("LSTM float32", "student", "float32"), ("LSTM int8", "student-int8", "int8")):
         model = fastlstm.load(work / folder, precision=precision)
         models[name] = model.predict_proba, size(work / folder)
@@ -54,6 +53,11 @@ def compare(work: Path, held_out: Phrases, threads: int, out: Path) -> None:
         "goals": goals(rows),
     }
     out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def load_onnx(work: Path, file: str, threads: int) -> onnx_transformer.OnnxTransformer:
+    """Return an exported teacher."""
+    return onnx_transformer.OnnxTransformer((work / "onnx" / file).read_bytes(), work / "teacher", threads)
 
 
 def pytorch(folder: Path) -> Score:

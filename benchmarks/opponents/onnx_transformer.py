@@ -1,4 +1,4 @@
-"""A transformer classifier in ONNX Runtime, from raw texts to probabilities, in float32 or int8."""
+"""A transformer in ONNX Runtime, from raw texts to probabilities or embeddings, in float32 or int8."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ import torch
 from fastlstm._typing import FloatArray
 from opponents import onnx_session
 from opponents.padded_batches import padded_batches
-from opponents.transformer import TransformerClassifier, TransformerTokenizer
+from opponents.transformer import Embedder, Probabilities, TransformerTokenizer
 from timing import alternate, medians
 
 OPSET = 17
+OUTPUT = "scores"
+"""Name of the output: probabilities [texts, classes], or embeddings [texts, hidden]."""
 BATCH_TOKENS = 2048, 8192
 """Sizes of padded batches; the faster one in a trial is used."""
 BATCH_TEXTS = 64
 TRIAL_TEXTS, TRIALS = 512, 3
 
 
-def exported(model: TransformerClassifier) -> bytes:
-    """Return the model as ONNX: ids and mask, both [texts, tokens], to probabilities [texts, classes]."""
-    model.encoder.set_attn_implementation("eager")
-    graph = _Probabilities(model).eval()
+def exported(graph: Probabilities | Embedder) -> bytes:
+    """Return as ONNX what maps ids and mask, both [texts, tokens], to `OUTPUT`."""
+    graph.eval()
+    graph.model.encoder.set_attn_implementation("eager")
     ids = torch.ones((2, 7), dtype=torch.int64)
     axes = {0: "texts", 1: "tokens"}
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
@@ -39,8 +41,8 @@ def exported(model: TransformerClassifier) -> bytes:
             (ids, ids),
             path,
             input_names=["ids", "mask"],
-            output_names=["probabilities"],
-            dynamic_axes={"ids": axes, "mask": axes, "probabilities": {0: "texts"}},
+            output_names=[OUTPUT],
+            dynamic_axes={"ids": axes, "mask": axes, OUTPUT: {0: "texts"}},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -55,8 +57,8 @@ class OnnxTransformer:
         self._tokenize = TransformerTokenizer(tokenizer_folder)
         self._session = onnx_session.session(model, threads)
 
-    def predict_proba(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS[0]) -> FloatArray:
-        """Return the probabilities [texts, classes]."""
+    def score(self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS[0]) -> FloatArray:
+        """Return the output for each text."""
         ids = self._tokenize(texts)
         result: list[FloatArray] = []
         order = []
@@ -69,15 +71,6 @@ class OnnxTransformer:
     def fastest(self, texts: Sequence[str]) -> Callable[[Sequence[str]], FloatArray]:
         """Return the scoring function with the batch size that is the fastest for the first of these texts."""
         trial = texts[:TRIAL_TEXTS]
-        calls = {str(size): partial(self.predict_proba, trial, size) for size in BATCH_TOKENS}
+        calls = {str(size): partial(self.score, trial, size) for size in BATCH_TOKENS}
         seconds = medians(alternate(calls, TRIALS))
-        return partial(self.predict_proba, batch_tokens=int(min(seconds, key=seconds.__getitem__)))
-
-
-class _Probabilities(torch.nn.Module):
-    def __init__(self, model: TransformerClassifier) -> None:
-        super().__init__()
-        self._model = model
-
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return torch.softmax(self._model(ids, mask), 1)
+        return partial(self.score, batch_tokens=int(min(seconds, key=seconds.__getitem__)))

@@ -1,0 +1,86 @@
+"""The table of a README that compares fastlstm with what a user would otherwise take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import processors
+from results import read_all
+
+NAME = "alternatives"
+REFERENCE_SETS = "SST-2", "Chinese reviews"
+"""Size, speed and training time are those of the first of these data sets that a method can read."""
+OWN = "fastlstm"
+ENGLISH = {
+    "method": "method",
+    "MB": "MB",
+    "speed": "texts/s",
+    "training": "training",
+    "none": "none",
+    "note": "Accuracy on held-out texts after training on {rows:,} texts per data set, the same for all. Size, speed "
+    "on {threads} cores and training time are those of {sets}. Measured on an {processor} ({date}) by "
+    "`benchmarks/alternatives.py`.",
+    "or": ", or of ",
+}
+CHINESE = {
+    "method": "方法",
+    "MB": "MB",
+    "speed": "条/秒",
+    "training": "训练时间",
+    "none": "无",
+    "note": "每个数据集都用同样的 {rows:,} 条文本训练，准确率在留出的文本上测得。"
+    "大小、{threads} 个核心上的速度和训练时间取自 {sets}。"
+    "{date} 在 {processor} 上由 `benchmarks/alternatives.py` 测得。",
+    "or": "，或 ",
+}
+"""Words of the table in each language."""
+UNTRAINED_SECONDS = 1.0
+"""A method that needs less time was only loaded."""
+
+
+def table(words: Mapping[str, str]) -> str:
+    """Return the table of the last published result."""
+    result = max(read_all(NAME).values(), key=lambda result: str(result["date"]))
+    cells, name = largest(result["cells"]), processors.name(result["machine"])
+    sets = list(dict.fromkeys(cell["data"] for cell in cells))
+    head = [words["method"], *sets, words["MB"], words["speed"], words["training"]]
+    cells_of = {name: [cell for cell in cells if cell["method"] == name] for name in (c["method"] for c in cells)}
+    rows = (row(method_row(name, own, sets, words)) for name, own in cells_of.items())
+    lines = [row(head), row(["---"] * len(head)), *rows]
+    note = words["note"].format(
+        rows=cells[0]["rows"],
+        threads=cells[0]["threads"],
+        sets=words["or"].join(name for name in REFERENCE_SETS if name in sets),
+        processor=name,
+        date=result["date"],
+    )
+    return "\n".join([*lines, "", note]) + "\n"
+
+
+def largest(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the cells with the most training texts."""
+    rows = max(cell["rows"] for cell in cells)
+    return [cell for cell in cells if cell["rows"] == rows]
+
+
+def method_row(
+    method: str, cells: Sequence[Mapping[str, Any]], sets: Sequence[str], words: Mapping[str, str]
+) -> list[str]:
+    """Return the row of a method: accuracies, size, speed and training time."""
+    cell_of = {cell["data"]: cell for cell in cells}
+    accuracies = [f"{cell_of[name]['accuracy']:.1%}" if name in cell_of else "-" for name in sets]
+    reference = next((cell_of[name] for name in REFERENCE_SETS if name in cell_of), cells[0])
+    seconds = reference["training_seconds"]
+    return [
+        f"**{method}**" if method.startswith(OWN) else method,
+        *accuracies,
+        f"{reference['megabytes']:.1f}",
+        f"{reference['texts_per_second']:,.0f}",
+        f"{seconds:,.0f} s" if seconds >= UNTRAINED_SECONDS else words["none"],
+    ]
+
+
+def row(cells: Sequence[str]) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
