@@ -9,11 +9,12 @@ from fastlstm.text.token_choice import SAMPLE_TEXTS, UNSPACED_TOKENS, choose_tok
     ("texts", "tokens", "unspaced"),
     [
         (["A good film", "Été à Paris"], "words", 0.0),
-        (["酒店很好", "服务很好"], UNSPACED_TOKENS, 1.0),
+        (["酒店很好", "服务很好"], "words", 0.0),
+        (["ខ្មែរ", "ພາສາລາວ", "မြန်မာ"], UNSPACED_TOKENS, 1.0),
         (["อาหาร"], UNSPACED_TOKENS, 1.0),
-        (["ひらがな カタカナ"], UNSPACED_TOKENS, 1.0),
+        (["ひらがな カタカナ"], "words", 0.0),
         (["한국어 영화"], "words", 0.0),
-        (["a good film 好好"], "words", 2 / 11),
+        (["a good film ดี"], "words", 2 / 11),
         (["123 !"], "words", 0.0),
         ([], "words", 0.0),
     ],
@@ -25,4 +26,4 @@ def test_scripts_decide(texts: list[str], tokens: str, unspaced: float) -> None:
 
 
 def test_texts_of_the_whole_list_are_sampled() -> None:
-    assert 0.4 < choose_tokens(["film"] * SAMPLE_TEXTS * 3 + ["电影院好"] * SAMPLE_TEXTS * 3).unspaced < 0.6
+    assert 0.4 < choose_tokens(["film"] * SAMPLE_TEXTS * 3 + ["อาหา"] * SAMPLE_TEXTS * 3).unspaced < 0.6

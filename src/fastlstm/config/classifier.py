@@ -163,12 +163,12 @@ MIN_STEPS = 300
 
 _SMALL = Preset(
     model=ModelConfig(
+        tokens="auto",
         vocabulary_size=30_000,
         max_tokens=400,
         truncate="both",
         embedding_size=128,
         hidden_sizes=(96,),
-        bidirectional=True,
         pooling="concat",
         dropout=0.5,
         ngrams=200_000,
@@ -179,9 +179,8 @@ _SMALL = Preset(
         min_steps=MIN_STEPS,
         schedule="cosine",
         word_dropout=0.1,
-        adversarial=0.02,
     ),
-    purpose="bidirectional LSTM plus n-grams",
+    purpose="LSTM plus n-grams",
 )
 PRESETS: Mapping[str, Preset] = types.MappingProxyType(
     {
@@ -192,8 +191,10 @@ PRESETS: Mapping[str, Preset] = types.MappingProxyType(
         ),
         "small": _SMALL,
         "accurate": Preset(
-            model=dataclasses.replace(_SMALL.model, embedding_size=256, hidden_sizes=(512,), bidirectional=False),
-            training=dataclasses.replace(_SMALL.training, pretraining_epochs=4, output_first=True),
+            model=dataclasses.replace(_SMALL.model, embedding_size=256, hidden_sizes=(512,)),
+            training=dataclasses.replace(
+                _SMALL.training, learning_rate=1e-3, adversarial=0.02, pretraining_epochs=4, output_first=True
+            ),
             purpose="large LSTM, pretrained on the texts; takes hours",
         ),
     }

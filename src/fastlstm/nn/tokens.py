@@ -34,7 +34,7 @@ def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
         choice = choose_tokens(texts)
         kind = "words" if choice.tokens == "words" else f"subwords ({choice.tokens})"
         yield Note(
-            f"tokens: {kind}, as {choice.unspaced:.0%} of the letters are of scripts without spaces between words",
+            f"tokens: {kind}, as {choice.unspaced:.0%} of the letters are of alphabets without spaces between words",
             code="tokens-chosen",
         )
 
