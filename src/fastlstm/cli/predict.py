@@ -18,14 +18,15 @@ from fastlstm.cli.options import (
 )
 from fastlstm.cli.output import NO_LABEL, json_entries, note
 from fastlstm.cli.standard_input import read_lines, standard_input
-from fastlstm.cli.text_arguments import note_names
+from fastlstm.cli.text_arguments import is_unreadable, label_result, note_names, note_unreadable
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import check_early_exit_threshold
+from fastlstm.pretrained import CHINESE_CLASSIFIER
 from fastlstm.text.validation import validate_text
 
 MAX_NOTED = 5
-"""Texts without known words that have a note of their own; the others are counted at the end."""
+"""Texts without known words, or in Chinese, that have a note of their own; the others are counted at the end."""
 
 
 @click.command("predict", cls=PanelCommand)
@@ -70,7 +71,7 @@ def command(
         for batch in batches
         for prediction in _predict(model, batch, threshold, min_agreement, label_unknown=label_unknown)
     )
-    noted = _with_notes(predictions, unit, "its label is unreliable" if label_unknown else "it has no label")
+    noted = _with_notes(predictions, unit)
     if as_json:
         json_entries("predictions", noted)
     else:
@@ -105,11 +106,16 @@ def _predict(
         }
 
 
-def _with_notes(predictions: Iterator[dict[str, Any]], unit: str, result: str) -> Iterator[dict[str, Any]]:
-    """Yield the predictions. Print a note before those of texts without known words, and their number at the end."""
-    unknown = 0
+def _with_notes(predictions: Iterator[dict[str, Any]], unit: str) -> Iterator[dict[str, Any]]:
+    """Yield the predictions. Print a note before those of texts that the model cannot read, and their number."""
+    unknown = chinese = 0
     for number, prediction in enumerate(predictions, 1):
-        if not prediction["known"]:
+        result = label_result(has_label=prediction["label"] is not None)
+        if is_unreadable(prediction["text"]):
+            chinese += 1
+            if chinese <= MAX_NOTED:
+                note_unreadable(f"{unit} {number}", result)
+        elif not prediction["known"]:
             unknown += 1
             if unknown <= MAX_NOTED:
                 problem = "contains no known word" if prediction["text"].strip() else "is blank"
@@ -117,6 +123,8 @@ def _with_notes(predictions: Iterator[dict[str, Any]], unit: str, result: str) -
         yield prediction
     if unknown > MAX_NOTED:
         note(f"{unknown:,} of {number:,} {unit}s contain no known word")
+    if chinese > MAX_NOTED:
+        note(f"{chinese:,} of {number:,} {unit}s are Chinese; pass --model {CHINESE_CLASSIFIER}")
 
 
 def _print_lines(predictions: Iterator[dict[str, Any]]) -> None:

@@ -12,14 +12,19 @@ from fastlstm.cli.escaping import cell
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option, precision_option
 from fastlstm.cli.output import NO_LABEL, json_entries, note
 from fastlstm.cli.standard_input import read_pieces, standard_input
+from fastlstm.cli.text_arguments import is_unreadable, label_result, note_unreadable
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
+from fastlstm.text.segmentation import CHINESE
 
 if TYPE_CHECKING:
     from fastlstm.inference.streaming import Stream
 
-STEP = re.compile(r"(?:[^\S\n]*\S+){1,8}[^\S\n]*\n?|\s+")
-"""The text between two predictions: at most 8 words, or the rest of a line."""
+_CHINESE = CHINESE.pattern.strip("([])")
+STEP = re.compile(rf"(?:[^\S\n]*(?:[{_CHINESE}]|[^\s{_CHINESE}]+)){{1,8}}[^\S\n]*\n?|\s+")
+"""The text between two predictions: at most 8 words or Chinese characters, or the rest of a line."""
+BEGINNING = 1000
+"""Characters of the text, or a few more, that show whether it is Chinese."""
 
 
 @click.command("stream", cls=PanelCommand)
@@ -39,8 +44,9 @@ STEP = re.compile(r"(?:[^\S\n]*\S+){1,8}[^\S\n]*\n?|\s+")
 def command(model: Classifier, min_change: float, label_unknown: bool, as_json: bool) -> None:
     """Read standard input as one text and print the prediction when it changes, and at the end.
 
-    It is compared at the end of each line and after 8 words. Each line of output has the number of tokens, the label
-    and its probability; the label is - (JSON: null) before the first known word. Memory does not grow with the text.
+    It is compared at the end of each line and after 8 words or Chinese characters. Each line of output has the number
+    of tokens, the label and its probability; the label is - (JSON: null) before the first known word. Memory does not
+    grow with the text.
     """
     if not 0 <= min_change <= 1:
         raise OptionError(
@@ -69,9 +75,12 @@ def find_changes(
     """
     stream = model.stream()
     token_count = 0
+    beginning = ""
     reported: dict[str, Any] | None = None
     for step in (step for piece in pieces for step in STEP.findall(piece)):
         stream.feed(step)
+        if len(beginning) < BEGINNING:
+            beginning += step
         if stream.token_count == token_count:
             continue
         token_count = stream.token_count
@@ -80,9 +89,12 @@ def find_changes(
             reported = prediction
             yield prediction
     stream.end()
-    if not stream.known:
+    last = _prediction(model, stream, label_unknown=label_unknown, is_end=True)
+    if is_unreadable(beginning):
+        note_unreadable("the text", label_result(has_label=last["label"] is not None))
+    elif not stream.known:
         note("the text contains no known word")
-    yield _prediction(model, stream, label_unknown=label_unknown, is_end=True)
+    yield last
 
 
 def _differs(prediction: dict[str, Any], reported: dict[str, Any], min_change: float) -> bool:

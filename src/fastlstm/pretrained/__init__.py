@@ -1,4 +1,4 @@
-"""The bundled models: the subfolders of this package, trained by recipes/english_sentiment.py."""
+"""The bundled models: the subfolders of this package, trained by the scripts in recipes/."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 DEFAULT_CLASSIFIER = "english-sentiment"
 """Classifier of English reviews that `load` and the command line use if no model is named."""
+CHINESE_CLASSIFIER = "chinese-sentiment"
+"""Classifier of Chinese reviews."""
 ENGLISH_ENCODER = "english"
 """Language model of English reviews, for fine-tuning and as the default for generation."""
 
