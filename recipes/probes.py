@@ -1,62 +1,42 @@
-"""Sentences that sentiment models of reviews often classify wrongly, by kind. The bundled model's card reports them.
+"""Sentences as people type them into a demo of a sentiment model, with labels that are obvious to a reader.
 
-They were written for this file, and their labels are obvious to a reader. They are too few to rank models.
+They were written for this project, in English and simplified Chinese, independently of all training texts. Never train
+on them, and choose nothing by them: neither settings, nor data, nor models. They only report, on the cards of the
+bundled models and in `benchmarks/probe_accuracy.py`, what a model can and cannot read. A group of 20 sentences is too
+small to rank models.
+
+The sentences are in `probe_sentences/LANGUAGE.tsv`, one per line, with these columns:
+
+- kind: what makes the sentence easy or hard, such as "negation" or "contrast";
+- subject: films, products, places (restaurants, hotels, sights), services, or other;
+- label: positive or negative; empty for facts and for mixed verdicts, whose honest probability is near one half;
+- text.
 """
 
 from __future__ import annotations
 
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "probe_sentences"
+ENGLISH, CHINESE = "english", "chinese"
+LANGUAGES = ENGLISH, CHINESE
 POSITIVE, NEGATIVE = "positive", "negative"
 
-PROBES: dict[str, list[tuple[str, str]]] = {
-    "plain opinions": [
-        ("This movie was fantastic! I really enjoyed it.", POSITIVE),
-        ("A dull, lifeless film with terrible acting.", NEGATIVE),
-        ("The best performance of her career, and a story that stays with you.", POSITIVE),
-        ("Two hours of my life that I will never get back.", NEGATIVE),
-        ("Beautifully shot, moving, and very funny.", POSITIVE),
-        ("The plot makes no sense and the dialogue is awful.", NEGATIVE),
-        ("I loved every minute of it.", POSITIVE),
-        ("Save your money and skip this one.", NEGATIVE),
-    ],
-    "negation": [
-        ("This movie was not good.", NEGATIVE),
-        ("It is not a bad film at all.", POSITIVE),
-        ("I did not expect to like it, but I did.", POSITIVE),
-        ("Nobody could call this a masterpiece.", NEGATIVE),
-        ("There is nothing here to dislike.", POSITIVE),
-        ("I can't say that I enjoyed it.", NEGATIVE),
-        ("You will not be disappointed.", POSITIVE),
-        ("It never becomes interesting.", NEGATIVE),
-    ],
-    "irony": [
-        ("Oh great, another two hours of people staring at walls. Just what I needed.", NEGATIVE),
-        ("A perfect film, if you want to fall asleep.", NEGATIVE),
-        ("The popcorn was the best part of the evening.", NEGATIVE),
-        ("Brilliant idea to cast a plank of wood as the hero.", NEGATIVE),
-        ("I laughed so hard at this tragedy that I want to thank the writer.", NEGATIVE),
-        ("What a joy: my favourite book, and not one page of it left.", NEGATIVE),
-        ("So bad that I have watched it ten times and will watch it again tonight.", POSITIVE),
-        ("I hate this film for making me cry like a baby in front of my friends.", POSITIVE),
-    ],
-    "other subjects": [
-        ("The battery lasts two days and the screen is gorgeous.", POSITIVE),
-        ("The zip broke after a week and they refused a refund.", NEGATIVE),
-        ("Our waiter was friendly and the soup came hot.", POSITIVE),
-        ("The room smelled of smoke and the shower was cold.", NEGATIVE),
-        ("Support answered within minutes and fixed it.", POSITIVE),
-        ("The update crashes every time I open it.", NEGATIVE),
-        ("Shares rose after the company beat its forecast.", POSITIVE),
-        ("Delivery took six weeks and the box was crushed.", NEGATIVE),
-    ],
-    "other languages": [
-        ("Ein wunderbarer Film, ich habe jede Minute genossen.", POSITIVE),
-        ("Un film ennuyeux et mal joué.", NEGATIVE),
-        ("Una película maravillosa.", POSITIVE),
-        ("Che noia, non lo consiglio a nessuno.", NEGATIVE),
-        ("这部电影太精彩了，我非常喜欢。", POSITIVE),
-        ("最悪の映画だった。", NEGATIVE),
-        ("Отличный фильм, всем советую.", POSITIVE),
-        ("Straszna nuda, szkoda czasu.", NEGATIVE),
-    ],
-}
-"""Sentences and their labels, by kind."""
+
+@dataclass(frozen=True)
+class Probe:
+    """A sentence; its label is None if a reader would call it neither positive nor negative."""
+
+    kind: str
+    subject: str
+    label: str | None
+    text: str
+
+
+def load_probes(language: str) -> tuple[Probe, ...]:
+    """Return the sentences of "english" or "chinese", in the order of the file."""
+    with (FOLDER / f"{language}.tsv").open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return tuple(Probe(row["kind"], row["subject"], row["label"] or None, row["text"]) for row in rows)
