@@ -55,7 +55,7 @@ def fine_tune(
     plan = [batch for epoch in range(options.epochs) for batch in epoch_batches(ids, options, epoch)]
     optimizer = _optimizer(model, options)
     rates = [group["lr"] for group in optimizer.param_groups]
-    step = _restore(checkpoint, model, optimizer)
+    step = _restore(checkpoint, model, optimizer, len(plan))
     started = saved = reported = time.perf_counter()
     first, mean_loss = step, float("nan")
     for step in range(first, len(plan)):
@@ -67,7 +67,7 @@ def fine_tune(
         mean_loss = loss if mean_loss != mean_loss else 0.98 * mean_loss + 0.02 * loss
         now = time.perf_counter()
         if checkpoint is not None and now - saved > CHECKPOINT_SECONDS:
-            _save(checkpoint, model, optimizer, step + 1)
+            _save(checkpoint, model, optimizer, step + 1, len(plan))
             saved = now
         if now - reported > REPORT_SECONDS:
             reported, remaining = now, (now - started) / (step + 1 - first) * (len(plan) - step - 1)
@@ -113,17 +113,20 @@ def _step(
     return float(loss.detach())
 
 
-def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
     temporary = path.with_name(path.name + ".part")
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, temporary)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "steps": steps}
+    torch.save(state, temporary)
     temporary.replace(path)
 
 
-def _restore(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _restore(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> int:
     """Return the number of steps that are done."""
     if path is None or not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
+    if state["steps"] != steps:
+        raise SystemExit(f"{path} is of a run of {state['steps']} steps; this one has {steps}; remove the file")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
