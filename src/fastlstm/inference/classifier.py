@@ -474,7 +474,8 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
     """Load a classifier from a folder, or a bundled one by name. Default: the bundled English sentiment model.
 
     Args:
-        folder: The folder that `Classifier.save` or `fastlstm train` wrote, or the name of a bundled model.
+        folder: The folder that `Classifier.save` or `fastlstm train` wrote, or the name of a bundled model, such as
+            "chinese-sentiment".
         precision: Data type of the LSTM's matrix products: "float32"; "bfloat16" or "int8", which change the
             probabilities slightly and need a processor that supports them (see docs/kernel.md); or "auto", the
             fastest of these on this machine, which is measured once. The answers of "float32" alone do not depend
