@@ -4,7 +4,7 @@ import pytest
 
 from fastlstm.config import LanguageModelConfig, ModelConfig
 from fastlstm.config.options import Tokens
-from fastlstm.nn.tokens import MAX_SUBWORDS, resolve_tokens, tokens_note, vocabulary_notes
+from fastlstm.nn.tokens import MAX_SUBWORDS, MAX_UNSPACED_SUBWORDS, resolve_tokens, tokens_note, vocabulary_notes
 from fastlstm.text.token_choice import UNSPACED_TOKENS
 
 ENGLISH, THAI = ["a good film"], ["อาหารอร่อย"]
@@ -25,6 +25,7 @@ def test_requested_tokens_stay(tokens: Tokens) -> None:
 def test_vocabulary_of_subwords_is_limited_unless_it_is_given() -> None:
     config = ModelConfig(tokens="bpe", vocabulary_size=30_000)
     assert resolve_tokens(config, ENGLISH, is_size_given=False).vocabulary_size == MAX_SUBWORDS
+    assert resolve_tokens(config, THAI, is_size_given=False).vocabulary_size == MAX_UNSPACED_SUBWORDS
     assert resolve_tokens(config, ENGLISH, is_size_given=True).vocabulary_size == 30_000
     small = ModelConfig(tokens="bpe", vocabulary_size=100)
     assert resolve_tokens(small, ENGLISH, is_size_given=False).vocabulary_size == 100

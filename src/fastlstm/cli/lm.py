@@ -33,7 +33,7 @@ from fastlstm.pretrained import ENGLISH_ENCODER
 if TYPE_CHECKING:
     from fastlstm.language_model.run import LanguageModelResult
 
-VISIBLE_FIELDS = ("epochs", "seed")
+VISIBLE_FIELDS = ("tokens", "epochs", "seed")
 """Configuration fields that have a command-line option; --set sets the others."""
 
 

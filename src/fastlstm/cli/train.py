@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fastlstm.training.events import TrainingResult
     from fastlstm.tuning.events import TuningResult
 
-VISIBLE_FIELDS = ("epochs", "learning_rate", "class_weights", "seed")
+VISIBLE_FIELDS = ("tokens", "epochs", "learning_rate", "class_weights", "seed")
 """Configuration fields that have a command-line option; --set sets the others."""
 
 

@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from fastlstm.config import LanguageModelConfig, ModelConfig
 from fastlstm.notes import Note
-from fastlstm.text.token_choice import choose_tokens
+from fastlstm.text.token_choice import UNSPACED_TOKENS, choose_tokens
 
 MAX_SUBWORDS = 8_000
-"""Vocabulary size of subwords, unless the user sets another one: docs/training.md."""
+"""Maximum vocabulary size of subwords, unless the user sets another one."""
+MAX_UNSPACED_SUBWORDS = 4_000
+"""The same for alphabets without spaces: benchmarks/token_kinds.py."""
 
 Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
 
@@ -19,13 +21,17 @@ Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
 def resolve_tokens(config: Config, texts: Sequence[str], *, is_size_given: bool) -> Config:
     """Return the configuration with the tokens that "auto" chooses for the training texts.
 
-    Unless the user set the vocabulary size, that of subwords is at most `MAX_SUBWORDS`.
+    Unless the user set the vocabulary size, that of subwords is at most `MAX_SUBWORDS` or `MAX_UNSPACED_SUBWORDS`.
     """
+    if config.tokens in ("words", "characters"):
+        return config
+    chosen = choose_tokens(texts).tokens
     if config.tokens == "auto":
-        config = dataclasses.replace(config, tokens=choose_tokens(texts).tokens)
-    if config.tokens in ("bpe", "unigram") and not is_size_given:
-        config = dataclasses.replace(config, vocabulary_size=min(config.vocabulary_size, MAX_SUBWORDS))
-    return config
+        config = dataclasses.replace(config, tokens=chosen)
+    if config.tokens == "words" or is_size_given:
+        return config
+    limit = MAX_UNSPACED_SUBWORDS if chosen == UNSPACED_TOKENS else MAX_SUBWORDS
+    return dataclasses.replace(config, vocabulary_size=min(config.vocabulary_size, limit))
 
 
 def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
