@@ -132,8 +132,8 @@ def _figure_lines(figures: Mapping[str, Sequence[Figure]]) -> Iterator[str]:
 def _probe_lines(results: ProbeResults) -> Iterator[str]:
     yield from ("## Sentences written for this card", "")
     yield f"`recipes/probe_sentences/{results.language}.tsv` has {len(results.probes)} sentences, as people type them"
-    yield "into a demo. No model was trained on them, and none was chosen by them. Each row has few sentences, so small"
-    yield "differences mean nothing."
+    yield "into a demo. None of them is a training text, and nothing was chosen by them. Each row has few sentences, so"
+    yield "small differences mean nothing."
     for title, reports in (
         ("kind", results.by_kind()),
         ("subject", results.by_subject()),

@@ -11,6 +11,11 @@ from tests.helpers.recipes import load_recipe
 UNLABELLED = {"factual", "mixed"}
 
 
+def letters(text: str) -> str:
+    """Return the letters and digits of a text."""
+    return "".join(filter(str.isalnum, text.lower()))
+
+
 @pytest.fixture(params=["english", "chinese"])
 def probes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The sentences of a language."""
@@ -38,9 +43,15 @@ def test_subjects_are_valid(probes: Any) -> None:
 
 
 def test_no_sentence_occurs_twice(probes: Any) -> None:
-    texts = ["".join(filter(str.isalnum, probe.text.lower())) for probe in probes]
+    texts = [letters(probe.text) for probe in probes]
     assert len(set(texts)) == len(texts)
 
 
 def test_texts_are_stripped_and_not_empty(probes: Any) -> None:
     assert all(probe.text and probe.text == probe.text.strip() for probe in probes)
+
+
+def test_no_generated_training_sentence_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    probes = load_recipe("probes", monkeypatch).load_probes("english")
+    texts = {letters(text) for text, _ in load_recipe("english_sentences", monkeypatch).generate(3000, seed=0)}
+    assert texts.isdisjoint(letters(probe.text) for probe in probes)
