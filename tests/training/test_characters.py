@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastlstm.training.characters import character_matrix, character_ngrams
-from fastlstm.training.linear import fit_wide
+from fastlstm.text.ngrams import extract_ngrams
+from fastlstm.text.tokenizer import train_tokenizer
+from fastlstm.training.characters import (
+    FULL_SCALE_WORDS,
+    character_matrix,
+    character_ngrams,
+    character_scale,
+    vocabulary_words,
+)
+from fastlstm.training.linear import MIN_TEXTS_FOR_PRUNING, fit_wide
 
 
 @pytest.mark.parametrize(
@@ -56,3 +64,26 @@ def test_words_of_one_stem_share_weight() -> None:
     shared = fit_wide(texts, classes, 1, 1000, "pairs", words=words)
     np.testing.assert_allclose(alone.logits([single]) - alone.bias, 0, atol=0.05)
     assert (shared.logits([single]) - shared.bias)[0, 0] > 0.2
+
+
+def test_rare_words_of_many_texts_keep_a_weight() -> None:
+    words = ["", "", "disappointed", "disappointing", "delighted", "film"]
+    texts = [np.array([2 if i % 2 else 4, 5], np.int32) for i in range(MIN_TEXTS_FOR_PRUNING)]
+    texts[1] = np.array([3, 5], np.int32)
+    classes = np.arange(len(texts), dtype=np.int64) % 2
+    (rare,) = extract_ngrams([np.array([3], np.int32)]).ids
+    assert rare not in fit_wide(texts, classes, 1, 1000, "pairs").ngram_ids
+    wide = fit_wide(texts, classes, 1, 1000, "pairs", words=words)
+    assert wide.weight[wide.ngram_ids == rare, 0] > 0
+
+
+def test_scale_decreases_with_the_number_of_words() -> None:
+    assert [character_scale(n) for n in (0, 1, FULL_SCALE_WORDS)] == [1, 1, 1]
+    assert character_scale(4 * FULL_SCALE_WORDS) == 0.5
+
+
+def test_vocabulary_words_are_in_the_order_of_ids() -> None:
+    tokenizer = train_tokenizer(["a film", "a story", "a film"], 10)
+    words = vocabulary_words(tokenizer)
+    assert words[:2] == ["", ""]
+    assert [tokenizer.token_to_id(word) for word in words[2:]] == [2, 3, 4]

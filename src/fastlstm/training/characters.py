@@ -8,6 +8,7 @@ of fastText's subwords (Bojanowski et al. 2017), for a model of words that are a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -21,6 +22,8 @@ CHARACTER_NGRAM_SIZES = range(3, 6)
 """Lengths of character n-grams, in characters; a word's boundaries count as one character each."""
 MIN_WORD_CHARACTERS = 3
 """Shorter words have no character n-grams."""
+FULL_SCALE_WORDS = 50_000
+"""Number of words of all training texts, repeated ones of a text not counted, up to which the scale is 1."""
 
 
 def vocabulary_words(tokenizer: Tokenizer) -> list[str]:
@@ -63,3 +66,11 @@ def character_matrix(words: Mapping[int, str], frequency: IndexArray, min_freque
     matrix = csr_matrix((ones, (rows_of_words, columns_of_words)), shape)
     totals = matrix.T @ frequency.astype(np.float64)
     return matrix[:, np.flatnonzero(totals >= min_frequency)]
+
+
+def character_scale(word_count: int) -> float:
+    """Return the scale of character n-grams next to words, for training texts with that many distinct words each.
+
+    The more often words occur, the better their own weights are known, and the less they need those of other words.
+    """
+    return min(1.0, math.sqrt(FULL_SCALE_WORDS / max(word_count, 1)))

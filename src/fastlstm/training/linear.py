@@ -30,7 +30,7 @@ from fastlstm.nn.threads import one_thread
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
 from fastlstm.text.segmentation import SEGMENTS
 from fastlstm.text.tokenizer import no_words
-from fastlstm.training.characters import character_matrix
+from fastlstm.training.characters import character_matrix, character_scale
 
 BASELINE_NAME = "NB-weighted logistic regression on 1-2-grams"
 MIN_TEXTS_FOR_PRUNING = 1000
@@ -202,9 +202,9 @@ def fit_wide(
     counts = ngram_matrix(ngrams, ids)
     is_known = np.isin(word_ids, ids)
     rows = np.searchsorted(ids, word_ids[is_known])
-    characters = character_matrix(
-        dict(zip(rows.tolist(), itertools.compress(words, is_known), strict=True)), frequency[ids], 1 + min_texts
-    )
+    word_of_row = dict(zip(rows.tolist(), itertools.compress(words, is_known), strict=True))
+    characters = character_matrix(word_of_row, frequency[ids], 1 + min_texts)
+    characters *= character_scale(int(frequency[word_ids].sum()))
     columns = [1] if logits == 1 else range(logits)
     fitted = [_fit_column(counts, characters, classes == k, balanced) for k in columns]
     weight = np.stack([column for column, _ in fitted], axis=1)
