@@ -10,7 +10,14 @@ import pytest
 
 import fastlstm
 from fastlstm.errors import ModelNotFoundError
-from fastlstm.pretrained import DEFAULT_CLASSIFIER, ENGLISH_ENCODER, bundled_model, bundled_names, find_model
+from fastlstm.pretrained import (
+    CHINESE_CLASSIFIER,
+    DEFAULT_CLASSIFIER,
+    ENGLISH_ENCODER,
+    bundled_model,
+    bundled_names,
+    find_model,
+)
 
 MEGABYTE = 10**6
 
@@ -25,8 +32,12 @@ def bundled_folder(name: str) -> Path:
     return folder
 
 
-def test_classifier_and_encoder_are_bundled_and_small() -> None:
-    assert bundled_names() == sorted([DEFAULT_CLASSIFIER, ENGLISH_ENCODER])
+CLASSIFIERS = DEFAULT_CLASSIFIER, CHINESE_CLASSIFIER
+
+
+def test_classifiers_and_encoder_are_bundled_and_small() -> None:
+    assert bundled_names() == sorted([*CLASSIFIERS, ENGLISH_ENCODER])
+    assert folder_size(bundled_folder(CHINESE_CLASSIFIER)) < 6 * MEGABYTE
     classifier_size = folder_size(bundled_folder(DEFAULT_CLASSIFIER))
     assert classifier_size < 10 * MEGABYTE
     assert classifier_size + folder_size(bundled_folder(ENGLISH_ENCODER)) < 15 * MEGABYTE
@@ -44,13 +55,29 @@ def test_default_classifier_predicts_sentiment() -> None:
     assert list(model.predict(texts)) == ["positive", "negative", "positive", "negative"]
 
 
-def test_default_classifier_can_stream() -> None:
-    assert not fastlstm.load().saved.config.bidirectional
+def test_chinese_classifier_predicts_sentiment() -> None:
+    model = fastlstm.load(CHINESE_CLASSIFIER)
+    assert model.labels == ("negative", "positive")
+    texts = [
+        "这部电影不错",
+        "物流很快,包装完好,苹果又脆又甜,下次还会再买。",
+        "房间又小又脏,隔音很差,服务员态度冷淡。",
+        "电脑用了两天就死机,客服也不管,太让人失望了。",
+        "一点也不好用",
+        "虽然价格便宜,但是质量太差",
+    ]
+    assert list(model.predict(texts)) == ["positive", "positive", *["negative"] * 4]
 
 
-def test_default_classifier_gives_its_golden_probabilities() -> None:
-    golden = json.loads((bundled_folder(DEFAULT_CLASSIFIER) / "golden.json").read_bytes())
-    probabilities = fastlstm.load().predict_proba([entry["text"] for entry in golden])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_can_stream(name: str) -> None:
+    assert not fastlstm.load(name).saved.config.bidirectional
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_give_their_golden_probabilities(name: str) -> None:
+    golden = json.loads((bundled_folder(name) / "golden.json").read_bytes())
+    probabilities = fastlstm.load(name).predict_proba([entry["text"] for entry in golden])
     expected = [entry["probabilities"] for entry in golden]
     np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-4)
 
@@ -67,6 +94,7 @@ def test_default_classifier_exits_early() -> None:
     ("name", "parts"),
     [
         (DEFAULT_CLASSIFIER, ["93.18%", "## IMDb test split", "## Known errors", "## Data, license and cost"]),
+        (CHINESE_CLASSIFIER, ["93.37%", "## Reviews held out", "## Limits", "## Data, license and cost"]),
         (ENGLISH_ENCODER, ["57.6", "## Data, license and cost"]),
     ],
 )
