@@ -1,0 +1,33 @@
+"""The parts of the reviews that train, choose and score the Chinese sentiment model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.helpers.recipes import load_recipe
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """recipes/chinese_sentiment.py"""
+    return load_recipe("chinese_sentiment", monkeypatch)
+
+
+def texts(reviews: list[Any]) -> set[str]:
+    return {review.text for review in reviews}
+
+
+def test_parts_are_disjoint(recipe: Any) -> None:
+    reviews = [recipe.Review(f"review {k}", "positive", "books" if k % 2 else "hotels") for k in range(200)]
+    parts = recipe.split_reviews(reviews)
+    assert [len(part) for part in (parts.training, parts.validation, parts.test)] == [160, 20, 20]
+    assert texts(parts.training) | texts(parts.validation) | texts(parts.test) == texts(reviews)
+
+
+def test_a_category_held_out_is_only_in_the_test(recipe: Any) -> None:
+    reviews = [recipe.Review(f"review {k}", "positive", "books" if k % 2 else "hotels") for k in range(200)]
+    parts = recipe.split_reviews(reviews, "books")
+    assert texts(parts.test) == {review.text for review in reviews if review.category == "books"}
+    assert {review.category for review in (*parts.training, *parts.validation)} == {"hotels"}
+    assert texts(parts.training) < texts(recipe.split_reviews(reviews).training)
