@@ -50,7 +50,6 @@ LABEL_CHUNK = 20_000
 """Texts that are labelled between two reports."""
 STUDENT: dict[str, Any] = {
     "preset": "small",
-    "vocabulary_size": 15_000,
     "embedding_size": 96,
     "hidden_sizes": (192,),
     "bidirectional": False,
@@ -90,7 +89,7 @@ def main() -> None:
             load_onnx(work, FLOAT32, arguments.threads), data.training, unlabelled(data, arguments), out
         ),
     )
-    train_student(work / "labelled.parquet", data, work / "student", small=arguments.rows is not None)
+    train_student(work / "labelled.parquet", data, work / "student")
     run_stage(work / "student-int8", lambda out: fastlstm.load(work / "student").save(out, storage="int8"))
     run_stage(work / "comparison.json", lambda out: compare(work, data.held_out, arguments.threads, out))
     print((work / "comparison.json").read_text(encoding="utf-8"))
@@ -131,14 +130,10 @@ def label(teacher: OnnxTransformer, phrases: Phrases, others: list[str], out: Pa
     temporary.rename(out)
 
 
-def train_student(labelled: Path, data: Data, out: Path, *, small: bool) -> None:
-    """Train the LSTM on the teacher's probabilities unless it exists, resuming from its checkpoint if there is one.
-
-    Small data has fewer words than the vocabulary that `STUDENT` sets.
-    """
+def train_student(labelled: Path, data: Data, out: Path) -> None:
+    """Train the LSTM on the teacher's probabilities unless it exists, resuming from its checkpoint if there is one."""
     if (out / CONFIG).is_file():
         return
-    options = {name: value for name, value in STUDENT.items() if not (small and name == "vocabulary_size")}
     with Display(sys.stderr) as display:
         fastlstm.distill(
             None,
@@ -149,7 +144,7 @@ def train_student(labelled: Path, data: Data, out: Path, *, small: bool) -> None
             resume=checkpoint_path(out).is_file(),
             watch=display.show,
             baseline=False,
-            **options,
+            **STUDENT,
         )
 
 
