@@ -59,6 +59,7 @@ def test_a_classifier_starts_from_a_language_model(
         (["--budget", "soon"], "bad-option-value"),
         (["--budget", "10m", "--resume"], "conflicting-options"),
         (["--budget", "10m", "--preset", "tutorial"], "conflicting-options"),
+        (["--budget", "10m", "--preset", "small"], "conflicting-options"),
         (["--preset", "accurate", "--unlabelled", "nowhere.txt"], "file-not-found"),
         (["--unlabelled", "nowhere.txt"], "unlabelled-unused"),
         (["--encoder", "ENCODER", "--unlabelled", "nowhere.txt"], "unlabelled-unused"),

@@ -266,6 +266,7 @@ def test_budget_fields_apply_to_all_candidates(settings: TrainingSettings) -> No
         ({"teacher": "somewhere"}, "conflicting-options"),
         ({"resume": True}, "conflicting-options"),
         ({"preset": "accurate"}, "conflicting-options"),
+        ({"preset": "small"}, "conflicting-options"),
         ({"budget": "10x"}, "bad-option-value"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from fastlstm.cli.escaping import print_line
 from fastlstm.cli.option_names import current_command, with_options
@@ -184,7 +185,10 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
     DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also gzipped; or a folder with one subfolder per
     class. The preset sets all options that are not given.
     """
-    train_and_report(data, out, run_settings(options, **values), as_json=as_json)
+    settings = run_settings(options, **values)
+    if click.get_current_context().get_parameter_source("preset") is ParameterSource.DEFAULT:
+        del settings["preset"]  # A budget refuses any preset that the user gives.
+    train_and_report(data, out, settings, as_json=as_json)
 
 
 @click.command("distill", cls=PanelCommand)

@@ -116,7 +116,7 @@ class TrainingSettings:
         encoder, teacher, unlabelled = (own.get(name) for name in ("encoder", "teacher", "unlabelled"))
         budget = own.get("budget")
         if budget is not None:
-            _check_budget(preset, fields, teacher=teacher, resume=own.get("resume", False))
+            _check_budget(own.get("preset"), fields, teacher=teacher, resume=own.get("resume", False))
             own["budget"] = parse_duration(budget)
         model, training = configure(
             preset, with_encoder_defaults(fields, encoder is not None, unlabelled=unlabelled is not None)
@@ -268,8 +268,8 @@ def _parse_teacher_labels(labels: Any, *, is_external: bool) -> tuple[str, ...] 
     return dict(names) if isinstance(names, Mapping) else tuple(classes)
 
 
-def _check_budget(preset: str, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:
-    conflicts = {"resume": resume, "teacher": teacher is not None, "preset": preset != DEFAULT_PRESET}
+def _check_budget(preset: str | None, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:
+    conflicts = {"resume": resume, "teacher": teacher is not None, "preset": preset is not None}
     conflicts |= {name: value is not None for name, value in fields.items() if name not in BUDGET_FIELDS}
     for name, conflict in conflicts.items():
         if conflict:
