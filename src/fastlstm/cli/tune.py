@@ -103,7 +103,7 @@ def _training_command(parameters: Mapping[str, Any], options: Mapping[str, Any])
     """Return the `fastlstm train` command that trains the best model again."""
     defaults = {parameter.name: parameter.default for parameter in command.params}
     words = ["fastlstm", "train", parameters["data"], "--out", f"{parameters['out']}-again"]
-    for name in REPEATED_OPTIONS:
+    for name in (name for name in REPEATED_OPTIONS if name in parameters):
         flag, value = f"--{name.replace('_', '-')}", parameters[name]
         if value is True:
             words.append(flag)
