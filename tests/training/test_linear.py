@@ -139,6 +139,14 @@ def test_balanced_weights_raise_the_bias_of_a_rare_class() -> None:
 
 
 @pytest.mark.parametrize("balanced", [False, True])
+def test_a_class_that_never_occurs_gets_a_low_bias(balanced: bool) -> None:
+    texts, classes = make_texts(300)
+    bias = fit_wide(texts, classes % 2, 3, 10**6, "pairs", balanced=balanced).bias
+    assert np.isfinite(bias).all()
+    assert bias[2] < bias[:2].min()
+
+
+@pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("inverse_penalty", [1e-3, 1e-1])
 @pytest.mark.parametrize("kind", ["dense", "sparse", "PyTorch"])
 def test_regression_agrees_with_scikit_learn(kind: str, inverse_penalty: float, balanced: bool) -> None:
