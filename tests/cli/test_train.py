@@ -33,10 +33,11 @@ def test_model_is_trained_evaluated_and_saved(command: Command, data: Path, tmp_
 
 
 def test_notes_and_sizes_are_printed_on_standard_error(command: Command, data: Path, tmp_path: Path) -> None:
-    result = command("train", data, "--out", tmp_path / "one", *SMALL, "--set", "max_tokens=20", "--test", data)
+    result = command("train", data, "--out", tmp_path / "one", *SMALL, "--set", "max_tokens=20", "--test", data,
+                     "--validation", "0.2")  # fmt: skip
     events: list[object] = []
     options = {"preset": "tutorial", "epochs": 2, "hidden_sizes": (7,), "embedding_size": 5, "max_tokens": 20}
-    fastlstm.train(data, tmp_path / "two", test=data, watch=events.append, **options)
+    fastlstm.train(data, tmp_path / "two", test=data, validation=0.2, watch=events.append, **options)
     notes = {event.code: event.text for event in events if isinstance(event, Note)}
     codes = {"data", "vocabulary-capped", "texts-truncated", "texts-overlap"}
     assert codes <= notes.keys()
@@ -55,7 +56,7 @@ def test_missing_kernel_is_reported(
 
 
 def test_json_is_one_object_with_the_report_at_the_top(command: Command, data: Path, tmp_path: Path) -> None:
-    result = command("train", data, "--out", tmp_path / "model", *SMALL, "--json")
+    result = command("train", data, "--out", tmp_path / "model", *SMALL, "--validation", "0.2", "--json")
     assert 0 <= result.json["accuracy"] <= 1
     assert result.json["baseline"]["accuracy"] > 0.9
     assert [c["label"] for c in result.json["classes"]] == ["bad", "good"]

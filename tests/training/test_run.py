@@ -114,7 +114,7 @@ def test_record_describes_the_run(tmp_path: Path) -> None:
 
 def test_calibration_event_is_that_of_the_saved_model(noisy: Path, tmp_path: Path) -> None:
     events: list[object] = []
-    result = fastlstm.train(noisy, tmp_path / "model", **SMALL, watch=events.append)
+    result = fastlstm.train(noisy, tmp_path / "model", **SMALL, validation=0.2, watch=events.append)
     (event,) = [event for event in events if isinstance(event, Calibrated)]
     assert event.calibration.temperature == result.classifier.saved.temperature
     assert event.after.texts == event.before.texts == 60

@@ -80,7 +80,9 @@ def test_unknown_option_raises_and_names_the_known_ones(name: str, suggested: st
         ({"budget": "soon"}, "bad-option-value"),
         ({"preset": "smal"}, "unknown-preset"),
         ({"unlabelled": ["a text"]}, "unlabelled-unused"),
-        ({"early_exit": True}, "early-exit-needs-unidirectional"),
+        ({"early_exit": True, "bidirectional": True}, "early-exit-needs-unidirectional"),
+        ({"validation": "cross", "early_exit": True}, "conflicting-options"),
+        ({"validation": "cross", "pretraining_epochs": 1}, "conflicting-options"),
     ],
 )
 def test_bad_value_or_combination_raises_option_error(options: dict[str, Any], code: str) -> None:

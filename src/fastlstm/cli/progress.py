@@ -219,10 +219,10 @@ class Display:
         else:
             weights_table(event.model, len(event.labels), self._file)
         test = f"{event.test_texts:,} test texts" if event.test_texts else "no test texts (see --test)"
-        self.note(
-            f"training on {event.device}: {event.training_texts:,} training texts, "
-            f"{event.validation_texts:,} validation texts, {test}"
-        )
+        validation = f"{event.validation_texts:,} validation texts"
+        if event.folds:
+            validation = f"{event.folds}-fold cross-validation"
+        self.note(f"training on {event.device}: {event.training_texts:,} training texts, {validation}, {test}")
 
     def _pretraining_step(self, event: LanguageModelStep) -> None:
         rate = event.tokens / max(event.seconds, 1e-9)

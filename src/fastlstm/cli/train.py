@@ -56,8 +56,8 @@ def split_options(function: Function) -> Function:
     """Add --validation and --test."""
     function = option("--test", metavar="DATA|FRACTION", panel="Data",
                       help="Texts to evaluate on. [default: validation texts]")(function)  # fmt: skip
-    return option("--validation", default="0.2", show_default=True, metavar="DATA|FRACTION", panel="Data",
-                  help="Texts that select the best epoch.")(function)  # fmt: skip
+    return option("--validation", metavar="DATA|FRACTION|cross", panel="Data",
+                  help="Texts that select the epoch. [0.2; cross if few]")(function)  # fmt: skip
 
 
 def device_option(function: Function) -> Function:
@@ -105,11 +105,13 @@ def run_options(function: Function) -> Function:
 
 def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_json: bool) -> None:
     """Train with the given settings, show progress, and print the result."""
+    from fastlstm.data.splits import CROSS_VALIDATION
     from fastlstm.training.settings import TrainingSettings
 
     # Options and paths are checked before the slow import of PyTorch.
     chosen = TrainingSettings.create(data, out, settings)
-    require_sources(chosen.data, chosen.validation, chosen.test, chosen.unlabelled)
+    validation = None if chosen.validation == CROSS_VALIDATION else chosen.validation
+    require_sources(chosen.data, validation, chosen.test, chosen.unlabelled)
     from fastlstm.cli.progress import Display, interrupted_message, watch
     from fastlstm.training.events import TrainingResult
     from fastlstm.training.run import run
@@ -141,7 +143,7 @@ def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:
     return {
         **options,
         **values,
-        "validation": split_source(validation),
+        "validation": None if validation is None else split_source(validation),
         "test": None if test is None else split_source(test),
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm._typing import IndexArray
 from fastlstm.data.classes import require_repeated_classes
 from fastlstm.data.dataset import Dataset, split_dataset
 from fastlstm.data.datasets.download import DownloadProgress
@@ -26,6 +27,14 @@ from fastlstm.notes import Note
 
 IMDB = "imdb"
 VALIDATION_DESCRIPTION = "validation texts, which also selected the epoch; pass `test` for an unbiased estimate"
+
+VALIDATION_FRACTION = 0.2
+"""Fraction of the texts that is held out for validation by default."""
+CROSS_VALIDATION = "cross"
+"""Value of `validation` for cross-validation."""
+FOLDS = 5
+MAX_CROSS_VALIDATED = 1000
+"""Fewer training texts are cross-validated by default instead of split."""
 
 TEST_SPLIT_SEED = 0
 """The test split does not depend on the seed of a run, so that runs are comparable."""
@@ -43,13 +52,14 @@ class DataSplits:
 
     Attributes:
         training: The texts to train on.
-        validation: The texts that select the epoch.
+        validation: The texts that select the epoch. In cross-validation, the training texts.
         test: The test texts. None: the run is evaluated on `validation`.
         origin: Where the texts come from, in one line.
         evaluated_on: The texts that the reported figures are measured on, in one line.
         unlabelled: Further texts, for pretraining or for a teacher to label.
         notes: Notes about how the texts were read.
         bad_rows: The rows that were skipped.
+        folds: The number of folds of a cross-validation; 0: the validation texts are held out.
     """
 
     training: Dataset
@@ -60,6 +70,7 @@ class DataSplits:
     unlabelled: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     bad_rows: tuple[BadRow, ...] = ()
+    folds: int = 0
 
     @property
     def evaluation(self) -> Dataset:
@@ -69,6 +80,8 @@ class DataSplits:
     @property
     def overlap(self) -> int:
         """The number of evaluation texts that are also training texts."""
+        if self.folds and self.test is None:
+            return 0
         training = set(self.training.texts)
         return sum(text in training for text in self.evaluation.texts)
 
@@ -76,12 +89,13 @@ class DataSplits:
 def load_splits(
     data: object,
     *,
-    validation: SplitSource = 0.2,
+    validation: SplitSource | None = None,
     test: SplitSource | None = None,
     unlabelled: UnlabelledSource | None = None,
     reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
+    cross_validate_few: bool = False,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
 ) -> DataSplits:
@@ -89,7 +103,8 @@ def load_splits(
 
     Args:
         data: "imdb", or labelled texts in a form that `as_dataset` accepts.
-        validation: The fraction of the training texts to hold out, or a separate source.
+        validation: The fraction of the training texts to hold out, a separate source, or "cross" for cross-validation.
+            None: `VALIDATION_FRACTION`, or cross-validation if `cross_validate_few`.
         test: The fraction to hold out, or a separate source. None: IMDb's test split, and no test texts for other
             data.
         unlabelled: Further texts: "imdb" (its unlabelled reviews), the path of a file or folder with plain texts,
@@ -97,6 +112,7 @@ def load_splits(
         reading: How files and tables are read.
         data_dir: The folder that contains IMDb.
         seed: The seed of the validation split. The test split does not depend on it.
+        cross_validate_few: Whether less than `MAX_CROSS_VALIDATED` texts are cross-validated by default.
         log: Called with one line before each long step.
         progress: Called with the progress of a download.
 
@@ -143,7 +159,15 @@ def load_splits(
             "model; pass a fraction such as 0.1, or other texts",
             code="test-split-as-validation",
         )
-    if isinstance(validation, float | int | np.floating):
+    folds = 0
+    if validation is None:
+        is_few = cross_validate_few and len(training) < MAX_CROSS_VALIDATED and training.soft_labels is None
+        validation = CROSS_VALIDATION if is_few else VALIDATION_FRACTION
+    if isinstance(validation, str) and validation == CROSS_VALIDATION:
+        folds, validation_texts = FOLDS, training
+        if test_texts is None:
+            evaluated_on = f"training texts, each left out by one of {folds} models (cross-validation)"
+    elif isinstance(validation, float | int | np.floating):
         training, validation_texts = split_dataset(training, float(validation), seed)
     else:
         validation_texts = read_part(validation, "validation dataset")
@@ -164,7 +188,25 @@ def load_splits(
         unlabelled_texts,
         tuple(dict.fromkeys(notes)),
         tuple(bad_rows),
+        folds,
     )
+
+
+def assign_folds(labels: Sequence[str], folds: int, seed: int) -> IndexArray:
+    """Return the fold [n] that leaves out each text: random, and about as many of each class in each fold.
+
+    The only text of a class is never left out; its fold is -1.
+    """
+    generator = np.random.default_rng([seed, folds])
+    names = np.array(labels)
+    result = np.full(len(names), -1, np.int64)
+    first = 0
+    for name in sorted(set(labels)):
+        rows = generator.permutation(np.flatnonzero(names == name))
+        if len(rows) > 1:
+            result[rows] = (first + np.arange(len(rows))) % folds
+            first += len(rows)
+    return result
 
 
 def read_unlabelled(

@@ -91,7 +91,9 @@ def _option_lines(model: SavedModel) -> Iterator[str]:
 
 def _data_lines(data: Mapping[str, Any], training: Mapping[str, Any]) -> Iterator[str]:
     training_texts, validation_texts = data["train_texts"], data["validation_texts"]
-    yield f"{data['train']}: {training_texts:,} texts for training, {validation_texts:,} for validation."
+    folds = data.get("folds", 0)
+    validation = f"with {folds}-fold cross-validation" if folds else f"{validation_texts:,} for validation"
+    yield f"{data['train']}: {training_texts:,} texts for training, {validation}."
     if unlabelled := data.get("unlabelled_texts"):
         yield f"In addition, {unlabelled:,} texts without labels."
     if training.get("encoder"):

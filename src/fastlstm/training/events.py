@@ -61,7 +61,8 @@ class TeacherStep:
 class Prepared:
     """The data is tokenized and the model is created; training starts next.
 
-    `is_linear` is whether the n-grams alone will decide, without an LSTM.
+    `is_linear` is whether the n-grams alone will decide, without an LSTM. `folds` is the number of folds of a
+    cross-validation, after which the run trains on all training texts; then there are no validation texts.
     """
 
     model: ModelConfig
@@ -73,6 +74,7 @@ class Prepared:
     test_texts: int
     unlabelled_texts: int
     is_linear: bool = False
+    folds: int = 0
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,21 @@ def baseline_report(training: Dataset, test: Dataset, labels: tuple[str, ...]) -
     Raises:
         DataError: An unknown label, or no training text contains a word.
     """
+    return evaluate(baseline_predictions(training, test, labels), test.label_indices(labels), labels)
+
+
+def baseline_predictions(training: Dataset, test: Dataset, labels: tuple[str, ...]) -> DoubleArray:
+    """Train the baseline on `training` and return its probabilities [n, classes] for the texts of `test`.
+
+    Raises:
+        DataError: An unknown label, or no training text contains a word.
+    """
     try:
         vectorizer, counts = count_ngrams(training.texts)
     except ValueError:  # the texts have no n-gram
         raise no_words(training.source) from None
     test_counts = csr_matrix(vectorizer.transform(test.texts))
-    predicted = baseline_probabilities(counts, training.label_indices(labels), test_counts, len(labels))
-    return evaluate(predicted, test.label_indices(labels), labels)
+    return baseline_probabilities(counts, training.label_indices(labels), test_counts, len(labels))
 
 
 def count_ngrams(texts: Sequence[str]) -> tuple[CountVectorizer, csr_matrix]:

@@ -106,6 +106,8 @@ class TrainingState:
 
 
 EVALUATION_BATCH = 128
+EpochScores = Sequence[tuple[float, float]]
+"""Validation loss (nats) and accuracy (0..1) of each epoch, from a cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,13 @@ def make_optimizer(model: TextClassifier, config: TrainingConfig) -> Adam:
 def train_epochs(
     state: TrainingState,
     training: LabelledIds,
-    validation: LabelledIds,
+    validation: LabelledIds | EpochScores,
     config: TrainingConfig,
     unlabelled: Sequence[TokenIds] = (),
 ) -> Iterator[StepDone | EpochResult]:
     """Train from `state` to the end, and leave the weights of the best epoch in `state.model`.
 
+    `validation` are texts that select the best epoch, or the scores of each epoch, which select it.
     `unlabelled` are tokenized texts for virtual adversarial training.
 
     Between any two events the state is consistent: it can be saved, and a run that resumes from it ends with the
@@ -290,11 +293,15 @@ def drop_tokens(
 
 
 def _finish_epoch(
-    state: TrainingState, validation: LabelledIds, config: TrainingConfig, rate: float, padding: float
+    state: TrainingState, validation: LabelledIds | EpochScores, config: TrainingConfig, rate: float, padding: float
 ) -> EpochResult:
     state.optimizer.catch_up()
-    logits, classes = compute_logits(state.model, validation.texts), torch.from_numpy(validation.classes)
-    validation_loss = float(state.model.losses(logits, classes).mean())
+    if isinstance(validation, LabelledIds):
+        logits, classes = compute_logits(state.model, validation.texts), torch.from_numpy(validation.classes)
+        validation_loss = float(state.model.losses(logits, classes).mean())
+        validation_accuracy = float((state.model.predicted(logits) == classes).double().mean())
+    else:
+        validation_loss, validation_accuracy = validation[state.epoch]
     require_finite_loss(validation_loss, f"on validation after epoch {state.epoch + 1}")
     totals = state.totals
     result = EpochResult(
@@ -302,7 +309,7 @@ def _finish_epoch(
         loss=totals.loss / totals.texts,
         accuracy=totals.correct / totals.texts,
         validation_loss=validation_loss,
-        validation_accuracy=float((state.model.predicted(logits) == classes).double().mean()),
+        validation_accuracy=validation_accuracy,
         learning_rate=rate,
         seconds=totals.seconds,
         tokens=totals.tokens,

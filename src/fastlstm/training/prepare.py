@@ -34,7 +34,14 @@ from fastlstm.training.characters import vocabulary_words
 from fastlstm.training.events import EpochResult, StepDone
 from fastlstm.training.finetuning import config_from_encoder, copy_encoder, fit_head
 from fastlstm.training.linear import Wide, fit_wide
-from fastlstm.training.loop import LabelledIds, TrainingState, compute_logits, make_optimizer, train_epochs
+from fastlstm.training.loop import (
+    EpochScores,
+    LabelledIds,
+    TrainingState,
+    compute_logits,
+    make_optimizer,
+    train_epochs,
+)
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import Pretraining
 from fastlstm.training.threshold import best_threshold, check_threshold_metric
@@ -52,7 +59,8 @@ class PreparedRun:
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
-    "auto". `is_linear` is whether the n-grams alone decide.
+    "auto". `is_linear` is whether the n-grams alone decide. In a cross-validation, `epoch_scores` selects the epoch,
+    `left_out_logits` [epochs, n, logits] are the logits of left-out texts, and `validation` has no texts.
     """
 
     model_config: ModelConfig
@@ -69,6 +77,8 @@ class PreparedRun:
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
     is_linear: bool = False
+    epoch_scores: EpochScores | None = None
+    left_out_logits: FloatArray | None = None
 
     def epochs(self) -> Iterator[TrainingLoopEvent]:
         """Train from the current state to the end: first as a language model, if configured, then on labels.
@@ -89,7 +99,8 @@ class PreparedRun:
                 balanced=self.training_config.class_weights == "balanced",
             )
         config = dataclasses.replace(self.training_config, precision=self.identity["precision"])
-        yield from train_epochs(self.state, self.training, self.validation, config, self.unlabelled)
+        validation = self.validation if self.epoch_scores is None else self.epoch_scores
+        yield from train_epochs(self.state, self.training, validation, config, self.unlabelled)
 
     @property
     def running(self) -> LanguageModelState | TrainingState:
@@ -146,7 +157,11 @@ class PreparedRun:
         return dataclasses.replace(calibration, threshold=threshold)
 
     def validation_logits(self) -> FloatArray:
-        """Return the logits [n, logits] of the validation texts."""
+        """Return the logits [n, logits] of the validation texts, or of the texts left out in a cross-validation."""
+        if self.left_out_logits is not None:
+            best = max(result.epoch for result in self.state.history if result.best)
+            chosen: FloatArray = self.left_out_logits[best - 1]
+            return chosen
         return compute_logits(self.state.model, self.validation.texts).numpy()
 
     def saved_model(self, training_record: dict[str, Any], calibration: Calibration) -> SavedModel:

@@ -39,6 +39,7 @@ from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement, with_own_labels
 from fastlstm.training.budget import select_best
 from fastlstm.training.calibration import calibration_note
+from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline, with_cross_validation
 from fastlstm.training.distillation import evaluated_probabilities, soft_targets, teacher_probabilities
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
@@ -130,6 +131,7 @@ def load_data(
         reading=settings.reading,
         data_dir=settings.data_dir,
         seed=settings.training.seed,
+        cross_validate_few=settings.cross_validates_few,
         log=log,
         progress=progress,
     )
@@ -216,6 +218,11 @@ def _prepare(
         precision=precision,
     )
     yield from _notes(settings, data, prepared)
+    for item in cross_validate(settings, data, precision) if data.folds else ():
+        if isinstance(item, Note):
+            yield item
+        else:
+            prepared = with_cross_validation(prepared, item)
     yield prepared_event(data, prepared)
     return prepared, teacher
 
@@ -259,7 +266,7 @@ def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) 
             f"{overlap:,} of the {len(data.evaluation):,} evaluation texts are also training texts",
             code="texts-overlap",
         )
-    if data.test is not None and len(data.validation) < FEW_TEXTS:
+    if data.test is not None and len(data.validation) < FEW_TEXTS and not data.folds:
         yield Note(
             f"only {len(data.validation)} validation texts select the epoch and fit the probabilities; pass more "
             "as `validation`",
@@ -311,7 +318,10 @@ def _evaluate_baseline(settings: TrainingSettings, data: DataSplits) -> Generato
     if not settings.baseline:
         return None
     started = time.perf_counter()
-    report = baseline_report(data.training, data.evaluation, tuple(data.training.class_names))
+    if data.folds and data.test is None:
+        report = cross_validated_baseline(data.training, data.folds, settings.training.seed)
+    else:
+        report = baseline_report(data.training, data.evaluation, tuple(data.training.class_names))
     yield Evaluated(BASELINE_NAME, report, data.evaluated_on, time.perf_counter() - started)
     return report
 
@@ -340,7 +350,10 @@ def _finish(
     if note := calibration_note(calibrated.calibration):
         yield note
     started = time.perf_counter()
-    report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
+    if data.folds and data.test is None:
+        report = calibrated.after
+    else:
+        report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
     yield Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
     yield from report.notes(baseline, balanced=is_balanced(prepared))
     record = training_record(settings, data, prepared, calibrated, report, baseline)

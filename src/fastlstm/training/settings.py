@@ -13,7 +13,7 @@ from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configu
 from fastlstm.config.options import parse_duration, unknown_option
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
-from fastlstm.data.splits import DataSplits, SplitSource, UnlabelledSource
+from fastlstm.data.splits import CROSS_VALIDATION, DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
 from fastlstm.language_model.settings import check_encoder_fields
 from fastlstm.serialization.folder import (
@@ -41,7 +41,9 @@ class TrainingSettings:
             pairs; or `DataSplits`, which are used as they are.
         out: Folder to save the model to. Must be free, or with `overwrite` a fastlstm model.
         preset: Named configuration to start from: "small", "accurate" or "tutorial".
-        validation: Fraction of the texts held out to select the best epoch, or a separate dataset.
+        validation: Fraction of the texts held out to select the best epoch, or a separate dataset; "cross":
+            cross-validation, after which the model trains on all texts. None: 0.2, or cross-validation for less than
+            1,000 texts where it is possible.
         test: Fraction of the texts held out for evaluation, or a separate dataset. None: the test split of IMDb,
             and for other data no test.
         unlabelled: Texts without labels, for pretraining, virtual adversarial training or distillation: "imdb", a file
@@ -71,7 +73,7 @@ class TrainingSettings:
     data: DataSource
     out: Path
     preset: str = DEFAULT_PRESET
-    validation: SplitSource = 0.2
+    validation: SplitSource | None = None
     test: SplitSource | None = None
     unlabelled: UnlabelledSource | None = None
     encoder: Path | None = None
@@ -133,6 +135,7 @@ class TrainingSettings:
         own["encoder"] = find_encoder(encoder)
         own["teacher"] = find_teacher(teacher)
         _check_soft_labels(own, data, reading)
+        _check_cross_validation(own, reading, training)
         return cls(
             data=data,
             out=_output_folder(out),
@@ -142,6 +145,12 @@ class TrainingSettings:
             cap_vocabulary=fields.get("vocabulary_size") is None,
             **own,
         )
+
+    @property
+    def cross_validates_few(self) -> bool:
+        """Whether few texts are cross-validated by default."""
+        own = {name: getattr(self, name) for name in ("budget", "teacher", "encoder", "unlabelled", "early_exit")}
+        return _no_cross_validation(own, self.reading, self.training) is None
 
     @property
     def teacher_name(self) -> str | None:
@@ -266,6 +275,29 @@ def _parse_teacher_labels(labels: Any, *, is_external: bool) -> tuple[str, ...] 
             value=labels,
         )
     return dict(names) if isinstance(names, Mapping) else tuple(classes)
+
+
+def _check_cross_validation(own: Mapping[str, Any], reading: ReadOptions, training: TrainingConfig) -> None:
+    if not (isinstance(own.get("validation"), str) and own["validation"] == CROSS_VALIDATION):
+        return
+    if reason := _no_cross_validation(own, reading, training):
+        raise OptionError(
+            f"`validation` cannot be 'cross' together with `{reason}`; pass a fraction such as 0.2",
+            code="conflicting-options",
+            options=("validation", reason),
+        )
+
+
+def _no_cross_validation(own: Mapping[str, Any], reading: ReadOptions, training: TrainingConfig) -> str | None:
+    """Return the option that makes cross-validation impossible; None if it is possible."""
+    conflicts = {
+        **{name: own.get(name) is not None for name in ("budget", "teacher", "encoder", "unlabelled")},
+        "early_exit": bool(own.get("early_exit")),
+        "pretraining_epochs": training.pretraining_epochs > 0,
+        "virtual_texts": training.virtual_texts > 0,
+        "probability_columns": reading.reads_probabilities,
+    }
+    return next((name for name, conflict in conflicts.items() if conflict), None)
 
 
 def _check_budget(preset: str | None, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:

@@ -1,0 +1,121 @@
+"""Cross-validation of few texts: folds, choices by texts that are left out, and training on all texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.helpers.training import make_dataset
+
+import fastlstm
+from fastlstm.data import Dataset
+from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION, assign_folds, load_splits
+from fastlstm.notes import Note
+from fastlstm.training.cross_validation import split_folds
+from fastlstm.training.events import Calibrated, EpochResult, Prepared
+
+SMALL: dict[str, Any] = {
+    "preset": "tutorial",
+    "hidden_sizes": (7,),
+    "embedding_size": 5,
+    "epochs": 3,
+    "learning_rate": 0.02,
+    "ngrams": 50,
+}
+
+
+def test_each_text_is_left_out_once_and_classes_are_spread() -> None:
+    labels = ["a"] * 23 + ["b"] * 11 + ["c"]
+    folds = assign_folds(labels, FOLDS, seed=3)
+    assert folds[-1] == -1
+    for name, count in (("a", 23), ("b", 11)):
+        sizes = Counter(fold for fold, label in zip(folds, labels, strict=True) if label == name)
+        assert sum(sizes.values()) == count
+        assert set(sizes) == set(range(FOLDS))
+        assert max(sizes.values()) - min(sizes.values()) <= 1
+    np.testing.assert_array_equal(assign_folds(labels, FOLDS, seed=3), folds)
+    data = Dataset([str(row) for row in range(len(labels))], labels)
+    held = [row for _, rows in split_folds(data, FOLDS, 3) for row in rows]
+    assert sorted(held) == list(range(34))
+
+
+def test_few_texts_are_cross_validated_only_on_request_or_in_training() -> None:
+    few, many = make_dataset(60), make_dataset(MAX_CROSS_VALIDATED + 100)
+    assert load_splits(few).folds == 0
+    assert load_splits(few, cross_validate_few=True).folds == FOLDS
+    assert load_splits(few, cross_validate_few=True, validation=0.5).folds == 0
+    assert load_splits(many, validation="cross").folds == FOLDS
+    split = load_splits(many, cross_validate_few=True)
+    assert split.folds == 0
+    assert len(split.validation) == pytest.approx(VALIDATION_FRACTION * len(many), abs=2)
+
+
+def test_a_run_trains_on_all_texts_and_reports_those_left_out(tmp_path: Path) -> None:
+    data, events = make_dataset(90), []
+    result = fastlstm.train(data, tmp_path / "model", **SMALL, watch=events.append)
+    codes = [event.code for event in events if isinstance(event, Note)]
+    assert codes.count("cross-validation") == 1
+    assert codes.count("fold-finished") == FOLDS
+    (prepared,) = [event for event in events if isinstance(event, Prepared)]
+    assert (prepared.training_texts, prepared.validation_texts, prepared.folds) == (len(data), 0, FOLDS)
+    (calibrated,) = [event for event in events if isinstance(event, Calibrated)]
+    assert calibrated.after.texts == result.report.texts == len(data)
+    assert result.baseline is not None
+    assert result.baseline.texts == len(data)
+    assert len([event for event in events if isinstance(event, EpochResult)]) == 3
+    record = json.loads((tmp_path / "model" / "config.json").read_bytes())["training"]
+    assert record["data"]["folds"] == FOLDS
+    assert (record["data"]["train_texts"], record["data"]["validation_texts"]) == (len(data), 0)
+    assert result.classifier.predict(data.texts[:5])
+
+
+def test_the_figures_are_those_of_texts_that_no_model_has_seen(tmp_path: Path) -> None:
+    """Random labels cannot be predicted; a model that was evaluated on its training texts would be right."""
+    generator = np.random.default_rng(0)
+    texts = [f"word{row} other{row}" for row in range(80)]
+    data = Dataset(texts, [("a", "b")[k] for k in generator.integers(0, 2, 80)])
+    result = fastlstm.train(data, tmp_path / "model", **{**SMALL, "epochs": 12})
+    assert result.report.accuracy < 0.7
+    assert result.classifier.evaluate(data).accuracy > 0.75
+
+
+def test_a_test_part_is_never_in_a_fold(tmp_path: Path) -> None:
+    data = make_dataset(100)
+    result = fastlstm.train(data, tmp_path / "model", **SMALL, test=0.2, validation="cross")
+    record = json.loads((tmp_path / "model" / "config.json").read_bytes())["training"]
+    assert record["data"]["train_texts"] + result.report.texts == len(data)
+    assert record["calibration"]["validation_texts"] == record["data"]["train_texts"]
+
+
+def test_a_resumed_run_has_the_same_bits(tmp_path: Path) -> None:
+    data = make_dataset(60)
+
+    def stop(event: object) -> None:
+        if isinstance(event, EpochResult):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastlstm.train(data, tmp_path / "stopped", **SMALL, watch=stop)
+    resumed = fastlstm.train(data, tmp_path / "stopped", **SMALL, resume=True)
+    whole = fastlstm.train(data, tmp_path / "whole", **SMALL)
+    for name, array in whole.classifier.saved.weights.items():
+        np.testing.assert_array_equal(resumed.classifier.saved.weights[name], array)
+    assert resumed.report == whole.report
+
+
+def test_a_class_of_one_text_is_trained_but_never_left_out(tmp_path: Path) -> None:
+    base = make_dataset(40)
+    data = Dataset([*base.texts, "a text of its own"], [*base.labels, "rare"])
+    result = fastlstm.train(data, tmp_path / "model", **SMALL, baseline=False)
+    assert result.classifier.labels == (*sorted(set(base.labels)), "rare")
+    assert result.report.texts == 40
+
+
+@pytest.mark.parametrize("options", [{"early_exit": True}, {"unlabelled": ["a text"], "pretraining_epochs": 1}])
+def test_other_runs_hold_texts_out(tmp_path: Path, options: dict[str, Any]) -> None:
+    result = fastlstm.train(make_dataset(80), tmp_path / "model", **SMALL, **options, baseline=False)
+    assert result.report.texts == 16
