@@ -55,7 +55,8 @@ def test_few_texts_are_cross_validated_only_on_request_or_in_training() -> None:
 
 
 def test_a_run_trains_on_all_texts_and_reports_those_left_out(tmp_path: Path) -> None:
-    data, events = make_dataset(90), []
+    data = make_dataset(90)
+    events: list[object] = []
     result = fastlstm.train(data, tmp_path / "model", **SMALL, watch=events.append)
     codes = [event.code for event in events if isinstance(event, Note)]
     assert codes.count("cross-validation") == 1
