@@ -9,7 +9,6 @@ once.
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from fastlstm.notes import Note
 from fastlstm.pretrained import ENGLISH_ENCODER, bundled_model
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
+from fastlstm.training.comparison import is_better
 from fastlstm.training.evaluation import (
     BUDGET_DESCRIPTION,
     calibrate_and_predict,
@@ -139,10 +139,7 @@ class FittedCandidate:
 
     def is_better_than(self, other: FittedCandidate | None) -> bool:
         """Return whether it is right on more validation texts, by more than the standard error of the difference."""
-        if other is None:
-            return True
-        gained, lost = int((self.correct & ~other.correct).sum()), int((other.correct & ~self.correct).sum())
-        return gained - lost > math.sqrt(gained + lost)
+        return other is None or is_better(self.correct, other.correct)
 
 
 def select_best(

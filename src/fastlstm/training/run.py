@@ -39,6 +39,7 @@ from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement, with_own_labels
 from fastlstm.training.budget import select_best
 from fastlstm.training.calibration import calibration_note
+from fastlstm.training.comparison import compare_without_encoder
 from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline, with_cross_validation
 from fastlstm.training.distillation import evaluated_probabilities, soft_targets, teacher_probabilities
 from fastlstm.training.early_exit import add_early_exit
@@ -151,6 +152,8 @@ def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[Trainin
     yield from _start(settings, prepared)
     baseline = yield from _evaluate_baseline(settings, data)
     yield from _fit(settings, prepared)
+    if settings.encoder is not None and settings.baseline and prepared.training.soft_labels is None:
+        yield from compare_without_encoder(settings, data, prepared, prepared.identity["precision"])
     yield from _finish(settings, data, prepared, baseline, lambda model: _agreement(model, teacher, evaluation))
 
 

@@ -1,0 +1,63 @@
+"""Compare two classifiers on the same validation texts: candidates of a budget, a run with and without its encoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from fastlstm._typing import BoolArray
+from fastlstm.config import DEFAULT_PRESET, PRESETS
+from fastlstm.config.options import Precision
+from fastlstm.data.splits import DataSplits
+from fastlstm.notes import Note
+from fastlstm.training.evaluation import calibrate_and_predict
+from fastlstm.training.prepare import PreparedRun, prepare
+from fastlstm.training.settings import TrainingSettings
+
+
+def is_better(correct: BoolArray, other: BoolArray) -> bool:
+    """Return whether one classifier is right on more texts, by more than the standard error of the difference.
+
+    Args:
+        correct, other: Whether each is right about each text [n].
+    """
+    gained, lost = int((correct & ~other).sum()), int((other & ~correct).sum())
+    return gained - lost > math.sqrt(gained + lost)
+
+
+def compare_without_encoder(
+    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun, precision: Precision
+) -> Iterator[Note]:
+    """Train the default preset without the encoder, which is much faster, and yield a note if it is as good.
+
+    Args:
+        settings: The run, with an encoder.
+        data: Its texts.
+        prepared: The trained model.
+        precision: The actual precision of the run.
+    """
+    assert settings.encoder is not None
+    yield Note(
+        f"training the preset {DEFAULT_PRESET} without the encoder, to see if the encoder helps",
+        code="encoder-comparison",
+    )
+    small = PRESETS[DEFAULT_PRESET]
+    reference = prepare(
+        data.training,
+        data.validation,
+        small.model,
+        small.training,
+        device=settings.device,
+        cap_vocabulary=True,
+        precision=precision,
+    )
+    for _ in reference.epochs():
+        pass
+    right = [calibrate_and_predict(run)[1] == run.validation.classes for run in (prepared, reference)]
+    if not is_better(*right):
+        with_encoder, without = (float(correct.mean()) for correct in right)
+        yield Note(
+            f"the encoder {settings.encoder.name} does not help: accuracy on the validation texts {with_encoder:.2%}, "
+            f"without it and with the preset {DEFAULT_PRESET} {without:.2%}; leave out `encoder`",
+            code="encoder-unhelpful",
+        )
