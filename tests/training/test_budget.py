@@ -178,7 +178,7 @@ def test_interrupted_run_leaves_best_model_so_far(settings: TrainingSettings, da
 def test_best_candidate_is_replaced_only_by_a_clearly_better_one(gained: int, lost: int, replaces: bool) -> None:
     def candidate(correct: list[bool]) -> FittedCandidate:
         unused: Any = None
-        return FittedCandidate("", unused, unused, unused, unused, np.array(correct))
+        return FittedCandidate("", unused, unused, unused, unused, np.array(correct), 0.0)
 
     first = candidate([False] * gained + [True] * lost + [True] * 20)
     second = candidate([True] * gained + [False] * lost + [True] * 20)
@@ -200,6 +200,27 @@ def test_default_preset_comes_first_if_the_time_is_enough_and_equals_its_plain_r
     ).classifier.saved  # fmt: skip
     for name, array in plain.weights.items():
         np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
+
+
+def test_the_best_candidate_is_trained_again_on_all_texts_with_the_choices_of_validation(
+    data: DataSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presets = vars(budget)["PRESETS"]
+    small = presets["small"]
+    plain = dataclasses.replace(small, training=dataclasses.replace(small.training, pretraining_epochs=0))
+    monkeypatch.setattr(budget, "PRESETS", {**presets, "small": plain})
+    monkeypatch.setattr(FittedCandidate, "is_better_than", lambda _, other: other is None)
+    data = dataclasses.replace(data, test=None)
+    events = list(run(make_settings(data, tmp_path / "model", budget=600)))
+    assert len(notes_of(events, "trained-on-all")) == 1
+    result = events[-1]
+    assert isinstance(result, TrainingResult)
+    done = candidates_done(events)[0]
+    assert result.report == done.report
+    calibration = result.classifier.saved.training["calibration"]
+    assert calibration["validation_texts"] == len(data.validation)
+    known = set(result.classifier.saved.tokenizer.get_vocab())
+    assert {word for text in data.validation.texts for word in text.split() if word.isalpha()} <= known
 
 
 def test_linear_model_is_called_linear(data: DataSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 The first candidate is the default preset if the time is enough for it, otherwise a linear model of the n-grams alone.
 Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than one
 standard error; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
-once.
+once. If time is left, it is trained again on training and validation texts, with the choices made on the latter.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 
 from fastlstm._typing import BoolArray
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
+from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
 from fastlstm.inference import Classifier
@@ -128,7 +129,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class FittedCandidate:
-    """A trained candidate, with the settings and the data of its run. `correct` [n] is for each validation text."""
+    """A trained candidate, with the settings and the data of its run.
+
+    `correct` [n] is for each validation text, `seconds` the time of its training.
+    """
 
     name: str
     settings: TrainingSettings
@@ -136,6 +140,7 @@ class FittedCandidate:
     prepared: PreparedRun
     calibrated: Calibrated
     correct: BoolArray
+    seconds: float
 
     def is_better_than(self, other: FittedCandidate | None) -> bool:
         """Return whether it is right on more validation texts, by more than the standard error of the difference."""
@@ -184,7 +189,50 @@ def select_best(
             _save(fitted, overwrite=settings.overwrite or best is not None)
             best = fitted
     assert best is not None, "the linear model is always trained"
+    if (on_all := (yield from train_on_all(best, end - time.monotonic()))) is not None:
+        _save(on_all, overwrite=True)
+        return on_all
     return best
+
+
+def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingEvent, None, FittedCandidate | None]:
+    """Train a candidate again on training and validation texts, with the choices made on the latter.
+
+    Its figures are those of the model that did not see the validation texts. None if the remaining seconds are too few,
+    or if it starts from a language model, whose output layer is fitted with validation texts.
+    """
+    old, data = best.prepared, best.data
+    count = len(data.training) + len(data.validation)
+    needed = SAFETY_FACTOR * best.seconds * count / len(data.training)
+    if old.starts_from_language_model or old.is_linear or needed > remaining:
+        return None
+    yield Note(f"{best.name}: trained again on all {count:,} texts, with these choices", code="trained-on-all")
+    texts = Dataset(
+        [*data.training.texts, *data.validation.texts],
+        [*data.training.labels, *data.validation.labels],
+        data.origin,
+        keep_missing=True,
+    )
+    history = old.state.history
+    config = dataclasses.replace(old.training_config, min_steps=0, epochs=len(history), patience=len(history))
+    prepared = prepare(
+        texts,
+        data.validation,
+        best.settings.model,
+        config,
+        device=best.settings.device,
+        cap_vocabulary=True,
+    )
+    logits = old.validation_logits()
+    prepared = dataclasses.replace(
+        prepared,
+        validation=dataclasses.replace(old.validation, texts=[]),
+        epoch_scores=[(result.validation_loss, result.validation_accuracy) for result in history],
+        left_out_logits=np.broadcast_to(logits, (len(history), *logits.shape)),
+    )
+    started = time.perf_counter()
+    yield from prepared.epochs()
+    return dataclasses.replace(best, prepared=prepared, seconds=time.perf_counter() - started)
 
 
 def find_encoder_candidate(
@@ -288,9 +336,10 @@ def _train_candidate(
             return None
     calibrated, predicted = calibrate_and_predict(prepared)
     yield CandidateDone(candidate.name, time.perf_counter() - started, calibrated.after)
-    settings = dataclasses.replace(settings, preset=candidate.name, encoder=candidate.folder)
+    settings = dataclasses.replace(settings, preset=candidate.name, encoder=candidate.folder, model=candidate.model)
     correct = predicted == prepared.validation.classes
-    return FittedCandidate(candidate.name, settings, data, prepared, calibrated, correct)
+    seconds = time.perf_counter() - started
+    return FittedCandidate(candidate.name, settings, data, prepared, calibrated, correct, seconds)
 
 
 def _save(fitted: FittedCandidate, *, overwrite: bool) -> None:

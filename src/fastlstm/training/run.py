@@ -353,7 +353,7 @@ def _finish(
     if note := calibration_note(calibrated.calibration):
         yield note
     started = time.perf_counter()
-    if data.folds and data.test is None:
+    if data.test is None and prepared.left_out_logits is not None:
         report = calibrated.after
     else:
         report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
