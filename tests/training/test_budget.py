@@ -173,7 +173,7 @@ def test_interrupted_run_leaves_best_model_so_far(settings: TrainingSettings, da
 
 @pytest.mark.parametrize(
     ("gained", "lost", "replaces"),
-    [(0, 0, False), (1, 0, False), (2, 0, True), (5, 2, True), (5, 3, False), (0, 9, False)],
+    [(0, 0, False), (4, 0, False), (5, 0, True), (5, 2, False), (9, 1, True), (0, 9, False)],
 )
 def test_best_candidate_is_replaced_only_by_a_clearly_better_one(gained: int, lost: int, replaces: bool) -> None:
     def candidate(correct: list[bool]) -> FittedCandidate:

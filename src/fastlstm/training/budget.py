@@ -1,8 +1,8 @@
 """The best model within a time limit: candidates are trained one after the other.
 
 The first candidate is the default preset if the time is enough for it, otherwise a linear model of the n-grams alone.
-Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than one
-standard error; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
+Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than two
+standard errors; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
 once. If time is left, it is trained again on training and validation texts, with the choices made on the latter.
 """
 
@@ -47,6 +47,8 @@ from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
 NGRAMS_ONLY = "n-grams"
 """Name of the candidate without an LSTM."""
+STANDARD_ERRORS = 2.0
+"""A candidate replaces the best one so far if it is more accurate by more than so many standard errors."""
 TIMED_STEPS = 3
 TEXT_TOKENS = 200
 """Tokens per text in the timed steps, about the length of a review."""
@@ -143,8 +145,8 @@ class FittedCandidate:
     seconds: float
 
     def is_better_than(self, other: FittedCandidate | None) -> bool:
-        """Return whether it is right on more validation texts, by more than the standard error of the difference."""
-        return other is None or is_better(self.correct, other.correct)
+        """Return whether it is right on more validation texts, by more than `STANDARD_ERRORS`."""
+        return other is None or is_better(self.correct, other.correct, standard_errors=STANDARD_ERRORS)
 
 
 def select_best(

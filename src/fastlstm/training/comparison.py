@@ -15,14 +15,15 @@ from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 
 
-def is_better(correct: BoolArray, other: BoolArray) -> bool:
-    """Return whether one classifier is right on more texts, by more than the standard error of the difference.
+def is_better(correct: BoolArray, other: BoolArray, *, standard_errors: float = 1.0) -> bool:
+    """Return whether one classifier is right on more texts than another.
 
     Args:
         correct, other: Whether each is right about each text [n].
+        standard_errors: The difference must be larger than so many standard errors.
     """
     gained, lost = int((correct & ~other).sum()), int((other & ~correct).sum())
-    return gained - lost > math.sqrt(gained + lost)
+    return gained - lost > standard_errors * math.sqrt(gained + lost)
 
 
 def compare_without_encoder(
