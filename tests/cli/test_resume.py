@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from tests.helpers.command_line import error_code, reviews, write_csv
 OPTIONS = [
     *("--preset", "tutorial", "--epochs", "20", "--no-baseline"),
     *("--set", "hidden_sizes=7", "--set", "embedding_size=5", "--set", "dropout=0.2", "--set", "batch_size=4"),
-    *("--set", "patience=20"),
+    *("--set", "patience=20", "--validation", "0.2"),
 ]
 
 
@@ -60,7 +61,7 @@ def test_run_killed_several_times_ends_with_the_same_bits(data: Path, tmp_path: 
 
     status, err = finish(start(data, tmp_path / "killed", "--resume"))
     assert status == 0, err
-    epochs = [int(line.split()[1].split("/")[0]) for line in err.splitlines() if line.startswith("epoch ")]
+    epochs = [int(epoch) for epoch in re.findall(r"^epoch (\d+)/20 ", err, re.MULTILINE)]
     assert epochs == list(range(epochs[0], 21))
     assert epochs[0] > 1
     names = ("model.safetensors", "tokenizer.json", "golden.json")
