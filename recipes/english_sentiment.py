@@ -13,14 +13,17 @@ stage resumes from its checkpoint. The stages:
 3. Label reviews with the mean logit of MiniLM and LSTM, and sentences with MiniLM: sentences cut from reviews, the same
    about other subjects, parts of sentences, and all texts of stage 1.
 4. Distil a forward LSTM from these labels.
-5. Quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is scored once.
+5. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
+   scored once.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +38,7 @@ import english_teacher
 import english_texts
 import fastlstm
 from augmentation import augmented
+from english_publication import publish
 from english_texts import Reviews, Scored, join
 from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
@@ -42,6 +46,7 @@ from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.serialization.folder import CONFIG
 from opponents import transformer
+from probes import ENGLISH, load_probes
 from sst2 import load_treebank, split_treebank, whole_sentences
 
 LABELS = english_teacher.LABELS
@@ -112,14 +117,16 @@ class Texts:
             "sentences of film reviews (SST-2)": english_texts.scored_phrases(treebank.held_out),
             "sentences about products": rated.measured,
         }
+        probes = {probe.text for probe in load_probes(ENGLISH)}
+        sentences = sentences.where(text not in probes for text in sentences.texts)
         reviews = english_texts.load_reviews(folders.imdb)
         return cls(reviews, sentences, validation, inner.training.texts, measured)
 
     @property
     def held_out(self) -> set[str]:
-        """All texts that no stage may train on."""
+        """All texts that no stage may train on, the probes among them."""
         groups = (self.reviews.held_out, self.validation, *self.measured.values())
-        return {text for group in groups for text in group.texts}
+        return {probe.text for probe in load_probes(ENGLISH)}.union(*(group.texts for group in groups))
 
 
 def main() -> None:
@@ -132,6 +139,7 @@ def main() -> None:
         "--encoder", type=Path, metavar="FOLDER", help="the transformer (default: installed MiniLM)"
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--publish", action="store_true", help="score IMDb's test split, replace the bundled model")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
@@ -144,12 +152,23 @@ def main() -> None:
     run_stage(second, lambda: english_teacher.train_reviews(first, texts.reviews.training, texts.sentences, second))
     label_texts(work, second, texts, folders.lstm_teacher)
     train_student(work, texts)
+    if arguments.publish:
+        publish(work / "student", texts.measured, validation_data(texts).texts, folders.imdb, stage_seconds(work))
+
+
+def stage_seconds(work: Path) -> dict[str, float]:
+    """Return the time of each stage. That of an interrupted stage counts from its last start."""
+    epochs = json.loads((work / "student" / "history.json").read_bytes())
+    times = {path.stem: float(path.read_text()) for path in sorted(work.glob("*.seconds"))}
+    return {**times, "student": sum(float(epoch["seconds"]) for epoch in epochs)}
 
 
 def run_stage(out: Path, make: Callable[[], object]) -> None:
-    """Make `out` unless it exists."""
+    """Make `out` unless it exists, and write down the time."""
     if not out.exists():
+        started = time.perf_counter()
         make()
+        out.with_suffix(".seconds").write_text(f"{time.perf_counter() - started:.1f}\n", encoding="utf-8")
 
 
 def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:

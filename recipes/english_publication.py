@@ -1,0 +1,84 @@
+"""Quantize and measure the English student, and save it as the package's bundled model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import fastlstm
+from english_teacher import LABELS
+from english_texts import Scored
+from fastlstm.metrics import Report, evaluate
+from fastlstm.pretrained import DEFAULT_CLASSIFIER
+from fastlstm.serialization.folder import CARD
+from fastlstm.training.early_exit import add_early_exit
+from scoring import score
+from sentiment_card import IMDB_ORIGIN, Figure, Origin, imdb_figures, sentiment_card
+
+BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
+STORAGE = "int8"
+NAME = "the bundled English sentiment model for short and long texts"
+"""The name under which the test split is scored, once."""
+OTHER_ORIGINS = """
+SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. GoEmotions:
+Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences about products, from tweets and editorials (Hutto &
+Gilbert 2014, MIT). Generated sentences of `recipes/english_sentences.py`. Texts were labelled by all-MiniLM-L6-v2
+(Apache 2.0), fine-tuned on them, and reviews also by an LSTM of `recipes/english_encoder.py`."""
+
+
+def publish(
+    student: Path,
+    measured: Mapping[str, Scored],
+    validation: Sequence[str],
+    imdb: Path,
+    seconds: Mapping[str, float],
+) -> None:
+    """Save the quantized student in the package, with its card.
+
+    Args:
+        student: Folder of the student.
+        measured: Held-out sentences, by name.
+        validation: Texts that fit early exit.
+        imdb: Folder of IMDb; its test split is scored once.
+        seconds: Training time of each stage.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        quantized = Path(temporary, "model")
+        fastlstm.load(student).save(quantized, storage=STORAGE)
+        scoring = score(quantized, imdb, NAME, publish=True)
+        model = fastlstm.load(quantized)
+        size = sum(file.stat().st_size for file in quantized.iterdir())
+    results = {name: scoring[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
+    record = {
+        **model.saved.training,
+        "results": {"evaluated_on": "IMDb test, the official split, scored once", **results},
+        "baseline": None,
+    }
+    recorded = fastlstm.Classifier(dataclasses.replace(model.saved, training=record))
+    bundled, note = add_early_exit(recorded, list(validation))
+    print(note.text)
+    reports = {name: measure(bundled, texts) for name, texts in measured.items()}
+    for name, report in reports.items():
+        print(f"{name}: {json.dumps(report.to_json())}")
+    figures = {
+        "Texts held out": [
+            Figure("reviews: IMDb test split", scoring["texts"], scoring["accuracy"], scoring["calibration_error"]),
+            *(Figure(name, r.texts, r.accuracy, r.calibration_error) for name, r in reports.items()),
+        ],
+        **imdb_figures(scoring),
+    }
+    origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + OTHER_ORIGINS, seconds, size)
+    card = sentiment_card(bundled, DEFAULT_CLASSIFIER, "english", figures, origin)
+    bundled.save(BUNDLED / DEFAULT_CLASSIFIER, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
+    print(card)
+
+
+def measure(model: fastlstm.Classifier, texts: Scored) -> Report:
+    """Return the report of the model on texts; those above one half are positive."""
+    probabilities = model.predict_proba(texts.texts)
+    labels = [LABELS[int(positive > 0.5)] for positive in texts.positive]
+    classes = fastlstm.Dataset(texts.texts, labels).label_indices(model.labels)
+    return evaluate(probabilities, classes, model.labels, model.saved.threshold)
