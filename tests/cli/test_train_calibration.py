@@ -14,7 +14,7 @@ import fastlstm
 from fastlstm.data import read_dataset
 from fastlstm.serialization.classifier import read_classifier
 
-OPTIONS = [*SMALL, "--epochs", "6", "--learning-rate", "0.03", "--no-baseline"]
+OPTIONS = [*SMALL, "--epochs", "6", "--learning-rate", "0.03", "--no-baseline", "--validation", "0.2"]
 FIGURES = ("accuracy", "loss", "macro_f1", "calibration_error", "confusion")
 
 

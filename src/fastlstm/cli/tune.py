@@ -31,6 +31,7 @@ from fastlstm.cli.train import (
     split_options,
 )
 from fastlstm.data.options import READ_OPTIONS
+from fastlstm.data.splits import VALIDATION_FRACTION
 from fastlstm.tuning.settings import TuningSettings
 from fastlstm.tuning.space import METRICS
 
@@ -103,6 +104,7 @@ def _training_command(parameters: Mapping[str, Any], options: Mapping[str, Any])
     """Return the `fastlstm train` command that trains the best model again."""
     defaults = {parameter.name: parameter.default for parameter in command.params}
     words = ["fastlstm", "train", parameters["data"], "--out", f"{parameters['out']}-again"]
+    parameters = {**parameters, "validation": parameters["validation"] or VALIDATION_FRACTION}
     for name in (name for name in REPEATED_OPTIONS if name in parameters):
         flag, value = f"--{name.replace('_', '-')}", parameters[name]
         if value is True:
