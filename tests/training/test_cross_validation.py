@@ -14,6 +14,7 @@ from tests.helpers.training import make_dataset
 import fastlstm
 from fastlstm.data import Dataset
 from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION, assign_folds, load_splits
+from fastlstm.errors import OptionError
 from fastlstm.notes import Note
 from fastlstm.training.cross_validation import split_folds
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
@@ -46,10 +47,13 @@ def test_each_text_is_left_out_once_and_classes_are_spread() -> None:
 def test_few_texts_are_cross_validated_only_on_request_or_in_training() -> None:
     few, many = make_dataset(60), make_dataset(MAX_CROSS_VALIDATED + 100)
     assert load_splits(few).folds == 0
-    assert load_splits(few, cross_validate_few=True).folds == FOLDS
-    assert load_splits(few, cross_validate_few=True, validation=0.5).folds == 0
-    assert load_splits(many, validation="cross").folds == FOLDS
-    split = load_splits(many, cross_validate_few=True)
+    assert load_splits(few, cross_validate=True).folds == FOLDS
+    assert load_splits(few, cross_validate=True, validation=0.5).folds == 0
+    assert load_splits(many, cross_validate=True, validation="cross").folds == FOLDS
+    with pytest.raises(OptionError) as raised:
+        load_splits(few, validation="cross")
+    assert (raised.value.code, raised.value.option) == ("bad-option-value", "validation")
+    split = load_splits(many, cross_validate=True)
     assert split.folds == 0
     assert len(split.validation) == pytest.approx(VALIDATION_FRACTION * len(many), abs=2)
 

@@ -22,7 +22,7 @@ from fastlstm.data.readers.files import file_extension
 from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
 from fastlstm.data.readers.tables import TABLE_READERS
 from fastlstm.data.validation import require_classes
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, OptionError
 from fastlstm.notes import Note
 
 IMDB = "imdb"
@@ -95,7 +95,7 @@ def load_splits(
     reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
-    cross_validate_few: bool = False,
+    cross_validate: bool = False,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
 ) -> DataSplits:
@@ -104,7 +104,7 @@ def load_splits(
     Args:
         data: "imdb", or labelled texts in a form that `as_dataset` accepts.
         validation: The fraction of the training texts to hold out, a separate source, or "cross" for cross-validation.
-            None: `VALIDATION_FRACTION`, or cross-validation if `cross_validate_few`.
+            None: `VALIDATION_FRACTION`, or cross-validation of few texts.
         test: The fraction to hold out, or a separate source. None: IMDb's test split, and no test texts for other
             data.
         unlabelled: Further texts: "imdb" (its unlabelled reviews), the path of a file or folder with plain texts,
@@ -112,14 +112,15 @@ def load_splits(
         reading: How files and tables are read.
         data_dir: The folder that contains IMDb.
         seed: The seed of the validation split. The test split does not depend on it.
-        cross_validate_few: Whether less than `MAX_CROSS_VALIDATED` texts are cross-validated by default.
+        cross_validate: Whether cross-validation is possible. Less than `MAX_CROSS_VALIDATED` texts then are
+            cross-validated by default.
         log: Called with one line before each long step.
         progress: Called with the progress of a download.
 
     Raises:
         DataError: The data is invalid, a part has a label that training lacks, or `validation` is "imdb", whose
             held-out texts are its test split.
-        OptionError: A fraction is not between 0 and 1.
+        OptionError: A fraction is not between 0 and 1, or `validation` is "cross" without `cross_validate`.
         DownloadError: IMDb is not available.
     """
 
@@ -161,9 +162,16 @@ def load_splits(
         )
     folds = 0
     if validation is None:
-        is_few = cross_validate_few and len(training) < MAX_CROSS_VALIDATED and training.soft_labels is None
+        is_few = cross_validate and len(training) < MAX_CROSS_VALIDATED and training.soft_labels is None
         validation = CROSS_VALIDATION if is_few else VALIDATION_FRACTION
     if isinstance(validation, str) and validation == CROSS_VALIDATION:
+        if not cross_validate:
+            raise OptionError(
+                "`validation` is 'cross', which only training supports; pass a fraction such as 0.2, or other texts",
+                code="bad-option-value",
+                option="validation",
+                value=validation,
+            )
         folds, validation_texts = FOLDS, training
         if test_texts is None:
             evaluated_on = f"training texts, each left out by one of {folds} models (cross-validation)"

@@ -147,8 +147,8 @@ class TrainingSettings:
         )
 
     @property
-    def cross_validates_few(self) -> bool:
-        """Whether few texts are cross-validated by default."""
+    def can_cross_validate(self) -> bool:
+        """Whether cross-validation is possible with these options."""
         own = {name: getattr(self, name) for name in ("budget", "teacher", "encoder", "unlabelled", "early_exit")}
         return _no_cross_validation(own, self.reading, self.training) is None
 
