@@ -3,7 +3,7 @@
 The first candidate is the default preset if the time is enough for it, otherwise a linear model of the n-grams alone.
 Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than two
 standard errors; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
-once. If time is left, it is trained again on training and validation texts, with the choices made on the latter.
+once. It is trained again on training and validation texts, with the choices made on the latter, for which time is kept free.
 """
 
 from __future__ import annotations
@@ -144,6 +144,14 @@ class FittedCandidate:
     correct: BoolArray
     seconds: float
 
+    @property
+    def seconds_on_all(self) -> float:
+        """The estimated time of `train_on_all`, which is kept free; 0 if it is not possible."""
+        if self.prepared.starts_from_language_model or self.prepared.is_linear:
+            return 0.0
+        count = len(self.data.training) + len(self.data.validation)
+        return SAFETY_FACTOR * self.seconds * count / len(self.data.training)
+
     def is_better_than(self, other: FittedCandidate | None) -> bool:
         """Return whether it is right on more validation texts, by more than `STANDARD_ERRORS`."""
         return other is None or is_better(self.correct, other.correct, standard_errors=STANDARD_ERRORS)
@@ -166,7 +174,8 @@ def select_best(
     ngrams_only, *larger = others
     is_first = fits(small, settings, data, end - time.monotonic())
     for listed in [small, ngrams_only, *larger] if is_first else [ngrams_only, small, *larger]:
-        remaining = max(end - time.monotonic(), 0)
+        last = end - (0.0 if best is None else best.seconds_on_all)
+        remaining = max(last - time.monotonic(), 0)
         candidate: Candidate | None = listed
         if best is not None and not remaining:
             candidate = None
@@ -178,7 +187,7 @@ def select_best(
             )
             continue
         try:
-            fitted = yield from _train_candidate(settings, data, candidate, end)
+            fitted = yield from _train_candidate(settings, data, candidate, last)
         except TrainingError as error:
             if best is None and candidate.is_linear:
                 raise
@@ -204,17 +213,15 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
     or if it starts from a language model, whose output layer is fitted with validation texts.
     """
     old, data = best.prepared, best.data
-    count = len(data.training) + len(data.validation)
-    needed = SAFETY_FACTOR * best.seconds * count / len(data.training)
-    if old.starts_from_language_model or old.is_linear or needed > remaining:
+    if not 0 < best.seconds_on_all <= remaining:
         return None
-    yield Note(f"{best.name}: trained again on all {count:,} texts, with these choices", code="trained-on-all")
     texts = Dataset(
         [*data.training.texts, *data.validation.texts],
         [*data.training.labels, *data.validation.labels],
         data.origin,
         keep_missing=True,
     )
+    yield Note(f"{best.name}: trained again on all {len(texts):,} texts, with these choices", code="trained-on-all")
     history = old.state.history
     config = dataclasses.replace(old.training_config, min_steps=0, epochs=len(history), patience=len(history))
     prepared = prepare(
