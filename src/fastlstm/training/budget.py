@@ -3,7 +3,7 @@
 The first candidate is the default preset if the time is enough for it, otherwise a linear model of the n-grams alone.
 Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than two
 standard errors; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
-once. It is trained again on training and validation texts, with the choices made on the latter, for which time is kept free.
+once. Time is kept free to train it again on training and validation texts, with the choices made on the latter.
 """
 
 from __future__ import annotations
