@@ -1,4 +1,4 @@
-"""Accuracy of saved models on the sentences of recipes/probes.py, by kind, beside tools that need no training.
+"""Accuracy of saved models on the sentences of recipes/probes.py, by kind, compared with tools that need no training.
 
     pip install vaderSentiment snownlp    # optional
     python benchmarks/probe_accuracy.py [MODEL ...] [--language chinese] [--errors 20]

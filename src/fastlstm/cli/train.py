@@ -57,7 +57,7 @@ def split_options(function: Function) -> Function:
     function = option("--test", metavar="DATA|FRACTION", panel="Data",
                       help="Texts to evaluate on. [default: validation texts]")(function)  # fmt: skip
     return option("--validation", metavar="DATA|FRACTION|cross", panel="Data",
-                  help="Texts that select the epoch. [0.2; cross if few]")(function)  # fmt: skip
+                  help="Texts that select the epoch. [default: 0.2; few: cross]")(function)  # fmt: skip
 
 
 def device_option(function: Function) -> Function:
@@ -70,7 +70,7 @@ def soft_label_options(function: Function) -> Function:
     """Add the options about probabilities of a teacher."""
     for decorator in (
         option("--label-weight", type=click.FloatRange(0, 1), default=0.5, show_default=True, panel="Data",
-               help="Weight of a label beside probabilities of a teacher."),
+               help="Weight of labels; the rest is that of the teacher."),
         option("--probability-column", metavar="NAME", panel="Data",
                help="Column that maps classes to probabilities."),
         option("--probability-columns", metavar="CLASS=NAME,...", panel="Data",

@@ -84,7 +84,7 @@ def _table_rows(data: Any, keys: Sequence[Any], source: str, options: ReadOption
     texts = column_values(column(data, keys[text]), "texts")
     indices = label_column_indices(columns, source, options)
     cells = {name: column_values(column(data, keys[index]), "labels") for name, index in indices.items()}
-    labels = [options.label_of(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=False)]
+    labels = options.labels_of(cells)
     if len(texts) != len(labels):
         raise DataError(
             f"{source} has {len(texts)} texts and {len(labels)} labels; expected equal numbers",

@@ -103,8 +103,8 @@ class ReadOptions:
         probability_columns: Class name -> column of a table with the probability of the class, as pairs. `create` also
             takes a mapping, a list of columns named as the classes, or "negative=p_neg,positive=p_pos". With
             probabilities, a text may have no label.
-        probability_column: A column with a mapping of class names to probabilities, in JSON Lines and Parquet files
-            and in tables in memory.
+        probability_column: A column with a mapping of class names to probabilities, in CSV and TSV files written as
+            JSON.
         delimiter: The character between the cells of a CSV or TSV file, or one of `NAMED_DELIMITERS`. None: detected.
         quoting: How a CSV or TSV file quotes cells: "double": in double quotes, with quotes inside doubled;
             "backslash": the same, and a backslash escapes the next character; "single": in single quotes, with quotes
@@ -208,6 +208,12 @@ class ReadOptions:
         else:
             probabilities = {name: row.get(column) for name, column in self.probability_columns}
         return LabelCells(row.get(self.label_column), probabilities)
+
+    def labels_of(self, cells: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+        """Return the label of each row, as `label_of`, from the columns by their name."""
+        if not self.reads_probabilities:
+            return cells[self.label_column]
+        return [self.label_of(dict(zip(cells, row, strict=True))) for row in zip(*cells.values(), strict=False)]
 
     @property
     def label_columns(self) -> tuple[str, ...]:

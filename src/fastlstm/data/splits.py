@@ -112,7 +112,7 @@ def load_splits(
         reading: How files and tables are read.
         data_dir: The folder that contains IMDb.
         seed: The seed of the validation split. The test split does not depend on it.
-        cross_validate: Whether cross-validation is possible. Less than `MAX_CROSS_VALIDATED` texts then are
+        cross_validate: Whether cross-validation is possible. Fewer than `MAX_CROSS_VALIDATED` texts are then
             cross-validated by default.
         log: Called with one line before each long step.
         progress: Called with the progress of a download.

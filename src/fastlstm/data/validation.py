@@ -113,12 +113,10 @@ class RowCollector:
 
     def _add_label(self, label: object) -> None:
         if not isinstance(label, LabelCells):
-            label = LabelCells(label, None)
-            if not self.options.reads_probabilities:
-                self.labels.append(self._class_name(label.label))
-                self._soft.append(None)
-                self._own_label.append(True)
-                return
+            self.labels.append(self._class_name(label))
+            self._soft.append(None)
+            self._own_label.append(True)
+            return
         soft = parse_probabilities(label.probabilities, dict(self.options.probability_columns))
         own = not (is_missing(label.label) or label.label == "")
         if not own and soft is None:

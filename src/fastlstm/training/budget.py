@@ -41,7 +41,7 @@ from fastlstm.training.events import Calibrated, CandidateDone, TrainingEvent
 from fastlstm.training.finetuning import config_from_encoder, language_model_config
 from fastlstm.training.loop import LabelledIds, TrainingState, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.prepare import PreparedRun, prepare
+from fastlstm.training.prepare import LeftOut, PreparedRun, prepare
 from fastlstm.training.pretraining import pretraining_config
 from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
@@ -233,11 +233,12 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
         cap_vocabulary=True,
     )
     logits = old.validation_logits()
-    prepared = dataclasses.replace(
-        prepared,
-        validation=dataclasses.replace(old.validation, texts=[]),
-        epoch_scores=[(result.validation_loss, result.validation_accuracy) for result in history],
-        left_out_logits=np.broadcast_to(logits, (len(history), *logits.shape)),
+    prepared = prepared.with_left_out(
+        LeftOut(
+            dataclasses.replace(old.validation, texts=[]),
+            np.broadcast_to(logits, (len(history), *logits.shape)),  # those of the best epoch, the only ones used
+            [(result.validation_loss, result.validation_accuracy) for result in history],
+        )
     )
     started = time.perf_counter()
     yield from prepared.epochs()

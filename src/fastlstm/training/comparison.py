@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 
-from fastlstm._typing import BoolArray
+from fastlstm._typing import BoolArray, IndexArray
 from fastlstm.config import DEFAULT_PRESET, PRESETS
-from fastlstm.config.options import Precision
 from fastlstm.data.splits import DataSplits
 from fastlstm.notes import Note
 from fastlstm.training.evaluation import calibrate_and_predict
@@ -27,7 +27,7 @@ def is_better(correct: BoolArray, other: BoolArray, *, standard_errors: float = 
 
 
 def compare_without_encoder(
-    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun, precision: Precision
+    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun, predicted: IndexArray
 ) -> Iterator[Note]:
     """Train the default preset without the encoder, which is much faster, and yield a note if it is as good.
 
@@ -35,7 +35,7 @@ def compare_without_encoder(
         settings: The run, with an encoder.
         data: Its texts.
         prepared: The trained model.
-        precision: The actual precision of the run.
+        predicted: The class that it predicts for each validation text [n].
     """
     assert settings.encoder is not None
     yield Note(
@@ -47,16 +47,17 @@ def compare_without_encoder(
         data.training,
         data.validation,
         small.model,
-        small.training,
+        dataclasses.replace(small.training, seed=settings.training.seed),
         device=settings.device,
         cap_vocabulary=True,
-        precision=precision,
+        precision=prepared.identity["precision"],
     )
     for _ in reference.epochs():
         pass
-    right = [calibrate_and_predict(run)[1] == run.validation.classes for run in (prepared, reference)]
-    if not is_better(*right):
-        with_encoder, without = (float(correct.mean()) for correct in right)
+    classes = prepared.validation.classes
+    correct, correct_without = predicted == classes, calibrate_and_predict(reference)[1] == classes
+    if not is_better(correct, correct_without):
+        with_encoder, without = float(correct.mean()), float(correct_without.mean())
         yield Note(
             f"the encoder {settings.encoder.name} does not help: accuracy on the validation texts {with_encoder:.2%}, "
             f"without it and with the preset {DEFAULT_PRESET} {without:.2%}; leave out `encoder`",

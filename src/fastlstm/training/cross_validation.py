@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,31 +20,12 @@ from fastlstm.notes import Note
 from fastlstm.training.events import EpochResult
 from fastlstm.training.linear import baseline_predictions
 from fastlstm.training.loop import LabelledIds, compute_logits
-from fastlstm.training.prepare import PreparedRun, prepare
+from fastlstm.training.prepare import LeftOut, PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """What the models say about the n texts that they leave out.
-
-    Attributes:
-        folds: The number of models.
-        scores: The loss (nats) and the accuracy (0..1) on left-out texts after each epoch.
-        logits: [epochs, n, logits], the logits of the LSTM for left-out texts after each epoch.
-        left_out: classes [n] and n-gram logits [n, logits] of these texts; without the texts.
-    """
-
-    folds: int
-    scores: tuple[tuple[float, float], ...]
-    logits: FloatArray
-    left_out: LabelledIds
-
-
-def cross_validate(
-    settings: TrainingSettings, data: DataSplits, precision: Precision
-) -> Iterator[Note | CrossValidation]:
-    """Train one model per fold; the last item is the result.
+def cross_validate(settings: TrainingSettings, data: DataSplits, precision: Precision) -> Iterator[Note | LeftOut]:
+    """Train one model per fold; the last item is what they say about the texts that they leave out.
 
     Args:
         settings: The run.
@@ -60,7 +40,7 @@ def cross_validate(
         f"all {len(training):,} texts",
         code="cross-validation",
     )
-    parts: list[tuple[PreparedRun, list[FloatArray], list[float]]] = []
+    parts: list[tuple[PreparedRun, list[FloatArray]]] = []
     for number, (rest, held) in enumerate(split_folds(training, data.folds, settings.training.seed), start=1):
         prepared = prepare(
             training.take(rest),
@@ -71,41 +51,37 @@ def cross_validate(
             cap_vocabulary=True,
             precision=precision,
         )
-        logits, losses = [], []
-        for event in prepared.epochs():
-            if isinstance(event, EpochResult):
-                logits.append(compute_logits(prepared.state.model, prepared.validation.texts).numpy())
-                losses.append(event.validation_loss)
-        parts.append((prepared, logits, losses))
+        logits = [
+            compute_logits(prepared.state.model, prepared.validation.texts).numpy()
+            for event in prepared.epochs()
+            if isinstance(event, EpochResult)
+        ]
+        parts.append((prepared, logits))
         accuracy = prepared.state.history[-1].validation_accuracy
         yield Note(
             f"fold {number} of {data.folds}: {len(held):,} texts left out, accuracy of the LSTM {accuracy:.2%}",
             code="fold-finished",
         )
-    yield _collect(parts, data.folds)
+    yield _join(parts)
 
 
-def _collect(parts: list[tuple[PreparedRun, list[FloatArray], list[float]]], folds: int) -> CrossValidation:
-    classes = np.concatenate([prepared.validation.classes for prepared, _, _ in parts])
-    wide = [prepared.validation.wide_logits for prepared, _, _ in parts]
-    wide_logits = np.concatenate([part for part in wide if part is not None]) if parts[0][0].wide else None
-    logits = np.stack([np.concatenate(epoch) for epoch in zip(*(logits for _, logits, _ in parts), strict=True)])
-    counts = np.array([len(prepared.validation.classes) for prepared, _, _ in parts])
-    losses = np.array([losses for _, _, losses in parts]).T @ counts / counts.sum()
-    accuracies = (
-        np.array([[result.validation_accuracy for result in prepared.state.history] for prepared, _, _ in parts]).T
-        @ counts
-        / counts.sum()
-    )
-    scores = tuple((float(loss), float(accuracy)) for loss, accuracy in zip(losses, accuracies, strict=True))
-    return CrossValidation(folds, scores, logits, LabelledIds([], classes, wide_logits))
+def _join(parts: list[tuple[PreparedRun, list[FloatArray]]]) -> LeftOut:
+    """Return the logits and scores of all folds together."""
+    validations = [prepared.validation for prepared, _ in parts]
+    classes = np.concatenate([validation.classes for validation in validations])
+    wide = [validation.wide_logits for validation in validations if validation.wide_logits is not None]
+    logits = np.stack([np.concatenate(epoch) for epoch in zip(*(logits for _, logits in parts), strict=True)])
+    results = zip(*(prepared.state.history for prepared, _ in parts), strict=True)
+    counts = np.array([len(validation.classes) for validation in validations])
 
+    def mean(values: list[float]) -> float:
+        return float(np.average(values, weights=counts))
 
-def with_cross_validation(prepared: PreparedRun, result: CrossValidation) -> PreparedRun:
-    """Return a run on all texts whose choices are those of the cross-validation."""
-    return dataclasses.replace(
-        prepared, validation=result.left_out, epoch_scores=result.scores, left_out_logits=result.logits
-    )
+    scores = [
+        (mean([result.validation_loss for result in epoch]), mean([result.validation_accuracy for result in epoch]))
+        for epoch in results
+    ]
+    return LeftOut(LabelledIds([], classes, np.concatenate(wide) if wide else None), logits, scores)
 
 
 def cross_validated_baseline(training: Dataset, folds: int, seed: int) -> Report:

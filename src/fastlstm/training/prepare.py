@@ -54,13 +54,27 @@ AFTER_TRAINING = ("calibration", "threshold_metric")
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What models say about n texts that they did not train on, from which a run on more texts takes its choices.
+
+    Attributes:
+        labelled: Classes [n] and n-gram logits [n, logits] of the texts, without the texts.
+        logits: [epochs, n, logits], the logits of the LSTM after each epoch.
+        scores: Loss and accuracy on the texts after each epoch.
+    """
+
+    labelled: LabelledIds
+    logits: FloatArray
+    scores: EpochScores
+
+
+@dataclass(frozen=True)
 class PreparedRun:
     """A run that is ready to train: tokenized texts, a model with fresh weights, and the training state.
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
-    "auto". `is_linear` is whether the n-grams alone decide. In a cross-validation, `epoch_scores` selects the epoch,
-    `left_out_logits` [epochs, n, logits] are the logits of left-out texts, and `validation` has no texts.
+    "auto". `is_linear` is whether the n-grams alone decide. With `left_out`, `validation` has no texts.
     """
 
     model_config: ModelConfig
@@ -77,8 +91,16 @@ class PreparedRun:
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
     is_linear: bool = False
-    epoch_scores: EpochScores | None = None
-    left_out_logits: FloatArray | None = None
+    left_out: LeftOut | None = None
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether the training texts have soft labels."""
+        return self.training.soft_labels is not None
+
+    def with_left_out(self, left_out: LeftOut) -> PreparedRun:
+        """Return the run with the choices made on left-out texts: epoch, blend, calibration and threshold."""
+        return dataclasses.replace(self, validation=left_out.labelled, left_out=left_out)
 
     def epochs(self) -> Iterator[TrainingLoopEvent]:
         """Train from the current state to the end: first as a language model, if configured, then on labels.
@@ -99,7 +121,7 @@ class PreparedRun:
                 balanced=self.training_config.class_weights == "balanced",
             )
         config = dataclasses.replace(self.training_config, precision=self.identity["precision"])
-        validation = self.validation if self.epoch_scores is None else self.epoch_scores
+        validation = self.validation if self.left_out is None else self.left_out.scores
         yield from train_epochs(self.state, self.training, validation, config, self.unlabelled)
 
     @property
@@ -157,10 +179,10 @@ class PreparedRun:
         return dataclasses.replace(calibration, threshold=threshold)
 
     def validation_logits(self) -> FloatArray:
-        """Return the logits [n, logits] of the validation texts, or of the texts left out in a cross-validation."""
-        if self.left_out_logits is not None:
+        """Return the logits [n, logits] of the validation texts, or of the left-out texts."""
+        if self.left_out is not None:
             best = max(result.epoch for result in self.state.history if result.best)
-            chosen: FloatArray = self.left_out_logits[best - 1]
+            chosen: FloatArray = self.left_out.logits[best - 1]
             return chosen
         return compute_logits(self.state.model, self.validation.texts).numpy()
 

@@ -40,12 +40,12 @@ from fastlstm.training.agreement import Agreement, has_own_label, measure_agreem
 from fastlstm.training.budget import select_best
 from fastlstm.training.calibration import calibration_note
 from fastlstm.training.comparison import compare_without_encoder
-from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline, with_cross_validation
+from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline
 from fastlstm.training.distillation import evaluated_probabilities, soft_targets, teacher_probabilities
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
     BUDGET_DESCRIPTION,
-    calibrate_model,
+    calibrate_and_predict,
     check_parity,
     evaluate_model,
     is_balanced,
@@ -153,8 +153,6 @@ def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[Trainin
     yield from _start(settings, prepared)
     baseline = yield from _evaluate_baseline(settings, data)
     yield from _fit(settings, prepared)
-    if settings.encoder is not None and settings.baseline and prepared.training.soft_labels is None:
-        yield from compare_without_encoder(settings, data, prepared, prepared.identity["precision"])
     yield from _finish(settings, data, prepared, baseline, lambda model: _agreement(model, teacher, evaluation))
 
 
@@ -226,7 +224,7 @@ def _prepare(
         if isinstance(item, Note):
             yield item
         else:
-            prepared = with_cross_validation(prepared, item)
+            prepared = prepared.with_left_out(item)
     yield prepared_event(data, prepared)
     return prepared, teacher
 
@@ -349,12 +347,14 @@ def _finish(
 ) -> Iterator[TrainingEvent]:
     """Calibrate, evaluate and save. `compare` returns how the classifier agrees with its teacher, if it has one."""
     history = tuple(prepared.state.history)
-    calibrated = calibrate_model(prepared)
+    calibrated, predicted = calibrate_and_predict(prepared)
+    if settings.encoder is not None and settings.baseline and settings.budget is None and not prepared.is_soft:
+        yield from compare_without_encoder(settings, data, prepared, predicted)
     yield calibrated
     if note := calibration_note(calibrated.calibration):
         yield note
     started = time.perf_counter()
-    if data.test is None and prepared.left_out_logits is not None:
+    if data.test is None and prepared.left_out is not None:
         report = calibrated.after
     else:
         report = evaluate_model(prepared, data.evaluation, calibrated.calibration)

@@ -42,7 +42,7 @@ class TrainingSettings:
         out: Folder to save the model to. Must be free, or with `overwrite` a fastlstm model.
         preset: Named configuration to start from: "small", "accurate" or "tutorial".
         validation: Fraction of the texts held out to select the best epoch, or a separate dataset; "cross":
-            cross-validation, after which the model trains on all texts. None: 0.2, or cross-validation for less than
+            cross-validation, after which the model trains on all texts. None: 0.2, or cross-validation for fewer than
             1,000 texts where it is possible.
         test: Fraction of the texts held out for evaluation, or a separate dataset. None: the test split of IMDb,
             and for other data no test.

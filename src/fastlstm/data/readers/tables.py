@@ -89,9 +89,10 @@ def parquet_rows(path: Path, source: str, options: ReadOptions, *, labelled: boo
             number = 0
             for batch in table.iter_batches(ROWS_PER_BATCH, columns=selected):
                 cells = {name: arrow_values(batch.column(name)) for name in selected}
-                for row, text in enumerate(cells[options.text_column]):
+                texts = cells[options.text_column]
+                labels = options.labels_of(cells) if labelled else [None] * len(texts)
+                for text, label in zip(texts, labels, strict=True):
                     number += 1
-                    label = options.label_of({name: cells[name][row] for name in selected}) if labelled else None
                     yield number, text, label
         except (pyarrow.ArrowException, OSError) as error:
             reason = excerpt(" ".join(str(error).split()))
