@@ -48,7 +48,7 @@ def accuracy_table() -> str:
         (
             "IMDb test accuracy of the bundled model",
             f"**{english['accuracy']:.2%}**, calibration error {english['calibration_error']:.2%}",
-            "../recipes/english_sentiment.py",
+            "scoring.py",
         ),
         *(
             (f"IMDb test accuracy {model}", f"**{last_scoring(name)['accuracy']:.2%}**", "scoring.py")

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastlstm.data.dataset import Dataset, column_values
-from fastlstm.data.options import BadRow, ReadOptions
+from fastlstm.data.options import BadRow, LabelCells, ReadOptions
 from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
 from fastlstm.data.readers.labelled import read_labelled
-from fastlstm.data.soft_labels import LabelCells
 from fastlstm.data.validation import Rows, collect_dataset
 from fastlstm.errors import DataError
 from fastlstm.tables import column, column_keys

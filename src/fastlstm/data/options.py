@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fastlstm.data.soft_labels import LabelCells
 from fastlstm.errors import OptionError, WriteError, suggest
 
 Quoting = Literal["double", "backslash", "single", "single-backslash", "none"]
@@ -40,6 +39,19 @@ class BadRow:
     code: str
     reason: str
     content: str = ""
+
+
+@dataclass(frozen=True)
+class LabelCells:
+    """The cells of a row that has probabilities.
+
+    Attributes:
+        label: The cell of the label; None if there is none.
+        probabilities: The cell of each class, or one cell that contains a mapping.
+    """
+
+    label: object
+    probabilities: object
 
 
 class BadRowFile:

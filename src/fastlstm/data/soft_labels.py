@@ -21,19 +21,6 @@ SUM_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
-class LabelCells:
-    """The cells of a row that has probabilities.
-
-    Attributes:
-        label: The cell of the label; None if there is none.
-        probabilities: The cell of each class, or one cell that contains a mapping.
-    """
-
-    label: object
-    probabilities: object
-
-
-@dataclass(frozen=True)
 class SoftLabels:
     """The soft labels of n texts.
 

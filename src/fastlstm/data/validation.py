@@ -15,8 +15,8 @@ import numpy as np
 
 from fastlstm.data.dataset import Dataset, sorted_names
 from fastlstm.data.labels import is_missing, is_unicode, look_alikes, merged_names, normalize_label
-from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.soft_labels import LabelCells, SoftLabels, collect_soft_labels, parse_probabilities
+from fastlstm.data.options import BadRow, LabelCells, ReadOptions
+from fastlstm.data.soft_labels import SoftLabels, collect_soft_labels, parse_probabilities
 from fastlstm.errors import DataError, OptionError
 from fastlstm.notes import Note
 

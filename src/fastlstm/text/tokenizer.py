@@ -23,7 +23,6 @@ from fastlstm.text.segmentation import (
     end_of_marks,
     find_segmentation,
 )
-from fastlstm.text.subwords import train_bpe, train_characters, train_unigram, truncate_model
 
 PADDING, UNKNOWN = "[PAD]", "[UNK]"
 PADDING_ID, UNKNOWN_ID = 0, 1
@@ -44,8 +43,15 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, tokens: str = "w
     The vocabulary has at most `vocabulary_size` entries: `[PAD]` (id 0), `[UNK]` (id 1), then tokens by decreasing
     frequency, ties in alphabetical order. It is smaller if the texts have fewer tokens.
     """
-    if train := _PARTS_OF_WORDS.get(tokens):
-        return train(list(texts), vocabulary_size - 2, (PADDING, UNKNOWN))
+    if tokens != "words":
+        from fastlstm.text import subwords  # which predictions do not need
+
+        train = {
+            "characters": subwords.train_characters,
+            "bpe": subwords.train_bpe,
+            "unigram": subwords.train_unigram,
+        }
+        return train[tokens](list(texts), vocabulary_size - 2, (PADDING, UNKNOWN))
     tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
     tokenizer.normalizer = SEGMENTS.normalizer
     tokenizer.pre_tokenizer = SEGMENTS.pre_tokenizer
@@ -55,9 +61,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int, tokens: str = "w
     words = [PADDING, UNKNOWN, *sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)]
     tokenizer.model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN)
     return tokenizer
-
-
-_PARTS_OF_WORDS = {"characters": train_characters, "bpe": train_bpe, "unigram": train_unigram}
 
 
 def require_words(tokenizer: Tokenizer, source: str) -> None:
@@ -78,6 +81,8 @@ def no_words(source: str) -> DataError:
 
 def truncate_vocabulary(tokenizer: Tokenizer, size: int) -> Tokenizer:
     """Return a copy of the tokenizer with the first `size` entries of its vocabulary, the most frequent ones."""
+    from fastlstm.text.subwords import truncate_model
+
     copy = Tokenizer.from_str(tokenizer.to_str())
     copy.model = truncate_model(tokenizer, size)
     return copy
