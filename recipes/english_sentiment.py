@@ -9,11 +9,10 @@ The folders of texts are described in `english_texts.py`. LSTM is a classifier o
 stage resumes from its checkpoint. The stages:
 
 1. Fine-tune MiniLM on sentences: phrases of film reviews, comments with emotions, rated sentences, generated ones.
-2. Fine-tune it further on reviews and sentences.
-3. Label reviews with the mean logit of MiniLM and LSTM, and sentences with MiniLM: sentences cut from reviews, the same
-   about other subjects, parts of sentences, and all texts of stage 1.
-4. Distil a forward LSTM from these labels.
-5. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
+2. Label reviews with the LSTM, and sentences with MiniLM: sentences cut from reviews, the same about other subjects,
+   parts of sentences, and all texts of stage 1.
+3. Distil a forward LSTM from these labels.
+4. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
    scored once.
 """
 
@@ -147,10 +146,9 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     folders = Folders(arguments.imdb, arguments.sst2, arguments.emotions, arguments.rated, arguments.lstm_teacher)
     texts, encoder = Texts.load(folders), transformer.find_encoder(arguments.encoder)
-    first, second = work / "minilm-sentences", work / "minilm-reviews"
-    run_stage(first, lambda: english_teacher.train_sentences(encoder, texts.sentences, first))
-    run_stage(second, lambda: english_teacher.train_reviews(first, texts.reviews.training, texts.sentences, second))
-    label_texts(work, second, texts, folders.lstm_teacher)
+    teacher = work / "minilm-sentences"
+    run_stage(teacher, lambda: english_teacher.train(encoder, texts.sentences, teacher))
+    label_texts(work, teacher, texts, folders.lstm_teacher)
     train_student(work, texts)
     if arguments.publish:
         publish(work / "student", texts.measured, validation_data(texts).texts, folders.imdb, stage_seconds(work))
@@ -180,15 +178,11 @@ def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:
     parts = augmented(whole, COPIES, known=known, seed=0) + augmented(cut[::2][:PARTS], 1, known=known, seed=1)
     others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
     more = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
-    for name, group in (
-        ("sentences", texts.sentences.texts),
-        ("more-sentences", more),
-        ("reviews", all_reviews),
-    ):
+    for name, group in (("sentences", texts.sentences.texts), ("more-sentences", more)):
         out = work / f"{name}.parquet"
         run_stage(out, functools.partial(english_teacher.label, teacher, group, out))
-    out = work / "lstm-reviews.npy"
-    run_stage(out, lambda: np.save(out, lstm_logits(lstm, all_reviews)))
+    out = work / "reviews.parquet"
+    run_stage(out, lambda: english_teacher.write_labels(all_reviews, lstm_logits(lstm, all_reviews), out))
 
 
 def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
@@ -200,8 +194,7 @@ def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
 def student_data(work: Path, texts: Texts) -> fastlstm.Dataset:
     """Return all texts with their targets: the mean of label and teacher, or the teacher alone."""
     reviews = english_teacher.read_labels(work / "reviews.parquet")
-    logits = (english_teacher.to_logits(reviews.positive) + np.load(work / "lstm-reviews.npy")) / 2
-    targets = english_teacher.to_probabilities(logits)
+    targets = reviews.positive.copy()
     count = len(texts.reviews.training.texts)
     targets[:count] = LABEL_WEIGHT * texts.reviews.training.positive + (1 - LABEL_WEIGHT) * targets[:count]
     sentences = english_teacher.read_labels(work / "sentences.parquet")

@@ -9,40 +9,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from english_texts import Scored, join
+from english_texts import Scored
 from fastlstm._typing import DoubleArray, FloatArray
 from minilm_teacher import report
 from opponents import transformer
 from opponents.transformer_training import FineTuning, fine_tune
 
 LABELS = "negative", "positive"
-SENTENCES = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
-REVIEWS = FineTuning(learning_rate=5e-5, epochs=1, batch_tokens=8192)
-SENTENCE_COPIES = 2
-"""How often each sentence is seen in the epoch of the reviews."""
+FINE_TUNING = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
 
 
-def train_sentences(encoder: Path, sentences: Scored, out: Path) -> None:
+def train(encoder: Path, sentences: Scored, out: Path) -> None:
     """Fine-tune the encoder on sentences, and save the classifier as the folder `out`."""
-    _train(transformer.create(encoder, len(LABELS), seed=0, dropout=0.0), encoder, sentences, SENTENCES, out)
-
-
-def train_reviews(start: Path, reviews: Scored, sentences: Scored, out: Path) -> None:
-    """Fine-tune the classifier in the folder `start` on reviews and sentences, and save it as the folder `out`."""
-    data = join(reviews, *[sentences] * SENTENCE_COPIES)
-    _train(transformer.load(start, dropout=0.0)[0], start, data, REVIEWS, out)
-
-
-def _train(
-    model: transformer.TransformerClassifier, start: Path, data: Scored, options: FineTuning, out: Path
-) -> None:
-    ids = transformer.TransformerTokenizer(start)(data.texts)
-    targets = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
+    model = transformer.create(encoder, len(LABELS), seed=0, dropout=0.0)
+    ids = transformer.TransformerTokenizer(encoder)(sentences.texts)
+    targets = np.stack([1 - sentences.positive, sentences.positive], axis=1).astype(np.float32)
     checkpoint = out.with_name(out.name + ".checkpoint")
-    fine_tune(model, ids, targets, options, checkpoint=checkpoint, report=report)
-    transformer.save(model, start, LABELS, out)
+    fine_tune(model, ids, targets, FINE_TUNING, checkpoint=checkpoint, report=report)
+    transformer.save(model, encoder, LABELS, out)
     checkpoint.unlink(missing_ok=True)
 
 
@@ -57,8 +43,13 @@ def label(teacher: Path, texts: Sequence[str], out: Path) -> None:
         logits += list(to_logits(positive))
         pq.write_table(pa.table({"logit": logits}), part)
         report(f"{out.stem}: {len(logits):,} of {len(texts):,} texts")
-    pq.write_table(pa.table({"text": list(texts), "logit": logits}), out)
+    write_labels(texts, np.asarray(logits), out)
     part.unlink(missing_ok=True)
+
+
+def write_labels(texts: Sequence[str], logits: DoubleArray, out: Path) -> None:
+    """Write a Parquet file with texts and their logits."""
+    pq.write_table(pa.table({"text": list(texts), "logit": logits}), out)
 
 
 def read_labels(path: Path) -> Scored:
