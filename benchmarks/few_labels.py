@@ -3,9 +3,10 @@
     python benchmarks/few_labels.py IMDB_FOLDER [ENCODER] [--draws 0 1 2 3 4]
 
 Each number and random sample of reviews trains three models: a classifier fine-tuned from the encoder, the small preset
-from scratch, and NB-weighted logistic regression. The LSTMs hold out 20% of the reviews for validation; the regression
-has no hyperparameter to choose and trains on all of them. Each scoring of an LSTM is logged, and no model is scored
-twice. The LSTMs are scored in bfloat16 if the processor supports it, since float32 would take minutes per model.
+from scratch, and NB-weighted logistic regression. Below 1,000 reviews, the LSTMs are cross-validated and train on all
+of them, otherwise they hold out 20%; the regression has no hyperparameter to choose and trains on all of them. Each
+scoring of an LSTM is logged, and no model is scored twice. The LSTMs are scored in bfloat16 if the processor supports
+it, since float32 would take minutes per model.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ def make_estimator(**options: Any) -> LSTMClassifier:
         "epochs": 15,
         "batch_size": 8,
         "learning_rate": 0.03,
+        "validation_fraction": 0.2,
         "random_state": 0,
     }
     return LSTMClassifier(**{**defaults, **options})
@@ -210,7 +211,7 @@ def test_every_option_may_be_a_numpy_scalar() -> None:
         ("epochs", np.array([1])),
         ("bidirectional", np.int64(1)),
         ("validation_fraction", "0.2"),
-        ("validation_fraction", None),
+        ("validation_fraction", [0.2]),
         ("validation_fraction", np.array([0.2])),
         ("random_state", "zero"),
         ("random_state", -1),
@@ -327,7 +328,9 @@ def test_estimator_starts_from_a_language_model(tmp_path: Path) -> None:
     fastlstm.train_language_model(
         TEXTS, tmp_path / "lm", embedding_size=5, hidden_sizes=(7,), epochs=1, streams=2, window=8, validation=0.2
     )
-    estimator = LSTMClassifier(encoder=tmp_path / "lm", epochs=2, random_state=0).fit(TEXTS, NAMES)
+    estimator = LSTMClassifier(encoder=tmp_path / "lm", epochs=2, validation_fraction=0.2, random_state=0).fit(
+        TEXTS, NAMES
+    )
     config = estimator.classifier_.saved.config
     assert (config.embedding_size, config.hidden_sizes) == (5, (7,))
     assert clone(estimator).get_params()["encoder"] == tmp_path / "lm"

@@ -26,12 +26,14 @@ from fastlstm.data.classes import require_repeated_classes
 from fastlstm.data.dataset import column_values
 from fastlstm.data.labels import normalize_label
 from fastlstm.data.options import ReadOptions
+from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION
 from fastlstm.data.validation import collect_dataset
 from fastlstm.errors import DataError, OptionError, UnknownTextsWarning
 from fastlstm.inference import Classifier
 from fastlstm.nn.threads import one_thread
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.text.validation import validate_texts
+from fastlstm.training.cross_validation import cross_validate, left_out_by
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import prepare
 from fastlstm.training.settings import find_encoder, with_encoder_defaults
@@ -46,7 +48,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         preset: Named configuration to start from.
         encoder: Folder of a language model to start from, or the name of a bundled one.
         validation_fraction: Fraction of the texts, between 0 and 1, held out to select the best epoch and to calibrate
-            the probabilities.
+            the probabilities. None: 0.2. Fewer than 1,000 texts are cross-validated instead, unless a language model
+            is pretrained on them.
         device: "auto", "cpu" or "cuda".
         random_state: An int makes `fit` reproducible; None draws a new seed each time, from NumPy's global generator.
         Others: Fields of `ModelConfig` and `TrainingConfig`; None keeps the value of the preset. A vocabulary larger
@@ -93,7 +96,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         calibration: str | None = None,
         threshold_metric: str | None = None,
         precision: str | None = None,
-        validation_fraction: float = 0.2,
+        validation_fraction: float | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -164,8 +167,15 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         seed, fraction = self._seed(), self._fraction()
         options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)
         model_config, training_config = configure(self.preset, options)
-        encoder = find_encoder(self.encoder)
-        training, validation = split_dataset(dataset, fraction, seed)
+        folder = find_encoder(self.encoder)
+        encoder = None if folder is None else read_language_model(folder)
+        is_few = len(dataset) < MAX_CROSS_VALIDATED and not training_config.pretraining_epochs
+        is_cross_validated = fraction is None and is_few
+        training = validation = dataset
+        if not is_cross_validated:
+            training, validation = split_dataset(
+                dataset, VALIDATION_FRACTION if fraction is None else fraction, seed
+            )
         prepared = prepare(
             training,
             validation,
@@ -173,8 +183,13 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             training_config,
             device=self.device,
             cap_vocabulary=True,
-            encoder=None if encoder is None else read_language_model(encoder),
+            encoder=encoder,
         )
+        if is_cross_validated:
+            folds = cross_validate(
+                training, FOLDS, model_config, training_config, device=self.device, encoder=encoder
+            )
+            prepared = prepared.with_left_out(left_out_by(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
         calibration = prepared.calibrate(prepared.validation_logits())
         self.classifier_ = Classifier(prepared.saved_model({}, calibration))
@@ -188,8 +203,10 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         except ValueError as error:
             raise _bad_parameter("random_state", self.random_state, str(error)) from None
 
-    def _fraction(self) -> float:
+    def _fraction(self) -> float | None:
         fraction = plain_value(self.validation_fraction)
+        if fraction is None:
+            return None
         if isinstance(fraction, bool) or not isinstance(fraction, int | float):
             raise _bad_parameter("validation_fraction", fraction, "expected a number between 0 and 1")
         return fraction

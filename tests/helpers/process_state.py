@@ -42,6 +42,7 @@ def make_estimator(**options: Any) -> fastlstm.LSTMClassifier:
         "ngrams": 50,
         "epochs": 2,
         "batch_size": 16,
+        "validation_fraction": 0.2,
     }
     return fastlstm.LSTMClassifier("tutorial", random_state=0, **{**fields, **options})
 

@@ -12,6 +12,7 @@ import pytest
 from tests.helpers.training import make_dataset
 
 import fastlstm
+from fastlstm import LSTMClassifier
 from fastlstm.data import Dataset
 from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION, assign_folds, load_splits
 from fastlstm.errors import OptionError
@@ -124,3 +125,31 @@ def test_a_class_of_one_text_is_trained_but_never_left_out(tmp_path: Path) -> No
 def test_other_runs_hold_texts_out(tmp_path: Path, options: dict[str, Any]) -> None:
     result = fastlstm.train(make_dataset(80), tmp_path / "model", **SMALL, **options, baseline=False)
     assert result.report.texts == 16
+
+
+def test_a_run_with_an_encoder_is_cross_validated_too(tmp_path: Path) -> None:
+    data = make_dataset(60)
+    fastlstm.train_language_model(
+        data.texts, tmp_path / "encoder", embedding_size=5, hidden_sizes=(6,), vocabulary_size=10, epochs=1
+    )
+    events: list[object] = []
+    options = {"preset": "accurate", "encoder": tmp_path / "encoder", "epochs": 2, "learning_rate": 0.01}
+    result = fastlstm.train(data, tmp_path / "model", **options, watch=events.append)
+    codes = [event.code for event in events if isinstance(event, Note)]
+    assert codes.count("fold-finished") == FOLDS
+    assert codes.count("encoder-comparison") == 1
+    (prepared,) = [event for event in events if isinstance(event, Prepared)]
+    assert (prepared.training_texts, prepared.folds) == (len(data), FOLDS)
+    assert result.report.texts == len(data)
+    assert result.classifier.saved.config.hidden_sizes == (6,)
+
+
+def test_an_estimator_trains_on_all_texts_too() -> None:
+    data = make_dataset(60)
+    options: dict[str, Any] = {**SMALL, "random_state": 1}
+    folds = LSTMClassifier(**options).fit(data.texts, data.labels)
+    split = LSTMClassifier(**options, validation_fraction=0.2).fit(data.texts, data.labels)
+    assert (folds.predict(data.texts) == data.labels).all()
+    assert len(folds.history_) == len(split.history_) == 3
+    assert {result.tokens for result in folds.history_} == {sum(len(text.split()) for text in data.texts)}
+    assert split.history_[0].tokens < folds.history_[0].tokens

@@ -10,6 +10,7 @@ from fastlstm._typing import BoolArray, IndexArray
 from fastlstm.config import DEFAULT_PRESET, PRESETS
 from fastlstm.data.splits import DataSplits
 from fastlstm.notes import Note
+from fastlstm.training.cross_validation import cross_validate, left_out_by
 from fastlstm.training.evaluation import calibrate_and_predict
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
@@ -35,7 +36,7 @@ def compare_without_encoder(
         settings: The run, with an encoder.
         data: Its texts.
         prepared: The trained model.
-        predicted: The class that it predicts for each validation text [n].
+        predicted: The class that it predicts for each validation text, or left-out text [n].
     """
     assert settings.encoder is not None
     yield Note(
@@ -43,23 +44,28 @@ def compare_without_encoder(
         code="encoder-comparison",
     )
     small = PRESETS[DEFAULT_PRESET]
+    training = dataclasses.replace(small.training, seed=settings.training.seed)
+    device, precision = settings.device, prepared.identity["precision"]
     reference = prepare(
         data.training,
         data.validation,
         small.model,
-        dataclasses.replace(small.training, seed=settings.training.seed),
-        device=settings.device,
+        training,
+        device=device,
         cap_vocabulary=True,
-        precision=prepared.identity["precision"],
+        precision=precision,
     )
+    if data.folds:
+        folds = cross_validate(data.training, data.folds, small.model, training, device=device, precision=precision)
+        reference = reference.with_left_out(left_out_by(folds))
     for _ in reference.epochs():
         pass
     classes = prepared.validation.classes
     correct, correct_without = predicted == classes, calibrate_and_predict(reference)[1] == classes
     if not is_better(correct, correct_without):
-        with_encoder, without = float(correct.mean()), float(correct_without.mean())
+        texts = "left-out" if data.folds else "validation"
         yield Note(
-            f"the encoder {settings.encoder.name} does not help: accuracy on the validation texts {with_encoder:.2%}, "
-            f"without it and with the preset {DEFAULT_PRESET} {without:.2%}; leave out `encoder`",
+            f"the encoder {settings.encoder.name} does not help: accuracy on the {texts} texts {correct.mean():.2%}, "
+            f"without it and with the preset {DEFAULT_PRESET} {correct_without.mean():.2%}; leave out `encoder`",
             code="encoder-unhelpful",
         )

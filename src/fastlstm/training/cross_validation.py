@@ -7,48 +7,60 @@ epoch, blend LSTM and n-grams, and fit the probabilities. The model that is kept
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from fastlstm._typing import FloatArray, IndexArray
+from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.config.options import Precision
 from fastlstm.data.dataset import Dataset
-from fastlstm.data.splits import DataSplits, assign_folds
+from fastlstm.data.splits import assign_folds
 from fastlstm.metrics import Report, evaluate
 from fastlstm.notes import Note
+from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.training.events import EpochResult
 from fastlstm.training.linear import baseline_predictions
 from fastlstm.training.loop import LabelledIds, compute_logits
-from fastlstm.training.prepare import LeftOut, PreparedRun, prepare
-from fastlstm.training.settings import TrainingSettings
+from fastlstm.training.prepare import LeftOut, prepare
 
 
-def cross_validate(settings: TrainingSettings, data: DataSplits, precision: Precision) -> Iterator[Note | LeftOut]:
+def cross_validate(
+    training: Dataset,
+    folds: int,
+    model_config: ModelConfig,
+    training_config: TrainingConfig,
+    *,
+    device: str = "auto",
+    encoder: SavedLanguageModel | None = None,
+    precision: Precision | None = None,
+) -> Iterator[Note | LeftOut]:
     """Train one model per fold; the last item is what they say about the texts that they leave out.
 
     Args:
-        settings: The run.
-        data: Its texts, with folds.
-        precision: The actual precision of the run.
+        training: The texts of the run.
+        folds: Number of models.
+        model_config, training_config: Configuration of the run.
+        device, encoder, precision: Those of the run, see `prepare`.
     """
-    training = data.training
-    config = settings.training.for_texts(len(training))
+    config = training_config.for_texts(len(training))
     config = dataclasses.replace(config, min_steps=0, patience=config.epochs)
     yield Note(
-        f"{data.folds}-fold cross-validation chooses the epoch and fits the probabilities; the model then trains on "
+        f"{folds}-fold cross-validation chooses the epoch and fits the probabilities; the model then trains on "
         f"all {len(training):,} texts",
         code="cross-validation",
     )
-    parts: list[tuple[PreparedRun, list[FloatArray]]] = []
-    for number, (rest, held) in enumerate(split_folds(training, data.folds, settings.training.seed), start=1):
+    parts: list[Fold] = []
+    for number, (rest, held) in enumerate(split_folds(training, folds, config.seed), start=1):
         prepared = prepare(
             training.take(rest),
             training.take(held),
-            settings.model,
+            model_config,
             config,
-            device=settings.device,
+            device=device,
             cap_vocabulary=True,
+            encoder=encoder,
             precision=precision,
         )
         logits = [
@@ -56,32 +68,46 @@ def cross_validate(settings: TrainingSettings, data: DataSplits, precision: Prec
             for event in prepared.epochs()
             if isinstance(event, EpochResult)
         ]
-        parts.append((prepared, logits))
+        parts.append(Fold(prepared.validation, np.stack(logits), prepared.state.history))
         accuracy = prepared.state.history[-1].validation_accuracy
         yield Note(
-            f"fold {number} of {data.folds}: {len(held):,} texts left out, accuracy of the LSTM {accuracy:.2%}",
+            f"fold {number} of {folds}: {len(held):,} texts left out, accuracy of the LSTM {accuracy:.2%}",
             code="fold-finished",
         )
     yield _join(parts)
 
 
-def _join(parts: list[tuple[PreparedRun, list[FloatArray]]]) -> LeftOut:
+@dataclass(frozen=True)
+class Fold:
+    """The texts that a model leaves out, its logits [epochs, n, logits] for them, and the result of each epoch."""
+
+    texts: LabelledIds
+    logits: FloatArray
+    history: list[EpochResult]
+
+
+def _join(folds: list[Fold]) -> LeftOut:
     """Return the logits and scores of all folds together."""
-    validations = [prepared.validation for prepared, _ in parts]
-    classes = np.concatenate([validation.classes for validation in validations])
-    wide = [validation.wide_logits for validation in validations if validation.wide_logits is not None]
-    logits = np.stack([np.concatenate(epoch) for epoch in zip(*(logits for _, logits in parts), strict=True)])
-    results = zip(*(prepared.state.history for prepared, _ in parts), strict=True)
-    counts = np.array([len(validation.classes) for validation in validations])
+    classes = np.concatenate([fold.texts.classes for fold in folds])
+    wide = [fold.texts.wide_logits for fold in folds if fold.texts.wide_logits is not None]
+    logits = np.concatenate([fold.logits for fold in folds], axis=1)
+    counts = [len(fold.texts.classes) for fold in folds]
 
     def mean(values: list[float]) -> float:
         return float(np.average(values, weights=counts))
 
     scores = [
         (mean([result.validation_loss for result in epoch]), mean([result.validation_accuracy for result in epoch]))
-        for epoch in results
+        for epoch in zip(*(fold.history for fold in folds), strict=True)
     ]
     return LeftOut(LabelledIds([], classes, np.concatenate(wide) if wide else None), logits, scores)
+
+
+def left_out_by(items: Iterable[Note | LeftOut]) -> LeftOut:
+    """Return the last item of `cross_validate`."""
+    *_, last = items
+    assert isinstance(last, LeftOut), "the last item is the result"
+    return last
 
 
 def cross_validated_baseline(training: Dataset, folds: int, seed: int) -> Report:

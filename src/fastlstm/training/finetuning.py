@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from fastlstm._typing import FloatArray, IndexArray
+from fastlstm._typing import BoolArray, FloatArray, IndexArray
 from fastlstm.config import LanguageModelConfig, ModelConfig
 from fastlstm.serialization import weights
 from fastlstm.serialization.language_model import check_encoder_direction
@@ -76,19 +77,22 @@ INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
 """Candidates of scikit-learn's C; the one with the lowest validation loss is used."""
 MIN_DEVIATION = 0.01
 """Smallest standard deviation of a feature, so that nearly constant features are not amplified."""
+HELD_OUT = 3
+"""One of so many texts selects the penalty if there are no validation texts."""
 MAX_TEXTS = 25_000
 """Maximum number of texts that the output layer is fitted on; their features are held in memory."""
 
 
 def fit_head(
-    model: TextClassifier, training: LabelledIds, validation: LabelledIds, *, balanced: bool = False
+    model: TextClassifier, training: LabelledIds, validation: LabelledIds | None, *, balanced: bool = False
 ) -> None:
     """Standardize the features of the model, and fit its output layer by logistic regression.
 
     Args:
         model: Classifier with the weights of the language model; its `standardize` is called.
         training: Texts to fit on; about `MAX_TEXTS` of them are used, with all classes. Soft labels are not used.
-        validation: Texts that select the penalty.
+        validation: Texts that select the penalty. None: a part of the training texts selects it; the output layer is
+            then fitted on all of them.
         balanced: Weight classes by inverse frequency.
     """
     sample = balanced_sample(training.classes, MAX_TEXTS)
@@ -96,23 +100,56 @@ def fit_head(
     center, deviation = features.mean(dim=0), features.std(dim=0).clamp_min(MIN_DEVIATION)
     model.standardize(center, deviation)
     standardized = (features - center) / deviation
-    validation_features = ((compute_features(model, validation.texts) - center) / deviation).numpy()
-    logits = model.output.out_features
-    columns = [1] if logits == 1 else list(range(logits))
-    fit = fit_regression(standardized, model.output.weight.device)
-    best, lowest = None, np.inf
-    for penalty in INVERSE_PENALTIES:
-        fitted = [fit(classes == k, penalty, balanced) for k in columns]
-        weight = np.stack([weight for weight, _ in fitted]).astype(np.float32)
-        bias = np.array([bias for _, bias in fitted], np.float32)
-        scores = torch.from_numpy(validation_features @ weight.T + bias)
-        loss = float(model.losses(scores, torch.from_numpy(validation.classes)).mean())
-        if loss < lowest:
-            best, lowest = (weight, bias), loss
-    assert best is not None, "the loss of finite features is finite"
+    if validation is not None:
+        held_features = (compute_features(model, validation.texts) - center) / deviation
+        weight, bias, _ = _best_fit(model, standardized, classes, held_features, validation.classes, balanced)
+    elif (held := held_out_part(classes)).any():
+        _, _, penalty = _best_fit(
+            model, standardized[~held], classes[~held], standardized[held], classes[held], balanced
+        )
+        weight, bias = _fit(model, standardized, classes, penalty, balanced)
+    else:
+        weight, bias = _fit(model, standardized, classes, INVERSE_PENALTIES[0], balanced)
     with torch.no_grad():
-        model.output.weight.copy_(torch.from_numpy(best[0]))
-        model.output.bias.copy_(torch.from_numpy(best[1]))
+        model.output.weight.copy_(weight)
+        model.output.bias.copy_(bias)
+
+
+def _best_fit(
+    model: TextClassifier,
+    features: Tensor,
+    classes: IndexArray,
+    held_features: Tensor,
+    held_classes: IndexArray,
+    balanced: bool,
+) -> tuple[Tensor, Tensor, float]:
+    """Return weight, bias and penalty of the fit with the lowest loss on the held-out features."""
+
+    def loss(fit: tuple[Tensor, Tensor, float]) -> float:
+        weight, bias, _ = fit
+        return float(model.losses(held_features @ weight.T + bias, torch.from_numpy(held_classes)).mean())
+
+    return min(((*_fit(model, features, classes, c, balanced), c) for c in INVERSE_PENALTIES), key=loss)
+
+
+def _fit(
+    model: TextClassifier, features: Tensor, classes: IndexArray, penalty: float, balanced: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the weight [logits, features] and the bias [logits] of one logistic regression per logit."""
+    logits = model.output.out_features
+    fit = fit_regression(features, model.output.weight.device)
+    fitted = [fit(classes == k, penalty, balanced) for k in ([1] if logits == 1 else range(logits))]
+    weight = np.stack([weight for weight, _ in fitted]).astype(np.float32)
+    return torch.from_numpy(weight), torch.from_numpy(np.array([bias for _, bias in fitted], np.float32))
+
+
+def held_out_part(classes: IndexArray) -> BoolArray:
+    """Return a mask of every `HELD_OUT`-th text of each class; the first one of a class is not in it."""
+    order = np.argsort(classes, kind="stable")
+    position = np.arange(len(classes)) - np.searchsorted(classes[order], classes[order])
+    held = np.zeros(len(classes), np.bool_)
+    held[order] = position % HELD_OUT == HELD_OUT - 1
+    return held
 
 
 def balanced_sample(classes: IndexArray, count: int) -> IndexArray:

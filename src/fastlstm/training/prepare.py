@@ -117,7 +117,7 @@ class PreparedRun:
             fit_head(
                 self.state.model,
                 self.training,
-                self.validation,
+                self.validation if self.left_out is None else None,
                 balanced=self.training_config.class_weights == "balanced",
             )
         config = dataclasses.replace(self.training_config, precision=self.identity["precision"])

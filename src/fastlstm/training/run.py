@@ -220,11 +220,21 @@ def _prepare(
         precision=precision,
     )
     yield from _notes(settings, data, prepared)
-    for item in cross_validate(settings, data, precision) if data.folds else ():
-        if isinstance(item, Note):
-            yield item
-        else:
-            prepared = prepared.with_left_out(item)
+    if data.folds:
+        items = cross_validate(
+            data.training,
+            data.folds,
+            settings.model,
+            settings.training,
+            device=settings.device,
+            encoder=encoder,
+            precision=precision,
+        )
+        for item in items:
+            if isinstance(item, Note):
+                yield item
+            else:
+                prepared = prepared.with_left_out(item)
     yield prepared_event(data, prepared)
     return prepared, teacher
 

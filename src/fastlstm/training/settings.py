@@ -149,7 +149,7 @@ class TrainingSettings:
     @property
     def can_cross_validate(self) -> bool:
         """Whether cross-validation is possible with these options."""
-        own = {name: getattr(self, name) for name in ("budget", "teacher", "encoder", "unlabelled", "early_exit")}
+        own = {name: getattr(self, name) for name in ("budget", "teacher", "unlabelled", "early_exit")}
         return _no_cross_validation(own, self.reading, self.training) is None
 
     @property
@@ -291,7 +291,7 @@ def _check_cross_validation(own: Mapping[str, Any], reading: ReadOptions, traini
 def _no_cross_validation(own: Mapping[str, Any], reading: ReadOptions, training: TrainingConfig) -> str | None:
     """Return the option that makes cross-validation impossible; None if it is possible."""
     conflicts = {
-        **{name: own.get(name) is not None for name in ("budget", "teacher", "encoder", "unlabelled")},
+        **{name: own.get(name) is not None for name in ("budget", "teacher", "unlabelled")},
         "early_exit": bool(own.get("early_exit")),
         "pretraining_epochs": training.pretraining_epochs > 0,
         "virtual_texts": training.virtual_texts > 0,
