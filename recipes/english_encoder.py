@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +32,7 @@ from fastlstm.pretrained import ENGLISH_ENCODER
 from fastlstm.serialization.folder import CONFIG
 from fastlstm.serialization.language_model import write_language_model
 from fastlstm.serialization.quantization import round_weights
-from sentiment_card import encoder_card
+from sentiment_card import encoder_card, training_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ROOT / "src" / "fastlstm" / "pretrained"
@@ -111,12 +110,6 @@ def bundle_encoder(folder: Path, data_dir: Path) -> None:
     card = encoder_card(saved, training_seconds(folder))
     write_language_model(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
     print(card)
-
-
-def training_seconds(folder: Path) -> float:
-    """Return the training time of a model folder."""
-    epochs = json.loads((folder / "history.json").read_bytes())
-    return sum(float(epoch["seconds"]) for epoch in epochs)
 
 
 def run_stage(out: Path, train: Callable[[Path, bool], object]) -> None:

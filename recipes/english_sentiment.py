@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -46,6 +45,7 @@ from fastlstm.nn.runs import checkpoint_path
 from fastlstm.serialization.folder import CONFIG
 from opponents import transformer
 from probes import ENGLISH, load_probes
+from sentiment_card import training_seconds
 from sst2 import load_treebank, split_treebank, whole_sentences
 
 LABELS = english_teacher.LABELS
@@ -156,9 +156,8 @@ def main() -> None:
 
 def stage_seconds(work: Path) -> dict[str, float]:
     """Return the time of each stage. That of an interrupted stage counts from its last start."""
-    epochs = json.loads((work / "student" / "history.json").read_bytes())
     times = {path.stem: float(path.read_text()) for path in sorted(work.glob("*.seconds"))}
-    return {**times, "student": sum(float(epoch["seconds"]) for epoch in epochs)}
+    return {**times, "student": training_seconds(work / "student")}
 
 
 def run_stage(out: Path, make: Callable[[], object]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,6 +110,12 @@ def imdb_figures(scoring: Mapping[str, Any]) -> dict[str, list[Figure]]:
         title: [Figure(name, group["texts"], group["accuracy"]) for name, group in groups.items()]
         for title, groups in (("IMDb test split by tokens", lengths), ("IMDb test split by rating", ratings))
     }
+
+
+def training_seconds(folder: Path) -> float:
+    """Return the training time of a model folder."""
+    epochs = json.loads((folder / "history.json").read_bytes())
+    return sum(float(epoch["seconds"]) for epoch in epochs)
 
 
 def answer_probes(model: Classifier, language: str) -> ProbeResults:
