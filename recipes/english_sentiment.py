@@ -121,7 +121,7 @@ class Texts:
         reviews = english_texts.load_reviews(folders.imdb)
         return cls(reviews, sentences, validation, inner.training.texts, measured)
 
-    @property
+    @functools.cached_property
     def held_out(self) -> set[str]:
         """All texts that no stage may train on, the probes among them."""
         groups = (self.reviews.held_out, self.validation, *self.measured.values())
