@@ -23,8 +23,16 @@ SITUATIONS = {
 
 def bundled(result: Any) -> list[Row]:
     """Return the speed of the bundled model in each precision, and in ONNX Runtime."""
-    speeds = ", ".join(f"{name} {speed:,.0f} reviews/s" for name, speed in result["reviews_per_second"].items())
-    return [("bundled model, raw reviews to probabilities, all cores", speeds, "bundled.py")]
+    texts = {"reviews": "raw reviews to probabilities", "sentences": "sentences of 15 words"}
+    return [
+        (f"bundled model, {description}, all cores", _speeds(result[f"{kind}_per_second"], kind), "bundled.py")
+        for kind, description in texts.items()
+        if f"{kind}_per_second" in result
+    ]
+
+
+def _speeds(per_second: Mapping[str, float], kind: str) -> str:
+    return ", ".join(f"{name} {speed:,.0f} {kind}/s" for name, speed in per_second.items())
 
 
 def training(result: Any) -> list[Row]:
