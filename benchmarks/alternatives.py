@@ -1,4 +1,4 @@
-"""What a user would otherwise take, on the same rows and cores: accuracy, size, texts per second, training time.
+"""Alternatives to fastlstm on the same rows and cores: accuracy, size, texts per second, training time.
 
     pip install -r recipes/requirements.txt fasttext-community vaderSentiment snownlp
     python benchmarks/alternatives.py DATA_FOLDER [--rows 10000] [--sets "AG News" ...] [--methods fastText ...]
@@ -94,12 +94,13 @@ BUNDLED = {"english-sentiment": ("SST-2",), "chinese-sentiment": ("Chinese revie
 
 @dataclass(frozen=True)
 class Method:
-    """A method, the languages that it reads, and whether it can only tell negative from positive."""
+    """A method, the languages that it reads, whether it can only tell negative from positive, and if it is trained."""
 
     fit: Fit
     languages: Sequence[str] = (ENGLISH, CHINESE)
     sentiment_only: bool = False
     sets: Sequence[str] = tuple(SOURCES)
+    is_trained: bool = True
 
     def reads(self, name: str) -> bool:
         """Return whether it can answer the texts of that data set."""
@@ -136,15 +137,15 @@ def methods(encoder: Path | None, model2vec: Path | None) -> dict[str, Method]:
         "fastText": Method(fasttext_model.fit),
         "MiniLM frozen + LR": Method(with_encoder(encoders.fit_frozen), [ENGLISH]),
         "MiniLM fine-tuned, int8": Method(with_encoder(encoders.fit_fine_tuned), [ENGLISH]),
-        "VADER": Method(lexicons.fit_vader, [ENGLISH], sentiment_only=True),
-        "SnowNLP": Method(lexicons.fit_snownlp, [CHINESE], sentiment_only=True),
+        "VADER": Method(lexicons.fit_vader, [ENGLISH], sentiment_only=True, is_trained=False),
+        "SnowNLP": Method(lexicons.fit_snownlp, [CHINESE], sentiment_only=True, is_trained=False),
         "fastlstm small": Method(fit_small),
     }
     if model2vec is not None:
         result["model2vec + LR"] = Method(lambda task: encoders.fit_static(task, model2vec), [ENGLISH])
     for name in bundled_names():
         if name in BUNDLED:
-            result[f"fastlstm {name}"] = Method(partial(load_bundled, name), sets=BUNDLED[name])
+            result[f"fastlstm {name}"] = Method(partial(load_bundled, name), sets=BUNDLED[name], is_trained=False)
     return result
 
 
@@ -152,6 +153,8 @@ def main() -> None:
     """Measure the missing cells and save the raw result."""
     arguments = parse_arguments()
     chosen = methods(arguments.encoder, arguments.model2vec)
+    if unknown := set(arguments.methods or ()) - chosen.keys():
+        raise SystemExit(f"unknown methods {sorted(unknown)}; expected {', '.join(chosen)}")
     path = machine.result_path(NAME, publish=arguments.publish)
     cells: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.exists() else []
     threads = len(os.sched_getaffinity(0))
@@ -166,7 +169,12 @@ def main() -> None:
             if finished or not method.reads(data_name) or method_name not in (arguments.methods or chosen):
                 continue
             unspaced = SOURCES[data_name].language == CHINESE
-            cell = {**key, "threads": threads, **measure(method.fit, training, held_out, unspaced, threads)}
+            cell = {
+                **key,
+                "threads": threads,
+                "is_trained": method.is_trained,
+                **measure(method.fit, training, held_out, unspaced, threads),
+            }
             cells.append({**cell, "commit": machine.commit()})
             machine.save(NAME, PACKAGES, {"cells": cells}, publish=arguments.publish)
             print(

@@ -1,4 +1,4 @@
-"""The table of a README that compares fastlstm with what a user would otherwise take."""
+"""The table of a README that compares fastlstm with its alternatives."""
 
 from __future__ import annotations
 
@@ -35,8 +35,6 @@ CHINESE = {
     "or": "，或 ",
 }
 """Words of the table in each language."""
-UNTRAINED_SECONDS = 1.0
-"""A method that needs less time was only loaded."""
 
 
 def table(words: Mapping[str, str]) -> str:
@@ -77,7 +75,7 @@ def method_row(
         *accuracies,
         f"{reference['megabytes']:.1f}",
         f"{reference['texts_per_second']:,.0f}",
-        f"{seconds:,.0f} s" if seconds >= UNTRAINED_SECONDS else words["none"],
+        f"{seconds:,.0f} s" if reference["is_trained"] else words["none"],
     ]
 
 

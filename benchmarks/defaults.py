@@ -1,4 +1,4 @@
-"""The default preset against what a user would otherwise take, on many data sets and sizes.
+"""The default preset against TF-IDF with logistic regression and fastText, on many data sets and sizes.
 
     python benchmarks/defaults.py DATA_FOLDER [--sets "AG News" ...] [--rows 100 300 10000] [--methods ...]
 
@@ -29,6 +29,7 @@ import fastlstm
 import machine
 from default_data import DATA_SETS, UNSPACED, Text
 from fastlstm.data import Dataset
+from fastlstm.kernel import find_kernel
 from opponents import fasttext_model
 from opponents.alternative import Task as Fitting
 from opponents.linear import CHOICES_OF_C, tfidf_pipeline
@@ -107,6 +108,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--development", action="store_true")
     arguments = parser.parse_args()
+    if (kernel := find_kernel().kernel) is not None:
+        kernel.threads = 1
 
     name = f"{NAME}_development" if arguments.development else NAME
     path = machine.result_path(name, publish=arguments.publish)

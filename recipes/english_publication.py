@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fastlstm
-from english_teacher import LABELS
 from english_texts import Scored
-from fastlstm.metrics import Report, evaluate
 from fastlstm.pretrained import DEFAULT_CLASSIFIER
 from fastlstm.serialization.folder import CARD
 from fastlstm.training.early_exit import add_early_exit
@@ -60,7 +58,7 @@ def publish(
     recorded = fastlstm.Classifier(dataclasses.replace(model.saved, training=record))
     bundled, note = add_early_exit(recorded, list(validation))
     print(note.text)
-    reports = {name: measure(bundled, texts) for name, texts in measured.items()}
+    reports = {name: bundled.evaluate(texts.dataset(name)) for name, texts in measured.items()}
     for name, report in reports.items():
         print(f"{name}: {json.dumps(report.to_json())}")
     figures = {
@@ -74,11 +72,3 @@ def publish(
     card = sentiment_card(bundled, DEFAULT_CLASSIFIER, "english", figures, origin)
     bundled.save(BUNDLED / DEFAULT_CLASSIFIER, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
     print(card)
-
-
-def measure(model: fastlstm.Classifier, texts: Scored) -> Report:
-    """Return the report of the model on texts; those above one half are positive."""
-    probabilities = model.predict_proba(texts.texts)
-    labels = [LABELS[int(positive > 0.5)] for positive in texts.positive]
-    classes = fastlstm.Dataset(texts.texts, labels).label_indices(model.labels)
-    return evaluate(probabilities, classes, model.labels, model.saved.threshold)

@@ -19,10 +19,9 @@ stage resumes from its checkpoint. The stages:
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,13 +41,16 @@ from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
-from fastlstm.serialization.folder import CONFIG
 from opponents import transformer
-from probes import ENGLISH, load_probes
-from sentiment_card import training_seconds
+from probes import ENGLISH, LABELS, load_probes
 from sst2 import load_treebank, split_treebank, whole_sentences
+from stages import run_stage, stage_seconds
 
-LABELS = english_teacher.LABELS
+REVIEWS_FILE, SENTENCES_FILE, MORE_SENTENCES_FILE = (
+    "labelled reviews.parquet",
+    "labelled sentences.parquet",
+    "labelled further sentences.parquet",
+)
 SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
 """Numbers of sentences cut from reviews, of parts of these, and of these about other subjects."""
 COPIES = 8
@@ -62,10 +64,9 @@ STUDENT: dict[str, Any] = {
     "vocabulary_size": 20_000,
     "embedding_size": 96,
     "hidden_sizes": (384,),
-    "bidirectional": False,
     "pretraining_epochs": 1,
-    "epochs": 6,
-    "adversarial": 0.0,
+    "epochs": 5,
+    "learning_rate": 2e-3,
     "ngrams": 100_000,
 }
 
@@ -123,7 +124,7 @@ class Texts:
 
     @functools.cached_property
     def held_out(self) -> set[str]:
-        """All texts that no stage may train on, the probes among them."""
+        """All texts that no stage of this recipe trains on, the probes among them."""
         groups = (self.reviews.held_out, self.validation, *self.measured.values())
         return {probe.text for probe in load_probes(ENGLISH)}.union(*(group.texts for group in groups))
 
@@ -146,26 +147,12 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     folders = Folders(arguments.imdb, arguments.sst2, arguments.emotions, arguments.rated, arguments.lstm_teacher)
     texts, encoder = Texts.load(folders), transformer.find_encoder(arguments.encoder)
-    teacher = work / "minilm-sentences"
-    run_stage(teacher, lambda: english_teacher.train(encoder, texts.sentences, teacher))
+    teacher = work / "MiniLM"
+    run_stage(teacher, lambda out: english_teacher.train(encoder, texts.sentences, out))
     label_texts(work, teacher, texts, folders.lstm_teacher)
-    train_student(work, texts)
+    run_stage(work / "student", lambda out: train_student(work, texts, out))
     if arguments.publish:
         publish(work / "student", texts.measured, validation_data(texts).texts, folders.imdb, stage_seconds(work))
-
-
-def stage_seconds(work: Path) -> dict[str, float]:
-    """Return the time of each stage. That of an interrupted stage counts from its last start."""
-    times = {path.stem: float(path.read_text()) for path in sorted(work.glob("*.seconds"))}
-    return {**times, "student": training_seconds(work / "student")}
-
-
-def run_stage(out: Path, make: Callable[[], object]) -> None:
-    """Make `out` unless it exists, and write down the time."""
-    if not out.exists():
-        started = time.perf_counter()
-        make()
-        out.with_suffix(".seconds").write_text(f"{time.perf_counter() - started:.1f}\n", encoding="utf-8")
 
 
 def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:
@@ -177,11 +164,12 @@ def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:
     parts = augmented(whole, COPIES, known=known, seed=0) + augmented(cut[::2][:PARTS], 1, known=known, seed=1)
     others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
     more = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
-    for name, group in (("sentences", texts.sentences.texts), ("more-sentences", more)):
-        out = work / f"{name}.parquet"
-        run_stage(out, functools.partial(english_teacher.label, teacher, group, out))
-    out = work / "reviews.parquet"
-    run_stage(out, lambda: english_teacher.write_labels(all_reviews, lstm_logits(lstm, all_reviews), out))
+    for name, group in ((SENTENCES_FILE, texts.sentences.texts), (MORE_SENTENCES_FILE, more)):
+        run_stage(work / name, functools.partial(english_teacher.label, teacher, group))
+    run_stage(
+        work / REVIEWS_FILE,
+        lambda out: english_teacher.write_labels(all_reviews, lstm_logits(lstm, all_reviews), out),
+    )
 
 
 def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
@@ -192,35 +180,30 @@ def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
 
 def student_data(work: Path, texts: Texts) -> fastlstm.Dataset:
     """Return all texts with their targets: the mean of label and teacher, or the teacher alone."""
-    reviews = english_teacher.read_labels(work / "reviews.parquet")
+    reviews = english_teacher.read_labels(work / REVIEWS_FILE)
     targets = reviews.positive.copy()
     count = len(texts.reviews.training.texts)
     targets[:count] = LABEL_WEIGHT * texts.reviews.training.positive + (1 - LABEL_WEIGHT) * targets[:count]
-    sentences = english_teacher.read_labels(work / "sentences.parquet")
+    sentences = english_teacher.read_labels(work / SENTENCES_FILE)
     mixed = LABEL_WEIGHT * texts.sentences.positive + (1 - LABEL_WEIGHT) * sentences.positive
     data = join(
         Scored(reviews.texts, targets),
         Scored(sentences.texts, mixed),
-        english_teacher.read_labels(work / "more-sentences.parquet"),
+        english_teacher.read_labels(work / MORE_SENTENCES_FILE),
     )
     probabilities = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
-    labels = [LABELS[int(positive > 0.5)] for positive in data.positive]
-    soft = SoftLabels(LABELS, probabilities, np.zeros(len(labels), np.bool_))
-    return fastlstm.Dataset(data.texts, labels, "reviews and sentences labelled by teachers", soft_labels=soft)
+    labelled = data.dataset("reviews and sentences labelled by teachers")
+    soft = SoftLabels(LABELS, probabilities, np.zeros(len(data.texts), np.bool_))
+    return dataclasses.replace(labelled, soft_labels=soft)
 
 
 def validation_data(texts: Texts) -> fastlstm.Dataset:
     """Return the reviews and sentences that select the epoch and fit the probabilities."""
-    scored = join(texts.reviews.held_out, texts.validation)
-    labels = [LABELS[int(positive > 0.5)] for positive in scored.positive]
-    return fastlstm.Dataset(scored.texts, labels, "held-out reviews and sentences")
+    return join(texts.reviews.held_out, texts.validation).dataset("held-out reviews and sentences")
 
 
-def train_student(work: Path, texts: Texts) -> None:
-    """Train the LSTM unless it exists, resuming from its checkpoint if there is one."""
-    out = work / "student"
-    if (out / CONFIG).is_file():
-        return
+def train_student(work: Path, texts: Texts, out: Path) -> None:
+    """Train the LSTM, resuming from its checkpoint if there is one."""
     with Display(sys.stderr) as display:
         fastlstm.distill(
             None,

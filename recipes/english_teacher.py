@@ -14,8 +14,8 @@ from fastlstm._typing import DoubleArray, FloatArray
 from minilm_teacher import report
 from opponents import transformer
 from opponents.transformer_training import FineTuning, fine_tune
+from probes import LABELS
 
-LABELS = "negative", "positive"
 FINE_TUNING = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
@@ -33,29 +33,41 @@ def train(encoder: Path, sentences: Scored, out: Path) -> None:
 
 
 def label(teacher: Path, texts: Sequence[str], out: Path) -> None:
-    """Write a Parquet file with the texts and their logits; texts of an unfinished file are not labelled again."""
+    """Write a Parquet file with the texts and their logits; texts of an unfinished file are not labelled again.
+
+    An unfinished file of other texts is ignored.
+    """
     model, _ = transformer.load(teacher)
     tokenize = transformer.TransformerTokenizer(teacher)
     part = out.with_suffix(".part")
-    logits = list(pq.read_table(part)["logit"].to_numpy()) if part.exists() else []
+    done = read_logits(part) if part.exists() else ([], [])
+    logits = done[1] if done[0] == list(texts[: len(done[0])]) else []
     for start in range(len(logits), len(texts), LABEL_CHUNK):
         positive = transformer.predict_proba(model, tokenize(texts[start : start + LABEL_CHUNK]))[:, 1]
         logits += list(to_logits(positive))
-        pq.write_table(pa.table({"logit": logits}), part)
+        write_labels(texts[: len(logits)], np.asarray(logits), part)
         report(f"{out.stem}: {len(logits):,} of {len(texts):,} texts")
     write_labels(texts, np.asarray(logits), out)
     part.unlink(missing_ok=True)
 
 
 def write_labels(texts: Sequence[str], logits: DoubleArray, out: Path) -> None:
-    """Write a Parquet file with texts and their logits."""
-    pq.write_table(pa.table({"text": list(texts), "logit": logits}), out)
+    """Write a Parquet file with texts and their logits; an interruption leaves no half file."""
+    temporary = out.with_name(out.name + ".temporary")
+    pq.write_table(pa.table({"text": list(texts), "logit": logits}), temporary)
+    temporary.replace(out)
+
+
+def read_logits(path: Path) -> tuple[list[str], list[float]]:
+    """Return texts and their logits."""
+    table = pq.read_table(path)
+    return table["text"].to_pylist(), table["logit"].to_pylist()
 
 
 def read_labels(path: Path) -> Scored:
     """Return labelled texts."""
-    table = pq.read_table(path)
-    return Scored(table["text"].to_pylist(), to_probabilities(table["logit"].to_numpy()))
+    texts, logits = read_logits(path)
+    return Scored(texts, to_probabilities(np.asarray(logits)))
 
 
 def to_logits(probabilities: FloatArray | DoubleArray) -> DoubleArray:

@@ -26,8 +26,10 @@ import pyarrow.parquet as pq
 
 import english_sentences
 from fastlstm._typing import DoubleArray
+from fastlstm.data import Dataset
 from fastlstm.data.datasets import load_imdb
 from fastlstm.data.datasets.imdb import load_imdb_unlabelled
+from probes import LABELS
 from sst2 import Phrases
 
 HELD_OUT_REVIEWS, PRODUCT_PARTS = 10, 5
@@ -41,7 +43,7 @@ RATING_SLOPE = 1.6
 """Logit per unit of the mean rating of a sentence, from -4 to 4."""
 CLEAR_RATING = 0.5
 """Sentences with a mean rating closer to 0 have no label when the model is measured."""
-PRODUCTS, MOODS = "amazonReviewSnippets", ("tweets", "nytEditorialSnippets")
+PRODUCTS, OTHER_SOURCES = "amazonReviewSnippets", ("tweets", "nytEditorialSnippets")
 MIN_WORDS, MAX_WORDS = 2, 40
 """Length of the sentences that are cut from reviews."""
 
@@ -54,12 +56,11 @@ NEGATIVE_EMOTIONS = frozenset(
      "nervousness", "remorse", "sadness")
 )  # fmt: skip
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+|(?:<br\s*/?>)+|\n+")
-_TURN = re.compile(
+_NEGATION_OR_CONTRAST = re.compile(
     r"\b(?:not|no|never|nothing|nobody|none|hardly|without|cannot|neither|nor|but|although|though|however|despite|yet)\b"
     r"|n't\b",
     re.IGNORECASE,
 )
-"""Words of negation and contrast."""
 _SUBJECT = re.compile(r"\b(?:film|movie|show|series|flick|picture|documentary|comedy)\b", re.IGNORECASE)
 
 
@@ -69,6 +70,10 @@ class Scored:
 
     texts: list[str]
     positive: DoubleArray
+
+    def dataset(self, source: str) -> Dataset:
+        """Return the texts with the label that is more probable."""
+        return Dataset(self.texts, [LABELS[int(positive > 0.5)] for positive in self.positive], source)
 
     def where(self, chosen: Iterable[bool]) -> Scored:
         """Return those that are chosen."""
@@ -137,10 +142,10 @@ def rated(folder: Path) -> Rated:
     """Read rated sentences. Sentences without a clear rating are neither validated nor measured."""
     products = _ratings(folder / f"{PRODUCTS}_GroundTruth.txt")
     part = np.array([zlib.crc32(text.encode()) % PRODUCT_PARTS for text in products.texts])
-    moods = [_ratings(folder / f"{name}_GroundTruth.txt") for name in MOODS]
+    others = [_ratings(folder / f"{name}_GroundTruth.txt") for name in OTHER_SOURCES]
     is_clear = np.abs(products.positive - 0.5) > 1 / (1 + np.exp(-RATING_SLOPE * CLEAR_RATING)) - 0.5
     return Rated(
-        join(products.where(part > 1), *moods),
+        join(products.where(part > 1), *others),
         products.where((part == 1) & is_clear),
         products.where((part == 0) & is_clear),
     )
@@ -163,15 +168,16 @@ def generated(count: int = GENERATED, seed: int = 0) -> Scored:
 
 def cut_sentences(reviews: Sequence[str], count: int, seed: int = 0) -> list[str]:
     """Return random sentences of reviews, half of them with a negation or contrast; short ones are more likely."""
-    turning: dict[str, None] = {}
+    with_negation: dict[str, None] = {}
     others: dict[str, None] = {}
     for review in reviews:
         for part in _SENTENCE_END.split(review):
             sentence = part.strip(" -*_\t")
             if MIN_WORDS <= len(sentence.split()) <= MAX_WORDS:
-                (turning if _TURN.search(sentence) else others)[sentence] = None
+                (with_negation if _NEGATION_OR_CONTRAST.search(sentence) else others)[sentence] = None
     generator = np.random.default_rng(seed)
-    return [sentence for pool in (turning, others) for sentence in _prefer_short(list(pool), count // 2, generator)]
+    pools = list(with_negation), list(others)
+    return [sentence for pool in pools for sentence in _prefer_short(pool, count // 2, generator)]
 
 
 def _prefer_short(sentences: list[str], count: int, generator: np.random.Generator) -> list[str]:

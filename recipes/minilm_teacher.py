@@ -13,9 +13,9 @@ import numpy as np
 from opponents import transformer
 from opponents.padded_batches import IntArray
 from opponents.transformer_training import FineTuning, fine_tune
+from probes import LABELS
 from sst2 import Phrases, Treebank, load_treebank, split_treebank
 
-LABELS = "negative", "positive"
 VALIDATION_PART = 1
 LEARNING_RATES = 3e-5, 6e-5, 1.2e-4
 TRIAL_PHRASES = 8_000

@@ -1,4 +1,4 @@
-"""What a model answers to the probes: accuracy by kind, subject and length, calibration, and the worst errors."""
+"""Results of a model on the probes: accuracy by kind, subject and length, calibration, and the worst errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import numpy as np
 
 from fastlstm._typing import DoubleArray
 from fastlstm.metrics import Report, evaluate
-from probes import CHINESE, ENGLISH, NEGATIVE, POSITIVE, Probe
+from probes import CHINESE, ENGLISH, LABELS, NEGATIVE, POSITIVE, Probe
 
-LABELS = NEGATIVE, POSITIVE
 LENGTHS = {ENGLISH: (5, 10, 20), CHINESE: (8, 15, 30)}
 """The last lengths of the groups, in words of English and characters of Chinese."""
 UNDECIDED = 0.35, 0.65

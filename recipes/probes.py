@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent / "probe_sentences"
 ENGLISH, CHINESE = "english", "chinese"
 LANGUAGES = ENGLISH, CHINESE
 POSITIVE, NEGATIVE = "positive", "negative"
+LABELS = NEGATIVE, POSITIVE
 
 
 @dataclass(frozen=True)

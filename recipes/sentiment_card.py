@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +28,8 @@ Maas, Daly, Pham, Huang, Ng & Potts (2011), Learning Word Vectors for Sentiment 
 MISUSE = """\
 - Decisions about people: hiring, grades, credit, health, moderation without a human reader.
 - Conclusions about one person's feelings or state of mind. The model classifies wording, not people.
-- Texts that are not opinions, such as news, questions and chats. There is no class `neutral`, and the model was not
-  trained to recognize such texts.
+- Texts that are not opinions, such as news, questions and chats. There is no class `neutral`; the table of facts and
+  mixed verdicts shows how far from one half its answers are.
 - Texts with opinions about several things: the answer is one label for the whole text.
 - Irony, which the model often takes literally.
 - {others}: it knows almost none of their words, and its answers are meaningless.
@@ -110,12 +108,6 @@ def imdb_figures(scoring: Mapping[str, Any]) -> dict[str, list[Figure]]:
         title: [Figure(name, group["texts"], group["accuracy"]) for name, group in groups.items()]
         for title, groups in (("IMDb test split by tokens", lengths), ("IMDb test split by rating", ratings))
     }
-
-
-def training_seconds(folder: Path) -> float:
-    """Return the training time of a model folder."""
-    epochs = json.loads((folder / "history.json").read_bytes())
-    return sum(float(epoch["seconds"]) for epoch in epochs)
 
 
 def answer_probes(model: Classifier, language: str) -> ProbeResults:

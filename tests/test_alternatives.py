@@ -20,6 +20,7 @@ def cell(data: str, method: str, accuracy: float, *, rows: int = 1000, seconds: 
         "megabytes": 3.25,
         "texts_per_second": 12345.6,
         "training_seconds": seconds,
+        "is_trained": method != "VADER",
     }
 
 

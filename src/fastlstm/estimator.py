@@ -183,11 +183,18 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             training_config,
             device=self.device,
             cap_vocabulary=True,
+            is_size_given=self.vocabulary_size is not None,
             encoder=encoder,
         )
         if is_cross_validated:
             folds = cross_validate(
-                training, FOLDS, model_config, training_config, device=self.device, encoder=encoder
+                training,
+                FOLDS,
+                model_config,
+                training_config,
+                is_size_given=self.vocabulary_size is not None,
+                device=self.device,
+                encoder=encoder,
             )
             prepared = prepared.with_left_out(left_out_by(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]

@@ -4,8 +4,14 @@ import pytest
 
 from fastlstm.config import LanguageModelConfig, ModelConfig
 from fastlstm.config.options import Tokens
-from fastlstm.nn.tokens import MAX_SUBWORDS, MAX_UNSPACED_SUBWORDS, resolve_tokens, tokens_note, vocabulary_notes
-from fastlstm.text.token_choice import UNSPACED_TOKENS
+from fastlstm.nn.tokens import (
+    MAX_SOUTHEAST_ASIAN_SUBWORDS,
+    MAX_SUBWORDS,
+    resolve_tokens,
+    tokens_note,
+    vocabulary_notes,
+)
+from fastlstm.text.token_choice import SOUTHEAST_ASIAN_TOKENS
 
 ENGLISH, THAI = ["a good film"], ["อาหารอร่อย"]
 
@@ -13,8 +19,8 @@ ENGLISH, THAI = ["a good film"], ["อาหารอร่อย"]
 def test_auto_is_resolved_by_the_texts() -> None:
     model, language_model = ModelConfig(tokens="auto"), LanguageModelConfig(tokens="auto")
     assert resolve_tokens(model, ENGLISH, is_size_given=False).tokens == "words"
-    assert resolve_tokens(model, THAI, is_size_given=False).tokens == UNSPACED_TOKENS
-    assert resolve_tokens(language_model, THAI, is_size_given=False).tokens == UNSPACED_TOKENS
+    assert resolve_tokens(model, THAI, is_size_given=False).tokens == SOUTHEAST_ASIAN_TOKENS
+    assert resolve_tokens(language_model, THAI, is_size_given=False).tokens == SOUTHEAST_ASIAN_TOKENS
 
 
 @pytest.mark.parametrize("tokens", ["words", "characters", "bpe", "unigram"])
@@ -25,7 +31,7 @@ def test_requested_tokens_stay(tokens: Tokens) -> None:
 def test_vocabulary_of_subwords_is_limited_unless_it_is_given() -> None:
     config = ModelConfig(tokens="bpe", vocabulary_size=30_000)
     assert resolve_tokens(config, ENGLISH, is_size_given=False).vocabulary_size == MAX_SUBWORDS
-    assert resolve_tokens(config, THAI, is_size_given=False).vocabulary_size == MAX_UNSPACED_SUBWORDS
+    assert resolve_tokens(config, THAI, is_size_given=False).vocabulary_size == MAX_SOUTHEAST_ASIAN_SUBWORDS
     assert resolve_tokens(config, ENGLISH, is_size_given=True).vocabulary_size == 30_000
     small = ModelConfig(tokens="bpe", vocabulary_size=100)
     assert resolve_tokens(small, ENGLISH, is_size_given=False).vocabulary_size == 100

@@ -31,3 +31,13 @@ def test_a_category_held_out_is_only_in_the_test(recipe: Any) -> None:
     assert texts(parts.test) == {review.text for review in reviews if review.category == "books"}
     assert {review.category for review in (*parts.training, *parts.validation)} == {"hotels"}
     assert texts(parts.training) < texts(recipe.split_reviews(reviews).training)
+
+
+def test_further_sentences_are_neither_held_out_nor_probes(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    generated = [sentence.text for sentence in recipe.generate_sentences(recipe.GENERATED)]
+    held = [recipe.Review(text + "!!", "positive", "books") for text in generated[:2]]
+    probe = type("Probe", (), {"text": generated[2] + "?"})
+    monkeypatch.setattr(recipe, "load_probes", lambda _: [probe])
+    further = recipe.further_sentences(recipe.Parts([], held[:1], held[1:]), None)
+    keys = {recipe.key(review.text) for review in further}
+    assert keys == {recipe.key(text) for text in generated} - {recipe.key(text) for text in generated[:3]}

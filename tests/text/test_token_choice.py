@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastlstm.text.token_choice import SAMPLE_TEXTS, UNSPACED_TOKENS, choose_tokens
+from fastlstm.text.token_choice import SAMPLE_TEXTS, SOUTHEAST_ASIAN_TOKENS, choose_tokens
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,8 @@ from fastlstm.text.token_choice import SAMPLE_TEXTS, UNSPACED_TOKENS, choose_tok
     [
         (["A good film", "Été à Paris"], "words", 0.0),
         (["酒店很好", "服务很好"], "words", 0.0),
-        (["ខ្មែរ", "ພາສາລາວ", "မြန်မာ"], UNSPACED_TOKENS, 1.0),
-        (["อาหาร"], UNSPACED_TOKENS, 1.0),
+        (["ខ្មែរ", "ພາສາລາວ", "မြန်မာ"], SOUTHEAST_ASIAN_TOKENS, 1.0),
+        (["อาหาร"], SOUTHEAST_ASIAN_TOKENS, 1.0),
         (["ひらがな カタカナ"], "words", 0.0),
         (["한국어 영화"], "words", 0.0),
         (["a good film ดี"], "words", 2 / 11),

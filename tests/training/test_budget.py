@@ -99,10 +99,9 @@ def test_best_of_all_candidates_is_saved(settings: TrainingSettings, data: DataS
     result = events[-1]
     assert isinstance(result, TrainingResult)
     assert result.baseline is not None
-    (note,) = notes_of(events, "best-candidate")
-    (best,) = [candidate for candidate in candidates if note.text.endswith(candidate.name)]
-    assert max(c.report.accuracy for c in candidates) - best.report.accuracy < 0.1
+    assert len(notes_of(events, "best-candidate")) == 1
     loaded = fastlstm.load(settings.out)
+    (best,) = [candidate for candidate in candidates if candidate.name == loaded.saved.training["preset"]]
     assert loaded.evaluate(data.validation).accuracy == best.report.accuracy
     assert loaded.evaluate(data.evaluation).accuracy == result.report.accuracy
 
@@ -202,14 +201,20 @@ def test_default_preset_comes_first_if_the_time_is_enough_and_equals_its_plain_r
         np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
 
 
-def test_the_best_candidate_is_trained_again_on_all_texts_with_the_choices_of_validation(
-    data: DataSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def first_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first candidate win, and not start from a language model."""
     presets = vars(budget)["PRESETS"]
     small = presets["small"]
     plain = dataclasses.replace(small, training=dataclasses.replace(small.training, pretraining_epochs=0))
     monkeypatch.setattr(budget, "PRESETS", {**presets, "small": plain})
     monkeypatch.setattr(FittedCandidate, "is_better_than", lambda _, other: other is None)
+
+
+@pytest.mark.usefixtures("first_is_best")
+def test_the_best_candidate_is_trained_again_on_all_texts_with_the_choices_of_validation(
+    data: DataSplits, tmp_path: Path
+) -> None:
     data = dataclasses.replace(data, test=None)
     events = list(run(make_settings(data, tmp_path / "model", budget=600)))
     assert len(notes_of(events, "trained-on-all")) == 1
@@ -221,6 +226,18 @@ def test_the_best_candidate_is_trained_again_on_all_texts_with_the_choices_of_va
     assert calibration["validation_texts"] == len(data.validation)
     known = set(result.classifier.saved.tokenizer.get_vocab())
     assert {word for text in data.validation.texts for word in text.split() if word.isalpha()} <= known
+    record = result.classifier.saved.training["data"]
+    assert record["trained_on_validation"]
+    assert record["train_texts"] == len(data.training) + len(data.validation)
+    assert [event.training.epochs for event in events if isinstance(event, Prepared)][-1] == 2
+
+
+@pytest.mark.usefixtures("first_is_best")
+def test_early_exit_is_fitted_on_texts_that_the_model_has_not_seen(data: DataSplits, tmp_path: Path) -> None:
+    events = list(run(make_settings(data, tmp_path / "model", budget=600, early_exit=True)))
+    assert notes_of(events, "trained-on-all") == []
+    record = fastlstm.load(tmp_path / "model").saved.training["data"]
+    assert (record["trained_on_validation"], record["train_texts"]) == (False, len(data.training))
 
 
 def test_linear_model_is_called_linear(data: DataSplits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

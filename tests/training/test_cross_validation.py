@@ -14,9 +14,11 @@ from tests.helpers.training import make_dataset
 import fastlstm
 from fastlstm import LSTMClassifier
 from fastlstm.data import Dataset
+from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION, assign_folds, load_splits
-from fastlstm.errors import OptionError
+from fastlstm.errors import DataError, OptionError
 from fastlstm.notes import Note
+from fastlstm.training import cross_validation
 from fastlstm.training.cross_validation import split_folds
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
 
@@ -153,3 +155,43 @@ def test_an_estimator_trains_on_all_texts_too() -> None:
     assert len(folds.history_) == len(split.history_) == 3
     assert {result.tokens for result in folds.history_} == {sum(len(text.split()) for text in data.texts)}
     assert split.history_[0].tokens < folds.history_[0].tokens
+
+
+def test_texts_of_which_no_class_has_two_are_refused(tmp_path: Path) -> None:
+    texts, labels = ["a good film", "a bad film"], ["good", "bad"]
+    with pytest.raises(DataError) as raised:
+        fastlstm.train(Dataset(texts, labels), tmp_path / "model", **SMALL)
+    assert raised.value.code == "cannot-split"
+    with pytest.raises(DataError) as raised:
+        LSTMClassifier(**SMALL).fit(texts, labels)
+    assert raised.value.code == "cannot-split"
+
+
+def test_soft_labels_in_memory_are_not_cross_validated(tmp_path: Path) -> None:
+    data = make_dataset(60)
+    probabilities = np.tile(np.array([[0.7, 0.3]], np.float32), (len(data), 1))
+    soft = SoftLabels(tuple(data.class_names), probabilities, np.ones(len(data), np.bool_))
+    soft_data = Dataset(data.texts, data.labels, soft_labels=soft)
+    with pytest.raises(OptionError) as raised:
+        fastlstm.train(soft_data, tmp_path / "model", **SMALL, validation="cross")
+    assert (raised.value.code, raised.value.options) == ("conflicting-options", ("validation", "soft_labels"))
+
+
+def test_folds_and_the_final_model_have_the_vocabulary_size_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastlstm.nn.tokens.MAX_SUBWORDS", 30)
+    data, sizes = make_dataset(60), list[int]()
+    prepare = cross_validation.prepare
+
+    def record(*arguments: Any, **options: Any) -> Any:
+        prepared = prepare(*arguments, **options)
+        sizes.append(prepared.model_config.vocabulary_size)
+        return prepared
+
+    monkeypatch.setattr(cross_validation, "prepare", record)
+    options = {**SMALL, "tokens": "bpe", "ngrams": 0, "epochs": 1}
+    fitted = LSTMClassifier(**options, vocabulary_size=40).fit(data.texts, data.labels)
+    assert fitted.classifier_.saved.config.vocabulary_size > 30
+    assert {size > 30 for size in sizes} == {True}
+    sizes.clear()
+    fitted = LSTMClassifier(**options).fit(data.texts, data.labels)
+    assert {fitted.classifier_.saved.config.vocabulary_size, *sizes} == {30}

@@ -35,7 +35,12 @@ def test_default_time_limit_applies_without_other_limits(
 @pytest.mark.parametrize(
     ("options", "name"),
     [({"trials": trials}, "trials") for trials in (0, -1, True, 2.5)]
-    + [({"metric": "los"}, "metric"), ({"budget": "soon"}, "budget"), ({"dropout": 2}, "dropout")],
+    + [
+        ({"metric": "los"}, "metric"),
+        ({"budget": "soon"}, "budget"),
+        ({"dropout": 2}, "dropout"),
+        ({"validation": "cross"}, "validation"),
+    ],
 )
 def test_bad_values_raise_option_error(options: dict[str, Any], name: str) -> None:
     with pytest.raises(OptionError) as raised:

@@ -120,7 +120,7 @@ class Display:
         self._live = file.isatty()
         self._progress: Progress | None = None
         self._task = TaskID(0)
-        self._epochs = self._pretraining_epochs = 0
+        self._epochs = self._pretraining_epochs = self._folds = 0
         self._phase = "pretraining, "
         self._last_line = time.monotonic()
 
@@ -213,6 +213,7 @@ class Display:
         self._epochs, self._pretraining_epochs = training.epochs, training.pretraining_epochs
 
     def _prepared(self, event: Prepared) -> None:
+        self._folds = event.folds
         self.start_training(event.training)
         if event.is_linear:
             self.note(f"linear model of up to {event.model.ngrams:,} words and word pairs, without an LSTM")
@@ -272,23 +273,23 @@ class Display:
     def _calibrated(self, event: Calibrated) -> None:
         self.end_bar()
         calibration, before, after = event.calibration, event.before, event.after
-        blend = calibration.blend
+        blend, kind = calibration.blend, "left-out" if self._folds else "validation"
         if blend.lstm and (blend.lstm, blend.wide) != (1.0, 1.0):
             self.note(
-                f"blend fitted on {calibration.texts:,} validation texts: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x "
+                f"blend fitted on {calibration.texts:,} {kind} texts: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x "
                 "n-grams"
             )
         if calibration.method != "none":
             temperature = f" {calibration.temperature:.4g}" if calibration.method == "temperature" else ""
             self.note(
-                f"calibrated on {calibration.texts:,} validation texts ({calibration.method}{temperature}): "
+                f"calibrated on {calibration.texts:,} {kind} texts ({calibration.method}{temperature}): "
                 f"calibration error {before.calibration_error:.2%} -> {after.calibration_error:.2%}, "
                 f"loss {before.loss:.4f} -> {after.loss:.4f}"
             )
         if event.threshold_metric != "none":
             self.note(
                 f"decision threshold of {event.labels[1]}: {calibration.threshold:.4g}, which maximizes "
-                f"{event.threshold_metric} on the validation texts"
+                f"{event.threshold_metric} on the {kind} texts"
             )
 
     def _bar(self, description: str, done: int, total: int | None, details: str) -> None:

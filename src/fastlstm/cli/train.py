@@ -44,7 +44,7 @@ def output_options(function: Function) -> Function:
             option("--overwrite", is_flag=True, panel="Output", help="Replace what --out contains."),
             option("--resume", is_flag=True, panel="Output", help="Continue the unfinished run in --out."),
             option("--baseline/--no-baseline", default=True, show_default=True, panel="Output",
-                   help="Also evaluate an n-gram baseline."),
+                   help="Also evaluate an n-gram baseline, compare encoders."),
             option("--plots", is_flag=True, panel="Output", help="Draw plots into DIR/plots."),
         )
     ):  # fmt: skip
@@ -53,11 +53,20 @@ def output_options(function: Function) -> Function:
 
 
 def split_options(function: Function) -> Function:
-    """Add --validation and --test."""
+    """Add --validation, which can be a cross-validation, and --test."""
+    return _split_options(function, "DATA|FRACTION|cross", "[default: 0.2; below 1,000: cross]")
+
+
+def holdout_options(function: Function) -> Function:
+    """Add --validation, by texts that are held out, and --test."""
+    return _split_options(function, "DATA|FRACTION", "[default: 0.2]")
+
+
+def _split_options(function: Function, metavar: str, default: str) -> Function:
     function = option("--test", metavar="DATA|FRACTION", panel="Data",
                       help="Texts to evaluate on. [default: validation texts]")(function)  # fmt: skip
-    return option("--validation", metavar="DATA|FRACTION|cross", panel="Data",
-                  help="Texts that select the epoch. [default: 0.2; few: cross]")(function)  # fmt: skip
+    return option("--validation", metavar=metavar, panel="Data",
+                  help=f"Validation texts. {default}")(function)  # fmt: skip
 
 
 def device_option(function: Function) -> Function:
@@ -152,7 +161,7 @@ def _print_result(result: TrainingResult, as_json: bool) -> None:
     if not as_json:
         report(result.report, result.evaluated_on, sys.stdout, baseline=result.baseline)
         if result.agreement is not None:
-            print_line(result.agreement.describe())
+            print_line(str(result.agreement))
         print_line(f"saved: {result.folder}")
         if (plots := result.folder / "plots").is_dir():
             print_line(f"plots: {plots}")

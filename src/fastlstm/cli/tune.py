@@ -24,11 +24,11 @@ from fastlstm.cli.output import json_object, note_missing_fonts, report
 from fastlstm.cli.train import (
     VISIBLE_FIELDS,
     device_option,
+    holdout_options,
     output_options,
     require_sources,
     result_json,
     run_settings,
-    split_options,
 )
 from fastlstm.data.options import READ_OPTIONS
 from fastlstm.data.splits import VALIDATION_FRACTION
@@ -49,7 +49,7 @@ REPEATED_OPTIONS = ("preset", "validation", "test", "data_dir", "device", *READ_
 @option("--metric", type=click.Choice(METRICS), default="loss", show_default=True, panel="Search",
         help="Validation metric to optimize.")  # fmt: skip
 @table_options
-@split_options
+@holdout_options
 @preset_option
 @config_options(*VISIBLE_FIELDS)
 @device_option

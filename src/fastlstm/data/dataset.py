@@ -203,6 +203,16 @@ def column_values(values: Any, name: str) -> list[Any]:
     return list(values)
 
 
+def cannot_split(source: str) -> DataError:
+    """Return the error of texts of which none can be held out."""
+    return DataError(
+        f"cannot split {source}: no class has two texts; add texts, pass a separate file, or check the label column if "
+        "every label is unique",
+        code="cannot-split",
+        source=source,
+    )
+
+
 def split_dataset(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
     """Split off a random, stratified part of about `fraction` of the texts.
 
@@ -234,12 +244,7 @@ def split_dataset(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset
             count = min(max(round(len(rows) * fraction), 1), len(rows) - 1)
             held_out[generator.permutation(rows)[:count]] = True
     if not held_out.any():
-        raise DataError(
-            f"cannot split {dataset.source}: no class has two texts; add texts, pass a separate file, "
-            "or check the label column if every label is unique",
-            code="cannot-split",
-            source=dataset.source,
-        )
+        raise cannot_split(dataset.source)
     return (
         dataset.take(np.flatnonzero(~held_out), f"{dataset.source} (the rest)"),
         dataset.take(np.flatnonzero(held_out), f"{dataset.source} (held out)"),

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from fastlstm.config import LanguageModelConfig, ModelConfig
 from fastlstm.notes import Note
-from fastlstm.text.token_choice import UNSPACED_TOKENS, choose_tokens
+from fastlstm.text.token_choice import SOUTHEAST_ASIAN_TOKENS, choose_tokens
 
 MAX_SUBWORDS = 8_000
 """Maximum vocabulary size of subwords, unless the user sets another one."""
-MAX_UNSPACED_SUBWORDS = 4_000
-"""The same for alphabets without spaces: benchmarks/token_kinds.py."""
+MAX_SOUTHEAST_ASIAN_SUBWORDS = 4_000
+"""The same for Southeast Asian alphabets without spaces: benchmarks/token_kinds.py."""
 
 Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
 
@@ -21,7 +21,8 @@ Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
 def resolve_tokens(config: Config, texts: Sequence[str], *, is_size_given: bool) -> Config:
     """Return the configuration with the tokens that "auto" chooses for the training texts.
 
-    Unless the user set the vocabulary size, that of subwords is at most `MAX_SUBWORDS` or `MAX_UNSPACED_SUBWORDS`.
+    Unless the user set the vocabulary size, that of subwords is at most `MAX_SUBWORDS`, or
+    `MAX_SOUTHEAST_ASIAN_SUBWORDS`.
     """
     if config.tokens in ("words", "characters"):
         return config
@@ -30,7 +31,7 @@ def resolve_tokens(config: Config, texts: Sequence[str], *, is_size_given: bool)
         config = dataclasses.replace(config, tokens=chosen)
     if config.tokens == "words" or is_size_given:
         return config
-    limit = MAX_UNSPACED_SUBWORDS if chosen == UNSPACED_TOKENS else MAX_SUBWORDS
+    limit = MAX_SOUTHEAST_ASIAN_SUBWORDS if chosen == SOUTHEAST_ASIAN_TOKENS else MAX_SUBWORDS
     return dataclasses.replace(config, vocabulary_size=min(config.vocabulary_size, limit))
 
 
@@ -40,7 +41,7 @@ def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
         choice = choose_tokens(texts)
         kind = "words" if choice.tokens == "words" else f"subwords ({choice.tokens})"
         yield Note(
-            f"tokens: {kind}, as {choice.unspaced:.0%} of the letters are of alphabets without spaces between words",
+            f"tokens: {kind} ({choice.unspaced:.0%} of the letters are Thai, Lao, Khmer, Myanmar or related)",
             code="tokens-chosen",
         )
 

@@ -49,7 +49,8 @@ def _classifier_lines(model: SavedModel) -> Iterator[str]:
         for note in results.get("notes", ()):
             yield f"- {note['text']}"
     if (record := model.training.get("calibration")) and record["method"] != "none":
-        yield from ("", "## Calibration", "", *_calibration_lines(record, model.temperature))
+        texts = "left-out" if model.training.get("data", {}).get("folds") else "validation"
+        yield from ("", "## Calibration", "", *_calibration_lines(record, model.temperature, texts))
     yield from ("", "## Limitations", "")
     yield "The model is reliable only on texts that resemble its training texts. Evaluate it on your own data with"
     yield "`fastlstm evaluate` before you use it on other subjects, other languages, irony, or texts that are much"
@@ -93,6 +94,8 @@ def _data_lines(data: Mapping[str, Any], training: Mapping[str, Any]) -> Iterato
     training_texts, validation_texts = data["train_texts"], data["validation_texts"]
     folds = data.get("folds", 0)
     validation = f"with {folds}-fold cross-validation" if folds else f"{validation_texts:,} for validation"
+    if data.get("trained_on_validation"):
+        validation = f"{validation_texts:,} of which made the choices of the run before"
     yield f"{data['train']}: {training_texts:,} texts for training, {validation}."
     if unlabelled := data.get("unlabelled_texts"):
         yield f"In addition, {unlabelled:,} texts without labels."
@@ -113,10 +116,10 @@ def _agreement_lines(agreement: Mapping[str, Any]) -> Iterator[str]:
         yield f"Accuracy on the {labelled:,} of them with a label: teacher {teacher:.2%}, student {student:.2%}."
 
 
-def _calibration_lines(record: Mapping[str, Any], temperature: float) -> Iterator[str]:
+def _calibration_lines(record: Mapping[str, Any], temperature: float, texts: str) -> Iterator[str]:
     is_temperature = record["method"] == "temperature"
     method = f"Temperature scaling ({temperature:.4g})" if is_temperature else record["method"].capitalize()
-    yield f"{method}, fitted on the {record['validation_texts']:,} validation texts:"
+    yield f"{method}, fitted on the {record['validation_texts']:,} {texts} texts:"
     yield ""
     yield f"- log loss {record['loss_before']:.4f} before, {record['loss_after']:.4f} after"
     before, after = record["calibration_error_before"], record["calibration_error_after"]

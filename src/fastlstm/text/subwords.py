@@ -32,45 +32,45 @@ UNLIMITED = 2**31 - 1
 Merges = list[tuple[str, str]]
 
 
-def train_characters(texts: Iterable[str], words: int, special: Sequence[str]) -> Tokenizer:
-    """Return a tokenizer of the `words` most frequent characters of `texts`, after the `special` tokens.
+def train_characters(texts: Iterable[str], limit: int, special: Sequence[str]) -> Tokenizer:
+    """Return a tokenizer of the `limit` most frequent characters of `texts`, after the `special` tokens.
 
     A character is a letter with its marks, a symbol or an emoji. The first of a word begins with `WORD_START`.
     """
     tokenizer = _new_tokenizer(models.WordLevel(unk_token=special[-1]), CHARACTERS)
-    tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(vocab_size=words, show_progress=False))
+    tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(vocab_size=limit, show_progress=False))
     found = sorted(tokenizer.get_vocab(), key=tokenizer.get_vocab().__getitem__)
     tokenizer.model = models.WordLevel(_numbered([*special, *found]), unk_token=special[-1])
     return tokenizer
 
 
-def train_bpe(texts: Sequence[str], words: int, special: Sequence[str]) -> Tokenizer:
-    """Return a tokenizer of at most `words` subwords of `texts`, after the `special` tokens, by byte pair encoding.
+def train_bpe(texts: Sequence[str], limit: int, special: Sequence[str]) -> Tokenizer:
+    """Return a tokenizer of at most `limit` subwords of `texts`, after the `special` tokens, by byte pair encoding.
 
     The ids follow the frequency of the subwords in `texts`. Source: Sennrich et al. 2016.
     """
     counts = _count_segments(texts)
-    subwords, merges = _learn_merges(counts, _frequent_letters(counts, words), words)
+    subwords, merges = _learn_merges(counts, _frequent_letters(counts, limit), limit)
     ordered = _by_frequency(subwords, _bpe(subwords, merges, special), counts)
     return _new_tokenizer(_bpe(ordered, merges, special), SUBWORDS)
 
 
-def train_unigram(texts: Sequence[str], words: int, special: Sequence[str]) -> Tokenizer:
-    """Return a tokenizer of at most `words` subwords of `texts`, after the `special` tokens, by a unigram model.
+def train_unigram(texts: Sequence[str], limit: int, special: Sequence[str]) -> Tokenizer:
+    """Return a tokenizer of at most `limit` subwords of `texts`, after the `special` tokens, by a unigram model.
 
     A segment is split into the most probable subwords. Candidates are those of a larger BPE vocabulary. They are
     counted in the best splits of all segments and the rarest are removed, step by step (Viterbi training). The trainer
     of `tokenizers` gives another vocabulary on each run. Source: Kudo 2018.
     """
     counts = _count_segments(texts)
-    candidates, merges = _learn_merges(counts, _frequent_letters(counts, words), SEED_FACTOR * words)
+    candidates, merges = _learn_merges(counts, _frequent_letters(counts, limit), SEED_FACTOR * limit)
     frequencies = _frequencies(candidates, _bpe(candidates, merges, special), counts)
-    start = max(len(candidates), words)
+    start = max(len(candidates), limit)
     for step in range(1, PRUNING_STEPS + 1):
-        size = round(start * (words / start) ** (step / PRUNING_STEPS))
+        size = round(start * (limit / start) ** (step / PRUNING_STEPS))
         candidates = _most_frequent(candidates, frequencies, size)
         frequencies = _frequencies(candidates, _unigram(candidates, frequencies, special), counts)
-    ordered = _most_frequent(candidates, frequencies, words)
+    ordered = _most_frequent(candidates, frequencies, limit)
     return _new_tokenizer(_unigram(ordered, frequencies, special), SUBWORDS)
 
 
@@ -139,23 +139,23 @@ def _count_ids(tokenizer: Tokenizer, texts: Sequence[str], weights: IndexArray) 
     return totals
 
 
-def _frequent_letters(counts: Mapping[str, int], words: int) -> set[str]:
-    """Return the most frequent letters, at most `words`, without the rare ones."""
+def _frequent_letters(counts: Mapping[str, int], limit: int) -> set[str]:
+    """Return the most frequent letters, at most `limit`, without the rare ones."""
     letters: Counter[str] = Counter()
     for segment, count in counts.items():
         for letter in segment:
             letters[letter] += count
     ranked = sorted(letters, key=lambda letter: (-letters[letter], letter))
     frequent = [letter for letter in ranked if letters[letter] >= MIN_FREQUENCY]
-    return set((frequent or ranked)[:words])
+    return set((frequent or ranked)[:limit])
 
 
-def _learn_merges(counts: Mapping[str, int], letters: set[str], words: int) -> tuple[list[str], Merges]:
-    """Return the subwords of these letters, at most `words`, and the merges of BPE."""
+def _learn_merges(counts: Mapping[str, int], letters: set[str], limit: int) -> tuple[list[str], Merges]:
+    """Return the subwords of these letters, at most `limit`, and the merges of BPE."""
     dropped = len(set().union(*counts) - letters) if counts else 0
     tokenizer = Tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(
-        vocab_size=words + dropped,
+        vocab_size=limit + dropped,
         min_frequency=MIN_FREQUENCY,
         max_token_length=MAX_SUBWORD_LENGTH,
         show_progress=False,

@@ -11,11 +11,11 @@ SAMPLE_TEXTS = 1000
 """Texts that are looked at, evenly spaced."""
 SAMPLE_CHARACTERS = 1000
 """Characters of each that are looked at."""
-MIN_UNSPACED = 0.3
+MIN_SOUTHEAST_ASIAN = 0.3
 """Fraction of the letters from which on an alphabet without spaces decides."""
 
 ChosenTokens = Literal["words", "bpe", "unigram"]
-UNSPACED_TOKENS: ChosenTokens = "unigram"
+SOUTHEAST_ASIAN_TOKENS: ChosenTokens = "unigram"
 """Tokens of alphabets without spaces: the best ones for Thai in validation, by benchmarks/token_kinds.py."""
 _UNSPACED_LETTER = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19df\u1a20-\u1aaf\u1b00-\u1b7f"
@@ -45,4 +45,4 @@ def choose_tokens(texts: Sequence[str]) -> TokenChoice:
         unspaced += count
         letters += sum(map(str.isalpha, _UNSPACED_LETTER.sub("", beginning))) + count
     fraction = unspaced / letters if letters else 0.0
-    return TokenChoice(UNSPACED_TOKENS if fraction >= MIN_UNSPACED else "words", fraction)
+    return TokenChoice(SOUTHEAST_ASIAN_TOKENS if fraction >= MIN_SOUTHEAST_ASIAN else "words", fraction)

@@ -31,7 +31,7 @@ class Agreement:
     teacher_accuracy: float | None
     student_accuracy: float | None
 
-    def describe(self) -> str:
+    def __str__(self) -> str:
         """Return the figures in one line."""
         line = f"Student and teacher agree on {self.agreement:.2%} of {self.texts:,} texts"
         if self.teacher_accuracy is None or self.student_accuracy is None:

@@ -58,8 +58,7 @@ def distill(
         data: Labelled texts with the classes of the teacher. The targets are the mean of labels and probabilities,
             or another mixture with `label_weight`.
         out: Folder to save the student to.
-        options: Those of `train`: above all `unlabelled` texts, whose targets are the teacher's probabilities, and
-            `bidirectional=False` for a student that can read streams.
+        options: Those of `train`: above all `unlabelled` texts, whose targets are the teacher's probabilities.
 
     Raises:
         OptionError: There is neither a teacher nor probabilities in the data.

@@ -48,7 +48,7 @@ from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 NGRAMS_ONLY = "n-grams"
 """Name of the candidate without an LSTM."""
 STANDARD_ERRORS = 2.0
-"""A candidate replaces the best one so far if it is more accurate by more than so many standard errors."""
+"""A candidate replaces the best one so far if it is more accurate by more than this many standard errors."""
 TIMED_STEPS = 3
 TEXT_TOKENS = 200
 """Tokens per text in the timed steps, about the length of a review."""
@@ -146,8 +146,12 @@ class FittedCandidate:
 
     @property
     def seconds_on_all(self) -> float:
-        """The estimated time of `train_on_all`, which is kept free; 0 if it is not possible."""
-        if self.prepared.starts_from_language_model or self.prepared.is_linear:
+        """The estimated time of `train_on_all`, which is kept free; 0 if it is not possible.
+
+        Early exit is fitted on validation texts, which must not be training texts.
+        """
+        prepared = self.prepared
+        if prepared.starts_from_language_model or prepared.is_linear or self.settings.early_exit:
             return 0.0
         count = len(self.data.training) + len(self.data.validation)
         return SAFETY_FACTOR * self.seconds * count / len(self.data.training)
@@ -209,8 +213,8 @@ def select_best(
 def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingEvent, None, FittedCandidate | None]:
     """Train a candidate again on training and validation texts, with the choices made on the latter.
 
-    Its figures are those of the model that did not see the validation texts. None if the remaining seconds are too few,
-    or if it starts from a language model, whose output layer is fitted with validation texts.
+    Its figures are those of the model that did not see the validation texts. None if the remaining seconds are too few
+    or if it is not possible.
     """
     old, data = best.prepared, best.data
     if not 0 < best.seconds_on_all <= remaining:
@@ -240,9 +244,11 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
             [(result.validation_loss, result.validation_accuracy) for result in history],
         )
     )
+    data = dataclasses.replace(data, training=texts)
+    yield prepared_event(data, prepared)
     started = time.perf_counter()
     yield from prepared.epochs()
-    return dataclasses.replace(best, prepared=prepared, seconds=time.perf_counter() - started)
+    return dataclasses.replace(best, data=data, prepared=prepared, seconds=time.perf_counter() - started)
 
 
 def find_encoder_candidate(

@@ -69,7 +69,9 @@ def character_matrix(words: Mapping[int, str], frequency: IndexArray, min_freque
 
 
 def character_scale(word_count: int) -> float:
-    """Return the scale of character n-grams next to words, for training texts with that many distinct words each.
+    """Return the scale of character n-grams next to words.
+
+    `word_count` is the number of distinct words of each training text, summed over the texts.
 
     The more often words occur, the better their own weights are known, and the less they need those of other words.
     """

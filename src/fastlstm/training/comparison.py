@@ -13,7 +13,7 @@ from fastlstm.notes import Note
 from fastlstm.training.cross_validation import cross_validate, left_out_by
 from fastlstm.training.evaluation import calibrate_and_predict
 from fastlstm.training.prepare import PreparedRun, prepare
-from fastlstm.training.settings import TrainingSettings
+from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
 
 def is_better(correct: BoolArray, other: BoolArray, *, standard_errors: float = 1.0) -> bool:
@@ -21,7 +21,7 @@ def is_better(correct: BoolArray, other: BoolArray, *, standard_errors: float = 
 
     Args:
         correct, other: Whether each is right about each text [n].
-        standard_errors: The difference must be larger than so many standard errors.
+        standard_errors: The difference must be larger than this many standard errors.
     """
     gained, lost = int((correct & ~other).sum()), int((other & ~correct).sum())
     return gained - lost > standard_errors * math.sqrt(gained + lost)
@@ -44,7 +44,9 @@ def compare_without_encoder(
         code="encoder-comparison",
     )
     small = PRESETS[DEFAULT_PRESET]
-    training = dataclasses.replace(small.training, seed=settings.training.seed)
+    training = dataclasses.replace(
+        small.training, **{name: getattr(settings.training, name) for name in BUDGET_FIELDS}
+    )
     device, precision = settings.device, prepared.identity["precision"]
     reference = prepare(
         data.training,
@@ -58,14 +60,16 @@ def compare_without_encoder(
     if data.folds:
         folds = cross_validate(data.training, data.folds, small.model, training, device=device, precision=precision)
         reference = reference.with_left_out(left_out_by(folds))
-    for _ in reference.epochs():
-        pass
+    else:
+        for _ in reference.epochs():
+            pass
     classes = prepared.validation.classes
     correct, correct_without = predicted == classes, calibrate_and_predict(reference)[1] == classes
     if not is_better(correct, correct_without):
         texts = "left-out" if data.folds else "validation"
         yield Note(
-            f"the encoder {settings.encoder.name} does not help: accuracy on the {texts} texts {correct.mean():.2%}, "
-            f"without it and with the preset {DEFAULT_PRESET} {correct_without.mean():.2%}; leave out `encoder`",
+            f"the encoder {settings.encoder.name} is not clearly better: accuracy on the {texts} texts "
+            f"{correct.mean():.2%}, without it and with the preset {DEFAULT_PRESET} {correct_without.mean():.2%}; "
+            "without `encoder`, training and prediction are faster",
             code="encoder-unhelpful",
         )

@@ -15,7 +15,7 @@ import numpy as np
 from fastlstm._typing import FloatArray, IndexArray
 from fastlstm.config import ModelConfig, TrainingConfig
 from fastlstm.config.options import Precision
-from fastlstm.data.dataset import Dataset
+from fastlstm.data.dataset import Dataset, cannot_split
 from fastlstm.data.splits import assign_folds
 from fastlstm.metrics import Report, evaluate
 from fastlstm.notes import Note
@@ -32,17 +32,21 @@ def cross_validate(
     model_config: ModelConfig,
     training_config: TrainingConfig,
     *,
+    is_size_given: bool = False,
     device: str = "auto",
     encoder: SavedLanguageModel | None = None,
     precision: Precision | None = None,
 ) -> Iterator[Note | LeftOut]:
-    """Train one model per fold; the last item is what they say about the texts that they leave out.
+    """Train one model per fold. Yield notes, then one `LeftOut`.
 
     Args:
         training: The texts of the run.
         folds: Number of models.
         model_config, training_config: Configuration of the run.
-        device, encoder, precision: Those of the run, see `prepare`.
+        is_size_given, device, encoder, precision: Those of the run, see `prepare`.
+
+    Raises:
+        DataError: No class has two texts.
     """
     config = training_config.for_texts(len(training))
     config = dataclasses.replace(config, min_steps=0, patience=config.epochs)
@@ -60,6 +64,7 @@ def cross_validate(
             config,
             device=device,
             cap_vocabulary=True,
+            is_size_given=is_size_given,
             encoder=encoder,
             precision=precision,
         )
@@ -126,8 +131,14 @@ def cross_validated_baseline(training: Dataset, folds: int, seed: int) -> Report
 
 
 def split_folds(training: Dataset, folds: int, seed: int) -> Iterator[tuple[IndexArray, IndexArray]]:
-    """Yield the rows to train on and the rows to leave out, for each fold that leaves any out."""
+    """Yield the rows to train on and the rows to leave out, for each fold that leaves any out.
+
+    Raises:
+        DataError: No class has two texts.
+    """
     fold_of = assign_folds(training.labels, folds, seed)
+    if fold_of.max() < 0:
+        raise cannot_split(training.source)
     for fold in range(folds):
         held = np.flatnonzero(fold_of == fold)
         if len(held):

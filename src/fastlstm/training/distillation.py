@@ -71,7 +71,7 @@ def teacher_probabilities(
     if sorted(names) != sorted(teacher.labels):
         raise DataError(
             f"{source} has the classes {', '.join(names)}, but the teacher has {', '.join(teacher.labels)}; use texts "
-            "with the labels of the teacher",
+            "with the labels of the teacher, or rename its classes with `teacher_labels`",
             code="teacher-classes-differ",
             source=source,
             classes=tuple(names),

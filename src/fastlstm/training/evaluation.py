@@ -125,6 +125,7 @@ def training_record(
             "train": data.origin,
             "train_texts": len(data.training),
             "validation_texts": 0 if data.folds else len(data.validation),
+            "trained_on_validation": prepared.left_out is not None and not data.folds,
             "folds": data.folds,
             "unlabelled_texts": len(data.unlabelled),
         },

@@ -79,7 +79,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Probabilities, and a decision threshold if requested, are fitted on the validation texts.
+    """Probabilities, and a decision threshold if requested, are fitted on the validation texts, or left-out texts.
 
     `before` and `after` are the reports on these texts without and with calibration.
     """

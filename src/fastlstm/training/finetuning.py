@@ -78,7 +78,7 @@ INVERSE_PENALTIES = 1e-4, 1e-3, 1e-2, 1e-1
 MIN_DEVIATION = 0.01
 """Smallest standard deviation of a feature, so that nearly constant features are not amplified."""
 HELD_OUT = 3
-"""One of so many texts selects the penalty if there are no validation texts."""
+"""One of this many texts selects the penalty if there are no validation texts."""
 MAX_TEXTS = 25_000
 """Maximum number of texts that the output layer is fitted on; their features are held in memory."""
 
@@ -104,10 +104,10 @@ def fit_head(
         held_features = (compute_features(model, validation.texts) - center) / deviation
         weight, bias, _ = _best_fit(model, standardized, classes, held_features, validation.classes, balanced)
     elif (held := held_out_part(classes)).any():
-        _, _, penalty = _best_fit(
+        _, _, inverse_penalty = _best_fit(
             model, standardized[~held], classes[~held], standardized[held], classes[held], balanced
         )
-        weight, bias = _fit(model, standardized, classes, penalty, balanced)
+        weight, bias = _fit(model, standardized, classes, inverse_penalty, balanced)
     else:
         weight, bias = _fit(model, standardized, classes, INVERSE_PENALTIES[0], balanced)
     with torch.no_grad():
@@ -123,7 +123,7 @@ def _best_fit(
     held_classes: IndexArray,
     balanced: bool,
 ) -> tuple[Tensor, Tensor, float]:
-    """Return weight, bias and penalty of the fit with the lowest loss on the held-out features."""
+    """Return weight, bias and inverse penalty of the fit with the lowest loss on the held-out features."""
 
     def loss(fit: tuple[Tensor, Tensor, float]) -> float:
         weight, bias, _ = fit
@@ -133,12 +133,12 @@ def _best_fit(
 
 
 def _fit(
-    model: TextClassifier, features: Tensor, classes: IndexArray, penalty: float, balanced: bool
+    model: TextClassifier, features: Tensor, classes: IndexArray, inverse_penalty: float, balanced: bool
 ) -> tuple[Tensor, Tensor]:
     """Return the weight [logits, features] and the bias [logits] of one logistic regression per logit."""
     logits = model.output.out_features
     fit = fit_regression(features, model.output.weight.device)
-    fitted = [fit(classes == k, penalty, balanced) for k in ([1] if logits == 1 else range(logits))]
+    fitted = [fit(classes == k, inverse_penalty, balanced) for k in ([1] if logits == 1 else range(logits))]
     weight = np.stack([weight for weight, _ in fitted]).astype(np.float32)
     return torch.from_numpy(weight), torch.from_numpy(np.array([bias for _, bias in fitted], np.float32))
 

@@ -330,6 +330,16 @@ def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
     return accuracy, -result.validation_loss
 
 
+def best_epoch(scores: EpochScores, config: TrainingConfig) -> int:
+    """Return the index of the first epoch with the best score, as `score` compares them."""
+
+    def value(epoch: int) -> tuple[float, float]:
+        loss, accuracy = scores[epoch]
+        return accuracy if config.monitor == "accuracy" else 0.0, -loss
+
+    return max(range(len(scores)), key=value)
+
+
 def learning_rate(config: TrainingConfig, progress: float) -> float:
     """Return the learning rate after the fraction `progress` (0..1) of the steps of a run."""
     return config.learning_rate * learning_rate_factor(config.schedule, progress)

@@ -38,6 +38,7 @@ from fastlstm.training.loop import (
     EpochScores,
     LabelledIds,
     TrainingState,
+    best_epoch,
     compute_logits,
     make_optimizer,
     train_epochs,
@@ -55,7 +56,9 @@ AFTER_TRAINING = ("calibration", "threshold_metric")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What models say about n texts that they did not train on, from which a run on more texts takes its choices.
+    """Predictions for n texts by models that were not trained on them.
+
+    They select the epoch and fit the probabilities of a run on all texts.
 
     Attributes:
         labelled: Classes [n] and n-gram logits [n, logits] of the texts, without the texts.
@@ -179,10 +182,13 @@ class PreparedRun:
         return dataclasses.replace(calibration, threshold=threshold)
 
     def validation_logits(self) -> FloatArray:
-        """Return the logits [n, logits] of the validation texts, or of the left-out texts."""
+        """Return the logits [n, logits] of the validation texts, or of the left-out texts after the best epoch.
+
+        Those of left-out texts do not need a trained model.
+        """
         if self.left_out is not None:
-            best = max(result.epoch for result in self.state.history if result.best)
-            chosen: FloatArray = self.left_out.logits[best - 1]
+            scores = self.left_out.scores[: len(self.state.history) or None]
+            chosen: FloatArray = self.left_out.logits[best_epoch(scores, self.training_config)]
             return chosen
         return compute_logits(self.state.model, self.validation.texts).numpy()
 
@@ -208,6 +214,7 @@ def prepare(
     *,
     device: str = "auto",
     cap_vocabulary: bool,
+    is_size_given: bool | None = None,
     unlabelled: Sequence[str] = (),
     encoder: SavedLanguageModel | None = None,
     soft_labels: FloatArray | None = None,
@@ -223,6 +230,8 @@ def prepare(
             `TrainingConfig.for_texts`.
         device: "auto", "cpu" or "cuda".
         cap_vocabulary: If the texts have fewer words than `vocabulary_size`, reduce it instead of raising an error.
+        is_size_given: Whether the user set `vocabulary_size`, which then also is that of subwords, see
+            `resolve_tokens`. None: unless `cap_vocabulary`.
         unlabelled: Further texts, for the vocabulary and for pretraining.
         encoder: Language model to start from; it determines vocabulary and sizes.
         soft_labels: [n, classes] probabilities of each training text, classes in the order of their names. They are
@@ -244,23 +253,24 @@ def prepare(
     pretrain = training_config.pretraining_epochs > 0
     further_texts = unlabelled if pretrain or training_config.virtual_texts else ()
     if encoder is None:
-        model_config = resolve_tokens(model_config, training.texts, is_size_given=not cap_vocabulary)
+        is_given = not cap_vocabulary if is_size_given is None else is_size_given
+        model_config = resolve_tokens(model_config, training.texts, is_size_given=is_given)
         vocabulary_texts = [*training.texts, *further_texts]
         tokenizer = train_tokenizer(vocabulary_texts, model_config.vocabulary_size, model_config.tokens)
         require_words(tokenizer, training.source)
     else:
         tokenizer, model_config = encoder.tokenizer, config_from_encoder(encoder.config, model_config)
-    words = tokenizer.get_vocab_size()
-    if words < model_config.vocabulary_size:
+    size = tokenizer.get_vocab_size()
+    if size < model_config.vocabulary_size:
         if not cap_vocabulary:
             raise OptionError(
-                f"`vocabulary_size` is {model_config.vocabulary_size}, but the training texts have {words} distinct "
-                f"tokens ({model_config.tokens}); set it to {words} or less",
+                f"`vocabulary_size` is {model_config.vocabulary_size}, but the training texts have {size} distinct "
+                f"tokens ({model_config.tokens}); set it to {size} or less",
                 code="vocabulary-too-large",
                 vocabulary_size=model_config.vocabulary_size,
-                words=words,
+                words=size,
             )
-        model_config = dataclasses.replace(model_config, vocabulary_size=words)
+        model_config = dataclasses.replace(model_config, vocabulary_size=size)
     tokenize = make_text_tokenizer(tokenizer, model_config, keep_untruncated=pretrain)
     tokenized, classes = tokenize(training.texts), training.label_indices(labels)
     wide = None

@@ -58,7 +58,7 @@ from fastlstm.training.events import EpochResult, Evaluated, TrainingEvent, Trai
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
-from fastlstm.training.teachers import ExternalTeacher, PyTorchTeacher, Teacher
+from fastlstm.training.teachers import ExternalTeacher, PyTorchTeacher, Teacher, threshold_of
 
 
 @on_one_thread
@@ -219,6 +219,8 @@ def _prepare(
         soft_labels=None if training.soft_labels is None else training.soft_labels.probabilities,
         precision=precision,
     )
+    if settings.encoder is None:
+        yield from vocabulary_notes(settings.model, prepared.model_config, training.texts)
     yield from _notes(settings, data, prepared)
     if data.folds:
         items = cross_validate(
@@ -226,6 +228,7 @@ def _prepare(
             data.folds,
             settings.model,
             settings.training,
+            is_size_given=not settings.cap_vocabulary,
             device=settings.device,
             encoder=encoder,
             precision=precision,
@@ -263,8 +266,6 @@ def _saved_teacher(settings: TrainingSettings, saved: SavedModel, precision: Pre
 def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
     model = prepared.model_config
     yield from precision_notes(prepared.training_config.precision, prepared.identity)
-    if settings.encoder is None:
-        yield from vocabulary_notes(settings.model, model, data.training.texts)
     if prepared.truncated:
         fraction = f"{prepared.truncated:.0%}" if prepared.truncated >= 0.01 else "less than 1%"
         part = "beginning and end" if model.truncate == "both" else model.truncate
@@ -399,4 +400,5 @@ def _agreement(
         return None
     dataset, probabilities = evaluated
     student = predicted_classes(classifier.predict_proba(dataset.texts), classifier.saved.threshold)
-    return measure_agreement(probabilities.argmax(axis=1), student, dataset, classifier.labels)
+    taught = predicted_classes(probabilities, threshold_of(teacher, classifier.labels))
+    return measure_agreement(taught, student, dataset, classifier.labels)

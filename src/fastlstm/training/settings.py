@@ -135,7 +135,7 @@ class TrainingSettings:
         own["encoder"] = find_encoder(encoder)
         own["teacher"] = find_teacher(teacher)
         _check_soft_labels(own, data, reading)
-        _check_cross_validation(own, reading, training)
+        _check_cross_validation(own, data, reading, training)
         return cls(
             data=data,
             out=_output_folder(out),
@@ -150,7 +150,7 @@ class TrainingSettings:
     def can_cross_validate(self) -> bool:
         """Whether cross-validation is possible with these options."""
         own = {name: getattr(self, name) for name in ("budget", "teacher", "unlabelled", "early_exit")}
-        return _no_cross_validation(own, self.reading, self.training) is None
+        return _no_cross_validation(own, self.data, self.reading, self.training) is None
 
     @property
     def teacher_name(self) -> str | None:
@@ -240,17 +240,24 @@ def has_soft_labels(data: DataSource, reading: ReadOptions) -> bool:
     return reading.reads_probabilities or (isinstance(dataset, Dataset) and dataset.soft_labels is not None)
 
 
+def _soft_label_option(reading: ReadOptions) -> str:
+    """Return the name of what gives the data its probabilities."""
+    options = (name for name in ("probability_columns", "probability_column") if getattr(reading, name))
+    return next(options, "soft_labels")
+
+
 def _check_soft_labels(own: dict[str, Any], data: DataSource, reading: ReadOptions) -> None:
     """Check the options about soft labels, and convert `teacher_labels`."""
-    teacher, labels, weight = own.get("teacher"), own.get("teacher_labels"), own.get("label_weight")
+    teacher, labels, weight = own.get("teacher"), own.get("teacher_labels"), own.get("label_weight", 0.5)
     for option, given in (("teacher", teacher is not None), ("budget", own.get("budget") is not None)):
         if given and has_soft_labels(data, reading):
             raise OptionError(
                 f"`{option}` cannot be set together with probabilities in the data; remove one of the two",
                 code="conflicting-options",
-                options=(option, "probability_columns"),
+                options=(option, _soft_label_option(reading)),
             )
-    if weight is not None and not (isinstance(weight, float | int) and 0 <= weight <= 1):
+    is_number = isinstance(weight, float | int) and not isinstance(weight, bool)
+    if not (is_number and 0 <= weight <= 1):
         raise OptionError(
             f"`label_weight` is {weight!r}; expected a number from 0 to 1",
             code="bad-option-value",
@@ -277,10 +284,12 @@ def _parse_teacher_labels(labels: Any, *, is_external: bool) -> tuple[str, ...] 
     return dict(names) if isinstance(names, Mapping) else tuple(classes)
 
 
-def _check_cross_validation(own: Mapping[str, Any], reading: ReadOptions, training: TrainingConfig) -> None:
+def _check_cross_validation(
+    own: Mapping[str, Any], data: DataSource, reading: ReadOptions, training: TrainingConfig
+) -> None:
     if not (isinstance(own.get("validation"), str) and own["validation"] == CROSS_VALIDATION):
         return
-    if reason := _no_cross_validation(own, reading, training):
+    if reason := _no_cross_validation(own, data, reading, training):
         raise OptionError(
             f"`validation` cannot be 'cross' together with `{reason}`; pass a fraction such as 0.2",
             code="conflicting-options",
@@ -288,14 +297,16 @@ def _check_cross_validation(own: Mapping[str, Any], reading: ReadOptions, traini
         )
 
 
-def _no_cross_validation(own: Mapping[str, Any], reading: ReadOptions, training: TrainingConfig) -> str | None:
+def _no_cross_validation(
+    own: Mapping[str, Any], data: DataSource, reading: ReadOptions, training: TrainingConfig
+) -> str | None:
     """Return the option that makes cross-validation impossible; None if it is possible."""
     conflicts = {
         **{name: own.get(name) is not None for name in ("budget", "teacher", "unlabelled")},
         "early_exit": bool(own.get("early_exit")),
         "pretraining_epochs": training.pretraining_epochs > 0,
         "virtual_texts": training.virtual_texts > 0,
-        "probability_columns": reading.reads_probabilities,
+        _soft_label_option(reading): has_soft_labels(data, reading),
     }
     return next((name for name, conflict in conflicts.items() if conflict), None)
 

@@ -12,7 +12,9 @@ from fastlstm._typing import FloatArray
 from fastlstm.data.labels import normalize_label
 from fastlstm.data.soft_labels import are_probabilities
 from fastlstm.errors import DataError, OptionError
+from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
+from fastlstm.metrics import DEFAULT_THRESHOLD
 from fastlstm.serialization import weights
 from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.text.ngrams import NGRAM_KINDS, NGramLogits
@@ -35,7 +37,7 @@ class PyTorchTeacher:
     """A saved classifier that runs in PyTorch, for GPUs."""
 
     def __init__(self, model: SavedModel, device: torch.device) -> None:
-        self._model = model
+        self.saved = model
         config = model.config
         self._network = TextClassifier(config, len(model.labels), seed=0).to(device)
         self._network.assign({name: torch.from_numpy(model.weights[name]) for name in self._network.named()})
@@ -44,11 +46,11 @@ class PyTorchTeacher:
     @property
     def labels(self) -> tuple[str, ...]:
         """Return the class names."""
-        return self._model.labels
+        return self.saved.labels
 
     def predict_proba(self, texts: list[str], /) -> FloatArray:
         """Return the probabilities [n, classes], columns in the order of `labels`; in float16 on a GPU."""
-        model, tokenized = self._model, self._tokenize(texts)
+        model, tokenized = self.saved, self._tokenize(texts)
         logits = compute_logits(self._network, tokenized.ids, mixed_precision=True).numpy()
         if tokenized.untruncated is not None:
             kinds = NGRAM_KINDS[model.config.ngram_kinds]
@@ -57,6 +59,14 @@ class PyTorchTeacher:
             )
         sigmoid = weights.uses_sigmoid(model.config, len(model.labels))
         return probabilities_of(logits / np.float32(model.temperature), sigmoid)
+
+
+def threshold_of(teacher: Teacher | None, labels: Sequence[str]) -> float:
+    """Return the probability from which on a teacher predicts the second of two `labels`."""
+    if not isinstance(teacher, Classifier | PyTorchTeacher) or len(labels) != 2:
+        return DEFAULT_THRESHOLD
+    threshold = teacher.saved.threshold
+    return threshold if teacher.labels[1] == labels[1] else 1 - threshold
 
 
 class ExternalTeacher:
@@ -88,7 +98,10 @@ class ExternalTeacher:
                 value=self.name,
             )
         if isinstance(labels, Mapping):
-            self._renamed = {normalize_label(old, keep_missing=True): new for old, new in labels.items()}
+            self._renamed = {
+                normalize_label(old, keep_missing=True): normalize_label(new, keep_missing=True)
+                for old, new in labels.items()
+            }
             labels = None
         for attribute in ("classes_", "classes", "labels"):
             if labels is None and isinstance(found := getattr(model, attribute, None), list | tuple | np.ndarray):
@@ -141,7 +154,7 @@ class ExternalTeacher:
                 reason=str(error),
             ) from error
         if hasattr(output, "detach"):  # a tensor of PyTorch
-            output = output.detach().cpu().numpy()
+            output = output.detach().cpu().float().numpy()
         if not isinstance(output, np.ndarray | Iterable):
             raise self._bad_output(type(output).__name__, "an array, or a list with one item per text")
         for row in output:
