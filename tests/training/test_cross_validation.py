@@ -18,9 +18,9 @@ from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION, assign_folds, load_splits
 from fastlstm.errors import DataError, OptionError
 from fastlstm.notes import Note
-from fastlstm.training import cross_validation
 from fastlstm.training.cross_validation import split_folds
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
+from fastlstm.training.prepare import prepare
 
 SMALL: dict[str, Any] = {
     "preset": "tutorial",
@@ -180,14 +180,13 @@ def test_soft_labels_in_memory_are_not_cross_validated(tmp_path: Path) -> None:
 def test_folds_and_the_final_model_have_the_vocabulary_size_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastlstm.nn.tokens.MAX_SUBWORDS", 30)
     data, sizes = make_dataset(60), list[int]()
-    prepare = cross_validation.prepare
 
     def record(*arguments: Any, **options: Any) -> Any:
         prepared = prepare(*arguments, **options)
         sizes.append(prepared.model_config.vocabulary_size)
         return prepared
 
-    monkeypatch.setattr(cross_validation, "prepare", record)
+    monkeypatch.setattr("fastlstm.training.cross_validation.prepare", record)
     options = {**SMALL, "tokens": "bpe", "ngrams": 0, "epochs": 1}
     fitted = LSTMClassifier(**options, vocabulary_size=40).fit(data.texts, data.labels)
     assert fitted.classifier_.saved.config.vocabulary_size > 30

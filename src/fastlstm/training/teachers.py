@@ -84,7 +84,7 @@ class ExternalTeacher:
         OptionError: It is neither callable nor has `predict_proba`.
     """
 
-    def __init__(self, model: Any, labels: Sequence[str] | Mapping[str, str] | None = None) -> None:
+    def __init__(self, model: Any, labels: Sequence[str] | Mapping[Any, Any] | None = None) -> None:
         self.name = getattr(model, "__name__", None) or type(model).__name__
         self._renamed: Mapping[str, str] = {}
         compute = getattr(model, "predict_proba", None)
