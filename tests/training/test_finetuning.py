@@ -17,6 +17,7 @@ from fastlstm.training.finetuning import (
     config_from_encoder,
     copy_encoder,
     fit_head,
+    held_out_part,
     language_model_config,
 )
 from fastlstm.training.loop import LabelledIds, compute_logits
@@ -74,18 +75,27 @@ def make_labelled_ids(seed: int, count: int) -> LabelledIds:
 
 
 @pytest.mark.parametrize("max_texts", [10_000, 40])
-def test_fit_head_changes_only_the_output_layer(max_texts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_validated", [True, False])
+def test_fit_head_changes_only_the_output_layer(
+    max_texts: int, is_validated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(finetuning, "MAX_TEXTS", max_texts)
     config = ModelConfig(vocabulary_size=20, embedding_size=7, hidden_sizes=(11,), pooling="concat")
     model = TextClassifier(config, CLASS_COUNT, seed=5)
     training, validation = make_labelled_ids(1, 90), make_labelled_ids(2, 60)
     before = {name: weight.detach().clone() for name, weight in model.named().items()}
 
-    fit_head(model, training, validation)
+    fit_head(model, training, validation if is_validated else None)
 
     changed = {name for name, weight in model.named().items() if not torch.equal(weight, before[name])}
     assert changed == {"output.weight", "output.bias"}
     assert (compute_logits(model, validation.texts).numpy().argmax(axis=1) == validation.classes).mean() > 0.6
+
+
+def test_the_part_that_selects_the_penalty_leaves_out_a_text_of_each_class() -> None:
+    classes = np.array([0, 1, 0, 0, 2, 0, 1, 0, 0])
+    np.testing.assert_array_equal(np.flatnonzero(held_out_part(classes)), [3, 8])
+    assert not held_out_part(np.array([0, 1])).any()
 
 
 def test_sample_has_texts_of_every_class_in_proportion() -> None:

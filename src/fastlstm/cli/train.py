@@ -168,7 +168,13 @@ def _print_result(result: TrainingResult, as_json: bool) -> None:
             note_missing_fonts(labels=result.classifier.labels)
         print_line(f'use it: fastlstm predict --model {shlex.quote(str(result.folder))} "your text"')
         return
-    json_object({**result_json(result), "history": [dataclasses.asdict(epoch) for epoch in result.history]})
+    json_object(
+        {
+            **result_json(result),
+            "agreement": None if result.agreement is None else result.agreement.to_json(),
+            "history": [dataclasses.asdict(epoch) for epoch in result.history],
+        }
+    )
 
 
 def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
@@ -178,7 +184,6 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
         **result.report.to_json(),
         "measured_on": with_options(result.evaluated_on, current_command()),
         "baseline": result.baseline.to_json() if result.baseline else None,
-        "agreement": agreement.to_json() if (agreement := getattr(result, "agreement", None)) else None,
         "calibrated": result.classifier.saved.training["calibration"],
         "linear": result.classifier.saved.is_linear,
         "streams": result.classifier.can_stream,
