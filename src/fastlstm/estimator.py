@@ -26,7 +26,7 @@ from fastlstm.data.classes import require_repeated_classes
 from fastlstm.data.dataset import column_values
 from fastlstm.data.labels import normalize_label
 from fastlstm.data.options import ReadOptions
-from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION
+from fastlstm.data.splits import ENCODER_FOLDS, FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION
 from fastlstm.data.validation import collect_dataset
 from fastlstm.errors import DataError, OptionError, UnknownTextsWarning
 from fastlstm.inference import Classifier
@@ -189,7 +189,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         if is_cross_validated:
             folds = cross_validate(
                 training,
-                FOLDS,
+                FOLDS if encoder is None else ENCODER_FOLDS,
                 model_config,
                 training_config,
                 is_size_given=self.vocabulary_size is not None,

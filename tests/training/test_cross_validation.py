@@ -15,7 +15,14 @@ import fastlstm
 from fastlstm import LSTMClassifier
 from fastlstm.data import Dataset
 from fastlstm.data.soft_labels import SoftLabels
-from fastlstm.data.splits import FOLDS, MAX_CROSS_VALIDATED, VALIDATION_FRACTION, assign_folds, load_splits
+from fastlstm.data.splits import (
+    ENCODER_FOLDS,
+    FOLDS,
+    MAX_CROSS_VALIDATED,
+    VALIDATION_FRACTION,
+    assign_folds,
+    load_splits,
+)
 from fastlstm.errors import DataError, OptionError
 from fastlstm.notes import Note
 from fastlstm.training.cross_validation import split_folds
@@ -50,13 +57,13 @@ def test_each_text_is_left_out_once_and_classes_are_spread() -> None:
 def test_few_texts_are_cross_validated_only_on_request_or_in_training() -> None:
     few, many = make_dataset(60), make_dataset(MAX_CROSS_VALIDATED + 100)
     assert load_splits(few).folds == 0
-    assert load_splits(few, cross_validate=True).folds == FOLDS
-    assert load_splits(few, cross_validate=True, validation=0.5).folds == 0
-    assert load_splits(many, cross_validate=True, validation="cross").folds == FOLDS
+    assert load_splits(few, folds=FOLDS).folds == FOLDS
+    assert load_splits(few, folds=FOLDS, validation=0.5).folds == 0
+    assert load_splits(many, folds=FOLDS, validation="cross").folds == FOLDS
     with pytest.raises(OptionError) as raised:
         load_splits(few, validation="cross")
     assert (raised.value.code, raised.value.option) == ("bad-option-value", "validation")
-    split = load_splits(many, cross_validate=True)
+    split = load_splits(many, folds=FOLDS)
     assert split.folds == 0
     assert len(split.validation) == pytest.approx(VALIDATION_FRACTION * len(many), abs=2)
 
@@ -138,10 +145,10 @@ def test_a_run_with_an_encoder_is_cross_validated_too(tmp_path: Path) -> None:
     options = {"preset": "accurate", "encoder": tmp_path / "encoder", "epochs": 2, "learning_rate": 0.01}
     result = fastlstm.train(data, tmp_path / "model", **options, watch=events.append)
     codes = [event.code for event in events if isinstance(event, Note)]
-    assert codes.count("fold-finished") == FOLDS
+    assert codes.count("fold-finished") == ENCODER_FOLDS
     assert codes.count("encoder-comparison") == 1
     (prepared,) = [event for event in events if isinstance(event, Prepared)]
-    assert (prepared.training_texts, prepared.folds) == (len(data), FOLDS)
+    assert (prepared.training_texts, prepared.folds) == (len(data), ENCODER_FOLDS)
     assert result.report.texts == len(data)
     assert result.classifier.saved.config.hidden_sizes == (6,)
 

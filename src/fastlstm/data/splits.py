@@ -32,7 +32,8 @@ VALIDATION_FRACTION = 0.2
 """Fraction of the texts that is held out for validation by default."""
 CROSS_VALIDATION = "cross"
 """Value of `validation` for cross-validation."""
-FOLDS = 5
+FOLDS, ENCODER_FOLDS = 5, 3
+"""Models of a cross-validation; fewer for a run with an encoder, each of which takes minutes."""
 MAX_CROSS_VALIDATED = 1000
 """Fewer training texts are cross-validated by default instead of split."""
 
@@ -95,7 +96,7 @@ def load_splits(
     reading: ReadOptions | None = None,
     data_dir: Path | None = None,
     seed: int = 0,
-    cross_validate: bool = False,
+    folds: int = 0,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
 ) -> DataSplits:
@@ -112,15 +113,15 @@ def load_splits(
         reading: How files and tables are read.
         data_dir: The folder that contains IMDb.
         seed: The seed of the validation split. The test split does not depend on it.
-        cross_validate: Whether cross-validation is possible. Fewer than `MAX_CROSS_VALIDATED` texts are then
-            cross-validated by default.
+        folds: The number of folds of a cross-validation; 0: it is not possible. Fewer than `MAX_CROSS_VALIDATED` texts
+            without soft labels are cross-validated by default.
         log: Called with one line before each long step.
         progress: Called with the progress of a download.
 
     Raises:
         DataError: The data is invalid, a part has a label that training lacks, or `validation` is "imdb", whose
             held-out texts are its test split.
-        OptionError: A fraction is not between 0 and 1, or `validation` is "cross" without `cross_validate`.
+        OptionError: A fraction is not between 0 and 1, or `validation` is "cross" without `folds`.
         DownloadError: IMDb is not available.
     """
 
@@ -160,24 +161,25 @@ def load_splits(
             "model; pass a fraction such as 0.1, or other texts",
             code="test-split-as-validation",
         )
-    folds = 0
     if validation is None:
-        is_few = cross_validate and len(training) < MAX_CROSS_VALIDATED and training.soft_labels is None
+        is_few = folds and len(training) < MAX_CROSS_VALIDATED and training.soft_labels is None
         validation = CROSS_VALIDATION if is_few else VALIDATION_FRACTION
     if isinstance(validation, str) and validation == CROSS_VALIDATION:
-        if not cross_validate:
+        if not folds:
             raise OptionError(
                 "`validation` is 'cross', which only training supports; pass a fraction such as 0.2, or other texts",
                 code="bad-option-value",
                 option="validation",
                 value=validation,
             )
-        folds, validation_texts = FOLDS, training
+        validation_texts = training
         if test_texts is None:
             evaluated_on = f"training texts, each left out by one of {folds} models (cross-validation)"
     elif isinstance(validation, float | int | np.floating):
+        folds = 0
         training, validation_texts = split_dataset(training, float(validation), seed)
     else:
+        folds = 0
         validation_texts = read_part(validation, "validation dataset")
     names = training.class_names
     for part in (validation_texts, *([test_texts] if test_texts else [])):

@@ -100,7 +100,7 @@ def run(
 def _run(
     settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
 ) -> Generator[TrainingEvent, None, None]:
-    data = load_data(settings, cross_validate=settings.can_cross_validate, log=log, progress=progress)
+    data = load_data(settings, folds=settings.folds, log=log, progress=progress)
     if settings.reading.reads_probabilities and data.training.soft_labels is None:
         raise DataError(
             f"no row of {data.training.source} has probabilities; expected them in the columns that "
@@ -118,7 +118,7 @@ def _run(
 def load_data(
     settings: TrainingSettings,
     *,
-    cross_validate: bool = False,
+    folds: int = 0,
     log: Callable[[str], None] | None = None,
     progress: DownloadProgress | None = None,
 ) -> DataSplits:
@@ -133,7 +133,7 @@ def load_data(
         reading=settings.reading,
         data_dir=settings.data_dir,
         seed=settings.training.seed,
-        cross_validate=cross_validate,
+        folds=folds,
         log=log,
         progress=progress,
     )

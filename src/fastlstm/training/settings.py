@@ -13,7 +13,7 @@ from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configu
 from fastlstm.config.options import parse_duration, unknown_option
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
-from fastlstm.data.splits import CROSS_VALIDATION, DataSplits, SplitSource, UnlabelledSource
+from fastlstm.data.splits import CROSS_VALIDATION, ENCODER_FOLDS, FOLDS, DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
 from fastlstm.language_model.settings import check_encoder_fields
 from fastlstm.serialization.folder import (
@@ -147,10 +147,12 @@ class TrainingSettings:
         )
 
     @property
-    def can_cross_validate(self) -> bool:
-        """Whether cross-validation is possible with these options."""
+    def folds(self) -> int:
+        """The number of folds of a cross-validation; 0 if it is not possible with these options."""
         own = {name: getattr(self, name) for name in ("budget", "teacher", "unlabelled", "early_exit")}
-        return _no_cross_validation(own, self.data, self.reading, self.training) is None
+        if _no_cross_validation(own, self.data, self.reading, self.training) is not None:
+            return 0
+        return FOLDS if self.encoder is None else ENCODER_FOLDS
 
     @property
     def teacher_name(self) -> str | None:
