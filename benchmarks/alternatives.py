@@ -41,9 +41,8 @@ import default_data
 import fastlstm
 import machine
 from default_data import DataSet
-from fastlstm.data import Dataset
 from fastlstm.pretrained import bundled_names, find_model
-from opponents import encoders, fasttext_model, lexicons, linear, transformer
+from opponents import default_preset, encoders, fasttext_model, lexicons, linear, transformer
 from opponents.alternative import Fit, Fitted, Task
 from opponents.lexicons import LABELS
 from sst2 import load_treebank
@@ -108,22 +107,9 @@ class Method:
         return name in self.sets and source.language in self.languages and source.sentiment >= self.sentiment_only
 
 
-def fit_small(task: Task) -> Fitted:
-    """Train the default preset."""
-    folder = task.folder / "model"
-    data = Dataset(list(task.texts), list(task.labels))
-    result = fastlstm.train(data, folder, seed=task.seed, baseline=False)
-    return Fitted(partial(answers, result.classifier), [folder])
-
-
 def load_bundled(name: str, task: Task) -> Fitted:  # noqa: ARG001 - nothing is trained
     """Return a bundled model."""
-    return Fitted(partial(answers, fastlstm.load(name, precision="auto")), [find_model(name)])
-
-
-def answers(model: fastlstm.Classifier, texts: Sequence[str]) -> list[str]:
-    """Return a label for each text."""
-    return [str(label) for label in model.predict(list(texts), label_unknown=True)]
+    return Fitted(partial(default_preset.answers, fastlstm.load(name, precision="auto")), [find_model(name)])
 
 
 def methods(encoder: Path | None, model2vec: Path | None) -> dict[str, Method]:
@@ -139,7 +125,7 @@ def methods(encoder: Path | None, model2vec: Path | None) -> dict[str, Method]:
         "MiniLM fine-tuned, int8": Method(with_encoder(encoders.fit_fine_tuned), [ENGLISH]),
         "VADER": Method(lexicons.fit_vader, [ENGLISH], sentiment_only=True, is_trained=False),
         "SnowNLP": Method(lexicons.fit_snownlp, [CHINESE], sentiment_only=True, is_trained=False),
-        "fastlstm small": Method(fit_small),
+        "fastlstm small": Method(default_preset.fit),
     }
     if model2vec is not None:
         result["model2vec + LR"] = Method(lambda task: encoders.fit_static(task, model2vec), [ENGLISH])

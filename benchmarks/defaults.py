@@ -14,87 +14,30 @@ missing. With --development, models are evaluated on training texts that are not
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import fastlstm
 import machine
 from default_data import DATA_SETS, UNSPACED, Text
-from fastlstm.data import Dataset
 from fastlstm.kernel import find_kernel
-from opponents import fasttext_model
-from opponents.alternative import Task as Fitting
-from opponents.linear import CHOICES_OF_C, tfidf_pipeline
+from opponents import default_preset, fasttext_model, linear
+from opponents.alternative import Fit, Task
 
 NAME = "defaults"
 ROWS = (100, 300, 10_000)
 
 
-@dataclass(frozen=True)
-class Task:
-    """Training texts, the texts to answer, whether their script has no spaces, and the random seed."""
-
-    training: Sequence[Text]
-    texts: Sequence[str]
-    unspaced: bool
-    seed: int
-
-
-def tfidf(task: Task) -> list[str]:
-    """Return the answers of TF-IDF and logistic regression with C = 1."""
-    return _tfidf(task, 1.0)
-
-
-def tfidf_with_choice(task: Task) -> list[str]:
-    """Return the answers of TF-IDF and logistic regression with C chosen on a fifth of the training texts."""
-    shuffled = random.Random(task.seed).sample(task.training, len(task.training))
-    count = len(shuffled) // 5
-    validation, rest = shuffled[:count], shuffled[count:]
-    if len({label for _, label in rest}) < 2:
-        return _tfidf(task, 1.0)
-
-    def accuracy(inverse_penalty: float) -> float:
-        part = dataclasses.replace(task, training=rest, texts=[text for text, _ in validation])
-        return _accuracy(_tfidf(part, inverse_penalty), validation)
-
-    return _tfidf(task, max(CHOICES_OF_C, key=accuracy))
-
-
-def _tfidf(task: Task, inverse_penalty: float) -> list[str]:
-    model = tfidf_pipeline(inverse_penalty, unspaced=task.unspaced)
-    model.fit([text for text, _ in task.training], [label for _, label in task.training])
-    return [str(label) for label in model.predict(task.texts)]
-
-
-def fasttext_answers(task: Task) -> list[str]:
-    """Return the answers of fastText."""
-    texts, labels = zip(*task.training, strict=True)
-    with tempfile.TemporaryDirectory() as folder:
-        model = fasttext_model.fit(Fitting(texts, labels, task.unspaced, task.seed, 1, Path(folder)))
-        return model.predict(task.texts)
-
-
-def small(task: Task) -> list[str]:
-    """Return the answers of the default preset."""
-    dataset = Dataset([text for text, _ in task.training], [label for _, label in task.training])
-    with tempfile.TemporaryDirectory() as folder:
-        result = fastlstm.train(dataset, Path(folder, "model"), seed=task.seed, baseline=False)
-        return [str(label) for label in result.classifier.predict(task.texts, label_unknown=True)]
-
-
-METHODS: Mapping[str, Callable[[Task], list[str]]] = {
-    "TF-IDF": tfidf,
-    "TF-IDF, C chosen": tfidf_with_choice,
-    "fastText": fasttext_answers,
-    "small": small,
+METHODS: Mapping[str, Fit] = {
+    "TF-IDF": partial(linear.fit_tfidf, inverse_penalty=1.0),
+    "TF-IDF, C chosen": linear.fit_tfidf,
+    "fastText": fasttext_model.fit,
+    "small": default_preset.fit,
 }
 
 
@@ -120,13 +63,15 @@ def main() -> None:
         for rows in arguments.rows:
             for seed in arguments.seeds:
                 training, evaluated = data.sample(rows, seed, development=arguments.development)
-                task = Task(training, [text for text, _ in evaluated], data_name in UNSPACED, seed)
+                texts, labels = zip(*training, strict=True)
                 for method in arguments.methods:
                     cell = {"data": data_name, "rows": rows, "seed": seed, "method": method}
                     if any(cell.items() <= earlier.items() for earlier in cells):
                         continue
                     started = time.perf_counter()
-                    predicted = METHODS[method](task)
+                    with tempfile.TemporaryDirectory() as folder:
+                        task = Task(texts, labels, data_name in UNSPACED, seed, 1, Path(folder))
+                        predicted = METHODS[method](task).predict([text for text, _ in evaluated])
                     cell |= {
                         "training_texts": len(training),
                         "classes": len({label for _, label in training}),

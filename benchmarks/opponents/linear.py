@@ -39,17 +39,25 @@ def choose(accuracy: Callable[[float], float]) -> float:
     return max(CHOICES_OF_C, key=accuracy)
 
 
-def fit_tfidf(task: Task) -> Fitted:
-    """Train TF-IDF and logistic regression, with C chosen on a fifth of the training texts."""
+def fit_tfidf(task: Task, inverse_penalty: float | None = None) -> Fitted:
+    """Train TF-IDF and logistic regression.
+
+    Args:
+        task: The training texts.
+        inverse_penalty: C. None: it is chosen on a fifth of the training texts; 1 if the others have only one class.
+    """
     labels = np.array(task.labels)
     training, validation = split(len(task.texts), task.seed)
+    if inverse_penalty is None and len(set(labels[training])) < 2:
+        inverse_penalty = 1.0
 
     def accuracy(inverse_penalty: float) -> float:
         model = tfidf_pipeline(inverse_penalty, unspaced=task.unspaced)
         model.fit([task.texts[k] for k in training], labels[training])
         return float(model.score([task.texts[k] for k in validation], labels[validation]))
 
-    model = tfidf_pipeline(choose(accuracy), unspaced=task.unspaced).fit(task.texts, labels)
+    chosen = choose(accuracy) if inverse_penalty is None else inverse_penalty
+    model = tfidf_pipeline(chosen, unspaced=task.unspaced).fit(task.texts, labels)
     return _saved(task, model, lambda texts: [str(label) for label in model.predict(texts)])
 
 
