@@ -15,7 +15,7 @@ from pathlib import Path
 import machine
 from fastlstm import load
 from fastlstm.data.datasets import load_imdb
-from fastlstm.kernel.ascii_tokens import compiled_ascii_tokens
+from fastlstm.kernel.fast_tokens import compile_tokens
 from fastlstm.text.tokenizer import TextTokenizer, train_tokenizer
 
 IMPORT = "import time; t = time.perf_counter(); import fastlstm; print(time.perf_counter() - t)"
@@ -35,7 +35,7 @@ def main() -> None:
     texts = load_imdb(arguments.data_dir).train.texts
     test = load_imdb(arguments.data_dir).test.texts
     tokenizer = train_tokenizer(texts, 10_000)
-    tokenize = TextTokenizer(tokenizer, max_tokens=500, truncate="end", compile_ascii=compiled_ascii_tokens)
+    tokenize = TextTokenizer(tokenizer, max_tokens=500, truncate="end", compile_tokens=compile_tokens)
     model = load(arguments.model)
     seconds = {
         "import fastlstm": repeat(lambda: time_script(IMPORT), arguments.repeats),

@@ -180,12 +180,33 @@ def test_words_of_ascii_characters_are_pieces_of_their_own() -> None:
 
 @pytest.mark.parametrize(("segmentation", "zero"), [(SEGMENTS, 0), (RUNS, 3)])
 def test_kinds_of_ascii_characters(segmentation: Segmentation, zero: int) -> None:
-    kinds = dict(enumerate(segmentation.ascii_kinds))
+    kinds = dict(enumerate(segmentation.character_kinds))
     assert [kinds[ord(character)] for character in "aZ0_"] == [2] * 4
     assert [kinds[ord(character)] for character in "!<~"] == [1 if segmentation is SEGMENTS else 3] * 3
     assert [kinds[ord(character)] for character in " \n\v"] == [128] * 3
     assert kinds[0] == zero
-    assert len(kinds) == 128
+    wide = {byte for byte, kind in kinds.items() if kind == 127}
+    assert wide == (set() if segmentation is RUNS else {0xE2, 0xE3, *range(0xE4, 0xEA), 0xEF})
+
+
+def test_single_characters_are_tokens_whatever_is_around_them() -> None:
+    characters = [chr(code) for code in range(0x80, 0x10000) if not 0xD800 <= code < 0xE000]
+    single = [character for character in characters if SEGMENTS.is_simple(character)]
+    assert len(single) > 27_000
+    assert {len(character.encode()) for character in single} == {3}
+    for separator in ("", "a", "1", "!", " ", "_", "<br>"):
+        text = separator.join(single)
+        assert SEGMENTS.is_simple(text)
+        assert SEGMENTS.simple_tokens(text) == library_tokens(SEGMENTS, text)
+    for first in single[::997]:
+        text = "".join(first + second for second in single[::101])
+        assert SEGMENTS.simple_tokens(text) == library_tokens(SEGMENTS, text)
+
+
+@pytest.mark.parametrize("text", ["中é", "中\u3000文", "ｶﾞ", "中\ufe0f", "!\u0301", "Ａ", "한"])
+def test_other_texts_are_not_simple(text: str) -> None:
+    assert not SEGMENTS.is_simple(text)
+    assert not RUNS.is_simple("中")
 
 
 @pytest.mark.parametrize(

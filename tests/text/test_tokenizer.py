@@ -11,7 +11,7 @@ from tests.helpers.earlier_tokenizers import train_runs_tokenizer
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from fastlstm.errors import OptionError
-from fastlstm.text.ascii_tokens import AsciiTokens
+from fastlstm.text.fast_tokens import FastTokens
 from fastlstm.text.segmentation import RUNS, SEGMENTS, clean_text
 from fastlstm.text.tokenizer import (
     CHUNK_TEXTS,
@@ -87,10 +87,10 @@ def test_line_breaks_are_found_once(train: Callable[[list[str], int], Tokenizer]
 
 
 def test_compiled_tokens_are_used_for_words_of_ascii_characters() -> None:
-    def compile_ascii(*_: object) -> AsciiTokens:
+    def compile_tokens(*_: object) -> FastTokens:
         return lambda texts: [np.full(1, 99, np.int32) for _ in texts]
 
-    tokenizer = TextTokenizer(TOKENIZER, max_tokens=9, truncate="end", compile_ascii=compile_ascii)
+    tokenizer = TextTokenizer(TOKENIZER, max_tokens=9, truncate="end", compile_tokens=compile_tokens)
     spaces = " " * MIN_COMPILED_CHARACTERS
     tokenized = tokenizer([f"w0 w1{spaces}", "w0 é w1"])
     assert [ids.tolist() for ids in tokenized.ids] == [[99], [99, UNKNOWN_ID, 99]]

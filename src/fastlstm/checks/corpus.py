@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlstm._typing import BoolArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
-from fastlstm.kernel.ascii_tokens import compiled_ascii_tokens
+from fastlstm.kernel.fast_tokens import compile_tokens
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer, require_words, train_tokenizer
 
 MAX_EXCERPT_LENGTH = 100
@@ -120,7 +120,7 @@ def tokenize_corpus(corpus: Corpus) -> CorpusTokens:
     """
     tokenizer = train_tokenizer(corpus.texts, UNLIMITED)
     require_words(tokenizer, next(iter(corpus.parts.values())).source)
-    tokenize = TextTokenizer(tokenizer, max_tokens=UNLIMITED, truncate="end", compile_ascii=compiled_ascii_tokens)
+    tokenize = TextTokenizer(tokenizer, max_tokens=UNLIMITED, truncate="end", compile_tokens=compile_tokens)
     ids = tokenize(corpus.texts).ids
     # The tokenizer returns one unknown token for a text without tokens.
     lengths = np.array([0 if text[0] == UNKNOWN_ID else len(text) for text in ids], np.int64)

@@ -15,7 +15,7 @@ from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.config import LanguageModelConfig, LanguageModelTrainingConfig
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.errors import OptionError
-from fastlstm.kernel.ascii_tokens import compiled_ascii_tokens
+from fastlstm.kernel.fast_tokens import compile_tokens
 from fastlstm.language_model.corpus import CorpusSplits, limit_streams, load_corpus
 from fastlstm.language_model.inference import MAX_TOKENS, LanguageModel
 from fastlstm.language_model.loop import (
@@ -224,7 +224,7 @@ def _prepare(settings: LanguageModelSettings, corpus: CorpusSplits) -> _Prepared
         config = _cap_vocabulary(config, tokenizer.get_vocab_size(), cap=settings.cap_vocabulary)
     else:
         tokenizer = encoder.tokenizer
-    tokenize = TextTokenizer(tokenizer, max_tokens=MAX_TOKENS, truncate="end", compile_ascii=compiled_ascii_tokens)
+    tokenize = TextTokenizer(tokenizer, max_tokens=MAX_TOKENS, truncate="end", compile_tokens=compile_tokens)
     training, validation = tokenize(corpus.training.texts).ids, tokenize(corpus.validation.texts).ids
     streams = limit_streams(
         settings.training.streams, settings.training.window, sum(map(len, training)) + len(training)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.config import ModelConfig, from_json
 from fastlstm.errors import OptionError
-from fastlstm.kernel.ascii_tokens import compiled_ascii_tokens
+from fastlstm.kernel.fast_tokens import compile_tokens
 from fastlstm.metrics import DEFAULT_THRESHOLD
 from fastlstm.serialization import atomic, weights
 from fastlstm.serialization.early_exit import EarlyExit
@@ -125,7 +125,7 @@ def make_text_tokenizer(
         cleaning=config.text_cleaning,
         drop_unknown=config.unknown_words == "drop",
         empty_id=PADDING_ID if config.empty_text == "zeros" else UNKNOWN_ID,
-        compile_ascii=compiled_ascii_tokens,
+        compile_tokens=compile_tokens,
     )
 
 

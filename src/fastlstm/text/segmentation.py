@@ -81,7 +81,9 @@ class Segmentation:
 
     Attributes:
         name: Its name.
-        ascii_token: A pattern that finds the same tokens in lower-case ASCII text.
+        simple_token: A pattern that finds the same tokens in lower-case texts of simple characters.
+        single_characters: Characters beside those of ASCII that are simple, for a regular expression: each is a token,
+            whatever simple characters are around it, has no other case, and takes three bytes in UTF-8.
         line_break: An HTML line break, which separates tokens.
         normalizer_json: The normalizer of tokenizer.json.
         pre_tokenizer_json: The pre-tokenizer of tokenizer.json.
@@ -89,11 +91,12 @@ class Segmentation:
     """
 
     name: str
-    ascii_token: re.Pattern[str]
+    simple_token: re.Pattern[str]
     line_break: re.Pattern[str]
     normalizer_json: Mapping[str, Any]
     pre_tokenizer_json: Mapping[str, Any]
     splits_segments: bool = False
+    single_characters: str = ""
 
     @cached_property
     def _empty_tokenizer(self) -> Tokenizer:
@@ -125,30 +128,38 @@ class Segmentation:
     def segment_spans(self, text: str) -> list[tuple[int, int]]:
         """Return the start and end of each segment in the text, in characters. Not for `RUNS`."""
         if text.isascii() and "<" not in text:
-            return [match.span() for match in self.ascii_token.finditer(text)]
+            return [match.span() for match in self.simple_token.finditer(text)]
         spans: list[tuple[int, int]] = self._segment_tokenizer.encode(text).offsets
         return spans
 
     def tokens(self, text: str) -> list[str]:
         """Return the tokens of a text in lower case. Under `RUNS`, the text must be cleaned."""
-        if text.isascii():
-            return self.ascii_tokens(text)
+        if self.is_simple(text):
+            return self.simple_tokens(text)
         return [token for token, _ in self.pre_tokenizer.pre_tokenize_str(self.normalizer.normalize_str(text))]
 
-    def ascii_tokens(self, text: str) -> list[str]:
-        """Return the tokens of a text in ASCII."""
+    @cached_property
+    def _simple_text(self) -> re.Pattern[str]:
+        return re.compile(rf"[\x00-\x7f{self.single_characters}]*")
+
+    def is_simple(self, text: str) -> bool:
+        """Return whether a text has only characters of ASCII and single characters."""
+        return text.isascii() or (bool(self.single_characters) and self._simple_text.fullmatch(text) is not None)
+
+    def simple_tokens(self, text: str) -> list[str]:
+        """Return the tokens of a simple text."""
         if "<" in text:
             text = self.line_break.sub(" ", text)
-        tokens: list[str] = self.ascii_token.findall(text.lower())
+        tokens: list[str] = self.simple_token.findall(text.lower())
         return tokens
 
     def pieces(self, text: str) -> Iterator[str]:
         """Yield pieces of a text that have the same tokens as the text, one after the other.
 
         Words of ASCII characters are in pieces of their own. No token reaches across a space or a line break, and no
-        character changes another one there.
+        character changes another one there. A simple text is one piece.
         """
-        if text.isascii():
+        if self.is_simple(text):
             yield text
             return
         for line in self.line_break.split(text) if "<" in text else [text]:
@@ -162,18 +173,24 @@ class Segmentation:
                 yield line[end:]
 
     @cached_property
-    def ascii_kinds(self) -> bytes:
-        """The kind of each ASCII character, as csrc/tokens.h defines kinds, which is the same rule for the kernel.
+    def character_kinds(self) -> bytes:
+        """The kind of each first byte of a simple character in UTF-8, as csrc/tokens.h defines kinds.
 
-        0: it belongs to no token. 1: it is a token. Otherwise: a run of characters of the same kind is a token. 128 is
-        added for white space that an HTML line break may contain.
+        This is the same rule for the kernel. 0: it belongs to no token. 1: it is a token. 127: it begins a token of
+        three bytes. Otherwise: a run of characters of the same kind is a token. 128 is added for white space that an
+        HTML line break may contain.
         """
         kinds = bytearray()
         for character in map(chr, range(128)):
-            tokens = len(self.ascii_tokens(2 * character))
-            is_word = tokens == 1 and self.ascii_tokens("a" + character) == [f"a{character.lower()}"]
+            tokens = len(self.simple_tokens(2 * character))
+            is_word = tokens == 1 and self.simple_tokens("a" + character) == [f"a{character.lower()}"]
             is_break_space = self.line_break.fullmatch(f"<br{2 * character}>") is not None
             kinds.append((tokens and (1 if tokens > 1 else 2 if is_word else 3)) + 128 * is_break_space)
+        if self.single_characters:
+            kinds += bytes(128)
+            characters = map(chr, range(0x800, 0x10000))
+            for character in filter(re.compile(f"[{self.single_characters}]").match, characters):
+                kinds[character.encode()[0]] = 127
         return bytes(kinds)
 
     def matches(self, tokenizer: Tokenizer) -> bool:
@@ -233,17 +250,22 @@ def _character_pattern() -> str:
     return rf"(?:{WORD_START}{_CHARACTER}|[{_LETTER}\p{{Pc}}\p{{Nd}}])[\p{{M}}\x{{200C}}\x{{200D}}]*"
 
 
-_ASCII_SEGMENT = re.compile(r"\w+|[!-/:-@\[-`{-~]", re.ASCII)
+_ASCII_SEGMENT = r"\w+|[!-/:-@\[-`{-~]"
+_SINGLE_CHARACTERS = (
+    "\u3400-\u9fff\u2010-\u2027\u3001-\u3003\u3008-\u3011\u3014-\u301f\uff01-\uff0f\uff1a-\uff20\uff5b-\uff5e\uffe5"
+)
+"""Chinese characters and punctuation."""
 SEGMENTS = Segmentation(
     "segments",
-    _ASCII_SEGMENT,
+    re.compile(f"{_ASCII_SEGMENT}|[{_SINGLE_CHARACTERS}]", re.ASCII),
     re.compile(_BREAK),
     _NORMALIZER,
     _find(_segment_pattern(joins_letters=False)),
+    single_characters=_SINGLE_CHARACTERS,
 )
 SUBWORDS = Segmentation(
     "subwords",
-    _ASCII_SEGMENT,
+    re.compile(_ASCII_SEGMENT, re.ASCII),
     re.compile(_BREAK),
     _NORMALIZER,
     {"type": "Sequence", "pretokenizers": _marked_words(joins_letters=True)},
@@ -251,7 +273,7 @@ SUBWORDS = Segmentation(
 )
 CHARACTERS = Segmentation(
     "characters",
-    _ASCII_SEGMENT,
+    re.compile(_ASCII_SEGMENT, re.ASCII),
     re.compile(_BREAK),
     _NORMALIZER,
     {

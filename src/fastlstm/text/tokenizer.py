@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, trainers
 
 from fastlstm._typing import BoolArray, DoubleArray, IndexArray, TokenIds
 from fastlstm.errors import DataError, OptionError
-from fastlstm.text.ascii_tokens import AsciiCompiler, AsciiTokens, PythonTokens
+from fastlstm.text.fast_tokens import FastTokens, PythonTokens, TokensCompiler
 from fastlstm.text.segmentation import (
     SEGMENTS,
     SUBWORDS,
@@ -130,8 +130,9 @@ class AlignedTokens:
 class TextTokenizer:
     """Converts texts to token ids, each text by itself.
 
-    If the tokenizer has the segmentation of a trained model, words of ASCII characters are split and looked up
-    without the `tokenizers` library, by the kernel if there is one: the same ids in a fraction of the CPU time.
+    If the tokenizer has the segmentation of a trained model, words of ASCII characters, and texts of these and Chinese
+    characters, are split and looked up without the `tokenizers` library, by the kernel if there is one: the same ids in
+    a fraction of the CPU time.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class TextTokenizer:
         cleaning: str = "standard",
         drop_unknown: bool = False,
         empty_id: int = UNKNOWN_ID,
-        compile_ascii: AsciiCompiler | None = None,
+        compile_tokens: TokensCompiler | None = None,
     ) -> None:
         """Configure truncation and padding.
 
@@ -160,7 +161,7 @@ class TextTokenizer:
                 "none": they are not.
             drop_unknown: Drop unknown words before truncation.
             empty_id: The single id of a text without tokens, if it is not padded.
-            compile_ascii: Returns a faster form of `PythonTokens`: `fastlstm.kernel.ascii_tokens`.
+            compile_tokens: Returns a faster form of `PythonTokens`: `fastlstm.kernel.fast_tokens`.
 
         Raises:
             OptionError: `truncate` has another value.
@@ -187,7 +188,7 @@ class TextTokenizer:
         self._segmentation = find_segmentation(tokenizer) if standard else None
         splits_segments = self._segmentation is not None and self._segmentation.splits_segments
         self._word_start_id = tokenizer.token_to_id(WORD_START) if splits_segments else None
-        self._compile = compile_ascii
+        self._compile = compile_tokens
 
     def __call__(self, texts: Sequence[str]) -> TokenizedTexts:
         """Return the ids of every text. A text without tokens is one unknown token, or only padding."""
@@ -243,7 +244,7 @@ class TextTokenizer:
         if self._segmentation is not None and self._segmentation.splits_segments:
             return max((start for start, _ in self._segmentation.segment_spans(text)), default=0)
         if self._segmentation is not None and text.isascii() and "<" not in text:
-            return max((match.start() for match in self._segmentation.ascii_token.finditer(text)), default=0)
+            return max((match.start() for match in self._segmentation.simple_token.finditer(text)), default=0)
         return max((start for _, (start, _) in self._locate(text)), default=0)
 
     def align(self, text: str) -> AlignedTokens:
@@ -303,29 +304,30 @@ class TextTokenizer:
         """Return the ids of all tokens of each text, possibly none."""
         if self._segmentation is None or self._segmentation.splits_segments:
             return self._library_ids(texts)
-        if all(map(str.isascii, texts)):
-            return self._ascii_ids(texts)
-        pieces = [list(self._segmentation.pieces(text)) for text in texts]
-        ascii_ids = iter(self._ascii_ids([piece for text in pieces for piece in text if piece.isascii()]))
-        others = iter(self._library_ids([piece for text in pieces for piece in text if not piece.isascii()]))
-        parts = ([next(ascii_ids if piece.isascii() else others) for piece in text] for text in pieces)
+        is_simple = self._segmentation.is_simple
+        if all(map(is_simple, texts)):
+            return self._fast_ids(texts)
+        pieces = [[(piece, is_simple(piece)) for piece in self._segmentation.pieces(text)] for text in texts]
+        fast_ids = iter(self._fast_ids([piece for text in pieces for piece, simple in text if simple]))
+        others = iter(self._library_ids([piece for text in pieces for piece, simple in text if not simple]))
+        parts = ([next(fast_ids if simple else others) for _, simple in text] for text in pieces)
         return [np.concatenate(ids) if len(ids) != 1 else ids[0] for ids in parts]
 
-    def _ascii_ids(self, texts: Sequence[str]) -> list[TokenIds]:
+    def _fast_ids(self, texts: Sequence[str]) -> list[TokenIds]:
         is_short = sum(map(len, texts)) < MIN_COMPILED_CHARACTERS
         return (self._python_tokens if is_short else self._compiled_tokens)(texts)
 
     @cached_property
-    def _python_tokens(self) -> AsciiTokens:
+    def _python_tokens(self) -> FastTokens:
         assert self._segmentation is not None
         return PythonTokens(self._segmentation, self._tokenizer.get_vocab(), UNKNOWN_ID)
 
     @cached_property
-    def _compiled_tokens(self) -> AsciiTokens:
+    def _compiled_tokens(self) -> FastTokens:
         assert self._segmentation is not None
         if self._compile is None:
             return self._python_tokens
-        compiled = self._compile(self._tokenizer.get_vocab(), UNKNOWN_ID, self._segmentation.ascii_kinds)
+        compiled = self._compile(self._tokenizer.get_vocab(), UNKNOWN_ID, self._segmentation.character_kinds)
         return compiled or self._python_tokens
 
     def _library_ids(self, texts: Sequence[str]) -> list[TokenIds]:

@@ -79,12 +79,17 @@ struct Rule {
         return c;
     }
 
+    // Whether the next byte belongs to the token of that kind.
+    bool continues(const Word &word, int first) const {
+        if (first == FASTLSTM_WIDE) return word.size() < 3;
+        return kind(word.end) == first && end_of_break(word.end) == word.end;
+    }
+
     Word read_token(const char *c) const {
         Word word(c);
         const int first = kind(c);
         do word.add_character();
-        while (first != FASTLSTM_SYMBOL && word.end < end && kind(word.end) == first &&
-               end_of_break(word.end) == word.end);
+        while (first != FASTLSTM_SYMBOL && word.end < end && continues(word, first));
         return word;
     }
 };

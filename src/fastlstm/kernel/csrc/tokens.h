@@ -1,4 +1,4 @@
-/* The C interface of the tokenizer of ASCII texts: characters -> token ids.
+/* The C interface of the tokenizer of texts in UTF-8: bytes -> token ids.
  *
  * Ownership, lifetime, aliasing and status as in lstm.h. No call uses the threads of the library or memory of
  * its own.
@@ -14,18 +14,19 @@
 extern "C" {
 #endif
 
-/* The kind of a character: one of these, or a larger number, at most 127. */
+/* The kind of a character, by its first byte: one of these, or a number between them. */
 enum fastlstm_character_kind {
     FASTLSTM_SEPARATOR = 0, /* belongs to no token */
     FASTLSTM_SYMBOL = 1,    /* is a token */
-    FASTLSTM_RUN = 2        /* the longest run of characters of the same kind is a token */
+    FASTLSTM_RUN = 2,       /* the longest run of characters of the same kind is a token */
+    FASTLSTM_WIDE = 127     /* is the first of three bytes that are a token */
 };
 /* Added to the kind of a character of which any number may follow the "<br" of an HTML line break. */
 #define FASTLSTM_BREAK_SPACE 128
 
 /* A tokenizer: the rule that splits texts, words with their ids, and a hash table of the words. */
 typedef struct {
-    const uint8_t *kinds;   /* in [256], the kind of each character */
+    const uint8_t *kinds;   /* in [256], the kind of each first byte */
     int64_t words;          /* W, below `slots` */
     const char *characters; /* in [starts[W]], the words, one after the other */
     const int64_t *starts;  /* in [W + 1], where each word starts, and the end of the last */

@@ -1,4 +1,4 @@
-"""Token ids of ASCII texts: the kernel against Python."""
+"""Token ids of simple texts: the kernel against Python."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fastlstm.kernel import loader
 from fastlstm.kernel.abi import TokenizerArguments
-from fastlstm.kernel.ascii_tokens import AsciiTokens, compiled_ascii_tokens
-from fastlstm.text.ascii_tokens import PythonTokens
+from fastlstm.kernel.fast_tokens import CompiledTokens, compile_tokens
+from fastlstm.text.fast_tokens import PythonTokens
 from fastlstm.text.segmentation import RUNS, SEGMENTS, Segmentation
 
 UNKNOWN_ID = 1
@@ -43,10 +43,12 @@ TEXTS = st.lists(st.one_of(ASCII, st.lists(SNIPPETS, max_size=9).map("".join)), 
 
 
 @pytest.fixture
-def segmentation_tokens(segmentation: Segmentation, library: SimpleNamespace) -> tuple[AsciiTokens, PythonTokens]:
+def segmentation_tokens(
+    segmentation: Segmentation, library: SimpleNamespace
+) -> tuple[CompiledTokens, PythonTokens]:
     vocabulary = {"a": 7, "b": 0, "!": 5, "<": 2, "br": 3, "0_": 1 << 30, "été": 9}
     return (
-        AsciiTokens(library, vocabulary, UNKNOWN_ID, segmentation.ascii_kinds),
+        CompiledTokens(library, vocabulary, UNKNOWN_ID, segmentation.character_kinds),
         PythonTokens(segmentation, vocabulary, UNKNOWN_ID),
     )
 
@@ -54,9 +56,9 @@ def segmentation_tokens(segmentation: Segmentation, library: SimpleNamespace) ->
 @SEGMENTATIONS
 @given(texts=TEXTS)
 def test_ids_equal_those_of_python(segmentation: Segmentation, library: SimpleNamespace, texts: list[str]) -> None:
-    words = {word for text in texts[::2] for word in segmentation.ascii_tokens(text)}
+    words = {word for text in texts[::2] for word in segmentation.simple_tokens(text)}
     vocabulary = {word: 2 + i for i, word in enumerate(sorted(words))}
-    found = AsciiTokens(library, vocabulary, UNKNOWN_ID, segmentation.ascii_kinds)(texts)
+    found = CompiledTokens(library, vocabulary, UNKNOWN_ID, segmentation.character_kinds)(texts)
     expected = PythonTokens(segmentation, vocabulary, UNKNOWN_ID)(texts)
     assert [ids.tolist() for ids in found] == [ids.tolist() for ids in expected]
     assert {ids.dtype for ids in [*found, *expected]} <= {np.dtype(np.int32)}
@@ -74,7 +76,7 @@ def test_ids_equal_those_of_python(segmentation: Segmentation, library: SimpleNa
     ],
 )
 def test_words_have_the_ids_of_the_vocabulary(
-    segmentation_tokens: tuple[AsciiTokens, PythonTokens], text: str, ids: list[int]
+    segmentation_tokens: tuple[CompiledTokens, PythonTokens], text: str, ids: list[int]
 ) -> None:
     for tokens in segmentation_tokens:
         assert tokens([text])[0].tolist() == ids
@@ -82,14 +84,14 @@ def test_words_have_the_ids_of_the_vocabulary(
 
 @SEGMENTATIONS
 def test_control_characters_are_punctuation_of_earlier_models(
-    segmentation_tokens: tuple[AsciiTokens, PythonTokens], segmentation: Segmentation
+    segmentation_tokens: tuple[CompiledTokens, PythonTokens], segmentation: Segmentation
 ) -> None:
     for tokens in segmentation_tokens:
         assert tokens(["a\x00b"])[0].tolist() == ([7, UNKNOWN_ID, 0] if segmentation is RUNS else [7, 0])
 
 
 @SEGMENTATIONS
-def test_texts_without_tokens_have_no_ids(segmentation_tokens: tuple[AsciiTokens, PythonTokens]) -> None:
+def test_texts_without_tokens_have_no_ids(segmentation_tokens: tuple[CompiledTokens, PythonTokens]) -> None:
     for tokens in segmentation_tokens:
         assert tokens([]) == []
         assert [ids.tolist() for ids in tokens(["", " ", "<br>", "a", ""])] == [[], [], [], [7], []]
@@ -98,22 +100,34 @@ def test_texts_without_tokens_have_no_ids(segmentation_tokens: tuple[AsciiTokens
 @SEGMENTATIONS
 def test_all_words_of_a_large_vocabulary_are_found(segmentation: Segmentation, library: SimpleNamespace) -> None:
     vocabulary = {f"w{i}": 2 + i for i in range(5000)}
-    tokens = AsciiTokens(library, vocabulary, UNKNOWN_ID, segmentation.ascii_kinds)
+    tokens = CompiledTokens(library, vocabulary, UNKNOWN_ID, segmentation.character_kinds)
     known, unknown = tokens([" ".join(vocabulary), "w5000"])
     assert known.tolist() == list(vocabulary.values())
     assert unknown.tolist() == [UNKNOWN_ID]
 
 
-@SEGMENTATIONS
-def test_other_texts_raise_an_error(segmentation_tokens: tuple[AsciiTokens, PythonTokens]) -> None:
-    with pytest.raises(UnicodeEncodeError):
-        segmentation_tokens[0](["a", "é"])
+@given(
+    texts=st.lists(st.text(st.sampled_from("aB0_ <br>/!\t\n中文不\u3400\u9fff，。“！~"), max_size=20), max_size=6)
+)
+def test_ids_of_chinese_texts_equal_those_of_python(library: SimpleNamespace, texts: list[str]) -> None:
+    assert all(map(SEGMENTS.is_simple, texts))
+    vocabulary = {"中": 2, "文": 3, "。": 4, "a": 5, "\u9fff": 6, "中文": 7, "é": 8}
+    found = CompiledTokens(library, vocabulary, UNKNOWN_ID, SEGMENTS.character_kinds)(texts)
+    expected = PythonTokens(SEGMENTS, vocabulary, UNKNOWN_ID)(texts)
+    assert [ids.tolist() for ids in found] == [ids.tolist() for ids in expected]
+
+
+def test_chinese_characters_have_the_ids_of_the_vocabulary(library: SimpleNamespace) -> None:
+    vocabulary = {"中": 2, "。": 4, "ok": 5}
+    tokens = CompiledTokens(library, vocabulary, UNKNOWN_ID, SEGMENTS.character_kinds)
+    found = tokens(["OK中。", "", "文<br>中"])
+    assert [ids.tolist() for ids in found] == [[5, 2, 4], [], [UNKNOWN_ID, 2]]
 
 
 def test_there_is_no_compiled_form_without_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     missing = loader.KernelInfo(None, "disabled", None)
-    monkeypatch.setattr("fastlstm.kernel.ascii_tokens.find_kernel", lambda: missing)
-    assert compiled_ascii_tokens({"a": 2}, UNKNOWN_ID, SEGMENTS.ascii_kinds) is None
+    monkeypatch.setattr("fastlstm.kernel.fast_tokens.find_kernel", lambda: missing)
+    assert compile_tokens({"a": 2}, UNKNOWN_ID, SEGMENTS.character_kinds) is None
 
 
 BAD_SIZE, BAD_INDEX, BAD_POINTER = 1, 2, 3
@@ -124,7 +138,7 @@ class Tokenizer:
 
     def __init__(self, **changes: object) -> None:
         self.values = {
-            "kinds": SEGMENTS.ascii_kinds.ljust(256, b"\0"),
+            "kinds": SEGMENTS.character_kinds.ljust(256, b"\0"),
             "words": 2,
             "characters": b"abc",
             "starts": np.array([0, 1, 3], np.int64),

@@ -1,4 +1,4 @@
-"""Token ids of ASCII texts, without the `tokenizers` library."""
+"""Token ids of texts that `Segmentation.is_simple`, without the `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from fastlstm._typing import TokenIds
 from fastlstm.text.segmentation import Segmentation
 
-AsciiTokens = Callable[[Sequence[str]], list[TokenIds]]
+FastTokens = Callable[[Sequence[str]], list[TokenIds]]
 """See `PythonTokens.__call__`."""
-AsciiCompiler = Callable[[Mapping[str, int], int, bytes], AsciiTokens | None]
-"""Vocabulary, unknown id, `Segmentation.ascii_kinds` -> a faster form of `PythonTokens`, if there is one."""
+TokensCompiler = Callable[[Mapping[str, int], int, bytes], FastTokens | None]
+"""Vocabulary, unknown id, `Segmentation.character_kinds` -> a faster form of `PythonTokens`, if there is one."""
 
 
 class PythonTokens:
@@ -26,6 +26,6 @@ class PythonTokens:
         """Return the ids of all tokens of each text."""
         find, unknown_id = self._find, self._unknown_id
         return [
-            np.array([find(token, unknown_id) for token in self._segmentation.ascii_tokens(text)], np.int32)
+            np.array([find(token, unknown_id) for token in self._segmentation.simple_tokens(text)], np.int32)
             for text in texts
         ]
