@@ -9,6 +9,8 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 SCORINGS = RESULTS / "scorings.jsonl"
 """The log of all scorings on IMDb's test split. It belongs to no processor."""
+BUNDLED_ENGLISH = "the bundled English sentiment model, for short and long texts"
+"""The name of the bundled English classifier in this log."""
 
 
 def read_all(name: str) -> dict[str, Any]:

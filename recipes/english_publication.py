@@ -13,13 +13,12 @@ from english_texts import Scored
 from fastlstm.pretrained import DEFAULT_CLASSIFIER
 from fastlstm.serialization.folder import CARD
 from fastlstm.training.early_exit import add_early_exit
+from results import BUNDLED_ENGLISH
 from scoring import score
 from sentiment_card import IMDB_ORIGIN, Figure, Origin, imdb_figures, sentiment_card
 
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
 STORAGE = "int8"
-NAME = "the bundled English sentiment model for short and long texts"
-"""The name under which the test split is scored, once."""
 OTHER_ORIGINS = """
 SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. GoEmotions:
 Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences about products, from tweets and editorials (Hutto &
@@ -46,7 +45,7 @@ def publish(
     with tempfile.TemporaryDirectory() as temporary:
         quantized = Path(temporary, "model")
         fastlstm.load(student).save(quantized, storage=STORAGE)
-        scoring = score(quantized, imdb, NAME, publish=True)
+        scoring = score(quantized, imdb, BUNDLED_ENGLISH, publish=True)
         model = fastlstm.load(quantized)
         size = sum(file.stat().st_size for file in quantized.iterdir())
     results = {name: scoring[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
