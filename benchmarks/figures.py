@@ -12,9 +12,11 @@ import opponents_report
 import parts_report
 import processors
 import serving_report
-from results import last_scoring, read_all, read_one
+from results import BUNDLED_ENGLISH, last_scoring, read_all, read_one
 
-TEACHER = "accurate from language models of both directions, 1,024 units each, 4 epochs, validation 0.1, seed 0"
+BIDIRECTIONAL = (
+    "accurate from language models of both directions, 1,024 units each, 4 epochs, validation 0.1, seed 0"
+)
 LARGEST = (
     "accurate from language models of both directions, 2,048 units each (50.5), 12 epochs on a GPU, "
     "validation 0.1, seed 0"
@@ -43,7 +45,7 @@ def script_path(script: str) -> str:
 
 def accuracy_table() -> str:
     """Return the figures that do not depend on the processor, with the processor of the last measurement."""
-    english = last_scoring("the bundled English sentiment model")
+    english = last_scoring(BUNDLED_ENGLISH)
     scored: list[Row] = [
         (
             "IMDb test accuracy of the bundled model",
@@ -53,7 +55,7 @@ def accuracy_table() -> str:
         *(
             (f"IMDb test accuracy {model}", f"**{last_scoring(name)['accuracy']:.2%}**", "scoring.py")
             for model, name in (
-                ("of its teacher, `accurate`, bidirectional", TEACHER),
+                ("of `accurate`, bidirectional with 1,024 units", BIDIRECTIONAL),
                 (
                     "of the largest model, `accurate`, bidirectional with 2,048 units, trained on a GPU",
                     LARGEST,

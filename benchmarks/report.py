@@ -11,7 +11,7 @@ from typing import Any
 import alternatives_report
 import figures
 import processors
-from results import last_scoring, read_all, read_one
+from results import BUNDLED_ENGLISH, last_scoring, read_all, read_one
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,7 +77,7 @@ def summary(words: dict[str, str]) -> str:
     Speeds and times of several processors stand side by side.
     """
     tutorial, small = read_all("accuracy"), read_all("accuracy-small")
-    english = last_scoring("the bundled English sentiment model")
+    english = last_scoring(BUNDLED_ENGLISH)
     accuracies = {name: read_one(file)["kernel"]["mean_accuracy"] for name, file in PRESETS.items()}
     baseline = statistics.mean(run["baseline_accuracy"] for run in read_one("accuracy")["kernel"]["runs"])
     rows = [

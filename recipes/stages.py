@@ -24,5 +24,5 @@ def run_stage(out: Path, make: Callable[[Path], object]) -> None:
 
 
 def stage_seconds(folder: Path) -> dict[str, float]:
-    """Return the seconds of each stage in a folder, by the name of what it made."""
-    return {path.name.removesuffix(SUFFIX): float(path.read_text()) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    """Return the seconds of each stage in a folder, by the name of what it made, without its ending."""
+    return {Path(path.stem).stem: float(path.read_text()) for path in sorted(folder.glob(f"*{SUFFIX}"))}

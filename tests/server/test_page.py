@@ -180,7 +180,7 @@ def test_text_without_known_words_has_no_label_and_a_warning(open_page: OpenPage
 
 def test_unknown_words_of_other_texts_are_marked_and_listed(open_page: OpenPage) -> None:
     page = open_page()
-    page.fill("#text", "zqxj qqzzx $& wonderful")
+    page.fill("#text", "zqxj qqzzx qzxq xqzz $& wonderful")
     page.wait_for_selector(".known.warning")
     assert "zqxj · qqzzx" in page.inner_text(".known")
     assert page.inner_text(".prediction output").startswith("positive ")
