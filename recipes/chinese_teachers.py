@@ -26,7 +26,6 @@ FOLDS = 4
 TEACHER: dict[str, Any] = {
     "preset": "small",
     "bidirectional": True,
-    "vocabulary_size": 8_000,
     "hidden_sizes": (192,),
     "pretraining_epochs": 1,
     "epochs": 3,
