@@ -28,7 +28,11 @@ CHECKPOINT_SECONDS, REPORT_SECONDS = 120, 30
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Options of fine-tuning. A batch ends at `batch_texts` texts or `batch_tokens` padded tokens."""
+    """Options of fine-tuning.
+
+    A batch ends at `batch_texts` texts or `batch_tokens` padded tokens. With `freeze_words`, word embeddings keep their
+    values: those of a multilingual vocabulary are most of all weights, and few of them occur in the texts.
+    """
 
     learning_rate: float = 6e-5
     epochs: int = 2
@@ -36,6 +40,7 @@ class FineTuning:
     batch_tokens: int = 4096
     weight_decay: float = 0.01
     seed: int = 0
+    freeze_words: bool = False
 
 
 def fine_tune(
@@ -85,7 +90,8 @@ def epoch_batches(ids: Sequence[Sequence[int]], options: FineTuning, epoch: int)
 
 
 def _optimizer(model: TransformerClassifier, options: FineTuning) -> torch.optim.Optimizer:
-    encoder = list(model.encoder.parameters())
+    model.encoder.embeddings.word_embeddings.weight.requires_grad_(not options.freeze_words)
+    encoder = [weight for weight in model.encoder.parameters() if weight.requires_grad]
     groups = [
         {"params": [p for p in encoder if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in encoder if p.ndim == 1], "weight_decay": 0.0},
