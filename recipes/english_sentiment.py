@@ -31,18 +31,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import numpy as np
 import torch
 
-import english_teacher
 import english_texts
 import fastlstm
+import transformer_teacher
 from augmentation import augmented
 from english_publication import publish
-from english_texts import Reviews, Scored, join
+from english_texts import Reviews
 from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
 from opponents import transformer
+from opponents.transformer_training import FineTuning
 from probes import ENGLISH, LABELS, load_probes
+from scored import Scored, join
 from sst2 import load_treebank, split_treebank, whole_sentences
 from stages import run_stage, stage_seconds
 
@@ -56,6 +58,7 @@ SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
 COPIES = 8
 """Shortened copies of each whole sentence of SST-2."""
 LABEL_WEIGHT = 0.5
+FINE_TUNING = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
 VALIDATION_PART = 1
 """The part of SST-2's whole sentences that selects settings."""
 STUDENT: dict[str, Any] = {
@@ -148,7 +151,7 @@ def main() -> None:
     folders = Folders(arguments.imdb, arguments.sst2, arguments.emotions, arguments.rated, arguments.lstm_teacher)
     texts, encoder = Texts.load(folders), transformer.find_encoder(arguments.encoder)
     teacher = work / "MiniLM"
-    run_stage(teacher, lambda out: english_teacher.train(encoder, texts.sentences, out))
+    run_stage(teacher, lambda out: transformer_teacher.train(encoder, texts.sentences, FINE_TUNING, out))
     label_texts(work, teacher, texts, folders.lstm_teacher)
     run_stage(work / "student", lambda out: train_student(work, texts, out))
     if arguments.publish:
@@ -165,31 +168,31 @@ def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:
     others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
     more = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
     for name, group in ((SENTENCES_FILE, texts.sentences.texts), (MORE_SENTENCES_FILE, more)):
-        run_stage(work / name, functools.partial(english_teacher.label, teacher, group))
+        run_stage(work / name, functools.partial(transformer_teacher.label, teacher, group))
     run_stage(
         work / REVIEWS_FILE,
-        lambda out: english_teacher.write_labels(all_reviews, lstm_logits(lstm, all_reviews), out),
+        lambda out: transformer_teacher.write_labels(all_reviews, lstm_logits(lstm, all_reviews), out),
     )
 
 
 def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
     """Return the logit [n] of "positive" of each text from a saved classifier."""
     model = fastlstm.load(folder)
-    return english_teacher.to_logits(model.predict_proba(texts)[:, model.labels.index(LABELS[1])])
+    return transformer_teacher.to_logits(model.predict_proba(texts)[:, model.labels.index(LABELS[1])])
 
 
 def student_data(work: Path, texts: Texts) -> fastlstm.Dataset:
     """Return all texts with their targets: the mean of label and teacher, or the teacher alone."""
-    reviews = english_teacher.read_labels(work / REVIEWS_FILE)
+    reviews = transformer_teacher.read_labels(work / REVIEWS_FILE)
     targets = reviews.positive.copy()
     count = len(texts.reviews.training.texts)
     targets[:count] = LABEL_WEIGHT * texts.reviews.training.positive + (1 - LABEL_WEIGHT) * targets[:count]
-    sentences = english_teacher.read_labels(work / SENTENCES_FILE)
+    sentences = transformer_teacher.read_labels(work / SENTENCES_FILE)
     mixed = LABEL_WEIGHT * texts.sentences.positive + (1 - LABEL_WEIGHT) * sentences.positive
     data = join(
         Scored(reviews.texts, targets),
         Scored(sentences.texts, mixed),
-        english_teacher.read_labels(work / MORE_SENTENCES_FILE),
+        transformer_teacher.read_labels(work / MORE_SENTENCES_FILE),
     )
     probabilities = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
     labelled = data.dataset("reviews and sentences labelled by teachers")

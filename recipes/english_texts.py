@@ -17,7 +17,7 @@ import csv
 import random
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +25,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import english_sentences
-from fastlstm._typing import DoubleArray
-from fastlstm.data import Dataset
 from fastlstm.data.datasets import load_imdb
 from fastlstm.data.datasets.imdb import load_imdb_unlabelled
-from probes import LABELS
+from scored import Scored, join
 from sst2 import Phrases
 
 HELD_OUT_REVIEWS, PRODUCT_PARTS = 10, 5
@@ -62,30 +60,6 @@ _NEGATION_OR_CONTRAST = re.compile(
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"\b(?:film|movie|show|series|flick|picture|documentary|comedy)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Texts, and the probability [n] that each is positive."""
-
-    texts: list[str]
-    positive: DoubleArray
-
-    def dataset(self, source: str) -> Dataset:
-        """Return the texts with the label that is more probable."""
-        return Dataset(self.texts, [LABELS[int(positive > 0.5)] for positive in self.positive], source)
-
-    def where(self, chosen: Iterable[bool]) -> Scored:
-        """Return those that are chosen."""
-        rows = np.flatnonzero(np.fromiter(chosen, np.bool_, len(self.texts)))
-        return Scored([self.texts[row] for row in rows], self.positive[rows])
-
-
-def join(*parts: Scored) -> Scored:
-    """Return the texts of all parts."""
-    return Scored(
-        [text for part in parts for text in part.texts], np.concatenate([part.positive for part in parts])
-    )
 
 
 @dataclass(frozen=True)

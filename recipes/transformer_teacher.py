@@ -1,4 +1,4 @@
-"""Fine-tune all-MiniLM-L6-v2 as a teacher of English sentiment, and label texts with it."""
+"""Fine-tune a transformer as a teacher of sentiment, and label texts with it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from english_texts import Scored
 from fastlstm._typing import DoubleArray, FloatArray
 from minilm_teacher import report
 from opponents import transformer
 from opponents.transformer_training import FineTuning, fine_tune
 from probes import LABELS
+from scored import Scored
 
-FINE_TUNING = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
 
 
-def train(encoder: Path, sentences: Scored, out: Path) -> None:
-    """Fine-tune the encoder on sentences, and save the classifier as the folder `out`."""
+def train(encoder: Path, texts: Scored, options: FineTuning, out: Path) -> None:
+    """Fine-tune the encoder on texts, and save the classifier as the folder `out`; an interrupted training resumes."""
     model = transformer.create(encoder, len(LABELS), seed=0, dropout=0.0)
-    ids = transformer.TransformerTokenizer(encoder)(sentences.texts)
-    targets = np.stack([1 - sentences.positive, sentences.positive], axis=1).astype(np.float32)
+    ids = transformer.TransformerTokenizer(encoder)(texts.texts)
+    targets = np.stack([1 - texts.positive, texts.positive], axis=1).astype(np.float32)
     checkpoint = out.with_name(out.name + ".checkpoint")
-    fine_tune(model, ids, targets, FINE_TUNING, checkpoint=checkpoint, report=report)
+    fine_tune(model, ids, targets, options, checkpoint=checkpoint, report=report)
     transformer.save(model, encoder, LABELS, out)
     checkpoint.unlink(missing_ok=True)
 

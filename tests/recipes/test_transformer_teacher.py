@@ -12,9 +12,9 @@ from tests.helpers.recipes import RECIPES, load_recipe
 
 @pytest.fixture
 def recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """recipes/english_teacher.py, with a teacher whose logit of a text is its length."""
+    """recipes/transformer_teacher.py, with a teacher whose logit of a text is its length."""
     monkeypatch.syspath_prepend(RECIPES.parent / "benchmarks")
-    module = load_recipe("english_teacher", monkeypatch)
+    module = load_recipe("transformer_teacher", monkeypatch)
     monkeypatch.setattr(module, "LABEL_CHUNK", 2)
     monkeypatch.setattr(module.transformer, "load", lambda _: (None, ()))
     monkeypatch.setattr(module.transformer, "TransformerTokenizer", lambda _: lambda texts: texts)
