@@ -22,7 +22,7 @@ from scored import Scored
 from stages import run_stage
 
 FOLDS = 2
-FINE_TUNING = FineTuning(learning_rate=8e-5, epochs=1, batch_texts=32, freeze_words=True)
+FINE_TUNING = FineTuning(learning_rate=8e-5, epochs=1, batch_texts=32)
 
 
 def label(encoder: Path, reviews: Sequence[Review], further: Sequence[Review], work: Path) -> DoubleArray:

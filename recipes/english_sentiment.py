@@ -8,9 +8,10 @@ The folders of texts are described in `english_texts.py`. LSTM is a classifier o
 `recipes/english_encoder.py`. Each stage saves its output in WORK and is skipped if the output exists; an interrupted
 stage resumes from its checkpoint. The stages:
 
-1. Fine-tune MiniLM on sentences: phrases of film reviews, comments with emotions, rated sentences, generated ones.
-2. Label reviews with the LSTM, and sentences with MiniLM: sentences cut from reviews, the same about other subjects,
-   parts of sentences, and all texts of stage 1.
+1. Fine-tune transformers, such as MiniLM and that of `e5_small.py`, on sentences: phrases of film reviews, comments
+   with emotions, rated sentences, generated ones.
+2. Label reviews with the LSTM, and sentences with the mean logit of the transformers: sentences cut from reviews, the
+   same about other subjects, parts of sentences, and all texts of stage 1.
 3. Distil a forward LSTM from these labels.
 4. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
    scored once.
@@ -20,9 +21,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +39,18 @@ import transformer_teacher
 from augmentation import augmented
 from english_publication import publish
 from english_texts import Reviews
-from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
 from opponents import transformer
 from opponents.transformer_training import FineTuning
-from probes import ENGLISH, LABELS, load_probes
+from probes import ENGLISH, LABELS, POSITIVE, load_probes
 from scored import Scored, join
 from sst2 import load_treebank, split_treebank, whole_sentences
 from stages import run_stage, stage_seconds
 
-REVIEWS_FILE, SENTENCES_FILE, MORE_SENTENCES_FILE = (
-    "labelled reviews.parquet",
-    "labelled sentences.parquet",
-    "labelled further sentences.parquet",
-)
+REVIEWS_FILE = "reviews labelled by LSTM.parquet"
+SENTENCES_KIND, FURTHER_KIND = "sentences", "further sentences"
 SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
 """Numbers of sentences cut from reviews, of parts of these, and of these about other subjects."""
 COPIES = 8
@@ -125,7 +123,7 @@ class Texts:
         reviews = english_texts.load_reviews(folders.imdb)
         return cls(reviews, sentences, validation, inner.training.texts, measured)
 
-    @functools.cached_property
+    @cached_property
     def held_out(self) -> set[str]:
         """All texts that no stage of this recipe trains on, the probes among them."""
         groups = (self.reviews.held_out, self.validation, *self.measured.values())
@@ -139,7 +137,7 @@ def main() -> None:
     for name in ("imdb", "sst2", "emotions", "rated", "lstm-teacher"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
-        "--encoder", type=Path, metavar="FOLDER", help="the transformer (default: installed MiniLM)"
+        "--encoders", type=Path, nargs="+", metavar="FOLDER", help="transformers (default: installed MiniLM)"
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--publish", action="store_true", help="score IMDb's test split, replace the bundled model")
@@ -149,50 +147,59 @@ def main() -> None:
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     folders = Folders(arguments.imdb, arguments.sst2, arguments.emotions, arguments.rated, arguments.lstm_teacher)
-    texts, encoder = Texts.load(folders), transformer.find_encoder(arguments.encoder)
-    teacher = work / "MiniLM"
-    run_stage(teacher, lambda out: transformer_teacher.train(encoder, texts.sentences, FINE_TUNING, out))
-    label_texts(work, teacher, texts, folders.lstm_teacher)
-    run_stage(work / "student", lambda out: train_student(work, texts, out))
+    texts, encoders = Texts.load(folders), arguments.encoders or [transformer.find_encoder(None)]
+    for encoder in encoders:
+        teacher = work / encoder.name
+        run_stage(teacher, partial(transformer_teacher.train, encoder, texts.sentences, FINE_TUNING))
+        label_sentences(work, teacher, texts)
+    all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
+    run_stage(work / REVIEWS_FILE, partial(label_reviews, folders.lstm_teacher, all_reviews))
+    names = [encoder.name for encoder in encoders]
+    run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
         publish(work / "student", texts.measured, validation_data(texts).texts, folders.imdb, stage_seconds(work))
 
 
-def label_texts(work: Path, teacher: Path, texts: Texts, lstm: Path) -> None:
-    """Write the labels of reviews and sentences into files of the folder `work`."""
-    all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
-    cut = english_texts.cut_sentences(all_reviews, SENTENCES)
+def label_sentences(work: Path, teacher: Path, texts: Texts) -> None:
+    """Write a teacher's labels of the sentences of stage 1, and of further ones, into the folder `work`."""
+    cut = english_texts.cut_sentences([*texts.reviews.training.texts, *texts.reviews.unlabelled], SENTENCES)
     known = texts.held_out.union(texts.sentences.texts, cut)
     whole = whole_sentences(texts.phrases)
     parts = augmented(whole, COPIES, known=known, seed=0) + augmented(cut[::2][:PARTS], 1, known=known, seed=1)
     others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
-    more = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
-    for name, group in ((SENTENCES_FILE, texts.sentences.texts), (MORE_SENTENCES_FILE, more)):
-        run_stage(work / name, functools.partial(transformer_teacher.label, teacher, group))
-    run_stage(
-        work / REVIEWS_FILE,
-        lambda out: transformer_teacher.write_labels(all_reviews, lstm_logits(lstm, all_reviews), out),
-    )
+    further = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
+    for kind, group in ((SENTENCES_KIND, texts.sentences.texts), (FURTHER_KIND, further)):
+        run_stage(labels_path(work, kind, teacher.name), partial(transformer_teacher.label, teacher, group))
 
 
-def lstm_logits(folder: Path, texts: list[str]) -> DoubleArray:
-    """Return the logit [n] of "positive" of each text from a saved classifier."""
+def labels_path(work: Path, kind: str, teacher: str) -> Path:
+    """Return the file with a teacher's labels of that kind of texts."""
+    return work / f"{kind} labelled by {teacher}.parquet"
+
+
+def label_reviews(folder: Path, reviews: list[str], out: Path) -> None:
+    """Write the logit of "positive" of each review from a saved classifier."""
     model = fastlstm.load(folder)
-    return transformer_teacher.to_logits(model.predict_proba(texts)[:, model.labels.index(LABELS[1])])
+    positive = model.predict_proba(reviews)[:, model.labels.index(POSITIVE)]
+    transformer_teacher.write_labels(reviews, transformer_teacher.to_logits(positive), out)
 
 
-def student_data(work: Path, texts: Texts) -> fastlstm.Dataset:
-    """Return all texts with their targets: the mean of label and teacher, or the teacher alone."""
+def student_data(work: Path, teachers: Sequence[str], texts: Texts) -> fastlstm.Dataset:
+    """Return all texts with their targets: the mean of label and teachers, or the teachers alone."""
+
+    def mean_labels(kind: str) -> Scored:
+        return transformer_teacher.mean_labels([labels_path(work, kind, teacher) for teacher in teachers])
+
     reviews = transformer_teacher.read_labels(work / REVIEWS_FILE)
     targets = reviews.positive.copy()
     count = len(texts.reviews.training.texts)
     targets[:count] = LABEL_WEIGHT * texts.reviews.training.positive + (1 - LABEL_WEIGHT) * targets[:count]
-    sentences = transformer_teacher.read_labels(work / SENTENCES_FILE)
+    sentences = mean_labels(SENTENCES_KIND)
     mixed = LABEL_WEIGHT * texts.sentences.positive + (1 - LABEL_WEIGHT) * sentences.positive
     data = join(
         Scored(reviews.texts, targets),
         Scored(sentences.texts, mixed),
-        transformer_teacher.read_labels(work / MORE_SENTENCES_FILE),
+        mean_labels(FURTHER_KIND),
     )
     probabilities = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
     labelled = data.dataset("reviews and sentences labelled by teachers")
@@ -205,12 +212,12 @@ def validation_data(texts: Texts) -> fastlstm.Dataset:
     return join(texts.reviews.held_out, texts.validation).dataset("held-out reviews and sentences")
 
 
-def train_student(work: Path, texts: Texts, out: Path) -> None:
+def train_student(work: Path, teachers: Sequence[str], texts: Texts, out: Path) -> None:
     """Train the LSTM, resuming from its checkpoint if there is one."""
     with Display(sys.stderr) as display:
         fastlstm.distill(
             None,
-            student_data(work, texts),
+            student_data(work, teachers, texts),
             out,
             validation=validation_data(texts),
             label_weight=0.0,

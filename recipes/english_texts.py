@@ -34,7 +34,7 @@ HELD_OUT_REVIEWS, PRODUCT_PARTS = 10, 5
 """One of this many reviews is held out; of the sentences about products, one part is validated and one measured."""
 NEUTRAL_COMMENTS = 6_000
 """Comments without emotion: their probability is one half."""
-GENERATED = 40_000
+GENERATED = 60_000
 CERTAINTY = 0.97
 """Probability of the label of a generated sentence."""
 RATING_SLOPE = 1.6

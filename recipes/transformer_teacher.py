@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from opponents.transformer_training import FineTuning, fine_tune
 from probes import LABELS
 from scored import Scored
 
+MAX_TRAINED_WORDS = 100_000
+"""Embeddings of a larger, multilingual vocabulary are not trained: they are most of the weights."""
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
 
@@ -23,6 +26,7 @@ LABEL_CHUNK = 10_000
 def train(encoder: Path, texts: Scored, options: FineTuning, out: Path) -> None:
     """Fine-tune the encoder on texts, and save the classifier as the folder `out`; an interrupted training resumes."""
     model = transformer.create(encoder, len(LABELS), seed=0, dropout=0.0)
+    options = replace(options, freeze_words=model.encoder.config.vocab_size > MAX_TRAINED_WORDS)
     ids = transformer.TransformerTokenizer(encoder)(texts.texts)
     targets = np.stack([1 - texts.positive, texts.positive], axis=1).astype(np.float32)
     checkpoint = out.with_name(out.name + ".checkpoint")
@@ -67,6 +71,14 @@ def read_labels(path: Path) -> Scored:
     """Return labelled texts."""
     texts, logits = read_logits(path)
     return Scored(texts, to_probabilities(np.asarray(logits)))
+
+
+def mean_labels(paths: Sequence[Path]) -> Scored:
+    """Return texts that several teachers have labelled, with the probability of their mean logit."""
+    parts = [read_logits(path) for path in paths]
+    if any(texts != parts[0][0] for texts, _ in parts):
+        raise SystemExit(f"{', '.join(map(str, paths))} have different texts; remove those of an earlier call")
+    return Scored(parts[0][0], to_probabilities(np.mean([logits for _, logits in parts], axis=0)))
 
 
 def to_logits(probabilities: FloatArray | DoubleArray) -> DoubleArray:

@@ -48,3 +48,14 @@ def test_logits_and_probabilities_are_inverse_and_finite(recipe: Any) -> None:
     logits = recipe.to_logits(probabilities)
     assert np.isfinite(logits).all()
     np.testing.assert_allclose(recipe.to_probabilities(logits), probabilities, atol=1e-5)
+
+
+def test_labels_of_several_teachers_are_averaged(recipe: Any, tmp_path: Path) -> None:
+    for name, logits in (("a", [2.0, -1.0]), ("b", [0.0, -3.0])):
+        recipe.write_labels(TEXTS[:2], np.array(logits), tmp_path / name)
+    mean = recipe.mean_labels([tmp_path / "a", tmp_path / "b"])
+    assert mean.texts == TEXTS[:2]
+    np.testing.assert_allclose(mean.positive, recipe.to_probabilities(np.array([1.0, -2.0])))
+    recipe.write_labels(TEXTS[1:3], np.array([0.0, 0.0]), tmp_path / "c")
+    with pytest.raises(SystemExit):
+        recipe.mean_labels([tmp_path / "a", tmp_path / "c"])
