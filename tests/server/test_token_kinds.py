@@ -13,7 +13,7 @@ from fastlstm.config import ModelConfig
 from fastlstm.config.options import Tokens
 from fastlstm.inference import Classifier
 
-TEXT = "This movie was realy good, 很好看!"
+TEXT = "This movie was really good, 很好看!"
 
 
 @pytest.mark.parametrize("tokens", ["characters", "bpe", "unigram"])

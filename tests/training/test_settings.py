@@ -85,6 +85,7 @@ def test_unknown_option_raises_and_names_the_known_ones(name: str, suggested: st
         ({"validation": "cross", "pretraining_epochs": 1}, "conflicting-options"),
         ({"label_weight": None}, "bad-option-value"),
         ({"label_weight": True}, "bad-option-value"),
+        ({"label_weight": 0.3}, "label-weight-unused"),
     ],
 )
 def test_bad_value_or_combination_raises_option_error(options: dict[str, Any], code: str) -> None:

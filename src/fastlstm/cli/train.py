@@ -78,8 +78,8 @@ def device_option(function: Function) -> Function:
 def soft_label_options(function: Function) -> Function:
     """Add the options about probabilities of a teacher."""
     for decorator in (
-        option("--label-weight", type=click.FloatRange(0, 1), default=0.5, show_default=True, panel="Data",
-               help="Weight of labels; the rest is that of the teacher."),
+        option("--label-weight", type=click.FloatRange(0, 1), metavar="W", panel="Data",
+               help="Weight of labels beside the teacher's. [default: 0.5]"),
         option("--probability-column", metavar="NAME", panel="Data",
                help="Column that maps classes to probabilities."),
         option("--probability-columns", metavar="CLASS=NAME,...", panel="Data",
@@ -149,6 +149,8 @@ def require_sources(*sources: object) -> None:
 def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:
     """Return the settings of a run from the values of its options."""
     validation, test = values.pop("validation"), values.pop("test")
+    if values.get("label_weight", 0) is None:
+        del values["label_weight"]
     return {
         **options,
         **values,

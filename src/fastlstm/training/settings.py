@@ -266,6 +266,12 @@ def _check_soft_labels(own: dict[str, Any], data: DataSource, reading: ReadOptio
             option="label_weight",
             value=weight,
         )
+    if "label_weight" in own and teacher is None and not has_soft_labels(data, reading):
+        raise OptionError(
+            "`label_weight` is not used: there is neither a `teacher` nor probabilities in the data; remove it, or "
+            "pass one of them",
+            code="label-weight-unused",
+        )
     if labels is not None:
         own["teacher_labels"] = _parse_teacher_labels(labels, is_external=not isinstance(teacher, Path | None))
 
