@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 import english_sentences
+import english_subjects
 from fastlstm.data.datasets import load_imdb
 from fastlstm.data.datasets.imdb import load_imdb_unlabelled
 from scored import Scored, join
@@ -162,6 +163,6 @@ def _prefer_short(sentences: list[str], count: int, generator: np.random.Generat
 
 def about_other_subjects(sentences: Sequence[str], seed: int = 0) -> list[str]:
     """Return the sentences that name a film, about products and places instead."""
-    things = [thing for subject in english_sentences.SUBJECTS[1:] for thing in subject.thing]
+    things = [thing for subject in english_subjects.SUBJECTS[1:] for thing in subject.thing]
     chooser = random.Random(seed)
     return [_SUBJECT.sub(chooser.choice(things), text) for text in sentences if _SUBJECT.search(text)]

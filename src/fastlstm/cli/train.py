@@ -149,7 +149,7 @@ def require_sources(*sources: object) -> None:
 def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:
     """Return the settings of a run from the values of its options."""
     validation, test = values.pop("validation"), values.pop("test")
-    if values.get("label_weight", 0) is None:
+    if "label_weight" in values and values["label_weight"] is None:
         del values["label_weight"]
     return {
         **options,

@@ -166,12 +166,7 @@ def load_splits(
         validation = CROSS_VALIDATION if is_few else VALIDATION_FRACTION
     if isinstance(validation, str) and validation == CROSS_VALIDATION:
         if not folds:
-            raise OptionError(
-                "`validation` is 'cross', which only training supports; pass a fraction such as 0.2, or other texts",
-                code="bad-option-value",
-                option="validation",
-                value=validation,
-            )
+            raise cross_validation_refused()
         validation_texts = training
         if test_texts is None:
             evaluated_on = f"training texts, each left out by one of {folds} models (cross-validation)"
@@ -199,6 +194,16 @@ def load_splits(
         tuple(dict.fromkeys(notes)),
         tuple(bad_rows),
         folds,
+    )
+
+
+def cross_validation_refused() -> OptionError:
+    """Return the error about a cross-validation where only held-out texts are possible."""
+    return OptionError(
+        "`validation` is 'cross', which only training supports; pass a fraction such as 0.2, or other texts",
+        code="bad-option-value",
+        option="validation",
+        value=CROSS_VALIDATION,
     )
 
 

@@ -82,7 +82,7 @@ class Segmentation:
     Attributes:
         name: Its name.
         simple_token: A pattern that finds the same tokens in lower-case texts of simple characters.
-        single_characters: Characters beside those of ASCII that are simple, for a regular expression: each is a token,
+        single_characters: Characters besides ASCII that are simple, as ranges of a regular expression: each is a token,
             whatever simple characters are around it, has no other case, and takes three bytes in UTF-8.
         line_break: An HTML line break, which separates tokens.
         normalizer_json: The normalizer of tokenizer.json.
@@ -188,9 +188,9 @@ class Segmentation:
             kinds.append((tokens and (1 if tokens > 1 else 2 if is_word else 3)) + 128 * is_break_space)
         if self.single_characters:
             kinds += bytes(128)
-            characters = map(chr, range(0x800, 0x10000))
-            for character in filter(re.compile(f"[{self.single_characters}]").match, characters):
-                kinds[character.encode()[0]] = 127
+            for first, last in re.findall("(.)(?:-(.))?", self.single_characters):
+                for byte in range(first.encode()[0], (last or first).encode()[0] + 1):
+                    kinds[byte] = 127
         return bytes(kinds)
 
     def matches(self, tokenizer: Tokenizer) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from fastlstm.config import DEFAULT_PRESET, configure
 from fastlstm.config.options import parse_duration
 from fastlstm.data.options import READ_OPTIONS
-from fastlstm.data.splits import CROSS_VALIDATION
+from fastlstm.data.splits import CROSS_VALIDATION, cross_validation_refused
 from fastlstm.errors import OptionError, suggest
 from fastlstm.training.settings import DataSource, TrainingSettings, has_soft_labels
 from fastlstm.tuning.space import METRICS, Metric, search_space
@@ -84,12 +84,7 @@ class TuningSettings:
                 code="search-without-teacher",
             )
         if isinstance(run.validation, str) and run.validation == CROSS_VALIDATION:
-            raise OptionError(
-                "`validation` is 'cross', which only training supports; pass a fraction such as 0.2, or other texts",
-                code="bad-option-value",
-                option="validation",
-                value=run.validation,
-            )
+            raise cross_validation_refused()
         search_space(run.preset, fields)
         if seconds is None and trials is None:
             seconds = DEFAULT_BUDGET
