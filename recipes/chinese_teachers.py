@@ -16,6 +16,7 @@ import numpy as np
 import transformer_teacher
 from chinese_reviews import Review, key
 from fastlstm._typing import DoubleArray
+from minilm_teacher import report
 from opponents.transformer_training import FineTuning
 from probes import POSITIVE
 from scored import Scored
@@ -44,6 +45,8 @@ def label(encoder: Path, reviews: Sequence[Review], further: Sequence[Review], w
         run_stage(teacher, partial(transformer_teacher.train, encoder, training, FINE_TUNING))
         run_stage(labels, partial(transformer_teacher.label, teacher, texts))
         result[rows] = transformer_teacher.read_labels(labels).positive
+    agreement = np.mean((result > 0.5) == (scored(reviews).positive > 0.5))
+    report(f"the teachers agree with {agreement:.1%} of the labels")
     return result
 
 
