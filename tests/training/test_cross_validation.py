@@ -13,6 +13,7 @@ from tests.helpers.training import make_dataset
 
 import fastlstm
 from fastlstm import LSTMClassifier
+from fastlstm.config import configure
 from fastlstm.data import Dataset
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.data.splits import (
@@ -24,10 +25,11 @@ from fastlstm.data.splits import (
     load_splits,
 )
 from fastlstm.errors import DataError, OptionError
+from fastlstm.nn.tokens import resolve_tokens
 from fastlstm.notes import Note
-from fastlstm.training.cross_validation import split_folds
+from fastlstm.training.cross_validation import cross_validate, split_folds
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
-from fastlstm.training.prepare import prepare
+from fastlstm.training.prepare import LeftOut, prepare
 
 SMALL: dict[str, Any] = {
     "preset": "tutorial",
@@ -41,17 +43,51 @@ SMALL: dict[str, Any] = {
 
 def test_each_text_is_left_out_once_and_classes_are_spread() -> None:
     labels = ["a"] * 23 + ["b"] * 11 + ["c"]
-    folds = assign_folds(labels, FOLDS, seed=3)
+    texts = [str(row) for row in range(len(labels))]
+    folds = assign_folds(texts, labels, FOLDS, seed=3)
     assert folds[-1] == -1
     for name, count in (("a", 23), ("b", 11)):
         sizes = Counter(fold for fold, label in zip(folds, labels, strict=True) if label == name)
         assert sum(sizes.values()) == count
         assert set(sizes) == set(range(FOLDS))
         assert max(sizes.values()) - min(sizes.values()) <= 1
-    np.testing.assert_array_equal(assign_folds(labels, FOLDS, seed=3), folds)
-    data = Dataset([str(row) for row in range(len(labels))], labels)
-    held = [row for _, rows in split_folds(data, FOLDS, 3) for row in rows]
+    np.testing.assert_array_equal(assign_folds(texts, labels, FOLDS, seed=3), folds)
+    held = [row for _, rows in split_folds(Dataset(texts, labels), FOLDS, 3) for row in rows]
     assert sorted(held) == list(range(34))
+
+
+def test_equal_texts_are_left_out_together() -> None:
+    texts = [f"text {row % 20}" for row in range(60)]
+    labels = [("a", "b")[row % 2] for row in range(57)] + ["a", "a", "a"]  # three texts have both labels
+    folds = assign_folds(texts, labels, FOLDS, seed=3)
+    assert set(folds) == set(range(FOLDS))
+    for text in set(texts):
+        assert len({fold for fold, other in zip(folds, texts, strict=True) if other == text}) == 1
+
+
+def test_repetitions_of_one_text_per_class_are_split_with_a_note(tmp_path: Path) -> None:
+    data = Dataset(["a good film", "a bad film"] * 10, ["good", "bad"] * 10)
+    notes: list[object] = []
+    result = fastlstm.train(data, tmp_path / "model", **SMALL, watch=notes.append, baseline=False)
+    assert result.report.texts == 20
+    assert [note.code for note in notes if isinstance(note, Note)].count("texts-overlap") == 1
+
+
+def test_all_folds_have_the_tokens_that_all_texts_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+
+    def record(*arguments: Any, **options: Any) -> Any:
+        chosen.append(arguments[2].tokens)
+        return prepare(*arguments, **options)
+
+    monkeypatch.setattr("fastlstm.training.cross_validation.prepare", record)
+    thai = [f"อร่อยมาก {row}" for row in range(9)]
+    english = [f"a good dinner with friends number {row}" for row in range(9)]
+    data = Dataset([*thai, *english], [("good", "bad")[row % 2] for row in range(18)])
+    model, training = configure("tutorial", {"hidden_sizes": (7,), "tokens": "auto", "epochs": 1})
+    *_, last = cross_validate(data, FOLDS, model, training)
+    assert isinstance(last, LeftOut)
+    assert set(chosen) == {resolve_tokens(model, data.texts, is_size_given=False).tokens}
 
 
 def test_few_texts_are_cross_validated_only_on_request_or_in_training() -> None:

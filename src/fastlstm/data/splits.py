@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,17 @@ class DataSplits:
         """The number of evaluation texts that are also training texts."""
         if self.folds and self.test is None:
             return 0
-        training = set(self.training.texts)
-        return sum(text in training for text in self.evaluation.texts)
+        return _count_common(self.evaluation.texts, self.training.texts)
+
+    @property
+    def unlabelled_overlap(self) -> int:
+        """The number of evaluation texts that are also unlabelled texts."""
+        return _count_common(self.evaluation.texts, self.unlabelled)
+
+
+def _count_common(texts: Iterable[str], others: Iterable[str]) -> int:
+    known = set(others)
+    return sum(text in known for text in texts)
 
 
 def load_splits(
@@ -207,11 +216,23 @@ def cross_validation_refused() -> OptionError:
     )
 
 
-def assign_folds(labels: Sequence[str], folds: int, seed: int) -> IndexArray:
+def assign_folds(texts: Sequence[str], labels: Sequence[str], folds: int, seed: int) -> IndexArray:
     """Return the fold [n] that leaves out each text: random, and about as many of each class in each fold.
 
-    The only text of a class is never left out; its fold is -1.
+    Equal texts are in one fold, so that no left-out text is a training text, unless each class has a single distinct
+    text. The only text of a class is never left out; its fold is -1.
     """
+    distinct: dict[str, str] = {}
+    for text, label in zip(texts, labels, strict=True):
+        distinct.setdefault(text, label)
+    fold_of = _assign(list(distinct.values()), folds, seed)
+    if fold_of.max() < 0:
+        return _assign(labels, folds, seed)
+    numbers = dict(zip(distinct, fold_of.tolist(), strict=True))
+    return np.array([numbers[text] for text in texts], np.int64)
+
+
+def _assign(labels: Sequence[str], folds: int, seed: int) -> IndexArray:
     generator = np.random.default_rng([seed, folds])
     names = np.array(labels)
     result = np.full(len(names), -1, np.int64)

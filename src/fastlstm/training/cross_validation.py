@@ -18,6 +18,7 @@ from fastlstm.config.options import Precision
 from fastlstm.data.dataset import Dataset, cannot_split
 from fastlstm.data.splits import assign_folds
 from fastlstm.metrics import Report, evaluate
+from fastlstm.nn.tokens import resolve_tokens
 from fastlstm.notes import Note
 from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.training.events import EpochResult
@@ -55,7 +56,11 @@ def cross_validate(
         f"all {len(training):,} texts",
         code="cross-validation",
     )
+    if encoder is None:
+        tokens = resolve_tokens(model_config, training.texts, is_size_given=is_size_given).tokens
+        model_config = dataclasses.replace(model_config, tokens=tokens)
     parts: list[Fold] = []
+    overlap = 0
     for number, (rest, held) in enumerate(split_folds(training, folds, config.seed), start=1):
         prepared = prepare(
             training.take(rest),
@@ -74,10 +79,18 @@ def cross_validate(
             if isinstance(event, EpochResult)
         ]
         parts.append(Fold(prepared.validation, np.stack(logits), prepared.state.history))
+        known = {training.texts[row] for row in rest}
+        overlap += sum(training.texts[row] in known for row in held)
         accuracy = prepared.state.history[-1].validation_accuracy
         yield Note(
             f"fold {number} of {folds}: {len(held):,} texts left out, accuracy of the LSTM {accuracy:.2%}",
             code="fold-finished",
+        )
+    if overlap:
+        yield Note(
+            f"{overlap:,} of the {sum(len(part.texts.classes) for part in parts):,} left-out texts are also training "
+            "texts, because no class has two different texts",
+            code="texts-overlap",
         )
     yield _join(parts)
 
@@ -136,7 +149,7 @@ def split_folds(training: Dataset, folds: int, seed: int) -> Iterator[tuple[Inde
     Raises:
         DataError: No class has two texts.
     """
-    fold_of = assign_folds(training.labels, folds, seed)
+    fold_of = assign_folds(training.texts, training.labels, folds, seed)
     if fold_of.max() < 0:
         raise cannot_split(training.source)
     for fold in range(folds):
