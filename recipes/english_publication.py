@@ -22,8 +22,8 @@ STORAGE = "int8"
 OTHER_ORIGINS = """
 SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. GoEmotions:
 Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences about products, from tweets and editorials (Hutto &
-Gilbert 2014, MIT). Generated sentences of `recipes/english_sentences.py`. Texts were labelled by all-MiniLM-L6-v2
-(Apache 2.0), fine-tuned on them, and reviews also by an LSTM of `recipes/english_encoder.py`."""
+Gilbert 2014, MIT). Generated sentences of `recipes/english_sentences.py`. Sentences were labelled by {teachers},
+fine-tuned on them, and reviews by an LSTM of `recipes/english_encoder.py`."""
 
 
 def publish(
@@ -31,6 +31,7 @@ def publish(
     measured: Mapping[str, Scored],
     validation: Sequence[str],
     imdb: Path,
+    teachers: Sequence[str],
     seconds: Mapping[str, float],
 ) -> None:
     """Save the quantized student in the package, with its card.
@@ -40,6 +41,7 @@ def publish(
         measured: Held-out sentences, by name.
         validation: Texts that fit early exit.
         imdb: Folder of IMDb; its test split is scored once.
+        teachers: Names of the transformers that labelled sentences.
         seconds: Training time of each stage.
     """
     with tempfile.TemporaryDirectory() as temporary:
@@ -67,7 +69,8 @@ def publish(
         ],
         **imdb_figures(scoring),
     }
-    origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + OTHER_ORIGINS, seconds, size)
+    others = OTHER_ORIGINS.format(teachers=" and ".join(teachers))
+    origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + others, seconds, size)
     card = sentiment_card(bundled, DEFAULT_CLASSIFIER, "english", figures, origin)
     bundled.save(BUNDLED / DEFAULT_CLASSIFIER, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
     print(card)

@@ -2,16 +2,18 @@
 
     pip install -e ".[train]" -r recipes/requirements.txt
     python recipes/english_sentiment.py WORK --imdb IMDB --sst2 SST2 --emotions EMOTIONS --rated RATED \
-        --lstm-teacher LSTM
+        --lstm-teacher LSTM --encoders ENCODER
 
 The folders of texts are described in `english_texts.py`. LSTM is a classifier of IMDb's reviews from
-`recipes/english_encoder.py`. Each stage saves its output in WORK and is skipped if the output exists; an interrupted
-stage resumes from its checkpoint. The stages:
+`recipes/english_encoder.py`. ENCODER is a folder with config.json, model.safetensors and tokenizer.json, such as that
+of sentence-transformers/all-mpnet-base-v2 (Apache 2.0), which taught the bundled model; its folder's name is that of
+its files in WORK. Each stage saves its output in WORK and is skipped if the output exists; an interrupted stage
+resumes from its checkpoint. The stages:
 
-1. Fine-tune transformers, such as MiniLM and that of `e5_small.py`, on sentences: phrases of film reviews, comments
-   with emotions, rated sentences, generated ones.
-2. Label reviews with the LSTM, and sentences with the mean logit of the transformers: sentences cut from reviews, the
-   same about other subjects, parts of sentences, and all texts of stage 1.
+1. Fine-tune each encoder on sentences: phrases of film reviews, comments with emotions, rated sentences, generated
+   ones.
+2. Label reviews with the LSTM, and sentences with the mean logit of the transformers in int8: sentences cut from
+   reviews, the same about other subjects, parts of sentences, and all texts of stage 1.
 3. Distil a forward LSTM from these labels.
 4. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
    scored once.
@@ -56,7 +58,9 @@ SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
 COPIES = 8
 """Shortened copies of each whole sentence of SST-2."""
 LABEL_WEIGHT = 0.5
-FINE_TUNING = FineTuning(learning_rate=6e-5, epochs=2, batch_tokens=8192)
+FINE_TUNING = FineTuning(learning_rate=3e-5, epochs=1, batch_texts=32)
+TEACHER_TEXTS = 50_000
+"""Number of texts to fine-tune on: whole and rated sentences, and others at random."""
 VALIDATION_PART = 1
 """The part of SST-2's whole sentences that selects settings."""
 STUDENT: dict[str, Any] = {
@@ -92,6 +96,7 @@ class Texts:
         sentences: Sentences to train on.
         validation: Sentences that select settings.
         phrases: The phrases of SST-2 among `sentences`.
+        whole: The whole sentences of SST-2, and the rated ones, among `sentences`.
         measured: Sentences that are measured at the end, by name.
     """
 
@@ -99,6 +104,7 @@ class Texts:
     sentences: Scored
     validation: Scored
     phrases: list[str]
+    whole: list[str]
     measured: dict[str, Scored]
 
     @classmethod
@@ -121,7 +127,9 @@ class Texts:
         probes = {probe.text for probe in load_probes(ENGLISH)}
         sentences = sentences.where(text not in probes for text in sentences.texts)
         reviews = english_texts.load_reviews(folders.imdb)
-        return cls(reviews, sentences, validation, inner.training.texts, measured)
+        phrases = inner.training.texts
+        whole = [*whole_sentences(phrases), *rated.training.texts]
+        return cls(reviews, sentences, validation, phrases, whole, measured)
 
     @cached_property
     def held_out(self) -> set[str]:
@@ -150,14 +158,24 @@ def main() -> None:
     texts, encoders = Texts.load(folders), arguments.encoders or [transformer.find_encoder(None)]
     for encoder in encoders:
         teacher = work / encoder.name
-        run_stage(teacher, partial(transformer_teacher.train, encoder, texts.sentences, FINE_TUNING))
+        run_stage(teacher, partial(transformer_teacher.train, encoder, teacher_texts(texts), FINE_TUNING))
         label_sentences(work, teacher, texts)
     all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
     run_stage(work / REVIEWS_FILE, partial(label_reviews, folders.lstm_teacher, all_reviews))
     names = [encoder.name for encoder in encoders]
     run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
-        publish(work / "student", texts.measured, validation_data(texts).texts, folders.imdb, stage_seconds(work))
+        validation = validation_data(texts).texts
+        publish(work / "student", texts.measured, validation, folders.imdb, names, stage_seconds(work))
+
+
+def teacher_texts(texts: Texts) -> Scored:
+    """Return the texts to fine-tune on."""
+    whole = set(texts.whole)
+    order = np.random.default_rng(0).permutation(len(texts.sentences.texts))
+    preferred = sorted(order, key=lambda row: texts.sentences.texts[row] not in whole)
+    chosen = set(preferred[:TEACHER_TEXTS])
+    return texts.sentences.where(row in chosen for row in range(len(order)))
 
 
 def label_sentences(work: Path, teacher: Path, texts: Texts) -> None:
@@ -169,7 +187,8 @@ def label_sentences(work: Path, teacher: Path, texts: Texts) -> None:
     others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
     further = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
     for kind, group in ((SENTENCES_KIND, texts.sentences.texts), (FURTHER_KIND, further)):
-        run_stage(labels_path(work, kind, teacher.name), partial(transformer_teacher.label, teacher, group))
+        out = labels_path(work, kind, teacher.name)
+        run_stage(out, partial(transformer_teacher.label, teacher, group, quantized=True))
 
 
 def labels_path(work: Path, kind: str, teacher: str) -> Path:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from fastlstm._typing import DoubleArray, FloatArray
 from minilm_teacher import report
-from opponents import transformer
+from opponents import onnx_session, onnx_transformer, transformer
 from opponents.transformer_training import FineTuning, fine_tune
 from probes import LABELS
 from scored import Scored
@@ -21,6 +23,11 @@ MAX_TRAINED_WORDS = 100_000
 """Embeddings of a larger, multilingual vocabulary are not trained: they are most of the weights."""
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
+FLOAT_NODES = re.compile(r"layer\.\d+/output/dense")
+"""The second layer of each feed-forward block is not quantized: its inputs have outliers, so that one scale per tensor
+is too coarse for the others."""
+Score = Callable[[Sequence[str]], FloatArray]
+"""Returns the probabilities [texts, classes] of texts."""
 
 
 def train(encoder: Path, texts: Scored, options: FineTuning, out: Path) -> None:
@@ -35,23 +42,35 @@ def train(encoder: Path, texts: Scored, options: FineTuning, out: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def label(teacher: Path, texts: Sequence[str], out: Path) -> None:
+def label(teacher: Path, texts: Sequence[str], out: Path, *, quantized: bool = False) -> None:
     """Write a Parquet file with the texts and their logits; texts of an unfinished file are not labelled again.
 
-    An unfinished file of other texts is ignored.
+    An unfinished file of other texts is ignored. With `quantized`, ONNX Runtime labels in int8.
     """
-    model, _ = transformer.load(teacher)
-    tokenize = transformer.TransformerTokenizer(teacher)
+    score = _int8_scorer(teacher) if quantized else _scorer(teacher)
     part = out.with_suffix(".part")
     done = read_logits(part) if part.exists() else ([], [])
     logits = done[1] if done[0] == list(texts[: len(done[0])]) else []
     for start in range(len(logits), len(texts), LABEL_CHUNK):
-        positive = transformer.predict_proba(model, tokenize(texts[start : start + LABEL_CHUNK]))[:, 1]
+        positive = score(texts[start : start + LABEL_CHUNK])[:, 1]
         logits += list(to_logits(positive))
         write_labels(texts[: len(logits)], np.asarray(logits), part)
         report(f"{out.stem}: {len(logits):,} of {len(texts):,} texts")
     write_labels(texts, np.asarray(logits), out)
     part.unlink(missing_ok=True)
+
+
+def _scorer(teacher: Path) -> Score:
+    model, _ = transformer.load(teacher)
+    tokenize = transformer.TransformerTokenizer(teacher)
+    return lambda texts: transformer.predict_proba(model, tokenize(texts))
+
+
+def _int8_scorer(teacher: Path) -> Score:
+    model, _ = transformer.load(teacher)
+    graph = onnx_transformer.exported(transformer.Probabilities(model))
+    graph = onnx_session.quantized(graph, per_channel=True, float_nodes=FLOAT_NODES)
+    return onnx_transformer.OnnxTransformer(graph, teacher, torch.get_num_threads()).score
 
 
 def write_labels(texts: Sequence[str], logits: DoubleArray, out: Path) -> None:

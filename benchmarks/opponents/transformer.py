@@ -101,14 +101,14 @@ def create(encoder: Path, classes: int, *, seed: int, dropout: float = 0.1) -> T
 
     Dropout takes more than half of the time of training on a CPU, where PyTorch draws random numbers on one thread.
     """
-    from transformers import BertModel
+    from transformers import AutoModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()  # the pooling layer is not used
     logging.disable_progress_bar()
     torch.manual_seed(seed)
     return TransformerClassifier(
-        BertModel.from_pretrained(
+        AutoModel.from_pretrained(
             encoder, add_pooling_layer=False, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
         ),
         classes,
@@ -128,11 +128,11 @@ def save(model: TransformerClassifier, encoder: Path, labels: Sequence[str], fol
 
 def load(folder: Path, *, dropout: float = 0.1) -> tuple[TransformerClassifier, tuple[str, ...]]:
     """Return a saved classifier and its class names; `dropout` is that of further training."""
-    from transformers import BertConfig, BertModel
+    from transformers import AutoConfig, AutoModel
 
     labels = json.loads((folder / CLASSES).read_text(encoding="utf-8"))["labels"]
-    config = BertConfig.from_pretrained(folder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
-    encoder = BertModel(config, add_pooling_layer=False)
+    config = AutoConfig.from_pretrained(folder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    encoder = AutoModel.from_config(config, add_pooling_layer=False)
     model = TransformerClassifier(encoder, len(labels))
     model.load_state_dict(load_file(folder / WEIGHTS))
     return model.eval(), tuple(labels)
