@@ -128,6 +128,9 @@ def test_a_line_that_is_not_utf8_is_an_error_after_the_lines_before_it(command: 
     assert (result.status, result.code) == (2, "not-utf8")
     assert "line 2" in result.err
     assert result.out.startswith("good\t")
+    result = command("predict", "-m", trained, "-", "--json", stdin=b"great\nf\xe4llt\n")
+    assert (result.status, result.code) == (2, "not-utf8")
+    assert [entry["text"] for entry in json.loads(result.out)["predictions"]] == ["great"]
 
 
 def test_invalid_text_prints_no_json(command: Command, trained: Path) -> None:

@@ -80,12 +80,57 @@ def test_a_mapping_per_row(tmp_path: Path) -> None:
 
 def test_a_label_column_is_not_needed() -> None:
     dataset = as_dataset(
-        {"text": ["a b", "c d"], "x": [0.5, 0.1], "y": [0.5, 0.9]},
+        {"text": ["a b", "c d"], "x": [0.6, 0.1], "y": [0.4, 0.9]},
         ReadOptions.create({"probability_columns": "x,y"}),
     )
     assert dataset.labels == ["x", "y"]
     assert dataset.soft_labels is not None
     assert not dataset.soft_labels.is_labelled.any()
+
+
+def test_a_label_column_that_is_named_is_needed() -> None:
+    with pytest.raises(DataError) as caught:
+        as_dataset(
+            {"text": ["a b", "c d"], "x": [0.6, 0.1], "y": [0.4, 0.9]},
+            ReadOptions.create({"probability_columns": "x,y", "label_column": "sentimnt"}),
+        )
+    assert (caught.value.code, caught.value.values["column"]) == ("missing-column", "sentimnt")
+
+
+def test_a_tie_of_two_classes_has_the_class_that_a_model_predicts() -> None:
+    rows = [{"text": "a b", "p": {"y": 0.5, "x": 0.5}}, {"text": "c d", "p": {"x": 0.9, "y": 0.1}}]
+    assert as_dataset(rows, ReadOptions.create({"probability_column": "p"})).labels == ["y", "x"]
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "nan", "None", "null", "  ", None, float("nan")])
+def test_a_missing_label_beside_probabilities_is_no_label(missing: object) -> None:
+    rows = [{"text": "a b", "label": missing, "p": {"x": 0.2, "y": 0.8}}, {"text": "c d", "label": "x", "p": None}]
+    dataset = as_dataset(rows, ReadOptions.create({"probability_column": "p"}))
+    assert dataset.labels == ["y", "x"]
+    assert dataset.soft_labels is not None
+    assert list(dataset.soft_labels.is_labelled) == [False, True]
+    assert dataset.bad_rows == ()
+
+
+def test_a_word_for_missing_that_is_a_class_of_the_probabilities_is_a_label() -> None:
+    rows = [{"text": "a b", "label": "None", "p": {"None": 0.2, "y": 0.8}}, {"text": "c d", "label": "y"}]
+    dataset = as_dataset(rows, ReadOptions.create({"probability_column": "p", "keep_missing": True}))
+    assert dataset.labels == ["None", "y"]
+
+
+@pytest.mark.parametrize("missing", ["", "NaN", "NA", None])
+def test_missing_probabilities_beside_a_label_are_none(missing: object) -> None:
+    columns = {"text": ["a b", "c d"], "label": ["x", "y"], "x": [missing, 0.3], "y": [missing, 0.7]}
+    dataset = as_dataset(columns, ReadOptions.create({"probability_columns": "x,y"}))
+    assert dataset.soft_labels is not None
+    assert list(dataset.soft_labels.is_soft) == [False, True]
+
+
+def test_probabilities_that_rounding_made_negative_are_zero() -> None:
+    rows = [{"text": "a b", "p": {"x": 1.00000001, "y": -1e-8}}, {"text": "c d", "label": "y"}]
+    dataset = as_dataset(rows, ReadOptions.create({"probability_column": "p"}))
+    assert dataset.soft_labels is not None
+    assert dataset.soft_labels.probabilities[0].tolist() == [1.0, 0.0]
 
 
 def test_a_class_that_is_never_most_probable_is_a_class() -> None:

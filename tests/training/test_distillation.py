@@ -133,6 +133,15 @@ def test_labels_of_the_teacher_neither_select_nor_test_if_there_are_others() -> 
     assert data.evaluated_on != "test texts"
 
 
+def test_few_labels_among_many_texts_do_not_select_alone() -> None:
+    own = np.arange(20) < 4
+    soft = SoftLabels(("a", "b"), np.full((20, 2), 0.5, np.float32), own)
+    mixed = Dataset([str(k) for k in range(20)], ["a", "b"] * 10, soft_labels=soft)
+    data = with_own_labels(DataSplits(mixed, mixed, None, "origin", "validation texts"))
+    assert data.validation == mixed
+    assert data.evaluated_on != "validation texts"
+
+
 def test_agreement_counts_accuracy_only_where_a_text_has_a_label_of_its_own() -> None:
     soft = SoftLabels(("a", "b"), np.full((4, 2), 0.5, np.float32), np.array([True, True, True, False]))
     data = Dataset(["1", "2", "3", "4"], ["a", "b", "b", "a"], soft_labels=soft)

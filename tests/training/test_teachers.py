@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
+import polars
 import pytest
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
@@ -38,6 +41,12 @@ def pipeline(texts: list[str]) -> list[list[dict[str, Any]]]:
         np.array([0.75, 0.5]),
         np.array([[0.75], [0.5]]),
         [{"positive": 0.75, "negative": 0.25}, {"negative": 0.5, "positive": 0.5}],
+        [torch.tensor(row, requires_grad=True) for row in EXPECTED.tolist()],
+        iter(EXPECTED),
+        pandas.DataFrame(EXPECTED),
+        pandas.DataFrame(EXPECTED[:, ::-1], columns=["positive", "negative"]),
+        polars.DataFrame({"positive": EXPECTED[:, 1], "negative": EXPECTED[:, 0]}),
+        pandas.Series([0.75, 0.5]),
     ],
 )
 def test_arrays_and_mappings_are_probabilities(output: Any) -> None:
@@ -45,6 +54,23 @@ def test_arrays_and_mappings_are_probabilities(output: Any) -> None:
     probabilities = teacher.predict_proba(TEXTS)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, EXPECTED)
+
+
+def test_values_that_rounding_made_negative_are_zero() -> None:
+    teacher = ExternalTeacher(lambda _: [[1.00000001, -1e-8], [0.5, 0.5]], ("negative", "positive"))
+    np.testing.assert_array_equal(teacher.predict_proba(TEXTS), [[1, 0], [0.5, 0.5]])
+    teacher = ExternalTeacher(lambda _: np.array([1.0000001, 0.5]), ("negative", "positive"))
+    np.testing.assert_array_equal(teacher.predict_proba(TEXTS), [[0, 1], [0.5, 0.5]])
+
+
+def test_a_generator_that_raises_is_a_failed_teacher() -> None:
+    def rows(texts: list[str]) -> Iterator[list[float]]:
+        yield [0.3, 0.7]
+        raise ValueError(texts)
+
+    with pytest.raises(DataError) as raised:
+        ExternalTeacher(rows, ("negative", "positive")).predict_proba(TEXTS)
+    assert raised.value.code == "teacher-failed"
 
 
 def test_a_pipeline_names_its_classes() -> None:
@@ -74,9 +100,12 @@ def test_names_of_the_model_are_mapped_to_class_names() -> None:
     assert ExternalTeacher(model, {0: 5, 1: 7}).labels == ("5", "7")
 
 
-def test_a_pipeline_that_returns_one_label_is_refused() -> None:
+@pytest.mark.parametrize(
+    "row", [{"label": "positive", "score": 0.75}, [{"label": "positive", "score": 0.75}]], ids=["top_k=1", "list"]
+)
+def test_a_pipeline_that_returns_one_label_is_refused(row: Any) -> None:
     with pytest.raises(DataError) as raised:
-        ExternalTeacher(lambda texts: [{"label": "positive", "score": 0.75}] * len(texts)).predict_proba(TEXTS)
+        ExternalTeacher(lambda texts: [row] * len(texts)).predict_proba(TEXTS)
     assert raised.value.code == "bad-teacher-output"
 
 
@@ -92,6 +121,8 @@ def test_a_pipeline_that_returns_one_label_is_refused() -> None:
         [{"negative": "much", "positive": 0.5}] * 2,
         np.full((2, 2, 2), 0.5),
         ["good", "bad"],
+        "ab",
+        {0: [0.1, 0.1], 1: [0.9, 0.9]},
         None,
         0.5,
     ],

@@ -106,6 +106,10 @@ class BadRowFile:
         self._started = True
 
 
+LABEL_COLUMN = "label"
+"""The column of labels in tables, unless another one is named."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
     """How labelled and unlabelled texts are read.
@@ -134,7 +138,7 @@ class ReadOptions:
     """
 
     text_column: str = "text"
-    label_column: str = "label"
+    label_column: str = LABEL_COLUMN
     probability_columns: tuple[tuple[str, str], ...] = ()
     probability_column: str | None = None
     delimiter: str | None = None
@@ -206,10 +210,12 @@ class ReadOptions:
 
     @property
     def optional_columns(self) -> tuple[str, ...]:
-        """The columns that a table may lack."""
+        """The columns that a table may lack. Beside probabilities, labels are optional unless their column is named."""
         if not self.reads_probabilities:
             return ()
-        return (self.label_column,) if self.needs_probabilities else self.label_columns
+        if not self.needs_probabilities:
+            return self.label_columns
+        return (self.label_column,) if self.label_column == LABEL_COLUMN else ()
 
     def label_of(self, row: Mapping[str, Any]) -> Any:
         """Return the label of a row, with its probabilities if rows have any. Absent ones are None."""

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm._typing import BoolArray, FloatArray
-from fastlstm.data.labels import is_missing, normalize_label
+from fastlstm.data.labels import MISSING_LABELS, is_missing, normalize_label
 from fastlstm.errors import DataError
 
 SUM_TOLERANCE = 0.02
 """Largest distance of the sum of probabilities from 1: three classes of 0.33 are rounded, not wrong."""
+ROUNDING = 1e-6
+"""A probability may be negative by this much: 1 minus a float32 number above 1."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class SoftLabels:
                 location=int(bad[0]) + 1,
             )
         object.__setattr__(self, "classes", tuple(self.classes))
-        object.__setattr__(self, "probabilities", values / values.sum(axis=1, keepdims=True))
+        object.__setattr__(self, "probabilities", normalized(values))
         object.__setattr__(self, "is_labelled", labelled)
 
     @property
@@ -82,7 +84,14 @@ class SoftLabels:
 
 def are_probabilities(values: npt.NDArray[np.floating[Any]]) -> BoolArray:
     """Return whether each row [n] of `values` [n, classes] has no negative value and about the sum 1."""
-    result: BoolArray = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    result: BoolArray = (values >= -ROUNDING).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE)
+    return result
+
+
+def normalized(values: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    """Return probabilities [n, classes] in float32, at least 0, with the sum 1 in each row. NaN stays."""
+    values = np.maximum(values, 0)
+    result: FloatArray = (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
     return result
 
 
@@ -106,11 +115,11 @@ def parse_probabilities(cell: object, columns: Mapping[str, str] | None = None) 
         return None
     if not isinstance(cell, Mapping) or len(cell) < 2:
         raise DataError(
-            f"the probabilities are {_shown(cell)}; expected a mapping of two or more classes to numbers",
+            f"the probabilities are {shown(cell)}; expected a mapping of two or more classes to numbers",
             code="bad-probabilities",
             value=cell,
         )
-    missing = [name for name, value in cell.items() if is_missing(value) or str(value).strip() == ""]
+    missing = [name for name, value in cell.items() if is_missing(value) or str(value).strip() in MISSING_LABELS]
     if len(missing) == len(cell):
         return None
     values = {}
@@ -148,18 +157,19 @@ def _probability(name: str, value: object, column: str | None) -> float:
         number = float(str(value)) if not isinstance(value, bool) else math.nan
     except ValueError:
         number = math.nan
-    if not 0 <= number <= 1 + SUM_TOLERANCE:
+    if not -ROUNDING <= number <= 1 + SUM_TOLERANCE:
         where = "" if column is None else f" (column {column!r})"
         raise DataError(
-            f"the probability of {name}{where} is {_shown(value)}; expected a number from 0 to 1",
+            f"the probability of {name}{where} is {shown(value)}; expected a number from 0 to 1",
             code="bad-probabilities",
             class_name=name,
             column=column,
             value=value,
         )
-    return number
+    return max(number, 0.0)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value for a message, shortened."""
     text = "missing" if is_missing(value) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -7,14 +7,14 @@ import datetime
 import decimal
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Any
 
 import numpy as np
 
 from fastlstm.data.dataset import Dataset, sorted_names
-from fastlstm.data.labels import is_missing, is_unicode, look_alikes, merged_names, normalize_label
+from fastlstm.data.labels import MISSING_LABELS, is_missing, is_unicode, look_alikes, merged_names, normalize_label
 from fastlstm.data.options import BadRow, LabelCells, ReadOptions
 from fastlstm.data.soft_labels import SoftLabels, collect_soft_labels, parse_probabilities
 from fastlstm.errors import DataError, OptionError
@@ -118,7 +118,7 @@ class RowCollector:
             self._own_label.append(True)
             return
         soft = parse_probabilities(label.probabilities, dict(self.options.probability_columns))
-        own = not (is_missing(label.label) or label.label == "")
+        own = not self._has_no_label(label.label, soft)
         if not own and soft is None:
             raise DataError("neither a label nor probabilities; expected one of them", code="missing-label")
         if soft is not None:
@@ -130,7 +130,7 @@ class RowCollector:
                     classes=tuple(soft),
                     expected=first,
                 )
-        name = self._class_name(label.label) if own else max(soft or {}, key=(soft or {}).__getitem__)
+        name = self._class_name(label.label) if own else _most_probable(soft or {})
         if soft is not None and name not in soft:
             raise self._unknown_label(name, soft)
         if soft is not None:
@@ -138,6 +138,13 @@ class RowCollector:
         self.labels.append(name)
         self._soft.append(soft)
         self._own_label.append(own)
+
+    def _has_no_label(self, label: object, soft: Mapping[str, float] | None) -> bool:
+        """Return whether a row has no label of its own; beside probabilities, also words such as NA say so."""
+        if is_missing(label) or label == "":
+            return True
+        name = label.strip() if isinstance(label, str) else None
+        return soft is not None and name in MISSING_LABELS and name not in soft and not self.options.keep_missing
 
     def _unknown_label(self, name: str, classes: Iterable[str]) -> DataError:
         return DataError(
@@ -408,3 +415,11 @@ def _as_string(text: object) -> str:
         return str(text)
     kind = type(text).__name__
     raise DataError(f"the text has type {kind}; expected words", code="not-a-text", type=kind)
+
+
+def _most_probable(probabilities: Mapping[str, float]) -> str:
+    """Return the class that a model with these probabilities predicts: of two classes, the second from one half on."""
+    names = sorted_names(probabilities)
+    if len(names) == 2:
+        return names[int(probabilities[names[1]] >= 0.5)]
+    return max(names, key=probabilities.__getitem__)

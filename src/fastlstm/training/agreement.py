@@ -12,6 +12,7 @@ import numpy as np
 from fastlstm._typing import BoolArray, IndexArray
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
+from fastlstm.metrics import FEW_TEXTS
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,23 @@ def has_own_label(dataset: Dataset) -> BoolArray:
 def with_own_labels(data: DataSplits) -> DataSplits:
     """Return the splits with the validation and test texts that have a label of their own.
 
-    A part without any such text keeps the labels of the teacher; `evaluated_on` says so of the evaluated texts.
+    A part with few such texts keeps all, with the teacher's labels of the others; `evaluated_on` says so of the
+    evaluated texts.
     """
-    if not has_own_label(data.evaluation).any():
-        data = dataclasses.replace(data, evaluated_on=f"the teacher's labels of {data.evaluated_on}")
     validation, test = _labelled_part(data.validation), None if data.test is None else _labelled_part(data.test)
-    return dataclasses.replace(data, validation=validation, test=test)
+    data = dataclasses.replace(data, validation=validation, test=test)
+    own = has_own_label(data.evaluation)
+    if own.all():
+        return data
+    whose = "the teacher's labels" if not own.any() else "their labels, or the teacher's if they have none,"
+    return dataclasses.replace(data, evaluated_on=f"{whose} of {data.evaluated_on}")
 
 
 def _labelled_part(dataset: Dataset) -> Dataset:
+    """Return the texts with a label of their own if they are many or at least half, otherwise all."""
     own = has_own_label(dataset)
-    return dataset if own.all() or not own.any() else dataset.take(np.flatnonzero(own))
+    enough = own.sum() >= min(FEW_TEXTS, len(own) / 2)
+    return dataset.take(np.flatnonzero(own)) if enough and not own.all() else dataset
 
 
 def measure_agreement(

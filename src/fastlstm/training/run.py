@@ -201,10 +201,11 @@ def _prepare(
         training, unlabelled = soft_targets(training, probabilities, unlabelled, settings.label_weight), ()
     elif (soft := training.soft_labels) is not None:
         training = soft_targets(training, soft.columns(training.class_names), (), settings.label_weight)
-    if not has_own_label(data.validation).any():
+    own = has_own_label(data.validation)
+    if not own.all():
         yield Note(
-            "the validation texts have no labels of their own: the most probable classes of the teacher select the "
-            "epoch and fit the probabilities",
+            f"{int((~own).sum()):,} of the {len(own):,} validation texts have no labels of their own: there, the most "
+            "probable classes of the teacher select the epoch and fit the probabilities",
             code="teacher-validates",
         )
     prepared = prepare(
@@ -277,6 +278,12 @@ def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) 
     if overlap := data.overlap:
         yield Note(
             f"{overlap:,} of the {len(data.evaluation):,} evaluation texts are also training texts",
+            code="texts-overlap",
+        )
+    if overlap := data.unlabelled_overlap:
+        yield Note(
+            f"{overlap:,} of the {len(data.evaluation):,} evaluation texts are also unlabelled texts, which are "
+            "trained on",
             code="texts-overlap",
         )
     if data.test is not None and len(data.validation) < FEW_TEXTS and not data.folds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -268,8 +268,8 @@ def _check_soft_labels(own: dict[str, Any], data: DataSource, reading: ReadOptio
         )
     if "label_weight" in own and teacher is None and not has_soft_labels(data, reading):
         raise OptionError(
-            "`label_weight` is not used: there is neither a `teacher` nor probabilities in the data; remove it, or "
-            "pass one of them",
+            "`label_weight` is not used: there is neither a teacher nor probabilities in the data; remove it, or add "
+            "one of them",
             code="label-weight-unused",
         )
     if labels is not None:
@@ -280,10 +280,10 @@ def _parse_teacher_labels(labels: Any, *, is_external: bool) -> tuple[str, ...] 
     names = [name.strip() for name in labels.split(",")] if isinstance(labels, str) else labels
     if isinstance(labels, str) and "=" in labels:
         names = {old.strip(): new.strip() for old, _, new in (name.partition("=") for name in names)}
-    classes = list(names.values() if isinstance(names, Mapping) else names)
+    classes = list(names.values() if isinstance(names, Mapping) else names) if isinstance(names, Iterable) else []
     if not is_external or len(classes) < 2 or len({*classes, ""}) <= len(classes):
         raise OptionError(
-            f"`teacher_labels` is {labels!r}; expected the names of two or more classes, and a `teacher` of another "
+            f"`teacher_labels` is {labels!r}; expected two or more different class names, and a `teacher` of another "
             "library",
             code="bad-option-value",
             option="teacher_labels",

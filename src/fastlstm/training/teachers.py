@@ -10,7 +10,7 @@ import torch
 
 from fastlstm._typing import FloatArray
 from fastlstm.data.labels import normalize_label
-from fastlstm.data.soft_labels import are_probabilities
+from fastlstm.data.soft_labels import are_probabilities, normalized, shown
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.network import probabilities_of
@@ -91,8 +91,8 @@ class ExternalTeacher:
         self._compute: Callable[[list[str]], Any] = compute if callable(compute) else model
         if not callable(self._compute):
             raise OptionError(
-                f"`teacher` is {self.name}; expected a folder, an object with `predict_proba`, or a callable that "
-                "takes a list of texts",
+                f"`teacher` is {self.name}; expected a folder, an object with the method predict_proba, or a "
+                "callable that takes a list of texts",
                 code="bad-option-value",
                 option="teacher",
                 value=self.name,
@@ -114,9 +114,10 @@ class ExternalTeacher:
         if self._labels is None:
             row = next(self._rows(["a"]))
             if not isinstance(row, Mapping):
+                given = "`teacher_labels` renames classes, but " if self._renamed else ""
                 raise OptionError(
-                    f"the classes of the teacher {self.name} are not known; pass `teacher_labels`, the class names in "
-                    "the order of its columns",
+                    f"{given}the classes of the teacher {self.name} are not known; pass as `teacher_labels` the class "
+                    "names in the order of its columns",
                     code="teacher-labels-unknown",
                 )
             self._labels = tuple(row)
@@ -136,15 +137,15 @@ class ExternalTeacher:
         bad = np.flatnonzero(~are_probabilities(result))
         if len(bad):
             row = int(bad[0])
-            shown = f"{np.round(result[row], 4).tolist()} for the text {texts[row]!r:.40}"
-            raise self._bad_output(shown, f"probabilities of {', '.join(labels)}, which sum to 1")
-        probabilities: FloatArray = (result / result.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probabilities
+            found = f"{np.round(result[row], 4).tolist()} for the text {shown(texts[row])}"
+            raise self._bad_output(found, f"probabilities of {', '.join(labels)}, which sum to 1")
+        return normalized(result)
 
     def _rows(self, texts: list[str]) -> Iterator[Sequence[float] | Mapping[str, float]]:
         """Yield the numbers of each text, or its mapping of normalized class names to numbers."""
         try:
-            output = self._compute(texts)
+            output = _plain(self._compute(texts))
+            rows = list(output) if isinstance(output, Iterable) and not isinstance(output, str | Mapping) else None
         except Exception as error:  # whatever the code of the user raises
             raise DataError(
                 f"the teacher {self.name} failed: {type(error).__name__}: {error}; expected a model that takes a list "
@@ -153,17 +154,15 @@ class ExternalTeacher:
                 teacher=self.name,
                 reason=str(error),
             ) from error
-        if hasattr(output, "detach"):  # a tensor of PyTorch
-            output = output.detach().cpu().float().numpy()
-        if not isinstance(output, np.ndarray | Iterable):
+        if rows is None:
             raise self._bad_output(type(output).__name__, "an array, or a list with one item per text")
-        for row in output:
+        for row in rows:
             if isinstance(row, list | tuple) and row and all(isinstance(item, Mapping) for item in row):
-                row = {item.get("label"): item.get("score") for item in row}
+                row = row[0] if len(row) == 1 else {item.get("label"): item.get("score") for item in row}
             if isinstance(row, Mapping):
                 if row.keys() == {"label", "score"}:
                     raise self._bad_output(
-                        "one label with its score", "the scores of all classes; pass `top_k=None` to the pipeline"
+                        "one label with its score", "the scores of all classes; pass top_k=None to the pipeline"
                     )
                 numbers = self._numbers(list(row.values()), row)
                 yield dict(zip(map(self._class_name, row), numbers, strict=True))
@@ -177,11 +176,11 @@ class ExternalTeacher:
 
     def _numbers(self, values: Any, row: object) -> list[float]:
         try:
-            numbers = np.atleast_1d(np.asarray(values, np.float64))
+            numbers = np.atleast_1d(np.asarray(_plain(values), np.float64))
         except (TypeError, ValueError):
             numbers = np.empty((0, 0))
         if numbers.ndim != 1:
-            raise self._bad_output(f"{row!r:.40}", "numbers, or a mapping of classes to numbers")
+            raise self._bad_output(shown(row), "numbers, or a mapping of classes to numbers")
         result: list[float] = numbers.tolist()
         return result
 
@@ -202,3 +201,16 @@ class ExternalTeacher:
             found=found,
             expected=expected,
         )
+
+
+def _plain(values: Any) -> Any:
+    """Return a tensor of PyTorch as an array, and a data frame with class names as mappings, otherwise as an array."""
+    if hasattr(values, "detach"):
+        return values.detach().cpu().float().numpy()
+    if not hasattr(values, "to_numpy"):
+        return values
+    columns = list(getattr(values, "columns", ()))
+    rows = values.to_numpy()
+    return (
+        [dict(zip(columns, row, strict=True)) for row in rows] if any(isinstance(c, str) for c in columns) else rows
+    )

@@ -54,6 +54,13 @@ def read_dataset(path: str | os.PathLike[str], **options: Any) -> Dataset:
 def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset:
     """Read labelled texts as `read_dataset` does, with validated options."""
     options.require_two_columns()
+    if not isinstance(path, str | os.PathLike):
+        raise DataError(
+            f"`path` is {type(path).__name__}; expected the path of a file or folder; `fastlstm.train` and "
+            "`fastlstm.Dataset` take texts in memory",
+            code="bad-data-type",
+            type=type(path).__name__,
+        )
     path = Path(path)
     source = display_name(path)
     with wrap_read_errors(source):
