@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.helpers.training import make_settings, make_splits
+from tests.helpers.training import make_dataset, make_settings, make_splits
 
 import fastlstm
 from fastlstm.config import PRESETS, Preset, configure
 from fastlstm.data import Dataset
-from fastlstm.data.splits import DataSplits
+from fastlstm.data.splits import FOLDS, DataSplits
 from fastlstm.errors import OptionError, TrainingError
 from fastlstm.nn.device import find_device
 from fastlstm.notes import Note
@@ -82,6 +82,15 @@ def candidates_of(settings: TrainingSettings, data: DataSplits) -> list[Candidat
 
     *_, encoder = find()
     return list(list_candidates(dataclasses.replace(settings.training, seed=3), encoder))
+
+
+def outcome(events: Generator[Any, None, Any]) -> list[Any]:
+    """Return the events, and last the result."""
+
+    def run_all() -> Iterator[Any]:
+        yield (yield from events)
+
+    return list(run_all())
 
 
 def notes_of(events: list[Any], code: str) -> list[Note]:
@@ -230,6 +239,37 @@ def test_the_best_candidate_is_trained_again_on_all_texts_with_the_choices_of_va
     assert record["trained_on_validation"]
     assert record["train_texts"] == len(data.training) + len(data.validation)
     assert [event.training.epochs for event in events if isinstance(event, Prepared)][-1] == 2
+
+
+@pytest.mark.usefixtures("first_is_best")
+def test_a_note_says_that_no_time_is_left_to_train_on_all_texts(data: DataSplits, tmp_path: Path) -> None:
+    settings = make_settings(data, tmp_path / "model", budget=600)
+    *_, best = outcome(budget.select_best(settings, data, 600))
+    events = outcome(budget.train_on_all(best, best.seconds_on_all / 2))
+    assert [event.code for event in events[:-1]] == ["not-trained-on-all"]
+    assert events[-1] is None
+
+
+@pytest.mark.usefixtures("first_is_best")
+def test_few_texts_are_cross_validated_as_in_a_plain_run(tmp_path: Path) -> None:
+    few = make_dataset(60)
+    events = list(run(TrainingSettings.create(few, tmp_path / "model", {"budget": 600})))
+    candidates = candidates_done(events)
+    assert [candidate.name for candidate in candidates] == ["small", "n-grams"]
+    assert [candidate.report.texts for candidate in candidates] == [60, 60]
+    assert len(notes_of(events, "cross-validation")) == 2
+    assert notes_of(events, "trained-on-all") == []
+    result = events[-1]
+    assert isinstance(result, TrainingResult)
+    saved = result.classifier.saved
+    assert (saved.training["data"]["train_texts"], saved.training["data"]["folds"]) == (60, FOLDS)
+    plain = fastlstm.train(
+        few, tmp_path / "plain", preset="small", hidden_sizes=(4,), embedding_size=5, ngrams=30, batch_size=16,
+        epochs=2,
+    )  # fmt: skip
+    assert (plain.report, plain.evaluated_on) == (result.report, result.evaluated_on)
+    for name, array in plain.classifier.saved.weights.items():
+        np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
 
 
 @pytest.mark.usefixtures("first_is_best")

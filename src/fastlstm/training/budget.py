@@ -3,7 +3,8 @@
 The first candidate is the default preset if the time is enough for it, otherwise a linear model of the n-grams alone.
 Another candidate replaces the best one so far only if it is more accurate on the validation texts by more than two
 standard errors; otherwise more candidates would mean more chances of a lucky one. The best candidate so far is saved at
-once. Time is kept free to train it again on training and validation texts, with the choices made on the latter.
+once. Time is kept free to train it again on training and validation texts, with the choices made on the latter. Few
+texts are cross-validated instead, with each candidate.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from fastlstm.pretrained import ENGLISH_ENCODER, bundled_model
 from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.training.comparison import is_better
+from fastlstm.training.cross_validation import cross_validate
 from fastlstm.training.evaluation import (
     BUDGET_DESCRIPTION,
     calibrate_and_predict,
@@ -151,6 +153,8 @@ class FittedCandidate:
         Early exit is fitted on validation texts, which must not be training texts.
         """
         prepared = self.prepared
+        if self.data.folds:
+            return 0.0  # it is trained on all texts
         if prepared.starts_from_language_model or prepared.is_linear or self.settings.early_exit:
             return 0.0
         count = len(self.data.training) + len(self.data.validation)
@@ -174,7 +178,7 @@ def select_best(
     end = time.monotonic() + budget * (1 - FINISH_FRACTION)
     best: FittedCandidate | None = None
     encoder = yield from find_encoder_candidate(settings, data)
-    small, *others = list_candidates(settings.training, encoder)
+    small, *others = list_candidates(settings.training, encoder, pretraining=not data.folds)
     ngrams_only, *larger = others
     is_first = fits(small, settings, data, end - time.monotonic())
     for listed in [small, ngrams_only, *larger] if is_first else [ngrams_only, small, *larger]:
@@ -217,7 +221,14 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
     or if it is not possible.
     """
     old, data = best.prepared, best.data
-    if not 0 < best.seconds_on_all <= remaining:
+    if not best.seconds_on_all:
+        return None
+    if best.seconds_on_all > remaining:
+        yield Note(
+            f"{best.name}: not trained again on all texts, which needs {best.seconds_on_all:.0f} s; only "
+            f"{max(remaining, 0):.0f} s remain",
+            code="not-trained-on-all",
+        )
         return None
     texts = Dataset(
         [*data.training.texts, *data.validation.texts],
@@ -274,9 +285,12 @@ def find_encoder_candidate(
 
 
 def list_candidates(
-    training: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None
+    training: TrainingConfig, encoder: tuple[Path, SavedLanguageModel] | None, *, pretraining: bool = True
 ) -> Iterator[Candidate]:
-    """Yield the candidates, the default preset first, with the `BUDGET_FIELDS` of `training`."""
+    """Yield the candidates, the default preset first, with the `BUDGET_FIELDS` of `training`.
+
+    Without `pretraining`, none is pretrained on the texts: those that a fold leaves out must not be read.
+    """
     own = {name: getattr(training, name) for name in BUDGET_FIELDS}
     small, accurate = PRESETS["small"], PRESETS["accurate"]
     ngrams_only = dataclasses.replace(
@@ -286,13 +300,15 @@ def list_candidates(
     yield Candidate(NGRAMS_ONLY, ngrams_only, TrainingConfig(epochs=1, **own))
     accurate_training = dataclasses.replace(accurate.training, **own)
     if encoder is None:
-        yield Candidate("accurate", accurate.model, accurate_training)
+        if pretraining:
+            yield Candidate("accurate", accurate.model, accurate_training)
         return
     folder, language_model = encoder
     model = config_from_encoder(language_model.config, accurate.model)
     without = dataclasses.replace(accurate_training, pretraining_epochs=0)
     yield Candidate("encoder", model, without, folder, language_model)
-    yield Candidate("encoder with pretraining", model, accurate_training, folder, language_model)
+    if pretraining:
+        yield Candidate("encoder with pretraining", model, accurate_training, folder, language_model)
 
 
 def fits(candidate: Candidate, settings: TrainingSettings, data: DataSplits, seconds: float) -> bool:
@@ -312,6 +328,7 @@ def limit_epochs(
     model, texts = candidate.model, data.training.texts
     full = candidate.training.for_texts(len(texts))
     throughput = measure_throughput(model, full, len(data.training.class_names), find_device(settings.device))
+    seconds /= max(data.folds, 1)  # each fold leaves out its part, and the final model trains on all texts
     lengths = [len(text) / CHARACTERS_PER_TOKEN for text in texts]
     training_tokens = int(sum(min(length, model.max_tokens) for length in lengths))
     pretraining_tokens = int(sum(lengths) + sum(map(len, data.unlabelled)) / CHARACTERS_PER_TOKEN)
@@ -342,9 +359,25 @@ def _train_candidate(
     if candidate.is_linear:
         prepared = dataclasses.replace(prepared, is_linear=True)
     yield Note(f"{candidate.name}:", "candidate-started")
+    if data.folds:
+        items = cross_validate(
+            data.training,
+            data.folds,
+            candidate.model,
+            candidate.training,
+            device=settings.device,
+            encoder=candidate.encoder,
+        )
+        for item in items:
+            if isinstance(item, LeftOut):
+                prepared = prepared.with_left_out(item)
+            else:
+                yield item
     yield prepared_event(data, prepared)
     for event in prepared.epochs():
         yield event
+        if data.folds:
+            continue
         if time.monotonic() > end and prepared.state.history:
             prepared.state.model.assign(prepared.state.best)
             break
@@ -358,10 +391,17 @@ def _train_candidate(
     return FittedCandidate(candidate.name, settings, data, prepared, calibrated, correct, seconds)
 
 
+def describe_evaluation(data: DataSplits) -> DataSplits:
+    """Return the texts, whose description says that the evaluated ones chose the candidate, if they did."""
+    chose = data.test is None and not data.folds
+    return dataclasses.replace(data, evaluated_on=BUDGET_DESCRIPTION) if chose else data
+
+
 def _save(fitted: FittedCandidate, *, overwrite: bool) -> None:
     """Save a candidate, evaluated on its validation texts alone."""
     prepared, calibrated, settings = fitted.prepared, fitted.calibrated, fitted.settings
-    data = dataclasses.replace(fitted.data, test=None, evaluated_on=BUDGET_DESCRIPTION)
+    data = dataclasses.replace(fitted.data, test=None)
+    data = describe_evaluation(data)
     record = training_record(settings, data, prepared, calibrated, calibrated.after, None)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)

@@ -37,14 +37,13 @@ from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, r
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement, with_own_labels
-from fastlstm.training.budget import select_best
+from fastlstm.training.budget import describe_evaluation, select_best
 from fastlstm.training.calibration import calibration_note
 from fastlstm.training.comparison import compare_without_encoder
 from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline
 from fastlstm.training.distillation import evaluated_probabilities, soft_targets, teacher_probabilities
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
-    BUDGET_DESCRIPTION,
     calibrate_and_predict,
     check_parity,
     evaluate_model,
@@ -170,11 +169,9 @@ def _run_candidates(
     yield from _known_words_notes(best.settings, best.data, best.prepared)
     if note := stream_note(best.prepared):
         yield note
-    data = (
-        best.data if best.data.test is not None else dataclasses.replace(best.data, evaluated_on=BUDGET_DESCRIPTION)
-    )
     # The best candidate is already saved in `out`.
-    yield from _finish(dataclasses.replace(best.settings, overwrite=True), data, best.prepared, baseline)
+    settings = dataclasses.replace(best.settings, overwrite=True)
+    yield from _finish(settings, describe_evaluation(best.data), best.prepared, baseline)
 
 
 def _prepare(

@@ -149,7 +149,7 @@ class TrainingSettings:
     @property
     def folds(self) -> int:
         """The number of folds of a cross-validation; 0 if it is not possible with these options."""
-        own = {name: getattr(self, name) for name in ("budget", "teacher", "unlabelled", "early_exit")}
+        own = {name: getattr(self, name) for name in ("teacher", "unlabelled", "early_exit")}
         if _no_cross_validation(own, self.data, self.reading, self.training) is not None:
             return 0
         return FOLDS if self.encoder is None else ENCODER_FOLDS
@@ -310,7 +310,7 @@ def _no_cross_validation(
 ) -> str | None:
     """Return the option that makes cross-validation impossible; None if it is possible."""
     conflicts = {
-        **{name: own.get(name) is not None for name in ("budget", "teacher", "unlabelled")},
+        **{name: own.get(name) is not None for name in ("teacher", "unlabelled")},
         "early_exit": bool(own.get("early_exit")),
         "pretraining_epochs": training.pretraining_epochs > 0,
         "virtual_texts": training.virtual_texts > 0,
