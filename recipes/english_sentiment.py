@@ -6,9 +6,9 @@
 
 The folders of texts are described in `english_texts.py`. LSTM is a classifier of IMDb's reviews from
 `recipes/english_encoder.py`. ENCODER is a folder with config.json, model.safetensors and tokenizer.json, such as that
-of sentence-transformers/all-mpnet-base-v2 (Apache 2.0), which taught the bundled model; its folder's name is that of
-its files in WORK. Each stage saves its output in WORK and is skipped if the output exists; an interrupted stage
-resumes from its checkpoint. The stages:
+of sentence-transformers/all-mpnet-base-v2 (Apache 2.0). The names of its files in WORK contain the folder's name. Each
+stage saves its output in WORK and is skipped if the output exists; an interrupted stage resumes from its checkpoint.
+The stages:
 
 1. Fine-tune each encoder on sentences: phrases of film reviews, comments with emotions, rated sentences, generated
    ones.

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from fastlstm.cli.escaping import one_line, print_line, printable
 from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.config import ModelConfig
-from fastlstm.errors import FastLSTMError
 from fastlstm.metrics import MIN_TEXTS_WITHOUT_INTERVAL, Report
 from fastlstm.serialization import weights
 
@@ -50,21 +49,15 @@ def json_object(value: Mapping[str, Any]) -> None:
 def json_entries(name: str, entries: Iterable[Mapping[str, Any]]) -> None:
     """Print one JSON object with one list, one entry per line, each as soon as it is available.
 
-    If an entry raises an error, the object ends with the entries before.
+    If reading the entries fails, the object is closed after those that were printed.
     """
     before = f'{{"{name}": [\n'
     try:
         for entry in entries:
             print(before + json.dumps(entry, ensure_ascii=False), end="", flush=True)
             before = ",\n"
-    except FastLSTMError:
-        _end_entries(name, is_empty=before[0] == "{")
-        raise
-    _end_entries(name, is_empty=before[0] == "{")
-
-
-def _end_entries(name: str, *, is_empty: bool) -> None:
-    print(f'{{"{name}": []}}' if is_empty else "\n]}", flush=True)
+    finally:
+        print(f'{{"{name}": []}}' if before[0] == "{" else "\n]}", flush=True)
 
 
 def console(file: TextIO) -> Console:

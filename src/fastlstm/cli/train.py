@@ -79,7 +79,7 @@ def soft_label_options(function: Function) -> Function:
     """Add the options about probabilities of a teacher."""
     for decorator in (
         option("--label-weight", type=click.FloatRange(0, 1), metavar="W", panel="Data",
-               help="Weight of labels beside the teacher's. [default: 0.5]"),
+               help="Weight of labels; the teacher has the rest. [default: 0.5]"),
         option("--probability-column", metavar="NAME", panel="Data",
                help="Column that maps classes to probabilities."),
         option("--probability-columns", metavar="CLASS=NAME,...", panel="Data",

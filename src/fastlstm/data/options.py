@@ -210,7 +210,10 @@ class ReadOptions:
 
     @property
     def optional_columns(self) -> tuple[str, ...]:
-        """The columns that a table may lack. Beside probabilities, labels are optional unless their column is named."""
+        """The columns that a table may lack.
+
+        A table with probabilities may lack the label column, unless the caller chose another name for it.
+        """
         if not self.reads_probabilities:
             return ()
         if not self.needs_probabilities:

@@ -19,7 +19,7 @@ from fastlstm.errors import DataError
 SUM_TOLERANCE = 0.02
 """Largest distance of the sum of probabilities from 1: three classes of 0.33 are rounded, not wrong."""
 ROUNDING = 1e-6
-"""A probability may be negative by this much: 1 minus a float32 number above 1."""
+"""A probability may be below 0 by this much, because of rounding: 1 minus a float32 number just above 1."""
 
 
 @dataclass(frozen=True)

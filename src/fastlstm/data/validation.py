@@ -140,7 +140,7 @@ class RowCollector:
         self._own_label.append(own)
 
     def _has_no_label(self, label: object, soft: Mapping[str, float] | None) -> bool:
-        """Return whether a row has no label of its own; beside probabilities, also words such as NA say so."""
+        """Return whether a row has no label. In a row with probabilities, words such as NA mean that, too."""
         if is_missing(label) or label == "":
             return True
         name = label.strip() if isinstance(label, str) else None

@@ -10,6 +10,7 @@ texts are cross-validated instead, with each candidate.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -360,7 +361,7 @@ def _train_candidate(
         prepared = dataclasses.replace(prepared, is_linear=True)
     yield Note(f"{candidate.name}:", "candidate-started")
     if data.folds:
-        items = cross_validate(
+        left_out = yield from cross_validate(
             data.training,
             data.folds,
             candidate.model,
@@ -368,16 +369,11 @@ def _train_candidate(
             device=settings.device,
             encoder=candidate.encoder,
         )
-        for item in items:
-            if isinstance(item, LeftOut):
-                prepared = prepared.with_left_out(item)
-            else:
-                yield item
+        prepared = prepared.with_left_out(left_out)
+        end = math.inf  # its epochs are those that the folds chose
     yield prepared_event(data, prepared)
     for event in prepared.epochs():
         yield event
-        if data.folds:
-            continue
         if time.monotonic() > end and prepared.state.history:
             prepared.state.model.assign(prepared.state.best)
             break
@@ -392,16 +388,16 @@ def _train_candidate(
 
 
 def describe_evaluation(data: DataSplits) -> DataSplits:
-    """Return the texts, whose description says that the evaluated ones chose the candidate, if they did."""
-    chose = data.test is None and not data.folds
-    return dataclasses.replace(data, evaluated_on=BUDGET_DESCRIPTION) if chose else data
+    """Return the splits; if held-out validation texts are evaluated, `evaluated_on` says that they chose the model."""
+    if data.test is not None or data.folds:
+        return data
+    return dataclasses.replace(data, evaluated_on=BUDGET_DESCRIPTION)
 
 
 def _save(fitted: FittedCandidate, *, overwrite: bool) -> None:
     """Save a candidate, evaluated on its validation texts alone."""
     prepared, calibrated, settings = fitted.prepared, fitted.calibrated, fitted.settings
-    data = dataclasses.replace(fitted.data, test=None)
-    data = describe_evaluation(data)
+    data = describe_evaluation(dataclasses.replace(fitted.data, test=None))
     record = training_record(settings, data, prepared, calibrated, calibrated.after, None)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)

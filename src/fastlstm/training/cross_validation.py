@@ -7,7 +7,7 @@ epoch, blend LSTM and n-grams, and fit the probabilities. The model that is kept
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,8 +37,8 @@ def cross_validate(
     device: str = "auto",
     encoder: SavedLanguageModel | None = None,
     precision: Precision | None = None,
-) -> Iterator[Note | LeftOut]:
-    """Train one model per fold. Yield notes, then one `LeftOut`.
+) -> Generator[Note, None, LeftOut]:
+    """Train one model per fold, and return the predictions for the texts that each leaves out.
 
     Args:
         training: The texts of the run.
@@ -92,7 +92,7 @@ def cross_validate(
             "texts, because no class has two different texts",
             code="texts-overlap",
         )
-    yield _join(parts)
+    return _join(parts)
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,14 @@ def _join(folds: list[Fold]) -> LeftOut:
     return LeftOut(LabelledIds([], classes, np.concatenate(wide) if wide else None), logits, scores)
 
 
-def left_out_by(items: Iterable[Note | LeftOut]) -> LeftOut:
-    """Return the last item of `cross_validate`."""
-    *_, last = items
-    assert isinstance(last, LeftOut), "the last item is the result"
-    return last
+def left_out_by(folds: Generator[Note, None, LeftOut]) -> LeftOut:
+    """Return the result of `cross_validate`, without its notes."""
+    while True:
+        try:
+            next(folds)
+        except StopIteration as finished:
+            result: LeftOut = finished.value
+            return result
 
 
 def cross_validated_baseline(training: Dataset, folds: int, seed: int) -> Report:

@@ -221,7 +221,7 @@ def _prepare(
         yield from vocabulary_notes(settings.model, prepared.model_config, training.texts)
     yield from _notes(settings, data, prepared)
     if data.folds:
-        items = cross_validate(
+        left_out = yield from cross_validate(
             data.training,
             data.folds,
             settings.model,
@@ -231,11 +231,7 @@ def _prepare(
             encoder=encoder,
             precision=precision,
         )
-        for item in items:
-            if isinstance(item, Note):
-                yield item
-            else:
-                prepared = prepared.with_left_out(item)
+        prepared = prepared.with_left_out(left_out)
     yield prepared_event(data, prepared)
     return prepared, teacher
 
