@@ -20,10 +20,12 @@ from sentiment_card import IMDB_ORIGIN, Figure, Origin, imdb_figures, sentiment_
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
 STORAGE = "int8"
 OTHER_ORIGINS = """
-SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. GoEmotions:
-Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences about products, from tweets and editorials (Hutto &
-Gilbert 2014, MIT). Generated sentences of `recipes/english_sentences.py`. Sentences were labelled by {teachers},
-fine-tuned on them, and reviews by an LSTM of `recipes/english_encoder.py`."""
+SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. A tenth of
+its whole sentences, chosen by a hash, is held out with all their phrases: the official test split has no public
+labels. GoEmotions: Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences: from product reviews, tweets and
+editorials, each rated by 20 people (Hutto & Gilbert 2014, MIT). Generated sentences: `recipes/english_sentences.py`.
+Sentences were labelled by {teachers} (Apache 2.0), fine-tuned on them, and reviews by an LSTM of
+`recipes/english_encoder.py`. Whether the terms of these data sets fit your use is for you to check."""
 
 
 def publish(
@@ -33,6 +35,7 @@ def publish(
     imdb: Path,
     teachers: Sequence[str],
     seconds: Mapping[str, float],
+    numbers: Mapping[str, int],
 ) -> None:
     """Save the quantized student in the package, with its card.
 
@@ -43,6 +46,7 @@ def publish(
         imdb: Folder of IMDb; its test split is scored once.
         teachers: Names of the transformers that labelled sentences.
         seconds: Training time of each stage.
+        numbers: Number of training texts of each kind.
     """
     with tempfile.TemporaryDirectory() as temporary:
         quantized = Path(temporary, "model")
@@ -70,7 +74,7 @@ def publish(
         **imdb_figures(scoring),
     }
     others = OTHER_ORIGINS.format(teachers=" and ".join(teachers))
-    origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + others, seconds, size)
+    origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + others, seconds, numbers, size)
     card = sentiment_card(bundled, DEFAULT_CLASSIFIER, "english", figures, origin)
     bundled.save(BUNDLED / DEFAULT_CLASSIFIER, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
     print(card)

@@ -93,15 +93,15 @@ class Texts:
 
     Attributes:
         reviews: Reviews; those held out select settings.
-        sentences: Sentences to train on.
+        kinds: Sentences to train on, by kind.
         validation: Sentences that select settings.
-        phrases: The phrases of SST-2 among `sentences`.
-        whole: The whole sentences of SST-2, and the rated ones, among `sentences`.
+        phrases: The phrases of SST-2 among them.
+        whole: The whole sentences of SST-2, and the rated ones, among them.
         measured: Sentences that are measured at the end, by name.
     """
 
     reviews: Reviews
-    sentences: Scored
+    kinds: dict[str, Scored]
     validation: Scored
     phrases: list[str]
     whole: list[str]
@@ -113,23 +113,28 @@ class Texts:
         treebank = load_treebank(folders.sst2)
         inner = split_treebank(treebank.training.texts, treebank.training.labels, VALIDATION_PART)
         rated = english_texts.rated(folders.rated)
-        sentences = join(
-            english_texts.scored_phrases(inner.training),
-            english_texts.emotions(folders.emotions),
-            rated.training,
-            english_texts.generated(),
-        )
+        kinds = {
+            "phrases of film reviews (SST-2)": english_texts.scored_phrases(inner.training),
+            "Reddit comments (GoEmotions)": english_texts.emotions(folders.emotions),
+            "rated sentences": rated.training,
+            "generated sentences": english_texts.generated(),
+        }
         validation = join(english_texts.scored_phrases(inner.held_out), rated.validation)
         measured = {
-            "sentences of film reviews (SST-2)": english_texts.scored_phrases(treebank.held_out),
-            "sentences about products": rated.measured,
+            "sentences of film reviews (SST-2), a tenth held out": english_texts.scored_phrases(treebank.held_out),
+            "sentences of product reviews, a fifth held out": rated.measured,
         }
         probes = {probe.text for probe in load_probes(ENGLISH)}
-        sentences = sentences.where(text not in probes for text in sentences.texts)
+        kinds = {kind: group.where(text not in probes for text in group.texts) for kind, group in kinds.items()}
         reviews = english_texts.load_reviews(folders.imdb)
         phrases = inner.training.texts
         whole = [*whole_sentences(phrases), *rated.training.texts]
-        return cls(reviews, sentences, validation, phrases, whole, measured)
+        return cls(reviews, kinds, validation, phrases, whole, measured)
+
+    @cached_property
+    def sentences(self) -> Scored:
+        """All sentences to train on."""
+        return join(*self.kinds.values())
 
     @cached_property
     def held_out(self) -> set[str]:
@@ -166,7 +171,8 @@ def main() -> None:
     run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
         validation = validation_data(texts).texts
-        publish(work / "student", texts.measured, validation, folders.imdb, names, stage_seconds(work))
+        numbers = count_texts(work, names[0], texts)
+        publish(work / "student", texts.measured, validation, folders.imdb, names, stage_seconds(work), numbers)
 
 
 def teacher_texts(texts: Texts) -> Scored:
@@ -224,6 +230,17 @@ def student_data(work: Path, teachers: Sequence[str], texts: Texts) -> fastlstm.
     labelled = data.dataset("reviews and sentences labelled by teachers")
     soft = SoftLabels(LABELS, probabilities, np.zeros(len(data.texts), np.bool_))
     return dataclasses.replace(labelled, soft_labels=soft)
+
+
+def count_texts(work: Path, teacher: str, texts: Texts) -> dict[str, int]:
+    """Return the number of training texts of each kind. `teacher` is one that labelled the sentences."""
+    further = transformer_teacher.read_labels(labels_path(work, FURTHER_KIND, teacher))
+    return {
+        "reviews with labels": len(texts.reviews.training.texts),
+        "reviews without labels": len(texts.reviews.unlabelled),
+        **{kind: len(group.texts) for kind, group in texts.kinds.items()},
+        "sentences of these reviews, whole or in part, some about other subjects": len(further.texts),
+    }
 
 
 def validation_data(texts: Texts) -> fastlstm.Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ MISUSE = """\
   mixed verdicts shows how far from one half its answers are.
 - Texts with opinions about several things: the answer is one label for the whole text.
 - Irony, which the model often takes literally.
-- {others}: it knows almost none of their words, and its answers are meaningless.
+- {others}: its answers are unreliable. It knows some of their words, so `known` alone does not show it.
 - Comparisons of groups of people. Whether names, dialects or origins shift the answers was not measured."""
 
 
@@ -61,12 +61,14 @@ class Origin:
         recipe: Path of the recipe in the repository.
         data: Data sets, their licenses and sources, in Markdown.
         seconds: Training time of each stage, in seconds.
+        texts: Number of training texts of each kind.
         size: Bytes of the model's folder; None if not measured.
     """
 
     recipe: str
     data: str
     seconds: Mapping[str, float]
+    texts: Mapping[str, int] = field(default_factory=dict)
     size: int | None = None
 
 
@@ -82,9 +84,11 @@ def sentiment_card(
         figures: Figures of held-out texts, by the title of their table.
         origin: Data, cost and size.
     """
-    card = model_card(model.saved).replace("this-folder", name)
-    lines = [card, *_figure_lines(figures), *_probe_lines(answer_probes(model, language))]
-    others = "Languages other than Chinese" if language == CHINESE else "Languages other than English"
+    title, _, card = model_card(model.saved).replace("this-folder", name).partition("\n")
+    lines = [f"{title}: {name}", card, *_figure_lines(figures), *_probe_lines(answer_probes(model, language))]
+    others = "Languages other than English"
+    if language == CHINESE:
+        others = "Languages other than Chinese, and traditional characters"
     lines += ["", "## Do not use it for", "", MISUSE.format(others=others), "", *_origin_lines(origin)]
     return "\n".join(lines) + "\n"
 
@@ -165,6 +169,10 @@ def _neutral_lines(results: ProbeResults) -> Iterator[str]:
 
 def _origin_lines(origin: Origin) -> Iterator[str]:
     yield from ("## Data, license and cost", "", origin.data, "")
+    if origin.texts:
+        yield from _table_head(["training texts", "number"])
+        yield from (_row([kind, f"{number:,}"]) for kind, number in origin.texts.items())
+        yield ""
     yield f"Trained by `{origin.recipe}`."
     stages = ", ".join(f"{stage} {seconds / 3600:.1f} h" for stage, seconds in origin.seconds.items())
     yield f"Training times: {stages}."

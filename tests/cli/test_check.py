@@ -155,6 +155,15 @@ def test_plots_without_matplotlib_are_rejected_before_the_checks(
     assert not (tmp_path / "plots").exists()
 
 
+def test_texts_may_have_probabilities_instead_of_labels(command: Command, tmp_path: Path) -> None:
+    rows = [(text, "0.9,0.1" if label == "bad" else "0.2,0.8") for text, label in reviews(40, seed=0)]
+    scored = tmp_path / "scored.csv"
+    scored.write_text("text,bad,good\n" + "".join(f'"{text}",{scores}\n' for text, scores in rows))
+    report = command("check", scored, "--probability-columns", "bad,good", "--json").json
+    assert sum(part["texts"] for part in report["parts"].values()) == 40
+    assert set(report["parts"]["training"]["classes"]) == {"bad", "good"}
+
+
 def test_labels_are_not_checked_without_label_noise(command: Command, data: Path) -> None:
     result = command("check", data, "--no-label-noise")
     assert result.status == 0

@@ -155,6 +155,7 @@ def test_labels_of_their_own_select_the_epoch_where_there_are_any(labelled: Path
         None, soft, tmp_path / "hard", probability_column="p", **{**options, "validation": labelled}
     )
     assert hard.agreement is None
+    assert "agreement-unknown" in [note.code for note in hard.notes]
     assert hard.report.texts == len(data)
 
 
@@ -180,6 +181,11 @@ def test_a_student_of_probabilities_in_the_data(command: Command, labelled: Path
     assert any(
         not np.array_equal(array, weights[name]) for name, array in fastlstm.load(hard).saved.weights.items()
     )
+
+
+def test_distill_does_not_offer_cross_validation(command: Command) -> None:
+    assert "cross" in command("train", "--help").out
+    assert "cross" not in command("distill", "--help").out
 
 
 def test_a_resumed_student_of_another_teacher_is_refused(labelled: Path, tmp_path: Path) -> None:

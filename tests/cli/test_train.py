@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import safetensors.numpy
 from tests.helpers.command_line import SMALL, Command, reviews, write_csv
 
 import fastlstm
+from fastlstm.cli.progress import MAX_EPOCH_LINES
 from fastlstm.data.splits import VALIDATION_DESCRIPTION
 from fastlstm.kernel import KernelInfo
 from fastlstm.notes import Note
@@ -30,6 +32,15 @@ def test_model_is_trained_evaluated_and_saved(command: Command, data: Path, tmp_
     assert [epoch["epoch"] for epoch in history] == [1, 2]
     lines = result.err.splitlines()
     assert [line.split()[1] for line in lines if line.startswith("epoch ")] == ["1/2", "2/2"]
+
+
+def test_many_epochs_have_fewer_lines(command: Command, data: Path, tmp_path: Path) -> None:
+    small = ["--preset", "tutorial", "--set", "hidden_sizes=2", "--set", "embedding_size=2", "--no-baseline"]
+    result = command("train", data, "--out", tmp_path / "model", *small, "--epochs", str(3 * MAX_EPOCH_LINES))
+    epochs = [int(epoch) for epoch in re.findall(r"^epoch (\d+)/", result.err, re.MULTILINE)]
+    trained = len(json.loads((tmp_path / "model" / "history.json").read_text()))
+    assert trained > 6
+    assert epochs == [1, *range(3, trained + 1, 3)]
 
 
 def test_notes_and_sizes_are_printed_on_standard_error(command: Command, data: Path, tmp_path: Path) -> None:

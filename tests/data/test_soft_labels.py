@@ -170,6 +170,12 @@ def test_other_values_are_no_probabilities(cell: Any) -> None:
     assert raised.value.code == "bad-probabilities"
 
 
+def test_percentages_are_refused_with_their_sum() -> None:
+    with pytest.raises(DataError) as raised:
+        parse_probabilities({"a": 99.5, "b": 0.5})
+    assert (raised.value.code, raised.value.sum) == ("bad-probabilities", 100)
+
+
 def test_rounded_probabilities_are_normalized() -> None:
     assert parse_probabilities({"a": 0.33, "b": 0.33, "c": 0.33}) == pytest.approx(dict.fromkeys("abc", 1 / 3))
 
@@ -202,6 +208,13 @@ def test_a_label_before_the_first_probabilities_must_be_one_of_their_classes() -
     assert dataset.class_names == ["a", "b"]
     assert dataset.soft_labels is not None
     assert dataset.soft_labels.is_soft.all()
+
+
+def test_the_classes_are_those_of_most_rows() -> None:
+    rows = [{"text": "first", "p": {"a": 0.5, "bb": 0.5}}, *[{"text": "x", "p": {"a": 0.5, "b": 0.5}}] * 20]
+    dataset = as_dataset(rows, ReadOptions.create({"probability_column": "p"}))
+    assert [(bad.location, bad.code) for bad in dataset.bad_rows] == [(1, "bad-probabilities")]
+    assert dataset.class_names == ["a", "b"]
 
 
 def test_pairs_without_probabilities_stand_between_rows_with_them() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastlstm.data.dataset import Dataset
-from fastlstm.data.options import MAX_BAD_ROW_SHARE, ReadOptions
+from fastlstm.data.options import MAX_BAD_ROW_SHARE, BadRow, ReadOptions
 from fastlstm.data.validation import LabelledRow, collect_dataset, require_classes
 from fastlstm.errors import DataError
 
@@ -108,6 +108,14 @@ def test_bad_rows_with_several_causes_have_one_code() -> None:
         collect_dataset([(1, "", "x"), (2, "words", ""), (3, "words", "x")], "reviews")
     assert raised.value.code == "too-many-bad-rows"
     assert [row.code for row in raised.value.bad_rows] == ["empty-text", "missing-label"]
+
+
+def test_reasons_that_differ_in_numbers_are_one_cause() -> None:
+    bad = [BadRow("reviews", number, "bad-row", f"the row has {number} cells") for number in (3, 4)]
+    (note,) = collect_dataset([*bad, *make_rows(bad=0, good=18)], "reviews", unit="line").notes
+    assert note.code == "rows-skipped"
+    assert note.text.count("the row has") == 1
+    assert "lines 3, 4:" in note.text
 
 
 def test_reading_stops_early_if_most_rows_are_bad() -> None:

@@ -43,9 +43,16 @@ def test_note_says_what_auto_chose() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "codes"), [("words", ["vocabulary-capped"]), ("characters", ["vocabulary-capped"]), ("bpe", [])]
+    ("tokens", "size", "codes"),
+    [
+        ("words", 50, ["vocabulary-capped"]),
+        ("characters", 50, ["vocabulary-capped"]),
+        ("words", 100, []),
+        ("bpe", 50, ["subword-vocabulary"]),
+        ("unigram", 5, ["subword-vocabulary", "small-vocabulary"]),
+    ],
 )
-def test_note_on_a_smaller_vocabulary(tokens: Tokens, codes: list[str]) -> None:
+def test_notes_on_the_size_of_the_vocabulary(tokens: Tokens, size: int, codes: list[str]) -> None:
     requested = ModelConfig(tokens=tokens, vocabulary_size=100)
-    actual = ModelConfig(tokens=tokens, vocabulary_size=50)
+    actual = ModelConfig(tokens=tokens, vocabulary_size=size)
     assert [note.code for note in vocabulary_notes(requested, actual, ENGLISH)] == codes

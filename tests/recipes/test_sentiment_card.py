@@ -20,12 +20,13 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_card_has_figures_probes_and_origin(module: Any, language: str) -> None:
     model = fastlstm.load()
     figures = {"Held-out texts": [module.Figure("hotels", 1234, 0.9012, 0.021), module.Figure("books", 5, 0.8)]}
-    origin = module.Origin("recipes/some_recipe.py", "Some data.", {"teacher": 7200}, 5_200_000)
+    origin = module.Origin("recipes/some_recipe.py", "Some data.", {"teacher": 7200}, {"reviews": 1234}, 5_200_000)
     card = module.sentiment_card(model, "some-name", language, figures, origin)
     for part in (
         'load("some-name")',
         "| hotels | 1,234 | 90.1% | 2.1% |",
         "| books | 5 | 80.0% |  |",
+        "| reviews | 1,234 |",
         "5.2 MB",
         "2.0 h",
     ):
@@ -33,6 +34,7 @@ def test_card_has_figures_probes_and_origin(module: Any, language: str) -> None:
     results = module.answer_probes(model, language)
     for kind, report in results.by_kind().items():
         assert f"| {kind} | {round(report.accuracy * report.texts)} of {report.texts} |" in card
+    assert card.splitlines()[0].endswith(": some-name")
     assert all(f"| {kind} | {neutral.texts} |" in card for kind, neutral in results.neutral().items())
     assert all(probe.text in card for probe, _ in results.worst_errors(module.WORST_ERRORS))
 

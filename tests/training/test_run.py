@@ -19,7 +19,8 @@ from fastlstm.errors import DataError, InputError, TrainingError
 from fastlstm.kernel import KernelInfo
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.notes import Note
-from fastlstm.training import evaluation
+from fastlstm.training import evaluation, prepare
+from fastlstm.training.calibration import Blend
 from fastlstm.training.events import Calibrated, EpochResult, Evaluated, Prepared, StepDone, TrainingResult
 from fastlstm.training.run import run
 
@@ -104,12 +105,23 @@ def test_record_describes_the_run(tmp_path: Path) -> None:
     result = result_of(list(run(make_settings(data, tmp_path / "model", **{**SMALL, "baseline": True}))))
     record = json.loads((tmp_path / "model" / "config.json").read_bytes())["training"]
     assert record["preset"] == "tutorial"
+    assert set(record["changed"]) >= {"hidden_sizes", "embedding_size", "epochs", "batch_size"}
+    assert "seed" not in record["changed"]
     assert record["config"]["epochs"] == record["epochs"] == 2
     assert record["data"]["train_texts"] == len(data.training)
     assert record["results"]["accuracy"] == result.report.accuracy
     assert result.baseline is not None
     assert record["baseline"]["accuracy"] == result.baseline.accuracy
     assert (record["encoder"], record["teacher"], record["budget"]) == (None, None, None)
+
+
+def test_ngrams_without_weight_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "fit_blend", lambda *_, **__: Blend(0.8, 0.0))
+    settings = make_settings(make_splits(), tmp_path / "model", **SMALL, ngrams=100)
+    saved = fastlstm.load(result_of(list(run(settings))).folder).saved
+    assert saved.config.ngrams == 0
+    assert "wide.weight" not in saved.weights
+    assert not saved.integer_arrays
 
 
 def test_calibration_event_is_that_of_the_saved_model(noisy: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from fastlstm.cli.options import (
     split_source,
     table_options,
 )
-from fastlstm.cli.train import require_sources
+from fastlstm.cli.train import probability_options, require_sources
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +60,7 @@ MAX_PROBABILITY_SHOWN = 0.999
     help="Test texts: a fraction of DATA, or a dataset.",
 )
 @table_options
+@probability_options
 @preset_option
 @config_options("vocabulary_size", "max_tokens", "truncate", "seed")
 @option(

@@ -15,7 +15,7 @@ from fastlstm.cli import output
 from fastlstm.cli.escaping import one_line, printable
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option
 from fastlstm.cli.standard_input import read_text, standard_input
-from fastlstm.cli.text_arguments import is_unreadable, label_result, note_names, note_unreadable
+from fastlstm.cli.text_arguments import find_problem, note_names
 from fastlstm.inference import Classifier
 from fastlstm.serialization import atomic
 from fastlstm.text.tokenizer import PADDING
@@ -83,11 +83,8 @@ def command(
         atomic.write_file(plot, plots.png(model.gates(text).plot(layer)))
         output.note(f"wrote {plot}")
         output.note_missing_fonts(tokens=explanation.tokens)
-    result = label_result(has_label=explanation.label is not None)
-    if is_unreadable(text):
-        note_unreadable("the text", result)
-    elif not explanation.known:
-        output.note(f"the text contains no known word; {result}")
+    if problem := find_problem(text, explanation.known):
+        problem.note_text("the text", has_label=explanation.label is not None)
     if as_json:
         fields = explanation.to_dict()
         for token, probability in zip(fields["tokens"], trajectory, strict=True):

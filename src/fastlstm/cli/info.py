@@ -16,6 +16,8 @@ from fastlstm.serialization.classifier import SavedModel
 
 RECORD_FIELDS = {"preset", "fastlstm_version", "data", "results", "best_epoch", "epochs", "baseline"}
 """Fields of the training record of a run of fastlstm; other records may contain anything."""
+NGRAM_KINDS = {"pairs": "words and pairs", "places": "words and pairs, also apart and by position"}
+"""Descriptions of the values of `ngram_kinds`."""
 
 
 @click.command("info", cls=PanelCommand)
@@ -56,7 +58,7 @@ def _model_facts(saved: SavedModel) -> dict[str, str]:
     if saved.threshold != DEFAULT_THRESHOLD:
         facts["threshold"] = f"{saved.threshold:.4g} for {saved.labels[1]}"
     if config.ngrams:
-        facts["n-grams"] = f"{config.ngrams:,} ({config.ngram_kinds})"
+        facts["n-grams"] = f"{config.ngrams:,} ({NGRAM_KINDS[config.ngram_kinds]})"
     if config.padding != "none":
         facts["padding"] = f"{config.padding}, to {config.max_tokens} tokens"
     if saved.early_exit is not None:
@@ -75,7 +77,8 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
         facts["imported from"] = str(record["imported_from"])
     if set(record) >= RECORD_FIELDS:
         data, results = record["data"], record["results"]
-        facts["preset"] = f"{record['preset']}, fastlstm {record['fastlstm_version']}"
+        changed = f" with other {', '.join(record['changed'])}" if record.get("changed") else ""
+        facts["preset"] = f"{record['preset']}{changed}; fastlstm {record['fastlstm_version']}"
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
         if data.get("unlabelled_texts"):
             facts["unlabelled"] = f"{data['unlabelled_texts']:,} texts"

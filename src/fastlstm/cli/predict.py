@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,15 +19,14 @@ from fastlstm.cli.options import (
 )
 from fastlstm.cli.output import NO_LABEL, json_entries, note
 from fastlstm.cli.standard_input import read_lines, standard_input
-from fastlstm.cli.text_arguments import is_unreadable, label_result, note_names, note_unreadable
+from fastlstm.cli.text_arguments import ReadingProblem, find_problem, note_names
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import check_early_exit_threshold
-from fastlstm.pretrained import CHINESE_CLASSIFIER
 from fastlstm.text.validation import validate_text
 
 MAX_NOTED = 5
-"""Texts without known words, or in Chinese, that have a note of their own; the others are counted at the end."""
+"""Texts with the same problem that have a note of their own; the others are counted at the end."""
 
 
 @click.command("predict", cls=PanelCommand)
@@ -108,23 +108,16 @@ def _predict(
 
 def _with_notes(predictions: Iterator[dict[str, Any]], unit: str) -> Iterator[dict[str, Any]]:
     """Yield the predictions. Print a note before those of texts that the model cannot read, and their number."""
-    unknown = chinese = 0
+    counts = Counter[ReadingProblem]()
     for number, prediction in enumerate(predictions, 1):
-        result = label_result(has_label=prediction["label"] is not None)
-        if is_unreadable(prediction["text"]):
-            chinese += 1
-            if chinese <= MAX_NOTED:
-                note_unreadable(f"{unit} {number}", result)
-        elif not prediction["known"]:
-            unknown += 1
-            if unknown <= MAX_NOTED:
-                problem = "contains no known word" if prediction["text"].strip() else "is blank"
-                note(f"{unit} {number} {problem}; {result}")
+        if problem := find_problem(prediction["text"], prediction["known"]):
+            counts[problem] += 1
+            if counts[problem] <= MAX_NOTED:
+                problem.note_text(f"{unit} {number}", has_label=prediction["label"] is not None)
         yield prediction
-    if unknown > MAX_NOTED:
-        note(f"{unknown:,} of {number:,} {unit}s contain no known word")
-    if chinese > MAX_NOTED:
-        note(f"{chinese:,} of {number:,} {unit}s are Chinese; pass --model {CHINESE_CLASSIFIER}")
+    for problem, count in counts.items():
+        if count > MAX_NOTED:
+            problem.note_count(count, f"{number:,} {unit}s")
 
 
 def _print_lines(predictions: Iterator[dict[str, Any]]) -> None:

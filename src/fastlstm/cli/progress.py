@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import signal
 import sys
@@ -106,6 +107,10 @@ def format_rate(tokens_per_second: float) -> str:
 
 PLAIN_SECONDS = 10.0
 """Seconds between two lines about an epoch if the output is not a terminal."""
+
+
+MAX_EPOCH_LINES = 50
+"""Approximate number of lines about epochs. A small dataset has more epochs, which take little time."""
 
 
 class Display:
@@ -262,6 +267,8 @@ class Display:
             self.note(f"epoch {event.epoch}: step {event.step}/{event.steps}  {details}  {seconds_left:.0f} s left")
 
     def _epoch(self, event: EpochResult) -> None:
+        if event.epoch % math.ceil(self._epochs / MAX_EPOCH_LINES) and 1 < event.epoch < self._epochs:
+            return
         self._last_line = time.monotonic()
         self.note(
             f"epoch {event.epoch}/{self._epochs}  loss {event.loss:.4f}  accuracy {event.accuracy:.2%}  "
@@ -276,7 +283,7 @@ class Display:
         blend, kind = calibration.blend, "left-out" if self._folds else "validation"
         if blend.lstm and (blend.lstm, blend.wide) != (1.0, 1.0):
             self.note(
-                f"blend fitted on {calibration.texts:,} {kind} texts: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x "
+                f"weights fitted on {calibration.texts:,} {kind} texts: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x "
                 "n-grams"
             )
         if calibration.method != "none":

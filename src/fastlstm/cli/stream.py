@@ -10,9 +10,9 @@ import click
 
 from fastlstm.cli.escaping import cell
 from fastlstm.cli.options import PanelCommand, common_options, model_option, option, precision_option
-from fastlstm.cli.output import NO_LABEL, json_entries, note
+from fastlstm.cli.output import NO_LABEL, json_entries
 from fastlstm.cli.standard_input import read_pieces, standard_input
-from fastlstm.cli.text_arguments import is_unreadable, label_result, note_unreadable
+from fastlstm.cli.text_arguments import find_problem
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.text.segmentation import CHINESE
@@ -90,10 +90,8 @@ def find_changes(
             yield prediction
     stream.end()
     last = _prediction(model, stream, label_unknown=label_unknown, is_end=True)
-    if is_unreadable(beginning):
-        note_unreadable("the text", label_result(has_label=last["label"] is not None))
-    elif not stream.known:
-        note("the text contains no known word")
+    if problem := find_problem(beginning, stream.known):
+        problem.note_text("the text", has_label=last["label"] is not None)
     yield last
 
 

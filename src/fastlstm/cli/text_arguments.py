@@ -1,10 +1,11 @@
-"""Texts given as arguments: notes about names of files, folders or models, and about Chinese texts."""
+"""Texts given as arguments: notes about names of files, folders or models, and about texts that a model cannot read."""
 
 from __future__ import annotations
 
 import os
 import shlex
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -12,6 +13,10 @@ import click
 from fastlstm import pretrained
 from fastlstm.cli.output import note
 from fastlstm.text.segmentation import CHINESE
+
+MAX_KNOWN_OF_OTHERS = 0.7
+"""Texts of other languages mostly have at most this fraction of known words; of English ones, 1 in 200 has."""
+MIN_WORDS_TO_JUDGE = 4
 
 
 def note_names(texts: Iterable[str], command: str, content: str) -> None:
@@ -35,28 +40,63 @@ def note_names(texts: Iterable[str], command: str, content: str) -> None:
         note(f"{text} is the name of a {kind}, used as a text here; {remedy}")
 
 
-def is_unreadable(text: str) -> bool:
-    """Return whether the text is Chinese, and the command uses the default model, which reads English."""
-    source = click.get_current_context().get_parameter_source("model")
-    return source is click.core.ParameterSource.DEFAULT and _is_mostly_chinese(text)
+@dataclass(frozen=True)
+class ReadingProblem:
+    """Why a model cannot read texts.
+
+    Attributes:
+        one: What is wrong with one text: "contains no known word".
+        many: The same of several texts.
+        remedy: What to do; empty if nothing helps.
+    """
+
+    one: str
+    many: str
+    remedy: str = ""
+
+    def note_text(self, subject: str, *, has_label: bool) -> None:
+        """Print a note about one text, such as "text 1", and what the problem means for its label."""
+        result = "its label is unreliable" if has_label else "it has no label"
+        note(f"{subject} {self.one}; {result}{self._ending}")
+
+    def note_count(self, count: int, of: str) -> None:
+        """Print a note about several texts, such as 20 of "30 lines"."""
+        note(f"{count:,} of {of} {self.many}{self._ending}")
+
+    @property
+    def _ending(self) -> str:
+        return f"; {self.remedy}" if self.remedy else ""
 
 
-def note_unreadable(subject: str, result: str) -> None:
-    """Print a note about a text for which `is_unreadable` holds.
+IS_CHINESE = ReadingProblem(
+    f"is Chinese, which the model {pretrained.DEFAULT_CLASSIFIER} cannot read",
+    "are Chinese",
+    f"pass --model {pretrained.CHINESE_CLASSIFIER}",
+)
+UNKNOWN = ReadingProblem("contains no known word", "contain no known word")
+BLANK = ReadingProblem("is blank", "are blank")
+FEW_KNOWN = ReadingProblem(
+    f"contains many unknown words; the model {pretrained.DEFAULT_CLASSIFIER} reads English only",
+    "contain many unknown words",
+)
+
+
+def find_problem(text: str, known: float) -> ReadingProblem | None:
+    """Return why the model of the command cannot read a text; None if it can.
 
     Args:
-        subject: The text: "text 1".
-        result: What that means for its label.
+        text: The text, or its beginning.
+        known: The fraction of its tokens that the model knows.
     """
-    note(
-        f"{subject} is Chinese, which the model {pretrained.DEFAULT_CLASSIFIER} cannot read; {result}; "
-        f"pass --model {pretrained.CHINESE_CLASSIFIER}"
-    )
-
-
-def label_result(*, has_label: bool) -> str:
-    """Return what a note says about the label of a text that the model cannot read."""
-    return "its label is unreliable" if has_label else "it has no label"
+    source = click.get_current_context().get_parameter_source("model")
+    is_default = source is click.core.ParameterSource.DEFAULT
+    if is_default and _is_mostly_chinese(text):
+        return IS_CHINESE
+    if not known:
+        return UNKNOWN if text.strip() else BLANK
+    if is_default and known <= MAX_KNOWN_OF_OTHERS and len(text.split()) >= MIN_WORDS_TO_JUDGE:
+        return FEW_KNOWN
+    return None
 
 
 def _is_mostly_chinese(text: str) -> bool:

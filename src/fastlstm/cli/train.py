@@ -6,7 +6,8 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +78,14 @@ def device_option(function: Function) -> Function:
 
 def soft_label_options(function: Function) -> Function:
     """Add the options about probabilities of a teacher."""
+    function = option("--label-weight", type=click.FloatRange(0, 1), metavar="W", panel="Data",
+                      help="Weight of labels; the teacher has the rest. [default: 0.5]")(function)  # fmt: skip
+    return probability_options(function)
+
+
+def probability_options(function: Function) -> Function:
+    """Add the options of reading probabilities of classes."""
     for decorator in (
-        option("--label-weight", type=click.FloatRange(0, 1), metavar="W", panel="Data",
-               help="Weight of labels; the teacher has the rest. [default: 0.5]"),
         option("--probability-column", metavar="NAME", panel="Data",
                help="Column that maps classes to probabilities."),
         option("--probability-columns", metavar="CLASS=NAME,...", panel="Data",
@@ -89,12 +95,12 @@ def soft_label_options(function: Function) -> Function:
     return function
 
 
-def run_options(function: Function) -> Function:
-    """Add the options of a run, which `train` and `distill` share."""
+def run_options(function: Function, splits: Callable[[Function], Function]) -> Function:
+    """Add the options of a run, which `train` and `distill` share. `splits` adds those of validation and test texts."""
     for decorator in reversed(
         (
             table_options,
-            split_options,
+            splits,
             soft_label_options,
             option(
                 "--unlabelled", metavar="TEXTS", panel="Data", help="Texts without labels: file, folder or imdb."
@@ -196,7 +202,7 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
 @click.command("train", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
 @option("--budget", metavar="TIME", panel="Training", help="Find the best model within a time, such as 10m.")
-@run_options
+@partial(run_options, splits=split_options)
 def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
     """Train a classifier on DATA, compare it with an n-gram baseline, and save it.
 
@@ -215,7 +221,7 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
 @option(
     "--teacher-labels", metavar="CLASS,...", panel="Data", help="Classes of TEACHER's columns, or OLD=CLASS,..."
 )
-@run_options
+@partial(run_options, splits=holdout_options)
 def distill_command(
     sources: tuple[str, ...], out: Path, options: Mapping[str, Any], as_json: bool, **values: Any
 ) -> None:

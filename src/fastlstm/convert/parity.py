@@ -283,7 +283,7 @@ def _pad(batch: Sequence[TokenIds]) -> tuple[IndexArray, IndexArray]:
 
 def _pytorch(model: SavedModel) -> Predict:
     if importlib.util.find_spec("torch") is None:
-        raise ValueError("PyTorch is not installed")
+        raise ValueError("PyTorch is not installed: pip install torch")
     import torch
 
     from fastlstm.convert.pytorch_module import Classifier as Module
@@ -303,7 +303,7 @@ def _pytorch(model: SavedModel) -> Predict:
 
 def _onnx(model: SavedModel, storage: Any) -> Predict:
     if importlib.util.find_spec("onnxruntime") is None:
-        raise ValueError("onnxruntime is not installed")
+        raise ValueError("onnxruntime is not installed: pip install onnxruntime")
     import onnxruntime
 
     from fastlstm.convert.onnx import to_onnx

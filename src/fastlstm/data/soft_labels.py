@@ -122,13 +122,19 @@ def parse_probabilities(cell: object, columns: Mapping[str, str] | None = None) 
     missing = [name for name, value in cell.items() if is_missing(value) or str(value).strip() in MISSING_LABELS]
     if len(missing) == len(cell):
         return None
+    _reject_percentages(cell.values())
     values = {}
     for key, value in cell.items():
         name = normalize_label(key, keep_missing=True)
         values[name] = _probability(name, value, (columns or {}).get(key))
     total = math.fsum(values.values())
     if abs(total - 1) > SUM_TOLERANCE:
-        raise DataError(f"the probabilities sum to {total:.4g}; expected 1", code="bad-probabilities", sum=total)
+        raise DataError(
+            f"the probabilities of {', '.join(values)} sum to {total:.4g}; expected those of all classes, with the "
+            "sum 1",
+            code="bad-probabilities",
+            sum=total,
+        )
     return {name: value / total for name, value in values.items()}
 
 
@@ -152,11 +158,26 @@ def collect_soft_labels(
     return SoftLabels(tuple(classes), probabilities, np.array(labelled, np.bool_))
 
 
+def _reject_percentages(values: Iterable[object]) -> None:
+    numbers = [_number(value) for value in values]
+    total = math.fsum(numbers)
+    if min(numbers) >= 0 and abs(total - 100) <= 100 * SUM_TOLERANCE:
+        raise DataError(
+            f"the probabilities sum to {total:.4g}, as percentages do; divide them by 100",
+            code="bad-probabilities",
+            sum=total,
+        )
+
+
+def _number(value: object) -> float:
+    """Return the number that a cell contains; NaN if it contains something else."""
+    with contextlib.suppress(ValueError):
+        return math.nan if isinstance(value, bool) else float(str(value))
+    return math.nan
+
+
 def _probability(name: str, value: object, column: str | None) -> float:
-    try:
-        number = float(str(value)) if not isinstance(value, bool) else math.nan
-    except ValueError:
-        number = math.nan
+    number = _number(value)
     if not -ROUNDING <= number <= 1 + SUM_TOLERANCE:
         where = "" if column is None else f" (column {column!r})"
         raise DataError(

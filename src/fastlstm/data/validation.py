@@ -37,6 +37,7 @@ MIN_TEXTS_TO_JUDGE = 10
 """Fewer texts are never judged by their share of numbers, unless all are numbers."""
 
 _NUMBER = re.compile(r"[-+]?[.,]*\d[\d.,]*(?:e[-+]?\d+)?", re.IGNORECASE)
+_DIGITS = re.compile(r"\d[\d.,]*")
 _NUMBER_BEGINNING = frozenset("+-.,0123456789 ")
 
 
@@ -121,20 +122,9 @@ class RowCollector:
         own = not self._has_no_label(label.label, soft)
         if not own and soft is None:
             raise DataError("neither a label nor probabilities; expected one of them", code="missing-label")
-        if soft is not None:
-            first = self._soft_classes or tuple(soft)
-            if soft.keys() != set(first):
-                raise DataError(
-                    f"the probabilities are of the classes {', '.join(soft)}; expected {', '.join(first)}",
-                    code="bad-probabilities",
-                    classes=tuple(soft),
-                    expected=first,
-                )
         name = self._class_name(label.label) if own else _most_probable(soft or {})
         if soft is not None and name not in soft:
-            raise self._unknown_label(name, soft)
-        if soft is not None:
-            self._soft_classes = self._soft_classes or tuple(soft)
+            raise _unknown_label(name, soft)
         self.labels.append(name)
         self._soft.append(soft)
         self._own_label.append(own)
@@ -146,21 +136,19 @@ class RowCollector:
         name = label.strip() if isinstance(label, str) else None
         return soft is not None and name in MISSING_LABELS and name not in soft and not self.options.keep_missing
 
-    def _unknown_label(self, name: str, classes: Iterable[str]) -> DataError:
-        return DataError(
-            f"the label {name!r} is not a class of the probabilities; expected {', '.join(classes)}",
-            code="unknown-label",
-            label=name,
-            labels=list(classes),
-        )
-
-    def _reject_unknown_classes(self) -> None:
-        """Reject rows without probabilities whose label is not a class of the others: they may come first."""
-        known = set(self._soft_classes)
-        keep = [not known or label in known for label in self.labels]
-        for row in (row for row, kept in enumerate(keep) if not kept):
-            error = self._unknown_label(self.labels[row], self._soft_classes)
-            self._reject(BadRow(self.source, self.locations[row], error.code, str(error), excerpt(self.texts[row])))
+    def _reject_other_classes(self) -> None:
+        """Reject rows with other classes than most rows with probabilities have; only now are these known."""
+        counts = Counter(tuple(sorted_names(soft)) for soft in self._soft if soft is not None)
+        if not counts:
+            return
+        self._soft_classes = max(counts, key=counts.__getitem__)
+        keep = []
+        for row, (label, soft) in enumerate(zip(self.labels, self._soft, strict=True)):
+            error = _class_error(label, soft, self._soft_classes)
+            keep.append(error is None)
+            if error is not None:
+                content = excerpt(self.texts[row])
+                self._reject(BadRow(self.source, self.locations[row], error.code, str(error), content))
         if not all(keep):
             self.texts, self.labels = list(compress(self.texts, keep)), list(compress(self.labels, keep))
             self.locations, self._soft = list(compress(self.locations, keep)), list(compress(self._soft, keep))
@@ -170,7 +158,7 @@ class RowCollector:
         """Return the probabilities of the rows; None if the rows have none."""
         if not self._soft_classes:
             return None
-        return collect_soft_labels(sorted_names(self._soft_classes), self._soft, self._own_label)
+        return collect_soft_labels(self._soft_classes, self._soft, self._own_label)
 
     def _class_name(self, label: object) -> str:
         key = (type(label), label)
@@ -195,7 +183,7 @@ class RowCollector:
             raise self._too_many("the first ")
 
     def _finish(self) -> None:
-        self._reject_unknown_classes()
+        self._reject_other_classes()
         self._write_bad_rows()
         rows = len(self.texts) + len(self.bad_rows)
         if self.bad_rows and (not self.texts or len(self.bad_rows) > self.options.max_bad_share * rows):
@@ -279,15 +267,20 @@ class RowCollector:
             yield Note(f"{self.source}: labels with several spellings are one class ({shown})", "labels-normalized")
 
     def _list(self) -> str:
-        """Return the locations of the bad rows by cause, the most frequent cause first."""
-        reasons = Counter(row.reason for row in self.bad_rows)
+        """Return the locations of the bad rows by cause, the most frequent cause first.
+
+        Reasons that differ only in a number are one cause; that of its first row is shown.
+        """
+        causes: dict[str, list[BadRow]] = {}
+        for row in self.bad_rows:
+            causes.setdefault(_DIGITS.sub("0", row.reason), []).append(row)
         parts = []
-        for reason, count in reasons.most_common(MAX_ROWS_SHOWN):
-            locations = [str(row.location) for row in self.bad_rows if row.reason == reason][:MAX_ROWS_SHOWN]
-            more = "" if count <= MAX_ROWS_SHOWN else f" and {count - MAX_ROWS_SHOWN:,} more"
-            plural = "s" if count > 1 else ""
-            parts.append(f"{self.unit}{plural} {', '.join(locations)}{more}: {reason}")
-        more = "; ..." if len(reasons) > MAX_ROWS_SHOWN else ""
+        for rows in sorted(causes.values(), key=len, reverse=True)[:MAX_ROWS_SHOWN]:
+            locations = ", ".join(str(row.location) for row in rows[:MAX_ROWS_SHOWN])
+            more = "" if len(rows) <= MAX_ROWS_SHOWN else f" and {len(rows) - MAX_ROWS_SHOWN:,} more"
+            plural = "s" if len(rows) > 1 else ""
+            parts.append(f"{self.unit}{plural} {locations}{more}: {rows[0].reason}")
+        more = "; ..." if len(causes) > MAX_ROWS_SHOWN else ""
         return "; ".join(parts) + more
 
 
@@ -415,6 +408,29 @@ def _as_string(text: object) -> str:
         return str(text)
     kind = type(text).__name__
     raise DataError(f"the text has type {kind}; expected words", code="not-a-text", type=kind)
+
+
+def _class_error(label: str, soft: Mapping[str, float] | None, classes: Sequence[str]) -> DataError | None:
+    """Return what is wrong with the classes of a row, if the probabilities have these classes; None if nothing is."""
+    if soft is None:
+        return None if label in classes else _unknown_label(label, classes)
+    if soft.keys() == set(classes):
+        return None
+    return DataError(
+        f"the probabilities are of the classes {', '.join(soft)}; expected {', '.join(classes)}",
+        code="bad-probabilities",
+        classes=tuple(soft),
+        expected=tuple(classes),
+    )
+
+
+def _unknown_label(name: str, classes: Iterable[str]) -> DataError:
+    return DataError(
+        f"the label {name!r} is not a class of the probabilities; expected {', '.join(classes)}",
+        code="unknown-label",
+        label=name,
+        labels=list(classes),
+    )
 
 
 def _most_probable(probabilities: Mapping[str, float]) -> str:

@@ -15,6 +15,8 @@ MAX_SUBWORDS = 8_000
 MAX_SOUTHEAST_ASIAN_SUBWORDS = 4_000
 """The same for Southeast Asian alphabets without spaces: benchmarks/token_kinds.py."""
 
+SUBWORD_TOKENS = ("bpe", "unigram")
+
 Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
 
 
@@ -47,8 +49,17 @@ def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
 
 
 def vocabulary_notes(requested: Config, actual: Config, texts: Sequence[str]) -> Iterator[Note]:
-    """Yield what "auto" chose, and a note if the vocabulary has all words or characters of the texts."""
+    """Yield what "auto" chose, and how many tokens the vocabulary has, unless it has as many as requested."""
     yield from tokens_note(requested, texts)
     size = actual.vocabulary_size
-    if actual.tokens in ("words", "characters") and size < requested.vocabulary_size:
+    if actual.tokens in SUBWORD_TOKENS:
+        yield Note(f"vocabulary: {size:,} subwords", code="subword-vocabulary")
+        characters = len(set().union(*texts))
+        if characters > size:
+            yield Note(
+                f"the training texts have {characters:,} characters, more than the vocabulary has subwords: the rarer "
+                "ones are unknown; pass a larger `vocabulary_size`",
+                code="small-vocabulary",
+            )
+    elif size < requested.vocabulary_size:
         yield Note(f"vocabulary: {size:,} {actual.tokens}, all of the training texts", code="vocabulary-capped")

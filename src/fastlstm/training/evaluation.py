@@ -119,6 +119,7 @@ def training_record(
     return {
         "fastlstm_version": __version__,
         "preset": settings.preset,
+        "changed": settings.changed_fields,
         "config": dataclasses.asdict(prepared.training_config),
         "identity": prepared.identity,
         "data": {

@@ -32,7 +32,7 @@ from fastlstm.text.segmentation import SEGMENTS
 from fastlstm.text.tokenizer import no_words
 from fastlstm.training.characters import character_matrix, character_scale
 
-BASELINE_NAME = "NB-weighted logistic regression on 1-2-grams"
+BASELINE_NAME = "logistic regression on words and word pairs"
 MIN_TEXTS_FOR_PRUNING = 1000
 """From this number of texts on, n-grams that occur in one text only are dropped, to save memory."""
 INVERSE_PENALTY = 0.3

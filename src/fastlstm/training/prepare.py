@@ -193,13 +193,18 @@ class PreparedRun:
         return compute_logits(self.state.model, self.validation.texts).numpy()
 
     def saved_model(self, training_record: dict[str, Any], calibration: Calibration) -> SavedModel:
-        """Return the current model, for inference and for saving."""
+        """Return the current model, for inference and for saving. N-grams without weight are left out."""
+        config, arrays = self.model_config, calibration.fold(self.state.model.arrays(), self.wide)
+        ngrams = {} if self.wide is None else {"wide.ngrams": self.wide.ngram_ids}
+        if ngrams and not calibration.blend.wide:
+            config, ngrams = dataclasses.replace(config, ngrams=0), {}
+            del arrays["wide.weight"]
         return SavedModel(
-            config=self.model_config,
+            config=config,
             labels=self.labels,
             tokenizer=self.tokenizer,
-            weights=calibration.fold(self.state.model.arrays(), self.wide),
-            integer_arrays={} if self.wide is None else {"wide.ngrams": self.wide.ngram_ids},
+            weights=arrays,
+            integer_arrays=ngrams,
             temperature=calibration.temperature,
             training=training_record,
             threshold=calibration.threshold,

@@ -397,6 +397,12 @@ def _agreement(
     """Compare student and teacher on the evaluated texts; None without a teacher or its probabilities for them."""
     evaluated = yield from evaluated_probabilities(teacher, evaluation, classifier.labels)
     if evaluated is None:
+        if classifier.saved.training["label_weight"] is not None:
+            yield Note(
+                f"{evaluation.source} has no probabilities of the teacher: how well student and teacher agree is not "
+                "known",
+                code="agreement-unknown",
+            )
         return None
     dataset, probabilities = evaluated
     student = predicted_classes(classifier.predict_proba(dataset.texts), classifier.saved.threshold)

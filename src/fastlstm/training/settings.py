@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure, option_fields
+from fastlstm.config import preset as named_preset
 from fastlstm.config.options import parse_duration, unknown_option
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
@@ -153,6 +154,18 @@ class TrainingSettings:
         if _no_cross_validation(own, self.data, self.reading, self.training) is not None:
             return 0
         return FOLDS if self.encoder is None else ENCODER_FOLDS
+
+    @property
+    def changed_fields(self) -> list[str]:
+        """The names of the configuration fields whose values differ from those of the preset, seed aside."""
+        base = named_preset(self.preset)
+        pairs = ((base.model, self.model), (base.training, self.training))
+        return [
+            field.name
+            for before, after in pairs
+            for field in option_fields(type(before))
+            if field.name != "seed" and getattr(before, field.name) != getattr(after, field.name)
+        ]
 
     @property
     def teacher_name(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Chinese texts: a note names the model that reads them if no model is given."""
+"""Texts in other languages have a note if no model is given; for Chinese it names the model that reads them."""
 
 from __future__ import annotations
 
@@ -67,3 +67,21 @@ def test_the_chinese_model_labels_chinese_texts(command: Command, text: str, lab
     result = command("predict", "-m", CHINESE_CLASSIFIER, text)
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith(f"{label}\t")
+
+
+@pytest.mark.parametrize(
+    "text", ["Der Film war furchtbar, ich will mein Geld zurück.", "Фильм не был интересным, very boring"]
+)
+def test_a_text_of_many_unknown_words_has_a_note(command: Command, trained: Path, text: str) -> None:
+    for name in ("predict", "explain"):
+        result = command(name, text)
+        assert (result.status, len(result.err.splitlines())) == (0, 1)
+    assert len(command("stream", stdin=text.encode()).err.splitlines()) == 1
+    assert command("predict", f"{text} good film", "-m", trained).err == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["Gremblo wuzzits", "Absolutely loved it, Grzegorz Brzęczyszczykiewicz is a genius."]
+)
+def test_few_unknown_words_have_no_note(command: Command, text: str) -> None:
+    assert "reads English only" not in command("predict", text).err
