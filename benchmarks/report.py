@@ -51,6 +51,8 @@ ENGLISH = {
     "tutorial": "preset `tutorial`",
     "texts": "{own:.2f} ms per text of 200 tokens on one core (ONNX Runtime {onnx:.2f} ms, PyTorch {pytorch:.2f} ms)",
     "baseline": "n-gram baseline",
+    "of": "{name}: {figure}",
+    "between": "; ",
     "and": " and of an ",
     "machine": "Measured on 2 cores of an {processor}, with the code of that day, inference in float32; other "
     "processors differ. "
@@ -64,6 +66,8 @@ CHINESE = {
     "tutorial": "预设 `tutorial`",
     "texts": "单核每条 200 个词元的文本 {own:.2f} ms（ONNX Runtime {onnx:.2f} ms，PyTorch {pytorch:.2f} ms）",
     "baseline": "n-gram 基线",
+    "of": "{name}：{figure}",
+    "between": "；",
     "and": " 和 ",
     "machine": "用括号内日期的代码，在 {processor} 的两个核心上测得，推理使用 float32；其他处理器会有差异。"
     "全部数据、脚本与原始结果见[性能测试](docs/benchmarks.md)（英文）。",
@@ -85,17 +89,18 @@ def summary(words: dict[str, str]) -> str:
             words["bundled"].format(megabytes=read_one("bundled")["megabytes"]["english-sentiment"]),
             f"{english['accuracy']:.1%}",
             side_by_side(
+                words,
                 read_all("bundled"),
                 lambda result: words["reviews"].format(speed=result["reviews_per_second"]["float32"]),
             ),
             "",
         ),
-        (words["small"], f"{accuracies['small']:.1%}", "", side_by_side(small, training_time)),
+        (words["small"], f"{accuracies['small']:.1%}", "", side_by_side(words, small, training_time)),
         (
             words["tutorial"],
             f"{accuracies['tutorial']:.1%}",
-            side_by_side(read_all("inference"), lambda result: words["texts"].format(**milliseconds(result))),
-            side_by_side(tutorial, training_time),
+            side_by_side(words, read_all("inference"), lambda result: words["texts"].format(**milliseconds(result))),
+            side_by_side(words, tutorial, training_time),
         ),
         (words["baseline"], f"{baseline:.1%}", "", ""),
     ]
@@ -110,11 +115,12 @@ def summary(words: dict[str, str]) -> str:
     return "\n".join(lines) + "\n\n" + machine + "\n"
 
 
-def side_by_side(results: dict[str, Any], figure: Callable[[Any], str]) -> str:
+def side_by_side(words: dict[str, str], results: dict[str, Any], figure: Callable[[Any], str]) -> str:
     """Return the figure of each processor's result, with the processor's name if there are several."""
     if len(results) == 1:
         return figure(*results.values())
-    return "; ".join(f"{processors.name(result['machine'])}: {figure(result)}" for result in results.values())
+    named = ((processors.name(result["machine"]), figure(result)) for result in results.values())
+    return words["between"].join(words["of"].format(name=name, figure=figure) for name, figure in named)
 
 
 def milliseconds(inference: dict[str, Any]) -> dict[str, float]:
