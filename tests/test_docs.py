@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import os
 import re
@@ -55,6 +57,25 @@ def leaf_commands(
         yield from leaf_commands(subcommand, (*path, name))
 
 
+def run_python(code: str, document: str, names: dict[str, Any]) -> None:
+    """Run a code block. If a comment after an expression is a Python value, the expression must have that value."""
+    exec(compile(code, document, "exec"), names)
+    for expression, comment in re.findall(r"^(\S.*?)  # (.+)$", code, re.MULTILINE):
+        with contextlib.suppress(SyntaxError, ValueError):
+            expected = ast.literal_eval(comment)
+            ast.parse(expression, mode="eval")
+            assert plain_value(eval(expression, names), expected) == expected, (document, expression)
+
+
+def plain_value(value: Any, expected: Any) -> Any:
+    """Return a value with arrays as lists, and numbers rounded to the digits of `expected`."""
+    if isinstance(value, tuple) and isinstance(expected, tuple):
+        return tuple(map(plain_value, value, expected))
+    if isinstance(expected, float):
+        return round(float(value), len(repr(expected).partition(".")[2]))
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 @pytest.fixture
 def example_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with the files that the README's examples read."""
@@ -90,7 +111,7 @@ def test_commands_of_the_readme_run(example_folder: Path) -> None:
 def test_python_of_the_readme_runs(example_folder: Path) -> None:
     names: dict[str, Any] = {}
     for code in blocks("README.md", "python"):
-        exec(compile(code, "README.md", "exec"), names)
+        run_python(code, "README.md", names)
     assert (example_folder / "reviews-model" / "model.safetensors").exists()
 
 
@@ -100,7 +121,7 @@ def test_python_of_distillation_runs() -> None:
     section = text[text.index("## Distillation") : text.index("## Calibration")]
     names: dict[str, Any] = {}
     for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-        exec(compile(code, "docs/training.md", "exec"), names)
+        run_python(code, "docs/training.md", names)
     assert names["result"].agreement.texts > 0
 
 
@@ -108,7 +129,7 @@ def test_python_of_explaining_and_streaming_runs() -> None:
     names: dict[str, Any] = {}
     for document in ("docs/explaining.md", "docs/streaming.md"):
         for code in blocks(document, "python"):
-            exec(compile(code, document, "exec"), names)
+            run_python(code, document, names)
     whole = names["model"].predict_proba("This movie was fantastic! I really enjoyed it.")
     assert names["stream"].pending == "rea"
     assert names["again"].probabilities.tobytes() == whole.tobytes()
