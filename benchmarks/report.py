@@ -99,7 +99,9 @@ def summary(words: dict[str, str]) -> str:
         (
             words["tutorial"],
             f"{accuracies['tutorial']:.1%}",
-            side_by_side(words, read_all("inference"), lambda result: words["texts"].format(**milliseconds(result))),
+            side_by_side(
+                words, read_all("inference"), lambda result: words["texts"].format(**milliseconds(result))
+            ),
             side_by_side(words, tutorial, training_time),
         ),
         (words["baseline"], f"{baseline:.1%}", "", ""),

@@ -86,9 +86,7 @@ def sentiment_card(
     """
     title, _, card = model_card(model.saved).replace("this-folder", name).partition("\n")
     lines = [f"{title}: {name}", card, *_figure_lines(figures), *_probe_lines(answer_probes(model, language))]
-    others = "Languages other than English"
-    if language == CHINESE:
-        others = "Languages other than Chinese, and traditional characters"
+    others = "Languages other than Chinese" if language == CHINESE else "Languages other than English"
     lines += ["", "## Do not use it for", "", MISUSE.format(others=others), "", *_origin_lines(origin)]
     return "\n".join(lines) + "\n"
 

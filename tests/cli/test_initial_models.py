@@ -203,8 +203,9 @@ def test_a_resumed_student_of_another_teacher_is_refused(labelled: Path, tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         fastlstm.distill(teacher(0.25), labelled, tmp_path / "student", watch=stop, **options)
-    with pytest.raises(ResumeError):
+    with pytest.raises(ResumeError) as raised:
         fastlstm.distill(teacher(0.5), labelled, tmp_path / "student", resume=True, **options)
+    assert raised.value.setting == "soft labels"
     result = fastlstm.distill(teacher(0.25), labelled, tmp_path / "student", resume=True, **options)
     assert result.agreement is not None
 

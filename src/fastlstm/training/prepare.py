@@ -322,6 +322,7 @@ def prepare(
         truncated=tokenized.truncated_count / len(training),
         state=TrainingState(model, make_optimizer(model, training_config)),
         identity={
+            **({} if soft_labels is None else {"soft labels": fingerprint([soft_labels])}),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(model_config).items()},
             **{k: v for k, v in dataclasses.asdict(training_config).items() if k not in AFTER_TRAINING},
             "precision": precision,
