@@ -36,9 +36,9 @@ from fastlstm.text.validation import validate_texts
 from fastlstm.training.cross_validation import cross_validate, left_out_by
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import prepare
-from fastlstm.training.settings import find_encoder, with_encoder_defaults
+from fastlstm.training.settings import find_encoder, find_word_vectors, with_encoder_defaults
 
-_OWN_PARAMETERS = ("preset", "encoder", "validation_fraction", "device", "random_state")
+_OWN_PARAMETERS = ("preset", "encoder", "word_vectors", "validation_fraction", "device", "random_state")
 
 
 class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -47,6 +47,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     Args:
         preset: Named configuration to start from.
         encoder: Folder of a language model to start from, or the name of a bundled one.
+        word_vectors: File of word vectors that the embeddings start from, see `fastlstm.train`.
         validation_fraction: Fraction of the texts, between 0 and 1, held out to select the best epoch and to calibrate
             the probabilities. None: 0.2. Fewer than 1,000 texts are cross-validated instead, unless a language model
             is pretrained on them.
@@ -67,6 +68,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         preset: str = DEFAULT_PRESET,
         *,
         encoder: str | os.PathLike[str] | None = None,
+        word_vectors: str | os.PathLike[str] | None = None,
         tokens: str | None = None,
         vocabulary_size: int | None = None,
         max_tokens: int | None = None,
@@ -102,6 +104,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     ) -> None:
         self.preset = preset
         self.encoder = encoder
+        self.word_vectors = word_vectors
         self.tokens = tokens
         self.vocabulary_size = vocabulary_size
         self.max_tokens = max_tokens
@@ -165,6 +168,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         require_repeated_classes(dataset)
         options = {name: value for name, value in self.get_params().items() if name not in _OWN_PARAMETERS}
         seed, fraction = self._seed(), self._fraction()
+        word_vectors = find_word_vectors(self.word_vectors, options, encoder=self.encoder)
         options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)
         model_config, training_config = configure(self.preset, options)
         folder = find_encoder(self.encoder)
@@ -185,6 +189,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             cap_vocabulary=True,
             is_size_given=self.vocabulary_size is not None,
             encoder=encoder,
+            word_vectors=word_vectors,
         )
         if is_cross_validated:
             folds = cross_validate(
@@ -195,6 +200,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 is_size_given=self.vocabulary_size is not None,
                 device=self.device,
                 encoder=encoder,
+                word_vectors=word_vectors,
             )
             prepared = prepared.with_left_out(left_out_by(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]

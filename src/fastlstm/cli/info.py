@@ -82,9 +82,9 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
         if data.get("unlabelled_texts"):
             facts["unlabelled"] = f"{data['unlabelled_texts']:,} texts"
-        for source in ("encoder", "teacher"):
+        for source in ("encoder", "word_vectors", "teacher"):
             if record.get(source):
-                facts[source] = record[source]
+                facts[source.replace("_", " ")] = record[source]
         if record["epochs"]:
             facts["best epoch"] = f"{record['best_epoch']} of {record['epochs']}"
         accuracy = format_accuracy(results["accuracy"], results["texts"])

@@ -222,7 +222,7 @@ def config_options(
             panel="Model",
             callback=lambda _, __, values: _parse_assignments(values, kinds),
             fields=[field.name for kind in kinds for field in option_fields(kind)],
-            help="Set a field of the configuration; repeatable.",
+            help="Set a configuration field; repeatable.",
         )(decorated)
         for name in reversed(visible):
             decorated = _field_option(name, kinds)(decorated)

@@ -107,6 +107,12 @@ def run_options(function: Function, splits: Callable[[Function], Function]) -> F
             ),
             preset_option,
             option("--encoder", metavar="DIR", panel="Model", help="Language model to start from."),
+            option(
+                "--word-vectors",
+                metavar="FILE",
+                panel="Model",
+                help="Vectors of word2vec, GloVe or fastText.",
+            ),
             config_options(*VISIBLE_FIELDS),
             device_option,
             option("--early-exit", is_flag=True, panel="Training", help="Fit early-exit thresholds."),
@@ -201,7 +207,7 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
 
 @click.command("train", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
-@option("--budget", metavar="TIME", panel="Training", help="Find the best model within a time, such as 10m.")
+@option("--budget", metavar="TIME", panel="Training", help="Time for the best model, such as 10m.")
 @partial(run_options, splits=split_options)
 def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
     """Train a classifier on DATA, compare it with an n-gram baseline, and save it.

@@ -101,6 +101,8 @@ def _data_lines(data: Mapping[str, Any], training: Mapping[str, Any]) -> Iterato
         yield f"In addition, {unlabelled:,} texts without labels."
     if training.get("encoder"):
         yield f"Training started from the language model `{training['encoder']}`."
+    if training.get("word_vectors"):
+        yield f"The embeddings started from the word vectors `{training['word_vectors']}`."
     if training.get("teacher"):
         yield f"The model was distilled from the teacher `{training['teacher']}`."
     elif training.get("label_weight") is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -36,6 +37,7 @@ def cross_validate(
     is_size_given: bool = False,
     device: str = "auto",
     encoder: SavedLanguageModel | None = None,
+    word_vectors: Path | None = None,
     precision: Precision | None = None,
 ) -> Generator[Note, None, LeftOut]:
     """Train one model per fold, and return the predictions for the texts that each leaves out.
@@ -44,7 +46,7 @@ def cross_validate(
         training: The texts of the run.
         folds: Number of models.
         model_config, training_config: Configuration of the run.
-        is_size_given, device, encoder, precision: Those of the run, see `prepare`.
+        is_size_given, device, encoder, word_vectors, precision: Those of the run, see `prepare`.
 
     Raises:
         DataError: No class has two texts.
@@ -71,6 +73,7 @@ def cross_validate(
             cap_vocabulary=True,
             is_size_given=is_size_given,
             encoder=encoder,
+            word_vectors=word_vectors,
             precision=precision,
         )
         logits = [

@@ -132,6 +132,7 @@ def training_record(
         },
         "budget": settings.budget,
         "encoder": None if settings.encoder is None else settings.encoder.name,
+        "word_vectors": None if settings.word_vectors is None else settings.word_vectors.name,
         "teacher": settings.teacher_name,
         "label_weight": None if prepared.training.soft_labels is None else settings.label_weight,
         "epochs": len(prepared.state.history),

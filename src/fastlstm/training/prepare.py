@@ -46,6 +46,7 @@ from fastlstm.training.loop import (
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import Pretraining
 from fastlstm.training.threshold import best_threshold, check_threshold_metric
+from fastlstm.training.word_vectors import find_vectors
 
 TrainingLoopEvent = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResult
 """Events of the training loop."""
@@ -77,7 +78,8 @@ class PreparedRun:
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
-    "auto". `is_linear` is whether the n-grams alone decide. With `left_out`, `validation` has no texts.
+    "auto". `known_vectors` is the number of tokens that start from pretrained vectors. `is_linear` is whether the
+    n-grams alone decide. With `left_out`, `validation` has no texts.
     """
 
     model_config: ModelConfig
@@ -93,6 +95,7 @@ class PreparedRun:
     pretraining: Pretraining | None = None
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
+    known_vectors: int = 0
     is_linear: bool = False
     left_out: LeftOut | None = None
 
@@ -222,6 +225,7 @@ def prepare(
     is_size_given: bool | None = None,
     unlabelled: Sequence[str] = (),
     encoder: SavedLanguageModel | None = None,
+    word_vectors: Path | None = None,
     soft_labels: FloatArray | None = None,
     precision: Precision | None = None,
 ) -> PreparedRun:
@@ -239,6 +243,7 @@ def prepare(
             `resolve_tokens`. None: unless `cap_vocabulary`.
         unlabelled: Further texts, for the vocabulary and for pretraining.
         encoder: Language model to start from; it determines vocabulary and sizes.
+        word_vectors: File of vectors that the embeddings of its words start from; excludes `encoder`.
         soft_labels: [n, classes] probabilities of each training text, classes in the order of their names. They are
             the targets of the LSTM; the n-gram part is fitted on the labels.
         precision: The actual precision of the run, from `run_precision`. None: that of a new run with this
@@ -292,10 +297,13 @@ def prepare(
         model_config = dataclasses.replace(model_config, ngrams=len(wide.ngram_ids))
     training_ids = LabelledIds(tokenized.ids, classes, soft_labels=soft_labels)
     validation_ids = _labelled(tokenize(validation.texts), validation.label_indices(labels), wide)
+    vectors = None if word_vectors is None else find_vectors(word_vectors, tokenizer)
     with training_numerics():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(torch_device)
         if encoder is not None:
             copy_encoder(model, encoder.weights)
+        if vectors is not None:
+            vectors.copy_to(model.embedding)
     if precision is None:
         precision = training_precision(
             training_config.precision, model_config.hidden_sizes, training_config.batch_size, torch_device
@@ -312,6 +320,8 @@ def prepare(
             torch_device,
             start_weights,
         )
+        if vectors is not None:
+            vectors.copy_to(pretraining.state.model.embedding)
     return PreparedRun(
         model_config=model_config,
         training_config=training_config,
@@ -329,6 +339,7 @@ def prepare(
             "device": torch_device.type,
             **({} if pretraining is None else {"pretraining texts": fingerprint(pretraining.texts)}),
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
+            **({} if vectors is None else {"word vectors": fingerprint([vectors.ids, vectors.values])}),
             **({"unlabelled data": fingerprint(further.ids)} if further.ids else {}),
             **({} if wide is None else {"n-grams": fingerprint([wide.ngram_ids, wide.weight])}),
             "training data": _fingerprint(training_ids),
@@ -338,6 +349,7 @@ def prepare(
         pretraining=pretraining,
         unlabelled=further.ids,
         starts_from_language_model=encoder is not None or pretraining is not None,
+        known_vectors=0 if vectors is None else len(vectors.ids),
     )
 
 

@@ -214,11 +214,18 @@ def _prepare(
         cap_vocabulary=settings.cap_vocabulary,
         unlabelled=unlabelled,
         encoder=encoder,
+        word_vectors=settings.word_vectors,
         soft_labels=None if training.soft_labels is None else training.soft_labels.probabilities,
         precision=precision,
     )
     if settings.encoder is None:
         yield from vocabulary_notes(settings.model, prepared.model_config, training.texts)
+    if settings.word_vectors is not None:
+        yield Note(
+            f"word vectors: {settings.word_vectors.name} has {prepared.known_vectors:,} of the "
+            f"{prepared.model_config.vocabulary_size:,} tokens",
+            code="word-vectors",
+        )
     yield from _notes(settings, data, prepared)
     if data.folds:
         left_out = yield from cross_validate(
@@ -229,6 +236,7 @@ def _prepare(
             is_size_given=not settings.cap_vocabulary,
             device=settings.device,
             encoder=encoder,
+            word_vectors=settings.word_vectors,
             precision=precision,
         )
         prepared = prepared.with_left_out(left_out)

@@ -14,6 +14,7 @@ from fastlstm.config import preset as named_preset
 from fastlstm.config.options import parse_duration, unknown_option
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
+from fastlstm.data.readers.word_vectors import vector_size
 from fastlstm.data.splits import CROSS_VALIDATION, ENCODER_FOLDS, FOLDS, DataSplits, SplitSource, UnlabelledSource
 from fastlstm.errors import OptionError
 from fastlstm.language_model.settings import check_encoder_fields
@@ -51,6 +52,8 @@ class TrainingSettings:
             or folder of plain texts, or a list.
         encoder: Folder of the language model to start from, or the name of a bundled one. It determines sizes and
             vocabulary, and switches pretraining off unless `pretraining_epochs` or `unlabelled` is given.
+        word_vectors: File of word vectors that the embeddings start from, in the text format of word2vec, GloVe and
+            fastText. It determines `embedding_size`.
         teacher: The model to distill from: the folder of a classifier; an object with `predict_proba` or a callable,
             as `ExternalTeacher` takes them; or a string "module:attribute" or "file.py:attribute" that names one.
         teacher_labels: The class names of the columns that such an object returns; or a mapping from the names that it
@@ -78,6 +81,7 @@ class TrainingSettings:
     test: SplitSource | None = None
     unlabelled: UnlabelledSource | None = None
     encoder: Path | None = None
+    word_vectors: Path | None = None
     teacher: Any = None
     teacher_labels: tuple[str, ...] | Mapping[str, str] | None = None
     label_weight: float = 0.5
@@ -119,8 +123,9 @@ class TrainingSettings:
         encoder, teacher, unlabelled = (own.get(name) for name in ("encoder", "teacher", "unlabelled"))
         budget = own.get("budget")
         if budget is not None:
-            _check_budget(own.get("preset"), fields, teacher=teacher, resume=own.get("resume", False))
+            _check_budget(own, fields)
             own["budget"] = parse_duration(budget)
+        own["word_vectors"] = find_word_vectors(own.get("word_vectors"), fields, encoder=encoder)
         model, training = configure(
             preset, with_encoder_defaults(fields, encoder is not None, unlabelled=unlabelled is not None)
         )
@@ -157,7 +162,12 @@ class TrainingSettings:
 
     @property
     def changed_fields(self) -> list[str]:
-        """The names of the configuration fields whose values differ from those of the preset, seed aside."""
+        """The names of the configuration fields whose values differ from those of the preset, seed aside.
+
+        With a budget, there are none: it determines them.
+        """
+        if self.budget is not None:
+            return []
         base = named_preset(self.preset)
         pairs = ((base.model, self.model), (base.training, self.training))
         return [
@@ -207,6 +217,45 @@ def find_encoder(name: str | os.PathLike[str] | None) -> Path | None:
             direction = config["model"]["direction"]
         check_encoder_direction(direction)
     return folder
+
+
+def find_word_vectors(
+    name: str | os.PathLike[str] | None, fields: dict[str, Any], *, encoder: object
+) -> Path | None:
+    """Return the file of word vectors, and set `embedding_size` in `fields` to their size; None for None.
+
+    Raises:
+        DataError: The file cannot be read, or does not begin with a vector.
+        OptionError: The options exclude word vectors.
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str | os.PathLike):
+        raise OptionError(
+            f"`word_vectors` is {type(name).__name__}; expected the path of a file",
+            code="bad-option-value",
+            option="word_vectors",
+            value=type(name).__name__,
+        )
+    path, tokens = Path(name), fields.get("tokens")
+    conflict = "encoder" if encoder is not None else "tokens" if tokens not in (None, "auto", "words") else None
+    if conflict:
+        raise OptionError(
+            f"`word_vectors` cannot be set together with `{conflict}`: they are the embeddings of words; remove one "
+            "of the two",
+            code="conflicting-options",
+            options=("word_vectors", conflict),
+        )
+    size, given = vector_size(path), fields.get("embedding_size")
+    if given not in (None, size):
+        raise OptionError(
+            f"`embedding_size` is {given}, but the vectors of {path.name} have {size} numbers; remove `embedding_size`",
+            code="word-vector-size",
+            embedding_size=given,
+            expected=size,
+        )
+    fields["embedding_size"] = size
+    return path
 
 
 def with_encoder_defaults(fields: Mapping[str, Any], encoder: bool, *, unlabelled: bool = False) -> dict[str, Any]:
@@ -332,8 +381,9 @@ def _no_cross_validation(
     return next((name for name, conflict in conflicts.items() if conflict), None)
 
 
-def _check_budget(preset: str | None, fields: Mapping[str, Any], *, teacher: object, resume: bool) -> None:
-    conflicts = {"resume": resume, "teacher": teacher is not None, "preset": preset is not None}
+def _check_budget(own: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+    conflicts = {"resume": own.get("resume", False)}
+    conflicts |= {name: own.get(name) is not None for name in ("teacher", "preset", "word_vectors")}
     conflicts |= {name: value is not None for name, value in fields.items() if name not in BUDGET_FIELDS}
     for name, conflict in conflicts.items():
         if conflict:

@@ -1,0 +1,110 @@
+"""Read pretrained word vectors from text files, as word2vec, GloVe and fastText write them.
+
+Each line has a word and its numbers, separated by spaces; the first line may have the number of words and the size of
+the vectors instead.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from fastlstm._typing import FloatArray
+from fastlstm.data.readers.files import display_name, require_path, wrap_read_errors
+from fastlstm.data.validation import excerpt
+from fastlstm.errors import DataError
+
+FORMATS = "text files of word2vec, GloVe and fastText, such as .txt or .vec, also with .gz"
+MAX_SIZE = 65536
+
+
+def vector_size(path: Path) -> int:
+    """Return the size of the vectors in a file.
+
+    Raises:
+        DataError: The file does not exist, cannot be read, or does not begin with a vector.
+    """
+    with _open(path) as (lines, source):
+        size, _ = _size(next(lines, ""), source)
+        return size
+
+
+def read_word_vectors(path: Path, words: Collection[str]) -> dict[str, FloatArray]:
+    """Return the vectors float32 [size] of those `words` that the file contains; the first one of a repeated word.
+
+    Raises:
+        DataError: The file cannot be read, a vector is no list of finite numbers, or the file has none of the words.
+    """
+    result: dict[str, FloatArray] = {}
+    with _open(path) as (lines, source):
+        first = next(lines, "")
+        size, is_header = _size(first, source)
+        if not is_header:
+            _add(result, first, words, size, source, 1)
+        for number, line in enumerate(lines, start=2):
+            _add(result, line, words, size, source, number)
+    if not result:
+        raise DataError(
+            f"{source} has no word of the training texts; expected vectors of words in their language and spelling: "
+            "most vocabularies are in lower case",
+            code="no-known-vectors",
+            source=source,
+        )
+    return result
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[TextIO, str]]:
+    """Open a file as UTF-8; invalid bytes become other characters, as such files may contain broken words."""
+    require_path(path, FORMATS)
+    source = display_name(path)
+    open_file = gzip.open if path.suffix == ".gz" else open
+    with wrap_read_errors(source), open_file(path, "rb") as file:
+        yield io.TextIOWrapper(file, "utf-8", "replace", newline="\n"), source
+
+
+def _size(first: str, source: str) -> tuple[int, bool]:
+    """Return the size of the vectors, and whether the first line is a header."""
+    parts = first.split()
+    is_header = len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts)
+    size = int(parts[1]) if is_header else len(parts) - 1
+    if not 1 <= size <= MAX_SIZE or (not is_header and _vector(first, size) is None):
+        raise _bad_line(source, 1, first)
+    return size, is_header
+
+
+def _add(
+    result: dict[str, FloatArray], line: str, words: Collection[str], size: int, source: str, number: int
+) -> None:
+    word = line.partition(" ")[0]
+    if word not in words or word in result or line.rstrip().count(" ") != size:
+        return  # with more spaces, it is a word that contains spaces
+    vector = _vector(line, size)
+    if vector is None:
+        raise _bad_line(source, number, line)
+    result[word] = vector
+
+
+def _vector(line: str, size: int) -> FloatArray | None:
+    """Return the numbers of a line; None if they are not `size` finite numbers."""
+    try:
+        vector = np.array(line.split()[1:], np.float32)
+    except ValueError:
+        return None
+    return vector if vector.shape == (size,) and np.isfinite(vector).all() else None
+
+
+def _bad_line(source: str, number: int, line: str) -> DataError:
+    return DataError(
+        f"line {number} of {source} is {excerpt(line.rstrip())}; expected a word and the numbers of its vector, "
+        f"separated by spaces ({FORMATS})",
+        code="bad-word-vectors",
+        source=source,
+        location=number,
+    )
