@@ -9,7 +9,8 @@ WORK_FOLDER and is skipped if the output exists; the first and the fourth resume
 1. Fine-tune all-MiniLM-L6-v2 on the phrases; whole sentences select the learning rate.
 2. Export it to ONNX in float32 and int8.
 3. Label the phrases, augmented sentences, and the sentences of --unlabelled, if given, with its probabilities.
-4. Distil a forward LSTM from these probabilities, and store it in int8 too.
+4. Distil a forward LSTM from these probabilities, and store it in int8 too. Its embeddings start from the vectors that
+   MiniLM has for single words (`teacher_vectors.py`).
 5. Measure accuracy, size and texts per second of all on the tenth of the whole sentences that is held out.
 
 The result is WORK_FOLDER/comparison.json. With --rows, only so many phrases are used, to try the recipe.
@@ -42,14 +43,15 @@ from opponents.transformer_training import FineTuning
 from probes import LABELS
 from sst2 import Phrases, whole_sentences
 from stages import run_stage
+from teacher_vectors import frequent_words, write_word_vectors
 
 COPIES = 20
 """Augmented copies of each sentence, as in the source of the augmentation."""
+MAX_WORDS, VECTOR_SIZE = 30_000, 96
 LABEL_CHUNK = 20_000
 """Texts that are labelled between two reports."""
 STUDENT: dict[str, Any] = {
     "preset": "small",
-    "embedding_size": 96,
     "hidden_sizes": (192,),
     "ngrams": 50_000,
     "epochs": 6,
@@ -87,7 +89,9 @@ def main() -> None:
             load_onnx(work, FLOAT32, arguments.threads), data.training, unlabelled(data, arguments), out
         ),
     )
-    run_stage(work / "student", lambda out: train_student(work / "labelled.parquet", data, out))
+    words = work / "words.vec"
+    run_stage(words, lambda out: make_vectors(encoder, work / "teacher", work / "labelled.parquet", out))
+    run_stage(work / "student", lambda out: train_student(work / "labelled.parquet", words, data, out))
     run_stage(work / "student-int8", lambda out: fastlstm.load(work / "student").save(out, storage="int8"))
     run_stage(work / "comparison.json", lambda out: compare(work, data.held_out, arguments.threads, out))
     print((work / "comparison.json").read_text(encoding="utf-8"))
@@ -120,7 +124,13 @@ def label(teacher: OnnxTransformer, phrases: Phrases, others: list[str], out: Pa
     temporary.rename(out)
 
 
-def train_student(labelled: Path, data: Data, out: Path) -> None:
+def make_vectors(encoder: Path, teacher: Path, labelled: Path, out: Path) -> None:
+    """Write the vectors of the student's vocabulary, from the encoder and its fine-tuned form."""
+    texts = pq.read_table(labelled, columns=["text"])["text"].to_pylist()
+    write_word_vectors(encoder, teacher, frequent_words(texts, MAX_WORDS), VECTOR_SIZE, out)
+
+
+def train_student(labelled: Path, words: Path, data: Data, out: Path) -> None:
     """Train the LSTM on the teacher's probabilities, resuming from its checkpoint if there is one."""
     with Display(sys.stderr) as display:
         fastlstm.distill(
@@ -132,6 +142,7 @@ def train_student(labelled: Path, data: Data, out: Path) -> None:
             resume=checkpoint_path(out).is_file(),
             watch=display.show,
             baseline=False,
+            word_vectors=words,
             **STUDENT,
         )
 

@@ -14,7 +14,8 @@ The stages:
    ones.
 2. Label reviews with the LSTM, and sentences with the mean logit of the transformers in int8: sentences cut from
    reviews, the same about other subjects, parts of sentences, and all texts of stage 1.
-3. Distil a forward LSTM from these labels.
+3. Distil a forward LSTM from these labels. Its embeddings start from the vectors that a transformer has for single
+   words (`teacher_vectors.py`).
 4. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
    scored once.
 """
@@ -37,6 +38,7 @@ import torch
 
 import english_texts
 import fastlstm
+import teacher_vectors
 import transformer_teacher
 from augmentation import augmented
 from english_publication import publish
@@ -53,6 +55,7 @@ from stages import run_stage, stage_seconds
 
 REVIEWS_FILE = "reviews labelled by LSTM.parquet"
 SENTENCES_KIND, FURTHER_KIND = "sentences", "further sentences"
+VECTORS_FILE, VECTOR_SIZE = "words.vec", 96
 SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
 """Numbers of sentences cut from reviews, of parts of these, and of these about other subjects."""
 COPIES = 8
@@ -67,7 +70,6 @@ STUDENT: dict[str, Any] = {
     "preset": "small",
     "tokens": "words",
     "vocabulary_size": 20_000,
-    "embedding_size": 96,
     "hidden_sizes": (384,),
     "pretraining_epochs": 1,
     "epochs": 5,
@@ -168,6 +170,7 @@ def main() -> None:
     all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
     run_stage(work / REVIEWS_FILE, partial(label_reviews, folders.lstm_teacher, all_reviews))
     names = [encoder.name for encoder in encoders]
+    run_stage(work / VECTORS_FILE, partial(make_vectors, encoders[-1], work, names, texts))
     run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
         validation = validation_data(texts).texts
@@ -243,6 +246,12 @@ def count_texts(work: Path, teacher: str, texts: Texts) -> dict[str, int]:
     }
 
 
+def make_vectors(encoder: Path, work: Path, teachers: Sequence[str], texts: Texts, out: Path) -> None:
+    """Write the vectors of the student's vocabulary, from that encoder and its fine-tuned form."""
+    words = teacher_vectors.frequent_words(student_data(work, teachers, texts).texts, STUDENT["vocabulary_size"])
+    teacher_vectors.write_word_vectors(encoder, work / encoder.name, words, VECTOR_SIZE, out)
+
+
 def validation_data(texts: Texts) -> fastlstm.Dataset:
     """Return the reviews and sentences that select the epoch and fit the probabilities."""
     return join(texts.reviews.held_out, texts.validation).dataset("held-out reviews and sentences")
@@ -261,6 +270,7 @@ def train_student(work: Path, teachers: Sequence[str], texts: Texts, out: Path) 
             watch=display.show,
             baseline=False,
             early_exit=True,
+            word_vectors=work / VECTORS_FILE,
             **STUDENT,
         )
 

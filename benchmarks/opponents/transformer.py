@@ -140,10 +140,18 @@ def load(folder: Path, *, dropout: float = 0.1) -> tuple[TransformerClassifier, 
 
 def predict_proba(model: TransformerClassifier, ids: Sequence[Sequence[int]]) -> FloatArray:
     """Return the probabilities [texts, classes] of token ids."""
-    result = np.empty((len(ids), model.output.out_features), np.float32)
+    return _outputs(Probabilities(model), ids, model.output.out_features)
+
+
+def embeddings(model: TransformerClassifier, ids: Sequence[Sequence[int]]) -> FloatArray:
+    """Return the mean of the last hidden states [texts, hidden] of token ids."""
+    return _outputs(Embedder(model), ids, model.output.in_features)
+
+
+def _outputs(model: nn.Module, ids: Sequence[Sequence[int]], size: int) -> FloatArray:
+    result = np.empty((len(ids), size), np.float32)
     model.eval()
     with torch.inference_mode():
         for batch, padded, mask in padded_batches(ids, BATCH_TOKENS, BATCH_TEXTS):
-            logits = model(torch.from_numpy(padded), torch.from_numpy(mask))
-            result[batch] = torch.softmax(logits, 1).numpy()
+            result[batch] = model(torch.from_numpy(padded), torch.from_numpy(mask)).numpy()
     return result
