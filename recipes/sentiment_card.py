@@ -32,7 +32,7 @@ MISUSE = """\
   mixed verdicts shows how far from one half its answers are.
 - Texts with opinions about several things: the answer is one label for the whole text.
 - Irony, which the model often takes literally.
-- {others}: its answers are unreliable. It knows some of their words, so `known` alone does not show it.
+- {others}: its answers are unreliable, even if `known`, the fraction of known words, is high.
 - Comparisons of groups of people. Whether names, dialects or origins shift the answers was not measured."""
 
 

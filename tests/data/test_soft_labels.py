@@ -154,6 +154,8 @@ def test_soft_labels_follow_subsets_and_copies() -> None:
     [
         {"a": -0.1, "b": 1.1},
         {"a": math.nan, "b": 1},
+        {"a": math.inf, "b": -math.inf},
+        {"a": 1e308, "b": 1e308},
         {"a": 0.5, "b": 0.4},
         {"a": 0.5, "b": None},
         {"a": "much", "b": 0.5},

@@ -77,8 +77,9 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
         facts["imported from"] = str(record["imported_from"])
     if set(record) >= RECORD_FIELDS:
         data, results = record["data"], record["results"]
-        changed = f" with other {', '.join(record['changed'])}" if record.get("changed") else ""
-        facts["preset"] = f"{record['preset']}{changed}; fastlstm {record['fastlstm_version']}"
+        facts["preset"] = f"{record['preset']}, fastlstm {record['fastlstm_version']}"
+        if record.get("changed"):
+            facts["other settings"] = f"changed from the preset: {', '.join(record['changed'])}"
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
         if data.get("unlabelled_texts"):
             facts["unlabelled"] = f"{data['unlabelled_texts']:,} texts"

@@ -49,7 +49,7 @@ def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
 
 
 def vocabulary_notes(requested: Config, actual: Config, texts: Sequence[str]) -> Iterator[Note]:
-    """Yield what "auto" chose, and how many tokens the vocabulary has, unless it has as many as requested."""
+    """Yield what "auto" chose, and the size of a vocabulary of subwords, or of one smaller than requested."""
     yield from tokens_note(requested, texts)
     size = actual.vocabulary_size
     if actual.tokens in SUBWORD_TOKENS:

@@ -39,6 +39,6 @@ def find_vectors(path: Path, tokenizer: Tokenizer) -> KnownVectors:
     """Read the vectors of the words in the vocabulary. Raise `DataError`, see `read_word_vectors`."""
     vocabulary = tokenizer.get_vocab()
     vectors = read_word_vectors(path, vocabulary)
-    ids = sorted(vocabulary[word] for word in vectors)
-    word_of = {vocabulary[word]: word for word in vectors}
-    return KnownVectors(np.array(ids, np.int32), np.stack([vectors[word_of[token]] for token in ids]))
+    words = sorted(vectors, key=vocabulary.__getitem__)
+    ids = np.array([vocabulary[word] for word in words], np.int32)
+    return KnownVectors(ids, np.stack([vectors[word] for word in words]))
