@@ -7,7 +7,6 @@ ones are held out, so that the split never changes.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
+
+from text_key import key
 
 FILE = "train.parquet"
 PARTS = 10
@@ -50,11 +51,6 @@ def load_sentences(folder: Path, held_out: Iterable[Review]) -> list[Review]:
     )
     forbidden = {piece for review in held_out for piece in _pieces(key(review.text))}
     return [sentence for sentence in sentences if forbidden.isdisjoint(_pieces(key(sentence.text)))]
-
-
-def key(text: str) -> str:
-    """Return the letters and digits of a text."""
-    return re.sub(r"[\W_]+", "", text).lower()
 
 
 def unique(reviews: Iterable[Review]) -> list[Review]:

@@ -1,7 +1,7 @@
 """Chinese sentences whose sentiment is known by construction, to teach negation and contrast.
 
 A statement joins an aspect and an adjective: "房间很干净". Patterns negate it, or join two statements by a conjunction
-that decides which of them counts: "虽然房间小,但是服务很好" is positive.
+that decides which of them counts: "虽然房间很脏,但是服务很好" is positive.
 """
 
 from __future__ import annotations
@@ -14,20 +14,27 @@ ASPECTS = (
     ("房间,屋子,卫生间,大堂", "干净,宽敞,舒服,整洁,舒适,安静", "脏,破旧,吵,潮湿,阴暗,乱"),
     ("服务,态度,服务员,客服,售后,店家", "好,热情,周到,耐心,贴心,靠谱,专业", "差,冷淡,恶劣,敷衍,糟糕,差劲"),
     ("质量,东西,产品,材质,料子,面料", "好,可靠,过关,扎实,棒,结实", "差,糟糕,劣质,差劲,粗糙"),
-    ("味道,菜,口感,水果,牛奶,早餐", "好,新鲜,好吃,可口,纯正,香", "差,难吃,怪,难喝,恶心"),
+    ("味道,口感,菜,早餐", "好,可口,香,地道", "差,怪,恶心,难吃"),
+    ("水果,苹果,橙子", "新鲜,好吃,甜,脆", "酸,难吃,烂,干瘪"),
+    ("牛奶,酸奶,饮料", "好喝,新鲜,香,纯正", "难喝,腥,淡,怪"),
     ("做工,设计,外观,样子,款式", "精细,漂亮,好看,大气,用心", "粗糙,难看,丑,廉价,马虎"),
     ("剧情,故事,电影,片子,节奏,情节", "精彩,感人,好看,紧凑,有趣,动人", "无聊,拖沓,难看,老套,混乱,乏味"),
     ("演技,表演,配乐,画面,台词", "好,自然,到位,出色,感人,漂亮", "差,尴尬,做作,生硬,糟糕"),
     ("书,内容,文笔,观点,作者写的", "好,精彩,深刻,有趣,实用,生动", "空洞,乏味,肤浅,枯燥,无聊,啰嗦"),
-    ("屏幕,画质,拍照,音质,信号", "清晰,好,稳定,出色,舒服", "模糊,差,糟糕,烂"),
-    ("手机,平板,电脑,系统,运行,速度", "流畅,快,好用,稳定,给力", "卡,慢,难用,卡顿,烂"),
+    ("屏幕,画质,拍照", "清晰,好,出色", "模糊,差,糟糕,烂"),
+    ("信号,音质,网络", "好,稳定,给力", "差,糟糕,烂"),
+    ("手机,平板,电脑,系统", "流畅,快,好用,稳定,给力", "卡,慢,难用,卡顿,烂"),
+    ("速度,反应,开机", "快,给力", "慢,差"),
     ("物流,快递,发货,送货", "快,及时,给力,准时", "慢,拖拉,磨蹭,糟糕"),
     ("包装", "结实,完好,精美,严实", "简陋,破损,随便,差"),
     ("价格,价钱", "实惠,便宜,公道,合理,划算", "贵,离谱,坑人,虚高"),
     ("电池,续航", "好,耐用,给力,强", "差,不行,糟糕,弱"),
     ("衣服,裤子,鞋子,尺码", "好看,舒服,合身,合适,漂亮", "难看,掉色,起球,扎人,丑"),
-    ("洗发水,热水器,效果,气味", "好,不错,好用,明显,好闻", "差,难闻,难用,刺鼻,糟糕"),
-    ("环境,位置,餐厅,这家店,交通", "好,优美,安静,方便,舒服", "差,嘈杂,糟糕,偏僻,脏乱"),
+    ("洗发水,热水器,电器", "好,好用,实用", "差,难用,糟糕"),
+    ("效果,去屑效果,加热效果", "好,明显,理想", "差,糟糕"),
+    ("气味,香味", "好闻,清新,自然", "难闻,刺鼻,怪"),
+    ("环境,餐厅,这家店", "好,优美,安静,舒服", "差,嘈杂,糟糕,脏乱"),
+    ("位置,交通", "好,方便", "差,偏僻"),
 )  # fmt: skip
 """Nouns, and adjectives that praise and criticize them."""
 PREFIXES = (
@@ -55,7 +62,7 @@ PRAISE_AS_CRITICISM = (
 """Negations of an adjective that praises."""
 CRITICISM_AS_PRAISE = (
     "不{}", "一点也不{}", "一点都不{}", "并不{}", "不算{}", "没有想象中那么{}", "没有别人说的那么{}",
-    "完全不{}", "不会{}", "从来不{}", "没有一点{}的感觉", "不觉得{}", "绝对不{}", "毫不{}", "丝毫不{}",
+    "完全不{}", "不会{}", "从来不{}", "没有一点{}的感觉", "不觉得{}", "绝对不{}", "丝毫不{}",
 )  # fmt: skip
 """Negations of an adjective that criticizes."""
 PHRASES = {
@@ -82,10 +89,21 @@ PHRASES = {
     ),
 }  # fmt: skip
 """Judgements that need no aspect, separated by commas."""
+PHRASES_AFTER_NOUN = {
+    "positive": (
+        "不错,真不错,相当不错,还不错,没得说,无可挑剔,没毛病,没让我失望,没有让人失望,没什么可挑剔的,挑不出毛病,超出预期,"
+        "比想象中好,比预期的好,差不到哪去,没什么不好,没话说,让人满意"
+    ),
+    "negative": (
+        "不行,真不行,不怎么样,不咋地,不敢恭维,让人失望,太让我失望了,不如预期,比想象中差,不如以前,问题很多,毛病不少,"
+        "没什么好的,真不好,好不到哪去,不让人满意"
+    ),
+}
+"""Judgements that follow any aspect, separated by commas."""
 LATTER_COUNTS = (
     "虽然{},但是{}", "虽然{},不过{}", "虽然{},但{}", "尽管{},可是{}", "{},但是{}", "{},可是{}", "{},然而{}",
     "{}但{}", "本来以为{},没想到{}", "原以为{},结果{}", "别人都说{},我却觉得{}", "{}没错,可是{}",
-    "虽说{},还是{}", "以前{},现在{}",
+    "以前{},现在{}",
 )  # fmt: skip
 """Conjunctions of opposite statements, of which the second one counts."""
 BOTH_AGREE = (
@@ -141,8 +159,9 @@ def _clause(label: str, generator: random.Random) -> str:
     nouns, praise, criticism = (part.split(",") for part in generator.choice(ASPECTS))
     noun, kind = generator.choice(nouns), generator.random()
     if kind < 0.3:
-        phrase = generator.choice(PHRASES[label].split(","))
-        return phrase if generator.random() < 0.5 else f"{noun}{phrase}"
+        if generator.random() < 0.5:
+            return generator.choice(PHRASES[label].split(","))
+        return noun + generator.choice(PHRASES_AFTER_NOUN[label].split(","))
     direct, opposite = (praise, criticism) if label == "positive" else (criticism, praise)
     if kind < 0.6:
         return noun + generator.choice(DEGREES) + generator.choice(direct)

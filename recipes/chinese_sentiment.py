@@ -34,7 +34,7 @@ import torch
 
 import chinese_teachers
 import fastlstm
-from chinese_reviews import Review, key, load_reviews, load_sentences, split, texts_and_labels, unique
+from chinese_reviews import Review, load_reviews, load_sentences, split, texts_and_labels, unique
 from chinese_sentences import sentences as generate_sentences
 from fastlstm._typing import DoubleArray
 from fastlstm.cli.progress import Display
@@ -46,6 +46,7 @@ from fastlstm.training.early_exit import add_early_exit
 from probes import CHINESE, LABELS, load_probes
 from sentiment_card import Figure, Origin, sentiment_card
 from stages import run_stage, stage_seconds
+from text_key import key
 
 BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
 STORAGE = "int8"
@@ -128,11 +129,15 @@ def main() -> None:
 
 
 def split_reviews(reviews: Sequence[Review], without: str | None = None) -> Parts:
-    """Split reviews by `TEST_PART` and `VALIDATION_PART`. A category held out is the test, and in no other part."""
+    """Split reviews by `TEST_PART` and `VALIDATION_PART`. A category held out is the test, and in no other part.
+
+    No probe is a training text.
+    """
     test = split(reviews, TEST_PART)[1]
     validation = split(reviews, VALIDATION_PART)[1]
     held_out = {review.text for review in (*test, *validation)}
-    training = [review for review in reviews if review.text not in held_out]
+    probes = {key(probe.text) for probe in load_probes(CHINESE)}
+    training = [review for review in reviews if review.text not in held_out and key(review.text) not in probes]
     if without is None:
         return Parts(training, validation, test)
     return Parts(

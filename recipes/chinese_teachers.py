@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 import transformer_teacher
-from chinese_reviews import Review, key
+from chinese_reviews import Review
 from fastlstm._typing import DoubleArray
 from minilm_teacher import report
 from opponents.transformer_training import FineTuning
 from probes import POSITIVE
 from scored import Scored
 from stages import run_stage
+from text_key import key
 
 FOLDS = 2
 FINE_TUNING = FineTuning(learning_rate=8e-5, epochs=1, batch_texts=32)
@@ -38,10 +39,10 @@ def label(encoder: Path, reviews: Sequence[Review], further: Sequence[Review], w
     fold_of = np.array([zlib.crc32(key(review.text).encode()) % FOLDS for review in reviews])
     result = np.zeros(len(reviews))
     for fold in range(FOLDS):
-        rest = [review for review, own in zip(reviews, fold_of, strict=True) if own != fold]
+        rest = [review for review, part in zip(reviews, fold_of, strict=True) if part != fold]
         training, rows = scored([*rest, *further]), np.flatnonzero(fold_of == fold)
         texts = [reviews[row].text for row in rows.tolist()]
-        teacher, labels = work / f"teacher-{fold}", work / f"labels-{fold}.parquet"
+        teacher, labels = work / f"teacher {fold + 1}", work / f"labels of teacher {fold + 1}.parquet"
         run_stage(teacher, partial(transformer_teacher.train, encoder, training, FINE_TUNING))
         run_stage(labels, partial(transformer_teacher.label, teacher, texts))
         result[rows] = transformer_teacher.read_labels(labels).positive

@@ -22,10 +22,11 @@ STORAGE = "int8"
 OTHER_ORIGINS = """
 SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. A tenth of
 its whole sentences, chosen by a hash, is held out with all their phrases: the official test split has no public
-labels. GoEmotions: Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences: from product reviews, tweets and
-editorials, each rated by 20 people (Hutto & Gilbert 2014, MIT). Generated sentences: `recipes/english_sentences.py`.
-Sentences were labelled by {teachers} (Apache 2.0), fine-tuned on them, and reviews by an LSTM of
-`recipes/english_encoder.py`. Whether the terms of these data sets fit your use is for you to check."""
+labels. Held-out sentences that differ from a training text in case and punctuation alone, such as "Thank you!", are
+not measured. GoEmotions: Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences: from product reviews,
+tweets and editorials, each rated by 20 people (Hutto & Gilbert 2014, MIT). Generated sentences:
+`recipes/english_sentences.py`. Sentences were labelled by {teachers} (Apache 2.0), fine-tuned on them, and reviews
+by an LSTM of `recipes/english_encoder.py`. Whether the terms of these data sets fit your use is for you to check."""
 
 
 def publish(

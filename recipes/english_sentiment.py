@@ -2,22 +2,23 @@
 
     pip install -e ".[train]" -r recipes/requirements.txt
     python recipes/english_sentiment.py WORK --imdb IMDB --sst2 SST2 --emotions EMOTIONS --rated RATED \
-        --lstm-teacher LSTM --encoders ENCODER
+        --lstm-teacher LSTM [--encoders ENCODER]
 
 The folders of texts are described in `english_texts.py`. LSTM is a classifier of IMDb's reviews from
 `recipes/english_encoder.py`. ENCODER is a folder with config.json, model.safetensors and tokenizer.json, such as that
-of sentence-transformers/all-mpnet-base-v2 (Apache 2.0). The names of its files in WORK contain the folder's name. Each
+of sentence-transformers/all-mpnet-base-v2 (Apache 2.0). The names of its files in WORK contain the folder's name.
+Without it, labels and word vectors come from `english_teacher.npz`, which --save-teacher wrote in another call. Each
 stage saves its output in WORK and is skipped if the output exists; an interrupted stage resumes from its checkpoint.
 The stages:
 
 1. Fine-tune each encoder on sentences: phrases of film reviews, comments with emotions, rated sentences, generated
    ones.
-2. Label reviews with the LSTM, and sentences with the mean logit of the transformers in int8: sentences cut from
-   reviews, the same about other subjects, parts of sentences, and all texts of stage 1.
-3. Distil a forward LSTM from these labels. Its embeddings start from the vectors that a transformer has for single
-   words (`teacher_vectors.py`).
+2. Label reviews with the LSTM, and sentences with the mean logit of the transformers: sentences cut from reviews, the
+   same about other subjects, parts of sentences, sentences with phrases of others, and all texts of stage 1.
+3. Distil a forward LSTM from these labels. Its embeddings start from the vectors that the last transformer has for
+   single words (`teacher_vectors.py`).
 4. With --publish: quantize it, measure it, and save it as the package's bundled model; the test split of IMDb is
-   scored once.
+   scored once. Held-out sentences that occur among the training texts with other punctuation are not measured.
 """
 
 from __future__ import annotations
@@ -38,28 +39,32 @@ import torch
 
 import english_texts
 import fastlstm
+import teacher_cache
 import teacher_vectors
 import transformer_teacher
-from augmentation import augmented
+from augmentation import augmented, swapped
 from english_publication import publish
 from english_texts import Reviews
 from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
-from opponents import transformer
 from opponents.transformer_training import FineTuning
 from probes import ENGLISH, LABELS, POSITIVE, load_probes
 from scored import Scored, join
 from sst2 import load_treebank, split_treebank, whole_sentences
 from stages import run_stage, stage_seconds
+from text_key import key
 
 REVIEWS_FILE = "reviews labelled by LSTM.parquet"
-SENTENCES_KIND, FURTHER_KIND = "sentences", "further sentences"
+SENTENCES_KIND, FURTHER_KIND, VARIED_KIND = "sentences", "further sentences", "varied sentences"
+CACHED_TEACHER = "all-mpnet-base-v2"
 VECTORS_FILE, VECTOR_SIZE = "words.vec", 96
-SENTENCES, PARTS, OTHER_SUBJECTS = 260_000, 90_000, 45_000
+SENTENCES, PARTS, OTHER_SUBJECTS = 180_000, 60_000, 45_000
 """Numbers of sentences cut from reviews, of parts of these, and of these about other subjects."""
-COPIES = 8
-"""Shortened copies of each whole sentence of SST-2."""
+COPIES, RATED_COPIES = 8, 4
+"""Shortened copies of each whole sentence of SST-2, and of each rated sentence."""
+SWAPPED = 80_000
+"""Number of sentences of SST-2 in which phrases are replaced."""
 LABEL_WEIGHT = 0.5
 FINE_TUNING = FineTuning(learning_rate=3e-5, epochs=1, batch_texts=32)
 TEACHER_TEXTS = 50_000
@@ -72,7 +77,7 @@ STUDENT: dict[str, Any] = {
     "vocabulary_size": 20_000,
     "hidden_sizes": (384,),
     "pretraining_epochs": 1,
-    "epochs": 5,
+    "epochs": 4,
     "learning_rate": 2e-3,
     "ngrams": 100_000,
 }
@@ -80,7 +85,7 @@ STUDENT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the texts are, see `english_texts`, and the LSTM that also labels reviews."""
+    """Where the texts are, see `english_texts`, and the LSTM that labels reviews."""
 
     imdb: Path
     sst2: Path
@@ -98,7 +103,7 @@ class Texts:
         kinds: Sentences to train on, by kind.
         validation: Sentences that select settings.
         phrases: The phrases of SST-2 among them.
-        whole: The whole sentences of SST-2, and the rated ones, among them.
+        rated: The rated sentences among them.
         measured: Sentences that are measured at the end, by name.
     """
 
@@ -106,7 +111,7 @@ class Texts:
     kinds: dict[str, Scored]
     validation: Scored
     phrases: list[str]
-    whole: list[str]
+    rated: list[str]
     measured: dict[str, Scored]
 
     @classmethod
@@ -126,12 +131,17 @@ class Texts:
             "sentences of film reviews (SST-2), a tenth held out": english_texts.scored_phrases(treebank.held_out),
             "sentences of product reviews, a fifth held out": rated.measured,
         }
-        probes = {probe.text for probe in load_probes(ENGLISH)}
-        kinds = {kind: group.where(text not in probes for text in group.texts) for kind, group in kinds.items()}
+        probes = {key(probe.text) for probe in load_probes(ENGLISH)}
+        kinds = {
+            kind: group.where(key(text) not in probes for text in group.texts) for kind, group in kinds.items()
+        }
         reviews = english_texts.load_reviews(folders.imdb)
-        phrases = inner.training.texts
-        whole = [*whole_sentences(phrases), *rated.training.texts]
-        return cls(reviews, kinds, validation, phrases, whole, measured)
+        return cls(reviews, kinds, validation, inner.training.texts, rated.training.texts, measured)
+
+    @cached_property
+    def whole(self) -> list[str]:
+        """The whole sentences of SST-2 to train on."""
+        return whole_sentences(self.phrases)
 
     @cached_property
     def sentences(self) -> Scored:
@@ -152,8 +162,14 @@ def main() -> None:
     for name in ("imdb", "sst2", "emotions", "rated", "lstm-teacher"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
-        "--encoders", type=Path, nargs="+", metavar="FOLDER", help="transformers (default: installed MiniLM)"
+        "--encoders",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="transformers (default: saved labels)",
     )
+    parser.add_argument("--save-teacher", action="store_true", help="replace the saved labels and word vectors")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--publish", action="store_true", help="score IMDb's test split, replace the bundled model")
     arguments = parser.parse_args()
@@ -162,42 +178,64 @@ def main() -> None:
     work = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     folders = Folders(arguments.imdb, arguments.sst2, arguments.emotions, arguments.rated, arguments.lstm_teacher)
-    texts, encoders = Texts.load(folders), arguments.encoders or [transformer.find_encoder(None)]
-    for encoder in encoders:
-        teacher = work / encoder.name
-        run_stage(teacher, partial(transformer_teacher.train, encoder, teacher_texts(texts), FINE_TUNING))
-        label_sentences(work, teacher, texts)
+    texts = Texts.load(folders)
+    groups = sentence_groups(texts)
+    names = [encoder.name for encoder in arguments.encoders] or [CACHED_TEACHER]
     all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
     run_stage(work / REVIEWS_FILE, partial(label_reviews, folders.lstm_teacher, all_reviews))
-    names = [encoder.name for encoder in encoders]
-    run_stage(work / VECTORS_FILE, partial(make_vectors, encoders[-1], work, names, texts))
+    if arguments.encoders:
+        for encoder in arguments.encoders:
+            teacher = work / encoder.name
+            run_stage(teacher, partial(transformer_teacher.train, encoder, teacher_texts(texts), FINE_TUNING))
+            for kind, group in groups.items():
+                label = partial(transformer_teacher.label, teacher, group, fast=True)
+                run_stage(labels_path(work, kind, encoder.name), label)
+        run_stage(work / VECTORS_FILE, partial(make_vectors, arguments.encoders[-1], work, names, texts))
+    else:
+        for kind, group in groups.items():
+            out = labels_path(work, kind, CACHED_TEACHER)
+            run_stage(out, partial(teacher_cache.copy_labels, teacher_cache.CACHE, kind, group))
+        run_stage(work / VECTORS_FILE, partial(teacher_cache.copy_vectors, teacher_cache.CACHE))
+    if arguments.save_teacher:
+        labels = {kind: labels_path(work, kind, names[-1]) for kind in groups}
+        words = student_words(work, names, texts)
+        teacher_cache.save(labels, words, work / VECTORS_FILE, teacher_cache.CACHE)
     run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
         validation = validation_data(texts).texts
+        trained = {key(text) for text in student_data(work, names, texts).texts}
+        measured = {
+            name: group.where(key(text) not in trained for text in group.texts)
+            for name, group in texts.measured.items()
+        }
         numbers = count_texts(work, names[0], texts)
-        publish(work / "student", texts.measured, validation, folders.imdb, names, stage_seconds(work), numbers)
+        publish(work / "student", measured, validation, folders.imdb, names, stage_seconds(work), numbers)
 
 
 def teacher_texts(texts: Texts) -> Scored:
     """Return the texts to fine-tune on."""
-    whole = set(texts.whole)
+    whole = {*texts.whole, *texts.rated}
     order = np.random.default_rng(0).permutation(len(texts.sentences.texts))
     preferred = sorted(order, key=lambda row: texts.sentences.texts[row] not in whole)
     chosen = set(preferred[:TEACHER_TEXTS])
     return texts.sentences.where(row in chosen for row in range(len(order)))
 
 
-def label_sentences(work: Path, teacher: Path, texts: Texts) -> None:
-    """Write a teacher's labels of the sentences of stage 1, and of further ones, into the folder `work`."""
+def sentence_groups(texts: Texts) -> dict[str, list[str]]:
+    """Return the sentences to label, by kind: those of stage 1, and further ones."""
     cut = english_texts.cut_sentences([*texts.reviews.training.texts, *texts.reviews.unlabelled], SENTENCES)
     known = texts.held_out.union(texts.sentences.texts, cut)
-    whole = whole_sentences(texts.phrases)
-    parts = augmented(whole, COPIES, known=known, seed=0) + augmented(cut[::2][:PARTS], 1, known=known, seed=1)
-    others = english_texts.about_other_subjects([*cut, *whole])[:OTHER_SUBJECTS]
+    parts = augmented(texts.whole, COPIES, known=known, seed=0) + augmented(
+        cut[::2][:PARTS], 1, known=known, seed=1
+    )
+    others = english_texts.about_other_subjects([*cut, *texts.whole])[:OTHER_SUBJECTS]
     further = [text for text in dict.fromkeys([*cut, *parts, *others]) if text not in texts.held_out]
-    for kind, group in ((SENTENCES_KIND, texts.sentences.texts), (FURTHER_KIND, further)):
-        out = labels_path(work, kind, teacher.name)
-        run_stage(out, partial(transformer_teacher.label, teacher, group, quantized=True))
+    known = known.union(further)
+    varied = [
+        *swapped(texts.whole, texts.phrases, SWAPPED, known=known, seed=2),
+        *augmented(texts.rated, RATED_COPIES, known=known, seed=3),
+    ]
+    return {SENTENCES_KIND: texts.sentences.texts, FURTHER_KIND: further, VARIED_KIND: varied}
 
 
 def labels_path(work: Path, kind: str, teacher: str) -> Path:
@@ -228,6 +266,7 @@ def student_data(work: Path, teachers: Sequence[str], texts: Texts) -> fastlstm.
         Scored(reviews.texts, targets),
         Scored(sentences.texts, mixed),
         mean_labels(FURTHER_KIND),
+        mean_labels(VARIED_KIND),
     )
     probabilities = np.stack([1 - data.positive, data.positive], axis=1).astype(np.float32)
     labelled = data.dataset("reviews and sentences labelled by teachers")
@@ -237,19 +276,28 @@ def student_data(work: Path, teachers: Sequence[str], texts: Texts) -> fastlstm.
 
 def count_texts(work: Path, teacher: str, texts: Texts) -> dict[str, int]:
     """Return the number of training texts of each kind. `teacher` is one that labelled the sentences."""
-    further = transformer_teacher.read_labels(labels_path(work, FURTHER_KIND, teacher))
+    further, varied = (
+        len(transformer_teacher.read_labels(labels_path(work, kind, teacher)).texts)
+        for kind in (FURTHER_KIND, VARIED_KIND)
+    )
     return {
         "reviews with labels": len(texts.reviews.training.texts),
         "reviews without labels": len(texts.reviews.unlabelled),
         **{kind: len(group.texts) for kind, group in texts.kinds.items()},
-        "sentences of these reviews, whole or in part, some about other subjects": len(further.texts),
+        "sentences of reviews and SST-2, whole or in part, some about other subjects": further,
+        "sentences of film reviews with other phrases, and parts of rated sentences": varied,
     }
 
 
 def make_vectors(encoder: Path, work: Path, teachers: Sequence[str], texts: Texts, out: Path) -> None:
     """Write the vectors of the student's vocabulary, from that encoder and its fine-tuned form."""
-    words = teacher_vectors.frequent_words(student_data(work, teachers, texts).texts, STUDENT["vocabulary_size"])
+    words = student_words(work, teachers, texts)
     teacher_vectors.write_word_vectors(encoder, work / encoder.name, words, VECTOR_SIZE, out)
+
+
+def student_words(work: Path, teachers: Sequence[str], texts: Texts) -> list[str]:
+    """Return the student's vocabulary."""
+    return teacher_vectors.frequent_words(student_data(work, teachers, texts).texts, STUDENT["vocabulary_size"])
 
 
 def validation_data(texts: Texts) -> fastlstm.Dataset:

@@ -1,4 +1,4 @@
-"""The texts that the English sentiment model learns from, each with the probability that it is positive.
+"""The training texts of the English sentiment model, each with the probability that it is positive.
 
     IMDB/{train,unsupervised}.parquet    reviews (Maas et al. 2011)
     SST2/{train,dev}.parquet             phrases of film reviews (Socher et al. 2013)

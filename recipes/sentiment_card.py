@@ -158,7 +158,7 @@ def _probe_lines(results: ProbeResults) -> Iterator[str]:
 
 def _neutral_lines(results: ProbeResults) -> Iterator[str]:
     low, high = UNDECIDED
-    yield "An honest answer to a fact or a mixed verdict is a probability near one half:"
+    yield "Facts and mixed verdicts have no label; their probability should be near one half:"
     yield ""
     yield from _table_head(["kind", "sentences", "mean probability of `positive`", f"within {low} to {high}"])
     for kind, answers in results.neutral().items():
@@ -172,7 +172,7 @@ def _origin_lines(origin: Origin) -> Iterator[str]:
         yield from (_row([kind, f"{number:,}"]) for kind, number in origin.texts.items())
         yield ""
     yield f"Trained by `{origin.recipe}`."
-    stages = ", ".join(f"{stage} {seconds / 3600:.1f} h" for stage, seconds in origin.seconds.items())
+    stages = ", ".join(f"{stage} {seconds / 60:.0f} min" for stage, seconds in origin.seconds.items())
     yield f"Training times: {stages}."
     if origin.size is not None:
         yield f"Size of the model's folder: {origin.size / 1e6:.1f} MB."

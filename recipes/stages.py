@@ -8,6 +8,8 @@ from pathlib import Path
 
 SUFFIX = ".seconds"
 """Ending of the file with the time of a stage."""
+OUTPUTS = ".parquet", ".vec", ".json"
+"""Endings of files that stages make."""
 
 
 def run_stage(out: Path, make: Callable[[Path], object]) -> None:
@@ -25,4 +27,9 @@ def run_stage(out: Path, make: Callable[[Path], object]) -> None:
 
 def stage_seconds(folder: Path) -> dict[str, float]:
     """Return the seconds of each stage in a folder, by the name of what it made, without its ending."""
-    return {Path(path.stem).stem: float(path.read_text()) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    return {_stage(path): float(path.read_text()) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def _stage(path: Path) -> str:
+    name = Path(path.name.removesuffix(SUFFIX))
+    return name.stem if name.suffix in OUTPUTS else name.name

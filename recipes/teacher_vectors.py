@@ -1,8 +1,8 @@
 """Word vectors from a transformer, before and after fine-tuning: the first embeddings of its student.
 
 The vector of a word is the mean of the last hidden states for the word alone, reduced by principal components. After
-fine-tuning, it also tells how the word is judged. So the student knows something about words that are rare in its
-training texts. model2vec makes static embeddings in a similar way (Tulkens & van Dongen 2024).
+fine-tuning, it also depends on the sentiment of the word. Words that are rare in the student's training texts start
+with a useful vector. model2vec makes static embeddings in a similar way (Tulkens & van Dongen 2024).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from opponents import transformer
 from probes import LABELS
 
 DEVIATION = 0.06
-"""Standard deviation of the numbers, about twice that of random embeddings."""
+"""Standard deviation of the values, about twice that of random embeddings."""
 
 
 def frequent_words(texts: Sequence[str], count: int) -> list[str]:
@@ -34,15 +34,19 @@ def write_word_vectors(encoder: Path, teacher: Path, words: Sequence[str], size:
         encoder: The transformer.
         teacher: The same, fine-tuned: a folder of `transformer.save`.
         words: The words.
-        size: Numbers of a vector.
+        size: Dimensions of a vector.
         out: The file.
     """
     ids = transformer.TransformerTokenizer(encoder)(words)
     models = transformer.create(encoder, len(LABELS), seed=0), transformer.load(teacher)[0]
-    vectors = principal_components([transformer.embeddings(model, ids) for model in models], size)
+    write_vectors(words, principal_components([transformer.embeddings(model, ids) for model in models], size), out)
+
+
+def write_vectors(words: Sequence[str], vectors: FloatArray, out: Path) -> None:
+    """Write words and their vectors [words, size] as a text file."""
     temporary = out.with_name(out.name + ".part")
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(f"{len(words)} {size}\n")
+        file.write(f"{len(words)} {vectors.shape[1]}\n")
         for word, vector in zip(words, vectors, strict=True):
             file.write(f"{word} {' '.join(f'{number:.5f}' for number in vector)}\n")
     temporary.replace(out)

@@ -15,7 +15,7 @@ import torch
 from fastlstm._typing import DoubleArray, FloatArray
 from minilm_teacher import report
 from opponents import onnx_session, onnx_transformer, transformer
-from opponents.transformer_training import FineTuning, fine_tune
+from opponents.transformer_training import FineTuning, fine_tune, has_amx, mixed_precision
 from probes import LABELS
 from scored import Scored
 
@@ -23,6 +23,8 @@ MAX_TRAINED_WORDS = 100_000
 """Embeddings of a larger, multilingual vocabulary are not trained: they are most of the weights."""
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
+LARGE_BATCH_TOKENS, LARGE_BATCH_TEXTS = 8192, 512
+"""Batches in bfloat16, where the weights are arranged anew for each."""
 FLOAT_NODES = re.compile(r"layer\.\d+/output/dense")
 """The second layer of each feed-forward block is not quantized: its inputs have outliers, so that one scale per tensor
 is too coarse for the others."""
@@ -42,12 +44,14 @@ def train(encoder: Path, texts: Scored, options: FineTuning, out: Path) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
-def label(teacher: Path, texts: Sequence[str], out: Path, *, quantized: bool = False) -> None:
+def label(teacher: Path, texts: Sequence[str], out: Path, *, fast: bool = False) -> None:
     """Write a Parquet file with the texts and their logits; texts of an unfinished file are not labelled again.
 
-    An unfinished file of other texts is ignored. With `quantized`, ONNX Runtime labels in int8.
+    An unfinished file of other texts is ignored. With `fast`, the teacher labels in bfloat16 if the processor has AMX,
+    and otherwise in int8 by ONNX Runtime.
     """
-    score = _int8_scorer(teacher) if quantized else _scorer(teacher)
+    fast_scorer = _bfloat16_scorer if has_amx() else _int8_scorer
+    score = (fast_scorer if fast else _scorer)(teacher)
     part = out.with_suffix(".part")
     done = read_logits(part) if part.exists() else ([], [])
     logits = done[1] if done[0] == list(texts[: len(done[0])]) else []
@@ -64,6 +68,17 @@ def _scorer(teacher: Path) -> Score:
     model, _ = transformer.load(teacher)
     tokenize = transformer.TransformerTokenizer(teacher)
     return lambda texts: transformer.predict_proba(model, tokenize(texts))
+
+
+def _bfloat16_scorer(teacher: Path) -> Score:
+    model, _ = transformer.load(teacher)
+    tokenize = transformer.TransformerTokenizer(teacher)
+
+    def score(texts: Sequence[str]) -> FloatArray:
+        with mixed_precision():
+            return transformer.predict_proba(model, tokenize(texts), LARGE_BATCH_TOKENS, LARGE_BATCH_TEXTS)
+
+    return score
 
 
 def _int8_scorer(teacher: Path) -> Score:

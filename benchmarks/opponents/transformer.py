@@ -81,7 +81,7 @@ class Probabilities(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return the probabilities [texts, classes] of padded ids and their mask, both [texts, tokens]."""
-        return torch.softmax(self.model(ids, mask), 1)
+        return torch.softmax(self.model(ids, mask).float(), 1)
 
 
 class Embedder(nn.Module):
@@ -138,9 +138,14 @@ def load(folder: Path, *, dropout: float = 0.1) -> tuple[TransformerClassifier, 
     return model.eval(), tuple(labels)
 
 
-def predict_proba(model: TransformerClassifier, ids: Sequence[Sequence[int]]) -> FloatArray:
-    """Return the probabilities [texts, classes] of token ids."""
-    return _outputs(Probabilities(model), ids, model.output.out_features)
+def predict_proba(
+    model: TransformerClassifier,
+    ids: Sequence[Sequence[int]],
+    batch_tokens: int = BATCH_TOKENS,
+    batch_texts: int = BATCH_TEXTS,
+) -> FloatArray:
+    """Return the probabilities [texts, classes] of token ids, in batches of at most these sizes."""
+    return _outputs(Probabilities(model), ids, model.output.out_features, batch_tokens, batch_texts)
 
 
 def embeddings(model: TransformerClassifier, ids: Sequence[Sequence[int]]) -> FloatArray:
@@ -148,10 +153,16 @@ def embeddings(model: TransformerClassifier, ids: Sequence[Sequence[int]]) -> Fl
     return _outputs(Embedder(model), ids, model.output.in_features)
 
 
-def _outputs(model: nn.Module, ids: Sequence[Sequence[int]], size: int) -> FloatArray:
+def _outputs(
+    model: nn.Module,
+    ids: Sequence[Sequence[int]],
+    size: int,
+    batch_tokens: int = BATCH_TOKENS,
+    batch_texts: int = BATCH_TEXTS,
+) -> FloatArray:
     result = np.empty((len(ids), size), np.float32)
     model.eval()
     with torch.inference_mode():
-        for batch, padded, mask in padded_batches(ids, BATCH_TOKENS, BATCH_TEXTS):
+        for batch, padded, mask in padded_batches(ids, batch_tokens, batch_texts):
             result[batch] = model(torch.from_numpy(padded), torch.from_numpy(mask)).numpy()
     return result

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from fastlstm._typing import FloatArray
+from fastlstm.nn.runs import fingerprint
 from opponents.padded_batches import IntArray, batches_by_length, pad
 from opponents.transformer import TransformerClassifier
 
@@ -30,8 +31,15 @@ CHECKPOINT_SECONDS, REPORT_SECONDS = 120, 30
 class FineTuning:
     """Options of fine-tuning.
 
-    A batch ends at `batch_texts` texts or `batch_tokens` padded tokens. With `freeze_words`, word embeddings keep their
-    values: those of a multilingual vocabulary are most of all weights, and few of them occur in the texts.
+    Attributes:
+        learning_rate: Highest learning rate of the encoder.
+        epochs: Passes over the texts.
+        batch_texts: Largest number of texts in a batch.
+        batch_tokens: Largest number of padded tokens in a batch.
+        weight_decay: Of the weight matrices of the encoder.
+        seed: Of the order and of dropout.
+        freeze_words: Word embeddings keep their values: those of a multilingual vocabulary are most of all weights, and
+            few of them occur in the texts.
     """
 
     learning_rate: float = 6e-5
@@ -54,25 +62,30 @@ def fine_tune(
 ) -> None:
     """Train all weights on token ids, and class numbers [n] or probabilities [n, classes].
 
-    Training resumes from the checkpoint if it exists.
-    The order and the dropout of a step follow from seed, epoch and step, so that a resumed run ends like another.
+    Training resumes from the checkpoint if it exists. The order and the dropout of a step depend on seed, epoch and
+    step alone, so that a resumed run gives the same result as an uninterrupted one.
+
+    Raises:
+        SystemExit: The checkpoint is of other texts, labels or options.
     """
     plan = [batch for epoch in range(options.epochs) for batch in epoch_batches(ids, options, epoch)]
     optimizer = _optimizer(model, options)
     rates = [group["lr"] for group in optimizer.param_groups]
-    step = _restore(checkpoint, model, optimizer, len(plan))
+    run = _fingerprint(ids, labels, options)
+    step = _restore(checkpoint, model, optimizer, run)
     started = saved = reported = time.perf_counter()
-    first, mean_loss = step, float("nan")
+    first = step
+    mean_loss: float | None = None
     for step in range(first, len(plan)):
         batch, fraction = plan[step], step / len(plan)
         scale = min((fraction + 1 / len(plan)) / WARM_UP_FRACTION, (1 - fraction) / (1 - WARM_UP_FRACTION))
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * scale
         loss = _step(model, optimizer, [ids[k] for k in batch], labels[batch], options.seed + step)
-        mean_loss = loss if mean_loss != mean_loss else 0.98 * mean_loss + 0.02 * loss
+        mean_loss = loss if mean_loss is None else 0.98 * mean_loss + 0.02 * loss
         now = time.perf_counter()
         if checkpoint is not None and now - saved > CHECKPOINT_SECONDS:
-            _save(checkpoint, model, optimizer, step + 1, len(plan))
+            _save(checkpoint, model, optimizer, step + 1, run)
             saved = now
         if now - reported > REPORT_SECONDS:
             reported, remaining = now, (now - started) / (step + 1 - first) * (len(plan) - step - 1)
@@ -87,6 +100,19 @@ def epoch_batches(ids: Sequence[Sequence[int]], options: FineTuning, epoch: int)
     lengths = [len(ids[k]) + int(random.integers(LENGTH_NOISE + 1)) for k in order]
     batches = batches_by_length(lengths, options.batch_tokens, options.batch_texts)
     return [order[batches[k]] for k in random.permutation(len(batches))]
+
+
+def has_amx() -> bool:
+    """Return whether the processor multiplies tiles in bfloat16; PyTorch uses them on Linux."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def mixed_precision() -> torch.autocast:
+    """Return a context in which PyTorch multiplies in bfloat16 if the processor has AMX, and in float32 otherwise.
+
+    With AMX, training is about twice as fast and inference four times.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=has_amx())
 
 
 def _optimizer(model: TransformerClassifier, options: FineTuning) -> torch.optim.Optimizer:
@@ -110,8 +136,9 @@ def _step(
     torch.manual_seed(seed)
     model.train()
     padded, mask = pad(ids)
-    logits = model(torch.from_numpy(padded), torch.from_numpy(mask))
-    loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels))
+    with mixed_precision():
+        logits = model(torch.from_numpy(padded), torch.from_numpy(mask))
+    loss = nn.functional.cross_entropy(logits.float(), torch.from_numpy(labels))
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -119,20 +146,24 @@ def _step(
     return float(loss.detach())
 
 
-def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
+def _fingerprint(ids: Sequence[Sequence[int]], labels: IntArray | FloatArray, options: FineTuning) -> str:
+    return f"{fingerprint([*(np.asarray(text) for text in ids), np.asarray(labels)])} {options}"
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, run: str) -> None:
     temporary = path.with_name(path.name + ".part")
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "steps": steps}
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "run": run}
     torch.save(state, temporary)
     temporary.replace(path)
 
 
-def _restore(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> int:
+def _restore(path: Path | None, model: nn.Module, optimizer: torch.optim.Optimizer, run: str) -> int:
     """Return the number of steps that are done."""
     if path is None or not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
-    if state["steps"] != steps:
-        raise SystemExit(f"{path} is of a run of {state['steps']} steps; this one has {steps}; remove the file")
+    if state.get("run") != run:
+        raise SystemExit(f"{path} is of a run with other texts, labels or options; remove the file")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])

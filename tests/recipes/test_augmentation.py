@@ -44,3 +44,23 @@ def test_known_texts_and_repetitions_are_left_out(augmentation: Any) -> None:
     assert len(set(texts)) == len(texts)
     assert "good" not in texts
     assert texts == augmentation.augmented(["good film", SENTENCE], 20, known=["good"], seed=0)
+
+
+PHRASES = ["a warm film", "a warm film with fine actors", "with fine actors", "warm", "too long", "and too long"]
+
+
+def test_swapped_sentences_have_phrases_of_the_same_length(augmentation: Any) -> None:
+    sentence = "a warm film with fine actors and too long"
+    results = augmentation.swapped([sentence, "no known phrase"], PHRASES, 200, known=[sentence], seed=0)
+    assert sentence not in results
+    assert "a warm film with fine actors a warm film" in results
+    assert "with fine actors with fine actors and too long" in results
+    assert "a warm film a warm film and too long" in results
+    assert "a warm film and too long and too long" in results
+    assert {len(result.split()) for result in results} == {9}
+    assert len(set(results)) == len(results)
+    assert results == augmentation.swapped([sentence, "no known phrase"], PHRASES, 200, known=[sentence], seed=0)
+
+
+def test_one_word_is_never_swapped(augmentation: Any) -> None:
+    assert augmentation.swapped(["warm and long"], ["warm", "long"], 10, known=[], seed=0) == []

@@ -30,8 +30,9 @@ def test_labels_are_balanced(recipe: Any) -> None:
 
 
 def test_no_word_has_both_labels(recipe: Any) -> None:
-    positive, negative = (set(phrases.split(",")) for phrases in recipe.PHRASES.values())
-    assert not positive & negative
+    for table in (recipe.PHRASES, recipe.PHRASES_AFTER_NOUN):
+        positive, negative = (set(phrases.split(",")) for phrases in table.values())
+        assert not positive & negative
     for _, praise, criticism in recipe.ASPECTS:
         assert not set(praise.split(",")) & set(criticism.split(","))
 

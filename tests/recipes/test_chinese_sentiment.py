@@ -33,6 +33,14 @@ def test_a_category_held_out_is_only_in_the_test(recipe: Any) -> None:
     assert texts(parts.training) < texts(recipe.split_reviews(reviews).training)
 
 
+def test_no_probe_is_a_training_text(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reviews = [recipe.Review(f"review {k}", "positive", "books") for k in range(100)]
+    training = texts(recipe.split_reviews(reviews).training)
+    probe = min(training)
+    monkeypatch.setattr(recipe, "load_probes", lambda _: [type("Probe", (), {"text": probe.upper() + "!"})])
+    assert texts(recipe.split_reviews(reviews).training) == training - {probe}
+
+
 def test_further_sentences_are_neither_held_out_nor_probes(recipe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     generated = [sentence.text for sentence in recipe.generate_sentences(recipe.GENERATED)]
     held = [recipe.Review(text + "!!", "positive", "books") for text in generated[:2]]

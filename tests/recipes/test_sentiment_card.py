@@ -28,7 +28,7 @@ def test_card_has_figures_probes_and_origin(module: Any, language: str) -> None:
         "| books | 5 | 80.0% |  |",
         "| reviews | 1,234 |",
         "5.2 MB",
-        "2.0 h",
+        "120 min",
     ):
         assert part in card
     results = module.answer_probes(model, language)

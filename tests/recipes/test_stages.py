@@ -22,6 +22,14 @@ def test_a_finished_stage_is_skipped(stages: Any, tmp_path: Path) -> None:
     assert stages.stage_seconds(tmp_path).keys() == {"texts"}
 
 
+@pytest.mark.parametrize(
+    ("name", "stage"), [("words.vec", "words"), ("labels of a.parquet", "labels of a"), ("bge-v1.5", "bge-v1.5")]
+)
+def test_stages_have_the_names_of_their_outputs(stages: Any, tmp_path: Path, name: str, stage: str) -> None:
+    stages.run_stage(tmp_path / name, lambda out: out.touch())
+    assert stages.stage_seconds(tmp_path).keys() == {stage}
+
+
 def test_the_time_of_an_interrupted_stage_counts(
     stages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
