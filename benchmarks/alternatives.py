@@ -104,7 +104,11 @@ class Method:
     def reads(self, name: str) -> bool:
         """Return whether it can answer the texts of that data set."""
         source = SOURCES[name]
-        return name in self.sets and source.language in self.languages and source.sentiment >= self.sentiment_only
+        return (
+            name in self.sets
+            and source.language in self.languages
+            and (source.sentiment or not self.sentiment_only)
+        )
 
 
 def load_bundled(name: str, task: Task) -> Fitted:  # noqa: ARG001 - nothing is trained

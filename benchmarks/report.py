@@ -69,8 +69,8 @@ CHINESE = {
     "of": "{name}：{figure}",
     "between": "；",
     "and": " 和 ",
-    "machine": "用括号内日期的代码，在 {processor} 的两个核心上测得，推理使用 float32；其他处理器会有差异。"
-    "全部数据、脚本与原始结果见[性能测试](docs/benchmarks.md)（英文）。",
+    "machine": "测试日期见括号，使用当日版本的代码，在 {processor} 的两个核心上测得，"
+    "推理使用 float32；其他处理器会有差异。全部数据、脚本与原始结果见[性能测试](docs/benchmarks.md)（英文）。",
 }
 """Words of the short table in each language."""
 

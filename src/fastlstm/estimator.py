@@ -33,7 +33,7 @@ from fastlstm.inference import Classifier
 from fastlstm.nn.threads import one_thread
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.text.validation import validate_texts
-from fastlstm.training.cross_validation import cross_validate, left_out_by
+from fastlstm.training.cross_validation import collect_out_of_fold, cross_validate
 from fastlstm.training.events import EpochResult
 from fastlstm.training.prepare import prepare
 from fastlstm.training.settings import find_encoder, find_word_vectors, with_encoder_defaults
@@ -168,7 +168,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         require_repeated_classes(dataset)
         options = {name: value for name, value in self.get_params().items() if name not in _OWN_PARAMETERS}
         seed, fraction = self._seed(), self._fraction()
-        word_vectors = find_word_vectors(self.word_vectors, options, encoder=self.encoder)
+        word_vectors, options = find_word_vectors(self.word_vectors, options, encoder=self.encoder)
         options = with_encoder_defaults({**options, "seed": seed}, self.encoder is not None)
         model_config, training_config = configure(self.preset, options)
         folder = find_encoder(self.encoder)
@@ -202,7 +202,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 encoder=encoder,
                 word_vectors=word_vectors,
             )
-            prepared = prepared.with_left_out(left_out_by(folds))
+            prepared = prepared.with_out_of_fold(collect_out_of_fold(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
         calibration = prepared.calibrate(prepared.validation_logits())
         self.classifier_ = Classifier(prepared.saved_model({}, calibration))

@@ -77,7 +77,7 @@ def test_too_few_validation_texts_leave_the_probabilities(command: Command, data
     record = config_of(tmp_path / "model")["training"]["calibration"]
     assert (record["method"], record["temperature"]) == ("none", 1.0)
     assert record["loss_after"] == record["loss_before"]
-    assert record["why_not"] in result.err
+    assert record["skip_reason"] in result.err
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])

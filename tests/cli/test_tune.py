@@ -19,7 +19,7 @@ from fastlstm.tuning.events import Trial, TrialState
 SMALL = ["--preset", "tutorial", "--set", "hidden_sizes=5", "--set", "embedding_size=4", "--no-baseline"]
 
 
-def make_trial(number: int, state: TrialState, loss: float | None, why_not: str = "") -> Trial:
+def make_trial(number: int, state: TrialState, loss: float | None, failure: str = "") -> Trial:
     """Return a trial that changed two fields."""
     return Trial(
         number=number,
@@ -30,7 +30,7 @@ def make_trial(number: int, state: TrialState, loss: float | None, why_not: str 
         seconds=2.04,
         loss=loss,
         accuracy=None if loss is None else 0.9,
-        why_not=why_not,
+        failure=failure,
     )
 
 

@@ -60,7 +60,7 @@ def test_known_temperature_is_recovered(logits: int, sigmoid: bool, temperature:
     fitted = calibrate(values * np.float32(temperature), classes, sigmoid=sigmoid)
     assert fitted.method == "temperature"
     assert fitted.temperature == pytest.approx(temperature, rel=0.08)
-    assert (fitted.texts, fitted.why_not, fitted.threshold) == (6000, "", 0.5)
+    assert (fitted.texts, fitted.skip_reason, fitted.threshold) == (6000, "", 0.5)
 
 
 @OUTPUTS
@@ -134,7 +134,7 @@ def test_texts_that_are_all_wrong_give_the_highest_temperature() -> None:
 
 def test_equal_logits_give_the_temperature_1() -> None:
     assert calibrate(np.zeros((60, 1), np.float32), np.arange(60) % 2, sigmoid=True).temperature == 1.0
-    assert calibrate(np.zeros((60, 3), np.float32), np.arange(60) % 3, sigmoid=True).why_not_code == "no-gain"
+    assert calibrate(np.zeros((60, 3), np.float32), np.arange(60) % 3, sigmoid=True).skip_code == "no-gain"
 
 
 def test_texts_of_one_class_give_finite_parameters() -> None:
@@ -154,9 +154,9 @@ def test_too_few_texts_give_no_calibration_and_a_reason() -> None:
     values, classes = draw(MIN_TEXTS - 1, 1, True)
     fitted = calibrate(values * 3, classes, sigmoid=True)
     assert (fitted.method, fitted.temperature, fitted.texts) == ("none", 1.0, 49)
-    assert {"49", "50"} <= set(fitted.why_not.split())
+    assert {"49", "50"} <= set(fitted.skip_reason.split())
     assert np.array_equal(fitted.apply(values), values)
-    assert fitted.why_not_code == "too-few-texts"
+    assert fitted.skip_code == "too-few-texts"
     more_values, more_classes = draw(MIN_TEXTS, 1, True)
     assert calibrate(more_values * 3, more_classes, sigmoid=True).method == "temperature"
 
@@ -176,7 +176,7 @@ def test_a_fit_is_never_worse_on_its_own_texts(logits: int, sigmoid: bool, texts
         assert after.loss <= before.loss
         assert after.accuracy >= before.accuracy
         if fitted.method == "none":
-            assert (fitted.temperature, fitted.why_not_code) == (temperature, "no-gain")
+            assert (fitted.temperature, fitted.skip_code) == (temperature, "no-gain")
 
 
 def test_vector_scaling_that_lowers_the_accuracy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,10 +199,10 @@ def test_calibration_error_rises_only_if_the_loss_falls_clearly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why_not_code", "code"), [("too-few-texts", "not-calibrated"), ("no-gain", "calibration-no-gain")]
+    ("skip_code", "code"), [("too-few-texts", "not-calibrated"), ("no-gain", "calibration-no-gain")]
 )
-def test_missing_calibration_has_a_note(why_not_code: str, code: str) -> None:
-    note = calibration_note(Calibration(why_not="why", why_not_code=why_not_code))
+def test_missing_calibration_has_a_note(skip_code: str, code: str) -> None:
+    note = calibration_note(Calibration(skip_reason="why", skip_code=skip_code))
     assert note is not None
     assert note.code == code
     assert calibration_note(Calibration("temperature", 1.2)) is None

@@ -27,7 +27,7 @@ from fastlstm.data.splits import (
 from fastlstm.errors import DataError, OptionError
 from fastlstm.nn.tokens import resolve_tokens
 from fastlstm.notes import Note
-from fastlstm.training.cross_validation import cross_validate, left_out_by, split_folds
+from fastlstm.training.cross_validation import collect_out_of_fold, cross_validate, split_folds
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
 from fastlstm.training.prepare import prepare
 
@@ -85,7 +85,7 @@ def test_all_folds_have_the_tokens_that_all_texts_choose(monkeypatch: pytest.Mon
     english = [f"a good dinner with friends number {row}" for row in range(9)]
     data = Dataset([*thai, *english], [("good", "bad")[row % 2] for row in range(18)])
     model, training = configure("tutorial", {"hidden_sizes": (7,), "tokens": "auto", "epochs": 1})
-    left_out_by(cross_validate(data, FOLDS, model, training))
+    collect_out_of_fold(cross_validate(data, FOLDS, model, training))
     assert set(chosen) == {resolve_tokens(model, data.texts, is_size_given=False).tokens}
 
 

@@ -76,6 +76,15 @@ def test_estimator_starts_from_the_vectors(vectors: Path) -> None:
     np.testing.assert_allclose(embedding(estimator.classifier_, "film"), VECTORS["film"], atol=1e-4)
 
 
+def test_texts_are_read_as_words(vectors: Path, tmp_path: Path) -> None:
+    texts = ["หนังดีมาก film", "หนังไม่ดีเลย good"] * 20
+    data = fastlstm.Dataset(texts, ["a", "b"] * 20, "Thai")
+    options = {**SMALL, "preset": "small", "validation": "cross", "embedding_size": None}
+    plain = fastlstm.train(data, tmp_path / "plain", **options).classifier
+    model = fastlstm.train(data, tmp_path / "model", word_vectors=vectors, tokens="auto", **options).classifier
+    assert (plain.saved.config.tokens, model.saved.config.tokens) == ("unigram", "words")
+
+
 def test_a_resumed_run_needs_the_same_vectors(vectors: Path, tmp_path: Path) -> None:
     def stop(event: object) -> None:
         if isinstance(event, EpochResult):

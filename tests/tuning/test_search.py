@@ -170,7 +170,7 @@ def test_failed_trial_does_not_end_search(settings_of: MakeSettings, monkeypatch
     _, result = run_search(settings_of())
     states = [trial.state for trial in result.trials]
     assert (states[0], states[1], states[2]) == ("failed", "complete", "failed")
-    assert result.trials[2].why_not == "the loss is nan"
+    assert result.trials[2].failure == "the loss is nan"
 
 
 def test_search_without_successful_trial_raises_training_error(

@@ -15,7 +15,7 @@ from fastlstm.cli.output import note
 from fastlstm.text.segmentation import CHINESE
 
 MAX_KNOWN_OF_OTHERS = 0.7
-"""Texts of other languages mostly have at most this fraction of known words; of English ones, 1 in 200 has."""
+"""Texts with at most this fraction of known words are judged to be of another language."""
 MIN_WORDS_TO_JUDGE = 4
 
 
@@ -59,9 +59,9 @@ class ReadingProblem:
         result = "its label is unreliable" if has_label else "it has no label"
         note(f"{subject} {self.one}; {result}{self._ending}")
 
-    def note_count(self, count: int, of: str) -> None:
-        """Print a note about several texts, such as 20 of "30 lines"."""
-        note(f"{count:,} of {of} {self.many}{self._ending}")
+    def note_count(self, count: int, total: str) -> None:
+        """Print a note about several texts: `count` of the `total`, such as "30 lines"."""
+        note(f"{count:,} of {total} {self.many}{self._ending}")
 
     @property
     def _ending(self) -> str:

@@ -45,7 +45,7 @@ def output_options(function: Function) -> Function:
             option("--overwrite", is_flag=True, panel="Output", help="Replace what --out contains."),
             option("--resume", is_flag=True, panel="Output", help="Continue the unfinished run in --out."),
             option("--baseline/--no-baseline", default=True, show_default=True, panel="Output",
-                   help="Also evaluate an n-gram baseline, compare encoders."),
+                   help="Compare with an n-gram baseline, and without --encoder."),
             option("--plots", is_flag=True, panel="Output", help="Draw plots into DIR/plots."),
         )
     ):  # fmt: skip

@@ -47,7 +47,7 @@ def trial_line(trial: Trial, best: Trial | None, metric: Metric) -> str:
     """Return one line about a trial: changes to the preset, result, duration, and the best result so far."""
     parts = [f"trial {trial.number}: {describe_changes(trial.changes)}"]
     if trial.state != "complete":
-        ending = f"failed ({trial.why_not})" if trial.state == "failed" else trial.state
+        ending = f"failed ({trial.failure})" if trial.state == "failed" else trial.state
         parts.append(f"{ending} after {trial.epochs} {'epoch' if trial.epochs == 1 else 'epochs'}")
     if trial.loss is not None:
         parts.append(f"loss {trial.loss:.4f}, accuracy {trial.accuracy:.2%} on validation")

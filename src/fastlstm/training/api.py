@@ -22,7 +22,8 @@ def train(
     """Train a text classifier, evaluate it, and save it.
 
     Args:
-        data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one subfolder per class; a `Dataset`.
+        data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one subfolder per class; a `Dataset`;
+            or a table in memory: of pandas, Polars, PyArrow or Hugging Face, a mapping of columns, a list of mappings.
         out: Folder to save the model to. Must be free, or with `overwrite=True` a fastlstm model.
         watch: Called with every event of the run: notes, steps, epochs, calibration, evaluation.
         options: Attributes of `fastlstm.training.settings.TrainingSettings`, such as `preset="small"`, `test=0.2` or
@@ -53,8 +54,9 @@ def distill(
 
     Args:
         teacher: Folder of a saved classifier; an object with `predict_proba`, such as one of scikit-learn; a callable
-            that takes a list of texts, such as a pipeline of Hugging Face with `top_k=None`; or None if the data has
-            the probabilities, see `probability_columns`.
+            that takes a list of texts, such as a pipeline of Hugging Face with `top_k=None`; the name of one of these,
+            as "module:attribute" or "file.py:attribute"; or None if the data has the probabilities, see
+            `probability_columns`.
         data: Labelled texts with the classes of the teacher. The targets are the mean of labels and probabilities,
             or another mixture with `label_weight`.
         out: Folder to save the student to.

@@ -44,7 +44,7 @@ from fastlstm.training.events import Calibrated, CandidateDone, TrainingEvent
 from fastlstm.training.finetuning import config_from_encoder, language_model_config
 from fastlstm.training.loop import LabelledIds, TrainingState, make_optimizer, train_epochs
 from fastlstm.training.model import TextClassifier
-from fastlstm.training.prepare import LeftOut, PreparedRun, prepare
+from fastlstm.training.prepare import OutOfFold, PreparedRun, prepare
 from fastlstm.training.pretraining import pretraining_config
 from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
 
@@ -249,8 +249,8 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
         cap_vocabulary=True,
     )
     logits = old.validation_logits()
-    prepared = prepared.with_left_out(
-        LeftOut(
+    prepared = prepared.with_out_of_fold(
+        OutOfFold(
             dataclasses.replace(old.validation, texts=[]),
             np.broadcast_to(logits, (len(history), *logits.shape)),  # those of the best epoch, the only ones used
             [(result.validation_loss, result.validation_accuracy) for result in history],
@@ -361,7 +361,7 @@ def _train_candidate(
         prepared = dataclasses.replace(prepared, is_linear=True)
     yield Note(f"{candidate.name}:", "candidate-started")
     if data.folds:
-        left_out = yield from cross_validate(
+        out_of_fold = yield from cross_validate(
             data.training,
             data.folds,
             candidate.model,
@@ -369,7 +369,7 @@ def _train_candidate(
             device=settings.device,
             encoder=candidate.encoder,
         )
-        prepared = prepared.with_left_out(left_out)
+        prepared = prepared.with_out_of_fold(out_of_fold)
         end = math.inf  # its epochs are those that the folds chose
     yield prepared_event(data, prepared)
     for event in prepared.epochs():

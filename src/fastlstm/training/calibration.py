@@ -130,8 +130,8 @@ class Calibration:
     Attributes:
         method: Which parameters are used: `temperature`, or `scale` and `bias` of each class.
         texts: Number of validation texts.
-        why_not: The reason why no calibration was fitted; empty if one was.
-        why_not_code: Its code: "too-few-texts" or "no-gain"; empty if one was fitted.
+        skip_reason: The reason why no calibration was fitted; empty if one was.
+        skip_code: Its code: "too-few-texts" or "no-gain"; empty if one was fitted.
         threshold: Probability from which the second of two classes is predicted.
         blend: How the logits of the LSTM and of the n-gram part are combined, before everything else.
     """
@@ -141,8 +141,8 @@ class Calibration:
     scale: tuple[float, ...] = ()
     bias: tuple[float, ...] = ()
     texts: int = 0
-    why_not: str = ""
-    why_not_code: str = ""
+    skip_reason: str = ""
+    skip_code: str = ""
     threshold: float = DEFAULT_THRESHOLD
     blend: Blend = field(default_factory=Blend)
 
@@ -193,7 +193,7 @@ def calibrate(
     kept = Calibration(temperature=temperature, texts=len(classes), threshold=threshold)
     if len(classes) < MIN_TEXTS:
         reason = f"{len(classes)} labelled texts are too few, expected at least {MIN_TEXTS}"
-        return replace(kept, why_not=reason, why_not_code="too-few-texts", threshold=DEFAULT_THRESHOLD)
+        return replace(kept, skip_reason=reason, skip_code="too-few-texts", threshold=DEFAULT_THRESHOLD)
     before = _report(kept, logits, classes, sigmoid)
     for fitted, is_significant in _fits(logits, classes, sigmoid, kept):
         after = _report(fitted, logits, classes, sigmoid)
@@ -206,16 +206,16 @@ def calibrate(
 def no_gain(calibration: Calibration, temperature: float) -> Calibration:
     """Return the result of a fit that does not help: the present temperature, and the reason."""
     reason = f"no fit on {calibration.texts:,} texts improves them without lowering the accuracy"
-    return Calibration(temperature=temperature, texts=calibration.texts, why_not=reason, why_not_code="no-gain")
+    return Calibration(temperature=temperature, texts=calibration.texts, skip_reason=reason, skip_code="no-gain")
 
 
 def calibration_note(calibration: Calibration) -> Note | None:
     """Return a note if the probabilities are not calibrated although that was requested; None otherwise."""
-    if not calibration.why_not:
+    if not calibration.skip_reason:
         return None
     return Note(
-        f"probabilities not calibrated: {calibration.why_not}",
-        "not-calibrated" if calibration.why_not_code == "too-few-texts" else "calibration-no-gain",
+        f"probabilities not calibrated: {calibration.skip_reason}",
+        "not-calibrated" if calibration.skip_code == "too-few-texts" else "calibration-no-gain",
     )
 
 

@@ -10,7 +10,7 @@ from fastlstm._typing import BoolArray, IndexArray
 from fastlstm.config import DEFAULT_PRESET, PRESETS
 from fastlstm.data.splits import DataSplits
 from fastlstm.notes import Note
-from fastlstm.training.cross_validation import cross_validate, left_out_by
+from fastlstm.training.cross_validation import collect_out_of_fold, cross_validate
 from fastlstm.training.evaluation import calibrate_and_predict
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import BUDGET_FIELDS, TrainingSettings
@@ -59,7 +59,7 @@ def compare_without_encoder(
     )
     if data.folds:
         folds = cross_validate(data.training, data.folds, small.model, training, device=device, precision=precision)
-        reference = reference.with_left_out(left_out_by(folds))
+        reference = reference.with_out_of_fold(collect_out_of_fold(folds))
     else:
         for _ in reference.epochs():
             pass

@@ -25,7 +25,7 @@ from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.training.events import EpochResult
 from fastlstm.training.linear import baseline_predictions
 from fastlstm.training.loop import LabelledIds, compute_logits
-from fastlstm.training.prepare import LeftOut, prepare
+from fastlstm.training.prepare import OutOfFold, prepare
 
 
 def cross_validate(
@@ -39,7 +39,7 @@ def cross_validate(
     encoder: SavedLanguageModel | None = None,
     word_vectors: Path | None = None,
     precision: Precision | None = None,
-) -> Generator[Note, None, LeftOut]:
+) -> Generator[Note, None, OutOfFold]:
     """Train one model per fold, and return the predictions for the texts that each leaves out.
 
     Args:
@@ -107,7 +107,7 @@ class Fold:
     history: list[EpochResult]
 
 
-def _join(folds: list[Fold]) -> LeftOut:
+def _join(folds: list[Fold]) -> OutOfFold:
     """Return the logits and scores of all folds together."""
     classes = np.concatenate([fold.texts.classes for fold in folds])
     wide = [fold.texts.wide_logits for fold in folds if fold.texts.wide_logits is not None]
@@ -121,16 +121,16 @@ def _join(folds: list[Fold]) -> LeftOut:
         (mean([result.validation_loss for result in epoch]), mean([result.validation_accuracy for result in epoch]))
         for epoch in zip(*(fold.history for fold in folds), strict=True)
     ]
-    return LeftOut(LabelledIds([], classes, np.concatenate(wide) if wide else None), logits, scores)
+    return OutOfFold(LabelledIds([], classes, np.concatenate(wide) if wide else None), logits, scores)
 
 
-def left_out_by(folds: Generator[Note, None, LeftOut]) -> LeftOut:
+def collect_out_of_fold(folds: Generator[Note, None, OutOfFold]) -> OutOfFold:
     """Return the result of `cross_validate`, without its notes."""
     while True:
         try:
             next(folds)
         except StopIteration as finished:
-            result: LeftOut = finished.value
+            result: OutOfFold = finished.value
             return result
 
 

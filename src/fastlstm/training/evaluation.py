@@ -55,10 +55,15 @@ def calibrate_and_predict(prepared: PreparedRun) -> tuple[Calibrated, IndexArray
 
 def evaluate_model(prepared: PreparedRun, dataset: Dataset, calibration: Calibration) -> Report:
     """Evaluate the model in training on `dataset`, with the given calibration."""
+    probabilities, classes = _predict(prepared, dataset, calibration)
+    return evaluate(probabilities, classes, prepared.labels, calibration.threshold)
+
+
+def _predict(prepared: PreparedRun, dataset: Dataset, calibration: Calibration) -> tuple[FloatArray, IndexArray]:
+    """Return the probabilities [n, classes] of the model in training, and the classes [n] of the labels."""
     labelled = prepared.encode(dataset)
     logits = compute_logits(prepared.state.model, labelled.texts).numpy()
-    probabilities = _probabilities(prepared, logits, labelled, calibration)
-    return evaluate(probabilities, labelled.classes, prepared.labels, calibration.threshold)
+    return _probabilities(prepared, logits, labelled, calibration), labelled.classes
 
 
 def _probabilities(
@@ -72,9 +77,7 @@ def check_parity(classifier: Classifier, prepared: PreparedRun, dataset: Dataset
     if prepared.identity["device"] != "cpu":
         return  # the rounding of a GPU (TF32) is coarser than any fault this check could detect
     sample = dataset.take(range(min(PARITY_TEXTS, len(dataset))))
-    labelled = prepared.encode(sample)
-    logits = compute_logits(prepared.state.model, labelled.texts).numpy()
-    expected = probabilities_of(calibration.apply(logits, labelled.wide_logits), prepared.state.model.sigmoid)
+    expected, _ = _predict(prepared, sample, calibration)
     difference = float(np.abs(classifier.predict_proba(sample.texts) - expected).max())
     if not difference <= PARITY_TOLERANCE:
         raise TrainingError(
@@ -126,7 +129,7 @@ def training_record(
             "train": data.origin,
             "train_texts": len(data.training),
             "validation_texts": 0 if data.folds else len(data.validation),
-            "trained_on_validation": prepared.left_out is not None and not data.folds,
+            "trained_on_validation": prepared.out_of_fold is not None and not data.folds,
             "folds": data.folds,
             "unlabelled_texts": len(data.unlabelled),
         },

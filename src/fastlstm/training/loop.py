@@ -316,7 +316,8 @@ def _finish_epoch(
         padding=padding,
         best=False,
     )
-    if not state.history or score(result, config) > max(score(r, config) for r in state.history):
+    scores = [(epoch.validation_loss, epoch.validation_accuracy) for epoch in (*state.history, result)]
+    if best_epoch(scores, config) == len(state.history):
         result = dataclasses.replace(result, best=True)
         state.best = {name: w.detach().clone() for name, w in state.model.named().items()}
     state.history.append(result)
@@ -324,14 +325,8 @@ def _finish_epoch(
     return result
 
 
-def score(result: EpochResult, config: TrainingConfig) -> tuple[float, float]:
-    """Return the score by which epochs are compared, higher is better; ties in accuracy are broken by loss."""
-    accuracy = result.validation_accuracy if config.monitor == "accuracy" else 0.0
-    return accuracy, -result.validation_loss
-
-
 def best_epoch(scores: EpochScores, config: TrainingConfig) -> int:
-    """Return the index of the first epoch with the best score, as `score` compares them."""
+    """Return the index of the first epoch with the lowest loss, or with the highest accuracy and then lowest loss."""
 
     def value(epoch: int) -> tuple[float, float]:
         loss, accuracy = scores[epoch]

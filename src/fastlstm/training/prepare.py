@@ -56,7 +56,7 @@ AFTER_TRAINING = ("calibration", "threshold_metric")
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OutOfFold:
     """Predictions for n texts by models that were not trained on them.
 
     They select the epoch and fit the probabilities of a run on all texts.
@@ -79,7 +79,7 @@ class PreparedRun:
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
     "auto". `known_vectors` is the number of tokens that start from pretrained vectors. `is_linear` is whether the
-    n-grams alone decide. With `left_out`, `validation` has no texts.
+    n-grams alone decide. With `out_of_fold`, `validation` has no texts.
     """
 
     model_config: ModelConfig
@@ -97,16 +97,16 @@ class PreparedRun:
     starts_from_language_model: bool = False
     known_vectors: int = 0
     is_linear: bool = False
-    left_out: LeftOut | None = None
+    out_of_fold: OutOfFold | None = None
 
     @property
     def is_soft(self) -> bool:
         """Whether the training texts have soft labels."""
         return self.training.soft_labels is not None
 
-    def with_left_out(self, left_out: LeftOut) -> PreparedRun:
+    def with_out_of_fold(self, out_of_fold: OutOfFold) -> PreparedRun:
         """Return the run with the choices made on left-out texts: epoch, blend, calibration and threshold."""
-        return dataclasses.replace(self, validation=left_out.labelled, left_out=left_out)
+        return dataclasses.replace(self, validation=out_of_fold.labelled, out_of_fold=out_of_fold)
 
     def epochs(self) -> Iterator[TrainingLoopEvent]:
         """Train from the current state to the end: first as a language model, if configured, then on labels.
@@ -123,11 +123,11 @@ class PreparedRun:
             fit_head(
                 self.state.model,
                 self.training,
-                self.validation if self.left_out is None else None,
+                self.validation if self.out_of_fold is None else None,
                 balanced=self.training_config.class_weights == "balanced",
             )
         config = dataclasses.replace(self.training_config, precision=self.identity["precision"])
-        validation = self.validation if self.left_out is None else self.left_out.scores
+        validation = self.validation if self.out_of_fold is None else self.out_of_fold.scores
         yield from train_epochs(self.state, self.training, validation, config, self.unlabelled)
 
     @property
@@ -189,9 +189,9 @@ class PreparedRun:
 
         Those of left-out texts do not need a trained model.
         """
-        if self.left_out is not None:
-            scores = self.left_out.scores[: len(self.state.history) or None]
-            chosen: FloatArray = self.left_out.logits[best_epoch(scores, self.training_config)]
+        if self.out_of_fold is not None:
+            scores = self.out_of_fold.scores[: len(self.state.history) or None]
+            chosen: FloatArray = self.out_of_fold.logits[best_epoch(scores, self.training_config)]
             return chosen
         return compute_logits(self.state.model, self.validation.texts).numpy()
 

@@ -81,9 +81,9 @@ def recalibrate(
     result, chosen, notes = classifier, Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
     if calibration == "auto":
         result, chosen = _calibrate(classifier, tokenized, classes, before)
-        if chosen.why_not_code == "too-few-texts" and threshold_metric == "none" and not early_exit:
+        if chosen.skip_code == "too-few-texts" and threshold_metric == "none" and not early_exit:
             raise DataError(
-                f"{dataset.source}: {chosen.why_not}; pass more texts (the model would stay as it is)",
+                f"{dataset.source}: {chosen.skip_reason}; pass more texts (the model would stay as it is)",
                 code="too-few-texts",
                 source=dataset.source,
                 texts=len(classes),
@@ -127,7 +127,7 @@ def _calibrate(
         temperature=saved.temperature,
         threshold=saved.threshold,
     )
-    if chosen.why_not:
+    if chosen.skip_reason:
         return classifier, chosen
     fitted = Classifier(
         dataclasses.replace(

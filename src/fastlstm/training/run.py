@@ -228,7 +228,7 @@ def _prepare(
         )
     yield from _notes(settings, data, prepared)
     if data.folds:
-        left_out = yield from cross_validate(
+        out_of_fold = yield from cross_validate(
             data.training,
             data.folds,
             settings.model,
@@ -239,7 +239,7 @@ def _prepare(
             word_vectors=settings.word_vectors,
             precision=precision,
         )
-        prepared = prepared.with_left_out(left_out)
+        prepared = prepared.with_out_of_fold(out_of_fold)
     yield prepared_event(data, prepared)
     return prepared, teacher
 
@@ -373,7 +373,7 @@ def _finish(
     if note := calibration_note(calibrated.calibration):
         yield note
     started = time.perf_counter()
-    if data.test is None and prepared.left_out is not None:
+    if data.test is None and prepared.out_of_fold is not None:
         report = calibrated.after
     else:
         report = evaluate_model(prepared, data.evaluation, calibrated.calibration)

@@ -125,7 +125,7 @@ class TrainingSettings:
         if budget is not None:
             _check_budget(own, fields)
             own["budget"] = parse_duration(budget)
-        own["word_vectors"] = find_word_vectors(own.get("word_vectors"), fields, encoder=encoder)
+        own["word_vectors"], fields = find_word_vectors(own.get("word_vectors"), fields, encoder=encoder)
         model, training = configure(
             preset, with_encoder_defaults(fields, encoder is not None, unlabelled=unlabelled is not None)
         )
@@ -221,15 +221,17 @@ def find_encoder(name: str | os.PathLike[str] | None) -> Path | None:
 
 def find_word_vectors(
     name: str | os.PathLike[str] | None, fields: dict[str, Any], *, encoder: object
-) -> Path | None:
-    """Return the file of word vectors, and set `embedding_size` in `fields` to their size; None for None.
+) -> tuple[Path | None, dict[str, Any]]:
+    """Return the file of word vectors, and the fields of a run that starts from it: its tokens and embedding size.
+
+    Without a file, the fields are unchanged.
 
     Raises:
         DataError: The file cannot be read, or does not begin with a vector.
         OptionError: The options exclude word vectors.
     """
     if name is None:
-        return None
+        return None, fields
     if not isinstance(name, str | os.PathLike):
         raise OptionError(
             f"`word_vectors` is {type(name).__name__}; expected the path of a file",
@@ -249,13 +251,13 @@ def find_word_vectors(
     size, given = vector_size(path), fields.get("embedding_size")
     if given not in (None, size):
         raise OptionError(
-            f"`embedding_size` is {given}, but the vectors of {path.name} have {size} numbers; remove `embedding_size`",
+            f"`embedding_size` is {given}, but the vectors of {path.name} have {size} dimensions; remove "
+            "`embedding_size`",
             code="word-vector-size",
             embedding_size=given,
             expected=size,
         )
-    fields["embedding_size"] = size
-    return path
+    return path, {**fields, "tokens": "words", "embedding_size": size}
 
 
 def with_encoder_defaults(fields: Mapping[str, Any], encoder: bool, *, unlabelled: bool = False) -> dict[str, Any]:
@@ -390,6 +392,7 @@ def _check_budget(own: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
             reason = {
                 "resume": "a run with a budget cannot be resumed",
                 "teacher": "a student is trained without a budget",
+                "word_vectors": "the candidates do not start from word vectors",
             }.get(name, "the budget determines it")
             raise OptionError(
                 f"`{name}` cannot be set together with `budget`: {reason}; remove one of the two",

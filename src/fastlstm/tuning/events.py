@@ -26,7 +26,7 @@ class Trial:
     Attributes:
         number: From 1. A stopped trial and its repetition in a resumed search have the same number.
         state: "complete"; "pruned" after an epoch worse than those of other trials; "stopped" by the time limit or the
-            caller; "failed", with `why_not`.
+            caller; "failed", with `failure`.
         options: The searched options and their values.
         changes: Those that differ from the preset.
         epochs: Number of finished epochs.
@@ -42,7 +42,7 @@ class Trial:
     seconds: float
     loss: float | None = None
     accuracy: float | None = None
-    why_not: str = ""
+    failure: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the trial as a JSON object."""

@@ -175,7 +175,7 @@ def _is_over(end: float | None) -> bool:
 
 
 def _no_result(study: Study) -> TrainingError:
-    failed = [trial.why_not for trial in study.trials if trial.state == "failed"]
+    failed = [trial.failure for trial in study.trials if trial.state == "failed"]
     if failed:
         return TrainingError(f"no trial was finished: {failed[-1]}", code="no-trial-finished")
     return TrainingError(
@@ -241,7 +241,7 @@ class RunningTrial:
         value = _metric_value(event, self._settings.metric)
         return self.suggested.report(event.epoch, value) and not _is_last(event, training)
 
-    def finish(self, state: TrialState, why_not: str = "") -> TrialDone:
+    def finish(self, state: TrialState, failure: str = "") -> TrialDone:
         """Evaluate, record and, if it is the best, save the trial."""
         study, settings, prepared = self._study, self._settings, self._prepared
         history = [] if prepared is None else prepared.state.history
@@ -252,7 +252,7 @@ class RunningTrial:
             changes=self.changes,
             epochs=len(history),
             seconds=0.0,
-            why_not=why_not,
+            failure=failure,
         )
         calibrated, previous_best = None, study.best
         # A stopped trial counts only if there is no other result.

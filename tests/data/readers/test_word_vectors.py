@@ -20,7 +20,9 @@ def write(path: Path, content: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("content", [GLOVE, WORD2VEC, GLOVE.replace("\n", "\r\n"), WORD2VEC.rstrip()])
+@pytest.mark.parametrize(
+    "content", [GLOVE, WORD2VEC, GLOVE.replace("\n", "\r\n"), GLOVE.replace(" ", "\t"), WORD2VEC.rstrip()]
+)
 def test_known_words_have_their_first_vector(tmp_path: Path, content: str) -> None:
     path = write(tmp_path / "vectors.txt", content)
     assert vector_size(path) == 3
@@ -31,7 +33,7 @@ def test_known_words_have_their_first_vector(tmp_path: Path, content: str) -> No
 
 
 def test_gzipped_files_and_invalid_bytes_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "vectors.vec.gz"
+    path = tmp_path / "vectors.vec.GZ"
     path.write_bytes(gzip.compress(b"b\xffd 1 2\nfilm 3 4\n"))
     assert vector_size(path) == 2
     assert read_word_vectors(path, {"film"})["film"].tolist() == [3, 4]
@@ -52,6 +54,7 @@ def test_a_word_of_two_numbers_is_no_header(tmp_path: Path) -> None:
         ("2 0\n", "bad-word-vectors", 1),
         ("the 1 2\nfilm 1 x\n", "bad-word-vectors", 2),
         ("the 1 2\nfilm 1 nan\n", "bad-word-vectors", 2),
+        ("the 1 2\nfilm 1\n", "bad-word-vectors", 2),
         ("the 1 2\nstory 1 2\n", "no-known-vectors", None),
     ],
 )

@@ -106,7 +106,7 @@ class Evidence:
 
     @property
     def has_quotes(self) -> bool:
-        """Whether there are quotes that tell quoting from no quoting."""
+        """Whether there are quotes that show whether fields are quoted."""
         return self.needed + self.unneeded + self.bare + self.invalid + self.ambiguous > 0
 
     @property
@@ -269,7 +269,7 @@ class _Observer:
         for column, (before, after) in enumerate(zip(raw, cells, strict=True)):
             before = before.strip(" ")
             if before[:1] == quote and len(before) > 1 and before[-1] == quote:
-                if not after:  # some writers quote empty strings, to tell them from missing values
+                if not after:  # some writers quote empty strings, to distinguish them from missing values
                     continue
                 if quote in after or (self._delimiter == NO_DELIMITER and any(d in after for d in DELIMITERS)):
                     evidence.needed += 1
@@ -287,7 +287,7 @@ def plausible_quotings(
 ) -> tuple[Sequence[Quoting], bool]:
     """Return the quotings that the evidence of a parse speaks for, the most plausible first.
 
-    The second value tells whether another quoting is nearly as plausible as that of the parse.
+    The second value is whether another quoting is nearly as plausible as that of the parse.
 
     Args:
         dialect: The dialect of the parse.

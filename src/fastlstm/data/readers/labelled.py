@@ -25,8 +25,8 @@ from fastlstm.data.validation import collect_dataset
 from fastlstm.errors import DataError, OptionError
 
 FORMATS = (
-    ".csv, .tsv, .jsonl, .ndjson, .txt (fastText), each also with .gz, .parquet, or a folder with one folder "
-    "per class"
+    ".csv, .tsv, .jsonl, .ndjson, .txt, .train, .valid or .test (fastText), each also with .gz, .parquet, or a folder "
+    "with one folder per class"
 )
 
 

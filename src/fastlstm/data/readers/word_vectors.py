@@ -1,13 +1,13 @@
 """Read pretrained word vectors from text files, as word2vec, GloVe and fastText write them.
 
-Each line has a word and its numbers, separated by spaces; the first line may have the number of words and the size of
-the vectors instead.
+Each line has a word and the values of its vector, separated by spaces or tabs; the first line may have the number of
+words and the number of dimensions instead.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TextIO
 import numpy as np
 
 from fastlstm._typing import FloatArray
+from fastlstm.data.readers.encodings import open_bytes
 from fastlstm.data.readers.files import display_name, require_path, wrap_read_errors
 from fastlstm.data.validation import excerpt
 from fastlstm.errors import DataError
@@ -23,9 +24,11 @@ from fastlstm.errors import DataError
 FORMATS = "text files of word2vec, GloVe and fastText, such as .txt or .vec, also with .gz"
 MAX_SIZE = 65536
 
+_SEPARATORS = re.compile(r"[ \t]+")
+
 
 def vector_size(path: Path) -> int:
-    """Return the size of the vectors in a file.
+    """Return the number of dimensions of the vectors in a file.
 
     Raises:
         DataError: The file does not exist, cannot be read, or does not begin with a vector.
@@ -39,7 +42,8 @@ def read_word_vectors(path: Path, words: Collection[str]) -> dict[str, FloatArra
     """Return the vectors float32 [size] of those `words` that the file contains; the first one of a repeated word.
 
     Raises:
-        DataError: The file cannot be read, a vector is no list of finite numbers, or the file has none of the words.
+        DataError: The file cannot be read, a vector is not a list of `size` finite numbers, or the file has none of the
+            words.
     """
     result: dict[str, FloatArray] = {}
     with _open(path) as (lines, source):
@@ -64,14 +68,13 @@ def _open(path: Path) -> Iterator[tuple[TextIO, str]]:
     """Open a file as UTF-8; invalid bytes become other characters, as such files may contain broken words."""
     require_path(path, FORMATS)
     source = display_name(path)
-    open_file = gzip.open if path.suffix == ".gz" else open
-    with wrap_read_errors(source), open_file(path, "rb") as file:
+    with wrap_read_errors(source), open_bytes(path) as file:
         yield io.TextIOWrapper(file, "utf-8", "replace", newline="\n"), source
 
 
 def _size(first: str, source: str) -> tuple[int, bool]:
-    """Return the size of the vectors, and whether the first line is a header."""
-    parts = first.split()
+    """Return the number of dimensions, and whether the first line is a header."""
+    parts = _parts(first)
     is_header = len(parts) == 2 and all(part.isascii() and part.isdigit() for part in parts)
     size = int(parts[1]) if is_header else len(parts) - 1
     if not 1 <= size <= MAX_SIZE or (not is_header and _vector(first, size) is None):
@@ -82,9 +85,9 @@ def _size(first: str, source: str) -> tuple[int, bool]:
 def _add(
     result: dict[str, FloatArray], line: str, words: Collection[str], size: int, source: str, number: int
 ) -> None:
-    word = line.partition(" ")[0]
-    if word not in words or word in result or line.rstrip().count(" ") != size:
-        return  # with more spaces, it is a word that contains spaces
+    word = _SEPARATORS.split(line, 1)[0]
+    if word not in words or word in result or len(_parts(line)) > size + 1:
+        return  # with more parts, it is a word that contains spaces
     vector = _vector(line, size)
     if vector is None:
         raise _bad_line(source, number, line)
@@ -92,18 +95,22 @@ def _add(
 
 
 def _vector(line: str, size: int) -> FloatArray | None:
-    """Return the numbers of a line; None if they are not `size` finite numbers."""
+    """Return the vector float32 [size] of a line; None if its values are not `size` finite numbers."""
     try:
-        vector = np.array(line.split()[1:], np.float32)
+        vector = np.array(_parts(line)[1:], np.float32)
     except ValueError:
         return None
     return vector if vector.shape == (size,) and np.isfinite(vector).all() else None
 
 
+def _parts(line: str) -> list[str]:
+    return _SEPARATORS.split(line.rstrip())
+
+
 def _bad_line(source: str, number: int, line: str) -> DataError:
     return DataError(
-        f"line {number} of {source} is {excerpt(line.rstrip())}; expected a word and the numbers of its vector, "
-        f"separated by spaces ({FORMATS})",
+        f"line {number} of {source} is {excerpt(line.rstrip())}; expected a word and the values of its vector, "
+        f"separated by spaces or tabs ({FORMATS})",
         code="bad-word-vectors",
         source=source,
         location=number,
