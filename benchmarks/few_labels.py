@@ -12,15 +12,18 @@ it, since float32 would take minutes per model.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fastlstm
 import machine
+from fastlstm.config import configure
 from fastlstm.data import Dataset, split_dataset
 from fastlstm.data.datasets import load_imdb
 from fastlstm.kernel import find_kernel
@@ -54,11 +57,13 @@ def main() -> None:
                 ("encoder", {"preset": "accurate", "encoder": encoder}),
                 ("small", {"preset": "small"}),
             ):
-                run = {"size": size, "draw": draw, "what": model}
+                cell = {"size": size, "draw": draw, "what": model}
+                run = {**cell, "settings": settings_of(options)}
                 if model == "encoder":
                     run["weights"] = encoder_weights
                 if any(run.items() <= earlier.items() for earlier in runs):
                     continue
+                runs = [earlier for earlier in runs if not cell.items() <= earlier.items()]
                 if model == "regression":
                     report = baseline_report(sample, imdb.test, tuple(sample.class_names))
                     metrics: dict[str, Any] = {"accuracy": report.accuracy}
@@ -74,6 +79,12 @@ def main() -> None:
             if values:
                 print(f"{size} labels, {model}: {statistics.mean(values):.2%}, {len(values)} draws")
     print(machine.result_path(NAME, publish=arguments.publish))
+
+
+def settings_of(options: Mapping[str, Any]) -> str:
+    """Return a hash of the configuration of a model: runs of former presets are measured again."""
+    model, training = configure(options["preset"], {}) if "preset" in options else (None, None)
+    return hashlib.sha256(f"{model} {training}".encode()).hexdigest()[:12]
 
 
 def load_runs(*, publish: bool) -> list[dict[str, Any]]:
