@@ -26,7 +26,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -187,22 +187,12 @@ def main() -> None:
     all_reviews = [*texts.reviews.training.texts, *texts.reviews.unlabelled]
     run_stage(work / REVIEWS_FILE, partial(label_reviews, folders.lstm_teacher, all_reviews))
     if arguments.encoders:
-        for encoder in arguments.encoders:
-            teacher = work / encoder.name
-            run_stage(teacher, partial(transformer_teacher.train, encoder, teacher_texts(texts), FINE_TUNING))
-            for kind, group in groups.items():
-                label = partial(transformer_teacher.label, teacher, group, fast=True)
-                run_stage(labels_path(work, kind, encoder.name), label)
-        run_stage(work / VECTORS_FILE, partial(make_vectors, arguments.encoders[-1], work, names, texts))
+        label_sentences(arguments.encoders, groups, work, texts)
     else:
-        for kind, group in groups.items():
-            out = labels_path(work, kind, CACHED_TEACHER)
-            run_stage(out, partial(teacher_cache.copy_labels, teacher_cache.CACHE, kind, group))
-        run_stage(work / VECTORS_FILE, partial(teacher_cache.copy_vectors, teacher_cache.CACHE))
+        copy_teacher(groups, work)
     if arguments.save_teacher:
         labels = {kind: labels_path(work, kind, names[-1]) for kind in groups}
-        words = student_words(work, names, texts)
-        teacher_cache.save(labels, words, work / VECTORS_FILE, teacher_cache.CACHE)
+        teacher_cache.save(labels, work / VECTORS_FILE, teacher_cache.CACHE)
     run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
         validation = validation_data(texts).texts
@@ -239,6 +229,26 @@ def sentence_groups(texts: Texts) -> dict[str, list[str]]:
         *augmented(texts.rated, RATED_COPIES, known=known, seed=3),
     ]
     return {SENTENCES_KIND: texts.sentences.texts, FURTHER_KIND: further, VARIED_KIND: varied}
+
+
+def label_sentences(encoders: Sequence[Path], groups: Mapping[str, list[str]], work: Path, texts: Texts) -> None:
+    """Fine-tune the encoders, and write their labels of the groups, and word vectors, into the folder `work`."""
+    for encoder in encoders:
+        teacher = work / encoder.name
+        run_stage(teacher, partial(transformer_teacher.train, encoder, teacher_texts(texts), FINE_TUNING))
+        for kind, group in groups.items():
+            out = labels_path(work, kind, encoder.name)
+            run_stage(out, partial(transformer_teacher.label, teacher, group, fast=True))
+    names = [encoder.name for encoder in encoders]
+    run_stage(work / VECTORS_FILE, partial(make_vectors, encoders[-1], work, names, texts))
+
+
+def copy_teacher(groups: Mapping[str, list[str]], work: Path) -> None:
+    """Write the saved labels of the groups, and the saved word vectors, into the folder `work`."""
+    for kind, group in groups.items():
+        out = labels_path(work, kind, CACHED_TEACHER)
+        run_stage(out, partial(teacher_cache.copy_labels, teacher_cache.CACHE, kind, group))
+    run_stage(work / VECTORS_FILE, partial(teacher_cache.copy_vectors, teacher_cache.CACHE))
 
 
 def labels_path(work: Path, kind: str, teacher: str) -> Path:
@@ -294,13 +304,8 @@ def count_texts(work: Path, teacher: str, texts: Texts) -> dict[str, int]:
 
 def make_vectors(encoder: Path, work: Path, teachers: Sequence[str], texts: Texts, out: Path) -> None:
     """Write the vectors of the student's vocabulary, from that encoder and its fine-tuned form."""
-    words = student_words(work, teachers, texts)
+    words = teacher_vectors.frequent_words(student_data(work, teachers, texts).texts, STUDENT["vocabulary_size"])
     teacher_vectors.write_word_vectors(encoder, work / encoder.name, words, VECTOR_SIZE, out)
-
-
-def student_words(work: Path, teachers: Sequence[str], texts: Texts) -> list[str]:
-    """Return the student's vocabulary."""
-    return teacher_vectors.frequent_words(student_data(work, teachers, texts).texts, STUDENT["vocabulary_size"])
 
 
 def validation_data(texts: Texts) -> fastlstm.Dataset:

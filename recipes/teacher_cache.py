@@ -25,21 +25,20 @@ LARGEST = 127
 WORDS, VECTORS, SCALE = "words", "vectors", "scale"
 
 
-def save(labels: Mapping[str, Path], words: Sequence[str], vectors: Path, out: Path) -> None:
+def save(labels: Mapping[str, Path], vectors: Path, out: Path) -> None:
     """Write the file.
 
     Args:
         labels: Files of `transformer_teacher.label`, by the kind of their texts.
-        words: The words of the vectors.
-        vectors: File of word vectors.
+        vectors: File of `teacher_vectors.write_vectors`.
         out: The file.
     """
+    words = [line.partition(" ")[0] for line in vectors.read_text(encoding="utf-8").splitlines()[1:]]
     vector_of = read_word_vectors(vectors, set(words))
-    known = [word for word in words if word in vector_of]
-    values = np.stack([vector_of[word] for word in known])
+    values = np.stack([vector_of[word] for word in words])
     scale = np.abs(values).max() / LARGEST
     arrays = {
-        WORDS: np.array("\n".join(known)),
+        WORDS: np.array("\n".join(words)),
         VECTORS: np.rint(values / scale).astype(np.int8),
         SCALE: np.array(scale),
     }

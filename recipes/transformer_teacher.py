@@ -24,7 +24,7 @@ MAX_TRAINED_WORDS = 100_000
 LABEL_CHUNK = 10_000
 """Texts that are labelled between two reports."""
 LARGE_BATCH_TOKENS, LARGE_BATCH_TEXTS = 8192, 512
-"""Batches in bfloat16, where the weights are arranged anew for each."""
+"""Batch sizes in bfloat16: large, because PyTorch rearranges the weights for every batch."""
 FLOAT_NODES = re.compile(r"layer\.\d+/output/dense")
 """The second layer of each feed-forward block is not quantized: its inputs have outliers, so that one scale per tensor
 is too coarse for the others."""

@@ -25,7 +25,7 @@ def saved(recipe: Any, tmp_path: Path) -> Path:
     labels, vectors, out = tmp_path / "labels.parquet", tmp_path / "words.vec", tmp_path / "teacher.npz"
     recipe.write_labels(TEXTS, LOGITS, labels)
     vectors.write_text("2 3\ngood 0.5 -1 0.25\nfilm 0 0.1 -0.2\n", encoding="utf-8")
-    recipe.save({"sentences": labels}, ["film", "missing", "good"], vectors, out)
+    recipe.save({"sentences": labels}, vectors, out)
     return out
 
 
