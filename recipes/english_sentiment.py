@@ -192,7 +192,9 @@ def main() -> None:
         copy_teacher(groups, work)
     if arguments.save_teacher:
         labels = {kind: labels_path(work, kind, names[-1]) for kind in groups}
-        teacher_cache.save(labels, work / VECTORS_FILE, teacher_cache.CACHE)
+        stages = (names[-1], Path(VECTORS_FILE).stem, *(path.stem for path in labels.values()))
+        seconds = {stage: stage_seconds(work)[stage] for stage in stages}
+        teacher_cache.save(labels, work / VECTORS_FILE, seconds, teacher_cache.CACHE)
     run_stage(work / "student", partial(train_student, work, names, texts))
     if arguments.publish:
         validation = validation_data(texts).texts
@@ -202,7 +204,10 @@ def main() -> None:
             for name, group in texts.measured.items()
         }
         numbers = count_texts(work, names[0], texts)
-        publish(work / "student", measured, validation, folders.imdb, names, stage_seconds(work), numbers)
+        seconds = stage_seconds(work)
+        if not arguments.encoders:
+            seconds |= teacher_cache.load_seconds(teacher_cache.CACHE)
+        publish(work / "student", measured, validation, folders.imdb, names, seconds, numbers)
 
 
 def teacher_texts(texts: Texts) -> Scored:

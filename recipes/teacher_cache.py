@@ -23,14 +23,16 @@ LOGIT_STEPS = 9
 LARGEST = 127
 """Largest number of int8."""
 WORDS, VECTORS, SCALE = "words", "vectors", "scale"
+STAGES, SECONDS = "stages", "seconds"
 
 
-def save(labels: Mapping[str, Path], vectors: Path, out: Path) -> None:
+def save(labels: Mapping[str, Path], vectors: Path, seconds: Mapping[str, float], out: Path) -> None:
     """Write the file.
 
     Args:
         labels: Files of `transformer_teacher.label`, by the kind of their texts.
         vectors: File of `teacher_vectors.write_vectors`.
+        seconds: Time of each stage that made these files.
         out: The file.
     """
     words = [line.partition(" ")[0] for line in vectors.read_text(encoding="utf-8").splitlines()[1:]]
@@ -41,6 +43,8 @@ def save(labels: Mapping[str, Path], vectors: Path, out: Path) -> None:
         WORDS: np.array("\n".join(words)),
         VECTORS: np.rint(values / scale).astype(np.int8),
         SCALE: np.array(scale),
+        STAGES: np.array("\n".join(seconds)),
+        SECONDS: np.array(list(seconds.values())),
     }
     for kind, path in labels.items():
         texts, logits = read_logits(path)
@@ -66,6 +70,12 @@ def copy_vectors(cache: Path, out: Path) -> None:
     with np.load(cache) as arrays:
         words, vectors = str(arrays[WORDS]).split("\n"), arrays[VECTORS] * arrays[SCALE]
     write_vectors(words, vectors.astype(np.float32), out)
+
+
+def load_seconds(cache: Path) -> dict[str, float]:
+    """Return the time of each stage that made the labels and vectors."""
+    with np.load(cache) as arrays:
+        return dict(zip(str(arrays[STAGES]).split("\n"), arrays[SECONDS].tolist(), strict=True))
 
 
 def _hash(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from tests.helpers.recipes import RECIPES, load_recipe
 
 TEXTS = ["a good film", "an awful film", "it rains"]
 LOGITS = np.array([5.03, -13.8, 0.02])
+SECONDS = {"teacher": 1244.4, "words": 145.8}
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def saved(recipe: Any, tmp_path: Path) -> Path:
     labels, vectors, out = tmp_path / "labels.parquet", tmp_path / "words.vec", tmp_path / "teacher.npz"
     recipe.write_labels(TEXTS, LOGITS, labels)
     vectors.write_text("2 3\ngood 0.5 -1 0.25\nfilm 0 0.1 -0.2\n", encoding="utf-8")
-    recipe.save({"sentences": labels}, vectors, out)
+    recipe.save({"sentences": labels}, vectors, SECONDS, out)
     return out
 
 
@@ -49,3 +50,7 @@ def test_words_have_their_vectors_again(recipe: Any, saved: Path, tmp_path: Path
     assert vectors.keys() == {"good", "film"}
     np.testing.assert_allclose(vectors["good"], [0.5, -1, 0.25], atol=0.005)
     np.testing.assert_allclose(vectors["film"], [0, 0.1, -0.2], atol=0.005)
+
+
+def test_the_times_of_the_stages_are_kept(recipe: Any, saved: Path) -> None:
+    assert recipe.load_seconds(saved) == SECONDS
