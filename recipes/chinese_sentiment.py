@@ -21,7 +21,6 @@ import argparse
 import dataclasses
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ import torch
 
 import chinese_teachers
 import fastlstm
+from bundled_model import quantize, save_bundled
 from chinese_reviews import Review, load_reviews, load_sentences, split, texts_and_labels, unique
 from chinese_sentences import sentences as generate_sentences
 from fastlstm._typing import DoubleArray
@@ -41,15 +41,12 @@ from fastlstm.cli.progress import Display
 from fastlstm.data.soft_labels import SoftLabels
 from fastlstm.nn.runs import checkpoint_path
 from fastlstm.pretrained import CHINESE_CLASSIFIER
-from fastlstm.serialization.folder import CARD
-from fastlstm.training.early_exit import add_early_exit
 from probes import CHINESE, LABELS, load_probes
-from sentiment_card import Figure, Origin, sentiment_card
+from sentiment_card import Figure, Origin
 from stages import run_stage, stage_seconds
 from text_key import key
 
-BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
-STORAGE = "int8"
+EVALUATED_ON = "a tenth of each category, held out, scored once"
 TEST_PART, VALIDATION_PART = 0, 1
 GENERATED = 8_000
 """Generated sentences: about a tenth of the training texts."""
@@ -115,17 +112,16 @@ def main() -> None:
     torch.set_flush_denormal(True)
     positive = chinese_teachers.label(arguments.encoder, parts.training, further, work)
     run_stage(student, lambda out: train_student(parts, positive, further, out))
-    with tempfile.TemporaryDirectory() as temporary:
-        quantized = Path(temporary, "model")
-        fastlstm.load(student).save(quantized, storage=STORAGE)
-        model = fastlstm.load(quantized)
-        size = sum(file.stat().st_size for file in quantized.iterdir())
+    quantized, size = quantize(student)
+    model = fastlstm.load(quantized)
     scoring = score(model, parts.test if arguments.publish else parts.validation)
     print(json.dumps({**scoring, "bytes": size}, ensure_ascii=False, indent=2))
     if arguments.publish:
         numbers = {"reviews": len(parts.training), **{kind: len(sentences) for kind, sentences in kinds.items()}}
         origin = dataclasses.replace(ORIGIN, texts=numbers, seconds=stage_seconds(work), size=size)
-        publish(model, parts, scoring, origin)
+        validation = [review.text for review in parts.validation]
+        figures = tables(scoring)
+        save_bundled(model, CHINESE_CLASSIFIER, CHINESE, scoring, EVALUATED_ON, validation, figures, origin)
 
 
 def split_reviews(reviews: Sequence[Review], without: str | None = None) -> Parts:
@@ -213,23 +209,8 @@ def score(model: fastlstm.Classifier, reviews: Sequence[Review]) -> dict[str, An
     return {**report.to_json(), "short": short, "traditional": traditional, "by_category": by_category}
 
 
-def publish(model: fastlstm.Classifier, parts: Parts, scoring: dict[str, Any], origin: Origin) -> None:
-    """Save the model in the package, with its card and its test metrics."""
-    results = {name: scoring[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
-    record = {
-        **model.saved.training,
-        "results": {"evaluated_on": "a tenth of each category, held out, scored once", **results},
-        "baseline": None,
-    }
-    recorded = fastlstm.Classifier(dataclasses.replace(model.saved, training=record))
-    bundled, note = add_early_exit(recorded, [review.text for review in parts.validation])
-    print(note.text)
-    card = sentiment_card(bundled, CHINESE_CLASSIFIER, CHINESE, _figures(scoring), origin)
-    bundled.save(BUNDLED / CHINESE_CLASSIFIER, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
-    print(card)
-
-
-def _figures(scoring: dict[str, Any]) -> dict[str, list[Figure]]:
+def tables(scoring: dict[str, Any]) -> dict[str, list[Figure]]:
+    """Return the tables of the card."""
     short = scoring["short"]
     return {
         "Reviews held out": [

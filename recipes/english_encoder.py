@@ -105,7 +105,7 @@ def bundle_encoder(folder: Path, data_dir: Path) -> None:
     encoder = fastlstm.load_language_model(folder).reduce_vocabulary(ENCODER_WORDS)
     weights = round_weights(encoder.saved.weights, STORAGE)
     evaluation = LanguageModel(dataclasses.replace(encoder.saved, weights=weights)).evaluate(held_out.texts)
-    results = {"measured_on": held_out.source, **evaluation.to_json()}
+    results = {"evaluated_on": held_out.source, **evaluation.to_json()}
     saved = dataclasses.replace(
         encoder.saved, training={**encoder.saved.training, "storage": STORAGE, "results": results}
     )

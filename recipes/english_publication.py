@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fastlstm
+from bundled_model import quantize, save_bundled
 from fastlstm.pretrained import DEFAULT_CLASSIFIER
-from fastlstm.serialization.folder import CARD
-from fastlstm.training.early_exit import add_early_exit
+from probes import ENGLISH
 from results import BUNDLED_ENGLISH
 from scored import Scored
 from scoring import score
-from sentiment_card import IMDB_ORIGIN, Figure, Origin, imdb_figures, sentiment_card
+from sentiment_card import IMDB_ORIGIN, Figure, Origin, imdb_figures
 
-BUNDLED = Path(__file__).resolve().parents[1] / "src" / "fastlstm" / "pretrained"
-STORAGE = "int8"
+EVALUATED_ON = "IMDb test, the official split, scored once"
 OTHER_ORIGINS = """
 SST-2: phrases of the Stanford Sentiment Treebank (Socher et al. 2013), made from Rotten Tomatoes reviews. A tenth of
 its whole sentences, chosen by a hash, is held out with all their phrases: the official test split has no public
@@ -49,22 +46,10 @@ def publish(
         seconds: Training time of each stage.
         numbers: Number of training texts of each kind.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        quantized = Path(temporary, "model")
-        fastlstm.load(student).save(quantized, storage=STORAGE)
-        scoring = score(quantized, imdb, BUNDLED_ENGLISH, publish=True)
-        model = fastlstm.load(quantized)
-        size = sum(file.stat().st_size for file in quantized.iterdir())
-    results = {name: scoring[name] for name in ("accuracy", "loss", "macro_f1", "calibration_error", "texts")}
-    record = {
-        **model.saved.training,
-        "results": {"evaluated_on": "IMDb test, the official split, scored once", **results},
-        "baseline": None,
-    }
-    recorded = fastlstm.Classifier(dataclasses.replace(model.saved, training=record))
-    bundled, note = add_early_exit(recorded, list(validation))
-    print(note.text)
-    reports = {name: bundled.evaluate(texts.dataset(name)) for name, texts in measured.items()}
+    quantized, size = quantize(student)
+    scoring = score(quantized, imdb, BUNDLED_ENGLISH, publish=True)
+    model = fastlstm.load(quantized)
+    reports = {name: model.evaluate(texts.dataset(name)) for name, texts in measured.items()}
     for name, report in reports.items():
         print(f"{name}: {json.dumps(report.to_json())}")
     figures = {
@@ -76,6 +61,4 @@ def publish(
     }
     others = OTHER_ORIGINS.format(teachers=" and ".join(teachers))
     origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + others, seconds, numbers, size)
-    card = sentiment_card(bundled, DEFAULT_CLASSIFIER, "english", figures, origin)
-    bundled.save(BUNDLED / DEFAULT_CLASSIFIER, storage=STORAGE, overwrite=True, extras={CARD: card.encode()})
-    print(card)
+    save_bundled(model, DEFAULT_CLASSIFIER, ENGLISH, scoring, EVALUATED_ON, validation, figures, origin)

@@ -14,7 +14,7 @@ def test_model_is_evaluated_on_any_labelled_texts(command: Command, trained: Pat
     data = write_csv(tmp_path / "other.csv", reviews(50, seed=5))
     report = command("evaluate", data, "--model", trained, "--json").json
     assert report["accuracy"] > 0.9
-    assert (report["texts"], report["measured_on"]) == (50, "other.csv")
+    assert (report["texts"], report["evaluated_on"]) == (50, "other.csv")
     assert sum(map(sum, report["confusion"])) == 50
     result = command("evaluate", data, "--model", trained)
     assert result.status == 0
@@ -51,7 +51,7 @@ def test_imdb_is_its_test_split(command: Command, tmp_path: Path, monkeypatch: p
     assert str(tmp_path / "aclImdb") in trained.err
     result = command("evaluate", "imdb", "--model", tmp_path / "model", "--data-dir", tmp_path, "--json")
     assert result.json["texts"] == trained.json["texts"] == 18
-    assert result.json["measured_on"] == trained.json["measured_on"] == "the official test split"
+    assert result.json["evaluated_on"] == trained.json["evaluated_on"] == "the official test split"
     assert result.json["accuracy"] == trained.json["accuracy"]
 
 

@@ -47,7 +47,7 @@ def test_evaluate_measures_perplexity_on_plain_and_labelled_texts(
     perplexity = command("lm", "evaluate", texts, "--model", model, "--json").json
     assert perplexity["texts"] == 60
     assert 1 < perplexity["perplexity"] < 11.5
-    assert perplexity["measured_on"] == "texts.txt"
+    assert perplexity["evaluated_on"] == "texts.txt"
     assert command("lm", "evaluate", labelled, "--model", model).out.startswith("80 texts")
 
 
@@ -59,7 +59,7 @@ def test_evaluate_on_imdb_measures_its_test_split(command: Command, model: Path,
             (folder / f"{i}_1.txt").write_text(f"a {label} film", encoding="utf-8")
     arguments = ["lm", "evaluate", "imdb", "--data-dir", tmp_path, "--model", model, "--json"]
     perplexity = command(*arguments).json
-    assert (perplexity["texts"], perplexity["measured_on"]) == (6, "the official test split")
+    assert (perplexity["texts"], perplexity["evaluated_on"]) == (6, "the official test split")
 
 
 def test_evaluate_without_model_names_the_bundled_one(command: Command, texts: Path) -> None:
@@ -109,7 +109,7 @@ def test_several_sources_are_joined_and_json_is_one_object(
     result = command(
         "lm", "train", texts, labelled, "--validation", labelled, "--out", out, *SMALL_LM, "--json"
     )  # fmt: skip
-    assert result.json["measured_on"] == "reviews.csv"
+    assert result.json["evaluated_on"] == "reviews.csv"
     assert (result.json["texts"], len(result.json["history"]), len(result.json["validation_losses"])) == (80, 3, 3)
     best = result.json["validation_losses"][result.json["best_epoch"] - 1]
     assert best == min(result.json["validation_losses"]) == pytest.approx(result.json["loss"])

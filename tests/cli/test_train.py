@@ -72,16 +72,16 @@ def test_json_is_one_object_with_the_report_at_the_top(command: Command, data: P
     assert result.json["baseline"]["accuracy"] > 0.9
     assert [c["label"] for c in result.json["classes"]] == ["bad", "good"]
     assert len(result.json["history"]) == 2
-    assert result.json["measured_on"] == VALIDATION_DESCRIPTION.replace("`test`", "--test")
+    assert result.json["evaluated_on"] == VALIDATION_DESCRIPTION.replace("`test`", "--test")
 
 
 def test_figures_are_those_of_the_test_texts(command: Command, data: Path, tmp_path: Path) -> None:
     test = write_csv(tmp_path / "test.csv", reviews(30, seed=9))
     arguments = ["train", data, "--out", tmp_path / "model", *SMALL, "--json", "--no-baseline", "--test"]
-    assert command(*arguments, test).json["measured_on"] == "test.csv"
+    assert command(*arguments, test).json["evaluated_on"] == "test.csv"
     held_out = command(*arguments, "0.25", "--overwrite").json
     assert (held_out["texts"], held_out["baseline"]) == (30, None)
-    assert "25%" in held_out["measured_on"]
+    assert "25%" in held_out["evaluated_on"]
 
 
 def test_validation_texts_can_be_given(command: Command, data: Path, tmp_path: Path) -> None:

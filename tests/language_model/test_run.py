@@ -82,7 +82,7 @@ def test_the_last_epoch_with_the_lowest_validation_loss_is_saved(
     events, result = run_all(make_settings(tmp_path / "lm"))
     assert [event.best for event in events if isinstance(event, PerplexityMeasured)] == best
     assert result.validation_losses == tuple(losses)
-    assert result.measured_on == "others"
+    assert result.evaluated_on == "others"
     saved = load_language_model(tmp_path / "lm").saved
     assert (saved.training["best_epoch"], saved.training["epochs"]) == (best_epoch, 3)
     for name, array in saved.weights.items():

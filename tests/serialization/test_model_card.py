@@ -99,7 +99,7 @@ def test_language_model_card_has_the_facts_of_the_training_record() -> None:
     arrays = {name: np.zeros(shape, np.float32) for name, shape in weights.language_model_shapes(config).items()}
     training = {
         "data": {"texts": "books.txt", "count": 4321, "tokens": 98_765},
-        "results": {"texts": 20, "measured_on": "held out", "perplexity": 57.63, "unknown": 0.0217},
+        "results": {"texts": 20, "evaluated_on": "held out", "perplexity": 57.63, "unknown": 0.0217},
     }
     card = language_model_card(SavedLanguageModel(config, tokenizer, arrays, training))
     for fact in ("books.txt", "4,321", "98,765", "held out", "57.6", "2.17%", "LSTM 2"):

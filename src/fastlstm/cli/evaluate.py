@@ -51,7 +51,7 @@ def command(
         output.note(note.text)
     if as_json:
         entries = [note.to_json() for note in notes]
-        output.json_object({**report.to_json(), "measured_on": evaluated_on, "notes": entries})
+        output.json_object({**report.to_json(), "evaluated_on": evaluated_on, "notes": entries})
     else:
         output.report(report, evaluated_on, sys.stdout)
 

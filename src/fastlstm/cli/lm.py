@@ -119,14 +119,14 @@ def _print_result(result: LanguageModelResult, as_json: bool) -> None:
             {
                 "model": str(result.folder),
                 **result.perplexity.to_json(),
-                "measured_on": result.measured_on,
+                "evaluated_on": result.evaluated_on,
                 "best_epoch": result.model.saved.training["best_epoch"],
                 "history": [dataclasses.asdict(epoch) for epoch in result.history],
                 "validation_losses": list(result.validation_losses),
             }
         )
         return
-    print_line(f"{result.measured_on}: {result.perplexity}")
+    print_line(f"{result.evaluated_on}: {result.perplexity}")
     print_line(f"saved: {result.folder}")
     print_line(f"use it: fastlstm train DATA --encoder {shlex.quote(str(result.folder))}")
 
@@ -186,7 +186,7 @@ def evaluate(texts: str, model: LanguageModel, data_dir: Path | None, as_json: b
         evaluated, source = plain_texts.texts, plain_texts.source
     perplexity = model.evaluate(evaluated)
     if as_json:
-        output.json_object({**perplexity.to_json(), "measured_on": source})
+        output.json_object({**perplexity.to_json(), "evaluated_on": source})
     else:
         print(perplexity)
 
@@ -214,7 +214,7 @@ def info(model: LanguageModel, as_json: bool) -> None:
         if "best_epoch" in record:
             facts["best epoch"] = f"{record['best_epoch']} of {record['epochs']}"
         facts["perplexity"] = (
-            f"{results['perplexity']:.1f} on {results['texts']:,} texts ({results['measured_on']}), "
+            f"{results['perplexity']:.1f} on {results['texts']:,} texts ({results['evaluated_on']}), "
             f"{results['unknown']:.2%} of tokens unknown"
         )
     output.fact_table(facts, sys.stdout)

@@ -80,8 +80,8 @@ def weights_table(config: ModelConfig, classes: int, file: TextIO) -> None:
 
 def report(value: Report, evaluated_on: str, file: TextIO, *, baseline: Report | None = None) -> None:
     """Print loss and accuracy of the model and the baseline, and precision, recall and F1 of each class."""
-    measured_on = with_options(evaluated_on, current_command())
-    print_line(one_line(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({measured_on}):"), file)
+    source = with_options(evaluated_on, current_command())
+    print_line(one_line(f"On {value.texts:,} {'text' if value.texts == 1 else 'texts'} ({source}):"), file)
     has_interval = value.texts < MIN_TEXTS_WITHOUT_INTERVAL
     interval = ["95% interval"] if has_interval else []
     summary = make_table("", "accuracy", *interval, "macro F1", "loss", "calibration error")

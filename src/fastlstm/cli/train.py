@@ -196,7 +196,7 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
     return {
         "model": str(result.folder),
         **result.report.to_json(),
-        "measured_on": with_options(result.evaluated_on, current_command()),
+        "evaluated_on": with_options(result.evaluated_on, current_command()),
         "baseline": result.baseline.to_json() if result.baseline else None,
         "calibrated": result.classifier.saved.training["calibration"],
         "linear": result.classifier.saved.is_linear,

@@ -81,7 +81,7 @@ class LanguageModelResult:
         perplexity: Its perplexity on the validation texts.
         history: The epochs.
         validation_losses: The loss (nats per token) on the validation texts after each epoch.
-        measured_on: The source of the validation texts.
+        evaluated_on: The source of the validation texts.
     """
 
     model: LanguageModel
@@ -89,7 +89,7 @@ class LanguageModelResult:
     perplexity: Perplexity
     history: tuple[LanguageModelEpoch, ...]
     validation_losses: tuple[float, ...]
-    measured_on: str
+    evaluated_on: str
 
 
 LanguageModelEvent = (
@@ -320,7 +320,7 @@ def _finish(settings: LanguageModelSettings, corpus: CorpusSplits, prepared: _Pr
         "best_epoch": max(i for i, loss in enumerate(losses, 1) if loss == min(losses)),
         "seconds": round(sum(epoch.seconds for epoch in state.history), 1),
         "storage": settings.storage,
-        "results": {"measured_on": corpus.validation.source, **perplexity.to_json()},
+        "results": {"evaluated_on": corpus.validation.source, **perplexity.to_json()},
     }
     history = [
         {**dataclasses.asdict(epoch), "validation_loss": loss}
@@ -341,5 +341,5 @@ def _finish(settings: LanguageModelSettings, corpus: CorpusSplits, prepared: _Pr
         perplexity=perplexity,
         history=tuple(state.history),
         validation_losses=tuple(losses),
-        measured_on=corpus.validation.source,
+        evaluated_on=corpus.validation.source,
     )

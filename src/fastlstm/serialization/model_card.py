@@ -145,7 +145,7 @@ def _language_model_lines(model: SavedLanguageModel) -> Iterator[str]:
         yield f"{data['texts']}: {data['count']:,} texts, {data['tokens']:,} tokens."
     if results := training.get("results"):
         yield from ("", "## Evaluation", "")
-        yield f"On {results['texts']:,} texts ({results['measured_on']}), which also selected the epoch:"
+        yield f"On {results['texts']:,} texts ({results['evaluated_on']}), which also selected the epoch:"
         yield ""
         yield f"- perplexity {results['perplexity']:.1f} over the vocabulary"
         yield f"- unknown tokens {results['unknown']:.2%}"
