@@ -5,8 +5,9 @@
 
 REVIEWS_FOLDER contains train.parquet with the columns text, label and category. For each category, a model with the
 settings of the bundled one is trained on the labels of the nine others and on the generated sentences of
-recipes/chinese_sentences.py, without teachers, and scored once on all reviews of that category. For comparison: TF-IDF
-on characters with logistic regression, its C chosen on a fifth of the texts. Finished categories are kept.
+recipes/chinese_sentences.py, without teachers, in simplified and traditional characters, and scored once on all reviews
+of that category. For comparison: TF-IDF on characters with logistic regression, its C chosen on a fifth of the texts.
+Finished categories are kept.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 
 import fastlstm
 import machine
-from chinese_reviews import Review, load_reviews, texts_and_labels
-from chinese_sentiment import CATEGORIES, STUDENT, SYNTHETIC, Parts, further_sentences, split_reviews
+from chinese_reviews import Review, load_reviews, texts_and_labels, unique
+from chinese_sentiment import (
+    CATEGORIES,
+    STUDENT,
+    SYNTHETIC,
+    Parts,
+    further_sentences,
+    in_both_scripts,
+    split_reviews,
+)
 from opponents import linear
 from opponents.alternative import Task
 
@@ -53,7 +62,7 @@ def main() -> None:
 def measure(parts: Parts) -> dict[str, Any]:
     """Return the accuracy of both methods on the category held out."""
     generated = further_sentences(parts, None)[SYNTHETIC]
-    texts, labels = texts_and_labels([*parts.training, *generated])
+    texts, labels = texts_and_labels(in_both_scripts(unique([*parts.training, *generated])))
     with tempfile.TemporaryDirectory() as folder:
         model = fastlstm.train(
             fastlstm.Dataset(texts, labels), Path(folder, "model"), validation=_dataset(parts.validation), **STUDENT

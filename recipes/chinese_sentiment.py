@@ -162,9 +162,9 @@ def train_student(parts: Parts, positive: DoubleArray, further: Sequence[Review]
     """
     positive_of = dict(zip((review.text for review in parts.training), positive.tolist(), strict=True))
     simplified, validation = unique([*parts.training, *further]), _dataset(parts.validation)
-    chosen = simplified[::TRADITIONAL_EVERY]
-    training = [*simplified, *in_traditional_characters(chosen)]
-    column = np.array([positive_of.get(review.text, np.nan) for review in (*simplified, *chosen)], np.float32)
+    training = in_both_scripts(simplified)
+    originals = [*simplified, *simplified[::TRADITIONAL_EVERY]]
+    column = np.array([positive_of.get(review.text, np.nan) for review in originals], np.float32)
     soft = SoftLabels(LABELS, np.stack([1 - column, column], axis=1), np.ones(len(training), np.bool_))
     with Display(sys.stderr) as display:
         fastlstm.distill(
@@ -177,6 +177,11 @@ def train_student(parts: Parts, positive: DoubleArray, further: Sequence[Review]
             watch=display.show,
             **STUDENT,
         )
+
+
+def in_both_scripts(reviews: Sequence[Review]) -> list[Review]:
+    """Return reviews, and after them one of every `TRADITIONAL_EVERY` in traditional characters."""
+    return [*reviews, *in_traditional_characters(reviews[::TRADITIONAL_EVERY])]
 
 
 def in_traditional_characters(reviews: Sequence[Review]) -> list[Review]:
