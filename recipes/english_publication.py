@@ -23,7 +23,8 @@ labels. Held-out sentences that differ from a training text in case and punctuat
 not measured. GoEmotions: Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences: from product reviews,
 tweets and editorials, each rated by 20 people (Hutto & Gilbert 2014, MIT). Generated sentences:
 `recipes/english_sentences.py`. Sentences were labelled by {teachers} (Apache 2.0), fine-tuned on them, and reviews
-by an LSTM of `recipes/english_encoder.py`. Whether the terms of these data sets fit your use is for you to check."""
+by an LSTM of `recipes/english_encoder.py`. The word vectors are those of {vectors}. Whether the terms of these data
+sets fit your use is for you to check."""
 
 
 def publish(
@@ -59,6 +60,6 @@ def publish(
         ],
         **imdb_figures(scoring),
     }
-    others = OTHER_ORIGINS.format(teachers=" and ".join(teachers))
+    others = OTHER_ORIGINS.format(teachers=" and ".join(teachers), vectors=teachers[-1])
     origin = Origin("recipes/english_sentiment.py", IMDB_ORIGIN + "\n" + others, seconds, numbers, size)
     save_bundled(model, DEFAULT_CLASSIFIER, ENGLISH, scoring, EVALUATED_ON, validation, figures, origin)

@@ -204,9 +204,8 @@ def main() -> None:
             for name, group in texts.measured.items()
         }
         numbers = count_texts(work, names[0], texts)
-        seconds = stage_seconds(work)
-        if not arguments.encoders:
-            seconds |= teacher_cache.load_seconds(teacher_cache.CACHE)
+        copied = {} if arguments.encoders else teacher_cache.load_seconds(teacher_cache.CACHE)
+        seconds = {**copied, **stage_seconds(work), **copied}
         publish(work / "student", measured, validation, folders.imdb, names, seconds, numbers)
 
 
