@@ -9,7 +9,7 @@ from tests.helpers.command_line import Command
 
 from fastlstm.cli.predict import MAX_NOTED
 from fastlstm.cli.stream import STEP
-from fastlstm.pretrained import CHINESE_CLASSIFIER
+from fastlstm.pretrained import CHINESE_CLASSIFIER, DEFAULT_CLASSIFIER
 
 REMEDY = f"--model {CHINESE_CLASSIFIER}"
 TEXT = "这部电影不错"
@@ -46,8 +46,11 @@ def test_other_texts_have_no_such_note(command: Command, text: str) -> None:
 
 
 def test_a_given_model_has_no_such_note(command: Command, trained: Path) -> None:
-    for model in (trained, "english-sentiment"):
-        assert REMEDY not in command("predict", TEXT, "-m", model).err
+    assert REMEDY not in command("predict", TEXT, "-m", trained).err
+
+
+def test_the_english_model_has_the_note_when_it_is_named(command: Command) -> None:
+    assert REMEDY in command("predict", TEXT, "-m", DEFAULT_CLASSIFIER).err
 
 
 def test_many_chinese_lines_are_counted_at_the_end(command: Command) -> None:
@@ -67,6 +70,17 @@ def test_the_chinese_model_labels_chinese_texts(command: Command, text: str, lab
     result = command("predict", "-m", CHINESE_CLASSIFIER, text)
     assert (result.status, result.err) == (0, "")
     assert result.out.startswith(f"{label}\t")
+
+
+@pytest.mark.parametrize("text", ["This is a great phone", "これは素晴らしい映画です", "정말 좋은 영화"])
+def test_the_chinese_model_has_a_note_about_other_languages(command: Command, text: str) -> None:
+    result = command("predict", "-m", CHINESE_CLASSIFIER, text)
+    assert (result.status, len(result.err.splitlines())) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["iPhone很好", "好の电影"])
+def test_the_chinese_model_has_no_note_about_mixed_texts(command: Command, text: str) -> None:
+    assert command("predict", "-m", CHINESE_CLASSIFIER, text).err == ""
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,13 @@ def test_ngrams_without_weight_are_not_saved(tmp_path: Path, monkeypatch: pytest
     assert not saved.integer_arrays
 
 
+def test_a_model_whose_lstm_has_no_weight_has_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "fit_blend", lambda *_, **__: Blend(0.0, 1.0))
+    events = list(run(make_settings(make_splits(), tmp_path / "model", **SMALL, ngrams=100)))
+    assert [event.code for event in events if isinstance(event, Note)].count("linear-model") == 1
+    assert result_of(events).classifier.saved.is_linear
+
+
 def test_calibration_event_is_that_of_the_saved_model(noisy: Path, tmp_path: Path) -> None:
     events: list[object] = []
     result = fastlstm.train(noisy, tmp_path / "model", **SMALL, validation=0.2, watch=events.append)

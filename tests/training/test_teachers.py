@@ -73,6 +73,12 @@ def test_a_generator_that_raises_is_a_failed_teacher() -> None:
     assert raised.value.code == "teacher-failed"
 
 
+def test_a_teacher_without_a_row_for_a_text_has_no_classes() -> None:
+    with pytest.raises(DataError) as raised:
+        _ = ExternalTeacher(lambda texts: pipeline(texts)[:-1]).labels
+    assert raised.value.code == "bad-teacher-output"
+
+
 def test_a_pipeline_names_its_classes() -> None:
     teacher = ExternalTeacher(pipeline)
     assert teacher.labels == ("positive", "negative")

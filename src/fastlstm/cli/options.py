@@ -26,8 +26,8 @@ PANELS = (
 )  # fmt: skip
 """The panels of all commands, in the order of help."""
 DEFAULT_PRECISION, PRECISION_HELP = "float32", "Precision of matrix products; auto: the fastest here."
-PRECISION = "fastlstm.precision"
-"""Key of the context that holds the value of --precision."""
+PRECISION, MODEL_NAME = "fastlstm.precision", "fastlstm.model_name"
+"""Keys of the context that hold the values of --precision and --model."""
 CONFIG_VALUES = "fastlstm.config"
 """Key of the context that holds the fields read from --config."""
 
@@ -384,6 +384,7 @@ def _load_model(context: click.Context, parameter: click.Parameter, value: str |
         return None
     precision = context.meta.get(PRECISION, DEFAULT_PRECISION)
     model = load(value, precision=precision)
+    context.meta[MODEL_NAME] = value
     if precision == AUTO:
         output.note(f"precision: {model.network.precision}, the fastest on this machine")
     return model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from pathlib import Path
 import click
 
 from fastlstm import pretrained
+from fastlstm.cli.options import MODEL_NAME
 from fastlstm.cli.output import note
 from fastlstm.text.segmentation import CHINESE
 
 MAX_KNOWN_OF_OTHERS = 0.7
 """Texts with at most this fraction of known words are judged to be of another language."""
 MIN_WORDS_TO_JUDGE = 4
+KANA_AND_HANGUL = re.compile("[\u3040-\u30ff\uac00-\ud7a3]")
 
 
 def note_names(texts: Iterable[str], command: str, content: str) -> None:
@@ -73,6 +76,9 @@ IS_CHINESE = ReadingProblem(
     "are Chinese",
     f"pass --model {pretrained.CHINESE_CLASSIFIER}",
 )
+IS_NOT_CHINESE = ReadingProblem(
+    f"is not Chinese; the model {pretrained.CHINESE_CLASSIFIER} reads Chinese only", "are not Chinese"
+)
 UNKNOWN = ReadingProblem("contains no known word", "contain no known word")
 BLANK = ReadingProblem("is blank", "are blank")
 FEW_KNOWN = ReadingProblem(
@@ -88,13 +94,15 @@ def find_problem(text: str, known: float) -> ReadingProblem | None:
         text: The text, or its beginning.
         known: The fraction of its tokens that the model knows.
     """
-    source = click.get_current_context().get_parameter_source("model")
-    is_default = source is click.core.ParameterSource.DEFAULT
-    if is_default and _is_mostly_chinese(text):
+    name = click.get_current_context().meta.get(MODEL_NAME)
+    reads_english = name in (None, pretrained.DEFAULT_CLASSIFIER)
+    if reads_english and _is_mostly_chinese(text):
         return IS_CHINESE
+    if name == pretrained.CHINESE_CLASSIFIER and _is_not_chinese(text):
+        return IS_NOT_CHINESE
     if not known:
         return UNKNOWN if text.strip() else BLANK
-    if is_default and known <= MAX_KNOWN_OF_OTHERS and len(text.split()) >= MIN_WORDS_TO_JUDGE:
+    if reads_english and known <= MAX_KNOWN_OF_OTHERS and len(text.split()) >= MIN_WORDS_TO_JUDGE:
         return FEW_KNOWN
     return None
 
@@ -105,6 +113,12 @@ def _is_mostly_chinese(text: str) -> bool:
         return False
     letters = sum(character.isalpha() for character in text)
     return 2 * len(CHINESE.findall(text)) > letters
+
+
+def _is_not_chinese(text: str) -> bool:
+    """Return whether a text has letters, but no Chinese character, or fewer than of Japanese or Korean ones."""
+    chinese, others = len(CHINESE.findall(text)), len(KANA_AND_HANGUL.findall(text))
+    return others > chinese or (not chinese and any(map(str.isalpha, text)))
 
 
 def _kind(text: str) -> str | None:

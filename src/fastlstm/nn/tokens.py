@@ -15,6 +15,9 @@ MAX_SUBWORDS = 8_000
 MAX_SOUTHEAST_ASIAN_SUBWORDS = 4_000
 """The same for Southeast Asian alphabets without spaces: benchmarks/token_kinds.py."""
 
+MIN_SHOWN = 0.005
+"""Smallest fraction of letters without spaces between words that the note about "auto" names."""
+
 SUBWORD_TOKENS = ("bpe", "unigram")
 
 Config = TypeVar("Config", ModelConfig, LanguageModelConfig)
@@ -42,10 +45,12 @@ def tokens_note(requested: Config, texts: Sequence[str]) -> Iterator[Note]:
     if requested.tokens == "auto":
         choice = choose_tokens(texts)
         kind = "words" if choice.tokens == "words" else f"subwords ({choice.tokens})"
-        yield Note(
-            f"tokens: {kind} ({choice.unspaced:.0%} of the letters are Thai, Lao, Khmer, Myanmar or related)",
-            code="tokens-chosen",
+        reason = (
+            f" ({choice.unspaced:.0%} of the letters are Thai, Lao, Khmer, Myanmar or related)"
+            if choice.unspaced >= MIN_SHOWN
+            else ""
         )
+        yield Note(f"tokens: {kind}{reason}", code="tokens-chosen")
 
 
 def vocabulary_notes(requested: Config, actual: Config, texts: Sequence[str]) -> Iterator[Note]:

@@ -162,8 +162,6 @@ def _run_candidates(
     baseline = yield from _evaluate_baseline(settings, data)
     best = yield from select_best(settings, data, budget - (time.monotonic() - started))
     yield Note(f"best candidate on the validation texts: {best.name}", code="best-candidate")
-    if best.prepared.is_linear:
-        yield Note("the model is linear: words and word pairs alone decide, without an LSTM", code="linear-model")
     if best.settings.encoder is None:
         yield from tokens_note(best.settings.model, best.data.training.texts)
     yield from _known_words_notes(best.settings, best.data, best.prepared)
@@ -372,6 +370,8 @@ def _finish(
     yield calibrated
     if note := calibration_note(calibrated.calibration):
         yield note
+    if prepared.is_linear or not calibrated.calibration.blend.lstm:
+        yield Note("the model is linear: the n-grams alone decide, without an LSTM", code="linear-model")
     started = time.perf_counter()
     if data.test is None and prepared.out_of_fold is not None:
         report = calibrated.after

@@ -112,7 +112,9 @@ class ExternalTeacher:
     def labels(self) -> tuple[str, ...]:
         """Return the class names. A callable that returns mappings is asked for them, with one text."""
         if self._labels is None:
-            row = next(self._rows(["a"]))
+            row = next(self._rows(["a"]), None)
+            if row is None:
+                raise self._bad_output("0 rows for 1 text", "one row per text")
             if not isinstance(row, Mapping):
                 given = "`teacher_labels` renames classes, but " if self._renamed else ""
                 raise OptionError(
@@ -148,8 +150,8 @@ class ExternalTeacher:
             rows = list(output) if isinstance(output, Iterable) and not isinstance(output, str | Mapping) else None
         except Exception as error:  # whatever the code of the user raises
             raise DataError(
-                f"the teacher {self.name} failed: {type(error).__name__}: {error}; expected a model that takes a list "
-                "of texts",
+                f"the teacher {self.name} failed on a list of {len(texts)} texts: {type(error).__name__}: {error}; "
+                "expected a model that takes a list of any number of texts",
                 code="teacher-failed",
                 teacher=self.name,
                 reason=str(error),
