@@ -169,7 +169,9 @@ def test_a_reference_names_an_object_of_a_file_or_module(tmp_path: Path) -> None
     assert find_teacher("math:sqrt")(9) == 3
 
 
-@pytest.mark.parametrize("reference", ["no_such_module:score", "math:no_such_name", "missing.py:score", ":score"])
+@pytest.mark.parametrize(
+    "reference", ["no_such_module:score", "math:no_such_name", "missing.py:score", "missing.py", ":score"]
+)
 def test_a_reference_to_nothing_raises_option_error(reference: str) -> None:
     with pytest.raises(OptionError) as raised:
         find_teacher(reference)

@@ -21,6 +21,8 @@ def find_teacher(teacher: Any) -> Any:
     """
     if isinstance(teacher, str) and ":" in teacher and not Path(teacher).exists():
         return import_teacher(teacher)
+    if isinstance(teacher, str | os.PathLike) and Path(teacher).suffix == ".py":
+        raise _bad_teacher(os.fspath(teacher), "it names no function or object of the file")
     if teacher is None or isinstance(teacher, str | os.PathLike):
         return resolve_model_folder(teacher, CLASSIFIER_FORMAT)
     return teacher
@@ -43,12 +45,18 @@ def import_teacher(reference: str) -> Any:
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(source)
-        return getattr(module, attribute)
     except Exception as error:  # whatever the code of the user raises
-        raise OptionError(
-            f"cannot load the teacher {reference!r}: {type(error).__name__}: {error}; expected the folder of a model, "
-            "module:attribute or file.py:attribute",
-            code="bad-teacher",
-            teacher=reference,
-            reason=str(error),
-        ) from error
+        raise _bad_teacher(reference, f"{type(error).__name__}: {error}") from error
+    if not hasattr(module, attribute):
+        raise _bad_teacher(reference, f"{source} has no {attribute!r}")
+    return getattr(module, attribute)
+
+
+def _bad_teacher(reference: str, reason: str) -> OptionError:
+    return OptionError(
+        f"cannot load the teacher {reference!r}: {reason}; expected the folder of a model, module:attribute or "
+        "file.py:attribute",
+        code="bad-teacher",
+        teacher=reference,
+        reason=reason,
+    )

@@ -174,6 +174,15 @@ def test_missing_file_raises_data_error(tmp_path: Path) -> None:
     assert repr(str(path)) in str(error)
 
 
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and more", b"\xd0\xcf\x11\xe0", b"PAR1", b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("name", ["reviews.csv", "reviews.tsv", "reviews.jsonl", "reviews.txt"])
+def test_a_binary_file_with_an_ending_of_text_is_recognized(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content + b"\x00" * 100)
+    error = read_error(path)
+    assert (error.code, error.source) == ("binary-file", name)
+
+
 @pytest.mark.parametrize("name", ["reviews.xlsx", "reviews", "reviews.json", "reviews.gz", "reviews.parquet.gz"])
 def test_unknown_extension_raises_data_error_with_the_known_ones(write: WriteFile, name: str) -> None:
     error = read_error(write(name, "text"))

@@ -18,6 +18,14 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+SAVE_AS_CSV = "save it as CSV in UTF-8, with the program that made it"
+BINARY_FORMATS = (
+    (b"PK\x03\x04", "a zip archive, such as a workbook of Excel", SAVE_AS_CSV),
+    (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office, such as a workbook of Excel", SAVE_AS_CSV),
+    (b"PAR1", "a Parquet file", "rename it to end in .parquet"),
+    (b"\x1f\x8b", "compressed by gzip", "rename it to end in .gz"),
+)
+"""Formats that are not text: their first bytes, what they are, and what to do."""
 CANDIDATES = (
     "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1252", "cp1251", "koi8_r", "cp1250", "cp1253", "cp1254", "cp1255",
     "cp1256", "cp874",
@@ -43,12 +51,17 @@ def open_text(path: Path, newline: str | None, encoding: str | None = None) -> T
         encoding: The encoding. None: that of the byte order mark, or UTF-8.
 
     Raises:
-        DataError: The file has no byte order mark and seems to be UTF-16 or UTF-32.
+        DataError: The file has no byte order mark and seems to be UTF-16 or UTF-32, or it is a binary file.
     """
     beginning = b""
     if path.stat().st_size:
         with open_bytes(path) as file:
             beginning = file.read(4096)
+    for magic, found, remedy in BINARY_FORMATS:
+        if beginning.startswith(magic):
+            raise DataError(
+                f"{path.name} is {found}, not text; {remedy}", code="binary-file", source=path.name, found=found
+            )
     marked = next((name for mark, name in BYTE_ORDER_MARKS if beginning.startswith(mark)), None)
     if encoding is None:
         if marked is None and _may_be_utf_16(beginning):

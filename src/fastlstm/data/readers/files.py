@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastlstm.data.options import BadRow
-from fastlstm.data.readers.encodings import open_text
+from fastlstm.data.readers.encodings import SAVE_AS_CSV, open_text
 from fastlstm.data.validation import Rows, excerpt
 from fastlstm.errors import DataError
 
@@ -76,8 +76,9 @@ def require_path(path: Path, formats: str) -> None:
 
 def unknown_format(source: str, formats: str) -> DataError:
     """Return the error for a file with an unknown extension. `formats` lists the known formats in the message."""
+    remedy = SAVE_AS_CSV if source.lower().endswith((".xlsx", ".xls", ".ods")) else "rename or convert it"
     return DataError(
-        f"unknown format of {source}; expected {formats}; rename or convert it",
+        f"unknown format of {source}; expected {formats}; {remedy}",
         code="unknown-format",
         source=source,
     )
