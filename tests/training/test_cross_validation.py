@@ -41,6 +41,14 @@ SMALL: dict[str, Any] = {
 }
 
 
+def test_a_class_whose_texts_also_have_another_label_is_never_left_out() -> None:
+    texts = [*(f"text {k}" for k in range(6)), "odd", "odd", "odd"]
+    labels = ["a", "a", "a", "b", "b", "b", "a", "c", "c"]
+    folds = assign_folds(texts, labels, FOLDS, seed=3)
+    assert (folds[6:] == -1).all()
+    assert (folds[:6] >= 0).all()
+
+
 def test_each_text_is_left_out_once_and_classes_are_spread() -> None:
     labels = ["a"] * 23 + ["b"] * 11 + ["c"]
     texts = [str(row) for row in range(len(labels))]

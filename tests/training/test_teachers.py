@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,21 @@ def test_a_generator_that_raises_is_a_failed_teacher() -> None:
 
     with pytest.raises(DataError) as raised:
         ExternalTeacher(rows, ("negative", "positive")).predict_proba(TEXTS)
+    assert raised.value.code == "teacher-failed"
+
+
+def test_a_teacher_may_change_its_list() -> None:
+    def consume(texts: list[str]) -> list[list[float]]:
+        return [[0.5, 0.5] for _ in range(len(texts)) if texts.pop()]
+
+    texts = list(TEXTS)
+    assert ExternalTeacher(consume, ("negative", "positive")).predict_proba(texts).shape == (len(TEXTS), 2)
+    assert texts == list(TEXTS)
+
+
+def test_a_teacher_that_exits_has_failed() -> None:
+    with pytest.raises(DataError) as raised:
+        ExternalTeacher(lambda _: sys.exit(), ("negative", "positive")).predict_proba(TEXTS)
     assert raised.value.code == "teacher-failed"
 
 

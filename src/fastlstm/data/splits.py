@@ -220,7 +220,7 @@ def assign_folds(texts: Sequence[str], labels: Sequence[str], folds: int, seed: 
     """Return the fold [n] that leaves out each text: random, and about as many of each class in each fold.
 
     Equal texts are in one fold, so that no left-out text is a training text, unless each class has a single distinct
-    text. The only text of a class is never left out; its fold is -1.
+    text. The only text of a class is never left out; its fold is -1. Of several labels of a text, the first counts.
     """
     distinct: dict[str, str] = {}
     for text, label in zip(texts, labels, strict=True):
@@ -229,6 +229,12 @@ def assign_folds(texts: Sequence[str], labels: Sequence[str], folds: int, seed: 
     if fold_of.max() < 0:
         return _assign(labels, folds, seed)
     numbers = dict(zip(distinct, fold_of.tolist(), strict=True))
+    folds_of_class: dict[str, set[int]] = {}
+    for text, label in zip(texts, labels, strict=True):
+        folds_of_class.setdefault(label, set()).add(numbers[text])
+    for text, label in zip(texts, labels, strict=True):
+        if len(folds_of_class[label]) == 1:  # the class has no other text, because equal ones have other labels
+            numbers[text] = -1
     return np.array([numbers[text] for text in texts], np.int64)
 
 

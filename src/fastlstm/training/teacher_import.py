@@ -45,7 +45,7 @@ def import_teacher(reference: str) -> Any:
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(source)
-    except Exception as error:  # whatever the code of the user raises
+    except (Exception, SystemExit) as error:  # whatever the code of the user raises
         raise _bad_teacher(reference, f"{type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         raise _bad_teacher(reference, f"{source} has no {attribute!r}")

@@ -146,9 +146,9 @@ class ExternalTeacher:
     def _rows(self, texts: list[str]) -> Iterator[Sequence[float] | Mapping[str, float]]:
         """Yield the numbers of each text, or its mapping of normalized class names to numbers."""
         try:
-            output = _plain(self._compute(texts))
+            output = _plain(self._compute(list(texts)))
             rows = list(output) if isinstance(output, Iterable) and not isinstance(output, str | Mapping) else None
-        except Exception as error:  # whatever the code of the user raises
+        except (Exception, SystemExit) as error:  # whatever the code of the user raises
             raise DataError(
                 f"the teacher {self.name} failed on a list of {len(texts)} texts: {type(error).__name__}: {error}; "
                 "expected a model that takes a list of any number of texts",

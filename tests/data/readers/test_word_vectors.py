@@ -73,3 +73,10 @@ def test_unreadable_files_raise_data_error(tmp_path: Path, name: str, code: str)
     with pytest.raises(DataError) as raised:
         vector_size(tmp_path / name)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize("header", ["", "2 3\n"])
+def test_a_byte_order_mark_is_no_part_of_the_first_word(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "words.vec"
+    path.write_text(f"{header}good 1 2 3\nfilm 4 5 6\n", encoding="utf-8-sig")
+    assert read_word_vectors(path, {"good", "film"}).keys() == {"good", "film"}

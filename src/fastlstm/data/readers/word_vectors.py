@@ -69,7 +69,7 @@ def _open(path: Path) -> Iterator[tuple[TextIO, str]]:
     require_path(path, FORMATS)
     source = display_name(path)
     with wrap_read_errors(source), open_bytes(path) as file:
-        yield io.TextIOWrapper(file, "utf-8", "replace", newline="\n"), source
+        yield io.TextIOWrapper(file, "utf-8-sig", "replace", newline="\n"), source
 
 
 def _size(first: str, source: str) -> tuple[int, bool]:
