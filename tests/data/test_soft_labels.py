@@ -308,3 +308,7 @@ def test_fasttext_files_have_no_probabilities(tmp_path: Path) -> None:
     with pytest.raises(OptionError) as raised:
         read_dataset(tmp_path / "rows.txt", probability_columns="a,b")
     assert raised.value.code == "probabilities-need-table"
+
+
+def test_a_map_of_arrow_is_a_mapping() -> None:
+    assert parse_probabilities([("a", 0.25), ("b", 0.75)]) == {"a": 0.25, "b": 0.75}

@@ -113,6 +113,8 @@ def parse_probabilities(cell: object, columns: Mapping[str, str] | None = None) 
             cell = json.loads(cell)
     if is_missing(cell):
         return None
+    if isinstance(cell, list) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in cell):
+        cell = dict(cell)  # a map of Arrow
     if not isinstance(cell, Mapping) or len(cell) < 2:
         raise DataError(
             f"the probabilities are {shown(cell)}; expected a mapping of two or more classes to numbers",
