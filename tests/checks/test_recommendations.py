@@ -155,3 +155,8 @@ def test_every_kind_of_text_issue_has_a_recommendation(kind: str, code: str) -> 
     (result,) = recommend.recommend_for_text_issues([TextIssue(kind, {"training": 1000, "test": 1}, ())])
     assert result.code == code
     assert_contains(result, "1,001 texts")
+
+
+def test_a_class_that_no_text_has_is_small() -> None:
+    result = recommend.recommend_for_classes(parts(training={"bad": 0, "good": 30}))
+    assert "small-classes" in codes(result)

@@ -63,7 +63,7 @@ def recommend_for_classes(parts: Mapping[str, ClassCounts]) -> Recommendations:
     training = next(iter(parts.values())).classes
     largest, smallest = max(training, key=training.__getitem__), min(training, key=training.__getitem__)
     result = []
-    if training[largest] >= MIN_IMBALANCE * training[smallest]:
+    if training[smallest] and training[largest] >= MIN_IMBALANCE * training[smallest]:
         ratio = training[largest] / training[smallest]
         result.append(
             Recommendation(
