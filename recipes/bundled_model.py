@@ -19,7 +19,7 @@ RESULTS = "accuracy", "loss", "macro_f1", "calibration_error", "texts"
 
 
 def quantize(folder: Path) -> tuple[Path, int]:
-    """Store a model in int8, in a folder beside it; return that folder and its bytes."""
+    """Store a model in int8, in a folder beside it; return that folder and its size in bytes."""
     out = folder.with_name(f"{folder.name}-{STORAGE}")
     fastlstm.load(folder).save(out, storage=STORAGE, overwrite=True)
     return out, sum(file.stat().st_size for file in out.iterdir())

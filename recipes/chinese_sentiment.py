@@ -163,8 +163,8 @@ def train_student(parts: Parts, positive: DoubleArray, further: Sequence[Review]
     positive_of = dict(zip((review.text for review in parts.training), positive.tolist(), strict=True))
     simplified, validation = unique([*parts.training, *further]), _dataset(parts.validation)
     training = in_both_scripts(simplified)
-    originals = [*simplified, *simplified[::TRADITIONAL_EVERY]]
-    column = np.array([positive_of.get(review.text, np.nan) for review in originals], np.float32)
+    column = np.array([positive_of.get(review.text, np.nan) for review in simplified], np.float32)
+    column = np.concatenate([column, column[::TRADITIONAL_EVERY]])
     soft = SoftLabels(LABELS, np.stack([1 - column, column], axis=1), np.ones(len(training), np.bool_))
     with Display(sys.stderr) as display:
         fastlstm.distill(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import fastlstm
+from bundled_model import BUNDLED, STORAGE
 from fastlstm.cli.progress import Display
 from fastlstm.data.datasets import load_imdb
 from fastlstm.language_model.corpus import load_corpus
@@ -33,9 +34,6 @@ from fastlstm.serialization.quantization import round_weights
 from sentiment_card import encoder_card
 from stages import run_stage, stage_seconds
 
-ROOT = Path(__file__).resolve().parents[1]
-BUNDLED = ROOT / "src" / "fastlstm" / "pretrained"
-STORAGE = "int8"
 HELD_OUT_FRACTION = 0.01
 """Fraction of the language model's texts on which its perplexity is measured."""
 

@@ -23,8 +23,8 @@ labels. Held-out sentences that differ from a training text in case and punctuat
 not measured. GoEmotions: Reddit comments (Demszky et al. 2020, Apache 2.0). Rated sentences: from product reviews,
 tweets and editorials, each rated by 20 people (Hutto & Gilbert 2014, MIT). Generated sentences:
 `recipes/english_sentences.py`. Sentences were labelled by {teachers} (Apache 2.0), fine-tuned on them, and reviews
-by an LSTM of `recipes/english_encoder.py`. The word vectors are those of {vectors}. Whether the terms of these data
-sets fit your use is for you to check."""
+by an LSTM of `recipes/english_encoder.py`. The vectors in `words.vec` are those that {vectors} has for
+single words. Whether the terms of these data sets fit your use is for you to check."""
 
 
 def publish(

@@ -205,7 +205,7 @@ def main() -> None:
         }
         numbers = count_texts(work, names[0], texts)
         copied = {} if arguments.encoders else teacher_cache.load_seconds(teacher_cache.CACHE)
-        seconds = {**copied, **stage_seconds(work), **copied}
+        seconds = copied | {stage: time for stage, time in stage_seconds(work).items() if stage not in copied}
         publish(work / "student", measured, validation, folders.imdb, names, seconds, numbers)
 
 

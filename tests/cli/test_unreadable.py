@@ -1,4 +1,4 @@
-"""Texts in other languages have a note if no model is given; for Chinese it names the model that reads them."""
+"""Bundled models have a note about texts in other languages; for Chinese it names the model that reads them."""
 
 from __future__ import annotations
 

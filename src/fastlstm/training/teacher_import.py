@@ -45,11 +45,11 @@ def import_teacher(reference: str) -> Any:
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(source)
+        if not hasattr(module, attribute):
+            raise AttributeError(f"{source} has no {attribute!r}")
+        return getattr(module, attribute)
     except (Exception, SystemExit) as error:  # whatever the code of the user raises
         raise _bad_teacher(reference, f"{type(error).__name__}: {error}") from error
-    if not hasattr(module, attribute):
-        raise _bad_teacher(reference, f"{source} has no {attribute!r}")
-    return getattr(module, attribute)
 
 
 def _bad_teacher(reference: str, reason: str) -> OptionError:

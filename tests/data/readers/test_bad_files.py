@@ -174,7 +174,7 @@ def test_missing_file_raises_data_error(tmp_path: Path) -> None:
     assert repr(str(path)) in str(error)
 
 
-@pytest.mark.parametrize("content", [b"PK\x03\x04 and more", b"\xd0\xcf\x11\xe0", b"PAR1", b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and more", b"\xd0\xcf\x11\xe0", b"PAR1\x15", b"\x1f\x8b\x08"])
 @pytest.mark.parametrize("name", ["reviews.csv", "reviews.tsv", "reviews.jsonl", "reviews.txt"])
 def test_a_binary_file_with_an_ending_of_text_is_recognized(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name

@@ -22,7 +22,7 @@ SAVE_AS_CSV = "save it as CSV in UTF-8, with the program that made it"
 BINARY_FORMATS = (
     (b"PK\x03\x04", "a zip archive, such as a workbook of Excel", SAVE_AS_CSV),
     (b"\xd0\xcf\x11\xe0", "a document of Microsoft Office, such as a workbook of Excel", SAVE_AS_CSV),
-    (b"PAR1", "a Parquet file", "rename it to end in .parquet"),
+    (b"PAR1\x15", "a Parquet file", "rename it to end in .parquet"),
     (b"\x1f\x8b", "compressed by gzip", "rename it to end in .gz"),
 )
 """Formats that are not text: their first bytes, what they are, and what to do."""
@@ -51,7 +51,7 @@ def open_text(path: Path, newline: str | None, encoding: str | None = None) -> T
         encoding: The encoding. None: that of the byte order mark, or UTF-8.
 
     Raises:
-        DataError: The file has no byte order mark and seems to be UTF-16 or UTF-32, or it is a binary file.
+        DataError: The file has no byte order mark and seems to be UTF-16 or UTF-32, or it is not text.
     """
     beginning = b""
     if path.stat().st_size:
