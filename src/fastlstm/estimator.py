@@ -200,7 +200,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 is_size_given=self.vocabulary_size is not None,
                 device=self.device,
                 encoder=encoder,
-                word_vectors=word_vectors,
+                word_vectors=prepared.word_vectors,
             )
             prepared = prepared.with_out_of_fold(collect_out_of_fold(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from fastlstm.training.budget import (
     list_candidates,
     measure_throughput,
 )
+from fastlstm.training.cross_validation import cross_validate
 from fastlstm.training.evaluation import BUDGET_DESCRIPTION
 from fastlstm.training.events import (
     CandidateDone,
@@ -35,7 +37,7 @@ from fastlstm.training.events import (
     StepDone,
     TrainingResult,
 )
-from fastlstm.training.prepare import prepare
+from fastlstm.training.prepare import OutOfFold, PreparedRun, prepare
 from fastlstm.training.run import run
 from fastlstm.training.settings import TrainingSettings
 
@@ -270,6 +272,40 @@ def test_few_texts_are_cross_validated_as_in_a_plain_run(tmp_path: Path) -> None
     assert (plain.report, plain.evaluated_on) == (result.report, result.evaluated_on)
     for name, array in plain.classifier.saved.weights.items():
         np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize(("preparing", "fold", "finished"), [(3.0, 0.0, 0), (0.0, 20.0, 1)])
+def test_cross_validation_of_a_candidate_ends_with_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preparing: float, fold: float, finished: int
+) -> None:
+    now = 0.0
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def slow_prepare(*args: Any, **options: Any) -> PreparedRun:
+        wait(preparing)
+        return prepare(*args, **options)
+
+    def slow_folds(*args: Any, **options: Any) -> Generator[Note, None, OutOfFold]:
+        notes = cross_validate(*args, **options)
+        while True:
+            try:
+                note = next(notes)
+            except StopIteration as end:
+                return end.value
+            wait(fold if note.code == "fold-finished" else 0.0)
+            yield note
+
+    fix_throughput(monkeypatch, Throughput(0.0, 0.0))
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: now, perf_counter=lambda: now))
+    monkeypatch.setattr(budget, "prepare", slow_prepare)
+    monkeypatch.setattr(budget, "cross_validate", slow_folds)
+    events = list(run(TrainingSettings.create(make_dataset(60), tmp_path / "model", {"budget": 10})))
+    assert [candidate.name for candidate in candidates_done(events)] == ["n-grams"]
+    assert len(notes_of(events, "budget-exhausted")) == 1
+    assert len(notes_of(events, "fold-finished")) == finished + FOLDS
 
 
 @pytest.mark.usefixtures("first_is_best")

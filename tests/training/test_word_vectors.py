@@ -66,6 +66,14 @@ def test_pretraining_and_folds_start_from_the_vectors(vectors: Path, tmp_path: P
     )
 
 
+def test_a_fold_without_a_known_word_is_trained(tmp_path: Path) -> None:
+    data, path = make_dataset(60), tmp_path / "vectors.vec"
+    data.texts[0] += " zebra"
+    path.write_text("zebra 1.0 2.0\n")
+    model = fastlstm.train(data, tmp_path / "m", word_vectors=path, **{**SMALL, "validation": "cross"}).classifier
+    np.testing.assert_allclose(embedding(model, "zebra"), [1.0, 2.0], atol=1e-4)
+
+
 def test_estimator_starts_from_the_vectors(vectors: Path) -> None:
     data = make_dataset(60)
     estimator = clone(

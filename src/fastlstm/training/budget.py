@@ -203,7 +203,7 @@ def select_best(
             yield Note(f"{candidate.name}: {error}", "candidate-failed")
             continue
         if fitted is None:
-            yield Note(f"{candidate.name}: budget exhausted before the first epoch finished", "budget-exhausted")
+            yield Note(f"{candidate.name}: the time was used up before its training was finished", "budget-exhausted")
             continue
         if fitted.is_better_than(best):
             _save(fitted, overwrite=settings.overwrite or best is not None)
@@ -359,9 +359,13 @@ def _train_candidate(
     )
     if candidate.is_linear:
         prepared = dataclasses.replace(prepared, is_linear=True)
+        end = math.inf  # it is always trained
     yield Note(f"{candidate.name}:", "candidate-started")
     if data.folds:
-        out_of_fold = yield from cross_validate(
+        each = time.perf_counter() - started  # a fold prepares nearly as many texts
+        if time.monotonic() + data.folds * each > end:
+            return None
+        folds = cross_validate(
             data.training,
             data.folds,
             candidate.model,
@@ -369,6 +373,9 @@ def _train_candidate(
             device=settings.device,
             encoder=candidate.encoder,
         )
+        out_of_fold = yield from _until(end, folds)
+        if out_of_fold is None:
+            return None
         prepared = prepared.with_out_of_fold(out_of_fold)
         end = math.inf  # its epochs are those that the folds chose
     yield prepared_event(data, prepared)
@@ -385,6 +392,19 @@ def _train_candidate(
     correct = predicted == prepared.validation.classes
     seconds = time.perf_counter() - started
     return FittedCandidate(candidate.name, settings, data, prepared, calibrated, correct, seconds)
+
+
+def _until(
+    end: float, folds: Generator[Note, None, OutOfFold]
+) -> Generator[Note, None, OutOfFold | None]:
+    """Return the result of `cross_validate`, or None if a fold ends later than `end`."""
+    while time.monotonic() <= end:
+        try:
+            yield next(folds)
+        except StopIteration as finished:
+            result: OutOfFold = finished.value
+            return result
+    return None
 
 
 def describe_evaluation(data: DataSplits) -> DataSplits:

@@ -7,9 +7,8 @@ epoch, blend LSTM and n-grams, and fit the probabilities. The model that is kept
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +36,7 @@ def cross_validate(
     is_size_given: bool = False,
     device: str = "auto",
     encoder: SavedLanguageModel | None = None,
-    word_vectors: Path | None = None,
+    word_vectors: Mapping[str, FloatArray] | None = None,
     precision: Precision | None = None,
 ) -> Generator[Note, None, OutOfFold]:
     """Train one model per fold, and return the predictions for the texts that each leaves out.
@@ -46,7 +45,8 @@ def cross_validate(
         training: The texts of the run.
         folds: Number of models.
         model_config, training_config: Configuration of the run.
-        is_size_given, device, encoder, word_vectors, precision: Those of the run, see `prepare`.
+        is_size_given, device, encoder, precision: Those of the run, see `prepare`.
+        word_vectors: The vectors of the words of the run. A fold may have none of them.
 
     Raises:
         DataError: No class has two texts.

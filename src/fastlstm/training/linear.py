@@ -26,7 +26,7 @@ from torch.nn import functional
 from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
-from fastlstm.nn.threads import one_thread
+from fastlstm.nn.threads import one_blas_thread, one_thread
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
 from fastlstm.text.segmentation import SEGMENTS
 from fastlstm.text.tokenizer import no_words
@@ -242,6 +242,7 @@ def ngram_matrix(ngrams: NGrams, ids: TokenIds) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
 
 
+@one_blas_thread
 def fit_logistic(
     features: csr_matrix | npt.NDArray[np.float32] | LinearMap,
     members: BoolArray,
@@ -358,6 +359,7 @@ def regression_on_cpu(features: Tensor) -> Regression:
 def regression_by_pytorch(features: Tensor) -> Regression:
     """Return a function that fits logistic regressions on `features` [n, F] on their device."""
 
+    @one_blas_thread
     def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         targets = torch.from_numpy(members).to(features.device, features.dtype)
         weights = torch.ones_like(targets)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ from fastlstm.training.loop import (
 from fastlstm.training.model import TextClassifier
 from fastlstm.training.pretraining import Pretraining
 from fastlstm.training.threshold import best_threshold, check_threshold_metric
-from fastlstm.training.word_vectors import find_vectors
+from fastlstm.training.word_vectors import KnownVectors, find_vectors
 
 TrainingLoopEvent = LanguageModelStep | LanguageModelEpoch | StepDone | EpochResult
 """Events of the training loop."""
@@ -78,7 +78,7 @@ class PreparedRun:
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
-    "auto". `known_vectors` is the number of tokens that start from pretrained vectors. `is_linear` is whether the
+    "auto". `vectors` are those that tokens start from, if any. `is_linear` is whether the
     n-grams alone decide. With `out_of_fold`, `validation` has no texts.
     """
 
@@ -95,7 +95,7 @@ class PreparedRun:
     pretraining: Pretraining | None = None
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
-    known_vectors: int = 0
+    vectors: KnownVectors | None = None
     is_linear: bool = False
     out_of_fold: OutOfFold | None = None
 
@@ -103,6 +103,11 @@ class PreparedRun:
     def is_soft(self) -> bool:
         """Whether the training texts have soft labels."""
         return self.training.soft_labels is not None
+
+    @property
+    def word_vectors(self) -> dict[str, FloatArray] | None:
+        """The pretrained vectors of the words of the vocabulary, if there are any."""
+        return None if self.vectors is None else self.vectors.words(self.tokenizer)
 
     def with_out_of_fold(self, out_of_fold: OutOfFold) -> PreparedRun:
         """Return the run with the choices made on left-out texts: epoch, blend, calibration and threshold."""
@@ -225,7 +230,7 @@ def prepare(
     is_size_given: bool | None = None,
     unlabelled: Sequence[str] = (),
     encoder: SavedLanguageModel | None = None,
-    word_vectors: Path | None = None,
+    word_vectors: Path | Mapping[str, FloatArray] | None = None,
     soft_labels: FloatArray | None = None,
     precision: Precision | None = None,
 ) -> PreparedRun:
@@ -243,7 +248,7 @@ def prepare(
             `resolve_tokens`. None: unless `cap_vocabulary`.
         unlabelled: Further texts, for the vocabulary and for pretraining.
         encoder: Language model to start from; it determines vocabulary and sizes.
-        word_vectors: File of vectors that the embeddings of its words start from; excludes `encoder`.
+        word_vectors: Vectors that the embeddings of their words start from, see `find_vectors`; excludes `encoder`.
         soft_labels: [n, classes] probabilities of each training text, classes in the order of their names. They are
             the targets of the LSTM; the n-gram part is fitted on the labels.
         precision: The actual precision of the run, from `run_precision`. None: that of a new run with this
@@ -349,7 +354,7 @@ def prepare(
         pretraining=pretraining,
         unlabelled=further.ids,
         starts_from_language_model=encoder is not None or pretraining is not None,
-        known_vectors=0 if vectors is None else len(vectors.ids),
+        vectors=vectors,
     )
 
 

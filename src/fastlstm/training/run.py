@@ -218,9 +218,9 @@ def _prepare(
     )
     if settings.encoder is None:
         yield from vocabulary_notes(settings.model, prepared.model_config, training.texts)
-    if settings.word_vectors is not None:
+    if settings.word_vectors is not None and prepared.vectors is not None:
         yield Note(
-            f"word vectors: {settings.word_vectors.name} has {prepared.known_vectors:,} of the "
+            f"word vectors: {settings.word_vectors.name} has {len(prepared.vectors.ids):,} of the "
             f"{prepared.model_config.vocabulary_size:,} tokens",
             code="word-vectors",
         )
@@ -234,7 +234,7 @@ def _prepare(
             is_size_given=not settings.cap_vocabulary,
             device=settings.device,
             encoder=encoder,
-            word_vectors=settings.word_vectors,
+            word_vectors=prepared.word_vectors,
             precision=precision,
         )
         prepared = prepared.with_out_of_fold(out_of_fold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,10 +36,25 @@ class KnownVectors:
             weight[rows] = torch.from_numpy(self.values).to(weight)
 
 
-def find_vectors(path: Path, tokenizer: Tokenizer) -> KnownVectors:
-    """Read the vectors of the words in the vocabulary. Raise `DataError`, see `read_word_vectors`."""
+    def words(self, tokenizer: Tokenizer) -> dict[str, FloatArray]:
+        """Return the vector of each word."""
+        return {tokenizer.id_to_token(i): vector for i, vector in zip(self.ids.tolist(), self.values, strict=True)}
+
+
+def find_vectors(vectors: Path | Mapping[str, FloatArray], tokenizer: Tokenizer) -> KnownVectors:
+    """Return the vectors of the words in the vocabulary.
+
+    Args:
+        vectors: A file that has at least one of the words; or the vectors float32 [size] of one or more words.
+        tokenizer: The tokenizer of words.
+
+    Raises:
+        DataError: See `read_word_vectors`.
+    """
     vocabulary = tokenizer.get_vocab()
-    vectors = read_word_vectors(path, vocabulary)
-    words = sorted(vectors, key=vocabulary.__getitem__)
+    if isinstance(vectors, Path):
+        vectors = read_word_vectors(vectors, vocabulary)
+    words = sorted(vectors.keys() & vocabulary.keys(), key=vocabulary.__getitem__)
     ids = np.array([vocabulary[word] for word in words], np.int32)
-    return KnownVectors(ids, np.stack([vectors[word] for word in words]))
+    size = len(next(iter(vectors.values())))
+    return KnownVectors(ids, np.array([vectors[word] for word in words], np.float32).reshape(-1, size))
