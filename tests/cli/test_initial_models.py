@@ -13,6 +13,7 @@ from tests.helpers.command_line import Command
 from tests.helpers.language_models import FIELDS, write_labelled_texts, write_texts
 
 import fastlstm
+from fastlstm.data import Dataset
 from fastlstm.errors import ResumeError
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
@@ -210,9 +211,40 @@ def test_a_resumed_student_of_another_teacher_is_refused(labelled: Path, tmp_pat
     assert result.agreement is not None
 
 
+def test_texts_without_labels_are_enough_with_a_teacher(command: Command, texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "beside_the_teacher.py").write_text("SHARE = 0.75\n")
+    (tmp_path / "teacher.py").write_text(
+        "from beside_the_teacher import SHARE\n"
+        "def score(texts):\n"
+        "    print('teaching')\n"
+        "    return [{'pos': p, 'neg': 1 - p} for p in (SHARE if len(t) % 2 else 0.25 for t in texts)]\n"
+    )
+    result = command(
+        "distill", f"{tmp_path / 'teacher.py'}:score", "--unlabelled", texts, "--out", tmp_path / "student", *SHAPE,
+        "--json",
+    )  # fmt: skip
+    assert result.status == 0, result.err
+    report = json.loads(result.out)
+    assert report["agreement"]["labelled"] == 0
+    assert report["agreement"]["texts"] == report["texts"] > 0
+    record = fastlstm.load(tmp_path / "student").saved.training
+    count = len(texts.read_text().splitlines())
+    assert record["data"]["train_texts"] + record["data"]["validation_texts"] == count
+    labelled = Dataset(texts.read_text().splitlines()[:30], ["pos", "neg"] * 15)
+    tested = fastlstm.distill(
+        lambda batch: [{"pos": 0.75, "neg": 0.25}] * len(batch), out=tmp_path / "tested", unlabelled=texts,
+        test=labelled, preset="tutorial", hidden_sizes=(6,), embedding_size=5, baseline=False, epochs=1,
+    )  # fmt: skip
+    assert tested.agreement is not None
+    assert (tested.agreement.labelled, tested.agreement.teacher_accuracy) == (30, 0.5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        ([], "usage"),
+        (["--unlabelled", "texts.txt"], "usage"),
+        (["--teacher", "math:sqrt"], "no-training-texts"),
         (["DATA"], "teacher-missing"),
         (["nowhere.py:score", "DATA"], "bad-teacher"),
         (["math:sqrt", "DATA"], "teacher-failed"),

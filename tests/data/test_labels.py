@@ -83,6 +83,7 @@ def test_empty_labels_are_never_kept() -> None:
         (1j, "bad-label"),
         (np.array(["x", "y"]), "bad-label"),
         ("x\udcff", "not-utf8"),
+        ("x\ud83d", "invalid-unicode"),
     ],
 )
 def test_other_labels_raise_data_error(label: object, code: str) -> None:

@@ -312,3 +312,14 @@ def test_fasttext_files_have_no_probabilities(tmp_path: Path) -> None:
 
 def test_a_map_of_arrow_is_a_mapping() -> None:
     assert parse_probabilities([("a", 0.25), ("b", 0.75)]) == {"a": 0.25, "b": 0.75}
+
+
+@pytest.mark.parametrize("options", [{"probability_column": "p"}, {"probability_columns": ["a", "b"]}])
+def test_rows_without_the_keys_of_probabilities_raise_data_error(tmp_path: Path, options: dict[str, Any]) -> None:
+    rows = [{"text": "words", "label": "a"}, {"text": "other words", "label": "b", "scores": {"a": 0.5, "b": 0.5}}]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for data in (path, rows):
+        with pytest.raises(DataError) as raised:
+            as_dataset(data, ReadOptions.create(options))
+        assert (raised.value.code, raised.value.columns) == ("no-probabilities", ["text", "label", "scores"])

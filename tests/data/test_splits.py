@@ -82,3 +82,6 @@ def test_unlabelled_texts_are_a_path_or_texts(tmp_path: Path) -> None:
     assert read_unlabelled(["one", "two"]).texts == ["one", "two"]
     texts = UnlabelledTexts(["one"], "mine")
     assert read_unlabelled(texts) is texts
+    with pytest.raises(DataError) as raised:
+        read_unlabelled({"one", "two"})  # type: ignore[arg-type]
+    assert raised.value.code == "not-a-column"

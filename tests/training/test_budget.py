@@ -294,7 +294,8 @@ def test_cross_validation_of_a_candidate_ends_with_the_time(
             try:
                 note = next(notes)
             except StopIteration as end:
-                return end.value
+                result: OutOfFold = end.value
+                return result
             wait(fold if note.code == "fold-finished" else 0.0)
             yield note
 

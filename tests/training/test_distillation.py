@@ -17,7 +17,7 @@ from fastlstm.data.splits import DataSplits
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.serialization.classifier import SavedModel
-from fastlstm.training.agreement import Agreement, measure_agreement, with_own_labels
+from fastlstm.training.agreement import Agreement, contradiction_note, measure_agreement, with_own_labels
 from fastlstm.training.distillation import (
     BATCH_TEXTS,
     evaluated_probabilities,
@@ -147,6 +147,18 @@ def test_agreement_counts_accuracy_only_where_a_text_has_a_label_of_its_own() ->
     data = Dataset(["1", "2", "3", "4"], ["a", "b", "b", "a"], soft_labels=soft)
     teacher, student = np.array([0, 1, 0, 1]), np.array([0, 0, 0, 1])
     assert measure_agreement(teacher, student, data, ("a", "b")) == Agreement(4, 0.75, 3, 2 / 3, 1 / 3)
+
+
+@pytest.mark.parametrize(("right", "texts", "noted"), [(9, 20, True), (10, 20, False), (0, 19, False)])
+def test_a_teacher_below_the_most_frequent_label_is_noted(right: int, texts: int, noted: bool) -> None:
+    labels = ["a" if row < 10 else "b" for row in range(texts)]  # of 20 texts, 10 have the most frequent label
+    dataset = Dataset([f"text {row}" for row in range(texts)], labels)
+    predicted = [label if row < right else {"a": "b", "b": "a"}[label] for row, label in enumerate(labels)]
+    probabilities = np.array([[1.0, 0.0] if name == "a" else [0.0, 1.0] for name in [*predicted, "a"]], np.float32)
+    note = contradiction_note(dataset, probabilities)
+    assert (note is not None and note.code == "teacher-contradicts-labels") is noted
+    assert contradiction_note(dataset, np.full_like(probabilities, np.nan)) is None
+    assert contradiction_note(dataset, None) is None
 
 
 def test_agreement_without_labels_has_no_accuracy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shlex
@@ -124,13 +125,17 @@ def run_options(function: Function, splits: Callable[[Function], Function]) -> F
     return function
 
 
-def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_json: bool) -> None:
-    """Train with the given settings, show progress, and print the result."""
+def train_and_report(data: str | None, out: Path, settings: Mapping[str, Any], *, as_json: bool) -> None:
+    """Train with the given settings, show progress, and print the result.
+
+    What a teacher prints goes to standard error.
+    """
     from fastlstm.data.splits import CROSS_VALIDATION
     from fastlstm.training.settings import TrainingSettings
 
     # Options and paths are checked before the slow import of PyTorch.
-    chosen = TrainingSettings.create(data, out, settings)
+    with contextlib.redirect_stdout(sys.stderr):
+        chosen = TrainingSettings.create(data, out, settings)
     validation = None if chosen.validation == CROSS_VALIDATION else chosen.validation
     require_sources(chosen.data, validation, chosen.test, chosen.unlabelled)
     from fastlstm.cli.progress import Display, interrupted_message, watch
@@ -142,7 +147,7 @@ def train_and_report(data: str, out: Path, settings: Mapping[str, Any], *, as_js
             return f"stopped; the best model so far, if any, is in {out}"
         return interrupted_message(out)
 
-    with Display(sys.stderr) as display:
+    with Display(sys.stderr) as display, contextlib.redirect_stdout(sys.stderr):
         events = run(chosen, log=display.note, progress=display.download)
         watch(events, display.show, TrainingResult, interrupted)
     _print_result(display.result, as_json)
@@ -222,7 +227,7 @@ def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **v
 
 
 @click.command("distill", cls=PanelCommand)
-@click.argument("sources", nargs=-1, required=True, metavar="[TEACHER] DATA")
+@click.argument("sources", nargs=-1, metavar="[TEACHER] [DATA]")
 @option("--teacher", metavar="MODEL", panel="Data", help="The same as TEACHER.")
 @option(
     "--teacher-labels", metavar="CLASS,...", panel="Data", help="Classes of TEACHER's columns, or OLD=CLASS,..."
@@ -237,16 +242,18 @@ def distill_command(
     or a callable. Without TEACHER, DATA has the probabilities: see --probability-columns.
 
     DATA contains labelled texts with the classes of the teacher; the targets are the mean of label and
-    probability. With --unlabelled, further texts are labelled by the teacher.
+    probability. With --unlabelled, further texts are labelled by the teacher; then DATA can be left out.
     """
     from fastlstm.training.settings import require_teacher
 
-    *teachers, data = sources
     settings = run_settings(options, **values)
-    if settings["teacher"] is not None:
-        teachers.append(settings["teacher"])
-    if len(teachers) > 1:
-        raise click.UsageError(f"expected one TEACHER and DATA, found the teachers {', '.join(teachers)}")
-    settings["teacher"] = teachers[0] if teachers else None
+    arguments = list(sources) if settings["teacher"] is None else [settings["teacher"], *sources]
+    has_data = len(arguments) > 1 or (settings["unlabelled"] is None and settings["teacher"] is None)
+    data = arguments.pop() if has_data and arguments else None
+    if len(arguments) > 1:
+        raise click.UsageError(f"expected one TEACHER and DATA, found the teachers {', '.join(arguments)}")
+    settings["teacher"] = arguments[0] if arguments else None
+    if data is None and settings["teacher"] is None:
+        raise click.UsageError("missing arguments: TEACHER and DATA, or TEACHER and --unlabelled")
     require_teacher(settings["teacher"], data, settings)
     train_and_report(data, out, settings, as_json=as_json)

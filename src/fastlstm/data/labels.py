@@ -25,6 +25,7 @@ MAX_EXACT_INTEGER = 2**53
 _DECIMAL = re.compile(r"[-+]?[0-9]+\.[0-9]*")
 _MIDNIGHT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]00:00:00(?:\.0+)?")
 _SPACES = re.compile(r"\s+")
+_UNDECODED_BYTES = frozenset(map(chr, range(0xDC80, 0xDD00)))
 _BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false", "-0": "0"}
 
 
@@ -49,8 +50,8 @@ def normalize_label(label: object, *, keep_missing: bool = False) -> str:
         found = f"missing ({name})" if name else "missing"
         remedy = "; pass `keep_missing=True` if it is one" if name else ""
         raise DataError(f"the label is {found}; expected a class name{remedy}", code="missing-label", label=name)
-    if not name.isascii() and not is_unicode(name):
-        raise DataError("the label is not valid UTF-8; save the file as UTF-8", code="not-utf8")
+    if not name.isascii():
+        require_unicode(name, "label")
     if _DECIMAL.fullmatch(name):
         return _number_name(float(name))
     if date := _MIDNIGHT.fullmatch(name):
@@ -79,6 +80,25 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def require_unicode(value: str, kind: str) -> None:
+    """Raise `DataError` if a text or label cannot be encoded as UTF-8. The message has no location.
+
+    Args:
+        value: The text or label.
+        kind: What it is, for the message.
+    """
+    if is_unicode(value):
+        return
+    surrogate = next(character for character in value if not is_unicode(character))
+    if surrogate in _UNDECODED_BYTES:
+        reason = f"the {kind} is not valid UTF-8; save the file as UTF-8, or pass `encoding`"
+        raise DataError(reason, code="not-utf8")
+    raise DataError(
+        f"the {kind} contains U+{ord(surrogate):X}, which is half of a character; write both halves, or remove it",
+        code="invalid-unicode",
+    )
 
 
 def look_alikes(labels: Iterable[str]) -> list[tuple[str, ...]]:

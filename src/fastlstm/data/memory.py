@@ -8,7 +8,12 @@ from typing import Any
 
 from fastlstm.data.dataset import Dataset, column_values
 from fastlstm.data.options import BadRow, LabelCells, ReadOptions
-from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
+from fastlstm.data.readers.columns import (
+    column_index,
+    column_list,
+    label_column_indices,
+    require_probability_columns,
+)
 from fastlstm.data.readers.labelled import read_labelled
 from fastlstm.data.validation import Rows, collect_dataset
 from fastlstm.errors import DataError
@@ -97,8 +102,10 @@ def _table_rows(data: Any, keys: Sequence[Any], source: str, options: ReadOption
 
 
 def _pair_rows(data: Iterable[object], source: str, options: ReadOptions) -> Rows:
+    keys: dict[str, None] = {}
     for number, row in enumerate(data, start=1):
         if isinstance(row, Mapping):
+            keys |= dict.fromkeys(map(str, row))
             wanted = (options.text_column, *(() if options.reads_probabilities else (options.label_column,)))
             missing = [name for name in wanted if name not in row]
             if missing:
@@ -115,6 +122,7 @@ def _pair_rows(data: Iterable[object], source: str, options: ReadOptions) -> Row
                 location=number,
                 type=type(row).__name__,
             )
+    require_probability_columns(keys, source, options)
     return ()
 
 

@@ -193,6 +193,6 @@ def _probability(name: str, value: object, column: str | None) -> float:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message, shortened."""
-    text = "missing" if is_missing(value) else repr(value)
+    """Return a value for a message: in one line, shortened."""
+    text = "missing" if is_missing(value) else " ".join(repr(value).split())
     return text if len(text) <= 40 else text[:37] + "..."

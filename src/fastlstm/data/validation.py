@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from fastlstm.data.dataset import Dataset, sorted_names
-from fastlstm.data.labels import MISSING_LABELS, is_missing, is_unicode, look_alikes, merged_names, normalize_label
+from fastlstm.data.labels import (
+    MISSING_LABELS,
+    is_missing,
+    look_alikes,
+    merged_names,
+    normalize_label,
+    require_unicode,
+)
 from fastlstm.data.options import BadRow, LabelCells, ReadOptions
 from fastlstm.data.soft_labels import SoftLabels, collect_soft_labels, parse_probabilities
 from fastlstm.errors import DataError, OptionError
@@ -365,8 +372,8 @@ def normalize_text(text: object) -> str:
         text = text.lstrip("\ufeff")  # of a file that was appended to another
     if not text or text.isspace():
         raise DataError("the text is empty; expected words", code="empty-text")
-    if not is_ascii and not is_unicode(text):
-        raise DataError("the text is not valid UTF-8; save the file as UTF-8, or pass `encoding`", code="not-utf8")
+    if not is_ascii:
+        require_unicode(text, "text")
     return text
 
 

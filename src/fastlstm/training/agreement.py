@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm._typing import BoolArray, IndexArray
+from fastlstm._typing import BoolArray, FloatArray, IndexArray
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.metrics import FEW_TEXTS
+from fastlstm.notes import Note
+
+MIN_TEXTS_TO_CONTRADICT = 20
+"""With fewer labelled texts, a bad teacher cannot be told from bad luck."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,31 @@ class Agreement:
 def has_own_label(dataset: Dataset) -> BoolArray:
     """Return whether each text [n] has a label of its own, rather than its teacher's most probable class."""
     return np.ones(len(dataset), np.bool_) if dataset.soft_labels is None else dataset.soft_labels.is_labelled
+
+
+def contradiction_note(training: Dataset, soft_labels: FloatArray | None) -> Note | None:
+    """Return a note if the teacher is right on fewer training texts than their most frequent label is.
+
+    Args:
+        training: The training texts.
+        soft_labels: The teacher's probabilities [m, classes], m >= n, of these and then of further texts, columns in
+            the order of the class names. NaN: it has none for a text. None: there is no teacher.
+    """
+    if soft_labels is None:
+        return None
+    soft, names = soft_labels[: len(training)], training.class_names
+    rows = np.flatnonzero(has_own_label(training) & ~np.isnan(soft[:, 0]))
+    if len(rows) < MIN_TEXTS_TO_CONTRADICT:
+        return None
+    classes = training.label_indices(names)[rows]
+    right, most_frequent = int((soft[rows].argmax(axis=1) == classes).sum()), int(np.bincount(classes).max())
+    if right >= most_frequent:
+        return None
+    return Note(
+        f"the teacher predicts the label of {right:,} of {len(rows):,} training texts, fewer than have the most "
+        f"frequent label ({most_frequent:,}); check the order and the meaning of its classes",
+        code="teacher-contradicts-labels",
+    )
 
 
 def with_own_labels(data: DataSplits) -> DataSplits:

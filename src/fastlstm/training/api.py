@@ -46,7 +46,7 @@ def train(
 
 def distill(
     teacher: Any,
-    data: DataSource,
+    data: DataSource | None = None,
     out: str | os.PathLike[str] = "student",
     **options: Any,
 ) -> TrainingResult:
@@ -58,7 +58,7 @@ def distill(
             as "module:attribute" or "file.py:attribute"; or None if the data has the probabilities, see
             `probability_columns`.
         data: Labelled texts with the classes of the teacher. The targets are the mean of labels and probabilities,
-            or another mixture with `label_weight`.
+            or another mixture with `label_weight`. None: there are only `unlabelled` texts.
         out: Folder to save the student to.
         options: Those of `train`: above all `unlabelled` texts, whose targets are the teacher's probabilities.
 

@@ -203,7 +203,9 @@ def select_best(
             yield Note(f"{candidate.name}: {error}", "candidate-failed")
             continue
         if fitted is None:
-            yield Note(f"{candidate.name}: the time was used up before its training was finished", "budget-exhausted")
+            yield Note(
+                f"{candidate.name}: the time was used up before its training was finished", "budget-exhausted"
+            )
             continue
         if fitted.is_better_than(best):
             _save(fitted, overwrite=settings.overwrite or best is not None)
@@ -394,9 +396,7 @@ def _train_candidate(
     return FittedCandidate(candidate.name, settings, data, prepared, calibrated, correct, seconds)
 
 
-def _until(
-    end: float, folds: Generator[Note, None, OutOfFold]
-) -> Generator[Note, None, OutOfFold | None]:
+def _until(end: float, folds: Generator[Note, None, OutOfFold]) -> Generator[Note, None, OutOfFold | None]:
     """Return the result of `cross_validate`, or None if a fold ends later than `end`."""
     while time.monotonic() <= end:
         try:

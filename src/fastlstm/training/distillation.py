@@ -99,7 +99,7 @@ def evaluated_probabilities(
         names: The class names.
     """
     soft = evaluation.soft_labels
-    if teacher is not None:
+    if teacher is not None and (soft is None or not soft.is_soft.all()):
         return evaluation, (yield from teacher_probabilities(teacher, names, evaluation.texts, evaluation.source))
     if soft is None or not soft.is_soft.any():
         return None

@@ -6,14 +6,19 @@ import contextlib
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
+from fastlstm._typing import FloatArray
 from fastlstm.config.options import Precision
 from fastlstm.data import Dataset
 from fastlstm.data.classes import class_notes
+from fastlstm.data.dataset import sorted_names
 from fastlstm.data.datasets.download import DownloadProgress
-from fastlstm.data.splits import DataSplits, load_splits
+from fastlstm.data.soft_labels import SoftLabels
+from fastlstm.data.splits import DataSplits, load_splits, read_unlabelled
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch
@@ -33,10 +38,16 @@ from fastlstm.nn.threads import on_one_thread
 from fastlstm.nn.tokens import tokens_note, vocabulary_notes
 from fastlstm.notes import Note, known_words_note
 from fastlstm.precision import AUTO
-from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer, read_classifier, unsupported_reason
+from fastlstm.serialization.classifier import make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
-from fastlstm.serialization.language_model import read_language_model
-from fastlstm.training.agreement import Agreement, has_own_label, measure_agreement, with_own_labels
+from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
+from fastlstm.training.agreement import (
+    Agreement,
+    contradiction_note,
+    has_own_label,
+    measure_agreement,
+    with_own_labels,
+)
 from fastlstm.training.budget import describe_evaluation, select_best
 from fastlstm.training.calibration import calibration_note
 from fastlstm.training.comparison import compare_without_encoder
@@ -99,10 +110,13 @@ def run(
 def _run(
     settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
 ) -> Generator[TrainingEvent, None, None]:
-    data = load_data(settings, folds=settings.folds, log=log, progress=progress)
+    if settings.data is None and settings.teacher is not None:
+        data = yield from _label_all(settings, log=log, progress=progress)
+    else:
+        data = load_data(settings, folds=settings.folds, log=log, progress=progress)
     if settings.reading.reads_probabilities and data.training.soft_labels is None:
         raise DataError(
-            f"no row of {data.training.source} has probabilities; expected them in the columns that "
+            f"no row of {data.origin} has probabilities; expected them in the columns that "
             "`probability_columns` or `probability_column` names",
             code="no-probabilities",
             source=data.training.source,
@@ -133,6 +147,36 @@ def load_data(
         data_dir=settings.data_dir,
         seed=settings.training.seed,
         folds=folds,
+        log=log,
+        progress=progress,
+    )
+
+
+def _label_all(
+    settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
+) -> Generator[TrainingEvent, None, DataSplits]:
+    """Return the splits of a run without labels: the unlabelled texts, with the probabilities of the teacher."""
+    assert settings.unlabelled is not None
+    further = read_unlabelled(
+        settings.unlabelled, reading=settings.reading, data_dir=settings.data_dir, log=log, progress=progress
+    )
+    encoder = None if settings.encoder is None else read_language_model(settings.encoder)
+    teacher = _load_teacher(settings, _precision(settings, len(further), encoder))
+    yield from _teacher_notes(teacher, settings, further.texts, further.source)
+    names = sorted_names(teacher.labels)
+    probabilities = yield from _soft_labels(teacher, names, further.texts, further.source)
+    soft_labels = SoftLabels(tuple(names), probabilities, np.zeros(len(further), np.bool_))
+    labels = [names[k] for k in probabilities.argmax(axis=1)]
+    dataset = Dataset(
+        further.texts, labels, further.source, notes=further.notes, keep_missing=True, soft_labels=soft_labels
+    )
+    return load_splits(
+        dataset,
+        validation=settings.validation,
+        test=settings.test,
+        reading=settings.reading,
+        data_dir=settings.data_dir,
+        seed=settings.training.seed,
         log=log,
         progress=progress,
     )
@@ -178,24 +222,20 @@ def _prepare(
     teacher: Teacher | None = None
     training, unlabelled = data.training, data.unlabelled
     encoder = None if settings.encoder is None else read_language_model(settings.encoder)
-    precision = run_precision(
-        settings.training.precision,
-        (settings.model if encoder is None else encoder.config).hidden_sizes,
-        settings.training.for_texts(len(data.training)).batch_size,
-        find_device(settings.device),
-        checkpoint_path(settings.out) if settings.resume else None,
-    )
+    precision = _precision(settings, len(training), encoder)
     if settings.teacher is not None:
-        teacher = yield from _load_teacher(settings, data, precision)
-        count = len(data.training) + len(data.unlabelled)
-        yield Note(f"computing soft labels of {count:,} texts with the teacher", code="teacher-started")
-        started, names = time.perf_counter(), training.class_names
+        teacher = _load_teacher(settings, precision)
+    soft_labels: FloatArray | None = None
+    if (soft := training.soft_labels) is not None:
+        soft_labels = soft.columns(training.class_names)
+        training = soft_targets(training, soft_labels, (), settings.label_weight)
+    elif teacher is not None:
+        yield from _teacher_notes(teacher, settings, training.texts, training.source)
         texts = [*training.texts, *unlabelled]
-        probabilities = yield from teacher_probabilities(teacher, names, texts, training.source)
-        yield Note(f"soft labels computed in {time.perf_counter() - started:.1f} s", code="teacher-finished")
-        training, unlabelled = soft_targets(training, probabilities, unlabelled, settings.label_weight), ()
-    elif (soft := training.soft_labels) is not None:
-        training = soft_targets(training, soft.columns(training.class_names), (), settings.label_weight)
+        soft_labels = yield from _soft_labels(teacher, training.class_names, texts, training.source)
+        training, unlabelled = soft_targets(training, soft_labels, unlabelled, settings.label_weight), ()
+    if note := contradiction_note(data.training, soft_labels):
+        yield note
     own = has_own_label(data.validation)
     if not own.all():
         yield Note(
@@ -242,25 +282,46 @@ def _prepare(
     return prepared, teacher
 
 
-def _load_teacher(
-    settings: TrainingSettings, data: DataSplits, precision: Precision
-) -> Generator[Note, None, Teacher]:
-    """Return the teacher, with a note if it knows few words of the texts."""
+def _precision(settings: TrainingSettings, count: int, encoder: SavedLanguageModel | None) -> Precision:
+    """Return the precision of a run on `count` texts."""
+    return run_precision(
+        settings.training.precision,
+        (settings.model if encoder is None else encoder.config).hidden_sizes,
+        settings.training.for_texts(count).batch_size,
+        find_device(settings.device),
+        checkpoint_path(settings.out) if settings.resume else None,
+    )
+
+
+def _load_teacher(settings: TrainingSettings, precision: Precision) -> Teacher:
+    """Return the teacher. On a CPU it has the precision of the run, so that a resumed run gets the same soft labels."""
     if not isinstance(settings.teacher, Path):
         return ExternalTeacher(settings.teacher, settings.teacher_labels)
-    saved = read_classifier(settings.teacher)
-    known = mean_known(make_text_tokenizer(saved.tokenizer, saved.config), data.training.texts)
-    if note := known_words_note(known, f"the teacher {settings.teacher.name}", data.training.source):
-        yield note
-    return _saved_teacher(settings, saved, precision)
-
-
-def _saved_teacher(settings: TrainingSettings, saved: SavedModel, precision: Precision) -> Teacher:
-    """Return the teacher. On a CPU it has the precision of the run, so that a resumed run gets the same soft labels."""
-    device = find_device(settings.device)
+    saved, device = read_classifier(settings.teacher), find_device(settings.device)
     if device.type == "cpu" or saved.config.import_fields:
         return Classifier(saved, "float32" if precision == AUTO else effective_precision(precision))
     return PyTorchTeacher(saved, device)
+
+
+def _teacher_notes(
+    teacher: Teacher, settings: TrainingSettings, texts: Sequence[str], source: str
+) -> Iterator[Note]:
+    """Yield a note if a saved teacher knows few words of the texts."""
+    if isinstance(teacher, Classifier | PyTorchTeacher):
+        known = mean_known(make_text_tokenizer(teacher.saved.tokenizer, teacher.saved.config), texts)
+        if note := known_words_note(known, f"the teacher {settings.teacher_name}", source):
+            yield note
+
+
+def _soft_labels(
+    teacher: Teacher, names: Sequence[str], texts: Sequence[str], source: str
+) -> Generator[TrainingEvent, None, FloatArray]:
+    """Return the teacher's probabilities [n, classes], with notes about the time."""
+    yield Note(f"the teacher predicts probabilities of {len(texts):,} texts", code="teacher-started")
+    started = time.perf_counter()
+    probabilities = yield from teacher_probabilities(teacher, names, texts, source)
+    yield Note(f"the teacher took {time.perf_counter() - started:.1f} s", code="teacher-finished")
+    return probabilities
 
 
 def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:

@@ -40,7 +40,8 @@ class TrainingSettings:
     Attributes:
         data: "imdb"; a CSV, TSV, JSONL, Parquet or fastText file; a folder with one subfolder per class; a `Dataset`;
             a pandas, Polars or PyArrow table, a Hugging Face dataset, a dict of columns, or a list of (text, label)
-            pairs; or `DataSplits`, which are used as they are.
+            pairs; or `DataSplits`, which are used as they are. None: the `unlabelled` texts, of which only the teacher
+            knows the classes.
         out: Folder to save the model to. Must be free, or with `overwrite` a fastlstm model.
         preset: Named configuration to start from: "small", "accurate" or "tutorial".
         validation: Fraction of the texts held out to select the best epoch, or a separate dataset; "cross":
@@ -74,7 +75,7 @@ class TrainingSettings:
         cap_vocabulary: Whether a vocabulary larger than that of the texts is reduced to it.
     """
 
-    data: DataSource
+    data: DataSource | None
     out: Path
     preset: str = DEFAULT_PRESET
     validation: SplitSource | None = None
@@ -99,7 +100,9 @@ class TrainingSettings:
     cap_vocabulary: bool = True
 
     @classmethod
-    def create(cls, data: DataSource, out: str | os.PathLike[str], options: Mapping[str, Any]) -> TrainingSettings:
+    def create(
+        cls, data: DataSource | None, out: str | os.PathLike[str], options: Mapping[str, Any]
+    ) -> TrainingSettings:
         """Return the settings of a run.
 
         Args:
@@ -140,6 +143,11 @@ class TrainingSettings:
             own["data_dir"] = Path(own["data_dir"])
         own["encoder"] = find_encoder(encoder)
         own["teacher"] = find_teacher(teacher)
+        if data is None and teacher is not None and unlabelled is None:
+            raise OptionError(
+                "there are no texts; pass labelled ones as `data`, `unlabelled` ones, or both",
+                code="no-training-texts",
+            )
         _check_soft_labels(own, data, reading)
         _check_cross_validation(own, data, reading, training)
         return cls(
@@ -289,18 +297,18 @@ def _check_unlabelled(training: TrainingConfig, preset: str) -> None:
         )
 
 
-def require_teacher(teacher: object, data: DataSource, options: Mapping[str, Any]) -> None:
+def require_teacher(teacher: object, data: DataSource | None, options: Mapping[str, Any]) -> None:
     """Raise `OptionError` unless a distillation has a teacher, or probabilities in its data."""
     reading, _ = split_read_options(options)
     if teacher is None and not has_soft_labels(data, reading):
         raise OptionError(
-            "a teacher is missing; pass `teacher`, or the columns of the data with its probabilities as "
-            "`probability_columns`",
+            "a teacher is missing; pass `teacher`, or if the data has its probabilities, their columns as "
+            "`probability_columns` or `probability_column`",
             code="teacher-missing",
         )
 
 
-def has_soft_labels(data: DataSource, reading: ReadOptions) -> bool:
+def has_soft_labels(data: DataSource | None, reading: ReadOptions) -> bool:
     """Return whether the data has probabilities of the classes, or `reading` requires them."""
     dataset = data.training if isinstance(data, DataSplits) else data
     return reading.reads_probabilities or (isinstance(dataset, Dataset) and dataset.soft_labels is not None)

@@ -31,6 +31,8 @@ def find_teacher(teacher: Any) -> Any:
 def import_teacher(reference: str) -> Any:
     """Return the object that "module:attribute" or "file.py:attribute" names.
 
+    The file may import modules of its folder, as a script may.
+
     Raises:
         OptionError: There is no such module, file or attribute, or importing it fails.
     """
@@ -42,6 +44,8 @@ def import_teacher(reference: str) -> Any:
                 raise ImportError(f"{source} is not a Python file")
             module = importlib.util.module_from_spec(spec)
             sys.modules[spec.name] = module  # dataclasses and pickle look for it
+            if (folder := str(Path(source).resolve().parent)) not in sys.path:
+                sys.path.insert(0, folder)
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(source)

@@ -159,21 +159,30 @@ class ExternalTeacher:
         if rows is None:
             raise self._bad_output(type(output).__name__, "an array, or a list with one item per text")
         for row in rows:
+            pairs: list[tuple[Any, Any]] | None = None
             if isinstance(row, list | tuple) and row and all(isinstance(item, Mapping) for item in row):
-                row = row[0] if len(row) == 1 else {item.get("label"): item.get("score") for item in row}
+                pairs = [(item.get("label"), item.get("score")) for item in row]
+                row = row[0] if len(row) == 1 else row
             if isinstance(row, Mapping):
                 if row.keys() == {"label", "score"}:
                     raise self._bad_output(
                         "one label with its score", "the scores of all classes; pass top_k=None to the pipeline"
                     )
-                numbers = self._numbers(list(row.values()), row)
-                yield dict(zip(map(self._class_name, row), numbers, strict=True))
+                pairs = list(row.items())
+            numbers = self._numbers(row if pairs is None else [value for _, value in pairs], row)
+            if pairs is None:
+                yield [1 - numbers[0], numbers[0]] if len(numbers) == 1 else numbers
                 continue
-            numbers = self._numbers(row, row)
-            yield [1 - numbers[0], numbers[0]] if len(numbers) == 1 else numbers
+            names = [self._class_name(name) for name, _ in pairs]
+            if len(set(names)) < len(names):
+                raise self._bad_output(f"the classes {', '.join(names)}", "each class once")
+            yield dict(zip(names, numbers, strict=True))
 
     def _class_name(self, name: object) -> str:
-        normalized = normalize_label(name, keep_missing=True)
+        try:
+            normalized = normalize_label(name, keep_missing=True)
+        except DataError:
+            raise self._bad_output(f"the class {shown(name)}", "class names") from None
         return self._renamed.get(normalized, normalized)
 
     def _numbers(self, values: Any, row: object) -> list[float]:

@@ -35,10 +35,10 @@ class KnownVectors:
             rows = torch.from_numpy(self.ids.astype(np.int64)).to(weight.device)
             weight[rows] = torch.from_numpy(self.values).to(weight)
 
-
     def words(self, tokenizer: Tokenizer) -> dict[str, FloatArray]:
         """Return the vector of each word."""
-        return {tokenizer.id_to_token(i): vector for i, vector in zip(self.ids.tolist(), self.values, strict=True)}
+        word_of = {i: word for word, i in tokenizer.get_vocab().items()}
+        return {word_of[i]: vector for i, vector in zip(self.ids.tolist(), self.values, strict=True)}
 
 
 def find_vectors(vectors: Path | Mapping[str, FloatArray], tokenizer: Tokenizer) -> KnownVectors:

@@ -111,7 +111,7 @@ def test_one_column_for_text_and_label_raises_option_error(write: WriteFile) -> 
         ('{"text": ["a"], "label": "x"}', "not-a-text"),
         ('{"text": null, "label": "x"}', "empty-text"),
         ('{"text": NaN, "label": "x"}', "empty-text"),
-        ('{"text": "\\ud800", "label": "x"}', "not-utf8"),
+        ('{"text": "\\ud800", "label": "x"}', "invalid-unicode"),
         ('{"text": "a", "label": null}', "missing-label"),
         ('{"text": "a", "label": NaN}', "missing-label"),
         ('{"text": "a", "label": ["x"]}', "bad-label"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fastlstm.data.options import ReadOptions
 from fastlstm.data.validation import excerpt
@@ -42,7 +42,8 @@ def column_index(column: str, columns: Sequence[str], source: str, argument: str
     elif any(len(name.split()) > MAX_COLUMN_NAME_WORDS for name in columns):
         code, hint = "missing-header", "the file seems to have no header: insert a line with the column names"
     else:
-        code, hint = "missing-column", f"pass `{argument}`"
+        similar = [name for name in columns if name.strip().casefold() == column.casefold()]
+        code, hint = "missing-column", f"pass `{argument}`" + (f" as {similar[0]!r}" if similar else "")
     raise DataError(
         f"column {column!r} not found in {source} (columns: {column_list(columns)}); {hint}", code=code, **values
     )
@@ -59,6 +60,26 @@ def label_column_indices(columns: Sequence[str], source: str, options: ReadOptio
         name: column_index(name, columns, source, _argument(name, options))
         for name in wanted or [options.label_column]
     }
+
+
+def require_probability_columns(found: Collection[str], source: str, options: ReadOptions) -> None:
+    """Raise `DataError` if probabilities are requested, and no row has a key of theirs.
+
+    Args:
+        found: The keys of all rows.
+        source: The rows, for messages.
+        options: The names of the columns.
+    """
+    wanted = [name for name in options.label_columns if name != options.label_column]
+    if options.needs_probabilities and found and not any(name in found for name in wanted):
+        raise DataError(
+            f"no row of {source} has the key {' or '.join(map(repr, wanted))} (keys: {column_list(list(found))}); pass "
+            "a key whose values are probabilities as `probability_columns`, or one whose values map classes to "
+            "probabilities as `probability_column`",
+            code="no-probabilities",
+            source=source,
+            columns=list(found),
+        )
 
 
 def _argument(column: str, options: ReadOptions) -> str:

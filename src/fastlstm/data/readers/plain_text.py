@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastlstm.data.dataset import column_values
 from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.data.readers.encodings import open_text, with_proposals
 from fastlstm.data.readers.files import (
@@ -89,9 +90,11 @@ def check_unlabelled_texts(texts: Iterable[object], source: str) -> UnlabelledTe
     """Validate texts in memory as the rows of a file are validated. Blank texts are dropped.
 
     Raises:
-        DataError: There are no texts, or one is not a string.
+        DataError: There are no texts, one is not a string, or they are not in an order, as in a set.
     """
-    return _collect(_memory_rows(texts), source, "text", ReadOptions(on_bad_rows="stop"))
+    return _collect(
+        _memory_rows(column_values(texts, "unlabelled texts")), source, "text", ReadOptions(on_bad_rows="stop")
+    )
 
 
 def _memory_rows(texts: Iterable[object]) -> Rows:

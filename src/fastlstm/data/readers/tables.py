@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
+from fastlstm.data.readers.columns import (
+    column_index,
+    column_list,
+    label_column_indices,
+    require_probability_columns,
+)
 from fastlstm.data.readers.delimited import DelimitedFile
 from fastlstm.data.readers.encodings import open_text
 from fastlstm.data.validation import Rows, excerpt
@@ -37,6 +42,7 @@ def jsonl_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool)
     wanted = [options.text_column]
     if labelled and not options.reads_probabilities:
         wanted.append(options.label_column)
+    keys: dict[str, None] = {}
     with open_text(path, None, options.encoding) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
@@ -54,12 +60,15 @@ def jsonl_rows(path: Path, source: str, options: ReadOptions, *, labelled: bool)
                 reason = f"a JSON {type(row).__name__}; expected one JSON object per line"
                 yield BadRow(source, number, "bad-json-line", reason, excerpt(line))
                 continue
+            keys |= dict.fromkeys(row)
             missing = [name for name in wanted if name not in row]
             if missing:
                 reason = f"no key {missing[0]!r} (keys: {column_list(list(row))})"
                 yield BadRow(source, number, "missing-column", reason, excerpt(line))
                 continue
             yield number, row[options.text_column], options.label_of(row) if labelled else None
+    if labelled:
+        require_probability_columns(keys, source, options)
     return ()
 
 
