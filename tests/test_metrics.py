@@ -236,6 +236,14 @@ def test_accuracy_that_is_not_clearly_above_the_majority_has_a_note(texts: int, 
     assert [note.code for note in report.notes()] == codes
 
 
+def test_classes_without_texts_have_a_note_and_do_not_count_in_macro_f1() -> None:
+    report = report_of([0, 1], [0, 1], classes=3)
+    assert [note.code for note in report.notes()] == ["classes-not-evaluated"]
+    assert "'class 2'" in report.notes()[0].text
+    assert report.macro_f1 == 1.0
+    assert report_of([0, 1, 2], [0, 1, 1], classes=3).macro_f1 == pytest.approx((1 + 2 / 3 + 0) / 3)
+
+
 def test_few_texts_have_a_note() -> None:
     assert [note.code for note in report_of([0, 1], [0, 1], repeat=1).notes()] == ["few-evaluation-texts"]
     assert report_of([0, 1], [0, 1], repeat=FEW_TEXTS // 2).notes() == ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastlstm.notes import MIN_KNOWN, Note, known_words_note
+from fastlstm.notes import MIN_KNOWN, Note, known_words_note, training_data_note
 
 
 def test_note_has_a_json_form() -> None:
@@ -16,3 +16,13 @@ def test_texts_of_mostly_unknown_words_have_a_note() -> None:
     assert note.code == "few-known-words"
     for value in ("3.1%", "the encoder english", "reviews.csv"):
         assert value in note.text
+
+
+def test_texts_with_the_name_of_the_training_data_have_a_note() -> None:
+    record = {"data": {"train": "reviews.csv"}}
+    note = training_data_note(record, "reviews.csv")
+    assert note is not None
+    assert note.code == "same-name-as-training-data"
+    assert training_data_note(record, "others.csv") is None
+    assert training_data_note({"data": {"train": "dataset"}}, "dataset") is None  # of texts in memory
+    assert training_data_note({"data": "imported"}, "imported") is None

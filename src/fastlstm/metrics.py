@@ -25,6 +25,7 @@ MIN_TEXTS_WITHOUT_INTERVAL = 1000
 """An accuracy on fewer texts is shown with its 95% interval, which is at least about 2 points wide there."""
 FEW_TEXTS = 100
 """An accuracy on fewer texts is reported as uncertain."""
+MAX_CLASSES_SHOWN = 5
 MIN_IMBALANCE = 1.5
 """Frequency of the largest class, as a multiple of that in equal classes, from which class weights are suggested."""
 NORMAL_QUANTILE = 1.959964
@@ -73,7 +74,7 @@ class Report:
         texts: Number of texts.
         accuracy: Fraction of correct predictions.
         loss: Mean negative log probability of the true class, in nats.
-        macro_f1: Mean F1 of the classes.
+        macro_f1: Mean F1 of the classes that the texts have or that are predicted.
         calibration_error: Expected calibration error of the predicted class over 15 bins of equal width (Naeini et
             al. 2015), between 0 and 1.
         classes: Metrics of each class, in the order of the labels.
@@ -120,8 +121,8 @@ class Report:
     def notes(self, baseline: Report | None = None, *, balanced: bool = False) -> tuple[Note, ...]:
         """Return what the figures alone do not say.
 
-        These are: how the texts were read, few texts, unknown words, one class, and a model that is no better than
-        trivial ones.
+        These are: how the texts were read, few texts, unknown words, classes without texts, and a model that is no
+        better than trivial ones.
 
         Args:
             baseline: The n-gram baseline on the same texts.
@@ -132,6 +133,7 @@ class Report:
             _few_texts_note(self),
             unknown,
             _unknown_texts_note(self),
+            _missing_classes_note(self),
             _majority_note(self, balanced),
             _baseline_note(self, baseline),
         ]
@@ -203,12 +205,25 @@ def _unknown_texts_note(report: Report) -> Note | None:
     )
 
 
+def _missing_classes_note(report: Report) -> Note | None:
+    """Return a note about classes without texts; none if all texts belong to one class."""
+    missing = [repr(c.label) for c in report.classes if not c.texts]
+    if not missing or report.majority.texts == report.texts:
+        return None
+    shown = ", ".join(missing[:MAX_CLASSES_SHOWN]) + (", ..." if len(missing) > MAX_CLASSES_SHOWN else "")
+    return Note(
+        f"no evaluated text has the label {shown}: the figures say nothing about "
+        f"{'this class' if len(missing) == 1 else 'these classes'}",
+        "classes-not-evaluated",
+    )
+
+
 def _majority_note(report: Report, balanced: bool) -> Note | None:
     """Return a note if the model is no better than always answering the most frequent class."""
     majority, accuracy = report.majority, report.majority_accuracy
     always = f"always answering {majority.label!r} ({accuracy:.2%})"
     predicted = np.array(report.confusion).sum(axis=0)
-    remedy = "train longer, or on more texts"
+    remedy = "train on more texts like these"
     if accuracy * len(report.classes) > MIN_IMBALANCE:
         remedy = "train on more texts of the other classes"
         if not balanced:
@@ -228,7 +243,7 @@ def _majority_note(report: Report, balanced: bool) -> Note | None:
     is_uncertain = report.texts >= FEW_TEXTS and report.accuracy_interval[0] <= accuracy
     if report.accuracy <= accuracy or is_uncertain:
         verdict = "no better than" if report.accuracy <= accuracy else "not clearly better than"
-        majority_f1 = 2 * accuracy / (1 + accuracy) / len(report.classes)
+        majority_f1 = 2 * accuracy / (1 + accuracy) / sum(c.texts > 0 for c in report.classes)
         return Note(
             f"accuracy {report.accuracy:.2%} is {verdict} {always}; macro F1 is {report.macro_f1:.4f}, against "
             f"{majority_f1:.4f}; {remedy}",
@@ -286,7 +301,7 @@ def evaluate(
         texts=len(truth),
         accuracy=float((predicted == truth).mean()),
         loss=float(-np.log(true_class_probability).mean()),
-        macro_f1=float(np.mean([c.f1 for c in classes])),
+        macro_f1=float(np.mean([c.f1 for k, c in enumerate(classes) if c.texts or confusion[:, k].any()])),
         calibration_error=sum(b.texts * abs(b.confidence - b.accuracy) for b in bins) / len(truth),
         classes=classes,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 MIN_KNOWN = 0.5
 """Mean fraction of known tokens per text below which a model or encoder is reported to know too few words."""
@@ -21,6 +23,23 @@ class Note:
     def to_json(self) -> dict[str, str]:
         """Return code and text as a JSON object."""
         return {"code": self.code, "text": self.text}
+
+
+def training_data_note(training_record: Mapping[str, Any], source: str) -> Note | None:
+    """Return a note if a file of texts has the name of the training data of a model; None otherwise.
+
+    Args:
+        training_record: The record of the training of the model.
+        source: The name of the texts: "reviews.csv".
+    """
+    data = training_record.get("data")
+    if not isinstance(data, Mapping) or data.get("train") != source or "." not in source:
+        return None
+    return Note(
+        f"{source} is also the name of the training data: on texts that the model has seen, it looks better than it "
+        "is; use other texts",
+        "same-name-as-training-data",
+    )
 
 
 def known_words_note(known: float, reader: str, source: str) -> Note | None:

@@ -17,7 +17,14 @@ def test_model_and_its_training_are_described(command: Command, trained: Path) -
     assert description["training"]["config"]["learning_rate"] == 0.03
     out = command("info", "--model", trained).out
     accuracy = description["training"]["results"]["accuracy"]
-    for value in (f"{description['weights']:,}", "bad, good", "160", "tutorial", f"{accuracy:.2%}"):
+    for value in (
+        f"{description['weights']:,}",
+        "bad, good",
+        "160",
+        "tutorial",
+        "hidden_sizes=7",
+        f"{accuracy:.2%}",
+    ):
         assert value in out
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 UNKNOWN_MARK = " (unknown)"
 """Marks a token that is not in the vocabulary."""
+BLANK = "(blank text)"
+"""Stands for the only token of a text without words."""
 MAX_ROWS = 15
 """Rows of the table of tokens and of the table of clauses."""
 MAX_ERROR = 0.01
@@ -123,7 +125,7 @@ def _print_tokens(explanation: Explanation, trajectory: FloatArray, *, with_part
     tokens = [k for k in explanation.strongest(len(explanation.tokens)) if k not in padding]
     for k in tokens[:MAX_ROWS]:
         parts = (f"{explanation.lstm[k]:+.3f}", f"{explanation.ngrams[k]:+.3f}") if with_parts else ()
-        name = explanation.tokens[k] + ("" if explanation.known_tokens[k] else UNKNOWN_MARK)
+        name = (explanation.tokens[k].strip() or BLANK) + ("" if explanation.known_tokens[k] else UNKNOWN_MARK)
         table.add_row(name, f"{attributions[k]:+.3f}", *parts, f"{trajectory[k]:.1%}")
     if padding:
         total = float(attributions[padding].sum())

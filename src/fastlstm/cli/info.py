@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from fastlstm.cli.options import PanelCommand, common_options, model_option
+from fastlstm.cli.options import PanelCommand, common_options, format_value, model_option
 from fastlstm.cli.output import fact_table, json_object, weights_table
 from fastlstm.inference import Classifier
 from fastlstm.metrics import DEFAULT_THRESHOLD, format_accuracy
@@ -77,9 +77,12 @@ def _training_facts(saved: SavedModel) -> dict[str, str]:
         facts["imported from"] = str(record["imported_from"])
     if set(record) >= RECORD_FIELDS:
         data, results = record["data"], record["results"]
-        facts["preset"] = f"{record['preset']}, fastlstm {record['fastlstm_version']}"
+        kind = "preset" if record.get("budget") is None else "best candidate"
+        facts[kind] = f"{record['preset']}, fastlstm {record['fastlstm_version']}"
         if record.get("changed"):
-            facts["other settings"] = f"changed from the preset: {', '.join(record['changed'])}"
+            values = {**record.get("config", {}), **dataclasses.asdict(saved.config)}
+            shown = (f"{name}={format_value(values[name])}" for name in record["changed"] if name in values)
+            facts["other settings"] = ", ".join(shown)
         facts["trained on"] = f"{data['train_texts']:,} texts, {data['train']}"
         if data.get("unlabelled_texts"):
             facts["unlabelled"] = f"{data['unlabelled_texts']:,} texts"

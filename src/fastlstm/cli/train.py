@@ -137,7 +137,8 @@ def train_and_report(data: str | None, out: Path, settings: Mapping[str, Any], *
     with contextlib.redirect_stdout(sys.stderr):
         chosen = TrainingSettings.create(data, out, settings)
     validation = None if chosen.validation == CROSS_VALIDATION else chosen.validation
-    require_sources(chosen.data, validation, chosen.test, chosen.unlabelled)
+    require_sources(chosen.data, chosen.unlabelled)
+    require_sources(validation, chosen.test, otherwise="a fraction such as 0.2, or cross for --validation")
     from fastlstm.cli.progress import Display, interrupted_message, watch
     from fastlstm.training.events import TrainingResult
     from fastlstm.training.run import run
@@ -153,14 +154,17 @@ def train_and_report(data: str | None, out: Path, settings: Mapping[str, Any], *
     _print_result(display.result, as_json)
 
 
-def require_sources(*sources: object) -> None:
-    """Raise `DataError` for the first source that is the path of a missing file or folder."""
+def require_sources(*sources: object, otherwise: str | None = None) -> None:
+    """Raise `DataError` for the first source that is the path of a missing file or folder.
+
+    `otherwise` names, for the message, what the sources can be instead of a path.
+    """
     from fastlstm.data.readers.files import require_path
     from fastlstm.data.readers.labelled import FORMATS
 
     for source in sources:
         if isinstance(source, str | os.PathLike) and source != "imdb":
-            require_path(Path(source), FORMATS)
+            require_path(Path(source), FORMATS if otherwise is None else f"{FORMATS}; or {otherwise}")
 
 
 def run_settings(options: Mapping[str, Any], **values: Any) -> dict[str, Any]:

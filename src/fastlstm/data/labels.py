@@ -152,8 +152,12 @@ def _as_string(label: object) -> str:
     if isinstance(label, datetime.date | datetime.time | decimal.Decimal):
         return str(label)
     kind = type(label).__name__
+    several = ": one per text" if isinstance(label, list | tuple | set | frozenset | np.ndarray) else ""
     raise DataError(
-        f"the label has type {kind}; expected a class name or a number", code="bad-label", type=kind, label=label
+        f"the label has type {kind}; expected a class name or a number{several}",
+        code="bad-label",
+        type=kind,
+        label=label,
     )
 
 

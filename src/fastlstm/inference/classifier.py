@@ -19,6 +19,7 @@ from fastlstm.inference.golden import golden_predictions
 from fastlstm.inference.network import Network, supported_precisions
 from fastlstm.kernel import find_kernel
 from fastlstm.metrics import Report, evaluate, predicted_classes
+from fastlstm.notes import training_data_note
 from fastlstm.precision import AUTO
 from fastlstm.pretrained import DEFAULT_CLASSIFIER, bundled_model, find_model
 from fastlstm.serialization.classifier import (
@@ -412,12 +413,13 @@ class Classifier:
             )
         truth = dataset.label_indices(self.labels)
         probabilities, known = self._predict(dataset.texts, None)
+        seen = training_data_note(self.saved.training, dataset.source)
         report = evaluate(probabilities, truth, self.labels, decision_threshold)
         return dataclasses.replace(
             report,
             known=float(known.mean()),
             unknown_texts=len(known) - int(np.count_nonzero(known)),
-            reading=dataset.notes,
+            reading=dataset.notes if seen is None else (*dataset.notes, seen),
         )
 
     def save(

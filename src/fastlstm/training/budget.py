@@ -374,6 +374,7 @@ def _train_candidate(
             candidate.training,
             device=settings.device,
             encoder=candidate.encoder,
+            is_linear=candidate.is_linear,
         )
         out_of_fold = yield from _until(end, folds)
         if out_of_fold is None:

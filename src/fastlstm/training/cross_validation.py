@@ -38,6 +38,7 @@ def cross_validate(
     encoder: SavedLanguageModel | None = None,
     word_vectors: Mapping[str, FloatArray] | None = None,
     precision: Precision | None = None,
+    is_linear: bool = False,
 ) -> Generator[Note, None, OutOfFold]:
     """Train one model per fold, and return the predictions for the texts that each leaves out.
 
@@ -47,12 +48,14 @@ def cross_validate(
         model_config, training_config: Configuration of the run.
         is_size_given, device, encoder, precision: Those of the run, see `prepare`.
         word_vectors: The vectors of the words of the run. A fold may have none of them.
+        is_linear: Whether the n-grams alone will decide, without the LSTM.
 
     Raises:
         DataError: No class has two texts.
     """
     config = training_config.for_texts(len(training))
     config = dataclasses.replace(config, min_steps=0, patience=config.epochs)
+    rows_of_folds = list(split_folds(training, folds, config.seed))
     yield Note(
         f"{folds}-fold cross-validation chooses the epoch and fits the probabilities; the model then trains on "
         f"all {len(training):,} texts",
@@ -63,7 +66,7 @@ def cross_validate(
         model_config = dataclasses.replace(model_config, tokens=tokens)
     parts: list[Fold] = []
     overlap = 0
-    for number, (rest, held) in enumerate(split_folds(training, folds, config.seed), start=1):
+    for number, (rest, held) in enumerate(rows_of_folds, start=1):
         prepared = prepare(
             training.take(rest),
             training.take(held),
@@ -85,10 +88,8 @@ def cross_validate(
         known = {training.texts[row] for row in rest}
         overlap += sum(training.texts[row] in known for row in held)
         accuracy = prepared.state.history[-1].validation_accuracy
-        yield Note(
-            f"fold {number} of {folds}: {len(held):,} texts left out, accuracy of the LSTM {accuracy:.2%}",
-            code="fold-finished",
-        )
+        result = "" if is_linear else f", accuracy of the LSTM {accuracy:.2%}"
+        yield Note(f"fold {number} of {folds}: {len(held):,} texts left out{result}", code="fold-finished")
     if overlap:
         yield Note(
             f"{overlap:,} of the {sum(len(part.texts.classes) for part in parts):,} left-out texts are also training "

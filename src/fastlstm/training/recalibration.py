@@ -13,7 +13,7 @@ from fastlstm.data import Dataset
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.metrics import Report, evaluate
-from fastlstm.notes import Note, known_words_note
+from fastlstm.notes import Note, known_words_note, training_data_note
 from fastlstm.serialization import weights
 from fastlstm.text.tokenizer import TokenizedTexts
 from fastlstm.training.calibration import (
@@ -79,6 +79,8 @@ def recalibrate(
     tokenized, classes = classifier.tokenize(dataset.texts), dataset.label_indices(saved.labels)
     before = _evaluate(classifier, tokenized, classes)
     result, chosen, notes = classifier, Calibration(temperature=saved.temperature, texts=len(classes)), list[Note]()
+    if note := training_data_note(saved.training, dataset.source):
+        notes.append(note)
     if calibration == "auto":
         result, chosen = _calibrate(classifier, tokenized, classes, before)
         if chosen.skip_code == "too-few-texts" and threshold_metric == "none" and not early_exit:

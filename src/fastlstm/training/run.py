@@ -18,7 +18,7 @@ from fastlstm.data.classes import class_notes
 from fastlstm.data.dataset import sorted_names
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.soft_labels import SoftLabels
-from fastlstm.data.splits import DataSplits, load_splits, read_unlabelled
+from fastlstm.data.splits import MAX_CROSS_VALIDATED, DataSplits, load_splits, read_unlabelled
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch
@@ -232,6 +232,12 @@ def _prepare(
     elif teacher is not None:
         yield from _teacher_notes(teacher, settings, training.texts, training.source)
         texts = [*training.texts, *unlabelled]
+        if len(texts) < MAX_CROSS_VALIDATED:
+            yield Note(
+                f"the student learns from {len(texts):,} texts only: `unlabelled` texts of the same kind, which the "
+                "teacher labels, improve it most",
+                code="few-texts-for-a-student",
+            )
         soft_labels = yield from _soft_labels(teacher, training.class_names, texts, training.source)
         training, unlabelled = soft_targets(training, soft_labels, unlabelled, settings.label_weight), ()
     if note := contradiction_note(data.training, soft_labels):

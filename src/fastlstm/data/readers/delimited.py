@@ -276,7 +276,9 @@ class DelimitedFile:
                 if not "".join(cells).strip():
                     continue
                 table.malformed += 1
-                reason = f"{len(cells)} cells; expected {width} ({column_list(header)})"
+                reason = (
+                    f"{len(cells)} cells; expected {width} ({column_list(header)}); quote cells with delimiters"
+                )
                 rows.append(BadRow(self._source, line, "bad-csv-row", reason, excerpt(" ".join(cells))))
             elif lines_of_row and width > 1 and self._may_be_lines(lines_of_row, layout):
                 rows.append(LongRow(line, cells, lines_of_row))
