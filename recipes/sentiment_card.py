@@ -32,6 +32,8 @@ MISUSE = """\
   mixed verdicts shows how far from one half its answers are.
 - Texts with opinions about several things: the answer is one label for the whole text.
 - Irony, which the model often takes literally.
+- Bare ratings and emoji: "2 stars" alone says little to the model, and it ignores emoji that it does not know, which
+  are most.
 - {others}: its answers are unreliable, even if `known`, the fraction of known words, is high.
 - Comparisons of groups of people. Whether names, dialects or origins shift the answers was not measured."""
 

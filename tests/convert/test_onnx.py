@@ -105,7 +105,9 @@ def test_golden_texts_of_the_metadata_have_their_probabilities(
 ) -> None:
     model = with_ngrams(make_model(ModelConfig(embedding_size=20, hidden_sizes=(17,), max_tokens=30), seed=3))
     onnx_session = session(model, storage, ngrams=ngrams)
-    golden = json.loads(onnx_session.get_modelmeta().custom_metadata_map["golden"])
+    metadata = onnx_session.get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["labels"]) == list(model.labels)
+    golden = json.loads(metadata["golden"])
     for entry in golden:
         (probabilities,) = onnx_session.run(None, exported_inputs([np.array(entry["ids"], np.int32)]))
         np.testing.assert_allclose(probabilities[0], entry["probabilities"], atol=1e-5)

@@ -76,7 +76,7 @@ def to_onnx(
         producer_version=__version__,
     )
     metadata = {
-        "labels": "\n".join(model.labels),
+        "labels": json.dumps(model.labels, ensure_ascii=False),
         "max_tokens": str(config.max_tokens),
         "truncate": config.truncate,
         "padding": config.padding,
