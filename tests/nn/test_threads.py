@@ -6,12 +6,10 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import scipy.linalg.blas  # loads the library whose threads are limited
 import torch
-from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastlstm.nn.numerics import training_numerics
-from fastlstm.nn.threads import on_one_thread, one_blas_thread, one_thread
+from fastlstm.nn.threads import on_one_thread, one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -86,18 +84,3 @@ def test_training_numerics_restores_threads_and_denormals(flushed_before: bool) 
         assert (torch.get_num_threads(), flushes_denormals()) == (3, flushed_before)
     finally:
         torch.set_flush_denormal(before)
-
-
-def blas_threads() -> set[int]:
-    """Return the numbers of threads of the loaded BLAS libraries."""
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
-
-
-def test_one_blas_thread_is_restored_when_the_last_context_ends() -> None:
-    assert scipy.linalg.blas.ddot([2.0], [3.0]) == 6.0
-    with threadpool_limits(2, "blas"):
-        with one_blas_thread:
-            with one_blas_thread, ThreadPoolExecutor(1) as executor:
-                assert executor.submit(one_blas_thread(blas_threads)).result() == {1}
-            assert blas_threads() == {1}
-        assert blas_threads() == {2}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastlstm._typing import IndexArray, TokenIds
 from fastlstm.data import Dataset
@@ -163,6 +166,19 @@ def test_regression_agrees_with_scikit_learn(kind: str, inverse_penalty: float, 
         actual, bias = fit_logistic(matrix, members, inverse_penalty, balanced=balanced)
     np.testing.assert_allclose(actual, expected.coef_[0], atol=2e-3)
     assert bias == pytest.approx(expected.intercept_[0], abs=2e-3)
+
+
+def test_regression_computes_on_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers: list[int] = []
+
+    def minimize_and_count(*args: Any, **options: Any) -> Any:
+        numbers.extend(part["num_threads"] for part in threadpool_info() if part["user_api"] == "blas")
+        return minimize(*args, **options)
+
+    monkeypatch.setattr(linear, "minimize", minimize_and_count)
+    with threadpool_limits(2, "blas"):
+        fit_logistic(np.eye(4, dtype=np.float32), np.array([True, False, True, False]), 1.0)
+    assert set(numbers) == {1}
 
 
 def test_regression_that_does_not_converge_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,6 @@ not. And GCC's OpenMP runtime waits for ever for its workers after a fork, but i
 
 `torch.set_num_threads` is not used, because it also changes the threads that other threads start with. The runtimes
 below it, OpenMP and MKL, have a number for each calling thread.
-
-The optimizer of SciPy computes with OpenBLAS, whose number of threads is one for the whole process.
 """
 
 from __future__ import annotations
@@ -15,12 +13,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import threading
 from collections.abc import Callable, Generator, Iterator
 from typing import ParamSpec, TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
 
 Parameters = ParamSpec("Parameters")
 Event = TypeVar("Event")
@@ -54,36 +50,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         undo()
-
-
-class _OneBlasThread(contextlib.ContextDecorator):
-    """Limits NumPy's and SciPy's BLAS to one thread, in the whole process, while any thread is in this context.
-
-    With more, the vectors of a regression are too short for the threads to pay, and on busy cores their workers wait
-    for each other: such a fit took ten times as long.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entered = 0
-        self._limits: threadpool_limits | None = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._entered:
-                self._limits = threadpool_limits(1, "blas")
-            self._entered += 1
-
-    def __exit__(self, *_error: object) -> None:
-        with self._lock:
-            self._entered -= 1
-            if not self._entered and self._limits is not None:
-                self._limits.restore_original_limits()
-                self._limits = None
-
-
-one_blas_thread = _OneBlasThread()
-"""The context, which may be nested and is also a decorator."""
 
 
 def on_one_thread(

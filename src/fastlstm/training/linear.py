@@ -20,13 +20,14 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
 from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional
 
 from fastlstm._typing import BoolArray, DoubleArray, FloatArray, IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.metrics import Report, evaluate
-from fastlstm.nn.threads import one_blas_thread, one_thread
+from fastlstm.nn.threads import one_thread
 from fastlstm.text.ngrams import NGRAM_ID_COUNT, NGRAM_KINDS, NGramLogits, NGrams, extract_ngrams
 from fastlstm.text.segmentation import SEGMENTS
 from fastlstm.text.tokenizer import no_words
@@ -242,7 +243,6 @@ def ngram_matrix(ngrams: NGrams, ids: TokenIds) -> csr_matrix:
     return csr_matrix((np.ones(len(columns), np.float32), columns, starts), shape)
 
 
-@one_blas_thread
 def fit_logistic(
     features: csr_matrix | npt.NDArray[np.float32] | LinearMap,
     members: BoolArray,
@@ -283,8 +283,22 @@ def fit_logistic(
         total = float((row_weights * losses).sum()) + 0.5 * penalty * float((weight * weight).sum())
         return total, np.append(gradient, slopes.sum())
 
-    start = np.zeros(features.shape[1] + 1)
-    fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
+    return _minimize(loss, features.shape[1])
+
+
+def _minimize(loss: Callable[[DoubleArray], tuple[float, DoubleArray]], size: int) -> tuple[DoubleArray, float]:
+    """Return the weights [size] and the bias with the lowest loss.
+
+    SciPy's optimizer uses BLAS. Its vectors are too short for more than one thread to pay: on busy cores the workers
+    wait for each other, and a fit took ten times as long. The order of sums, and with it the bits of the result,
+    depends on the number of threads too.
+
+    Args:
+        loss: Parameters [size + 1], the bias last -> loss and gradient.
+        size: Number of weights.
+    """
+    with threadpool_limits(1, "blas"):
+        fitted = minimize(loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
     return fitted.x[:-1], float(fitted.x[-1])
 
 
@@ -359,7 +373,6 @@ def regression_on_cpu(features: Tensor) -> Regression:
 def regression_by_pytorch(features: Tensor) -> Regression:
     """Return a function that fits logistic regressions on `features` [n, F] on their device."""
 
-    @one_blas_thread
     def fit(members: BoolArray, inverse_penalty: float, balanced: bool) -> tuple[DoubleArray, float]:
         targets = torch.from_numpy(members).to(features.device, features.dtype)
         weights = torch.ones_like(targets)
@@ -377,8 +390,6 @@ def regression_by_pytorch(features: Tensor) -> Regression:
             total = float(log_loss) + 0.5 * penalty * float(weight.square().sum())
             return total, gradient.double().cpu().numpy()
 
-        start = np.zeros(features.shape[1] + 1)
-        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
-        return fitted.x[:-1], float(fitted.x[-1])
+        return _minimize(loss, features.shape[1])
 
     return fit
