@@ -51,6 +51,14 @@ def test_columns_of_csv(tmp_path: Path, columns: Any) -> None:
     check(read_dataset(write_csv(tmp_path / "rows.tsv", "\t"), probability_columns=columns))
 
 
+@pytest.mark.parametrize("columns", [{0: 2, 1: 3}, [0, 1]])
+def test_classes_and_columns_may_be_numbers(columns: Any) -> None:
+    rows = {"text": ["one", "two"], "0": [0.25, 0.5], "1": [0.75, 0.5], 2: [0.25, 0.5], 3: [0.75, 0.5]}
+    soft = as_dataset(rows, ReadOptions.create({"probability_columns": columns})).soft_labels
+    assert soft is not None
+    assert (soft.classes, soft.probabilities.tolist()) == (("0", "1"), [[0.25, 0.75], [0.5, 0.5]])
+
+
 def test_columns_of_jsonl_parquet_and_memory(tmp_path: Path) -> None:
     columns = {"neg": "p_neg", "pos": "p_pos"}
     (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in ROWS))
@@ -281,7 +289,7 @@ def test_soft_labels_of_other_texts_are_refused() -> None:
         {"probability_columns": "a"},
         {"probability_columns": "a=x,a=y"},
         {"probability_columns": 3},
-        {"probability_columns": ["a", 3]},
+        {"probability_columns": ["a", 3.5]},
         {"probability_column": 3},
     ],
 )

@@ -263,10 +263,12 @@ def _probability_columns(value: object) -> tuple[tuple[str, str], ...]:
         parts = value
     pairs = []
     for part in parts:
+        if isinstance(part, int):  # a class and its column may be numbers
+            part = str(part)
         name, _, column = part.partition("=") if isinstance(part, str) else ("", "", "")
         pair = tuple(part) if isinstance(part, tuple) else (name.strip(), (column or name).strip())
-        if len(pair) == 2 and all(isinstance(item, str) and item for item in pair):
-            pairs.append((pair[0], pair[1]))
+        if len(pair) == 2 and all(isinstance(item, str | int) and str(item) for item in pair):
+            pairs.append((str(pair[0]), str(pair[1])))
         else:
             pairs.clear()
             break
