@@ -283,8 +283,8 @@ class Display:
         blend, kind = calibration.blend, "left-out" if self._folds else "validation"
         if blend.lstm and (blend.lstm, blend.wide) != (1.0, 1.0):
             self.note(
-                f"weights fitted on {calibration.texts:,} {kind} texts: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x "
-                "n-grams"
+                f"the scores of both parts are added: {blend.lstm:.4g} x LSTM + {blend.wide:.4g} x n-grams, weights "
+                f"fitted on {calibration.texts:,} {kind} texts"
             )
         if calibration.method != "none":
             temperature = f" {calibration.temperature:.4g}" if calibration.method == "temperature" else ""
