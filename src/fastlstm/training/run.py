@@ -6,53 +6,36 @@ import contextlib
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from pathlib import Path
-
-import numpy as np
+from collections.abc import Callable, Generator, Iterator
 
 from fastlstm._typing import FloatArray
-from fastlstm.config.options import Precision
-from fastlstm.data import Dataset
 from fastlstm.data.classes import class_notes
-from fastlstm.data.dataset import sorted_names
 from fastlstm.data.datasets.download import DownloadProgress
-from fastlstm.data.soft_labels import SoftLabels
-from fastlstm.data.splits import MAX_CROSS_VALIDATED, DataSplits, load_splits, read_unlabelled
+from fastlstm.data.splits import DataSplits, load_splits
 from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch
-from fastlstm.metrics import FEW_TEXTS, Report, predicted_classes
-from fastlstm.nn.device import find_device
-from fastlstm.nn.kernel_lstm import effective_precision
+from fastlstm.metrics import FEW_TEXTS, Report
 from fastlstm.nn.runs import (
     CHECKPOINT_SECONDS,
     check_output,
     check_same_run,
     checkpoint_path,
     precision_notes,
-    run_precision,
     with_checkpoints,
 )
 from fastlstm.nn.threads import on_one_thread
 from fastlstm.nn.tokens import tokens_note, vocabulary_notes
 from fastlstm.notes import Note, known_words_note
-from fastlstm.precision import AUTO
 from fastlstm.serialization.classifier import make_text_tokenizer, read_classifier, unsupported_reason
 from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
-from fastlstm.serialization.language_model import SavedLanguageModel, read_language_model
-from fastlstm.training.agreement import (
-    Agreement,
-    contradiction_note,
-    has_own_label,
-    measure_agreement,
-    with_own_labels,
-)
+from fastlstm.serialization.language_model import read_language_model
+from fastlstm.training.agreement import Agreement, contradiction_note, has_own_label, with_own_labels
 from fastlstm.training.budget import describe_evaluation, select_best
 from fastlstm.training.calibration import calibration_note
 from fastlstm.training.comparison import compare_without_encoder
 from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline
-from fastlstm.training.distillation import evaluated_probabilities, soft_targets, teacher_probabilities
+from fastlstm.training.distillation import soft_targets
 from fastlstm.training.early_exit import add_early_exit
 from fastlstm.training.evaluation import (
     calibrate_and_predict,
@@ -68,7 +51,8 @@ from fastlstm.training.events import EpochResult, Evaluated, TrainingEvent, Trai
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
-from fastlstm.training.teachers import ExternalTeacher, PyTorchTeacher, Teacher, threshold_of
+from fastlstm.training.teacher_labels import agreement_of, label_all, load_teacher, precision_of, soft_labels_of
+from fastlstm.training.teachers import Teacher
 
 
 @on_one_thread
@@ -111,7 +95,7 @@ def _run(
     settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
 ) -> Generator[TrainingEvent, None, None]:
     if settings.data is None and settings.teacher is not None:
-        data = yield from _label_all(settings, log=log, progress=progress)
+        data = yield from label_all(settings, log=log, progress=progress)
     else:
         data = load_data(settings, folds=settings.folds, log=log, progress=progress)
     if settings.reading.reads_probabilities and data.training.soft_labels is None:
@@ -152,36 +136,6 @@ def load_data(
     )
 
 
-def _label_all(
-    settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
-) -> Generator[TrainingEvent, None, DataSplits]:
-    """Return the splits of a run without labels: the unlabelled texts, with the probabilities of the teacher."""
-    assert settings.unlabelled is not None
-    further = read_unlabelled(
-        settings.unlabelled, reading=settings.reading, data_dir=settings.data_dir, log=log, progress=progress
-    )
-    encoder = None if settings.encoder is None else read_language_model(settings.encoder)
-    teacher = _load_teacher(settings, _precision(settings, len(further), encoder))
-    yield from _teacher_notes(teacher, settings, further.texts, further.source)
-    names = sorted_names(teacher.labels)
-    probabilities = yield from _soft_labels(teacher, names, further.texts, further.source)
-    soft_labels = SoftLabels(tuple(names), probabilities, np.zeros(len(further), np.bool_))
-    labels = [names[k] for k in probabilities.argmax(axis=1)]
-    dataset = Dataset(
-        further.texts, labels, further.source, notes=further.notes, keep_missing=True, soft_labels=soft_labels
-    )
-    return load_splits(
-        dataset,
-        validation=settings.validation,
-        test=settings.test,
-        reading=settings.reading,
-        data_dir=settings.data_dir,
-        seed=settings.training.seed,
-        log=log,
-        progress=progress,
-    )
-
-
 def data_notes(data: DataSplits) -> Iterator[Note]:
     """Yield the origin of the texts, and what is doubtful about their classes."""
     yield Note(f"data: {data.origin}", code="data")
@@ -196,7 +150,7 @@ def _run_once(settings: TrainingSettings, data: DataSplits) -> Generator[Trainin
     yield from _start(settings, prepared)
     baseline = yield from _evaluate_baseline(settings, data)
     yield from _fit(settings, prepared)
-    yield from _finish(settings, data, prepared, baseline, lambda model: _agreement(model, teacher, evaluation))
+    yield from _finish(settings, data, prepared, baseline, lambda model: agreement_of(model, teacher, evaluation))
 
 
 def _run_candidates(
@@ -222,23 +176,16 @@ def _prepare(
     teacher: Teacher | None = None
     training, unlabelled = data.training, data.unlabelled
     encoder = None if settings.encoder is None else read_language_model(settings.encoder)
-    precision = _precision(settings, len(training), encoder)
+    precision = precision_of(settings, len(training), encoder)
     if settings.teacher is not None:
-        teacher = _load_teacher(settings, precision)
+        teacher = load_teacher(settings, precision)
     soft_labels: FloatArray | None = None
     if (soft := training.soft_labels) is not None:
         soft_labels = soft.columns(training.class_names)
         training = soft_targets(training, soft_labels, (), settings.label_weight)
     elif teacher is not None:
-        yield from _teacher_notes(teacher, settings, training.texts, training.source)
         texts = [*training.texts, *unlabelled]
-        if len(texts) < MAX_CROSS_VALIDATED:
-            yield Note(
-                f"the student learns from {len(texts):,} texts only: `unlabelled` texts of the same kind, which the "
-                "teacher labels, improve it most",
-                code="few-texts-for-a-student",
-            )
-        soft_labels = yield from _soft_labels(teacher, training.class_names, texts, training.source)
+        soft_labels = yield from soft_labels_of(teacher, settings, training.class_names, texts, training.source)
         training, unlabelled = soft_targets(training, soft_labels, unlabelled, settings.label_weight), ()
     if note := contradiction_note(data.training, soft_labels):
         yield note
@@ -286,48 +233,6 @@ def _prepare(
         prepared = prepared.with_out_of_fold(out_of_fold)
     yield prepared_event(data, prepared)
     return prepared, teacher
-
-
-def _precision(settings: TrainingSettings, count: int, encoder: SavedLanguageModel | None) -> Precision:
-    """Return the precision of a run on `count` texts."""
-    return run_precision(
-        settings.training.precision,
-        (settings.model if encoder is None else encoder.config).hidden_sizes,
-        settings.training.for_texts(count).batch_size,
-        find_device(settings.device),
-        checkpoint_path(settings.out) if settings.resume else None,
-    )
-
-
-def _load_teacher(settings: TrainingSettings, precision: Precision) -> Teacher:
-    """Return the teacher. On a CPU it has the precision of the run, so that a resumed run gets the same soft labels."""
-    if not isinstance(settings.teacher, Path):
-        return ExternalTeacher(settings.teacher, settings.teacher_labels)
-    saved, device = read_classifier(settings.teacher), find_device(settings.device)
-    if device.type == "cpu" or saved.config.import_fields:
-        return Classifier(saved, "float32" if precision == AUTO else effective_precision(precision))
-    return PyTorchTeacher(saved, device)
-
-
-def _teacher_notes(
-    teacher: Teacher, settings: TrainingSettings, texts: Sequence[str], source: str
-) -> Iterator[Note]:
-    """Yield a note if a saved teacher knows few words of the texts."""
-    if isinstance(teacher, Classifier | PyTorchTeacher):
-        known = mean_known(make_text_tokenizer(teacher.saved.tokenizer, teacher.saved.config), texts)
-        if note := known_words_note(known, f"the teacher {settings.teacher_name}", source):
-            yield note
-
-
-def _soft_labels(
-    teacher: Teacher, names: Sequence[str], texts: Sequence[str], source: str
-) -> Generator[TrainingEvent, None, FloatArray]:
-    """Return the teacher's probabilities [n, classes], with notes about the time."""
-    yield Note(f"the teacher predicts probabilities of {len(texts):,} texts", code="teacher-started")
-    started = time.perf_counter()
-    probabilities = yield from teacher_probabilities(teacher, names, texts, source)
-    yield Note(f"the teacher took {time.perf_counter() - started:.1f} s", code="teacher-finished")
-    return probabilities
 
 
 def _notes(settings: TrainingSettings, data: DataSplits, prepared: PreparedRun) -> Iterator[Note]:
@@ -464,22 +369,3 @@ def _finish(
     yield TrainingResult(
         classifier, settings.out, history, report, baseline, data.evaluated_on, agreement=agreement
     )
-
-
-def _agreement(
-    classifier: Classifier, teacher: Teacher | None, evaluation: Dataset
-) -> Generator[TrainingEvent, None, Agreement | None]:
-    """Compare student and teacher on the evaluated texts; None without a teacher or its probabilities for them."""
-    evaluated = yield from evaluated_probabilities(teacher, evaluation, classifier.labels)
-    if evaluated is None:
-        if classifier.saved.training["label_weight"] is not None:
-            yield Note(
-                f"{evaluation.source} has no probabilities of the teacher: how well student and teacher agree is not "
-                "known",
-                code="agreement-unknown",
-            )
-        return None
-    dataset, probabilities = evaluated
-    student = predicted_classes(classifier.predict_proba(dataset.texts), classifier.saved.threshold)
-    taught = predicted_classes(probabilities, threshold_of(teacher, classifier.labels))
-    return measure_agreement(taught, student, dataset, classifier.labels)
