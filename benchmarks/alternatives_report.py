@@ -18,7 +18,7 @@ ENGLISH = {
     "speed": "texts/s",
     "training": "training",
     "none": "none",
-    "note": "Accuracy on held-out texts after training on {rows:,} texts per data set, the same for all. Size, speed "
+    "note": "Accuracy on held-out texts after training on up to {rows:,} texts per data set, the same for all. Size, speed "
     "on {threads} cores and training time are those of {sets}. Measured on an {processor} ({date}) by "
     "`benchmarks/alternatives.py`.",
     "or": ", or of ",
@@ -29,7 +29,7 @@ CHINESE = {
     "speed": "条/秒",
     "training": "训练时间",
     "none": "无",
-    "note": "每个数据集都用同样的 {rows:,} 条文本训练，准确率在留出的文本上测得。"
+    "note": "每个数据集最多用 {rows:,} 条文本训练，各方法用同样的文本，准确率在留出的文本上测得。"
     "大小、{threads} 个核心上的速度和训练时间取自 {sets}。"
     "{date} 在 {processor} 上由 `benchmarks/alternatives.py` 测得。",
     "or": "，或 ",

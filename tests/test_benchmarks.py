@@ -130,7 +130,9 @@ def test_tables_have_a_column_per_processor(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "results" / "example").mkdir()
     (tmp_path / "results" / "example" / "inference.json").write_text(json.dumps(result), encoding="utf-8")
     monkeypatch.setattr(importlib.import_module("results"), "RESULTS", tmp_path / "results")
-    documents = {document: content for document, _, content in report.documents()}
+    documents: dict[str, str] = {}
+    for document, _, content in report.documents():
+        documents[document] = documents.get(document, "") + content
     assert "Example 9000: 7.00 ms per text" in documents["README.md"]
     lines = documents["docs/benchmarks.md"].splitlines()
     (header,) = [line for line in lines if line.startswith("| measurement | ") and "Example 9000 (AVX2)" in line]

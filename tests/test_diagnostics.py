@@ -259,7 +259,10 @@ def test_extras_with_missing_packages_have_a_pip_command() -> None:
     extras = {extra.name: extra for extra in diagnose().extras}
     assert list(extras) == list(EXTRAS)
     assert extras["train"] == ExtraStatus(
-        "train", EXTRAS["train"][0], {"torch": "2.9", "scikit-learn": None}, "pip install 'fastlstm[train]'"
+        "train",
+        EXTRAS["train"][0],
+        {"torch": "2.9", "scikit-learn": None, "threadpoolctl": None},
+        "pip install 'fastlstm[train]'",
     )
     assert extras["parquet"] == ExtraStatus("parquet", EXTRAS["parquet"][0], {"pyarrow": "15.0"}, None)
     assert extras["plot"].install == "pip install 'fastlstm[plot]'"

