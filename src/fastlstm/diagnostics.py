@@ -53,6 +53,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "polars",
             "pytest",
             "pytest-cov",
+            "pytest-xdist",
             "ruff",
         ),
     ),

@@ -139,7 +139,7 @@ def test_invalid_environment_variables_are_one_line_and_status_2(
 
 
 def test_missing_packages_have_a_pip_command(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = {"scikit-learn": "1.6", "ruff": "0.8"}
+    versions = {"scikit-learn": "1.6", "threadpoolctl": "3.6", "ruff": "0.8"}
 
     def version(name: str) -> str:
         if name not in versions:
@@ -151,7 +151,7 @@ def test_missing_packages_have_a_pip_command(command: Command, monkeypatch: pyte
     assert result.status == 0
     assert "PyTorch " not in result.out
     assert fact(result, "extra train") == (
-        f"scikit-learn 1.6; torch missing: {CPU_PYTORCH} && pip install 'fastlstm[train]' ({EXTRAS['train'][0]})"
+        f"scikit-learn 1.6, threadpoolctl 3.6; torch missing: {CPU_PYTORCH} && pip install 'fastlstm[train]' ({EXTRAS['train'][0]})"
     )
     assert fact(result, "extra plot") == f"missing: pip install 'fastlstm[plot]' ({EXTRAS['plot'][0]})"
 
