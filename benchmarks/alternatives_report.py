@@ -18,8 +18,8 @@ ENGLISH = {
     "speed": "texts/s",
     "training": "training",
     "none": "none",
-    "note": "Accuracy on held-out texts after training on up to {rows:,} texts per data set, the same for all. Size, speed "
-    "on {threads} cores and training time are those of {sets}. Measured on an {processor} ({date}) by "
+    "note": "Accuracy on held-out texts after training on up to {rows:,} texts per data set, the same for all. Size, "
+    "speed on {threads} cores and training time are those of {sets}. Measured on an {processor} ({date}) by "
     "`benchmarks/alternatives.py`.",
     "or": ", or of ",
 }

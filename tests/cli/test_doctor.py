@@ -151,7 +151,8 @@ def test_missing_packages_have_a_pip_command(command: Command, monkeypatch: pyte
     assert result.status == 0
     assert "PyTorch " not in result.out
     assert fact(result, "extra train") == (
-        f"scikit-learn 1.6, threadpoolctl 3.6; torch missing: {CPU_PYTORCH} && pip install 'fastlstm[train]' ({EXTRAS['train'][0]})"
+        f"scikit-learn 1.6, threadpoolctl 3.6; torch missing: {CPU_PYTORCH} && pip install 'fastlstm[train]' "
+        f"({EXTRAS['train'][0]})"
     )
     assert fact(result, "extra plot") == f"missing: pip install 'fastlstm[plot]' ({EXTRAS['plot'][0]})"
 
