@@ -41,7 +41,7 @@ def choose(accuracy: Callable[[float], float]) -> float:
 
 
 def fit_tfidf(task: Task, inverse_penalty: float | None = None) -> Fitted:
-    """Train TF-IDF and logistic regression, on one thread of BLAS: with two, it took 1.6 times as long.
+    """Train TF-IDF and logistic regression, on one thread of BLAS, which is faster than two.
 
     Args:
         task: The training texts.

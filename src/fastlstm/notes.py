@@ -36,8 +36,8 @@ def training_data_note(training_record: Mapping[str, Any], source: str) -> Note 
     if not isinstance(data, Mapping) or data.get("train") != source or "." not in source:
         return None
     return Note(
-        f"{source} is also the name of the training data: on texts that the model has seen, it looks better than it "
-        "is; use other texts",
+        f"{source} is also the name of the training data; figures on texts that the model was trained on are too good: "
+        "use other texts",
         "same-name-as-training-data",
     )
 

@@ -96,7 +96,8 @@ def require_unicode(value: str, kind: str) -> None:
         reason = f"the {kind} is not valid UTF-8; save the file as UTF-8, or pass `encoding`"
         raise DataError(reason, code="not-utf8")
     raise DataError(
-        f"the {kind} contains U+{ord(surrogate):X}, which is half of a character; write both halves, or remove it",
+        f"the {kind} contains the lone surrogate U+{ord(surrogate):X}, half of a UTF-16 pair; write the whole pair, or "
+        "remove it",
         code="invalid-unicode",
     )
 

@@ -52,8 +52,8 @@ Regression = Callable[[BoolArray, float, bool], tuple[DoubleArray, float]]
 _Product = Callable[[DoubleArray], DoubleArray]
 
 
-class _Fitting:
-    """The lock of the thread that fits a regression. A forked process gets a new one."""
+class _ForkSafeLock:
+    """A lock that is free in a forked process, even if a thread held it when the process forked."""
 
     def __init__(self) -> None:
         self.renew()
@@ -64,7 +64,7 @@ class _Fitting:
         self.lock = threading.Lock()
 
 
-_fitting = _Fitting()
+_fit_lock = _ForkSafeLock()
 
 
 @dataclass(frozen=True)
@@ -306,15 +306,15 @@ def fit_logistic(
 def _minimize(loss: Callable[[DoubleArray], tuple[float, DoubleArray]], size: int) -> tuple[DoubleArray, float]:
     """Return the weights [size] and the bias with the lowest loss.
 
-    SciPy's optimizer uses BLAS. Its vectors are too short for more than one thread to pay: on busy cores the workers
-    wait for each other, and a fit took ten times as long. The order of sums, and with it the bits of the result,
-    depends on the number of threads too. It is one number for the whole process, so that one thread at a time fits.
+    SciPy's optimizer uses BLAS. It gets one thread of BLAS: these vectors are too short for more to pay, on busy cores
+    the workers even wait for each other, and the bits of the result would depend on the number of threads. That
+    number belongs to the whole process, therefore only one thread of Python fits at a time.
 
     Args:
         loss: Parameters [size + 1], the bias last -> loss and gradient.
         size: Number of weights.
     """
-    with _fitting.lock, threadpool_limits(1, "blas"):
+    with _fit_lock.lock, threadpool_limits(1, "blas"):
         fitted = minimize(loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
     return fitted.x[:-1], float(fitted.x[-1])
 

@@ -94,10 +94,11 @@ def run(
 def _run(
     settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
 ) -> Generator[TrainingEvent, None, None]:
+    source = settings
     if settings.data is None and settings.teacher is not None:
-        data = yield from label_all(settings, log=log, progress=progress)
-    else:
-        data = load_data(settings, folds=settings.folds, log=log, progress=progress)
+        labelled = yield from label_all(settings, log=log, progress=progress)
+        source = dataclasses.replace(settings, data=labelled, unlabelled=None)
+    data = load_data(source, folds=settings.folds, log=log, progress=progress)
     if settings.reading.reads_probabilities and data.training.soft_labels is None:
         raise DataError(
             f"no row of {data.origin} has probabilities; expected them in the columns that "

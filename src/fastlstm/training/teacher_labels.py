@@ -14,7 +14,7 @@ from fastlstm.data import Dataset
 from fastlstm.data.dataset import sorted_names
 from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.soft_labels import SoftLabels
-from fastlstm.data.splits import DataSplits, load_splits, read_unlabelled
+from fastlstm.data.splits import read_unlabelled
 from fastlstm.inference import Classifier
 from fastlstm.metrics import predicted_classes
 from fastlstm.nn.device import find_device
@@ -32,12 +32,13 @@ from fastlstm.training.settings import TrainingSettings
 from fastlstm.training.teachers import ExternalTeacher, PyTorchTeacher, Teacher, threshold_of
 
 FEW_TEXTS_FOR_A_STUDENT = 1000
+"""With fewer texts, a note asks for further ones."""
 
 
 def label_all(
     settings: TrainingSettings, *, log: Callable[[str], None] | None, progress: DownloadProgress | None
-) -> Generator[TrainingEvent, None, DataSplits]:
-    """Return the splits of a run without labels: the unlabelled texts, with the probabilities of the teacher."""
+) -> Generator[TrainingEvent, None, Dataset]:
+    """Return the unlabelled texts of a run without labelled ones, with the probabilities of the teacher."""
     assert settings.unlabelled is not None
     further = read_unlabelled(
         settings.unlabelled, reading=settings.reading, data_dir=settings.data_dir, log=log, progress=progress
@@ -48,18 +49,8 @@ def label_all(
     probabilities = yield from soft_labels_of(teacher, settings, names, further.texts, further.source)
     soft_labels = SoftLabels(tuple(names), probabilities, np.zeros(len(further), np.bool_))
     labels = [names[k] for k in probabilities.argmax(axis=1)]
-    dataset = Dataset(
+    return Dataset(
         further.texts, labels, further.source, notes=further.notes, keep_missing=True, soft_labels=soft_labels
-    )
-    return load_splits(
-        dataset,
-        validation=settings.validation,
-        test=settings.test,
-        reading=settings.reading,
-        data_dir=settings.data_dir,
-        seed=settings.training.seed,
-        log=log,
-        progress=progress,
     )
 
 
@@ -102,8 +93,8 @@ def soft_labels_of(
             yield note
     if len(texts) < FEW_TEXTS_FOR_A_STUDENT:
         yield Note(
-            f"the student learns from {len(texts):,} texts only: `unlabelled` texts of the same kind, which the "
-            "teacher labels, improve it most",
+            f"the student learns from {len(texts):,} texts only; pass more texts of the same kind as `unlabelled`, and "
+            "the teacher labels them",
             code="few-texts-for-a-student",
         )
     yield Note(f"the teacher predicts probabilities of {len(texts):,} texts", code="teacher-started")
