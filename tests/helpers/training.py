@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastlstm._typing import IndexArray, TokenIds
 from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits, load_splits
+from fastlstm.training.linear import Wide, fit_wide
 from fastlstm.training.settings import TrainingSettings
 
 
@@ -34,3 +37,9 @@ def make_splits() -> DataSplits:
 def make_settings(data: DataSplits, out: Path, **options: Any) -> TrainingSettings:
     """Return the settings of a run on data that is already split."""
     return TrainingSettings.create(data, out, options)
+
+
+def fit_one(texts: Sequence[TokenIds], classes: IndexArray, logits: int, max_ngrams: int, **options: Any) -> Wide:
+    """Fit the n-gram part, words and word pairs, with one penalty."""
+    (wide,) = fit_wide(texts, classes, logits, max_ngrams, "pairs", inverse_penalties=[0.3], **options)
+    return wide

@@ -20,6 +20,7 @@ from fastlstm.training.calibration import (
     Calibration,
     calibrate,
     calibration_note,
+    choose_logits,
     fit_blend,
     fit_temperature,
     fit_vector,
@@ -293,6 +294,14 @@ def test_part_without_information_gets_a_small_scale() -> None:
     assert blend.wide < 0.1
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_the_logits_that_tell_most_are_chosen_at_any_scale(scale: float) -> None:
+    classes = np.random.default_rng(2).integers(0, 2, 2000)
+    weak, strong = draw_part(classes, 1, 0.5, 1), draw_part(classes, 1, 1.5, 2)
+    assert choose_logits([weak, scale * strong], classes, sigmoid=True) == 1
+    assert choose_logits([scale * strong, weak], classes, sigmoid=True) == 0
+
+
 def test_blend_folded_into_the_weights_gives_the_same_logits() -> None:
     generator = np.random.default_rng(0)
     features, counts = generator.normal(size=(5, 6)).astype(np.float32), generator.integers(0, 2, (5, 7))
@@ -305,6 +314,7 @@ def test_blend_folded_into_the_weights_gives_the_same_logits() -> None:
         np.arange(7, dtype=np.int32),
         generator.normal(size=(7, 3)).astype(np.float32),
         generator.normal(size=3).astype(np.float32),
+        0.3,
     )
     blend = Blend(0.7, 1.9)
     logits = features @ arrays["output.weight"].T + arrays["output.bias"]

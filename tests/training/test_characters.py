@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.helpers.training import fit_one
 
 from fastlstm.text.ngrams import extract_ngrams
 from fastlstm.text.tokenizer import train_tokenizer
@@ -14,7 +15,7 @@ from fastlstm.training.characters import (
     character_scale,
     vocabulary_words,
 )
-from fastlstm.training.linear import MIN_TEXTS_FOR_PRUNING, fit_wide
+from fastlstm.training.linear import MIN_TEXTS_FOR_PRUNING
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,8 @@ def test_words_of_one_stem_share_weight() -> None:
     texts += [np.array([3, 5], np.int32), np.array([3, 5], np.int32)]  # says nothing about either class
     classes = np.array([k for _ in range(12) for k in (0, 1)] + [0, 1], np.int64)
     single = np.array([3], np.int32)
-    alone = fit_wide(texts, classes, 1, 1000, "pairs")
-    shared = fit_wide(texts, classes, 1, 1000, "pairs", words=words)
+    alone = fit_one(texts, classes, 1, 1000)
+    shared = fit_one(texts, classes, 1, 1000, words=words)
     np.testing.assert_allclose(alone.logits([single]) - alone.bias, 0, atol=0.05)
     assert (shared.logits([single]) - shared.bias)[0, 0] > 0.2
 
@@ -72,8 +73,8 @@ def test_rare_words_of_many_texts_keep_a_weight() -> None:
     texts[1] = np.array([3, 5], np.int32)
     classes = np.arange(len(texts), dtype=np.int64) % 2
     (rare,) = extract_ngrams([np.array([3], np.int32)]).ids
-    assert rare not in fit_wide(texts, classes, 1, 1000, "pairs").ngram_ids
-    wide = fit_wide(texts, classes, 1, 1000, "pairs", words=words)
+    assert rare not in fit_one(texts, classes, 1, 1000).ngram_ids
+    wide = fit_one(texts, classes, 1, 1000, words=words)
     assert wide.weight[wide.ngram_ids == rare, 0] > 0
 
 

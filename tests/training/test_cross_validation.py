@@ -13,6 +13,7 @@ from tests.helpers.training import make_dataset
 
 import fastlstm
 from fastlstm import LSTMClassifier
+from fastlstm._typing import FloatArray
 from fastlstm.config import configure
 from fastlstm.data import Dataset
 from fastlstm.data.soft_labels import SoftLabels
@@ -27,8 +28,10 @@ from fastlstm.data.splits import (
 from fastlstm.errors import DataError, OptionError
 from fastlstm.nn.tokens import resolve_tokens
 from fastlstm.notes import Note
+from fastlstm.training.calibration import choose_logits
 from fastlstm.training.cross_validation import collect_out_of_fold, cross_validate, split_folds
 from fastlstm.training.events import Calibrated, EpochResult, Prepared
+from fastlstm.training.linear import INVERSE_PENALTIES
 from fastlstm.training.prepare import prepare
 
 SMALL: dict[str, Any] = {
@@ -131,12 +134,32 @@ def test_a_run_trains_on_all_texts_and_reports_those_left_out(tmp_path: Path) ->
     assert result.classifier.predict(data.texts[:5])
 
 
+def test_all_left_out_texts_together_choose_the_ngrams_of_the_final_model() -> None:
+    data = make_dataset(90)
+    options = {name: value for name, value in SMALL.items() if name != "preset"}
+    model, training = configure("tutorial", {**options, "epochs": 1})
+    out_of_fold = collect_out_of_fold(cross_validate(data, 3, model, training))
+    prepared = prepare(data, data, model, training, cap_vocabulary=True).with_out_of_fold(out_of_fold)
+    chosen = prepared.wide
+    assert chosen is not None
+    assert chosen.inverse_penalty == INVERSE_PENALTIES[out_of_fold.wide_choice]
+    by_penalty: list[list[FloatArray]] = [[] for _ in INVERSE_PENALTIES]
+    for rest, held in split_folds(data, 3, training.seed):
+        fold = prepare(data.take(rest), data.take(held), model, training, cap_vocabulary=True)
+        for logits, part in zip(fold.wide_logits(data.take(held).texts), by_penalty, strict=True):
+            part.append(logits)
+    candidates = [np.concatenate(part) for part in by_penalty]
+    classes = out_of_fold.labelled.classes
+    assert choose_logits(candidates, classes, sigmoid=True) == out_of_fold.wide_choice
+    np.testing.assert_array_equal(out_of_fold.labelled.wide_logits, candidates[out_of_fold.wide_choice])
+
+
 def test_the_figures_are_those_of_texts_that_no_model_has_seen(tmp_path: Path) -> None:
     """Random labels cannot be predicted; a model that was evaluated on its training texts would be right."""
     generator = np.random.default_rng(0)
     texts = [f"word{row} other{row}" for row in range(80)]
     data = Dataset(texts, [("a", "b")[k] for k in generator.integers(0, 2, 80)])
-    result = fastlstm.train(data, tmp_path / "model", **{**SMALL, "epochs": 12})
+    result = fastlstm.train(data, tmp_path / "model", **{**SMALL, "epochs": 12, "ngrams": 500})
     assert result.report.accuracy < 0.7
     assert result.classifier.evaluate(data).accuracy > 0.75
 

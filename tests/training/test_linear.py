@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
+from tests.helpers.training import fit_one
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastlstm._typing import IndexArray, TokenIds
@@ -80,7 +81,7 @@ def make_texts(count: int, class_count: int = 2) -> tuple[list[TokenIds], IndexA
 
 def test_one_logit_separates_two_classes() -> None:
     texts, classes = make_texts(200)
-    wide = fit_wide(texts[:150], classes[:150], 1, 100, "pairs")
+    wide = fit_one(texts[:150], classes[:150], 1, 100)
     assert wide.weight.shape == (len(wide.ngram_ids), 1)
     logits = wide.logits(texts[150:])
     assert ((logits[:, 0] > 0) == (classes[150:] == 1)).mean() > 0.95
@@ -88,7 +89,7 @@ def test_one_logit_separates_two_classes() -> None:
 
 def test_each_of_several_classes_has_a_logit() -> None:
     texts, classes = make_texts(240, class_count=3)
-    wide = fit_wide(texts[:180], classes[:180], 3, 100, "pairs")
+    wide = fit_one(texts[:180], classes[:180], 3, 100)
     assert wide.weight.shape == (len(wide.ngram_ids), 3)
     assert wide.bias.shape == (3,)
     assert (wide.logits(texts[180:]).argmax(axis=1) == classes[180:]).mean() > 0.95
@@ -96,12 +97,12 @@ def test_each_of_several_classes_has_a_logit() -> None:
 
 def test_strongest_ngrams_are_kept_in_increasing_order() -> None:
     texts, classes = make_texts(200)
-    wide = fit_wide(texts, classes, 1, 7, "pairs")
+    wide = fit_one(texts, classes, 1, 7)
     assert len(wide.ngram_ids) == 7
     assert (np.diff(wide.ngram_ids) > 0).all()
     decisive = {int(n) for word in (GOOD, BAD) for n in extract_ngrams([np.array([word], np.int32)]).ids}
     assert decisive <= set(wide.ngram_ids.tolist())
-    unlimited = fit_wide(texts, classes, 1, 10**6, "pairs")
+    unlimited = fit_one(texts, classes, 1, 10**6)
     assert len(unlimited.ngram_ids) == len(np.unique(extract_ngrams(texts).ids))
 
 
@@ -109,13 +110,13 @@ def test_ngrams_of_a_single_text_are_dropped_from_many_texts() -> None:
     texts, classes = make_texts(MIN_TEXTS_FOR_PRUNING)
     texts[0] = np.array([GOOD, 39, 38, 37, 36], np.int32)
     frequency = np.bincount(extract_ngrams(texts).ids)
-    wide = fit_wide(texts, classes, 1, 10**6, "pairs")
+    wide = fit_one(texts, classes, 1, 10**6)
     assert set(wide.ngram_ids.tolist()) == set(np.flatnonzero(frequency >= 2).tolist())
 
 
 def test_fitting_twice_gives_the_same_bits() -> None:
     texts, classes = make_texts(100)
-    first, second = (fit_wide(texts, classes, 1, 50, "pairs") for _ in range(2))
+    first, second = (fit_one(texts, classes, 1, 50) for _ in range(2))
     np.testing.assert_array_equal(first.ngram_ids, second.ngram_ids)
     np.testing.assert_array_equal(first.weight, second.weight)
 
@@ -132,19 +133,27 @@ def test_ngram_matrix_has_ones_where_a_text_contains_an_ngram(count: int) -> Non
         assert dense[i].tolist() == [float(n in own) for n in columns.tolist()]
 
 
+def test_each_penalty_has_a_fit_of_its_own_that_does_not_depend_on_the_others() -> None:
+    texts, classes = make_texts(200, class_count=3)
+    fits = fit_wide(texts, classes, 3, 10**6, "pairs", inverse_penalties=[0.01, 0.3])
+    assert [wide.inverse_penalty for wide in fits] == [0.01, 0.3]
+    assert np.square(fits[0].weight).sum() < np.square(fits[1].weight).sum()
+    alone = fit_one(texts, classes, 3, 10**6)
+    np.testing.assert_array_equal(fits[1].ngram_ids, alone.ngram_ids)
+    np.testing.assert_allclose(fits[1].weight, alone.weight, atol=0.02)
+
+
 def test_balanced_weights_raise_the_bias_of_a_rare_class() -> None:
     texts, _ = make_texts(300)
     classes = (np.arange(300) % 10 == 0).astype(np.int64)
-    plain, balanced = (
-        fit_wide(texts, classes, 1, 10**6, "pairs", balanced=balanced).bias for balanced in (False, True)
-    )
+    plain, balanced = (fit_one(texts, classes, 1, 10**6, balanced=balanced).bias for balanced in (False, True))
     assert plain[0] < balanced[0]
 
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_a_class_that_never_occurs_gets_a_low_bias(balanced: bool) -> None:
     texts, classes = make_texts(300)
-    bias = fit_wide(texts, classes % 2, 3, 10**6, "pairs", balanced=balanced).bias
+    bias = fit_one(texts, classes % 2, 3, 10**6, balanced=balanced).bias
     assert np.isfinite(bias).all()
     assert bias[2] < bias[:2].min()
 

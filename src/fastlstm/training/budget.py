@@ -256,6 +256,7 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
             dataclasses.replace(old.validation, texts=[]),
             np.broadcast_to(logits, (len(history), *logits.shape)),  # those of the best epoch, the only ones used
             [(result.validation_loss, result.validation_accuracy) for result in history],
+            old.wide_choice,
         )
     )
     data = dataclasses.replace(data, training=texts)

@@ -10,7 +10,7 @@ loss of left-out texts falls by more than its standard error.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -99,6 +99,21 @@ def fit_blend(logits: FloatArray, wide_logits: FloatArray, classes: IndexArray, 
     )
     lstm, wide = (float(f"{scale:.4g}") for scale in fitted.x)
     return Blend(lstm, wide)
+
+
+def choose_logits(candidates: Sequence[FloatArray], classes: IndexArray, *, sigmoid: bool) -> int:
+    """Return the index of the candidate with the lowest log loss on validation texts, each with its best temperature.
+
+    Args:
+        candidates: Logits [n, logits] of the same texts by several models.
+        classes: [n] class indices.
+        sigmoid: Whether the output is a sigmoid.
+    """
+
+    def loss(logits: DoubleArray) -> float:
+        return float(_log_losses(logits / fit_temperature(logits, classes, sigmoid), classes, sigmoid).mean())
+
+    return int(np.argmin([loss(logits.astype(np.float64)) for logits in candidates]))
 
 
 Method = Literal["none", "temperature", "vector scaling"]

@@ -21,6 +21,7 @@ from fastlstm.metrics import Report, evaluate
 from fastlstm.nn.tokens import resolve_tokens
 from fastlstm.notes import Note
 from fastlstm.serialization.language_model import SavedLanguageModel
+from fastlstm.training.calibration import choose_logits
 from fastlstm.training.events import EpochResult
 from fastlstm.training.linear import baseline_predictions
 from fastlstm.training.loop import LabelledIds, compute_logits
@@ -84,7 +85,10 @@ def cross_validate(
             for event in prepared.epochs()
             if isinstance(event, EpochResult)
         ]
-        parts.append(Fold(prepared.validation, np.stack(logits), prepared.state.history))
+        wide_logits = prepared.wide_logits([training.texts[row] for row in held])
+        classes = prepared.validation.classes
+        sigmoid = prepared.state.model.sigmoid
+        parts.append(Fold(classes, np.stack(logits), wide_logits, sigmoid, prepared.state.history))
         known = {training.texts[row] for row in rest}
         overlap += sum(training.texts[row] in known for row in held)
         accuracy = prepared.state.history[-1].validation_accuracy
@@ -92,7 +96,7 @@ def cross_validate(
         yield Note(f"fold {number} of {folds}: {len(held):,} texts left out{result}", code="fold-finished")
     if overlap:
         yield Note(
-            f"{overlap:,} of the {sum(len(part.texts.classes) for part in parts):,} left-out texts are also training "
+            f"{overlap:,} of the {sum(len(part.classes) for part in parts):,} left-out texts are also training "
             "texts, because no class has two different texts",
             code="texts-overlap",
         )
@@ -101,19 +105,30 @@ def cross_validate(
 
 @dataclass(frozen=True)
 class Fold:
-    """The texts that a model leaves out, its logits [epochs, n, logits] for them, and the result of each epoch."""
+    """Predictions of a model for the n texts that it leaves out.
 
-    texts: LabelledIds
+    Attributes:
+        classes: [n] class indices.
+        logits: [epochs, n, logits] of the LSTM after each epoch.
+        wide_logits: Logits [n, logits] of each of its n-gram parts.
+        sigmoid: Whether the output is a sigmoid.
+        history: The result of each epoch.
+    """
+
+    classes: IndexArray
     logits: FloatArray
+    wide_logits: list[FloatArray]
+    sigmoid: bool
     history: list[EpochResult]
 
 
 def _join(folds: list[Fold]) -> OutOfFold:
-    """Return the logits and scores of all folds together."""
-    classes = np.concatenate([fold.texts.classes for fold in folds])
-    wide = [fold.texts.wide_logits for fold in folds if fold.texts.wide_logits is not None]
+    """Return the logits and scores of all folds together, with the n-gram part that is best on all texts."""
+    classes = np.concatenate([fold.classes for fold in folds])
+    wide = [np.concatenate(parts) for parts in zip(*(fold.wide_logits for fold in folds), strict=True)]
+    choice = choose_logits(wide, classes, sigmoid=folds[0].sigmoid) if wide else 0
     logits = np.concatenate([fold.logits for fold in folds], axis=1)
-    counts = [len(fold.texts.classes) for fold in folds]
+    counts = [len(fold.classes) for fold in folds]
 
     def mean(values: list[float]) -> float:
         return float(np.average(values, weights=counts))
@@ -122,7 +137,7 @@ def _join(folds: list[Fold]) -> OutOfFold:
         (mean([result.validation_loss for result in epoch]), mean([result.validation_accuracy for result in epoch]))
         for epoch in zip(*(fold.history for fold in folds), strict=True)
     ]
-    return OutOfFold(LabelledIds([], classes, np.concatenate(wide) if wide else None), logits, scores)
+    return OutOfFold(LabelledIds([], classes, wide[choice] if wide else None), logits, scores, choice)
 
 
 def collect_out_of_fold(folds: Generator[Note, None, OutOfFold]) -> OutOfFold:

@@ -140,6 +140,7 @@ def training_record(
         "label_weight": None if prepared.training.soft_labels is None else settings.label_weight,
         "epochs": len(prepared.state.history),
         "best_epoch": _best_epoch(prepared.state.history),
+        "ngram_inverse_penalty": None if prepared.wide is None else prepared.wide.inverse_penalty,
         "calibration": calibrated.to_json(),
         **results_record(report, data.evaluated_on, baseline, balanced=is_balanced(prepared)),
     }

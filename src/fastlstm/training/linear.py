@@ -38,8 +38,8 @@ from fastlstm.training.characters import character_matrix, character_scale
 BASELINE_NAME = "logistic regression on words and word pairs"
 MIN_TEXTS_FOR_PRUNING = 1000
 """From this number of texts on, n-grams that occur in one text only are dropped, to save memory."""
-INVERSE_PENALTY = 0.3
-"""scikit-learn's C of the wide part."""
+INVERSE_PENALTIES = (0.03, 0.1, 0.3)
+"""scikit-learn's C of the wide part, increasing: validation texts choose one."""
 BASELINE_INVERSE_PENALTY = 1.0
 """scikit-learn's C of the baseline."""
 OPTIMIZER_OPTIONS = {"maxiter": 200, "maxls": 50, "gtol": 1e-4, "ftol": 64 * float(np.finfo(float).eps)}
@@ -185,12 +185,14 @@ class Wide:
         ngram_ids: [K] int32, increasing, the n-grams with a weight.
         weight: [K, logits] weights.
         bias: [logits] bias.
+        inverse_penalty: scikit-learn's C that it was fitted with.
     """
 
     kinds: str
     ngram_ids: TokenIds
     weight: FloatArray
     bias: FloatArray
+    inverse_penalty: float
 
     def logits(self, texts: Sequence[TokenIds]) -> FloatArray:
         """Return the logits [n, logits] of tokenized, untruncated texts, bias included."""
@@ -206,8 +208,9 @@ def fit_wide(
     *,
     words: Sequence[str] = (),
     balanced: bool = False,
-) -> Wide:
-    """Fit the n-gram part of a classifier.
+    inverse_penalties: Sequence[float] = INVERSE_PENALTIES,
+) -> tuple[Wide, ...]:
+    """Fit the n-gram part of a classifier, once for each penalty.
 
     Args:
         texts: Token ids of untruncated texts, at least one id each.
@@ -217,6 +220,7 @@ def fit_wide(
         kinds: Name of the n-gram kinds, a key of `NGRAM_KINDS`.
         words: The word of each token id, which then share weights through their character n-grams. Empty: they do not.
         balanced: Weight classes by inverse frequency.
+        inverse_penalties: scikit-learn's C of each result, increasing.
     """
     ngrams = extract_ngrams(texts, kinds=NGRAM_KINDS[kinds])
     frequency = np.bincount(ngrams.ids, minlength=NGRAM_ID_COUNT)
@@ -232,12 +236,15 @@ def fit_wide(
     characters = character_matrix(word_of_row, frequency[ids], 1 + min_texts)
     characters *= character_scale(int(frequency[word_ids].sum()))
     columns = [1] if logits == 1 else range(logits)
-    fitted = [_fit_column(counts, characters, classes == k, balanced) for k in columns]
-    weight = np.stack([column for column, _ in fitted], axis=1)
-    effect = np.abs(weight).max(axis=1) * np.sqrt(frequency[ids])
-    strongest = np.sort(np.argsort(-effect, kind="stable")[:max_ngrams])
-    bias = np.array([intercept for _, intercept in fitted], np.float32)
-    return Wide(kinds, ids[strongest], weight[strongest], bias)
+    fitted = [_fit_column(counts, characters, classes == k, inverse_penalties, balanced) for k in columns]
+    results = []
+    for inverse_penalty, fits in zip(inverse_penalties, zip(*fitted, strict=True), strict=True):
+        weight = np.stack([column for column, _ in fits], axis=1)
+        effect = np.abs(weight).max(axis=1) * np.sqrt(frequency[ids])
+        strongest = np.sort(np.argsort(-effect, kind="stable")[:max_ngrams])
+        bias = np.array([intercept for _, intercept in fits], np.float32)
+        results.append(Wide(kinds, ids[strongest], weight[strongest], bias, inverse_penalty))
+    return tuple(results)
 
 
 def _word_ngram_ids(words: Sequence[str]) -> TokenIds:
@@ -266,6 +273,7 @@ def fit_logistic(
     inverse_penalty: float,
     *,
     balanced: bool = False,
+    start: tuple[DoubleArray, float] | None = None,
 ) -> tuple[DoubleArray, float]:
     """Fit a logistic regression as scikit-learn's `LogisticRegression` does, with the same objective and optimizer.
 
@@ -277,6 +285,7 @@ def fit_logistic(
         members: [n], whether each row belongs to the class.
         inverse_penalty: scikit-learn's C.
         balanced: Weight both classes by inverse frequency.
+        start: Weights [F] and bias that the optimizer starts from, such as those of another penalty. None: zeros.
 
     Returns:
         The weights [F] and the bias.
@@ -300,22 +309,25 @@ def fit_logistic(
         total = float((row_weights * losses).sum()) + 0.5 * penalty * float((weight * weight).sum())
         return total, np.append(gradient, slopes.sum())
 
-    return _minimize(loss, features.shape[1])
+    first = np.zeros(features.shape[1] + 1) if start is None else np.append(*start)
+    return _minimize(loss, first)
 
 
-def _minimize(loss: Callable[[DoubleArray], tuple[float, DoubleArray]], size: int) -> tuple[DoubleArray, float]:
-    """Return the weights [size] and the bias with the lowest loss.
+def _minimize(
+    loss: Callable[[DoubleArray], tuple[float, DoubleArray]], start: DoubleArray
+) -> tuple[DoubleArray, float]:
+    """Return the weights [F] and the bias with the lowest loss.
 
     SciPy's optimizer uses BLAS. It gets one thread of BLAS: these vectors are too short for more to pay, on busy cores
     the workers even wait for each other, and the bits of the result would depend on the number of threads. That
     number belongs to the whole process, therefore only one thread of Python fits at a time.
 
     Args:
-        loss: Parameters [size + 1], the bias last -> loss and gradient.
-        size: Number of weights.
+        loss: Parameters [F + 1], the bias last -> loss and gradient.
+        start: [F + 1] parameters to start from.
     """
     with _fit_lock.lock, threadpool_limits(1, "blas"):
-        fitted = minimize(loss, np.zeros(size + 1), jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
+        fitted = minimize(loss, start, jac=True, method="L-BFGS-B", options=OPTIMIZER_OPTIONS)
     return fitted.x[:-1], float(fitted.x[-1])
 
 
@@ -340,14 +352,21 @@ def _products(features: csr_matrix | npt.NDArray[np.float32] | LinearMap) -> tup
 
 
 def _fit_column(
-    counts: csr_matrix, characters: csr_matrix, members: BoolArray, balanced: bool
-) -> tuple[FloatArray, float]:
-    """Return the weights [K] and the bias of the logit of one class.
+    counts: csr_matrix,
+    characters: csr_matrix,
+    members: BoolArray,
+    inverse_penalties: Sequence[float],
+    balanced: bool,
+) -> list[tuple[FloatArray, float]]:
+    """Return the weights [K] and the bias of the logit of one class, for each penalty.
+
+    Each fit starts from the result of the one before.
 
     Args:
         counts: [n, K], from `ngram_matrix`.
         characters: [K, G], from `character_matrix`.
         members: [n], whether each text belongs to the class.
+        inverse_penalties: scikit-learn's C of each fit.
         balanced: Weight both classes by inverse frequency.
     """
     members_with, others_with = _text_counts(counts[members]), _text_counts(counts[~members])
@@ -356,9 +375,12 @@ def _fit_column(
     character_ratio = _count_ratio(characters.T @ members_with, characters.T @ others_with)
     combined = hstack([own, characters.multiply(character_ratio)]).tocsr()
     features = _product_map(counts, combined)
-    weights, bias = fit_logistic(features, members, INVERSE_PENALTY, balanced=balanced)
-    weight: FloatArray = (combined @ weights).astype(np.float32)
-    return weight, bias
+    fitted: tuple[DoubleArray, float] | None = None
+    results = []
+    for inverse_penalty in inverse_penalties:
+        fitted = fit_logistic(features, members, inverse_penalty, balanced=balanced, start=fitted)
+        results.append(((combined @ fitted[0]).astype(np.float32), fitted[1]))
+    return results
 
 
 def _product_map(first: csr_matrix, second: csr_matrix) -> LinearMap:
@@ -407,6 +429,6 @@ def regression_by_pytorch(features: Tensor) -> Regression:
             total = float(log_loss) + 0.5 * penalty * float(weight.square().sum())
             return total, gradient.double().cpu().numpy()
 
-        return _minimize(loss, features.shape[1])
+        return _minimize(loss, np.zeros(features.shape[1] + 1))
 
     return fit

@@ -29,7 +29,7 @@ from fastlstm.serialization.classifier import SavedModel, make_text_tokenizer
 from fastlstm.serialization.language_model import SavedLanguageModel
 from fastlstm.text import batches
 from fastlstm.text.tokenizer import TokenizedTexts, require_words, train_tokenizer
-from fastlstm.training.calibration import Blend, Calibration, calibrate, fit_blend, log_probabilities
+from fastlstm.training.calibration import Blend, Calibration, calibrate, choose_logits, fit_blend, log_probabilities
 from fastlstm.training.characters import vocabulary_words
 from fastlstm.training.events import EpochResult, StepDone
 from fastlstm.training.finetuning import config_from_encoder, copy_encoder, fit_head
@@ -65,11 +65,13 @@ class OutOfFold:
         labelled: Classes [n] and n-gram logits [n, logits] of the texts, without the texts.
         logits: [epochs, n, logits], the logits of the LSTM after each epoch.
         scores: Loss and accuracy on the texts after each epoch.
+        wide_choice: Index of the n-gram part whose logits these are, in the order of `INVERSE_PENALTIES`.
     """
 
     labelled: LabelledIds
     logits: FloatArray
     scores: EpochScores
+    wide_choice: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class PreparedRun:
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
     "auto". `vectors` are those that tokens start from, if any. `is_linear` is whether the
-    n-grams alone decide. With `out_of_fold`, `validation` has no texts.
+    n-grams alone decide. With `out_of_fold`, `validation` has no texts. `wides` are the fitted n-gram parts, one per
+    penalty, or none; `wide_choice` is the index of the one in use.
     """
 
     model_config: ModelConfig
@@ -91,13 +94,19 @@ class PreparedRun:
     truncated: float
     state: TrainingState
     identity: dict[str, Any]
-    wide: Wide | None = None
+    wides: tuple[Wide, ...] = ()
+    wide_choice: int = 0
     pretraining: Pretraining | None = None
     unlabelled: Sequence[TokenIds] = ()
     starts_from_language_model: bool = False
     vectors: KnownVectors | None = None
     is_linear: bool = False
     out_of_fold: OutOfFold | None = None
+
+    @property
+    def wide(self) -> Wide | None:
+        """The n-gram part, if there is one."""
+        return self.wides[self.wide_choice] if self.wides else None
 
     @property
     def is_soft(self) -> bool:
@@ -110,8 +119,10 @@ class PreparedRun:
         return None if self.vectors is None else self.vectors.words(self.tokenizer)
 
     def with_out_of_fold(self, out_of_fold: OutOfFold) -> PreparedRun:
-        """Return the run with the choices made on left-out texts: epoch, blend, calibration and threshold."""
-        return dataclasses.replace(self, validation=out_of_fold.labelled, out_of_fold=out_of_fold)
+        """Return the run with the choices made on left-out texts: n-grams, epoch, blend, calibration, threshold."""
+        return dataclasses.replace(
+            self, validation=out_of_fold.labelled, out_of_fold=out_of_fold, wide_choice=out_of_fold.wide_choice
+        )
 
     def epochs(self) -> Iterator[TrainingLoopEvent]:
         """Train from the current state to the end: first as a language model, if configured, then on labels.
@@ -165,6 +176,10 @@ class PreparedRun:
         """Tokenize further labelled texts. Raise `DataError` for an unknown label."""
         tokenized = make_text_tokenizer(self.tokenizer, self.model_config)(dataset.texts)
         return _labelled(tokenized, dataset.label_indices(self.labels), self.wide)
+
+    def wide_logits(self, texts: Sequence[str]) -> list[FloatArray]:
+        """Return the logits [n, logits] of each of `wides`."""
+        return _wide_logits(self.wides, make_text_tokenizer(self.tokenizer, self.model_config)(texts))
 
     def calibrate(self, logits: FloatArray) -> Calibration:
         """Fit the probabilities and the decision threshold as configured.
@@ -288,9 +303,9 @@ def prepare(
         model_config = dataclasses.replace(model_config, vocabulary_size=size)
     tokenize = make_text_tokenizer(tokenizer, model_config, keep_untruncated=pretrain)
     tokenized, classes = tokenize(training.texts), training.label_indices(labels)
-    wide = None
+    wides: tuple[Wide, ...] = ()
     if model_config.ngrams and tokenized.untruncated is not None:
-        wide = fit_wide(
+        wides = fit_wide(
             tokenized.untruncated,
             classes,
             weights.output_size(model_config, len(labels)),
@@ -299,9 +314,18 @@ def prepare(
             words=vocabulary_words(tokenizer),
             balanced=training_config.class_weights == "balanced",
         )
-        model_config = dataclasses.replace(model_config, ngrams=len(wide.ngram_ids))
+        model_config = dataclasses.replace(model_config, ngrams=len(wides[0].ngram_ids))
     training_ids = LabelledIds(tokenized.ids, classes, soft_labels=soft_labels)
-    validation_ids = _labelled(tokenize(validation.texts), validation.label_indices(labels), wide)
+    tokenized_validation, validation_classes = tokenize(validation.texts), validation.label_indices(labels)
+    wide_choice = 0
+    if wides:
+        wide_choice = choose_logits(
+            _wide_logits(wides, tokenized_validation),
+            validation_classes,
+            sigmoid=weights.uses_sigmoid(model_config, len(labels)),
+        )
+    wide = wides[wide_choice] if wides else None
+    validation_ids = _labelled(tokenized_validation, validation_classes, wide)
     vectors = None if word_vectors is None else find_vectors(word_vectors, tokenizer)
     with training_numerics():
         model = TextClassifier(model_config, len(labels), seed=training_config.seed).to(torch_device)
@@ -346,11 +370,16 @@ def prepare(
             **({} if encoder is None else {"encoder": fingerprint(encoder.weights.values())}),
             **({} if vectors is None else {"word vectors": fingerprint([vectors.ids, vectors.values])}),
             **({"unlabelled data": fingerprint(further.ids)} if further.ids else {}),
-            **({} if wide is None else {"n-grams": fingerprint([wide.ngram_ids, wide.weight])}),
+            **(
+                {"n-grams": fingerprint([array for k in wides for array in (k.ngram_ids, k.weight)])}
+                if wides
+                else {}
+            ),
             "training data": _fingerprint(training_ids),
             "validation data": _fingerprint(validation_ids),
         },
-        wide=wide,
+        wides=wides,
+        wide_choice=wide_choice,
         pretraining=pretraining,
         unlabelled=further.ids,
         starts_from_language_model=encoder is not None or pretraining is not None,
@@ -371,6 +400,12 @@ def _check_virtual(config: TrainingConfig, unlabelled: Sequence[str]) -> None:
             "`virtual_texts` needs `adversarial`, the norm of the perturbation, above 0; set `adversarial=0.02`",
             code="virtual-texts-need-adversarial",
         )
+
+
+def _wide_logits(wides: Sequence[Wide], tokenized: TokenizedTexts) -> list[FloatArray]:
+    """Return the logits [n, logits] of each n-gram part."""
+    untruncated = tokenized.untruncated
+    return [] if untruncated is None else [wide.logits(untruncated) for wide in wides]
 
 
 def _labelled(tokenized: TokenizedTexts, classes: IndexArray, wide: Wide | None) -> LabelledIds:
