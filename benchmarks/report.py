@@ -1,4 +1,4 @@
-"""Write the tables of the READMEs and docs/benchmarks.md from the committed results: python benchmarks/report.py"""
+"""Write the tables of the READMEs and the documentation from the committed results: python benchmarks/report.py"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import alternatives_report
 import figures
+import minilm_report
 import processors
 from results import BUNDLED_ENGLISH, last_scoring, read_all, read_one
 
@@ -38,6 +39,8 @@ def documents() -> list[tuple[str, str, str]]:
             ("README.md", "alternatives", alternatives_report.table(alternatives_report.ENGLISH)),
             ("README.zh-CN.md", "alternatives", alternatives_report.table(alternatives_report.CHINESE)),
         ]
+    if read_all(minilm_report.NAME):
+        tables.append(("docs/transformers.md", "minilm", minilm_report.table()))
     return tables
 
 

@@ -13,12 +13,14 @@ WORK_FOLDER and is skipped if the output exists; the first and the fourth resume
    MiniLM has for single words (`teacher_vectors.py`).
 5. Measure accuracy, size and texts per second of all on the tenth of the whole sentences that is held out.
 
-The result is WORK_FOLDER/comparison.json. With --rows, only so many phrases are used, to try the recipe.
+The result is WORK_FOLDER/comparison.json; --publish copies it to benchmarks/results/PROCESSOR/distil_minilm.json. With
+--rows, only so many phrases are used, to try the recipe.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ import pyarrow.parquet as pq
 import torch
 
 import fastlstm
+import machine
 from augmentation import augmented
 from fastlstm.cli.progress import Display
 from fastlstm.kernel import find_kernel
@@ -45,6 +48,8 @@ from sst2 import Phrases, whole_sentences
 from stages import run_stage
 from teacher_vectors import frequent_words, write_word_vectors
 
+NAME = "distil_minilm"
+PACKAGES = ("fastlstm", "torch", "transformers", "onnxruntime", "numpy", "tokenizers")
 COPIES = 20
 """Augmented copies of each sentence, as in the source of the augmentation."""
 MAX_WORDS, VECTOR_SIZE = 30_000, 96
@@ -61,7 +66,7 @@ STUDENT: dict[str, Any] = {
 
 def main() -> None:
     """Run the stages whose outputs do not exist yet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = machine.argument_parser(__doc__)
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--encoder", type=Path, help="folder of the transformer (default: the installed MiniLM)")
@@ -94,7 +99,10 @@ def main() -> None:
     run_stage(work / "student", lambda out: train_student(work / "labelled.parquet", words, data, out))
     run_stage(work / "student-int8", lambda out: fastlstm.load(work / "student").save(out, storage="int8"))
     run_stage(work / "comparison.json", lambda out: compare(work, data.held_out, arguments.threads, out))
-    print((work / "comparison.json").read_text(encoding="utf-8"))
+    result = (work / "comparison.json").read_text(encoding="utf-8")
+    print(result)
+    if arguments.publish:
+        print(machine.save(NAME, PACKAGES, json.loads(result), publish=True))
 
 
 def unlabelled(data: Data, arguments: argparse.Namespace) -> list[str]:

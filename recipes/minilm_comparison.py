@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 import fastlstm
-import machine
 from fastlstm._typing import FloatArray
 from minilm_teacher import class_numbers
 from opponents import onnx_session, onnx_transformer, transformer
@@ -46,7 +45,6 @@ def compare(work: Path, held_out: Phrases, threads: int, out: Path) -> None:
         models[name] = model.predict_proba, size(work / folder)
     rows = {name: measure(score, megabytes, held_out) for name, (score, megabytes) in models.items()}
     result = {
-        "machine": machine.describe(["fastlstm", "torch", "transformers", "onnxruntime", "numpy"]),
         "threads": threads,
         "texts": len(held_out.texts),
         "models": rows,
