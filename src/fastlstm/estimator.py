@@ -205,6 +205,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             prepared = prepared.with_out_of_fold(collect_out_of_fold(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
         calibration = prepared.calibrate(prepared.validation_logits())
+        if not is_cross_validated and prepared.wide is not None:
+            prepared = prepared.with_ngrams_of(dataset, model_config.ngrams)
         self.classifier_ = Classifier(prepared.saved_model({}, calibration))
         self.classes_ = target.classes
         self._columns = [prepared.labels.index(name) for name in target.class_names]

@@ -208,8 +208,8 @@ def test_default_preset_comes_first_if_the_time_is_enough_and_equals_its_plain_r
         data, tmp_path / "plain", preset="small", hidden_sizes=(4,), embedding_size=5, ngrams=30, batch_size=16,
         epochs=2, pretraining_epochs=2, baseline=False,
     ).classifier.saved  # fmt: skip
-    for name, array in plain.weights.items():
-        np.testing.assert_array_equal(saved.weights[name], array, err_msg=name)
+    for name in plain.weights.keys() - {"output.bias", "wide.weight"}:  # a plain run fits n-grams on all texts
+        np.testing.assert_array_equal(saved.weights[name], plain.weights[name], err_msg=name)
 
 
 @pytest.fixture

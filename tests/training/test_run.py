@@ -115,6 +115,30 @@ def test_record_describes_the_run(tmp_path: Path) -> None:
     assert (record["encoder"], record["teacher"], record["budget"]) == (None, None, None)
 
 
+def test_ngrams_are_fitted_again_on_all_texts_that_were_split_after_these_are_evaluated(tmp_path: Path) -> None:
+    data = dataclasses.replace(make_splits(), test=None)
+    given = dataclasses.replace(data, holds_out=False)
+    again, once = (
+        list(run(make_settings(splits, tmp_path / name, **SMALL, ngrams=500)))
+        for splits, name in ((data, "again"), (given, "once"))
+    )
+    assert note_codes(again).count("ngrams-on-all") == 1
+    assert "ngrams-on-all" not in note_codes(once)
+    assert result_of(again).report == result_of(once).report
+    refitted, plain = (result_of(events).classifier.saved for events in (again, once))
+    assert refitted.config.ngrams == len(refitted.integer_arrays["wide.ngrams"])
+    np.testing.assert_array_equal(refitted.weights["output.weight"], plain.weights["output.weight"])
+    assert not np.array_equal(refitted.weights["wide.weight"], plain.weights["wide.weight"])
+
+
+def test_the_figures_of_test_texts_are_those_of_the_saved_model(tmp_path: Path) -> None:
+    data = make_splits()
+    assert data.test is not None
+    result = result_of(list(run(make_settings(data, tmp_path / "model", **SMALL, ngrams=500))))
+    evaluated = fastlstm.load(tmp_path / "model").evaluate(data.test)
+    assert evaluated.loss == pytest.approx(result.report.loss, rel=1e-4)
+
+
 def test_ngrams_without_weight_are_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "fit_blend", lambda *_, **__: Blend(0.8, 0.0))
     settings = make_settings(make_splits(), tmp_path / "model", **SMALL, ngrams=100)

@@ -61,6 +61,7 @@ class DataSplits:
         notes: Notes about how the texts were read.
         bad_rows: The rows that were skipped.
         folds: The number of folds of a cross-validation; 0: the validation texts are held out.
+        holds_out: Whether the validation texts were split off the data of the run, and not given separately.
     """
 
     training: Dataset
@@ -72,11 +73,22 @@ class DataSplits:
     notes: tuple[Note, ...] = ()
     bad_rows: tuple[BadRow, ...] = ()
     folds: int = 0
+    holds_out: bool = False
 
     @property
     def evaluation(self) -> Dataset:
         """The texts that the reported figures are measured on."""
         return self.validation if self.test is None else self.test
+
+    @property
+    def all_texts(self) -> Dataset:
+        """The training and the validation texts together."""
+        return Dataset(
+            [*self.training.texts, *self.validation.texts],
+            [*self.training.labels, *self.validation.labels],
+            self.origin,
+            keep_missing=True,
+        )
 
     @property
     def overlap(self) -> int:
@@ -173,6 +185,7 @@ def load_splits(
     if validation is None:
         is_few = folds and len(training) < MAX_CROSS_VALIDATED and training.soft_labels is None
         validation = CROSS_VALIDATION if is_few else VALIDATION_FRACTION
+    holds_out = isinstance(validation, float | int | np.floating)
     if isinstance(validation, str) and validation == CROSS_VALIDATION:
         if not folds:
             raise cross_validation_refused()
@@ -203,6 +216,7 @@ def load_splits(
         tuple(dict.fromkeys(notes)),
         tuple(bad_rows),
         folds,
+        holds_out,
     )
 
 

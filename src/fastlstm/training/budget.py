@@ -21,7 +21,6 @@ import torch
 
 from fastlstm._typing import BoolArray
 from fastlstm.config import PRESETS, ModelConfig, TrainingConfig
-from fastlstm.data import Dataset
 from fastlstm.data.splits import DataSplits
 from fastlstm.errors import TrainingError
 from fastlstm.inference import Classifier
@@ -233,12 +232,7 @@ def train_on_all(best: FittedCandidate, remaining: float) -> Generator[TrainingE
             code="not-trained-on-all",
         )
         return None
-    texts = Dataset(
-        [*data.training.texts, *data.validation.texts],
-        [*data.training.labels, *data.validation.labels],
-        data.origin,
-        keep_missing=True,
-    )
+    texts = data.all_texts
     yield Note(f"{best.name}: trained again on all {len(texts):,} texts, with these choices", code="trained-on-all")
     history = old.state.history
     config = dataclasses.replace(old.training_config, min_steps=0, epochs=len(history), patience=len(history))

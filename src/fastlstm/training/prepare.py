@@ -177,6 +177,29 @@ class PreparedRun:
         tokenized = make_text_tokenizer(self.tokenizer, self.model_config)(dataset.texts)
         return _labelled(tokenized, dataset.label_indices(self.labels), self.wide)
 
+    def with_ngrams_of(self, texts: Dataset, max_ngrams: int) -> PreparedRun:
+        """Return the run with the n-gram part fitted again, on these texts, with the penalty that is in use.
+
+        Args:
+            texts: Labelled texts with the classes of the run.
+            max_ngrams: Number of n-grams kept.
+        """
+        assert self.wide is not None
+        tokenized = make_text_tokenizer(self.tokenizer, self.model_config)(texts.texts)
+        assert tokenized.untruncated is not None
+        wides = fit_wide(
+            tokenized.untruncated,
+            texts.label_indices(self.labels),
+            self.wide.weight.shape[1],
+            max_ngrams,
+            self.model_config.ngram_kinds,
+            words=vocabulary_words(self.tokenizer),
+            balanced=self.training_config.class_weights == "balanced",
+            inverse_penalties=[self.wide.inverse_penalty],
+        )
+        model_config = dataclasses.replace(self.model_config, ngrams=len(wides[0].ngram_ids))
+        return dataclasses.replace(self, wides=wides, wide_choice=0, model_config=model_config)
+
     def wide_logits(self, texts: Sequence[str]) -> list[FloatArray]:
         """Return the logits [n, logits] of each of `wides`."""
         return _wide_logits(self.wides, make_text_tokenizer(self.tokenizer, self.model_config)(texts))

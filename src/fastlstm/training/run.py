@@ -47,12 +47,15 @@ from fastlstm.training.evaluation import (
     training_plots,
     training_record,
 )
-from fastlstm.training.events import EpochResult, Evaluated, TrainingEvent, TrainingResult
+from fastlstm.training.events import Calibrated, EpochResult, Evaluated, TrainingEvent, TrainingResult
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
 from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 from fastlstm.training.teacher_labels import agreement_of, label_all, load_teacher, precision_of, soft_labels_of
 from fastlstm.training.teachers import Teacher
+
+MAX_REFITTED_TEXTS = 100_000
+"""With more texts, the n-grams are not fitted again: a fifth more of them gains less than it costs."""
 
 
 @on_one_thread
@@ -345,23 +348,28 @@ def _finish(
         yield note
     if prepared.is_linear or not calibrated.calibration.blend.lstm:
         yield Note("the model is linear: the n-grams alone decide, without an LSTM", code="linear-model")
-    started = time.perf_counter()
-    if data.test is None and prepared.out_of_fold is not None:
-        report = calibrated.after
+    early_exit = None
+    if settings.early_exit:
+        unseen = Classifier(prepared.saved_model({}, calibrated.calibration))
+        with_early_exit, early_exit_note = add_early_exit(unseen, data.validation.texts)
+        early_exit = with_early_exit.saved.early_exit
+        yield early_exit_note
+    if data.test is None:  # the validation texts are evaluated before n-grams are fitted on them
+        evaluated = _evaluate(data, prepared, calibrated)
+        prepared = yield from _fit_ngrams_on_all(settings, data, prepared)
     else:
-        report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
-    yield Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
+        prepared = yield from _fit_ngrams_on_all(settings, data, prepared)
+        evaluated = _evaluate(data, prepared, calibrated)
+    yield evaluated
+    report = evaluated.report
     yield from report.notes(baseline, balanced=is_balanced(prepared))
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
     agreement = None if compare is None else (yield from compare(classifier))
     if agreement is not None:
         record = {**record, "agreement": agreement.to_json()}
-        classifier = Classifier(dataclasses.replace(classifier.saved, training=record))
+    classifier = Classifier(dataclasses.replace(classifier.saved, training=record, early_exit=early_exit))
     check_parity(classifier, prepared, data.validation, calibrated.calibration)
-    if settings.early_exit:
-        classifier, early_exit_note = add_early_exit(classifier, data.validation.texts)
-        yield early_exit_note
     extras = {HISTORY: json_bytes([dataclasses.asdict(result) for result in history])}
     if settings.plots:
         extras |= training_plots(history, report)
@@ -370,3 +378,30 @@ def _finish(
     yield TrainingResult(
         classifier, settings.out, history, report, baseline, data.evaluated_on, agreement=agreement
     )
+
+
+def _evaluate(data: DataSplits, prepared: PreparedRun, calibrated: Calibrated) -> Evaluated:
+    started = time.perf_counter()
+    report = calibrated.after
+    if data.test is not None or prepared.out_of_fold is None:
+        report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
+    return Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
+
+
+def _fit_ngrams_on_all(
+    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun
+) -> Generator[Note, None, PreparedRun]:
+    """Fit the n-grams again on training and validation texts, if these were split off the data of the run.
+
+    A run with a time limit trains everything again on all texts instead, if there is time.
+    """
+    is_possible = data.holds_out and prepared.wide is not None and not prepared.is_soft
+    count = len(data.training) + len(data.validation)
+    if not is_possible or settings.budget is not None or count > MAX_REFITTED_TEXTS:
+        return prepared
+    yield Note(
+        f"the n-grams are fitted again on all {count:,} texts, with the penalty and the scale that the validation "
+        "texts chose",
+        code="ngrams-on-all",
+    )
+    return prepared.with_ngrams_of(data.all_texts, settings.model.ngrams)
