@@ -166,6 +166,7 @@ def main() -> None:
                 **measure(method.fit, training, held_out, unspaced, threads),
             }
             cells.append({**cell, "commit": machine.commit()})
+            cells.sort(key=lambda cell: position(cell, list(chosen)))
             machine.save(NAME, PACKAGES, {"cells": cells}, publish=arguments.publish)
             print(
                 f"{data_name}, {method_name}: {cell['accuracy']:.2%}, {cell['megabytes']:.1f} MB, "
@@ -173,6 +174,12 @@ def main() -> None:
                 flush=True,
             )
     print(path)
+
+
+def position(cell: Mapping[str, Any], names: Sequence[str]) -> tuple[int, int]:
+    """Return the place of a cell: data sets and methods have a fixed order. A method that is not among them is last."""
+    method = cell["method"]
+    return list(SOURCES).index(cell["data"]), names.index(method) if method in names else len(names)
 
 
 def measure(

@@ -255,7 +255,7 @@ def suite(result: Any) -> list[Row]:
 SPEED_ROWS: dict[str, Callable[[Any], list[Row]]] = {
     "inference": opponents_report.inference,
     "bundled": opponents_report.bundled,
-    "accuracy-small": whole_command("fastlstm train imdb --validation 0.1"),
+    "accuracy-small": whole_command("fastlstm train imdb"),
     "accuracy": whole_command("fastlstm train imdb --preset tutorial"),
     "training": opponents_report.training,
     "footprint": footprint,

@@ -1,14 +1,15 @@
 """My transformer is too slow for a CPU: fine-tune MiniLM, distil it into an LSTM, and compare both.
 
     pip install -e ".[train]" -r recipes/requirements.txt
-    python recipes/distil_minilm.py SST2_FOLDER WORK_FOLDER [--unlabelled SENTENCES.txt] [--rows 2000]
+    python recipes/distil_minilm.py SST2_FOLDER WORK_FOLDER [--imdb IMDB_FOLDER] [--unlabelled FILE] [--rows 2000]
 
 SST2_FOLDER contains train.parquet and dev.parquet with the columns text and label. Each stage saves its output in
 WORK_FOLDER and is skipped if the output exists; the first and the fourth resume from a checkpoint. The stages:
 
 1. Fine-tune all-MiniLM-L6-v2 on the phrases; whole sentences select the learning rate.
 2. Export it to ONNX in float32 and int8.
-3. Label the phrases, augmented sentences, and the sentences of --unlabelled, if given, with its probabilities.
+3. Label with its probabilities the phrases, augmented sentences, and, if given, sentences cut from the training reviews
+   of IMDb, and those of --unlabelled.
 4. Distil a forward LSTM from these probabilities, and store it in int8 too. Its embeddings start from the vectors that
    MiniLM has for single words (`teacher_vectors.py`).
 5. Measure accuracy, size and texts per second of all on the tenth of the whole sentences that is held out.
@@ -35,7 +36,9 @@ import torch
 import fastlstm
 import machine
 from augmentation import augmented
+from english_texts import cut_sentences
 from fastlstm.cli.progress import Display
+from fastlstm.data.datasets import load_imdb
 from fastlstm.kernel import find_kernel
 from fastlstm.nn.runs import checkpoint_path
 from minilm_comparison import FLOAT32, compare, export_onnx, load_onnx
@@ -52,6 +55,8 @@ NAME = "distil_minilm"
 PACKAGES = ("fastlstm", "torch", "transformers", "onnxruntime", "numpy", "tokenizers")
 COPIES = 20
 """Augmented copies of each sentence, as in the source of the augmentation."""
+CUT_SENTENCES = 120_000
+"""Sentences that are cut from the reviews of IMDb."""
 MAX_WORDS, VECTOR_SIZE = 30_000, 96
 LABEL_CHUNK = 20_000
 """Texts that are labelled between two reports."""
@@ -70,6 +75,7 @@ def main() -> None:
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--encoder", type=Path, help="folder of the transformer (default: the installed MiniLM)")
+    parser.add_argument("--imdb", type=Path, help="folder of IMDb, to cut sentences from")
     parser.add_argument("--unlabelled", type=Path, help="text file with one more sentence per line")
     parser.add_argument("--rows", type=int, help="phrases to train on (default: all)")
     parser.add_argument("--copies", type=int, default=COPIES, help="augmented copies of each sentence")
@@ -106,15 +112,18 @@ def main() -> None:
 
 
 def unlabelled(data: Data, arguments: argparse.Namespace) -> list[str]:
-    """Return augmented training sentences, and the sentences of --unlabelled; none that is validated or scored."""
+    """Return augmented training sentences and those of --imdb and --unlabelled; none that is validated or scored."""
     held = {*data.validation.texts, *data.held_out.texts}
     texts = augmented(
         whole_sentences(data.training.texts), arguments.copies, known={*data.training.texts, *held}, seed=0
     )
+    further: list[str] = []
+    if arguments.imdb is not None:
+        reviews = load_imdb(arguments.imdb).train.texts
+        further += [" ".join(sentence.split()) for sentence in cut_sentences(reviews, CUT_SENTENCES)]
     if arguments.unlabelled is not None:
-        lines = arguments.unlabelled.read_text(encoding="utf-8").splitlines()
-        texts += [line for line in dict.fromkeys(lines) if line.strip() and line not in held]
-    return texts
+        further += arguments.unlabelled.read_text(encoding="utf-8").splitlines()
+    return texts + [text for text in dict.fromkeys(further) if text.strip() and text not in held]
 
 
 def label(teacher: OnnxTransformer, phrases: Phrases, others: list[str], out: Path) -> None:

@@ -55,6 +55,30 @@ def test_table_has_a_row_per_method_with_the_most_training_texts(report: Any) ->
     ]
 
 
+def test_accuracies_that_the_last_result_lacks_are_those_of_an_earlier_one(
+    report: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = report.read_all("alternatives")["a-processor"]
+    cells = [
+        cell("AG News", "fastText", 0.1),  # measured again
+        cell("AG News", "fastlstm small", 0.2),
+        cell("SST-2", "fastlstm small", 0.8412),
+        cell("SST-2", "another method", 0.9),
+        cell("AG News", "VADER", 0.3, rows=500),
+    ]
+    earlier = {**last, "date": "2026-11-01", "cells": cells}
+    results = {"a-processor": last, "b-processor": earlier}
+    monkeypatch.setattr(report, "read_all", {"alternatives": results}.__getitem__)
+    lines = report.table(report.ENGLISH).splitlines()
+    assert lines[2:5] == [
+        "| fastText | 80.1% | 86.6% | 3.2 | 12,346 | 2 s |",
+        "| VADER | 63.1% | - | 3.2 | 12,346 | none |",
+        "| **fastlstm small** | 84.1% | 88.6% | 3.2 | 12,346 | 1,234 s |",
+    ]
+    assert "another method" not in "\n".join(lines)
+    assert lines[-1].count("2026-11-01") == 1
+
+
 def test_note_names_rows_and_data_sets(report: Any) -> None:
     for words in (report.ENGLISH, report.CHINESE):
         note = report.table(words).splitlines()[-1]
