@@ -36,6 +36,7 @@ def tables() -> dict[str, str]:
     return {
         "scored": preset_table(),
         "models": model_table(),
+        "defaults": defaults_table(),
         "few labels": few_labels_table(),
         "choices": choices_table(),
     }
@@ -97,6 +98,29 @@ def model_table() -> str:
     ]
     header = ("model", "accuracy", "without texts repeated from training", "calibration error", "scored on")
     return format_table(header, rows)
+
+
+def defaults_table() -> str:
+    """Return the table of the default preset and its alternatives on other data sets, and the means by size."""
+    result = read_one("defaults")
+    methods = list(dict.fromkeys(cell["method"] for cell in result["cells"]))
+    accuracies: dict[tuple[int, str], dict[str, list[float]]] = {}
+    for cell in result["cells"]:
+        of_data = accuracies.setdefault((cell["rows"], cell["data"]), {})
+        of_data.setdefault(cell["method"], []).append(cell["accuracy"])
+    complete = {
+        key: {name: statistics.mean(of[name]) for name in methods}
+        for key, of in accuracies.items()
+        if len(of) == len(methods)
+    }
+    rows = []
+    for size in sorted({size for size, _ in complete}):
+        of_size = {data: of for (of_rows, data), of in complete.items() if of_rows == size}
+        rows += [(data, f"{size:,}", *(f"{of[name]:.1%}" for name in methods)) for data, of in of_size.items()]
+        means = (f"**{statistics.mean(of[name] for of in of_size.values()):.1%}**" for name in methods)
+        rows.append((f"**mean of {len(of_size)}**", f"{size:,}", *means))
+    header = ("data", "texts, at most", *(f"`{name}`" if name == "small" else name for name in methods))
+    return format_table(header, rows) + measured_on(result)
 
 
 def few_labels_table() -> str:
