@@ -35,7 +35,7 @@ from fastlstm.serialization.language_model import read_language_model
 from fastlstm.text.validation import validate_texts
 from fastlstm.training.cross_validation import collect_out_of_fold, cross_validate
 from fastlstm.training.events import EpochResult
-from fastlstm.training.prepare import prepare
+from fastlstm.training.prepare import MAX_REFITTED_TEXTS, prepare
 from fastlstm.training.settings import find_encoder, find_word_vectors, with_encoder_defaults
 
 _OWN_PARAMETERS = ("preset", "encoder", "word_vectors", "validation_fraction", "device", "random_state")
@@ -50,7 +50,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         word_vectors: File of word vectors that the embeddings start from, see `fastlstm.train`.
         validation_fraction: Fraction of the texts, between 0 and 1, held out to select the best epoch and to calibrate
             the probabilities. None: 0.2. Fewer than 1,000 texts are cross-validated instead, unless a language model
-            is pretrained on them.
+            is pretrained on them. N-grams are fitted on all texts afterwards, up to 100,000.
         device: "auto", "cpu" or "cuda".
         random_state: An int makes `fit` reproducible; None draws a new seed each time, from NumPy's global generator.
         Others: Fields of `ModelConfig` and `TrainingConfig`; None keeps the value of the preset. A vocabulary larger
@@ -205,7 +205,7 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             prepared = prepared.with_out_of_fold(collect_out_of_fold(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
         calibration = prepared.calibrate(prepared.validation_logits())
-        if not is_cross_validated and prepared.wide is not None:
+        if not is_cross_validated and prepared.wide is not None and len(dataset) <= MAX_REFITTED_TEXTS:
             prepared = prepared.with_ngrams_of(dataset, model_config.ngrams)
         self.classifier_ = Classifier(prepared.saved_model({}, calibration))
         self.classes_ = target.classes

@@ -53,6 +53,8 @@ TrainingLoopEvent = LanguageModelStep | LanguageModelEpoch | StepDone | EpochRes
 
 AFTER_TRAINING = ("calibration", "threshold_metric")
 """Fields that do not affect the weights: a run can be resumed with other values."""
+MAX_REFITTED_TEXTS = 100_000
+"""With more texts, the n-grams are not fitted again on all: a fifth more of them gains less than it costs."""
 
 
 @dataclass(frozen=True)

@@ -49,13 +49,10 @@ from fastlstm.training.evaluation import (
 )
 from fastlstm.training.events import Calibrated, EpochResult, Evaluated, TrainingEvent, TrainingResult
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
-from fastlstm.training.prepare import PreparedRun, prepare
+from fastlstm.training.prepare import MAX_REFITTED_TEXTS, PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 from fastlstm.training.teacher_labels import agreement_of, label_all, load_teacher, precision_of, soft_labels_of
 from fastlstm.training.teachers import Teacher
-
-MAX_REFITTED_TEXTS = 100_000
-"""With more texts, the n-grams are not fitted again: a fifth more of them gains less than it costs."""
 
 
 @on_one_thread
