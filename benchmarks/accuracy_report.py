@@ -165,8 +165,8 @@ def choices_table() -> str:
 
 
 def measured_on(result: dict[str, Any]) -> str:
-    """Return a line that names the processor of a table."""
-    return f"\nMeasured on {processors.title(result['machine'])}.\n"
+    """Return a line that names the processor and the date of a table."""
+    return f"\nMeasured on {processors.title(result['machine'])}, {result['date']}, with the code of that day.\n"
 
 
 def format_table(header: Row, rows: Iterable[Row]) -> str:

@@ -35,7 +35,7 @@ from fastlstm.serialization.language_model import read_language_model
 from fastlstm.text.validation import validate_texts
 from fastlstm.training.cross_validation import collect_out_of_fold, cross_validate
 from fastlstm.training.events import EpochResult
-from fastlstm.training.prepare import MAX_REFITTED_TEXTS, prepare
+from fastlstm.training.prepare import prepare
 from fastlstm.training.settings import find_encoder, find_word_vectors, with_encoder_defaults
 
 _OWN_PARAMETERS = ("preset", "encoder", "word_vectors", "validation_fraction", "device", "random_state")
@@ -205,8 +205,8 @@ class LSTMClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             prepared = prepared.with_out_of_fold(collect_out_of_fold(folds))
         self.history_ = [event for event in prepared.epochs() if isinstance(event, EpochResult)]
         calibration = prepared.calibrate(prepared.validation_logits())
-        if not is_cross_validated and prepared.wide is not None and len(dataset) <= MAX_REFITTED_TEXTS:
-            prepared = prepared.with_ngrams_of(dataset, model_config.ngrams)
+        if not is_cross_validated and prepared.should_refit_ngrams(calibration, len(dataset)):
+            prepared = prepared.refit_ngrams(dataset, model_config.ngrams)
         self.classifier_ = Classifier(prepared.saved_model({}, calibration))
         self.classes_ = target.classes
         self._columns = [prepared.labels.index(name) for name in target.class_names]

@@ -309,8 +309,8 @@ def fit_logistic(
         total = float((row_weights * losses).sum()) + 0.5 * penalty * float((weight * weight).sum())
         return total, np.append(gradient, slopes.sum())
 
-    first = np.zeros(features.shape[1] + 1) if start is None else np.append(*start)
-    return _minimize(loss, first)
+    weights, bias = (np.zeros(features.shape[1]), 0.0) if start is None else start
+    return _minimize(loss, np.append(weights, bias))
 
 
 def _minimize(

@@ -82,9 +82,9 @@ class PreparedRun:
 
     `truncated` is the fraction of training texts that are truncated. `identity` holds the settings and data that a
     resumed run must share with the interrupted one; its precision is the actual one, that of `training_config` may be
-    "auto". `vectors` are those that tokens start from, if any. `is_linear` is whether the
-    n-grams alone decide. With `out_of_fold`, `validation` has no texts. `wides` are the fitted n-gram parts, one per
-    penalty, or none; `wide_choice` is the index of the one in use.
+    "auto". `vectors` are those that tokens start from, if any. `is_linear` is whether the n-grams alone decide. With
+    `out_of_fold`, `validation` has no texts. `wide_fits` are the fitted n-gram parts, one per penalty, or none;
+    `wide_choice` is the index of the one in use.
     """
 
     model_config: ModelConfig
@@ -96,7 +96,7 @@ class PreparedRun:
     truncated: float
     state: TrainingState
     identity: dict[str, Any]
-    wides: tuple[Wide, ...] = ()
+    wide_fits: tuple[Wide, ...] = ()
     wide_choice: int = 0
     pretraining: Pretraining | None = None
     unlabelled: Sequence[TokenIds] = ()
@@ -108,7 +108,7 @@ class PreparedRun:
     @property
     def wide(self) -> Wide | None:
         """The n-gram part, if there is one."""
-        return self.wides[self.wide_choice] if self.wides else None
+        return self.wide_fits[self.wide_choice] if self.wide_fits else None
 
     @property
     def is_soft(self) -> bool:
@@ -179,7 +179,12 @@ class PreparedRun:
         tokenized = make_text_tokenizer(self.tokenizer, self.model_config)(dataset.texts)
         return _labelled(tokenized, dataset.label_indices(self.labels), self.wide)
 
-    def with_ngrams_of(self, texts: Dataset, max_ngrams: int) -> PreparedRun:
+    def should_refit_ngrams(self, calibration: Calibration, count: int) -> bool:
+        """Return whether to fit the n-grams again on `count` texts: they have a weight, and learn from labels alone."""
+        has_weight = self.wide is not None and calibration.blend.wide > 0
+        return has_weight and not self.is_soft and count <= MAX_REFITTED_TEXTS
+
+    def refit_ngrams(self, texts: Dataset, max_ngrams: int) -> PreparedRun:
         """Return the run with the n-gram part fitted again, on these texts, with the penalty that is in use.
 
         Args:
@@ -189,7 +194,7 @@ class PreparedRun:
         assert self.wide is not None
         tokenized = make_text_tokenizer(self.tokenizer, self.model_config)(texts.texts)
         assert tokenized.untruncated is not None
-        wides = fit_wide(
+        wide_fits = fit_wide(
             tokenized.untruncated,
             texts.label_indices(self.labels),
             self.wide.weight.shape[1],
@@ -199,12 +204,12 @@ class PreparedRun:
             balanced=self.training_config.class_weights == "balanced",
             inverse_penalties=[self.wide.inverse_penalty],
         )
-        model_config = dataclasses.replace(self.model_config, ngrams=len(wides[0].ngram_ids))
-        return dataclasses.replace(self, wides=wides, wide_choice=0, model_config=model_config)
+        model_config = dataclasses.replace(self.model_config, ngrams=len(wide_fits[0].ngram_ids))
+        return dataclasses.replace(self, wide_fits=wide_fits, wide_choice=0, model_config=model_config)
 
     def wide_logits(self, texts: Sequence[str]) -> list[FloatArray]:
-        """Return the logits [n, logits] of each of `wides`."""
-        return _wide_logits(self.wides, make_text_tokenizer(self.tokenizer, self.model_config)(texts))
+        """Return the logits [n, logits] of each of `wide_fits`."""
+        return _wide_logits(self.wide_fits, make_text_tokenizer(self.tokenizer, self.model_config)(texts))
 
     def calibrate(self, logits: FloatArray) -> Calibration:
         """Fit the probabilities and the decision threshold as configured.
@@ -328,9 +333,9 @@ def prepare(
         model_config = dataclasses.replace(model_config, vocabulary_size=size)
     tokenize = make_text_tokenizer(tokenizer, model_config, keep_untruncated=pretrain)
     tokenized, classes = tokenize(training.texts), training.label_indices(labels)
-    wides: tuple[Wide, ...] = ()
+    wide_fits: tuple[Wide, ...] = ()
     if model_config.ngrams and tokenized.untruncated is not None:
-        wides = fit_wide(
+        wide_fits = fit_wide(
             tokenized.untruncated,
             classes,
             weights.output_size(model_config, len(labels)),
@@ -339,17 +344,17 @@ def prepare(
             words=vocabulary_words(tokenizer),
             balanced=training_config.class_weights == "balanced",
         )
-        model_config = dataclasses.replace(model_config, ngrams=len(wides[0].ngram_ids))
+        model_config = dataclasses.replace(model_config, ngrams=len(wide_fits[0].ngram_ids))
     training_ids = LabelledIds(tokenized.ids, classes, soft_labels=soft_labels)
     tokenized_validation, validation_classes = tokenize(validation.texts), validation.label_indices(labels)
     wide_choice = 0
-    if wides:
+    if wide_fits:
         wide_choice = choose_logits(
-            _wide_logits(wides, tokenized_validation),
+            _wide_logits(wide_fits, tokenized_validation),
             validation_classes,
             sigmoid=weights.uses_sigmoid(model_config, len(labels)),
         )
-    wide = wides[wide_choice] if wides else None
+    wide = wide_fits[wide_choice] if wide_fits else None
     validation_ids = _labelled(tokenized_validation, validation_classes, wide)
     vectors = None if word_vectors is None else find_vectors(word_vectors, tokenizer)
     with training_numerics():
@@ -396,14 +401,14 @@ def prepare(
             **({} if vectors is None else {"word vectors": fingerprint([vectors.ids, vectors.values])}),
             **({"unlabelled data": fingerprint(further.ids)} if further.ids else {}),
             **(
-                {"n-grams": fingerprint([array for k in wides for array in (k.ngram_ids, k.weight)])}
-                if wides
+                {"n-grams": fingerprint([array for k in wide_fits for array in (k.ngram_ids, k.weight)])}
+                if wide_fits
                 else {}
             ),
             "training data": _fingerprint(training_ids),
             "validation data": _fingerprint(validation_ids),
         },
-        wides=wides,
+        wide_fits=wide_fits,
         wide_choice=wide_choice,
         pretraining=pretraining,
         unlabelled=further.ids,
@@ -427,10 +432,10 @@ def _check_virtual(config: TrainingConfig, unlabelled: Sequence[str]) -> None:
         )
 
 
-def _wide_logits(wides: Sequence[Wide], tokenized: TokenizedTexts) -> list[FloatArray]:
+def _wide_logits(wide_fits: Sequence[Wide], tokenized: TokenizedTexts) -> list[FloatArray]:
     """Return the logits [n, logits] of each n-gram part."""
     untruncated = tokenized.untruncated
-    return [] if untruncated is None else [wide.logits(untruncated) for wide in wides]
+    return [] if untruncated is None else [wide.logits(untruncated) for wide in wide_fits]
 
 
 def _labelled(tokenized: TokenizedTexts, classes: IndexArray, wide: Wide | None) -> LabelledIds:

@@ -32,7 +32,7 @@ from fastlstm.serialization.folder import CONFIG, HISTORY, json_bytes
 from fastlstm.serialization.language_model import read_language_model
 from fastlstm.training.agreement import Agreement, contradiction_note, has_own_label, with_own_labels
 from fastlstm.training.budget import describe_evaluation, select_best
-from fastlstm.training.calibration import calibration_note
+from fastlstm.training.calibration import Calibration, calibration_note
 from fastlstm.training.comparison import compare_without_encoder
 from fastlstm.training.cross_validation import cross_validate, cross_validated_baseline
 from fastlstm.training.distillation import soft_targets
@@ -47,9 +47,9 @@ from fastlstm.training.evaluation import (
     training_plots,
     training_record,
 )
-from fastlstm.training.events import Calibrated, EpochResult, Evaluated, TrainingEvent, TrainingResult
+from fastlstm.training.events import EpochResult, Evaluated, TrainingEvent, TrainingResult
 from fastlstm.training.linear import BASELINE_NAME, baseline_report
-from fastlstm.training.prepare import MAX_REFITTED_TEXTS, PreparedRun, prepare
+from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 from fastlstm.training.teacher_labels import agreement_of, label_all, load_teacher, precision_of, soft_labels_of
 from fastlstm.training.teachers import Teacher
@@ -347,18 +347,20 @@ def _finish(
         yield Note("the model is linear: the n-grams alone decide, without an LSTM", code="linear-model")
     early_exit = None
     if settings.early_exit:
-        unseen = Classifier(prepared.saved_model({}, calibrated.calibration))
-        with_early_exit, early_exit_note = add_early_exit(unseen, data.validation.texts)
+        classifier = Classifier(prepared.saved_model({}, calibrated.calibration))
+        with_early_exit, early_exit_note = add_early_exit(classifier, data.validation.texts)
         early_exit = with_early_exit.saved.early_exit
         yield early_exit_note
-    if data.test is None:  # the validation texts are evaluated before n-grams are fitted on them
-        evaluated = _evaluate(data, prepared, calibrated)
-        prepared = yield from _fit_ngrams_on_all(settings, data, prepared)
-    else:
-        prepared = yield from _fit_ngrams_on_all(settings, data, prepared)
-        evaluated = _evaluate(data, prepared, calibrated)
-    yield evaluated
-    report = evaluated.report
+    if (
+        data.holds_out and settings.budget is None
+    ):  # a run with a time limit trains all parts again, if there is time
+        prepared = yield from _fit_ngrams_on_all(settings, data, prepared, calibrated.calibration)
+    started = time.perf_counter()
+    # Validation texts were evaluated before n-grams were fitted on them.
+    report = calibrated.after
+    if data.test is not None:
+        report = evaluate_model(prepared, data.test, calibrated.calibration)
+    yield Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
     yield from report.notes(baseline, balanced=is_balanced(prepared))
     record = training_record(settings, data, prepared, calibrated, report, baseline)
     classifier = Classifier(prepared.saved_model(record, calibrated.calibration))
@@ -377,28 +379,16 @@ def _finish(
     )
 
 
-def _evaluate(data: DataSplits, prepared: PreparedRun, calibrated: Calibrated) -> Evaluated:
-    started = time.perf_counter()
-    report = calibrated.after
-    if data.test is not None or prepared.out_of_fold is None:
-        report = evaluate_model(prepared, data.evaluation, calibrated.calibration)
-    return Evaluated("model", report, data.evaluated_on, time.perf_counter() - started)
-
-
 def _fit_ngrams_on_all(
-    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun
+    settings: TrainingSettings, data: DataSplits, prepared: PreparedRun, calibration: Calibration
 ) -> Generator[Note, None, PreparedRun]:
-    """Fit the n-grams again on training and validation texts, if these were split off the data of the run.
-
-    A run with a time limit trains everything again on all texts instead, if there is time.
-    """
-    is_possible = data.holds_out and prepared.wide is not None and not prepared.is_soft
+    """Fit the n-grams again, on training and validation texts, if that is worth it."""
     count = len(data.training) + len(data.validation)
-    if not is_possible or settings.budget is not None or count > MAX_REFITTED_TEXTS:
+    if not prepared.should_refit_ngrams(calibration, count):
         return prepared
     yield Note(
-        f"the n-grams are fitted again on all {count:,} texts, with the penalty and the scale that the validation "
+        f"the n-grams are fitted again on all {count:,} texts, with the penalty and the weight that the validation "
         "texts chose",
         code="ngrams-on-all",
     )
-    return prepared.with_ngrams_of(data.all_texts, settings.model.ngrams)
+    return prepared.refit_ngrams(data.all_texts, settings.model.ngrams)
