@@ -21,6 +21,7 @@ _EXPORTS = {
     "load": "fastlstm.inference.classifier",
     "load_language_model": "fastlstm.language_model.inference",
     "read_dataset": "fastlstm.data",
+    "score": "fastlstm.scoring.api",
     "train": "fastlstm.training.api",
     "train_language_model": "fastlstm.language_model.api",
     "tune": "fastlstm.tuning.api",
@@ -42,6 +43,7 @@ __all__ = [
     "load",
     "load_language_model",
     "read_dataset",
+    "score",
     "train",
     "train_language_model",
     "tune",
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from fastlstm.language_model.api import train_language_model
     from fastlstm.language_model.inference import load_language_model
     from fastlstm.metrics import Report
+    from fastlstm.scoring.api import score
     from fastlstm.training.api import distill, train
     from fastlstm.tuning.api import tune
 

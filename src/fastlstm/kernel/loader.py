@@ -79,6 +79,19 @@ def find_kernel() -> KernelInfo:
     return KernelInfo(kernel, "", path)
 
 
+def limit_threads(threads: int) -> None:
+    """Set the number of threads of this process, unless FASTLSTM_THREADS sets it.
+
+    For processes that share a machine, such as the workers of an engine: each gets its cores from the engine.
+
+    Raises:
+        OptionError: As `find_kernel`.
+    """
+    kernel = find_kernel().kernel
+    if kernel is not None and not os.environ.get("FASTLSTM_THREADS"):
+        kernel.threads = threads
+
+
 def supported_kernels(path: Path) -> Iterator[Kernel]:
     """Yield a kernel of the library for each instruction set that this processor supports."""
     library = load_library(path)

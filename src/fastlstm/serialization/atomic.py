@@ -42,6 +42,18 @@ def write_file(path: Path, content: bytes) -> None:
         _sync_parent(path)
 
 
+def replace_file(temporary: Path, path: Path) -> None:
+    """Sync a complete file and rename it to `path`, replacing an existing file. Raise `WriteError` on failure."""
+    with _write_errors(path):
+        descriptor = os.open(temporary, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+        _sync_parent(path)
+
+
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` (name, with `/` for subfolders -> content) as the folder `path`, replacing an existing one.
 

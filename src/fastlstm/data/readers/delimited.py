@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TextIO, cast
@@ -20,11 +21,12 @@ from fastlstm.data.readers.dialects import (
     Evidence,
     InvalidRecord,
     Lines,
+    Record,
     parse,
     plausible_quotings,
     split_line,
 )
-from fastlstm.data.readers.encodings import marked_encoding, open_text
+from fastlstm.data.readers.encodings import RemoteFile, marked_encoding, open_text
 from fastlstm.data.validation import LabelledRow, Rows, excerpt
 from fastlstm.errors import DataError
 from fastlstm.notes import Note
@@ -57,6 +59,30 @@ class Layout:
     label: int | None
     skip_initial_space: bool
     probabilities: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def longest_name(self) -> int:
+        """The length of the longest column name, with white space, quotes and a byte order mark."""
+        return max(map(len, self.header)) + 10
+
+
+Row = tuple[int, list[str]]
+"""The number of the first line of a row, and its cells."""
+
+
+@dataclass(frozen=True)
+class RowStream:
+    """The rows of a file, one at a time.
+
+    Attributes:
+        header: The column names.
+        notes: How the file is read.
+        rows: Yields rows, and bad rows. Closing it closes the file.
+    """
+
+    header: list[str]
+    notes: tuple[Note, ...]
+    rows: Generator[Row | BadRow, None, None]
 
 
 @dataclass(frozen=True)
@@ -107,7 +133,9 @@ class DelimitedFile:
         labelled: Whether to read the label column.
     """
 
-    def __init__(self, path: Path, source: str, extension: str, options: ReadOptions, *, labelled: bool) -> None:
+    def __init__(
+        self, path: Path | RemoteFile, source: str, extension: str, options: ReadOptions, *, labelled: bool
+    ) -> None:
         self._path, self._source, self._extension, self._options = path, source, extension, options
         self._maybe_quoted = ""
         """The quote character that may surround cells although it is read as part of the texts."""
@@ -127,6 +155,35 @@ class DelimitedFile:
         table = self._best_table(layout)
         yield from self._resolved(table, layout)
         return tuple(self._notes(table))
+
+    def stream(self) -> RowStream | None:
+        """Return the header, and an iterator over the rows that keeps none of them in memory; None for an empty file.
+
+        The dialect is that of the first lines of the file. Rows are located by line number. Blank lines are skipped.
+
+        Raises:
+            DataError: The text column is missing, or the header is not valid.
+        """
+        layout = self._layout()
+        if layout is None:
+            return None
+        dialect = Dialect(layout.delimiter, self._options.quoting or "double", layout.skip_initial_space)
+        if self._options.quoting is None:
+            dialect = self._guess(layout, dialect)
+        with self._open() as file:
+            sample = islice(file, layout.first_line, layout.first_line + SAMPLE_LINES)
+            notes = self._notes(self._parse_lines(sample, layout, dialect, layout.first_line))
+            return RowStream(list(layout.header), tuple(notes), self._stream_rows(layout, dialect))
+
+    def _stream_rows(self, layout: Layout, dialect: Dialect) -> Generator[Row | BadRow, None, None]:
+        with self._open() as file:
+            lines = Lines(islice(file, layout.first_line, None), layout.first_line)
+            for record in parse(lines, dialect, len(layout.header), Evidence()):
+                bad_row = self._bad_row(record, layout)
+                if bad_row is not None:
+                    yield bad_row
+                elif not isinstance(record, InvalidRecord) and not _is_blank(record[1], layout):
+                    yield record[0], record[1]
 
     def _open(self) -> TextIO:
         return open_text(self._path, "", self._options.encoding)
@@ -262,32 +319,22 @@ class DelimitedFile:
 
     def _parse_lines(self, lines: Iterator[str], layout: Layout, dialect: Dialect, first_line: int = 0) -> Table:
         table = Table(dialect)
-        width, text, label, header = len(layout.header), layout.text, layout.label, layout.header
+        width, text, label = len(layout.header), layout.text, layout.label
         rows = table.rows
-        longest_name = max(map(len, header)) + 10  # white space, quotes and a byte order mark
         recovered: list[int] = []
         for record in parse(Lines(lines, first_line), dialect, width, table.evidence):
-            if isinstance(record, InvalidRecord):
-                table.malformed += 1
-                rows.append(BadRow(self._source, record.line, "bad-csv-quoting", record.reason))
+            bad_row = self._bad_row(record, layout)
+            if bad_row is not None:
+                table.malformed += bad_row.code != "repeated-header"
+                rows.append(bad_row)
                 continue
+            assert not isinstance(record, InvalidRecord), "an invalid record is a bad row"
             line, cells, lines_of_row, is_recovered = record
-            if len(cells) != width:
-                if not "".join(cells).strip():
-                    continue
-                table.malformed += 1
-                reason = (
-                    f"{len(cells)} cells; expected {width} ({column_list(header)}); quote cells with delimiters"
-                )
-                rows.append(BadRow(self._source, line, "bad-csv-row", reason, excerpt(" ".join(cells))))
-            elif lines_of_row and width > 1 and self._may_be_lines(lines_of_row, layout):
+            if _is_blank(cells, layout):
+                continue
+            if lines_of_row and width > 1 and self._may_be_lines(lines_of_row, layout):
                 rows.append(LongRow(line, cells, lines_of_row))
                 table.has_long_rows = True
-            elif len(cells[text]) <= longest_name and _is_header(cells, header):
-                self._require_order(cells, header, line)
-                rows.append(BadRow(self._source, line, "repeated-header", "the header is repeated"))
-            elif width > 1 and not cells[text].strip() and not "".join(cells).strip():
-                continue
             else:
                 if is_recovered:
                     table.recovered.append(line)
@@ -306,6 +353,23 @@ class DelimitedFile:
                     label_cell = _unquoted(label_cell, quote)
                 rows[index] = (line, text_cell, label_cell)
         return table
+
+    def _bad_row(self, record: Record | InvalidRecord, layout: Layout) -> BadRow | None:
+        """Return why a row does not fit the header; None if it does, or is blank."""
+        if isinstance(record, InvalidRecord):
+            return BadRow(self._source, record.line, "bad-csv-quoting", record.reason)
+        line, cells, header = record[0], record[1], layout.header
+        if len(cells) != len(header):
+            if _is_blank(cells, layout):
+                return None
+            reason = (
+                f"{len(cells)} cells; expected {len(header)} ({column_list(header)}); quote cells with delimiters"
+            )
+            return BadRow(self._source, line, "bad-csv-row", reason, excerpt(" ".join(cells)))
+        if len(cells[layout.text]) <= layout.longest_name and _is_header(cells, header):
+            self._require_order(cells, header, line)
+            return BadRow(self._source, line, "repeated-header", "the header is repeated")
+        return None
 
     def _with_probabilities(self, cells: Sequence[str], layout: Layout) -> object:
         row: dict[str, str | None] = {column: cells[index] for column, index in layout.probabilities}
@@ -415,6 +479,13 @@ def _unquoted(cell: str, quote: str) -> str:
 def _plain_name(cell: str) -> str:
     """Return a column name without byte order mark, quotes, white space and case."""
     return cell.strip("\ufeff \t\"'").casefold()
+
+
+def _is_blank(cells: Sequence[str], layout: Layout) -> bool:
+    """Return whether all cells of a row are blank. A file of one column has rows with blank texts."""
+    if len(cells) == len(layout.header) and (len(cells) == 1 or cells[layout.text].strip()):
+        return False
+    return not "".join(cells).strip()
 
 
 def _is_header(cells: Sequence[str], header: Sequence[str]) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TextIO, cast
+from typing import IO, Protocol, TextIO, cast
 
 from fastlstm.errors import DataError
 from fastlstm.notes import Note
@@ -39,8 +40,21 @@ MIN_NUL_SHARE = 0.1
 """Fraction of NUL bytes from which a file without byte order mark is UTF-16 or UTF-32."""
 
 
-def open_text(path: Path, newline: str | None, encoding: str | None = None) -> TextIO:
-    """Open a text file, decompressed if its name ends in .gz. A byte order mark is dropped.
+class RemoteFile(Protocol):
+    """A file that is not on a local disk, such as an object of a store."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        ...
+
+    def open_bytes(self) -> IO[bytes]:
+        """Open it in binary mode, decompressed if its name ends in .gz."""
+        ...
+
+
+def open_text(path: Path | RemoteFile, newline: str | None, encoding: str | None = None) -> TextIO:
+    """Open a text file, decompressed if its name ends in .gz.
 
     Bytes that are not valid become lone surrogates, which `labels.is_unicode` detects; in UTF-16 and UTF-32 they
     raise `UnicodeDecodeError`.
@@ -54,7 +68,7 @@ def open_text(path: Path, newline: str | None, encoding: str | None = None) -> T
         DataError: The file has no byte order mark and seems to be UTF-16 or UTF-32, or it is not text.
     """
     beginning = b""
-    if path.stat().st_size:
+    if not isinstance(path, Path) or path.stat().st_size:
         with open_bytes(path) as file:
             beginning = file.read(4096)
     for magic, found, remedy in BINARY_FORMATS:
@@ -74,31 +88,31 @@ def open_text(path: Path, newline: str | None, encoding: str | None = None) -> T
         if name == "utf-8" or (marked is not None and name.startswith(("utf-16", "utf-32"))):
             encoding = marked or "utf-8-sig"
     errors = "strict" if encoding.startswith(("utf-16", "utf-32")) else "surrogateescape"
-    if is_gzip(path):
-        return cast(TextIO, gzip.open(path, "rt", encoding=encoding, errors=errors, newline=newline))
-    text_file = path.open(encoding=encoding, errors=errors, newline=newline)
+    text_file = io.TextIOWrapper(open_bytes(path), encoding=encoding, errors=errors, newline=newline)
     text_file._CHUNK_SIZE = DECODED_BYTES  # type: ignore[attr-defined]  # of CPython; others ignore it
     return text_file
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def open_bytes(path: Path | RemoteFile) -> IO[bytes]:
     """Open a file in binary mode, decompressed if its name ends in .gz."""
+    if not isinstance(path, Path):
+        return path.open_bytes()
     return cast("IO[bytes]", gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
-def is_gzip(path: Path) -> bool:
+def is_gzip(path: Path | RemoteFile) -> bool:
     """Return whether the name of the file ends in .gz."""
     return path.name.lower().endswith(".gz")
 
 
-def marked_encoding(path: Path) -> str | None:
+def marked_encoding(path: Path | RemoteFile) -> str | None:
     """Return the encoding of the byte order mark of a file; None if it has none."""
     with open_bytes(path) as file:
         beginning = file.read(4)
     return next((name for mark, name in BYTE_ORDER_MARKS if beginning.startswith(mark)), None)
 
 
-def propose_encodings(path: Path) -> Sequence[str]:
+def propose_encodings(path: Path | RemoteFile) -> Sequence[str]:
     """Return the encodings that a file which is not UTF-8 may have, the most plausible first."""
     from charset_normalizer import from_bytes
 
@@ -122,7 +136,7 @@ def propose_encodings(path: Path) -> Sequence[str]:
     return list(names)[:MAX_PROPOSALS]
 
 
-def with_proposals(error: DataError, path: Path) -> DataError:
+def with_proposals(error: DataError, path: Path | RemoteFile) -> DataError:
     """Return an error about text that is not UTF-8 with the encodings that the file may have."""
     proposals = [] if "encodings" in error.values else propose_encodings(path)
     if not proposals:
@@ -134,7 +148,7 @@ def with_proposals(error: DataError, path: Path) -> DataError:
     )
 
 
-def encoding_notes(path: Path, source: str) -> Iterator[Note]:
+def encoding_notes(path: Path | RemoteFile, source: str) -> Iterator[Note]:
     """Yield a note with the encodings that the rows of a file which are not UTF-8 may have."""
     proposals = propose_encodings(path)
     if proposals:
@@ -168,6 +182,6 @@ def _is_valid(data: bytes, encoding: str) -> bool:
     return True
 
 
-def _not_utf8(path: Path, reason: str) -> DataError:
+def _not_utf8(path: Path | RemoteFile, reason: str) -> DataError:
     name = path.name
     return DataError(f"{name} is not UTF-8: {reason}", code="not-utf8", source=name, encodings=())

@@ -1,0 +1,1 @@
+"""Outside systems, one per file: engines, databases and search indexes."""

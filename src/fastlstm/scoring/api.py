@@ -1,0 +1,121 @@
+"""`fastlstm.score`: score a table or a dataset in one call."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Generator
+from typing import Any
+
+from fastlstm.errors import OptionError
+from fastlstm.inference import Classifier
+from fastlstm.inference.classifier import load
+from fastlstm.scoring.events import ScoreEvent, ScoreResult
+from fastlstm.scoring.file_sink import FileSink
+from fastlstm.scoring.file_source import FileSource
+from fastlstm.scoring.interfaces import Sink, Source
+from fastlstm.scoring.locations import locate
+from fastlstm.scoring.run import run
+from fastlstm.scoring.settings import ScoreSettings
+from fastlstm.scoring.workers import ProcessWorkers, Workers
+
+DATABASES = {
+    "postgresql": "fastlstm.integrations.postgresql",
+    "postgres": "fastlstm.integrations.postgresql",
+    "elasticsearch": "fastlstm.integrations.elasticsearch",
+    "elasticsearch+https": "fastlstm.integrations.elasticsearch",
+    "opensearch": "fastlstm.integrations.elasticsearch",
+    "opensearch+https": "fastlstm.integrations.elasticsearch",
+}
+"""Scheme of a URL -> module with `open_source` and `open_sink`, imported when used."""
+
+
+def score(
+    source: str | os.PathLike[str],
+    sink: str | os.PathLike[str],
+    model: Classifier | str | os.PathLike[str] | None = None,
+    *,
+    watch: Callable[[ScoreEvent], object] | None = None,
+    **options: Any,
+) -> ScoreResult:
+    """Predict the texts of a table of any size, and write its rows with the predictions.
+
+    Workers are processes: call it below `if __name__ == "__main__":`, as everything that uses `multiprocessing`.
+
+    Args:
+        source: A Parquet, CSV, TSV or JSON Lines file, or a folder of them, perhaps partitioned, on a disk or at a URI
+            such as s3://bucket/folder; or the URL of a database: postgresql://, elasticsearch:// or opensearch://.
+        sink: A file, if its name ends in .parquet, .csv, .tsv or .jsonl; a folder; or the URL of a database.
+        model: A classifier, its folder, or the name of a bundled model. Default: the bundled English model.
+        watch: Called with every event of the run.
+        options: Attributes of `fastlstm.scoring.settings.ScoreSettings`, such as `text_column="review"`,
+            `columns=["id"]`, `processes=8`, `bad_rows="rejects.csv"` or `resume=True`.
+
+    Returns:
+        The numbers of rows, and the speed.
+
+    Raises:
+        InputError: The call or the source is wrong.
+        WriteError: The sink cannot be written. It holds the rows of the last commit; continue with `resume=True`.
+    """
+    classifier = model if isinstance(model, Classifier) else load(model)
+    for event in events(source, sink, classifier, ScoreSettings.create(options)):
+        if watch is not None:
+            watch(event)
+    assert isinstance(event, ScoreResult)
+    return event
+
+
+def events(
+    source: str | os.PathLike[str], sink: str | os.PathLike[str], model: Classifier, settings: ScoreSettings
+) -> Generator[ScoreEvent, None, None]:
+    """Open source and sink, and yield the events of `fastlstm.scoring.run.run`."""
+
+    def start_workers() -> Workers:
+        if settings.engine == "ray":
+            workers: Workers = importlib.import_module("fastlstm.integrations.ray").RayWorkers(
+                model, settings.threshold, settings.processes
+            )
+            return workers
+        return ProcessWorkers(model, settings.threshold, settings.local_processes)
+
+    return run(model, open_source(source, settings), open_sink(sink, settings), settings, start_workers)
+
+
+def open_source(target: str | os.PathLike[str], settings: ScoreSettings) -> Source:
+    """Return the source of a path or URL. Raise `OptionError` or `DataError` if it cannot be opened."""
+    database = _database(target)
+    if database is not None:
+        columns = None if settings.columns is None else (*settings.columns, *settings.text_columns)
+        source: Source = database.open_source(
+            os.fspath(target), text_columns=settings.text_columns, columns=columns, key=settings.key
+        )
+        return source
+    return FileSource(locate(target), settings.text_columns, settings.columns, settings.reading)
+
+
+def open_sink(target: str | os.PathLike[str], settings: ScoreSettings) -> Sink:
+    """Return the sink of a path or URL. Raise `OptionError` if it cannot be opened."""
+    database = _database(target)
+    if database is None:
+        return FileSink(
+            locate(target),
+            file_format=settings.format,
+            partition_by=settings.partition_by,
+            overwrite=settings.overwrite,
+        )
+    for option in ("format", "partition_by"):
+        if getattr(settings, option):
+            raise OptionError(
+                f"`{option}` applies to folders, but the sink is a database; remove it",
+                code="conflicting-options",
+                options=("sink", option),
+            )
+    sink: Sink = database.open_sink(os.fspath(target), key=settings.key, overwrite=settings.overwrite)
+    return sink
+
+
+def _database(target: str | os.PathLike[str]) -> Any:
+    """Return the module for a URL of a database; None for a path or URI of a file."""
+    scheme, mark, _ = os.fspath(target).partition("://")
+    return importlib.import_module(DATABASES[scheme]) if mark and scheme in DATABASES else None

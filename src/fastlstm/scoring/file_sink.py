@@ -1,0 +1,255 @@
+"""Rows as files: a folder of part files, or one file that is made of them at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fastlstm.data.options import BadRow
+from fastlstm.data.readers.files import file_extension
+from fastlstm.errors import OptionError, ResumeError
+from fastlstm.scoring.encode import COMPRESSION, OUTPUT_FORMATS, check_types, encode
+from fastlstm.scoring.interfaces import Checkpoint
+from fastlstm.scoring.locations import FORMATS, NULL_PARTITION, Location
+from fastlstm.serialization import atomic
+
+if TYPE_CHECKING:
+    import pyarrow
+
+CHECKPOINT_FILE = "_fastlstm_checkpoint.json"
+"""The state of a run, in the folder of its part files. Readers of datasets skip names that begin with "_"."""
+INCOMPLETE = ".incomplete"
+"""Suffix of the folder with the part files of a single file."""
+FORMAT_VERSION = 1
+
+_PART = re.compile(r"part-(\d+)\.\w+(\.gz)?")
+
+
+class FileSink:
+    """A file, or a folder of files.
+
+    Part files are numbered, and the checkpoint contains the number of those that count. Both are written to a temporary
+    file and renamed, or uploaded at once.
+
+    Args:
+        location: A file, if its name ends in the extension of a format; otherwise a folder.
+        file_format: The format of the files of a folder. None: Parquet.
+        partition_by: Columns whose values become folders, in Hive's layout. Only for a folder.
+        overwrite: Whether to replace the result of an earlier run.
+
+    Raises:
+        OptionError: The format is unknown, or does not fit the name or the partition columns.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        *,
+        file_format: str | None = None,
+        partition_by: Sequence[str] = (),
+        overwrite: bool = False,
+    ) -> None:
+        self.name = location.name
+        self._location, self._overwrite, self._partition_by = location, overwrite, tuple(partition_by)
+        extension = file_extension(Path(location.path))
+        own_format = {".ndjson": "jsonl"}.get(extension, extension.removeprefix("."))
+        self._is_single = own_format in OUTPUT_FORMATS and not location.is_folder
+        if self._is_single and (partition_by or file_format not in (None, own_format)):
+            option, value = ("partition_by", partition_by) if partition_by else ("format", file_format)
+            raise OptionError(
+                f"{location.name} is one {own_format} file, but `{option}` is {value!r}; pass a folder as the sink",
+                code="conflicting-options",
+                options=("sink", option),
+            )
+        if extension and not self._is_single and not location.is_folder and extension != own_format:
+            raise OptionError(
+                f"unknown format of {location.name}; expected {FORMATS}, or a folder",
+                code="unknown-format",
+                source=location.name,
+            )
+        self._format = own_format if self._is_single else file_format or "parquet"
+        self._compress = self._is_single and location.path.lower().endswith(".gz")
+        self._folder = location.sibling(INCOMPLETE) if self._is_single else location
+        self._parts = 0
+        self._written = 0
+
+    def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
+        """See `Sink.start`."""
+        for column in self._partition_by:
+            if column not in schema.names:
+                raise OptionError(
+                    f"`partition_by` contains {column!r}, which is no column of the result ({', '.join(schema.names)})",
+                    code="bad-option-value",
+                    option="partition_by",
+                    value=column,
+                )
+        check_types(schema, self._format)
+        saved = self._read_checkpoint()
+        if resume:
+            if saved is None:
+                complete = self._is_single and self._location.is_file
+                state = f"{self.name} is complete" if complete else f"{self.name} has no checkpoint"
+                raise ResumeError(
+                    f"{state}; there is no run to resume: run again without `resume`",
+                    code="no-checkpoint",
+                    path=self.name,
+                )
+            self._parts = saved["parts"]
+            self._delete_parts(self._parts)
+            run: Checkpoint = saved["run"]
+            return run
+        self._require_free(has_checkpoint=saved is not None)
+        self._checkpoint_file.delete()
+        self._delete_parts(0)
+        return None
+
+    def _require_free(self, *, has_checkpoint: bool) -> None:
+        """Raise `OptionError` if something is there that must not be replaced."""
+        if self._is_single:
+            in_the_way = self._location.is_file or has_checkpoint
+        else:
+            foreign = [name for name in self._location.files() if not _is_own(name)]
+            if self._location.is_file or foreign:
+                raise OptionError(
+                    f"{self.name} exists and is not the result of `score`"
+                    + (f" (it contains {foreign[0]})" if foreign else "")
+                    + "; pass another folder",
+                    code="not-a-score-folder",
+                    path=self.name,
+                )
+            in_the_way = has_checkpoint or bool(self._location.files())
+        if in_the_way and not self._overwrite:
+            remedy = (
+                "pass `resume` to continue it, or `overwrite` to start again"
+                if has_checkpoint
+                else "pass `overwrite`"
+            )
+            raise OptionError(
+                f"{self.name} exists{' and belongs to a run' if has_checkpoint else ''}; {remedy}",
+                code="output-exists",
+                path=self.name,
+            )
+
+    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
+        """See `Sink.write`."""
+        number = self._parts + self._written
+        extension = f".{self._format}" + (".gz" if self._compress else "")
+        for folders, rows in self._partitions(table):
+            content = encode(
+                rows,
+                self._format,
+                header=not self._is_single or number == 0,
+                compress=self._compress,
+            )
+            self._folder.child(*folders, f"part-{number:05}{extension}").write(content)
+        self._written += 1
+        return ()
+
+    def _partitions(self, table: pyarrow.Table) -> Iterator[tuple[Sequence[str], pyarrow.Table]]:
+        """Yield the folder names and the rows of each partition."""
+        import pyarrow
+        from pyarrow import compute
+
+        if not self._partition_by:
+            yield (), table
+            return
+        columns = list(self._partition_by)
+        for values in table.select(columns).group_by(columns).aggregate([]).to_pylist():
+            mask = None
+            for name, value in values.items():
+                column = table.column(name)
+                equal = (
+                    compute.is_null(column)
+                    if value is None
+                    else compute.fill_null(compute.equal(column, pyarrow.scalar(value, column.type)), False)
+                )
+                mask = equal if mask is None else compute.and_(mask, equal)
+            folders = [f"{quote(name, safe='')}={_folder_value(value)}" for name, value in values.items()]
+            yield folders, table.filter(mask).drop_columns(columns)
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """See `Sink.commit`."""
+        self._parts += self._written
+        self._written = 0
+        state = {"format_version": FORMAT_VERSION, "parts": self._parts, "run": checkpoint}
+        self._checkpoint_file.write(json.dumps(state, indent=2).encode())
+
+    def finish(self) -> None:
+        """Combine the part files of a single file."""
+        if not self._is_single:
+            return
+        parts = [self._folder.child(name) for name in self._folder.files() if _PART.fullmatch(name)]
+        temporary = self._location.sibling(".tmp") if self._location.is_local else self._location
+        with self._location.writing(), temporary.filesystem.open_output_stream(temporary.path) as stream:
+            if self._format == "parquet":
+                _combine_parquet(parts, stream)
+            else:
+                for part in parts:
+                    stream.write(part.read())
+        if self._location.is_local:
+            atomic.replace_file(Path(temporary.path), Path(self._location.path))
+        self._checkpoint_file.delete()
+        self._folder.delete()
+
+    def close(self) -> None:
+        """Do nothing: no file is open between calls."""
+
+    @property
+    def _checkpoint_file(self) -> Location:
+        return self._folder.child(CHECKPOINT_FILE)
+
+    def _read_checkpoint(self) -> dict[str, Any] | None:
+        if not self._checkpoint_file.is_file:
+            return None
+        try:
+            saved = json.loads(self._checkpoint_file.read())
+            if saved["format_version"] == FORMAT_VERSION and isinstance(saved["parts"], int) and "run" in saved:
+                return dict(saved)
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise ResumeError(
+            f"{self._checkpoint_file.name} is damaged, or of another version of fastlstm; delete {self._folder.name} "
+            "and start again",
+            code="bad-checkpoint",
+            path=self._checkpoint_file.name,
+        )
+
+    def _delete_parts(self, first: int) -> None:
+        """Delete the part files from a number on, and temporary files."""
+        for name in self._folder.files():
+            part = _PART.fullmatch(PurePosixPath(name).name)
+            if (part and int(part[1]) >= first) or _is_temporary(name):
+                self._folder.child(name).delete()
+
+
+def _is_own(name: str) -> bool:
+    return name == CHECKPOINT_FILE or _is_temporary(name) or bool(_PART.fullmatch(PurePosixPath(name).name))
+
+
+def _is_temporary(name: str) -> bool:
+    """Return whether a file is a temporary one of an interrupted write."""
+    return PurePosixPath(name).name.startswith((".part-", f".{CHECKPOINT_FILE}"))
+
+
+def _folder_value(value: Any) -> str:
+    return NULL_PARTITION if value is None else quote(str(value), safe="")
+
+
+def _combine_parquet(parts: Sequence[Location], stream: Any) -> None:
+    """Write the rows of part files as row groups of one file."""
+    from pyarrow import parquet
+
+    writer = None
+    for part in parts:
+        with part.filesystem.open_input_file(part.path) as file:
+            table = parquet.ParquetFile(file)
+            if writer is None:
+                writer = parquet.ParquetWriter(stream, table.schema_arrow, compression=COMPRESSION)
+            for group in range(table.num_row_groups):
+                writer.write_table(table.read_row_group(group))
+    if writer is not None:
+        writer.close()

@@ -1,0 +1,100 @@
+"""What `score` needs of a source and a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastlstm.data.options import BadRow
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Position = Any
+"""A JSON value that only its source understands: where reading continues."""
+Checkpoint = Mapping[str, Any]
+"""A JSON object that `score` saves with the rows that a sink has committed."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive rows of a source.
+
+    Attributes:
+        batch: The rows, possibly none, with the schema of the source.
+        position: Where the source continues after these rows.
+        bad_rows: Rows in between that cannot be read.
+        fraction: The fraction of the source read so far; None if unknown.
+    """
+
+    batch: pyarrow.RecordBatch
+    position: Position
+    bad_rows: Sequence[BadRow] = ()
+    fraction: float | None = None
+
+
+class Source(Protocol):
+    """Rows to read, in an order that is the same each time.
+
+    Attributes:
+        name: The source in one line, for messages, without passwords.
+        schema: The columns.
+    """
+
+    name: str
+    schema: pyarrow.Schema
+
+    def chunks(self, position: Position | None) -> Iterator[Chunk]:
+        """Yield all rows after a position; None is the beginning. Closing the iterator frees its resources.
+
+        Raises:
+            DataError: The source cannot be read.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Where rows are written.
+
+    A sink keeps rows together with a checkpoint: after a failure at any moment, `start` with `resume` leaves exactly
+    the rows that belong to the latest checkpoint.
+
+    Attributes:
+        name: The sink in one line, for messages, without passwords.
+    """
+
+    name: str
+
+    def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
+        """Prepare for rows of a schema. Return the latest checkpoint if the run is resumed, otherwise None.
+
+        Raises:
+            OptionError: The sink contains rows of another run, or columns that do not fit.
+            ResumeError: There is nothing to resume.
+        """
+        ...
+
+    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
+        """Write rows, which count once `commit` has been called. Return those that the sink refuses.
+
+        Raises:
+            WriteError: The rows cannot be written.
+        """
+        ...
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Save the checkpoint that describes the run after the rows written so far.
+
+        Raises:
+            WriteError: The checkpoint cannot be saved.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Complete the sink after the last commit."""
+        ...
+
+    def close(self) -> None:
+        """Free resources, finished or not."""
+        ...

@@ -1,0 +1,63 @@
+"""The file of rejected rows: a CSV file that continues exactly where a resumed run does."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastlstm.data.options import BadRow, BadRowFile
+from fastlstm.errors import WriteError
+
+
+class RejectsFile:
+    """Rows that cannot be used, in the format of `BadRowFile`.
+
+    Args:
+        path: The file.
+        size: Its size in bytes at the checkpoint of a resumed run; 0 for a new run. What follows is dropped.
+
+    Raises:
+        OptionError: The file exists and is not a list of bad rows.
+        WriteError: The file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], size: int) -> None:
+        self._path = Path(path)
+        self.size = size
+        """The size in bytes."""
+        BadRowFile(path).check()
+        try:
+            with self._path.open("ab") as file:
+                file.truncate(size)
+            if size == 0:
+                self._append([[field.name for field in dataclasses.fields(BadRow)]])
+        except OSError as error:
+            raise self._error(error) from error
+
+    def write(self, rows: Sequence[BadRow]) -> None:
+        """Append rows and sync them to the disk. Raise `WriteError` on failure."""
+        try:
+            self._append([dataclasses.astuple(row) for row in rows])
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _append(self, rows: Sequence[Sequence[object]]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(rows)
+        content = text.getvalue().encode(errors="replace")
+        with self._path.open("ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self.size += len(content)
+
+    def _error(self, error: OSError) -> WriteError:
+        return WriteError(
+            f"cannot write {self._path}: {error.strerror}; pass another file as `bad_rows`",
+            code="write-failed",
+            path=self._path,
+        )

@@ -1,0 +1,89 @@
+"""Worker processes that predict the texts of chunks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Protocol
+
+from fastlstm.inference import Classifier
+from fastlstm.inference.columns import ColumnPredictions, predict_column
+from fastlstm.kernel import limit_threads
+
+CHUNKS_PER_WORKER = 3
+"""Chunks that are predicted or wait, per worker: enough that none waits while a part file is written."""
+
+
+class Workers(Protocol):
+    """Predicts chunks of texts in parallel.
+
+    Attributes:
+        processes: The number of workers.
+        capacity: The number of chunks to submit before waiting for results.
+    """
+
+    processes: int
+    capacity: int
+
+    def submit(self, texts: Sequence[str | None]) -> Future[ColumnPredictions]:
+        """Return the future predictions of a chunk."""
+        ...
+
+    def close(self) -> None:
+        """Stop the workers."""
+        ...
+
+
+class ProcessWorkers:
+    """Processes of this machine, each with one thread.
+
+    Args:
+        model: The model. Each process gets a copy.
+        threshold: As in `Classifier.predict`.
+        processes: The number of processes.
+    """
+
+    def __init__(self, model: Classifier, threshold: float | None, processes: int) -> None:
+        self.processes = processes
+        self.capacity = CHUNKS_PER_WORKER * processes
+        # A forked process could inherit locks of threads that do not exist in it.
+        self._executor = ProcessPoolExecutor(
+            processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(model, threshold),
+        )
+
+    def submit(self, texts: Sequence[str | None]) -> Future[ColumnPredictions]:
+        """See `Workers.submit`."""
+        return self._executor.submit(_predict, texts)
+
+    def close(self) -> None:
+        """See `Workers.close`."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: tuple[Classifier, float | None]
+
+
+def _start_worker(model: Classifier, threshold: float | None) -> None:
+    global _worker
+    _worker = model, threshold
+    limit_threads(1)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    """End this process when its parent ends, however that ends."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _predict(texts: Sequence[str | None]) -> ColumnPredictions:
+    model, threshold = _worker
+    return predict_column(model, texts, threshold=threshold)
