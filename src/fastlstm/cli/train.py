@@ -159,11 +159,12 @@ def require_sources(*sources: object, otherwise: str | None = None) -> None:
 
     `otherwise` names, for the message, what the sources can be instead of a path.
     """
+    from fastlstm.data.readers.databases import is_database
     from fastlstm.data.readers.files import require_path
     from fastlstm.data.readers.labelled import FORMATS
 
     for source in sources:
-        if isinstance(source, str | os.PathLike) and source != "imdb":
+        if isinstance(source, str | os.PathLike) and source != "imdb" and not is_database(source):
             require_path(Path(source), FORMATS if otherwise is None else f"{FORMATS}; or {otherwise}")
 
 

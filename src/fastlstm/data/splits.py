@@ -18,6 +18,7 @@ from fastlstm.data.datasets.download import DownloadProgress
 from fastlstm.data.datasets.imdb import load_imdb, load_imdb_unlabelled
 from fastlstm.data.memory import as_dataset
 from fastlstm.data.options import BadRow, ReadOptions
+from fastlstm.data.readers.databases import is_database
 from fastlstm.data.readers.files import file_extension
 from fastlstm.data.readers.plain_text import UnlabelledTexts, check_unlabelled_texts, read_texts
 from fastlstm.data.readers.tables import TABLE_READERS
@@ -167,7 +168,9 @@ def load_splits(
         training = read_part(data, "dataset")
         origin, evaluated_on = training.source, VALIDATION_DESCRIPTION
     require_classes(training)
-    is_table = isinstance(data, str | os.PathLike) and file_extension(Path(data)) in TABLE_READERS
+    is_table = isinstance(data, str | os.PathLike) and (
+        is_database(data) or file_extension(Path(data)) in TABLE_READERS
+    )
     require_repeated_classes(training, reading.label_column if is_table else None)
     reading = dataclasses.replace(reading, class_names=tuple(training.class_names))  # of the other parts
     if isinstance(test, float | int | np.floating):

@@ -184,7 +184,10 @@ class FileSink:
             return
         parts = [self._folder.child(name) for name in self._folder.files() if _PART.fullmatch(name)]
         temporary = self._location.sibling(".tmp") if self._location.is_local else self._location
-        with self._location.writing(), temporary.filesystem.open_output_stream(temporary.path) as stream:
+        with (
+            self._location.writing(),
+            temporary.filesystem.open_output_stream(temporary.path, compression=None) as stream,
+        ):
             if self._format == "parquet":
                 _combine_parquet(parts, stream)
             else:

@@ -80,17 +80,18 @@ class Location:
 
     def read(self) -> bytes:
         """Return the content of a file."""
-        with wrap_read_errors(self.name), self.filesystem.open_input_stream(self.path) as stream:
+        with wrap_read_errors(self.name), self.filesystem.open_input_stream(self.path, compression=None) as stream:
             return cast(bytes, stream.read())
 
     def write(self, content: bytes) -> None:
         """Write a file, completely or not at all. Raise `WriteError` on failure."""
-        if self.is_local:
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            atomic.write_file(Path(self.path), content)
-            return
-        with self.writing(), self.filesystem.open_output_stream(self.path) as stream:
-            stream.write(content)
+        with self.writing():
+            if self.is_local:
+                Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+                atomic.write_file(Path(self.path), content)
+                return
+            with self.filesystem.open_output_stream(self.path, compression=None) as stream:
+                stream.write(content)
 
     def delete(self) -> None:
         """Delete a file, or a folder with all that it contains, if it exists. Raise `WriteError` on failure."""
@@ -151,9 +152,9 @@ class DataFile:
 
     @property
     def fraction_read(self) -> float:
-        """The fraction of its bytes read since it was opened last; 0.0 after it is closed."""
+        """The fraction of its bytes read since it was opened last; 1.0 after it is closed."""
         if self._stream is None or self._stream.closed or not self.size:
-            return 0.0
+            return 1.0
         return float(self._stream.tell()) / self.size
 
 

@@ -95,6 +95,8 @@ def run(
         saved = sink.start(schema, resume=settings.resume)
         progress = Progress(identity) if saved is None else Progress.from_json(saved)
         _require_same_settings(progress.settings, identity)
+        if saved is None:
+            sink.commit(progress.to_json())  # the run can be resumed from now on
         yield from getattr(source, "notes", ())
         rows_before = progress.rows
         if not progress.finished:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -72,6 +73,7 @@ _worker: tuple[Classifier, float | None]
 def _start_worker(model: Classifier, threshold: float | None) -> None:
     global _worker
     _worker = model, threshold
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops its workers
     limit_threads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import ReadOptions
+from fastlstm.data.readers.databases import database_name, database_reader, is_database
 from fastlstm.data.readers.encodings import encoding_notes, with_proposals
 from fastlstm.data.readers.files import (
     FASTTEXT_EXTENSIONS,
@@ -35,7 +36,8 @@ def read_dataset(path: str | os.PathLike[str], **options: Any) -> Dataset:
 
     Args:
         path: A CSV or TSV file with a header, a JSON Lines file, a fastText file (.txt, .train, .valid, .test), all
-            possibly gzipped; a Parquet file; or a folder that contains one folder of .txt files per class.
+            possibly gzipped; a Parquet file; a folder that contains one folder of .txt files per class; or the URL of
+            a table or query, such as postgresql://host/database?table=reviews.
         options: Attributes of `fastlstm.data.options.ReadOptions`, such as `text_column="review"`,
             `encoding="gb18030"` or `on_bad_rows="stop"`.
 
@@ -61,6 +63,10 @@ def read_labelled(path: str | os.PathLike[str], options: ReadOptions) -> Dataset
             code="bad-data-type",
             type=type(path).__name__,
         )
+    if is_database(path):
+        source = database_name(path)
+        rows = database_reader(path)(os.fspath(path), source, options, labelled=True)
+        return collect_dataset(rows, source, options, unit="row", has_columns=True)
     path = Path(path)
     source = display_name(path)
     with wrap_read_errors(source):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fastlstm.data.dataset import column_values
 from fastlstm.data.options import BadRow, ReadOptions
+from fastlstm.data.readers.databases import database_name, database_reader, is_database
 from fastlstm.data.readers.encodings import open_text, with_proposals
 from fastlstm.data.readers.files import (
     FASTTEXT_EXTENSIONS,
@@ -59,8 +60,8 @@ def read_texts(
 
     Args:
         paths: Each is a text file with one text per line (fastText labels are dropped), a CSV or TSV file with a
-            header, or a JSON Lines file, all possibly gzipped; a Parquet file; or a folder whose .txt files, at any
-            depth, contain one text each. Hidden files are ignored.
+            header, or a JSON Lines file, all possibly gzipped; a Parquet file; a folder whose .txt files, at any depth,
+            contain one text each, without hidden files; or the URL of a table or query of a database.
         options: How the texts are read. Rows that cannot be used are skipped and noted.
 
     Raises:
@@ -71,7 +72,7 @@ def read_texts(
     if not path_list:
         raise DataError(f"no paths; pass one or more files or folders ({FORMATS})", code="no-paths")
     options = options or ReadOptions()
-    parts = [_read_path(Path(path), options) for path in path_list]
+    parts = [_read_path(path, options) for path in path_list]
     return UnlabelledTexts(
         [text for part in parts for text in part.texts],
         join_sources([part.source for part in parts]),
@@ -107,7 +108,12 @@ def _memory_rows(texts: Iterable[object]) -> Rows:
     return ()
 
 
-def _read_path(path: Path, options: ReadOptions) -> UnlabelledTexts:
+def _read_path(path: str | os.PathLike[str], options: ReadOptions) -> UnlabelledTexts:
+    if is_database(path):
+        source = database_name(path)
+        rows = database_reader(path)(os.fspath(path), source, options, labelled=False)
+        return _collect(rows, source, "row", options, has_columns=True)
+    path = Path(path)
     source = display_name(path)
     with wrap_read_errors(source):
         require_path(path, FORMATS)

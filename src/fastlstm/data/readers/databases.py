@@ -1,0 +1,47 @@
+"""Readers of databases by the scheme of their URL."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+from fastlstm.data.validation import Rows
+
+MODULES = {
+    "postgresql": "fastlstm.integrations.postgresql",
+    "postgres": "fastlstm.integrations.postgresql",
+}
+"""Scheme -> module with `read_rows` and `url_name`, imported when used."""
+
+_URL = re.compile(r"([a-z][a-z0-9+]*)://")
+
+
+def is_database(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is the URL of a database."""
+    return _scheme(path) is not None
+
+
+def database_name(path: str | os.PathLike[str]) -> str:
+    """Return the URL of a database without user, password and parameters, for messages."""
+    name: str = _module(path).url_name(os.fspath(path))
+    return name
+
+
+def database_reader(path: str | os.PathLike[str]) -> Callable[..., Rows]:
+    """Return the function that yields the rows of a database, called with URL, name, options and `labelled`."""
+    reader: Callable[..., Rows] = _module(path).read_rows
+    return reader
+
+
+def _module(path: str | os.PathLike[str]) -> Any:
+    scheme = _scheme(path)
+    assert scheme is not None, "the path is the URL of a database"
+    return importlib.import_module(MODULES[scheme])
+
+
+def _scheme(path: str | os.PathLike[str]) -> str | None:
+    match = _URL.match(path) if isinstance(path, str) else None
+    return match[1] if match and match[1] in MODULES else None

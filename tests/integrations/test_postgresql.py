@@ -1,0 +1,330 @@
+"""PostgreSQL as source, sink and training data, on a real server."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.helpers.command_line import SMALL, reviews
+from tests.helpers.postgresql_server import PASSWORD, find_server, running_server
+from tests.helpers.scoring import file_sink_of, file_source_of, ids, make_table, read_rows, score_with, write_table
+
+import fastlstm
+from fastlstm.errors import DataError, OptionError, ResumeError, WriteError
+from fastlstm.inference import Classifier
+from fastlstm.integrations import postgresql
+from fastlstm.integrations.postgresql import source as source_module
+from fastlstm.notes import Note
+from fastlstm.scoring import file_source as file_source_module
+from fastlstm.scoring.events import ScoreResult
+from fastlstm.scoring.settings import ScoreSettings
+
+psycopg = pytest.importorskip("psycopg")
+if find_server() is None:
+    if os.environ.get("FASTLSTM_REQUIRE_ENGINES"):
+        raise RuntimeError("PostgreSQL is not installed, and FASTLSTM_REQUIRE_ENGINES is set")
+    pytest.skip("PostgreSQL is not installed", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The URL of a server, whose password is in the environment."""
+    with running_server() as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        yield url
+
+
+@pytest.fixture
+def database(server: str) -> str:
+    """The URL of an empty database."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
+        connection.execute("CREATE DATABASE shop")
+    return server.removesuffix("postgres") + "shop"
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (source_module, file_source_module):
+        monkeypatch.setattr(module, "ROWS_PER_CHUNK", 7)
+
+
+def execute(database: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(database) as connection:
+        cursor = connection.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def make_reviews(database: str, rows: int, *, key: str = "PRIMARY KEY") -> None:
+    execute(database, f"CREATE TABLE reviews (id bigint {key}, text text, stars double precision)")
+    with psycopg.connect(database) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO reviews VALUES (%s, %s, %s)", [tuple(row.values()) for row in make_table(rows).to_pylist()]
+        )
+
+
+def score(model: Classifier, source: Any, sink: Any, **options: Any) -> ScoreResult:
+    """Score between paths and URLs, in this process."""
+    settings = ScoreSettings.create(options)
+    opened_source = (
+        file_source_of(source, settings)
+        if isinstance(source, Path)
+        else postgresql.open_source(
+            source, text_columns=settings.text_columns, columns=settings.columns, key=settings.key
+        )
+    )
+    opened_sink = (
+        file_sink_of(sink, settings)
+        if isinstance(sink, Path)
+        else postgresql.open_sink(sink, key=settings.key, overwrite=settings.overwrite)
+    )
+    result = score_with(model, opened_source, opened_sink, settings)[-1]
+    assert isinstance(result, ScoreResult)
+    return result
+
+
+def test_a_table_becomes_a_table_with_predictions(database: str, classifier: Classifier) -> None:
+    make_reviews(database, 30)
+    result = score(
+        classifier, f"{database}?table=reviews", f"{database}?table=scored", key="id", rows_per_commit=10
+    )
+    rows = execute(database, "SELECT * FROM scored ORDER BY id")
+    texts = [row[1] for row in rows]
+    assert [row[:3] for row in rows] == [tuple(row.values()) for row in make_table(30).to_pylist()]
+    assert [row[3] for row in rows] == classifier.predict(texts)
+    assert result.rows == 30
+
+
+def test_a_query_becomes_a_file(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    make_reviews(database, 30)
+    query = "SELECT text AS review, id FROM reviews WHERE id % 2 = 1;"
+    score(classifier, f"{database}?query={query.replace('%', '%25')}", tmp_path / "out.parquet",
+          text_column="review", columns=["id"], key="id")  # fmt: skip
+    assert ids(read_rows(tmp_path / "out.parquet")) == list(range(1, 30, 2))
+
+
+def test_types_survive(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    execute(
+        database,
+        "CREATE TABLE reviews (text text, small smallint, big bigint, price numeric(8, 2), seen timestamptz, day date, "
+        "ok boolean, raw bytea, tags text[], data jsonb, id uuid PRIMARY KEY)",
+    )
+    execute(
+        database,
+        "INSERT INTO reviews VALUES ('good', 1, 2, 3.50, '2024-05-06 07:08:09+02', '2024-05-06', true, '\\xff', "
+        "'{a,b}', '{\"x\": 1}', '00000000-0000-0000-0000-000000000001')",
+    )
+    score(classifier, f"{database}?table=reviews", tmp_path / "out.parquet")
+    (row,) = read_rows(tmp_path / "out.parquet")
+    assert row["seen"] == datetime.datetime(2024, 5, 6, 5, 8, 9, tzinfo=datetime.timezone.utc)
+    assert (row["small"], row["big"], row["price"], row["day"]) == (1, 2, "3.50", datetime.date(2024, 5, 6))
+    assert (row["ok"], row["raw"], row["tags"], row["data"]) == (True, b"\xff", "{a,b}", '{"x": 1}')
+    execute(database, "CREATE TABLE scored (LIKE reviews INCLUDING ALL)")
+    execute(database, "ALTER TABLE scored ADD predicted_label text, ADD predicted_probability real")
+    score(classifier, f"{database}?table=reviews", f"{database}?table=scored", key="id")
+    before = execute(database, "SELECT * FROM reviews")
+    assert [row[:-2] for row in execute(database, "SELECT * FROM scored")] == before
+
+
+def test_rows_are_updated_by_key(database: str, classifier: Classifier) -> None:
+    make_reviews(database, 20)
+    execute(database, "ALTER TABLE reviews ADD predicted_label text, ADD predicted_probability real")
+    execute(database, "ALTER TABLE reviews ALTER stars SET NOT NULL")
+    url = f"{database}?table=reviews"
+    score(classifier, f"{database}?query=SELECT id, text FROM reviews", url, key="id", columns=["id"])
+    rows = execute(database, "SELECT stars, predicted_label, text FROM reviews ORDER BY id")
+    assert [row[0] for row in rows] == make_table(20).column("stars").to_pylist()
+    assert [row[1] for row in rows] == classifier.predict([row[2] for row in rows])
+
+
+def test_the_last_of_repeated_keys_counts(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n1,first\n2,other\n1,last\n")
+    score(classifier, tmp_path / "in.csv", f"{database}?table=scored", key="id")
+    assert execute(database, "SELECT id, text FROM scored ORDER BY id") == [("1", "last"), ("2", "other")]
+
+
+@pytest.mark.parametrize("key", ["id", ()])
+def test_every_row_is_there_once_after_a_failure_at_any_step(
+    database: str, classifier: Classifier, tmp_path: Path, key: Any
+) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(30))
+    settings = ScoreSettings.create({"key": key, "rows_per_commit": 10})
+    for call in range(1, 8):
+        for name in ("write", "commit"):
+            execute(database, "DROP TABLE IF EXISTS scored, fastlstm_checkpoints")
+            sink = postgresql.open_sink(f"{database}?table=scored", key=settings.key)
+            countdown = [call]
+            work = getattr(sink, name)
+
+            def failing(*arguments: Any, countdown: list[int] = countdown, work: Any = work) -> Any:
+                result = work(*arguments)
+                countdown[0] -= 1
+                if countdown[0] == 0:
+                    raise KeyboardInterrupt  # after the work, like a kill between two steps
+                return result
+
+            setattr(sink, name, failing)
+            try:
+                score_with(classifier, file_source_of(source, settings), sink, settings)
+            except KeyboardInterrupt:
+                result = score(
+                    classifier, source, f"{database}?table=scored", key=key, rows_per_commit=10, resume=True
+                )
+                assert result.rows == 30
+            assert execute(database, "SELECT count(*), count(DISTINCT id) FROM scored") == [(30, 30)]
+
+
+def test_reading_continues_after_every_chunk(database: str) -> None:
+    make_reviews(database, 25)
+    source = postgresql.open_source(f"{database}?table=reviews", text_columns=["text"])
+    chunks = list(source.chunks(None))
+    assert [chunk.batch.num_rows for chunk in chunks] == [7, 7, 7, 4]
+    assert chunks[-1].fraction == 1.0
+    for number, chunk in enumerate(chunks):
+        rest = [row["id"] for later in source.chunks(chunk.position) for row in later.batch.to_pylist()]
+        assert rest == list(range(25))[7 * (number + 1) :]
+
+
+def test_composite_keys_of_text_and_dates_continue(database: str) -> None:
+    execute(database, "CREATE TABLE reviews (shop text, day date, text text, PRIMARY KEY (shop, day))")
+    for shop in ("a", "B", "ä"):
+        for day in range(1, 8):
+            execute(database, "INSERT INTO reviews VALUES (%s, %s, 'good')", shop, datetime.date(2024, 1, day))
+    source = postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], columns=["shop", "day"])
+    everything = [row for chunk in source.chunks(None) for row in chunk.batch.to_pylist()]
+    for chunk in list(source.chunks(None))[:-1]:
+        seen = chunk.position["rows"]
+        assert [row for later in source.chunks(chunk.position) for row in later.batch.to_pylist()] == everything[
+            seen:
+        ]
+
+
+@pytest.mark.parametrize("rows", [[(1, "a"), (1, "b")], [(1, "a"), (None, "b")]])
+def test_keys_must_identify_rows(database: str, rows: list[tuple[int | None, str]]) -> None:
+    execute(database, "CREATE TABLE reviews (id integer, text text)")
+    for row in rows:
+        execute(database, "INSERT INTO reviews VALUES (%s, %s)", *row)
+    source = postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], key=["id"])
+    with pytest.raises(DataError) as error:
+        list(source.chunks(None))
+    assert error.value.code == "bad-key"
+
+
+def test_tables_without_a_key_cannot_be_resumed(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    make_reviews(database, 10, key="")
+    url = f"{database}?table=reviews"
+    settings = ScoreSettings.create({})
+    source = postgresql.open_source(url, text_columns=["text"])
+    events = score_with(classifier, source, file_sink_of(tmp_path / "out", settings), settings)
+    assert "no-key" in [event.code for event in events if isinstance(event, Note)]
+    with pytest.raises(ResumeError) as error:
+        list(source.chunks({"key": None, "rows": 5}))
+    assert error.value.code == "no-key"
+
+
+def test_nul_characters_are_rejected(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "text": "a\\u0000b"}\n{"id": 2, "text": "good"}\n')
+    result = score(classifier, tmp_path / "in.jsonl", f"{database}?table=scored", bad_rows=tmp_path / "rejects.csv")
+    assert (result.rows, result.bad_rows) == (1, {"nul-character": 1})
+    assert execute(database, "SELECT id FROM scored") == [(2,)]
+
+
+def test_tables_with_rows_need_a_key(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(5))
+    score(classifier, source, f"{database}?table=scored")
+    with pytest.raises(OptionError) as error:
+        score(classifier, source, f"{database}?table=scored")
+    assert error.value.code == "output-exists"
+
+
+def test_missing_columns_of_the_sink_are_named(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    execute(database, "CREATE SCHEMA lab")
+    execute(database, "CREATE TABLE lab.scored (id bigint, text text)")
+    source = write_table(tmp_path / "in.parquet", make_table(5))
+    with pytest.raises(OptionError) as error:
+        score(classifier, source, f"{database}?table=lab.scored")
+    assert error.value.code == "missing-sink-column"
+    assert error.value.columns == ["stars", "predicted_label", "predicted_probability"]
+
+
+def test_a_failed_transaction_keeps_earlier_ones(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(30))
+    execute(
+        database,
+        "CREATE TABLE scored (id bigint CHECK (id < 20), text text, stars real, predicted_label text, "
+        "predicted_probability real)",
+    )
+    with pytest.raises(WriteError) as error:
+        score(classifier, source, f"{database}?table=scored", rows_per_commit=10)
+    assert error.value.path.endswith("?table=scored")
+    kept = execute(database, "SELECT count(*) FROM scored")[0][0]
+    assert kept == 14  # commits end with chunks of seven rows
+    execute(database, "ALTER TABLE scored DROP CONSTRAINT scored_id_check")
+    score(classifier, source, f"{database}?table=scored", rows_per_commit=10, resume=True)
+    assert execute(database, "SELECT count(*), count(DISTINCT id) FROM scored") == [(30, 30)]
+
+
+def test_passwords_are_never_shown(server: str) -> None:
+    url = server.replace("tester@", "tester:wrong-secret@") + "?table=reviews"
+    for open_it in (
+        lambda: postgresql.open_source(url, text_columns=["text"]),
+        lambda: fastlstm.read_dataset(url),
+    ):
+        with pytest.raises(DataError) as error:
+            open_it()
+        assert error.value.code == "cannot-connect"
+        assert "wrong-secret" not in str(error.value) + repr(error.value.values)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [("table=nothing", "query-failed"), ("query=SELEC", "query-failed"), ("", "bad-database-url")],
+)
+def test_wrong_queries_raise(database: str, parameters: str, code: str) -> None:
+    for open_it in (
+        lambda: postgresql.open_source(f"{database}?{parameters}", text_columns=["text"]),
+        lambda: fastlstm.read_dataset(f"{database}?{parameters}"),
+    ):
+        with pytest.raises((DataError, OptionError)) as error:
+            open_it()
+        assert error.value.code == code
+
+
+def test_missing_columns_raise(database: str) -> None:
+    make_reviews(database, 3)
+    for options in ({"text_columns": ["x"]}, {"text_columns": ["text"], "key": ["x"]}):
+        with pytest.raises(DataError) as error:
+            postgresql.open_source(f"{database}?table=reviews", **options)
+        assert (error.value.code, error.value.column) == ("missing-column", "x")
+
+
+def test_labelled_rows_are_read(database: str) -> None:
+    execute(database, "CREATE TABLE reviews (text text, label integer)")
+    for text, label in (("good film", 1), ("bad film", 0), (None, 1)):
+        execute(database, "INSERT INTO reviews VALUES (%s, %s)", text, label)
+    dataset = fastlstm.read_dataset(f"{database}?query=SELECT text, label FROM reviews WHERE text IS NOT NULL")
+    assert (dataset.texts, dataset.labels) == (["good film", "bad film"], ["1", "0"])
+    assert "tester" not in dataset.source
+
+
+def test_models_are_trained_on_rows_and_contain_no_password(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    from fastlstm.cli import main
+
+    monkeypatch.delenv("PGPASSWORD")
+    execute(database.replace("tester@", f"tester:{PASSWORD}@"), "CREATE TABLE reviews (text text, label text)")
+    url = database.replace("tester@", f"tester:{PASSWORD}@")
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO reviews VALUES (%s, %s)", reviews(120, seed=0))
+    with pytest.raises(SystemExit) as exit_:
+        main(["train", f"{url}?table=reviews", "--out", str(tmp_path / "model"), *SMALL])
+    assert exit_.value.code == 0
+    assert fastlstm.load(tmp_path / "model").labels == ("bad", "good")
+    for path in (tmp_path / "model").iterdir():
+        assert PASSWORD.encode() not in path.read_bytes()

@@ -1,0 +1,247 @@
+"""Part files, single files made of them, and checkpoints."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import dataset, parquet
+from tests.helpers.scoring import SCHEMA, file_source, ids, make_table, read_rows
+
+from fastlstm.errors import OptionError, ResumeError, WriteError
+from fastlstm.scoring.encode import encode
+from fastlstm.scoring.file_sink import CHECKPOINT_FILE, FileSink
+from fastlstm.scoring.locations import locate
+
+FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.csv.gz", "t.jsonl.gz"]
+
+
+def sink_of(path: Path, **options: Any) -> FileSink:
+    return FileSink(locate(path), **options)
+
+
+def write_parts(sink: FileSink, numbers: range, rows: int = 5) -> None:
+    """Commit one part of some rows for each number."""
+    for number in numbers:
+        sink.write(make_table(rows, first=rows * number))
+        sink.commit({"part": number})
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_appears_when_it_is_complete(tmp_path: Path, name: str) -> None:
+    sink = sink_of(tmp_path / name)
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(3))
+    assert not (tmp_path / name).exists()
+    sink.finish()
+    assert names(tmp_path) == [name]
+    rows = [row for chunk in file_source(tmp_path / name).chunks(None) for row in chunk.batch.to_pylist()]
+    assert [int(row["id"]) for row in rows] == list(range(15))
+    assert [row["text"] for row in rows] == make_table(15).column("text").to_pylist()
+
+
+def test_a_folder_has_one_file_per_commit(tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "out")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(3))
+    sink.finish()
+    assert names(tmp_path / "out") == [
+        CHECKPOINT_FILE,
+        "part-00000.parquet",
+        "part-00001.parquet",
+        "part-00002.parquet",
+    ]
+    assert read_rows(tmp_path / "out") == make_table(15).to_pylist()
+
+
+@pytest.mark.parametrize("file_format", ["csv", "tsv", "jsonl"])
+def test_every_file_of_a_folder_is_complete(tmp_path: Path, file_format: str) -> None:
+    sink = sink_of(tmp_path / "out", file_format=file_format)
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+    for number in range(2):
+        source = file_source(tmp_path / "out" / f"part-0000{number}.{file_format}")
+        (chunk,) = source.chunks(None)
+        assert list(map(int, chunk.batch.column("id").to_pylist())) == list(range(5 * number, 5 * number + 5))
+
+
+def test_values_of_partition_columns_become_folders(tmp_path: Path) -> None:
+    table = pyarrow.table(
+        {"text": ["a", "b", "c", "d"], "year": [2023, 2024, None, 2024], "kind": ["x/y", "", "", None]}
+    )
+    sink = sink_of(tmp_path / "out", partition_by=["year", "kind"])
+    sink.start(table.schema, resume=False)
+    sink.write(table)
+    sink.commit({})
+    sink.finish()
+    files = {path.parent.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.parquet")}
+    assert files == {
+        "year=2023/kind=x%2Fy",
+        "year=2024/kind=",
+        "year=2024/kind=__HIVE_DEFAULT_PARTITION__",
+        "year=__HIVE_DEFAULT_PARTITION__/kind=",
+    }
+    rows = dataset.dataset(tmp_path / "out", partitioning="hive").to_table().to_pylist()
+    assert sorted((row["text"], row["year"]) for row in rows) == [
+        ("a", 2023),
+        ("b", 2024),
+        ("c", None),
+        ("d", 2024),
+    ]
+
+
+@pytest.mark.parametrize("name", ["out", "t.parquet", "t.csv"])
+def test_resuming_drops_what_was_not_committed(tmp_path: Path, name: str) -> None:
+    sink = sink_of(tmp_path / name)
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+    sink.write(make_table(5, first=100))  # killed before the commit
+    parts = tmp_path / (name if name == "out" else f"{name}.incomplete")
+    (parts / ".part-00003.parquet.1234").write_bytes(b"half")
+    again = sink_of(tmp_path / name)
+    assert again.start(SCHEMA, resume=True) == {"part": 1}
+    assert len(list(parts.glob("part-*"))) == 2
+    assert not list(parts.glob(".part-*"))
+    write_parts(again, range(2, 3))
+    again.finish()
+    assert ids(read_rows(tmp_path / name)) == list(range(15))
+
+
+def test_resuming_partitions_drops_what_was_not_committed(tmp_path: Path) -> None:
+    table = pyarrow.table({"id": [1, 2], "year": [1, 2]})
+    sink = sink_of(tmp_path / "out", partition_by=["year"])
+    sink.start(table.schema, resume=False)
+    sink.write(table)
+    sink.commit({})
+    sink.write(table)
+    again = sink_of(tmp_path / "out", partition_by=["year"])
+    again.start(table.schema, resume=True)
+    assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2]
+
+
+def test_a_run_that_was_killed_while_it_finished_can_be_finished(tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "t.parquet")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+    (tmp_path / "t.parquet.tmp").write_bytes(b"half")
+    again = sink_of(tmp_path / "t.parquet")
+    again.start(SCHEMA, resume=True)
+    again.finish()
+    assert names(tmp_path) == ["t.parquet"]
+    assert ids(read_rows(tmp_path / "t.parquet")) == list(range(10))
+
+
+def test_existing_results_are_not_replaced(tmp_path: Path) -> None:
+    for name in ("out", "t.csv"):
+        sink = sink_of(tmp_path / name)
+        sink.start(SCHEMA, resume=False)
+        write_parts(sink, range(1))
+        for state in ("interrupted", "finished"):
+            if state == "finished":
+                sink.finish()
+            with pytest.raises(OptionError) as error:
+                sink_of(tmp_path / name).start(SCHEMA, resume=False)
+            assert error.value.code == "output-exists"
+
+
+def test_overwrite_replaces_an_earlier_result(tmp_path: Path) -> None:
+    for name in ("out", "t.parquet"):
+        for rows in (5, 3):
+            sink = sink_of(tmp_path / name, overwrite=True)
+            sink.start(SCHEMA, resume=False)
+            write_parts(sink, range(2), rows=rows)
+            sink.finish()
+        assert ids(read_rows(tmp_path / name)) == list(range(6))
+
+
+def test_folders_with_other_files_are_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path, overwrite=True).start(SCHEMA, resume=False)
+    assert error.value.code == "not-a-score-folder"
+    assert names(tmp_path) == ["thesis.doc"]
+
+
+def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
+    for name in ("out", "t.csv"):
+        with pytest.raises(ResumeError) as error:
+            sink_of(tmp_path / name).start(SCHEMA, resume=True)
+        assert error.value.code == "no-checkpoint"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format_version": 9, "parts": 1, "run": {}}'])
+def test_damaged_checkpoints_raise(tmp_path: Path, content: str) -> None:
+    (tmp_path / CHECKPOINT_FILE).write_text(content)
+    with pytest.raises(ResumeError) as error:
+        sink_of(tmp_path).start(SCHEMA, resume=True)
+    assert error.value.code == "bad-checkpoint"
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("t.csv", {"partition_by": ["id"]}, "conflicting-options"),
+    ("t.csv", {"file_format": "parquet"}, "conflicting-options"),
+    ("t.xlsx", {}, "unknown-format"),
+    ("out", {"partition_by": ["x"]}, "bad-option-value"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "code"), WRONG)
+def test_wrong_options_raise(tmp_path: Path, name: str, options: dict[str, Any], code: str) -> None:
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / name, **options).start(SCHEMA, resume=False)
+    assert error.value.code == code
+
+
+def test_nested_columns_do_not_fit_csv(tmp_path: Path) -> None:
+    schema = pyarrow.schema([("text", pyarrow.string()), ("tags", pyarrow.list_(pyarrow.string()))])
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "t.csv").start(schema, resume=False)
+    assert (error.value.code, error.value.column) == ("nested-column", "tags")
+    sink_of(tmp_path / "t.jsonl").start(schema, resume=False)
+
+
+def test_folders_that_cannot_be_written_raise(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    sink = sink_of(tmp_path / "file" / "t.csv")
+    sink.start(SCHEMA, resume=False)
+    with pytest.raises(WriteError) as error:
+        write_parts(sink, range(1))
+    assert error.value.path == str(tmp_path / "file" / "t.csv.incomplete" / "part-00000.csv")
+
+
+def test_json_lines_contain_values_that_json_has_not() -> None:
+    table = pyarrow.table(
+        {
+            "float": [float("nan")],
+            "when": [datetime.datetime(2024, 1, 2, 3, 4)],
+            "price": [decimal.Decimal("1.50")],
+            "raw": [b"\xff"],
+            "tags": [["a", None]],
+            "inner": [{"x": float("inf")}],
+        }
+    )
+    assert json.loads(encode(table, "jsonl")) == {
+        "float": None,
+        "when": "2024-01-02T03:04:00",
+        "price": "1.50",
+        "raw": "/w==",
+        "tags": ["a", None],
+        "inner": {"x": None},
+    }
+
+
+def test_a_parquet_file_has_one_row_group_per_part(tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "t.parquet")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(3))
+    sink.finish()
+    assert parquet.ParquetFile(tmp_path / "t.parquet").metadata.num_row_groups == 3
