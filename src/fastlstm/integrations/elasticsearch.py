@@ -421,8 +421,8 @@ class SearchSink:
         documents = self._cluster.request("POST", f"{index}/_count")["count"]
         if documents and not self._overwrite:
             raise OptionError(
-                f"{self.name} contains {documents} documents; pass `resume` to continue a run, or `overwrite`: with a `key`, "
-                "it updates documents with the same ids; without, it replaces all",
+                f"{self.name} contains {documents} documents; pass `resume` to continue a run, or `overwrite`: "
+                "with a `key`, it updates documents with the same ids; without, it replaces all",
                 code="output-exists",
                 path=self.name,
             )

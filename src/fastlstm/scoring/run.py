@@ -19,6 +19,7 @@ from fastlstm.errors import DataError, FastLSTMError, OptionError, ResumeError
 from fastlstm.inference import Classifier
 from fastlstm.inference.columns import ColumnPredictions
 from fastlstm.notes import Note
+from fastlstm.scoring.columns import LABEL, prediction_arrays
 from fastlstm.scoring.events import ScoreEvent, ScoreProgress, ScoreResult, ScoreStarted
 from fastlstm.scoring.interfaces import Chunk, Position, Sink, Source
 from fastlstm.scoring.rejects import RejectsFile
@@ -179,19 +180,8 @@ class _Run:
     def _with_predictions(self, batch: pyarrow.RecordBatch, predictions: ColumnPredictions) -> pyarrow.RecordBatch:
         import pyarrow
 
-        new = self._settings.new_columns(self._labels)
-        arrays = []
-        for column in self._schema:
-            kind = new.get(column.name)
-            if kind is None:
-                arrays.append(batch.column(column.name))
-            elif kind == "label":
-                arrays.append(pyarrow.array(predictions.labels, pyarrow.string()))
-            elif kind == "probability":
-                arrays.append(pyarrow.array(predictions.label_probabilities, from_pandas=True))
-            else:
-                values = predictions.probabilities[:, self._labels.index(kind)]
-                arrays.append(pyarrow.array(values, from_pandas=True))
+        new = prediction_arrays(predictions, self._settings.new_columns(self._labels))
+        arrays = [new[name] if name in new else batch.column(name) for name in self._schema.names]
         return pyarrow.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _require_good_rows(self) -> None:
@@ -310,8 +300,8 @@ def _output_schema(source: Source, settings: ScoreSettings, labels: Sequence[str
                 column=name,
             )
     fields = [source.schema.field(name) for name in copied]
-    for name, kind in new.items():
-        fields.append(pyarrow.field(name, pyarrow.string() if kind == "label" else pyarrow.float32()))
+    for name, content in new.items():
+        fields.append(pyarrow.field(name, pyarrow.string() if content == LABEL else pyarrow.float32()))
     return pyarrow.schema(fields)
 
 

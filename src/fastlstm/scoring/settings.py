@@ -13,6 +13,7 @@ from fastlstm.data.options import OnBadRows, ReadOptions
 from fastlstm.errors import OptionError, suggest
 from fastlstm.inference import Classifier
 from fastlstm.kernel.loader import MAX_THREADS, usable_cores
+from fastlstm.scoring.columns import DEFAULT_PREFIX, column_names
 from fastlstm.scoring.encode import OUTPUT_FORMATS
 
 ROWS_PER_COMMIT = 50_000
@@ -47,7 +48,7 @@ class ScoreSettings:
     columns: tuple[str, ...] | None = None
     key: tuple[str, ...] = ()
     probabilities: bool = False
-    prefix: str = "predicted_"
+    prefix: str = DEFAULT_PREFIX
     threshold: float | None = None
     processes: int | None = None
     engine: str = "local"
@@ -129,12 +130,9 @@ class ScoreSettings:
         """The number of processes of this machine."""
         return self.processes or usable_cores()
 
-    def new_columns(self, labels: Sequence[str]) -> Mapping[str, str]:
-        """Return the columns that predictions add: name -> "label", "probability" or a class name."""
-        names = {f"{self.prefix}label": "label", f"{self.prefix}probability": "probability"}
-        if self.probabilities:
-            names |= {f"{self.prefix}probability_{label}": label for label in labels}
-        return names
+    def new_columns(self, labels: Sequence[str]) -> dict[str, str | int]:
+        """Return the columns that predictions add, as `column_names`."""
+        return column_names(labels, self.prefix, probabilities=self.probabilities)
 
     def identity(self, model: Classifier, source: str) -> dict[str, Any]:
         """Return what must be equal when a run is resumed, as a JSON object."""

@@ -1,0 +1,41 @@
+"""Predictions as columns of Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fastlstm.inference.columns import ColumnPredictions
+
+if TYPE_CHECKING:
+    import pyarrow
+
+LABEL, PROBABILITY = "label", "probability"
+DEFAULT_PREFIX = "predicted_"
+
+
+def column_names(labels: Sequence[str], prefix: str, *, probabilities: bool) -> dict[str, str | int]:
+    """Return the columns that predictions add to a table.
+
+    Returns:
+        Name -> `LABEL`, `PROBABILITY` (that of the label), or the index of the class whose probability it is.
+    """
+    names: dict[str, str | int] = {f"{prefix}{LABEL}": LABEL, f"{prefix}{PROBABILITY}": PROBABILITY}
+    if probabilities:
+        names |= {f"{prefix}{PROBABILITY}_{label}": index for index, label in enumerate(labels)}
+    return names
+
+
+def prediction_arrays(predictions: ColumnPredictions, names: Mapping[str, str | int]) -> dict[str, pyarrow.Array]:
+    """Return the columns of `column_names`: strings, and float32 with null where there is no probability."""
+    import pyarrow
+
+    arrays = {}
+    for name, content in names.items():
+        if content == LABEL:
+            arrays[name] = pyarrow.array(predictions.labels, pyarrow.string())
+        elif isinstance(content, int):
+            arrays[name] = pyarrow.array(predictions.probabilities[:, content], from_pandas=True)
+        else:
+            arrays[name] = pyarrow.array(predictions.label_probabilities, from_pandas=True)
+    return arrays
