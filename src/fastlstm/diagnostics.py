@@ -41,7 +41,7 @@ EXTRAS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "duckdb": ("functions for DuckDB", ("duckdb", "pyarrow")),
     "elasticsearch": ("Elasticsearch: score", ("elasticsearch", "pyarrow")),
     "opensearch": ("OpenSearch: score", ("opensearch-py", "pyarrow")),
-    "spark": ("functions for Spark", ("pyspark", "pandas", "pyarrow")),
+    "spark": ("functions for Spark", ("pyspark", "pyarrow")),
     "ray": ("Ray: score --engine ray, train --workers", ("ray", "pyarrow")),
     "flink": ("functions for Flink", ("apache-flink",)),
     "dev": (

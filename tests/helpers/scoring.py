@@ -12,8 +12,9 @@ from pyarrow import csv, dataset, parquet
 
 from fastlstm.inference import Classifier
 from fastlstm.inference.columns import ColumnPredictions, predict_column
+from fastlstm.scoring.api import open_sink, open_source
 from fastlstm.scoring.encode import encode
-from fastlstm.scoring.events import ScoreEvent
+from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import FileSink
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Sink, Source
@@ -101,6 +102,14 @@ def file_sink_of(sink: Path, settings: ScoreSettings) -> FileSink:
 def score_with(model: Classifier, source: Source, sink: Sink, settings: ScoreSettings) -> list[ScoreEvent]:
     """Score in this process and return all events."""
     return list(run(model, source, sink, settings, lambda: SerialWorkers(model, settings.threshold)))
+
+
+def score_uris(model: Classifier, source: str, sink: str, **options: Any) -> ScoreResult:
+    """Score between paths and URIs, in this process."""
+    settings = ScoreSettings.create(options)
+    result = score_with(model, open_source(source, settings), open_sink(sink, settings), settings)[-1]
+    assert isinstance(result, ScoreResult)
+    return result
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

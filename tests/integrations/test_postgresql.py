@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 from tests.helpers.command_line import SMALL, reviews
 from tests.helpers.postgresql_server import PASSWORD, find_server, running_server
-from tests.helpers.scoring import file_sink_of, file_source_of, ids, make_table, read_rows, score_with, write_table
+from tests.helpers.scoring import (
+    file_sink_of,
+    file_source_of,
+    ids,
+    make_table,
+    read_rows,
+    score_uris,
+    score_with,
+    write_table,
+)
 
 import fastlstm
 from fastlstm.errors import DataError, OptionError, ResumeError, WriteError
@@ -69,22 +78,7 @@ def make_reviews(database: str, rows: int, *, key: str = "PRIMARY KEY") -> None:
 
 def score(model: Classifier, source: Any, sink: Any, **options: Any) -> ScoreResult:
     """Score between paths and URLs, in this process."""
-    settings = ScoreSettings.create(options)
-    opened_source = (
-        file_source_of(source, settings)
-        if isinstance(source, Path)
-        else postgresql.open_source(
-            source, text_columns=settings.text_columns, columns=settings.columns, key=settings.key
-        )
-    )
-    opened_sink = (
-        file_sink_of(sink, settings)
-        if isinstance(sink, Path)
-        else postgresql.open_sink(sink, key=settings.key, overwrite=settings.overwrite)
-    )
-    result = score_with(model, opened_source, opened_sink, settings)[-1]
-    assert isinstance(result, ScoreResult)
-    return result
+    return score_uris(model, str(source), str(sink), **options)
 
 
 def test_a_table_becomes_a_table_with_predictions(database: str, classifier: Classifier) -> None:

@@ -244,6 +244,10 @@ class Classifier:
         """
         return predicted_classes(probabilities, self._decision_threshold(threshold))
 
+    def check_threshold(self, threshold: float | None) -> None:
+        """Raise `OptionError` if `threshold` is not in 0..1 or there are more than two classes. None is valid."""
+        self._decision_threshold(threshold)
+
     def _decision_threshold(self, threshold: float | None) -> float:
         """Return the threshold, validated; the saved one if it is None."""
         if threshold is None:

@@ -6,8 +6,6 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastlstm.errors import MissingDependencyError, OptionError
 from fastlstm.inference.classifier import Classifier, load
 from fastlstm.inference.columns import predict_column
@@ -55,9 +53,7 @@ def register(
     except ImportError:
         raise MissingDependencyError("a function for DuckDB", "pyarrow", "duckdb") from None
     classifier = model if isinstance(model, Classifier) else load(model)
-    classifier.choose(
-        np.empty((0, len(classifier.labels)), np.float32), threshold=threshold
-    )  # checks the threshold
+    classifier.check_threshold(threshold)
 
     def predict(texts: Any) -> Any:  # DuckDB evaluates the annotations, and pyarrow is no global name
         predictions = predict_column(classifier, texts.to_pylist(), threshold=threshold)

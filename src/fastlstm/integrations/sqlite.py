@@ -6,8 +6,6 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fastlstm.inference.classifier import Classifier, load
 from fastlstm.inference.columns import predict_column
 
@@ -42,9 +40,7 @@ def register(
         InputError: The model cannot be loaded.
     """
     classifier = model if isinstance(model, Classifier) else load(model)
-    classifier.choose(
-        np.empty((0, len(classifier.labels)), np.float32), threshold=threshold
-    )  # checks the threshold
+    classifier.check_threshold(threshold)
 
     @lru_cache(CACHED_TEXTS)
     def predict(text: str) -> tuple[str | None, float | None]:

@@ -11,8 +11,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastlstm.data.options import BadRow
 from fastlstm.data.validation import MIN_ROWS_TO_STOP_EARLY
 from fastlstm.errors import DataError, FastLSTMError, OptionError, ResumeError
@@ -88,7 +86,7 @@ def run(
         FastLSTMError: A worker process died; the sink holds the rows of the last commit.
     """
     start = time.perf_counter()
-    model.choose(np.empty((0, len(model.labels)), np.float32), threshold=settings.threshold)  # validates it
+    model.check_threshold(settings.threshold)
     _require_texts(source, settings.text_columns)
     schema = _output_schema(source, settings, model.labels)
     identity = settings.identity(model, source.name)
