@@ -58,8 +58,8 @@ def test_states_of_kernel_and_numpy_are_equal(model: NGramModel) -> None:
             text.feed(TEXT[: count // 2])
             text.feed(TEXT[count // 2 : count])
         states = [text.state() for text in texts]
-        for array, expected in zip(*states, strict=True):
-            assert array.dtype == expected.dtype == np.int32
+        for array, expected, dtype in zip(*states, [np.int64, np.int32], strict=True):
+            assert array.dtype == expected.dtype == dtype
             np.testing.assert_array_equal(array, expected)
         resumed = model.resume_text(*states[1], count)
         resumed.feed(TEXT)
@@ -77,31 +77,31 @@ def test_kinds_with_two_windows_or_one_token_equal_the_reference_in_pieces(kinds
         assert len(text.state()[1]) == min(count, model.reference.window)
 
 
-def unknown_id(model: NGramModel) -> int:
-    return int(np.flatnonzero(~model.reference.mask)[0])
+def test_rows_are_those_of_the_ids(model: NGramModel) -> None:
+    ids = model.reference.ids
+    assert model.rows(ids).tolist() == list(range(len(ids)))
+    assert model.rows(ids[:0]).tolist() == []
+    unknown = np.flatnonzero(~model.reference.mask)
+    for wrong in (-1, unknown[0], unknown[-1], NGRAM_ID_COUNT):
+        with pytest.raises(ValueError, match="n-gram ids"):
+            model.rows(np.array([ids[0], wrong], np.int32))
 
 
-@pytest.mark.parametrize("case", ["negative", "too large", "decreasing", "repeated", "unknown"])
-def test_invalid_ids_are_not_resumed(model: NGramModel, case: str) -> None:
-    first, second = model.reference.ids[:2]
-    ids = {
-        "negative": [-1],
-        "too large": [NGRAM_ID_COUNT],
-        "decreasing": [second, first],
-        "repeated": [first, first],
-        "unknown": [unknown_id(model)],
-    }[case]
+@pytest.mark.parametrize("case", ["negative", "too large", "decreasing", "repeated"])
+def test_invalid_rows_are_not_resumed(model: NGramModel, case: str) -> None:
+    count = len(model.reference.ids)
+    rows = {"negative": [-1, 0], "too large": [0, count], "decreasing": [1, 0], "repeated": [1, 1]}[case]
     last = np.zeros(4, np.int32)
-    model.resume_text(model.reference.ids[:2], last, 4)
-    with pytest.raises(ValueError, match="n-gram ids"):
-        model.resume_text(np.array(ids, np.int32), last, 4)
+    model.resume_text(np.array([0, count - 1]), last, 4)
+    with pytest.raises(ValueError, match="n-gram rows"):
+        model.resume_text(np.array(rows), last, 4)
 
 
 def test_ngrams_without_tokens_are_not_resumed(model: NGramModel) -> None:
     none = np.empty(0, np.int32)
-    model.resume_text(none, none, 0)
+    model.resume_text(np.empty(0, np.int64), none, 0)
     with pytest.raises(ValueError, match="without tokens"):
-        model.resume_text(model.reference.ids[:2], none, 0)
+        model.resume_text(np.array([0, 1]), none, 0)
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_ngrams_without_tokens_are_not_resumed(model: NGramModel) -> None:
 )
 def test_invalid_last_tokens_are_not_resumed(model: NGramModel, last: TokenIds, token_count: int) -> None:
     with pytest.raises(ValueError, match="last tokens"):
-        model.resume_text(model.reference.ids[:2], last, token_count)
+        model.resume_text(np.array([0, 1]), last, token_count)

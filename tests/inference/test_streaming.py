@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,24 @@ import fastlstm
 from fastlstm.config import ModelConfig
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier, features
-from fastlstm.inference.streaming import MAGIC
+from fastlstm.inference.streaming import MAGIC, MAGIC_1
+from fastlstm.inference.varint import encode_varints
 from fastlstm.kernel import find_kernel
+from fastlstm.text.ngrams import NGRAM_ID_COUNT
+from fastlstm.text.token_boundaries import MAX_PENDING
 
+OLD_MODEL = Path(__file__).parents[1] / "serialization" / "golden" / "version-2"
+OLD_TEXT = (
+    "An awful movie, a dull plot! Great actors, really great music, not an awful film. A dull story and the actors"
+)
+OLD_STATE = base64.b64decode(
+    "ZmFzdGxzdG0gc3RyZWFtIDEK4RUxETemDvgU9leeLJ+cCz80i09aOxIg6gU+IJitQ/l7Im1vZGVsIjogIjNjZjU5MzgzOGE5MjA3ODEiLCAicm"
+    "VhZCI6IDI1LCAia25vd24iOiAyMywgImhlbGQiOiAiYWN0b3JzIiwgImFycmF5cyI6IHsic3RhdGUiOiAxNCwgInNlZW4iOiA5LCAibGFzdCI6"
+    "IDI1fX0KZCrovtpySj+hVxU/ieJ2v0iqbkDblYw/1GxZP07DHr9/eKNAMReDwAAAAAAAAAAAAAAAAAAAAADUIwEAC8kCAKPQBACSTgUAs2cFAN"
+    "92BgCfEQsA/lgLABZxDAAFAAAABgAAABAAAAAPAAAAAgAAAAMAAAARAAAACQAAAAcAAAAKAAAADwAAABIAAAAHAAAABAAAAA8AAAAIAAAABQAA"
+    "AAYAAAAMAAAAAQAAAAIAAAADAAAADQAAAAsAAAABAAAA"
+)
+"""The state of format 1 after `OLD_TEXT`, of `OLD_MODEL`."""
 UNLIMITED = 10**9
 """`max_tokens` of models that truncate no text of these tests."""
 WORDS = [
@@ -123,7 +140,7 @@ def test_state_can_be_saved_after_any_piece_and_stays_small(classifier: Classifi
         assert np.array_equal(classifier.stream(stream.state).probabilities, stream.probabilities)
         sizes.append(len(stream.state))
     assert np.array_equal(stream.end().probabilities, classifier.predict_proba(text))
-    assert max(sizes) < 16_000
+    assert sizes[-1] - sizes[0] < 300 + 70 + 20  # last tokens and n-grams, one byte each, and digits of counts
 
 
 def test_state_of_another_model_raises_data_error(make_model: MakeModel) -> None:
@@ -220,25 +237,160 @@ def test_streams_are_not_truncated(make_model: MakeModel) -> None:
     assert repr(stream) == "Stream(40 tokens, 0 pending characters)"
 
 
-def forge_state(state: bytes, **changes: Any) -> bytes:
-    """Return a state with another head and a valid checksum."""
-    start = len(MAGIC) + 32
-    line, _, body = state[start:].partition(b"\n")
-    content = json.dumps({**json.loads(line), **changes}).encode() + b"\n" + body
-    return MAGIC + hashlib.sha256(content).digest() + content
+def parts_of(state: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the head and the body of a state."""
+    line, _, body = state[len(MAGIC) + 32 :].partition(b"\n")
+    return json.loads(line), body
+
+
+def forge_state(head: Any, body: bytes, magic: bytes = MAGIC) -> bytes:
+    """Return a state with a valid checksum."""
+    content = json.dumps(head).encode() + b"\n" + body
+    return magic + hashlib.sha256(content).digest() + content
+
+
+def assert_invalid(classifier: Classifier, state: bytes) -> None:
+    with pytest.raises(DataError) as raised:
+        classifier.stream(state)
+    assert raised.value.code == "invalid-stream-state"
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"held": 5}, {"held": None}, {"read": 10**30}, {"read": -1}, {"read": "1"}, {"arrays": []}, {"arrays": {}},
-        {"arrays": {"state": 1, "seen": 0, "last": 0}}, {"arrays": {"state": -1, "seen": 1, "last": 0}},
+        {"held": 5}, {"held": None}, {"held": "\ud800"}, {"held": "a" * (MAX_PENDING + 1)}, {"held": [[]]},
+        {"read": 10**30}, {"read": -1}, {"read": "1"}, {"read": 4.0}, {"read": True}, {"read": None}, {"read": 0},
+        {"read": 3}, {"read": 10**6},
+        {"known": -1}, {"known": 5}, {"known": "1"}, {"known": None},
     ],
+    ids=lambda changes: str(changes)[:30],
 )  # fmt: skip
-def test_forged_state_raises_data_error(make_model: MakeModel, changes: dict[str, Any]) -> None:
+def test_forged_head_raises_data_error(make_model: MakeModel, runtime: None, changes: dict[str, Any]) -> None:  # noqa: ARG001
     classifier = Classifier(with_ngrams(make_model()))
-    state = classifier.stream().feed("not bad at all ").state
-    assert classifier.stream(forge_state(state)).token_count == 4
+    head, body = parts_of(classifier.stream().feed("not bad at all ").state)
+    assert classifier.stream(forge_state(head, body)).token_count == 4
+    assert_invalid(classifier, forge_state({**head, **changes}, body))
+
+
+@pytest.mark.parametrize("head", [None, [], "x", 5, {}, {"model": None}])
+def test_heads_without_fields_raise_data_error(make_model: MakeModel, head: Any) -> None:
     with pytest.raises(DataError) as raised:
-        classifier.stream(forge_state(state, **changes))
-    assert raised.value.code == "invalid-stream-state"
+        Classifier(make_model()).stream(forge_state(head, b""))
+    assert raised.value.code in {"invalid-stream-state", "stream-state-mismatch"}
+
+
+@pytest.mark.parametrize("ngrams", [True, False])
+def test_bodies_of_another_size_raise_data_error(make_model: MakeModel, runtime: None, ngrams: bool) -> None:  # noqa: ARG001
+    classifier = Classifier(with_ngrams(make_model()) if ngrams else make_model())
+    head, body = parts_of(classifier.stream().feed("not bad at all ").state)
+    size = 4 * classifier.network.features.state_size
+    assert len(body) == size or ngrams
+    for wrong in (b"", body[:4], body[: size - 1], body[: size - 4], body + b"\xff", body + b"\0" * 1000):
+        assert_invalid(classifier, forge_state(head, wrong))
+    if ngrams:
+        assert_invalid(classifier, forge_state(head, body[:size]))
+
+
+@pytest.mark.parametrize(
+    "case", ["large token", "unknown token", "large row", "unknown row", "sum of gaps", "too long"]
+)
+def test_forged_integers_raise_data_error(make_model: MakeModel, runtime: None, case: str) -> None:  # noqa: ARG001
+    model = with_ngrams(make_model())
+    classifier, vocabulary, rows = Classifier(model), model.config.vocabulary_size, model.config.ngrams
+    head, body = parts_of(classifier.stream().feed("not bad at all ").state)
+    states = body[: 4 * classifier.network.features.state_size]
+    valid = [0, rows - 2, 0, vocabulary - 1, 0, 0]
+    assert classifier.stream(forge_state(head, states + encode_varints(np.array(valid)))).token_count == 4
+    forged = {
+        "large token": [0, 2**31 - 1, 0, 0],
+        "unknown token": [0, vocabulary, 0, 0],
+        "large row": [2**31 - 1, 0, 0, 0, 0],
+        "unknown row": [rows, 0, 0, 0, 0],
+        "sum of gaps": [0, rows - 1, 0, 0, 0, 0],
+        "too long": [*[2**31 - 1] * 3, 0, 0, 0, 0],
+    }[case]
+    assert_invalid(classifier, forge_state(head, states + encode_varints(np.array(forged))))
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\x80", b"\xff"])
+@pytest.mark.parametrize("magic", [MAGIC, MAGIC_1])
+def test_large_states_are_rejected_in_little_memory(make_model: MakeModel, magic: bytes, byte: bytes) -> None:
+    classifier = Classifier(with_ngrams(make_model()))
+    head, body = parts_of(classifier.stream().feed("not bad at all ").state)
+    state = forge_state(head, body + byte * 4_000_000, magic)
+    tracemalloc.start()
+    try:
+        assert_invalid(classifier, state)
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(state)
+    finally:
+        tracemalloc.stop()
+
+
+def test_states_of_format_1_are_restored(runtime: None) -> None:  # noqa: ARG001
+    classifier = fastlstm.load(OLD_MODEL)
+    assert OLD_STATE.startswith(MAGIC_1)
+    old, new = classifier.stream(OLD_STATE), classifier.stream().feed(OLD_TEXT)
+    assert (
+        (old.token_count, old.known, old.pending)
+        == (new.token_count, new.known, new.pending)
+        == (25, 0.92, "actors")
+    )
+    np.testing.assert_allclose(old.probabilities, new.probabilities, atol=1e-6)
+    converted = classifier.stream(old.state)
+    assert old.state.startswith(MAGIC)
+    assert converted.state == old.state
+    size = 4 * classifier.network.features.state_size
+    assert parts_of(old.state)[1][size:] == parts_of(new.state)[1][size:]
+    for stream in (old, new, converted):
+        stream.feed(" and the plot, an awful movie " * 30).end()
+    assert converted.probabilities.tobytes() == old.probabilities.tobytes()
+    np.testing.assert_allclose(old.probabilities, new.probabilities, atol=1e-6)
+
+
+def test_counts_of_known_tokens_are_optional_in_format_1() -> None:
+    classifier = fastlstm.load(OLD_MODEL)
+    head, body = parts_of(OLD_STATE)
+    del head["known"]
+    assert classifier.stream(forge_state(head, body, MAGIC_1)).known == 1.0
+
+
+@pytest.mark.parametrize("case", ["unknown", "negative", "too large", "decreasing", "repeated", "token", "size"])
+def test_forged_states_of_format_1_raise_data_error(runtime: None, case: str) -> None:  # noqa: ARG001
+    classifier = fastlstm.load(OLD_MODEL)
+    head, body = parts_of(OLD_STATE)
+    size = 4 * classifier.network.features.state_size
+    integers = np.frombuffer(body[size:], np.int32)
+    first, second, *others = integers.tolist()
+    forged = {
+        "unknown": [first, first + 1, *others],
+        "negative": [-1, second, *others],
+        "too large": [*others[:2], NGRAM_ID_COUNT, *others[2:]],
+        "decreasing": [second, first, *others],
+        "repeated": [first, first, *others],
+        "token": [first, second, *others[:-1], -1],
+        "size": [first, second, *others[:10]],
+    }[case]
+    assert classifier.stream(forge_state(head, body, MAGIC_1)).token_count == 25
+    assert_invalid(classifier, forge_state(head, body[:size] + np.array(forged, np.int32).tobytes(), MAGIC_1))
+    assert_invalid(classifier, forge_state(head, body[:-2], MAGIC_1))
+
+
+@pytest.mark.parametrize("magic", [MAGIC, MAGIC_1])
+def test_random_changes_of_a_state_with_a_valid_checksum_are_rejected_or_restored(magic: bytes) -> None:
+    classifier, generator = fastlstm.load(OLD_MODEL), np.random.default_rng(4)
+    state = OLD_STATE if magic == MAGIC_1 else classifier.stream(OLD_STATE).state
+    start, codes, restored_count = len(MAGIC) + 32, set(), 0
+    for _ in range(300):
+        content = np.frombuffer(state[start:], np.uint8).copy()
+        content[generator.integers(0, len(content), 2)] = generator.integers(0, 256, 2)
+        changed = magic + hashlib.sha256(content.tobytes()).digest() + content.tobytes()
+        try:
+            stream = classifier.stream(changed)
+        except DataError as error:
+            codes.add(error.code)
+        else:
+            stream.feed("A dull film, ").end()
+            assert stream.probabilities.shape == (2,)
+            restored_count += 1
+    assert codes == {"invalid-stream-state", "stream-state-mismatch"}
+    assert restored_count > 0

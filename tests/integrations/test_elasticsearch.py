@@ -15,8 +15,8 @@ from tests.helpers.search_server import RESET, SearchServer, running_server
 
 from fastlstm.data.options import BadRow
 from fastlstm.errors import DataError, FastLSTMError, MissingDependencyError, OptionError, ResumeError, WriteError
-from fastlstm.integrations import elasticsearch
-from fastlstm.integrations.elasticsearch import CHECKPOINT_INDEX, open_sink, open_source
+from fastlstm.integrations.elasticsearch import SearchSink, cluster, open_sink, open_source
+from fastlstm.integrations.elasticsearch.sink import CHECKPOINT_INDEX
 
 pyarrow = pytest.importorskip("pyarrow")
 CLIENTS = {"elasticsearch": "elasticsearch", "opensearch": "opensearchpy"}
@@ -35,8 +35,8 @@ SCHEMA = pyarrow.schema(
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SearchServer]:
     """A server, with short waits between retries and without credentials in the environment."""
     pytest.importorskip(CLIENTS[request.param])
-    monkeypatch.setattr(elasticsearch, "FIRST_WAIT_SECONDS", 0.001)
-    monkeypatch.setattr(elasticsearch, "BULK_DOCUMENTS", 4)
+    monkeypatch.setattr(cluster, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(cluster, "BULK_DOCUMENTS", 4)
     for name in ("API_KEY", "USERNAME", "PASSWORD"):
         for product in CLIENTS:
             monkeypatch.delenv(f"{product.upper()}_{name}", raising=False)
@@ -87,7 +87,7 @@ def write(
     return bad_rows
 
 
-def write_and_commit(sink: elasticsearch.SearchSink, numbers: Sequence[int]) -> None:
+def write_and_commit(sink: SearchSink, numbers: Sequence[int]) -> None:
     sink.write(table_of(numbers))
     sink.commit({"next": numbers[-1] + 1})
 
@@ -237,7 +237,7 @@ def test_a_document_with_a_lasting_failure_raises(server: SearchServer) -> None:
 def test_unreachable_servers_raise(server: SearchServer, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_server(server.product) as closed:
         url = f"{closed.url}/reviews"
-    monkeypatch.setattr(elasticsearch, "FIRST_WAIT_SECONDS", 100)  # the first connection is not repeated
+    monkeypatch.setattr(cluster, "FIRST_WAIT_SECONDS", 100)  # the first connection is not repeated
     with pytest.raises(WriteError) as caught:
         open_sink(url).start(SCHEMA, resume=False)
     assert (caught.value.code, caught.value.status) == ("cannot-connect", None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastlstm._typing import FloatArray, TokenIds
+from fastlstm._typing import FloatArray, IndexArray, TokenIds
 from fastlstm.kernel.bindings import Kernel
 from fastlstm.kernel.ngrams import NGramReader
 from fastlstm.text.batches import join_texts
@@ -49,21 +49,28 @@ class NGramModel:
         """Return a reader of an empty text."""
         return NumPyNGramReader(self.reference) if self._table is None else NGramReader(self._table)
 
-    def resume_text(self, ids: TokenIds, last: TokenIds, token_count: int) -> NGramReader | NumPyNGramReader:
+    def rows(self, ids: TokenIds) -> IndexArray:
+        """Return the rows of n-gram ids in `reference.ids`. Raise `ValueError` if an id has no row."""
+        rows = np.searchsorted(self.reference.ids, ids)
+        if (self.reference.ids.take(rows, mode="clip") != ids).any():
+            raise ValueError("n-gram ids are unknown to the model")
+        return rows
+
+    def resume_text(self, rows: IndexArray, last: TokenIds, token_count: int) -> NGramReader | NumPyNGramReader:
         """Return a reader of a text of `token_count` tokens, which continues from the `state` of another reader.
 
         Raise `ValueError` if the state is invalid.
         """
         if len(last) != min(self.reference.window, token_count) or (len(last) and last.min() < 0):
             raise ValueError("invalid last tokens")
-        if (ids[1:] <= ids[:-1]).any():
-            raise ValueError("n-gram ids are not increasing")
-        if not np.isin(ids, self.reference.ids, assume_unique=True).all():
-            raise ValueError("n-gram ids are unknown to the model")
-        if len(ids) and not token_count:
-            raise ValueError("n-gram ids of a text without tokens")
+        if (rows[1:] <= rows[:-1]).any():
+            raise ValueError("n-gram rows are not increasing")
+        if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self.reference.ids):
+            raise ValueError("n-gram rows are unknown to the model")
+        if len(rows) and not token_count:
+            raise ValueError("n-gram rows of a text without tokens")
         reader = self.start_text()
-        reader.restore(ids, last, token_count)
+        reader.restore(rows, last, token_count)
         return reader
 
 
@@ -106,14 +113,14 @@ class NumPyNGramReader:
         end_ids = self._find(self._last_tokens, self._end_kinds, self._token_count - len(self._last_tokens))
         self.latest[:] = self._model.from_ids(np.union1d(self._permanent_ids, end_ids).astype(np.int32))
 
-    def state(self) -> tuple[TokenIds, TokenIds]:
+    def state(self) -> tuple[IndexArray, TokenIds]:
         """See `NGramReader.state`."""
         self._process_pending()
-        return self._permanent_ids, self._last_tokens
+        return np.searchsorted(self._model.ids, self._permanent_ids), self._last_tokens
 
-    def restore(self, ids: TokenIds, last: TokenIds, token_count: int) -> None:
+    def restore(self, rows: IndexArray, last: TokenIds, token_count: int) -> None:
         """See `NGramReader.restore`."""
-        self._permanent_ids, self._last_tokens = ids, last
+        self._permanent_ids, self._last_tokens = self._model.ids[rows], last
         self._token_count = self._processed_count = token_count
 
     def _process_pending(self) -> None:

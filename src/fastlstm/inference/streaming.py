@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference.features import EMPTY_TEXT_ID, reads_empty_texts_as_zeros
+from fastlstm.inference.varint import MAX_VARINT_BYTES, decode_varints, encode_varints
 from fastlstm.serialization.classifier import unsupported_reason
-from fastlstm.text.token_boundaries import TokenBuffer
+from fastlstm.text.token_boundaries import MAX_PENDING, TokenBuffer
 from fastlstm.text.tokenizer import UNKNOWN_ID, TextTokenizer
 from fastlstm.text.validation import validate_text
 
 if TYPE_CHECKING:
     from fastlstm.inference.network import Network
-    from fastlstm.inference.ngrams import NumPyNGramReader
+    from fastlstm.inference.ngrams import NGramModel, NumPyNGramReader
     from fastlstm.kernel.ngrams import NGramReader
     from fastlstm.serialization.classifier import SavedModel
 
 MAX_TOKENS = 1 << 40
 """Longest text that the kernel can count."""
-MAGIC = b"fastlstm stream 1\n"
+MAGIC = b"fastlstm stream 2\n"
 """First bytes of a stream state."""
+MAGIC_1 = b"fastlstm stream 1\n"
+"""The same of format 1, which is read but not written."""
 
 
 class AdvanceReader:
@@ -48,8 +49,8 @@ class AdvanceReader:
 class StreamState:
     """The network's state after the tokens of a text so far."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, network: Network, vocabulary_size: int) -> None:
+        self._network, self._vocabulary_size = network, vocabulary_size
         self._reader = network.features.start_text() or AdvanceReader(network)
         self._use_ngrams(None if network.ngram_logits is None else network.ngram_logits.start_text())
 
@@ -77,31 +78,49 @@ class StreamState:
         row: FloatArray = self._output()[0]
         return row
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Return all arrays of the state, of 4-byte elements."""
-        arrays: dict[str, npt.NDArray[np.generic]] = {"state": self._reader.state[0]}
-        if self._ngrams is not None:
-            arrays["seen"], arrays["last"] = self._ngrams.state()
-        return arrays
+    def to_bytes(self) -> bytes:
+        """Return the state for `restore`.
 
-    def restore(self, token_count: int, sizes: Mapping[str, int], body: bytes) -> None:
-        """Load `arrays` of the given sizes from `body`. Raise `ValueError` if they are invalid."""
-        if list(sizes) != list(self.arrays()) or sum(sizes.values()) * 4 != len(body) or min(sizes.values()) < 0:
-            raise ValueError("invalid arrays")
-        if not 0 <= token_count <= MAX_TOKENS or sizes["state"] != self._reader.state.shape[1]:
-            raise ValueError("invalid sizes")
-        start = 0
-        contents: dict[str, bytes] = {}
-        for name, size in sizes.items():
-            contents[name] = body[start : start + 4 * size]
-            start += 4 * size
-        self._reader.state[0] = np.frombuffer(contents["state"], np.float32)
+        The float32 values of the LSTM layers; then as varints, if the model has n-grams: for each row found, the
+        number of rows skipped before it, and the last tokens.
+        """
+        content = self._reader.state.tobytes()
+        if self._ngrams is not None:
+            rows, last = self._ngrams.state()
+            content += encode_varints(np.concatenate([np.diff(rows, prepend=-1) - 1, last]))
+        return content
+
+    def restore(self, token_count: int, content: bytes, version: int) -> None:
+        """Continue from the `to_bytes` of a text of `token_count` tokens. Raise `ValueError` if it is invalid.
+
+        Version 1 has int32 values in place of varints: the ids of the n-grams found, and the last tokens.
+        """
+        if type(token_count) is not int or not 0 <= token_count <= MAX_TOKENS:
+            raise ValueError("invalid number of tokens")
+        size, model = self._reader.state.nbytes, self._network.ngram_logits
+        if len(content) < size or (model is None and len(content) > size):
+            raise ValueError("invalid size")
+        self._reader.state[0] = np.frombuffer(content[:size], np.float32)
         self._reader.token_counts[0] = token_count
         if token_count:
             self._reader.features[:] = self._network.features.pool_state(self._reader.state, token_count)
-        if self._network.ngram_logits is not None:
-            seen, last = (np.frombuffer(contents[name], np.int32) for name in ("seen", "last"))
-            self._use_ngrams(self._network.ngram_logits.resume_text(seen, last, token_count))
+        if model is not None:
+            self._use_ngrams(self._resume_ngrams(model, token_count, content[size:], version))
+
+    def _resume_ngrams(
+        self, model: NGramModel, token_count: int, content: bytes, version: int
+    ) -> NGramReader | NumPyNGramReader:
+        if len(content) > MAX_VARINT_BYTES * (len(model.reference.ids) + model.reference.window):
+            raise ValueError("too many n-grams")
+        values = np.frombuffer(content, np.int32) if version == 1 else decode_varints(content)
+        ngram_count = max(len(values) - min(token_count, model.reference.window), 0)
+        ngrams, last = values[:ngram_count], values[ngram_count:]
+        if last.max(initial=0) >= self._vocabulary_size:
+            raise ValueError("tokens are unknown to the model")
+        if version == 1:
+            return model.resume_text(model.rows(ngrams), last, token_count)
+        rows = np.cumsum(ngrams, dtype=np.int64) + np.arange(ngram_count)
+        return model.resume_text(rows, last, token_count)
 
 
 class Stream:
@@ -126,7 +145,7 @@ class Stream:
         self._empty_id = EMPTY_TEXT_ID if reads_empty_texts_as_zeros(saved.config) else UNKNOWN_ID
         self._buffer = TokenBuffer(tokenizer)
         network.features.project_all()
-        self._state = StreamState(network)
+        self._state = StreamState(network, saved.config.vocabulary_size)
         self._known_count = 0
         if state is not None:
             self._restore(state)
@@ -181,22 +200,19 @@ class Stream:
     @property
     def state(self) -> bytes:
         """The whole state in a few kilobytes, to continue with in another process that has the same model."""
-        arrays = self._state.arrays()
         head = {
             "model": self._network.fingerprint,
             "read": self._state.token_count,
             "known": self._known_count,
             "held": self._buffer.pending,
-            "arrays": {name: len(array) for name, array in arrays.items()},
         }
-        body = b"".join(array.tobytes() for array in arrays.values())
-        content = json.dumps(head).encode() + b"\n" + body
+        content = json.dumps(head).encode() + b"\n" + self._state.to_bytes()
         return MAGIC + hashlib.sha256(content).digest() + content
 
     def _restore(self, state: bytes) -> None:
         start = len(MAGIC) + hashlib.sha256().digest_size
         content = bytes(state[start:])
-        if not state.startswith(MAGIC) or hashlib.sha256(content).digest() != state[len(MAGIC) : start]:
+        if not state.startswith((MAGIC, MAGIC_1)) or hashlib.sha256(content).digest() != state[len(MAGIC) : start]:
             raise _invalid_state("expected the bytes of Stream.state")
         line, _, body = content.partition(b"\n")
         try:
@@ -212,14 +228,15 @@ class Stream:
                 fingerprint=fingerprint,
             )
         try:
-            if not isinstance(head["held"], str):
-                raise TypeError("held")
-            self._buffer = TokenBuffer(self._tokenizer, head["held"])
-            self._state.restore(head["read"], head["arrays"], body)
-            self._known_count = head.get("known", head["read"])  # older states do not contain it
+            pending = validate_text(head["held"])
+            if len(pending) > MAX_PENDING:
+                raise ValueError("too many pending characters")
+            self._buffer = TokenBuffer(self._tokenizer, pending)
+            self._state.restore(head["read"], body, version=1 if state.startswith(MAGIC_1) else 2)
+            self._known_count = head.get("known", head["read"])  # the first states of format 1 do not contain it
             if type(self._known_count) is not int or not 0 <= self._known_count <= head["read"]:
                 raise ValueError("invalid count of known tokens")
-        except (ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+        except (DataError, ValueError, KeyError, TypeError) as error:
             raise _invalid_state(repr(error)) from None
 
     def __repr__(self) -> str:

@@ -87,7 +87,7 @@ def _make_udf(
 ) -> UserDefinedFunctionLike:
     arrow_udf = _import_arrow_udf()
     classifier = model if isinstance(model, Classifier) else load(model)
-    classifier.choose(np.empty((0, len(classifier.labels)), np.float32), threshold=threshold)  # validates it
+    classifier.check_threshold(threshold)
     pickled = pickle.dumps(classifier, pickle.HIGHEST_PROTOCOL)
     digest = hashlib.sha256(pickled).hexdigest()
     # Spark Connect has no SparkContext: reading the attribute raises AttributeError.

@@ -135,21 +135,24 @@ class NGramReader:
         """Write the logits of the text so far to `latest`."""
         self._read_staged(self._logits_pointer)
 
-    def state(self) -> tuple[TokenIds, TokenIds]:
-        """Return the ids, increasing, of the n-grams found by kinds without `end`, and the last tokens, up to W."""
+    def state(self) -> tuple[IndexArray, TokenIds]:
+        """Return what `restore` needs.
+
+        The rows in `NGramTable.ids`, int64, increasing, of the n-grams found by kinds without `end`; and the last
+        tokens, int32, up to W.
+        """
         self._read_staged(None)
         bits = np.unpackbits(self._seen.view(np.uint8), bitorder="little")
         count = min(int(self._tokens_read[0]), self._table.window)
-        ids: TokenIds = self._table.ids[np.flatnonzero(bits)]
-        return ids, self._last[:count].copy()
+        return np.flatnonzero(bits.view(np.bool_)), self._last[:count].copy()
 
-    def restore(self, ids: TokenIds, last: TokenIds, token_count: int) -> None:
-        """Continue from the `state` of a text of `token_count` tokens. Its ids must be in `NGramTable.ids`."""
+    def restore(self, rows: IndexArray, last: TokenIds, token_count: int) -> None:
+        """Continue from the `state` of a text of `token_count` tokens. Its rows must be below K."""
         self._tokens_read[0] = token_count - len(last)
         self._staged_count = 0
         self._read(len(last), pointer(last), None)  # finds the n-grams near the end again
         found = np.zeros(64 * len(self._seen), np.bool_)
-        found[np.searchsorted(self._table.ids, ids)] = True
+        found[rows] = True
         self._seen[:] = np.packbits(found, bitorder="little").view(np.uint64)
 
     def _read_staged(self, logits: int | None) -> None:

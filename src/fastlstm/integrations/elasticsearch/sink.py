@@ -1,0 +1,178 @@
+"""An index as a sink of `score`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from fastlstm.data.options import BadRow
+from fastlstm.errors import OptionError, ResumeError, WriteError
+from fastlstm.integrations.elasticsearch.address import Address
+from fastlstm.integrations.elasticsearch.cluster import ALL_DOCUMENTS, Cluster
+from fastlstm.integrations.elasticsearch.documents import document_excerpt, document_id, json_rows, nested
+from fastlstm.integrations.elasticsearch.mapping import ID_COLUMN, Field, indexed_fields, new_field
+from fastlstm.scoring.interfaces import Checkpoint
+
+if TYPE_CHECKING:
+    import pyarrow
+
+LABEL_COLUMN = "predicted_label"
+"""The column that becomes a keyword field, because its values are labels."""
+CHECKPOINT_INDEX = "fastlstm-checkpoints"
+"""The index that holds the checkpoint of each index, as a document whose id is the name of that index."""
+UPDATE_RETRIES = 3
+"""Attempts of the server to update a document that changes at the same time."""
+
+
+class SearchSink:
+    """Documents in an index.
+
+    With a key, each row is an update of the document whose id is the key: a new document, or new values of these
+    fields of an existing one. Without a key, the id is the number of the row in the run, from 1. So a row that is
+    written twice is one document, and rows beyond the checkpoint are replaced when a run is resumed.
+
+    Args:
+        address: The index. The server is contacted in `start`, which creates it if it does not exist.
+        key: The column with the id of each document, or several, whose values form it as a JSON array.
+        overwrite: Accept an index that contains documents. With a key, those with the same ids are updated, and the
+            others kept; without one, all are deleted.
+
+    Raises:
+        MissingDependencyError: The client is not installed.
+
+    Attributes:
+        name: The URL without credentials and parameters.
+    """
+
+    def __init__(self, address: Address, key: Sequence[str], *, overwrite: bool) -> None:
+        self.name = address.name
+        self._index, self._key, self._overwrite = address.index, tuple(key), overwrite
+        self._path = f"/{address.quoted_index}"
+        self._template_path = f"/_index_template/fastlstm-{address.quoted_index}"
+        self._checkpoint_path = f"/{CHECKPOINT_INDEX}/_doc/{address.quoted_index}"
+        self._cluster = Cluster(address, WriteError)
+        self._rows = 0
+
+    def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
+        """Create the index, or the fields that it lacks. Errors as `Sink.start`, and `WriteError`."""
+        for name in self._key:
+            if name not in schema.names:
+                raise OptionError(
+                    f"the key {name!r} is not a column (columns: {', '.join(schema.names)}); pass another `key`",
+                    code="missing-column",
+                    column=name,
+                )
+        keywords = (LABEL_COLUMN, *self._key)
+        fields = {column.name: new_field(column, keywords) for column in schema if column.name != ID_COLUMN}
+        checkpoint = None
+        if resume:
+            self._rows, checkpoint = self._saved_checkpoint()
+        else:
+            self._prepare_new_run()
+        self._create_index(fields)
+        self._create_checkpoint_index()
+        return checkpoint
+
+    def _saved_checkpoint(self) -> tuple[int, Checkpoint]:
+        """Return the number of rows written at the checkpoint, and the checkpoint."""
+        saved = self._cluster.request("GET", self._checkpoint_path, allowed=(404,))
+        if saved is None or self._cluster.request("GET", self._path, allowed=(404,)) is None:
+            raise ResumeError(
+                f"{self.name} has no checkpoint in the index {CHECKPOINT_INDEX}, or does not exist; start without "
+                "`resume`",
+                code="no-checkpoint",
+                path=self.name,
+            )
+        return saved["_source"]["rows"], json.loads(saved["_source"]["checkpoint"])
+
+    def _prepare_new_run(self) -> None:
+        """Delete the checkpoint, and documents to replace. Raise `OptionError` if there are others."""
+        documents = 0
+        if self._cluster.request("POST", f"{self._path}/_refresh", allowed=(404,)) is not None:
+            documents = self._cluster.request("POST", f"{self._path}/_count")["count"]
+        if documents and not self._overwrite:
+            raise OptionError(
+                f"{self.name} contains {documents} documents; pass `resume` to continue a run, or `overwrite`: "
+                "with a `key`, it updates documents with the same ids; without, it replaces all",
+                code="output-exists",
+                path=self.name,
+            )
+        if documents and not self._key:
+            path, body = f"{self._path}/_delete_by_query", {"query": ALL_DOCUMENTS}
+            self._cluster.request("POST", path, body, conflicts="proceed", refresh="true")
+        self._cluster.request("DELETE", self._checkpoint_path, allowed=(404,))
+        self._rows = 0
+
+    def _create_index(self, fields: Mapping[str, Field]) -> None:
+        """Create the index if there is none, and the fields that its mapping lacks.
+
+        The index template has the lowest priority, so another one of the user is applied instead. It needs a privilege
+        that the user may lack (403), and fails if another template has the same priority (400).
+        """
+        if self._cluster.request("GET", self._path, allowed=(404,)) is None:
+            mappings = {"properties": fields}
+            template = {"index_patterns": [self._index], "priority": 0, "template": {"mappings": mappings}}
+            self._cluster.request("PUT", self._template_path, template, allowed=(400, 403), create="true")
+            self._cluster.request("PUT", self._path)
+        present = dict(indexed_fields(self._cluster.request("GET", f"{self._path}/_mapping")))
+        missing = {name: field for name, field in fields.items() if name not in present}
+        if missing:
+            self._cluster.request("PUT", f"{self._path}/_mapping", {"properties": missing})
+
+    def _create_checkpoint_index(self) -> None:
+        if self._cluster.request("GET", f"/{CHECKPOINT_INDEX}", allowed=(404,)) is not None:
+            return
+        properties = {
+            "index": {"type": "keyword"},
+            "rows": {"type": "long"},
+            "checkpoint": {"type": "keyword", "index": False, "doc_values": False},
+        }
+        body = {"mappings": {"properties": properties}}
+        self._cluster.request("PUT", f"/{CHECKPOINT_INDEX}", body, allowed=(400,))  # 400: another run created it
+
+    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
+        """Write the documents. Return those that the index rejects, and rows without a key."""
+        actions: list[Mapping[str, Any]] = []
+        documents: list[Mapping[str, Any]] = []
+        bad_rows: list[BadRow] = []
+        for number, row in enumerate(json_rows(table), start=self._rows + 1):
+            key = [row[name] for name in self._key]
+            document = {name: value for name, value in row.items() if name != ID_COLUMN}
+            if None in key:
+                reason = f"the key {', '.join(self._key)} is missing"
+                bad_rows.append(BadRow(self.name, number, "missing-key", reason, document_excerpt(document)))
+                continue
+            documents.append(document)
+            actions.append(self._action(number, key, document))
+        for position, reason in self._cluster.bulk(actions):
+            location, content = actions[position]["_id"], document_excerpt(documents[position])
+            bad_rows.append(BadRow(self.name, location, "document-rejected", reason, content))
+        self._rows += table.num_rows
+        return bad_rows
+
+    def _action(self, number: int, key: Sequence[Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the action of a bulk request that writes a document."""
+        if not key:
+            return {"_op_type": "index", "_index": self._index, "_id": str(number), "_source": nested(document)}
+        return {
+            "_op_type": "update",
+            "_index": self._index,
+            "_id": document_id(key),
+            "doc": nested(document),
+            "doc_as_upsert": True,
+            "retry_on_conflict": UPDATE_RETRIES,
+        }
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """Save the checkpoint as a document."""
+        body = {"index": self._index, "rows": self._rows, "checkpoint": json.dumps(checkpoint)}
+        self._cluster.request("PUT", self._checkpoint_path, body)
+
+    def finish(self) -> None:
+        """Make all documents visible to searches."""
+        self._cluster.request("POST", f"{self._path}/_refresh")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._cluster.close()
