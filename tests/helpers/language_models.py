@@ -26,11 +26,15 @@ SMALL_LM = [
 """The same as options of `fastlstm lm train`."""
 
 
-def write_texts(path: Path) -> Path:
-    """Write 60 texts of few words, one per line."""
+def random_texts() -> list[str]:
+    """Return 60 texts of few words."""
     generator = np.random.default_rng(0)
-    lines = (" ".join(generator.choice(WORDS, int(n))) + "." for n in generator.integers(3, 15, 60))
-    path.write_text("\n".join(lines))
+    return [" ".join(generator.choice(WORDS, int(n))) + "." for n in generator.integers(3, 15, 60)]
+
+
+def write_texts(path: Path) -> Path:
+    """Write `random_texts`, one per line."""
+    path.write_text("\n".join(random_texts()))
     return path
 
 

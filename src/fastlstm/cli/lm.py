@@ -25,7 +25,7 @@ from fastlstm.cli.options import (
     split_source,
     text_file_options,
 )
-from fastlstm.cli.train import device_option, require_sources
+from fastlstm.cli.train import device_option, require_sources, workers_option
 from fastlstm.config import LANGUAGE_MODEL_PRESETS, LanguageModelConfig, LanguageModelTrainingConfig
 from fastlstm.language_model.inference import LanguageModel, load_language_model
 from fastlstm.pretrained import ENGLISH_ENCODER
@@ -74,6 +74,7 @@ def text_options(function: Function) -> Function:
     *VISIBLE_FIELDS, kinds=(LanguageModelConfig, LanguageModelTrainingConfig), presets=LANGUAGE_MODEL_PRESETS
 )
 @device_option
+@workers_option
 @option("--out", "-o", type=click.Path(path_type=Path), default=Path("language-model"), show_default=True,
         metavar="DIR", panel="Output", help="Folder to save the model to.")  # fmt: skip
 @option("--overwrite", is_flag=True, panel="Output", help="Replace what --out contains.")

@@ -77,6 +77,12 @@ def device_option(function: Function) -> Function:
                   panel="Training", help="Device to train on.")(function)  # fmt: skip
 
 
+def workers_option(function: Function) -> Function:
+    """Add --workers."""
+    return option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", panel="Training",
+                  help="Processes that share batches, on Ray.")(function)  # fmt: skip
+
+
 def soft_label_options(function: Function) -> Function:
     """Add the options about probabilities of a teacher."""
     function = option("--label-weight", type=click.FloatRange(0, 1), metavar="W", panel="Data",
@@ -218,6 +224,7 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
 @click.command("train", cls=PanelCommand)
 @click.argument("data", metavar="DATA")
 @option("--budget", metavar="TIME", panel="Training", help="Time for the best model, such as 10m.")
+@workers_option
 @partial(run_options, splits=split_options)
 def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
     """Train a classifier on DATA, compare it with an n-gram baseline, and save it.

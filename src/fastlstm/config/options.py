@@ -175,6 +175,17 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
 
 
+def check_workers(workers: object) -> None:
+    """Raise `OptionError` unless `workers` is a number of processes."""
+    if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
+        raise OptionError(
+            f"`workers` is {workers!r}; expected a number from 1",
+            code="bad-option-value",
+            option="workers",
+            value=workers,
+        )
+
+
 def parse_duration(duration: str | float, name: str = "budget") -> float:
     """Return the seconds of a duration: a number of seconds, or a string such as "90s", "10m" or "1h30m".
 

@@ -30,6 +30,7 @@ from fastlstm.nn.numerics import (
     training_numerics,
 )
 from fastlstm.nn.optimizer import Adam
+from fastlstm.nn.parallel import process_group
 from fastlstm.serialization import weights
 
 PHASE = "pretraining"
@@ -84,7 +85,9 @@ class LanguageModelState:
         tokens, loss, seconds: Tokens, summed loss and seconds of the current epoch.
         smoothed_loss: Exponential moving average of the loss.
         history: The finished epochs.
-        lstm_states: Final states of the last window, for each trained direction; empty at the start of an epoch.
+        lstm_states: Final states of the last window, for each trained direction; empty at the start of an epoch. In a
+            group of processes, those of this process's streams.
+        streams: The number of streams.
         validation_losses: Loss of each finished epoch, if the caller records them.
         best: Weights of the epoch with the lowest validation loss.
     """
@@ -99,6 +102,7 @@ class LanguageModelState:
     seconds: float = 0.0
     history: list[LanguageModelEpoch] = field(default_factory=list)
     lstm_states: list[States] = field(default_factory=list)
+    streams: int = 0
     validation_losses: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
 
@@ -119,13 +123,20 @@ class LanguageModelState:
         return {name: w.float().cpu().numpy().copy() for name, w in self.best.items()} or self.model.arrays()
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Write a checkpoint atomically. Raise `WriteError` if it cannot be written."""
+        """Write a checkpoint atomically; in a group of processes, the first one writes that of all.
+
+        Raise `WriteError` if it cannot be written.
+        """
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
+        group = process_group()
         for direction, states in enumerate(self.lstm_states):
-            for layer, (h, c) in enumerate(states):
+            for layer, pair in enumerate(states):
+                h, c = (group.gather(state, self.streams) for state in pair)
                 tensors |= {f"lstm_states.{direction}.{layer}.h": h, f"lstm_states.{direction}.{layer}.c": c}
+        if not group.is_first:
+            return
         run = {name: getattr(self, name) for name in COUNTERS}
         run["history"] = [asdict(epoch) for epoch in self.history]
         run |= {"validation_losses": self.validation_losses, "phase": PHASE}
@@ -144,12 +155,12 @@ class LanguageModelState:
                 for name, weight in named.items():
                     if (shape := tensors[f"{kind}.{name}"].shape) != weight.shape:
                         raise ValueError(f"{kind}.{name} has the shape {list(shape)}")
-            device = self.model.bias.device
+            device, group = self.model.bias.device, process_group()
             lstm_states = [
                 [
                     (
-                        tensors[f"lstm_states.{direction}.{layer}.h"].to(device),
-                        tensors[f"lstm_states.{direction}.{layer}.c"].to(device),
+                        group.share(tensors[f"lstm_states.{direction}.{layer}.h"].to(device)),
+                        group.share(tensors[f"lstm_states.{direction}.{layer}.c"].to(device)),
                     )
                     for layer in range(len(self.model.config.hidden_sizes))
                 ]
@@ -199,7 +210,15 @@ def train_steps(
 
     Raise `TrainingError` if training diverges, or there are too few tokens for the number of streams.
     """
-    model = state.model
+    model, group = state.model, process_group()
+    if config.streams < group.size:
+        raise TrainingError(
+            f"{group.size} processes share {config.streams} streams of text, but each needs one; use fewer processes, "
+            "or more streams or texts",
+            code="too-few-streams",
+            streams=config.streams,
+        )
+    state.streams = config.streams
     sampler = Sampler(model.config.vocabulary_size, config.samples)
     precision = training_precision(config.precision, model.config.hidden_sizes, config.streams, model.bias.device)
     while state.epoch < config.epochs:
@@ -272,7 +291,7 @@ def _step(
     rate: float,
 ) -> float:
     """Take one step of Adam; return the mean loss per token."""
-    model = state.model
+    model, group = state.model, process_group()
     device = model.bias.device
     seed = derive_seed(config.seed, state.epoch, state.step)
     sample, log_inclusion = sampler.draw(np.random.default_rng(seed))
@@ -282,7 +301,10 @@ def _step(
     vocabulary = model.step_vocabulary(windows, sample, log_inclusion)
     state.optimizer.catch_up(vocabulary.ids)
     vectors, biases = model.embed(vocabulary)
-    for number, (network, window) in enumerate(zip(model.trained_directions, windows, strict=True)):
+    share = 1.0
+    for number, (network, whole) in enumerate(zip(model.trained_directions, windows, strict=True)):
+        window = corpus.Window(group.share(whole.inputs.T).T, group.share(whole.targets.T).T)
+        share = window.inputs.size / whole.inputs.size
         with autocast(device):
             loss, penalty, states = network.loss(
                 window,
@@ -292,13 +314,14 @@ def _step(
                 state.lstm_states[number] if state.lstm_states else None,
                 config,
                 generator,
+                whole,
             )
-        total = total + loss + penalty
+        total = total + (loss + penalty) * share
         losses.append(loss.detach())
         lstm_states.append(states)
     mean_loss = AsyncScalar(torch.stack(losses).mean())
     torch.autograd.backward(scale_loss(total))
-    loss_value = mean_loss()
+    (loss_value,) = group.sum_numbers(mean_loss() * share)
     require_finite_loss(loss_value, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.optimizer.step(rate)
     state.lstm_states = lstm_states

@@ -18,6 +18,7 @@ from fastlstm.language_model.sampled_softmax import StepVocabulary, sampled_loss
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.device import AsyncScalar, to_device
 from fastlstm.nn.layers import Embedding, LSTMDirection, make_layer, pytorch_lstm, uses_kernel
+from fastlstm.nn.parallel import process_group
 from fastlstm.serialization import weights
 from fastlstm.text.batches import DistinctTokens
 
@@ -156,6 +157,7 @@ class DirectionNetwork(nn.Module):
         states: States | None,
         config: LanguageModelTrainingConfig,
         generator: torch.Generator | None,
+        whole: Window,
     ) -> tuple[Tensor, Tensor, States]:
         """Return the mean loss (nats per token), the AR and TAR penalty to add to it, and the final states.
 
@@ -166,8 +168,9 @@ class DirectionNetwork(nn.Module):
             states: The final states of the previous window; zeros if None.
             config: Dropout and penalties.
             generator: Random generator of dropout.
+            whole: The window of all streams, of which `window` has this process's share.
         """
-        dropout = _Dropout(config, generator, vectors.device)
+        dropout = _Dropout(config, generator, vectors.device, whole)
         outputs, dropped, final_states = self._run(window, vocabulary, vectors, states, config, dropout)
         rows = vocabulary.rows(window.targets.ravel())
         device = vectors.device
@@ -205,7 +208,7 @@ class DirectionNetwork(nn.Module):
             inputs = functional.embedding(rows, dropout.drop_words(vectors))
         else:
             distinct = DistinctTokens.from_ids(window.inputs.ravel())
-            inputs = dropout.drop_words(vectors[torch.from_numpy(vocabulary.rows(distinct.ids))])
+            inputs = dropout.drop_words(vectors[torch.from_numpy(vocabulary.rows(distinct.ids))], distinct.ids)
             if config.input_dropout:
                 inputs, distinct = inputs[torch.from_numpy(distinct.index)], None
         if distinct is None:
@@ -260,26 +263,47 @@ class _Dropout:
     """Dropout of words, features and recurrent weights. Remaining values are scaled by 1 / (1 - fraction)."""
 
     def __init__(
-        self, config: LanguageModelTrainingConfig, generator: torch.Generator | None, device: torch.device
+        self,
+        config: LanguageModelTrainingConfig,
+        generator: torch.Generator | None,
+        device: torch.device,
+        whole: Window,
     ) -> None:
-        self._config, self._generator, self._device = config, generator, device
+        self._config, self._generator, self._device, self._whole = config, generator, device, whole
+        self._group = process_group()
 
-    def drop_words(self, vectors: Tensor) -> Tensor:
-        """Drop whole words, in all their occurrences (Gal & Ghahramani 2016)."""
-        return self._drop(vectors, (len(vectors), 1), self._config.embedding_dropout)
+    def drop_words(self, vectors: Tensor, ids: TokenIds | None = None) -> Tensor:
+        """Drop whole words, in all their occurrences (Gal & Ghahramani 2016).
+
+        Args:
+            vectors: [M, E].
+            ids: Their increasing ids [M]; None if all processes have the same vectors.
+        """
+        fraction = self._config.embedding_dropout
+        if not fraction:
+            return vectors
+        if ids is None or self._group.size == 1:
+            return vectors * self._mask((len(vectors), 1), fraction).to(vectors.dtype)
+        whole_ids = np.flatnonzero(np.bincount(self._whole.inputs.ravel()))
+        rows = torch.from_numpy(np.searchsorted(whole_ids, ids))
+        return vectors * self._mask((len(whole_ids), 1), fraction)[rows].to(vectors.dtype)
 
     def drop_features(self, values: Tensor, fraction: float) -> Tensor:
         """Drop features of [T, B, F], the same ones in all steps of a stream (Gal & Ghahramani 2016)."""
-        return self._drop(values, values.shape[1:], fraction)
+        if not fraction:
+            return values
+        mask = self._mask((self._whole.inputs.shape[1], values.shape[2]), fraction)
+        return values * self._group.share(mask).to(values.dtype)
 
     def drop_weights(self, weight_hh: Tensor) -> Tensor:
         """Drop recurrent weights (DropConnect, Merity et al. 2018)."""
-        return self._drop(weight_hh, weight_hh.shape, self._config.weight_dropout)
+        fraction = self._config.weight_dropout
+        return (
+            weight_hh * self._mask(tuple(weight_hh.shape), fraction).to(weight_hh.dtype) if fraction else weight_hh
+        )
 
-    def _drop(self, values: Tensor, shape: tuple[int, ...], fraction: float) -> Tensor:
-        """Multiply `values` by a random mask of `shape`."""
-        if not fraction:
-            return values
+    def _mask(self, shape: tuple[int, ...], fraction: float) -> Tensor:
+        """Return factors of `shape`, the same in all processes: 0, or 1 / (1 - fraction)."""
         # Faster on a CPU than bernoulli_.
-        mask = torch.rand(shape, device=self._device, generator=self._generator) >= fraction
-        return values * (mask / (1 - fraction)).to(values.dtype)
+        kept = torch.rand(shape, device=self._device, generator=self._generator) >= fraction
+        return kept / (1 - fraction)

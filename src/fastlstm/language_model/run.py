@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from fastlstm.language_model.loop import (
 from fastlstm.language_model.perplexity import Perplexity
 from fastlstm.language_model.settings import LanguageModelSettings
 from fastlstm.nn.device import find_device
+from fastlstm.nn.parallel import process_group
 from fastlstm.nn.runs import (
     check_output,
     check_same_run,
@@ -125,6 +127,10 @@ def run(
         device=settings.device,
         model_format=LANGUAGE_MODEL_FORMAT,
     )
+    if settings.workers > 1 and process_group().size == 1:
+        cluster = importlib.import_module("fastlstm.integrations.ray.training")
+        yield from cluster.events(run, settings, log=log, progress=progress)
+        return
     corpus = load_corpus(
         settings.texts,
         settings.validation,

@@ -16,6 +16,7 @@ from fastlstm.config import (
     LanguageModelTrainingConfig,
     configure_language_model,
 )
+from fastlstm.config.options import check_workers
 from fastlstm.data.options import ReadOptions, split_read_options
 from fastlstm.errors import OptionError
 from fastlstm.language_model.corpus import TextSource
@@ -47,6 +48,7 @@ class LanguageModelSettings:
         overwrite: Replace a language model, or an unfinished run, in `out`.
         resume: Continue the unfinished run in `out` of the same texts and settings.
         storage: Stored type of the weights: "float32", "float16" or "int8".
+        workers: The number of processes, on a cluster of Ray, that share the streams of text.
         model, training: The resolved configurations.
         cap_vocabulary: Whether a vocabulary larger than that of the texts is reduced to it.
     """
@@ -62,6 +64,7 @@ class LanguageModelSettings:
     overwrite: bool = False
     resume: bool = False
     storage: str = "float32"
+    workers: int = 1
     model: LanguageModelConfig = dataclasses.field(default_factory=LanguageModelConfig)
     training: LanguageModelTrainingConfig = dataclasses.field(default_factory=LanguageModelTrainingConfig)
     cap_vocabulary: bool = True
@@ -87,6 +90,7 @@ class LanguageModelSettings:
         fields = {name: value for name, value in others.items() if name not in own}
         model, training = configure_language_model(own.get("preset", DEFAULT_LANGUAGE_MODEL_PRESET), fields)
         check_storage(own.get("storage", "float32"))
+        check_workers(own.get("workers", 1))
         encoder = own.get("encoder")
         if encoder is not None:
             check_encoder_fields(fields)

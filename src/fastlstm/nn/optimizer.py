@@ -16,6 +16,7 @@ from fastlstm._typing import FloatArray, TokenIds
 from fastlstm.nn import kernel_lstm
 from fastlstm.nn.layers import uses_kernel
 from fastlstm.nn.numerics import GPU_GRADIENT_SCALE
+from fastlstm.nn.parallel import process_group
 
 BETAS = 0.9, 0.999
 EPSILON = 1e-8
@@ -41,6 +42,8 @@ class Adam:
         self._weights = dict(weights)
         self._clip_norm = clip_norm
         self._on_gpu = embedding.weight.is_cuda
+        self._group = process_group()
+        self._ids: TokenIds | None = None
         self._embedding_name = next((name for name, w in weights.items() if w is embedding.weight), None)
         self._adam: _KernelAdam | _PyTorchAdam = _PyTorchAdam(self._weights)
         if uses_kernel(embedding.weight):
@@ -48,7 +51,11 @@ class Adam:
             self._adam = _KernelAdam(self._weights)
 
     def catch_up(self, ids: TokenIds | None = None) -> None:
-        """Apply the postponed updates of the word vectors with these distinct ids [M]; of all if None."""
+        """Apply the postponed updates of the word vectors with these distinct ids [M]; of all if None.
+
+        In a group of processes, the ids before a step must contain those that any process uses.
+        """
+        self._ids = ids
         if self._embedding_name is not None:
             self._adam.catch_up(self._embedding_name, ids)
 
@@ -56,9 +63,30 @@ class Adam:
         """Update all weights by their gradients, and clear the gradients."""
         grads = {name: weight.grad for name, weight in self._weights.items() if weight.grad is not None}
         grads = {name: _coalesce(grad) if grad.is_sparse else grad for name, grad in grads.items()}
+        if self._group.size > 1:
+            grads = self._summed(grads)
         self._adam.step(learning_rate, grads, self._factor(grads))
         for weight in self._weights.values():
             weight.grad = None
+
+    def _summed(self, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the gradients of all weights, summed over the group."""
+        result = {name: grads.get(name, torch.zeros_like(weight)) for name, weight in self._weights.items()}
+        sparse_name, ids = self._embedding_name, self._ids
+        if not isinstance(self._adam, _KernelAdam) or sparse_name is None or ids is None:
+            self._group.sum(list(result.values()))
+            return result
+        embedding = self._weights[sparse_name]
+        rows = embedding.new_zeros(len(ids), embedding.shape[1])
+        if (grad := grads.get(sparse_name)) is not None:
+            rows[torch.from_numpy(np.searchsorted(ids, grad.indices()[0].numpy()))] = grad.values()
+        result[sparse_name] = rows
+        self._group.sum(list(result.values()))
+        index = torch.from_numpy(ids.astype(np.int64))[None]
+        result[sparse_name] = torch.sparse_coo_tensor(
+            index, rows, embedding.shape, is_coalesced=True, check_invariants=False
+        )
+        return result
 
     def _factor(self, grads: Mapping[str, Tensor]) -> float | Tensor:
         """Return the factor on the gradients. On a GPU it stays there: reading it would wait for the GPU."""

@@ -18,6 +18,7 @@ from fastlstm.kernel import find_kernel
 from fastlstm.nn.checkpoint import checkpoint_identity, is_checkpoint, missing_checkpoint
 from fastlstm.nn.device import find_device
 from fastlstm.nn.kernel_lstm import effective_precision, training_precision
+from fastlstm.nn.parallel import process_group
 from fastlstm.notes import Note
 from fastlstm.plots import require_matplotlib
 from fastlstm.precision import AUTO, CANDIDATES
@@ -105,19 +106,21 @@ def with_checkpoints(
     Args:
         events: The events. At each of them the state of the run must be consistent.
         save: Saves the state. Called before an event of a type in `save_after` is yielded, before another event if
-            `seconds` have passed since the last call, and when the caller closes this generator.
+            `seconds` have passed since the last call, and when the caller closes this generator. In a group of
+            processes, all save at the same events, which the first one decides, but not when one of them is closed.
         save_after: Types of the events at which the state is always saved.
         seconds: Time between two calls.
     """
-    saved = time.monotonic()
+    saved, group = time.monotonic(), process_group()
     try:
         for event in events:
-            if isinstance(event, save_after) or time.monotonic() - saved > seconds:
+            if isinstance(event, save_after) or group.decide(time.monotonic() - saved > seconds):
                 save()
                 saved = time.monotonic()
             yield event
     except GeneratorExit:  # the caller stops the run between two steps
-        save()
+        if group.size == 1:
+            save()
         raise
 
 

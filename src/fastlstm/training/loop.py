@@ -29,6 +29,7 @@ from fastlstm.nn.numerics import (
     training_numerics,
 )
 from fastlstm.nn.optimizer import Adam
+from fastlstm.nn.parallel import process_group
 from fastlstm.text import batches
 from fastlstm.training.adversarial import perturbation, vat_loss
 from fastlstm.training.events import EpochResult, StepDone
@@ -59,7 +60,12 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def save(self, path: Path, identity: Mapping[str, Any]) -> None:
-        """Write a checkpoint atomically; `identity` identifies the run. Raise `WriteError`."""
+        """Write a checkpoint atomically; `identity` identifies the run. Raise `WriteError`.
+
+        In a group of processes, the first one writes it.
+        """
+        if not process_group().is_first:
+            return
         tensors = {f"adam.{name}": value for name, value in self.optimizer.state().items()}
         tensors |= {f"weights.{name}": w for name, w in self.model.named().items()}
         tensors |= {f"best.{name}": w for name, w in self.best.items()}
@@ -202,12 +208,13 @@ def _compute_batches(
     compute: Callable[[batches.PackedBatch], Tensor],
     width: int,
 ) -> Tensor:
-    was_training = model.training
+    was_training, group = model.training, process_group()
     model.eval()
-    result = torch.empty(len(texts), width)
+    result = torch.zeros(len(texts), width)
     with torch.inference_mode(), training_numerics():
-        for batch in batches.batches_by_length(batches.lengths_of(texts), EVALUATION_BATCH):
+        for batch in group.share(list(batches.batches_by_length(batches.lengths_of(texts), EVALUATION_BATCH))):
             result[torch.from_numpy(batch)] = compute(batches.pack_batch([texts[i] for i in batch])).float().cpu()
+        group.sum([result])
     model.train(was_training)
     return result
 
@@ -222,33 +229,75 @@ def _step(
     unlabelled: Sequence[TokenIds],
 ) -> tuple[float, int]:
     """Make one step; return the summed loss of the batch and its number of correct predictions."""
-    model, device = state.model, state.model.output.weight.device
+    model, group = state.model, process_group()
     seed = derive_seed(config.seed, state.epoch, state.step)
-    dropout = torch.Generator(device).manual_seed(seed) if model.config.dropout else None
     texts = [training.texts[i] for i in batch]
     if config.word_dropout:
         texts, batch = drop_tokens(texts, batch, config.word_dropout, np.random.default_rng(seed))
-    packed = batches.pack_batch(texts)
-    unlabelled_batch = _sample(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
+    unlabelled = _sample(unlabelled, config.virtual_texts, np.random.default_rng([seed, 1]))
+    own_texts, own_unlabelled = group.share(texts), group.share(unlabelled)
+    packed = batches.pack_batch(own_texts) if own_texts else None
+    if packed is not None and not unlabelled and group.size == 1:
+        state.optimizer.catch_up(packed.distinct.ids)
+    else:
+        state.optimizer.catch_up(
+            np.flatnonzero(np.bincount(np.concatenate([*texts, *unlabelled]))).astype(np.int32)
+        )
+    model.train()
+    loss_sum, correct = _no_texts, _no_texts
+    if packed is not None:
+        loss_sum, correct = _supervised_gradients(
+            model, packed, training, group.share(batch), config, seed, class_weights, len(batch)
+        )
+    if own_unlabelled:
+        device = model.output.weight.device
+        with autocast(device):
+            random = torch.Generator(device).manual_seed(seed)
+            divergence = vat_loss(model, batches.pack_batch(own_unlabelled), config.adversarial, random)
+        torch.autograd.backward(scale_loss(divergence * (len(own_unlabelled) / len(unlabelled))))
+    total, correct_count = group.sum_numbers(loss_sum(), correct())
+    require_finite_loss(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
+    state.optimizer.step(rate)
+    return total, int(correct_count)
+
+
+def _no_texts() -> float:
+    """Return the loss of no texts."""
+    return 0.0
+
+
+def _supervised_gradients(
+    model: TextClassifier,
+    packed: batches.PackedBatch,
+    training: LabelledIds,
+    batch: IndexArray,
+    config: TrainingConfig,
+    seed: int,
+    class_weights: Tensor | None,
+    whole_size: int,
+) -> tuple[Callable[[], float], Callable[[], float]]:
+    """Compute the gradients of the losses of texts; return their summed loss and the number of correct predictions.
+
+    The batch is this process's share of `whole_size` texts. Both results are numbers that the device still computes.
+    """
+    device = model.output.weight.device
     classes = to_device(training.classes[batch], device)
     targets = classes if training.soft_labels is None else to_device(training.soft_labels[batch], device)
-    token_ids = packed.distinct.ids
-    if unlabelled_batch is not None:
-        token_ids = np.union1d(token_ids, unlabelled_batch.distinct.ids)
-    state.optimizer.catch_up(token_ids)
-    model.train()
+    dropout = torch.Generator(device).manual_seed(seed) if model.config.dropout else None
+    share = len(batch) / whole_size
 
     def mean_loss(losses: Tensor) -> Tensor:
-        return losses.mean() if class_weights is None else (losses * class_weights[classes]).mean()
+        mean = losses.mean() if class_weights is None else (losses * class_weights[classes]).mean()
+        return mean * share
 
     vectors = None
     with autocast(device):
         if config.adversarial:
             vectors = model.token_vectors(packed)
             vectors.retain_grad()
-            logits = model.from_vectors(vectors, packed, dropout)
+            logits = model.from_vectors(vectors, packed, dropout, whole_size)
         else:
-            logits = model(packed, dropout)
+            logits = model(packed, dropout, whole_size)
     losses = model.losses(logits.float(), targets)
     loss_sum, correct = AsyncScalar(losses.sum()), AsyncScalar((model.predicted(logits) == classes).sum())
     torch.autograd.backward(scale_loss(mean_loss(losses)))
@@ -256,25 +305,18 @@ def _step(
         assert vectors.grad is not None
         adversarial = perturbation(vectors.detach(), vectors.grad, packed, config.adversarial)
         with autocast(device):
-            perturbed = model.from_vectors(model.token_vectors(packed) + adversarial, packed, dropout)
+            vectors = model.token_vectors(packed) + adversarial
+            perturbed = model.from_vectors(vectors, packed, dropout, whole_size)
         torch.autograd.backward(scale_loss(mean_loss(model.losses(perturbed.float(), targets))))
-    if unlabelled_batch is not None:
-        random = torch.Generator(device).manual_seed(seed)
-        with autocast(device):
-            divergence = vat_loss(model, unlabelled_batch, config.adversarial, random)
-        torch.autograd.backward(scale_loss(divergence))
-    total = loss_sum()
-    require_finite_loss(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
-    state.optimizer.step(rate)
-    return total, int(correct())
+    return loss_sum, correct
 
 
-def _sample(texts: Sequence[TokenIds], count: int, generator: np.random.Generator) -> batches.PackedBatch | None:
-    """Return a batch of `count` random texts; None if there are none."""
+def _sample(texts: Sequence[TokenIds], count: int, generator: np.random.Generator) -> list[TokenIds]:
+    """Return `count` random texts, longest first; none if there are none."""
     if not count or not texts:
-        return None
+        return []
     chosen = [texts[i] for i in generator.choice(len(texts), min(count, len(texts)), replace=False)]
-    return batches.pack_batch(sorted(chosen, key=len, reverse=True))
+    return sorted(chosen, key=len, reverse=True)
 
 
 def drop_tokens(

@@ -13,6 +13,7 @@ from torch.nn import functional
 from fastlstm.config import ModelConfig
 from fastlstm.nn.device import gather, to_device
 from fastlstm.nn.layers import Embedding, LSTMDirection, make_layer, pool, run_layer
+from fastlstm.nn.parallel import process_group
 from fastlstm.serialization import weights
 from fastlstm.text.batches import DistinctTokens, PackedBatch
 
@@ -52,15 +53,18 @@ class TextClassifier(nn.Module):
         self.center.copy_(center)
         self.deviation.copy_(deviation)
 
-    def forward(self, batch: PackedBatch, generator: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, batch: PackedBatch, generator: torch.Generator | None = None, texts: int | None = None
+    ) -> Tensor:
         """Return the logits [B, logits] of a packed batch.
 
         Args:
             batch: Texts of at least one token each.
             generator: Random generator of dropout in training, on the device of the model.
+            texts: The number of texts of which the batch is this process's share. None: B.
         """
         vectors = self.embedding(to_device(batch.distinct.ids, self.embedding.weight.device))
-        return self._logits(vectors, batch, batch.distinct, generator)
+        return self._logits(vectors, batch, batch.distinct, generator, texts)
 
     def token_vectors(self, batch: PackedBatch) -> Tensor:
         """Return the word vectors [N, E] of the tokens of a packed batch."""
@@ -68,9 +72,15 @@ class TextClassifier(nn.Module):
         vectors: Tensor = self.embedding(to_device(batch.distinct.ids, device))
         return gather(vectors, batch.distinct.index)
 
-    def from_vectors(self, vectors: Tensor, batch: PackedBatch, generator: torch.Generator | None = None) -> Tensor:
-        """Return the logits of a packed batch from the word vectors [N, E] of its tokens."""
-        return self._logits(vectors, batch, None, generator)
+    def from_vectors(
+        self,
+        vectors: Tensor,
+        batch: PackedBatch,
+        generator: torch.Generator | None = None,
+        texts: int | None = None,
+    ) -> Tensor:
+        """Return the logits of a packed batch from the word vectors [N, E] of its tokens; see `forward`."""
+        return self._logits(vectors, batch, None, generator, texts)
 
     def _logits(
         self,
@@ -78,9 +88,10 @@ class TextClassifier(nn.Module):
         batch: PackedBatch,
         distinct: DistinctTokens | None,
         generator: torch.Generator | None,
+        texts: int | None,
     ) -> Tensor:
         features = (self._features(outputs, batch, distinct) - self.center) / self.deviation
-        logits: Tensor = self.output(self._dropout(features, generator))
+        logits: Tensor = self.output(self._dropout(features, generator, texts))
         return logits
 
     def features(self, batch: PackedBatch) -> Tensor:
@@ -111,11 +122,12 @@ class TextClassifier(nn.Module):
             parts += mean if pooling in ("mean", "concat") else []
         return torch.cat(parts, dim=1)
 
-    def _dropout(self, features: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _dropout(self, features: Tensor, generator: torch.Generator | None, texts: int | None) -> Tensor:
         if not self.training or self.config.dropout == 0:
             return features
         keep = 1 - self.config.dropout
-        return features * torch.empty_like(features).bernoulli_(keep, generator=generator) / keep
+        mask = features.new_empty(texts or len(features), features.shape[1]).bernoulli_(keep, generator=generator)
+        return features * (mask if texts is None else process_group().share(mask)) / keep
 
     def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the negative log-likelihood [B] of each text in nats.

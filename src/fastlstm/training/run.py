@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
@@ -16,6 +17,7 @@ from fastlstm.errors import DataError
 from fastlstm.inference import Classifier
 from fastlstm.language_model.loop import LanguageModelEpoch
 from fastlstm.metrics import FEW_TEXTS, Report
+from fastlstm.nn.parallel import process_group
 from fastlstm.nn.runs import (
     CHECKPOINT_SECONDS,
     check_output,
@@ -83,6 +85,10 @@ def run(
         device=settings.device,
         plots=settings.plots,
     )
+    if settings.workers > 1 and process_group().size == 1:
+        cluster = importlib.import_module("fastlstm.integrations.ray.training")
+        yield from cluster.events(run, settings, log=log, progress=progress)
+        return
     notes: list[Note] = []
     with contextlib.closing(_run(settings, log=log, progress=progress)) as events:
         for event in events:

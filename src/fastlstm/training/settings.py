@@ -11,7 +11,7 @@ from typing import Any
 
 from fastlstm.config import DEFAULT_PRESET, ModelConfig, TrainingConfig, configure, option_fields
 from fastlstm.config import preset as named_preset
-from fastlstm.config.options import parse_duration, unknown_option
+from fastlstm.config.options import check_workers, parse_duration, unknown_option
 from fastlstm.data.dataset import Dataset
 from fastlstm.data.options import READ_OPTIONS, ReadOptions, split_read_options
 from fastlstm.data.readers.word_vectors import vector_size
@@ -71,6 +71,7 @@ class TrainingSettings:
         baseline: Also evaluate a bag-of-n-grams baseline on the same texts.
         plots: Draw learning curves, confusion matrix and reliability diagram into `out`/plots.
         early_exit: Fit early-exit thresholds on the validation texts; needs a unidirectional model.
+        workers: The number of processes, on a cluster of Ray, that share each batch.
         model, training: The resolved configurations.
         cap_vocabulary: Whether a vocabulary larger than that of the texts is reduced to it.
     """
@@ -95,6 +96,7 @@ class TrainingSettings:
     baseline: bool = True
     plots: bool = False
     early_exit: bool = False
+    workers: int = 1
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
     cap_vocabulary: bool = True
@@ -148,6 +150,7 @@ class TrainingSettings:
                 "there are no texts; pass labelled ones as `data`, `unlabelled` ones, or both",
                 code="no-training-texts",
             )
+        _check_workers(own)
         _check_soft_labels(own, data, reading)
         _check_cross_validation(own, data, reading, training)
         return cls(
@@ -191,6 +194,19 @@ class TrainingSettings:
         if self.teacher is None or isinstance(self.teacher, Path):
             return None if self.teacher is None else self.teacher.name
         return getattr(self.teacher, "__name__", None) or type(self.teacher).__name__
+
+
+def _check_workers(own: Mapping[str, Any]) -> None:
+    """Raise `OptionError` unless `workers` is a number that fits the other settings."""
+    workers = own.get("workers", 1)
+    check_workers(workers)
+    for name in ("budget", "teacher"):
+        if workers > 1 and own.get(name) is not None:
+            raise OptionError(
+                f"`workers` and `{name}` exclude each other; remove one of the two",
+                code="conflicting-options",
+                options=("workers", name),
+            )
 
 
 _SETTINGS = {f.name for f in dataclasses.fields(TrainingSettings)} - {

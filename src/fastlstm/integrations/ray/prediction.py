@@ -1,4 +1,4 @@
-"""Ray: predictions for `ray.data.Dataset.map_batches`, and workers of `score` on a cluster."""
+"""Predictions for `ray.data.Dataset.map_batches`, and workers of `score` on a cluster."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
-from fastlstm.errors import MissingDependencyError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.inference.columns import ColumnPredictions, predict_column
+from fastlstm.integrations.ray.cluster import connect, cores
 from fastlstm.kernel import limit_threads
 from fastlstm.scoring.columns import DEFAULT_PREFIX, column_names, prediction_arrays
 from fastlstm.scoring.workers import CHUNKS_PER_WORKER
@@ -79,14 +79,8 @@ class RayWorkers:
     """
 
     def __init__(self, model: Classifier, threshold: float | None, processes: int | None) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise MissingDependencyError("`engine`=ray", "ray", "ray") from None
-        self._starts_ray = not ray.is_initialized()
-        if self._starts_ray:
-            ray.init(log_to_driver=False)
-        self.processes = processes or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        ray, self._starts_ray = connect("`engine`=ray")
+        self.processes = processes or cores(ray)
         self.capacity = CHUNKS_PER_WORKER * self.processes
         actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Actor)
         reference = ray.put(model)
