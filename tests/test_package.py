@@ -37,6 +37,15 @@ def test_importing_fastlstm_imports_no_large_package() -> None:
     )
 
 
+@pytest.mark.parametrize("module", ["fastlstm.cli.predict", "fastlstm.cli.score", "fastlstm.scoring.api"])
+def test_commands_that_use_models_import_neither_pytorch_nor_an_extra(module: str) -> None:
+    run_script(
+        f"import sys, {module}\n"
+        "large = {'torch', 'sklearn', 'pyarrow', 'matplotlib', 'psycopg', 'ray'} & set(sys.modules)\n"
+        "assert not large, large\n"
+    )
+
+
 @pytest.mark.parametrize("missing", ["torch", "sklearn"])
 def test_names_that_need_the_training_extra_raise_without_it(missing: str) -> None:
     names = ("train", "distill", "train_language_model", "tune", "check", "LSTMClassifier")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TextIO, TypeVar
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 import fastlstm.nn  # noqa: F401 -- first: reports a missing `train` extra
-from fastlstm.cli import output
 from fastlstm.cli.escaping import one_line
+from fastlstm.cli.interrupts import PLAIN_SECONDS, stop_on_interrupt
 from fastlstm.cli.option_names import current_command, with_options
 from fastlstm.cli.output import console, weights_table
 from fastlstm.config import TrainingConfig
@@ -80,33 +78,11 @@ def watch(
                 raise Interrupted(interrupted())
 
 
-@contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a request to stop after the current step; a second one interrupts at once."""
-    requests: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if requests:
-            signal.default_int_handler(number, frame)
-        requests.append(number)
-        output.note("stopping after this step; press Ctrl-C again to stop at once, without saving")
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: bool(requests)
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
 def format_rate(tokens_per_second: float) -> str:
     """Return a speed as text: "950 tokens/s", "1.2k tokens/s", "85k tokens/s"."""
     if tokens_per_second < 1000:
         return f"{tokens_per_second:.0f} tokens/s"
     return f"{tokens_per_second / 1000:,.{1 if tokens_per_second < 9950 else 0}f}k tokens/s"
-
-
-PLAIN_SECONDS = 10.0
-"""Seconds between two lines about an epoch if the output is not a terminal."""
 
 
 MAX_EPOCH_LINES = 50

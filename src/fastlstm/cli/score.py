@@ -9,6 +9,7 @@ from typing import Any, get_args
 import click
 
 from fastlstm.cli import output
+from fastlstm.cli.interrupts import stop_on_interrupt
 from fastlstm.cli.options import (
     PanelCommand,
     common_options,
@@ -17,7 +18,6 @@ from fastlstm.cli.options import (
     precision_option,
     threshold_option,
 )
-from fastlstm.cli.progress import stop_on_interrupt
 from fastlstm.cli.score_progress import ScoreDisplay
 from fastlstm.data.options import OnBadRows, Quoting
 from fastlstm.errors import Interrupted

@@ -9,7 +9,7 @@ from typing import TextIO
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from fastlstm.cli import output
-from fastlstm.cli.progress import PLAIN_SECONDS
+from fastlstm.cli.interrupts import PLAIN_SECONDS
 from fastlstm.notes import Note
 from fastlstm.scoring.events import ScoreEvent, ScoreProgress, ScoreResult, ScoreStarted
 

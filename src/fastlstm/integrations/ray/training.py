@@ -1,7 +1,8 @@
 """Data-parallel training with Ray Train: `workers` processes, each with a share of every batch.
 
-Each worker runs the whole training in a process group of PyTorch (gloo); see `fastlstm.nn.parallel`. The first one writes the
-model and its checkpoints. If a worker dies, Ray starts all of them again, and they continue from the last checkpoint.
+Each worker runs the whole training in a process group of PyTorch (gloo); see `fastlstm.nn.parallel`. The first one
+writes the model and its checkpoints. If a worker dies, Ray starts all of them again, and they continue from the last
+checkpoint.
 """
 
 from __future__ import annotations
