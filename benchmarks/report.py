@@ -12,6 +12,7 @@ import alternatives_report
 import figures
 import minilm_report
 import processors
+import scale_report
 from results import BUNDLED_ENGLISH, last_scoring, read_all, read_one
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +42,8 @@ def documents() -> list[tuple[str, str, str]]:
         ]
     if read_all(minilm_report.NAME):
         tables.append(("docs/transformers.md", "minilm", minilm_report.table()))
+    if read_all("scale-score"):
+        tables += scale_report.documents()
     return tables
 
 

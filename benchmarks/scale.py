@@ -7,8 +7,10 @@ REVIEWS is a Parquet file with a column `text`, whose rows are repeated and numb
 score       `score` between Parquet files with one process per core, and with one; `predict_proba` alone; memory.
 kills       kill -9 at random moments and `--resume`, with files and PostgreSQL.
 postgresql  `score` from table to table, and between Parquet files.
+states      Size of the state of a stream, and the time to save and restore it.
 engines     Spark, Ray and Flink with one worker per core, and `score`. DIR has one virtual environment per engine, as
             `scripts/test-integrations` makes them.
+training    Training with two workers of Ray Train, and with one. REVIEWS also has a column `label`.
 
 All use the bundled English model. Each measurement alternates with what it is compared with.
 """
@@ -25,13 +27,17 @@ import scale_engines
 import scale_kills
 import scale_postgresql
 import scale_score
+import scale_states
+import scale_training
 from scale_data import write_dataset
 
 PARTS: dict[str, tuple[Callable[..., dict[str, Any]], int]] = {
     "score": (scale_score.measure, 1_000_000),
     "kills": (scale_kills.measure, 4_000),
     "postgresql": (scale_postgresql.measure, 1_000_000),
+    "states": (scale_states.measure, 1_000),
     "engines": (scale_engines.measure, 60_000),
+    "training": (scale_training.measure, 20_000),
 }
 """Part -> function, and default number of rows."""
 
@@ -48,8 +54,10 @@ def main() -> None:
     measure, default_rows = PARTS[arguments.part]
     rows = arguments.rows or default_rows
     with tempfile.TemporaryDirectory(prefix="fastlstm-scale-", dir=arguments.scratch) as folder:
-        dataset = write_dataset(arguments.reviews, rows, Path(folder) / "reviews")
-        options = {"engines": arguments.engines.absolute()} if arguments.part == "engines" else {}
+        dataset = arguments.reviews
+        if arguments.part != "training":
+            dataset = write_dataset(arguments.reviews, rows, Path(folder) / "reviews")
+        options = {"engines": arguments.engines.absolute()} if arguments.part in ("engines", "training") else {}
         result = measure(dataset, rows, Path(folder), **options)
     packages = ["fastlstm", "numpy", "pyarrow", "tokenizers"]
     print(machine.save(f"scale-{arguments.part}", packages, {"rows": rows, **result}, publish=arguments.publish))

@@ -76,7 +76,7 @@ def worker_processes() -> list[int]:
 
 def test_training_continues_after_a_killed_worker(tmp_path: Path) -> None:
     rows = reviews(400, seed=0)
-    options = {**OPTIONS, "epochs": 40, "hidden_sizes": (64,), "embedding_size": 64}
+    options = {**OPTIONS, "epochs": 25, "hidden_sizes": (64,), "embedding_size": 64}
     whole = fastlstm.train(rows, tmp_path / "whole", workers=2, **options)
     killed: list[int] = []
 
