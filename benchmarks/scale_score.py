@@ -16,8 +16,8 @@ from scale_data import score
 
 PREDICTED_ROWS = 10_000
 """Rows of a call of `predict_proba`."""
-ONE_PROCESS_SHARE = 10
-"""The run with one process has a tenth of the rows."""
+SHORT_SHARE = 20
+"""Runs with one process and with all have a twentieth of the rows."""
 FIRST_ROW = 100_000
 """Row from which memory must not grow; in shorter runs, a tenth of the rows."""
 SAMPLE_SECONDS = 1.0
@@ -33,7 +33,7 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
     alone = [_predict(model, texts) for _ in range(2)]
     short = folder / "short"
     short.mkdir()
-    for path in sorted(source.iterdir())[: max(1, len(list(source.iterdir())) // ONE_PROCESS_SHARE)]:
+    for path in sorted(source.iterdir())[: max(1, len(list(source.iterdir())) // SHORT_SHARE)]:
         (short / path.name).symlink_to(path)
     ratios = []
     for turn in range(3):

@@ -79,8 +79,8 @@ def device_option(function: Function) -> Function:
 
 def workers_option(function: Function) -> Function:
     """Add --workers."""
-    return option("--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", panel="Training",
-                  help="Processes that share batches, on Ray.")(function)  # fmt: skip
+    return option("--workers", type=int, default=1, metavar="N", panel="Training",
+                  help="Processes, on a Ray cluster. [default: 1]")(function)  # fmt: skip
 
 
 def soft_label_options(function: Function) -> Function:
@@ -229,8 +229,8 @@ def result_json(result: TrainingResult | TuningResult) -> dict[str, Any]:
 def command(data: str, out: Path, options: Mapping[str, Any], as_json: bool, **values: Any) -> None:
     """Train a classifier on DATA, compare it with an n-gram baseline, and save it.
 
-    DATA is imdb; a CSV, TSV, JSONL, Parquet or fastText file, also gzipped; or a folder with one subfolder per
-    class. The preset sets all options that are not given.
+    DATA is imdb, a CSV, TSV, JSONL, Parquet or fastText file, a folder with one subfolder per class, or
+    postgresql://host/database?table=name. The preset sets all options that are not given.
     """
     settings = run_settings(options, **values)
     if click.get_current_context().get_parameter_source("preset") is ParameterSource.DEFAULT:
