@@ -306,7 +306,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"bad_rows": 3}, "bad-option-value"),
     ({"resume": "yes"}, "bad-option-value"),
     ({"encoding": "klingon"}, "bad-option-value"),
-    ({"proceses": 2}, "unknown-option"),
+    ({"procs": 2}, "unknown-option"),
     ({"resume": True, "overwrite": True}, "conflicting-options"),
 ]
 
