@@ -42,9 +42,7 @@ def documents() -> list[tuple[str, str, str]]:
         ]
     if read_all(minilm_report.NAME):
         tables.append(("docs/transformers.md", "minilm", minilm_report.table()))
-    if read_all("scale-score"):
-        tables += scale_report.documents()
-    return tables
+    return tables + scale_report.documents()
 
 
 PRESETS = {"tutorial": "accuracy", "small": "accuracy-small"}

@@ -17,7 +17,9 @@ PRICE = 0.04
 
 def documents() -> list[tuple[str, str, str]]:
     """Return the tables of published results: document, name of the markers, Markdown."""
-    tables = [("docs/scale.md", "figures", figures()), ("docs/scale.md", "cost", cost())]
+    tables = [("docs/scale.md", "figures", figures())]
+    if read_all("scale-score"):
+        tables.append(("docs/scale.md", "cost", cost()))
     if read_all("scale-states"):
         tables.append(("docs/streaming.md", "states", states()))
     return tables
