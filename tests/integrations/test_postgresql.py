@@ -285,6 +285,21 @@ def test_wrong_queries_raise(database: str, parameters: str, code: str) -> None:
         assert error.value.code == code
 
 
+def test_urls_of_libpq_keep_their_parts() -> None:
+    url = postgresql.parse_url("postgresql:///shop?table=t&service=s&options=-c%20search_path%3Dlab")
+    assert url.conninfo == "postgresql:///shop?service=s&options=-c%20search_path%3Dlab"
+    assert postgresql.parse_url("postgresql://?service=shop&table=t").conninfo == "postgresql://?service=shop"
+
+
+def test_other_queries_cannot_continue_a_run(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    make_reviews(database, 5)
+    query = f"{database}?query=SELECT * FROM reviews"
+    score(classifier, query, tmp_path / "out", key="id")
+    with pytest.raises(ResumeError) as error:
+        score(classifier, f"{query} WHERE id > 2", tmp_path / "out", key="id", resume=True)
+    assert error.value.settings == ["source"]
+
+
 def test_missing_columns_raise(database: str) -> None:
     make_reviews(database, 3)
     for options in ({"text_columns": ["x"]}, {"text_columns": ["text"], "key": ["x"]}):

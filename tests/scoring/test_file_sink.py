@@ -56,9 +56,9 @@ def test_a_folder_has_one_file_per_commit(tmp_path: Path) -> None:
     sink.finish()
     assert names(tmp_path / "out") == [
         CHECKPOINT_FILE,
-        "part-00000.parquet",
-        "part-00001.parquet",
-        "part-00002.parquet",
+        "part-00000000.parquet",
+        "part-00000001.parquet",
+        "part-00000002.parquet",
     ]
     assert read_rows(tmp_path / "out") == make_table(15).to_pylist()
 
@@ -69,7 +69,7 @@ def test_every_file_of_a_folder_is_complete(tmp_path: Path, file_format: str) ->
     sink.start(SCHEMA, resume=False)
     write_parts(sink, range(2))
     for number in range(2):
-        source = file_source(tmp_path / "out" / f"part-0000{number}.{file_format}")
+        source = file_source(tmp_path / "out" / f"part-0000000{number}.{file_format}")
         (chunk,) = source.chunks(None)
         assert list(map(int, chunk.batch.column("id").to_pylist())) == list(range(5 * number, 5 * number + 5))
 
@@ -171,6 +171,23 @@ def test_folders_with_other_files_are_never_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["thesis.doc"]
 
 
+def test_datasets_of_other_programs_are_never_replaced(tmp_path: Path) -> None:
+    dataset.write_dataset(make_table(3), tmp_path / "out", format="parquet")
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "out", overwrite=True).start(SCHEMA, resume=False)
+    assert error.value.code == "not-a-score-folder"
+    assert len(names(tmp_path / "out")) == 1
+
+
+def test_partitions_by_numbers_keep_every_row(tmp_path: Path) -> None:
+    table = pyarrow.table({"id": [1, 2, 3, 4], "score": [0.5, float("nan"), None, float("nan")]})
+    sink = sink_of(tmp_path / "out", partition_by=["score"])
+    sink.start(table.schema, resume=False)
+    sink.write(table)
+    sink.commit({})
+    assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2, 3, 4]
+
+
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
     for name in ("out", "t.csv"):
         with pytest.raises(ResumeError) as error:
@@ -191,6 +208,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("t.csv", {"file_format": "parquet"}, "conflicting-options"),
     ("t.xlsx", {}, "unknown-format"),
     ("out", {"partition_by": ["x"]}, "bad-option-value"),
+    ("out", {"partition_by": SCHEMA.names}, "bad-option-value"),
 ]
 
 
@@ -215,7 +233,7 @@ def test_folders_that_cannot_be_written_raise(tmp_path: Path) -> None:
     sink.start(SCHEMA, resume=False)
     with pytest.raises(WriteError) as error:
         write_parts(sink, range(1))
-    assert error.value.path == str(tmp_path / "file" / "t.csv.incomplete" / "part-00000.csv")
+    assert error.value.path == str(tmp_path / "file" / "t.csv.incomplete" / "part-00000000.csv")
 
 
 def test_json_lines_contain_values_that_json_has_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from fastlstm.errors import DataError, OptionError, ResumeError
 from fastlstm.scoring import file_source as file_source_module
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Chunk, Position
-from fastlstm.scoring.locations import locate
+from fastlstm.scoring.locations import locate, without_credentials
 
 FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.ndjson", "t.csv.gz", "t.jsonl.gz"]
 
@@ -190,6 +191,30 @@ def test_changed_files_cannot_be_resumed(tmp_path: Path) -> None:
     with pytest.raises(ResumeError) as error:
         rows_of(file_source(path.parent), position)
     assert error.value.code == "source-changed"
+
+
+def test_files_of_equal_size_that_changed_cannot_be_resumed(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\n" + "1,good\n" * 20)
+    position = next(iter(file_source(path).chunks(None))).position
+    path.write_text("id,text\n" + "2,fine\n" * 20)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(ResumeError) as error:
+        rows_of(file_source(path), position)
+    assert error.value.code == "source-changed"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("s3://bucket/a@b/c", "s3://bucket/a@b/c"),
+        ("s3://key:sec/r@t@bucket/x", "s3://bucket/x"),
+        ("postgresql://user@host/db", "postgresql://host/db"),
+        ("data/a@b.csv", "data/a@b.csv"),
+    ],
+)
+def test_credentials_are_removed_from_names(uri: str, shown: str) -> None:
+    assert without_credentials(uri) == shown
 
 
 def _damage(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from fastlstm.scoring.events import ScoreProgress, ScoreResult, ScoreStarted
 from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
+from fastlstm.serialization.classifier import SavedModel
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +145,14 @@ class KilledSink:
         pass
 
 
+class Refusing(KilledSink):
+    """A sink that refuses the first row of each commit."""
+
+    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
+        self._sink.write(table.slice(1))
+        return [BadRow("sink", 1, "refused", "too long")]
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("sink_name", ["out", "out.parquet", "out.csv"])
 @pytest.mark.parametrize("source_name", ["in.parquet", "in.csv"])
@@ -244,6 +254,48 @@ def test_the_first_bad_row_can_stop_the_run_which_keeps_earlier_rows(
     assert ids([{"id": int(row["id"])} for row in read_rows(tmp_path / "out")]) == list(range(14))
 
 
+def test_a_row_that_the_sink_refuses_can_stop_the_run(tmp_path: Path, classifier: Classifier) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(20))
+    settings = ScoreSettings.create({"on_bad_rows": "stop"})
+    sink = Refusing(file_sink_of(tmp_path / "out", settings), MANY_CALLS, after=False)
+    with pytest.raises(DataError) as error:
+        score_with(classifier, file_source_of(source, settings), sink, settings)
+    assert (error.value.code, error.value.location) == ("refused", 1)
+
+
+def test_lists_of_bad_rows_must_be_those_of_the_run(tmp_path: Path, classifier: Classifier) -> None:
+    (tmp_path / "in.csv").write_text("id,text\n1,good\n2\n3,bad\n")
+    rejects = tmp_path / "rejects.csv"
+    score_files(classifier, tmp_path / "in.csv", tmp_path / "out", bad_rows=rejects)
+    rejects.unlink()
+    with pytest.raises(ResumeError) as error:
+        score_files(classifier, tmp_path / "in.csv", tmp_path / "out", bad_rows=rejects, resume=True)
+    assert (error.value.code, error.value.path) == ("bad-rows-file-changed", rejects)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"encoding": "latin-1"}, {"delimiter": ";"}, {"format": "csv"}, {"columns": ["id"]}, {"prefix": "x_"}],
+)
+def test_settings_that_change_the_result_cannot_be_changed(
+    tmp_path: Path, classifier: Classifier, options: dict[str, Any]
+) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(5))
+    score_files(classifier, source, tmp_path / "out")
+    with pytest.raises(ResumeError) as error:
+        score_files(classifier, source, tmp_path / "out", resume=True, **options)
+    assert error.value.settings == list(options)
+
+
+def test_models_with_other_labels_cannot_continue_a_run(tmp_path: Path, tiny_model: SavedModel) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(5))
+    score_files(Classifier(tiny_model), source, tmp_path / "out")
+    other = Classifier(dataclasses.replace(tiny_model, labels=("no", "yes")))
+    with pytest.raises(ResumeError) as error:
+        score_files(other, source, tmp_path / "out", resume=True)
+    assert error.value.settings == ["model"]
+
+
 def test_mostly_bad_rows_stop_the_run(tmp_path: Path, classifier: Classifier) -> None:
     (tmp_path / "in.csv").write_text("id,text\n1,good\n" + "2\n" * 1100)
     with pytest.raises(DataError) as error:
@@ -252,11 +304,6 @@ def test_mostly_bad_rows_stop_the_run(tmp_path: Path, classifier: Classifier) ->
 
 
 def test_rows_that_the_sink_refuses_are_rejected(tmp_path: Path, classifier: Classifier) -> None:
-    class Refusing(KilledSink):
-        def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
-            self._sink.write(table.slice(1))
-            return [BadRow("sink", 1, "refused", "too long")]
-
     source = write_table(tmp_path / "in.parquet", make_table(20))
     settings = ScoreSettings.create({"bad_rows": tmp_path / "rejects.csv"})
     sink = Refusing(file_sink_of(tmp_path / "out", settings), 100, after=False)

@@ -14,7 +14,7 @@ from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import FileSink
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Sink, Source
-from fastlstm.scoring.locations import locate
+from fastlstm.scoring.locations import locate, without_credentials
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.scoring.workers import ProcessWorkers, Workers
@@ -79,7 +79,28 @@ def events(
             return workers
         return ProcessWorkers(model, settings.threshold, settings.local_processes)
 
+    _require_two_places(source, sink, settings)
     return run(model, open_source(source, settings), open_sink(sink, settings), settings, start_workers)
+
+
+def _require_two_places(
+    source: str | os.PathLike[str], sink: str | os.PathLike[str], settings: ScoreSettings
+) -> None:
+    """Raise `OptionError` if writing the sink would change the source while it is read."""
+    if _database(source) is not None or _database(sink) is not None:
+        is_same = os.fspath(source) == os.fspath(sink) and not settings.key
+    else:
+        places = [locate(target) for target in (source, sink)]
+        first, second = (f"{place.path.rstrip('/')}/" for place in places)
+        is_same = places[0].is_local == places[1].is_local and (
+            first.startswith(second) or second.startswith(first)
+        )
+    if is_same:
+        raise OptionError(
+            f"the sink {without_credentials(os.fspath(sink))} is the source, contains it, or lies inside it; pass "
+            "another path, or for a table or an index a `key`",
+            code="sink-is-source",
+        )
 
 
 def open_source(target: str | os.PathLike[str], settings: ScoreSettings) -> Source:

@@ -68,8 +68,8 @@ class ScoreResult:
         source, sink: Their names.
         rows: Rows that the sink holds.
         new_rows: Rows predicted since this run began or was resumed.
-        unlabelled_rows: Rows without a label: the text is missing, or has no known token.
-        labels: Label -> number of rows.
+        unlabelled_rows: Predicted rows without a label: the text is missing, or has no known token.
+        labels: Label -> number of predicted rows, which include those that the sink refused.
         bad_rows: Code -> number of rejected rows.
         seconds: Time since this run began or was resumed.
     """

@@ -87,6 +87,13 @@ class FileSink:
                     option="partition_by",
                     value=column,
                 )
+        if len(self._partition_by) == len(schema.names):
+            raise OptionError(
+                "`partition_by` contains all columns of the result; leave one for the files",
+                code="bad-option-value",
+                option="partition_by",
+                value=self._partition_by,
+            )
         check_types(schema, self._format)
         saved = self._read_checkpoint()
         if resume:
@@ -112,7 +119,8 @@ class FileSink:
         if self._is_single:
             in_the_way = self._location.is_file or has_checkpoint
         else:
-            foreign = [name for name in self._location.files() if not _is_own(name)]
+            files = self._location.files()
+            foreign = [name for name in files if not has_checkpoint or not _is_own(name)]
             if self._location.is_file or foreign:
                 raise OptionError(
                     f"{self.name} exists and is not the result of `score`"
@@ -121,7 +129,7 @@ class FileSink:
                     code="not-a-score-folder",
                     path=self.name,
                 )
-            in_the_way = has_checkpoint or bool(self._location.files())
+            in_the_way = bool(files)
         if in_the_way and not self._overwrite:
             remedy = (
                 "pass `resume` to continue it, or `overwrite` to start again"
@@ -145,31 +153,27 @@ class FileSink:
                 header=not self._is_single or number == 0,
                 compress=self._compress,
             )
-            self._folder.child(*folders, f"part-{number:05}{extension}").write(content)
+            self._folder.child(*folders, f"part-{number:08}{extension}").write(content)
         self._written += 1
         return ()
 
     def _partitions(self, table: pyarrow.Table) -> Iterator[tuple[Sequence[str], pyarrow.Table]]:
         """Yield the folder names and the rows of each partition."""
-        import pyarrow
-        from pyarrow import compute
-
         if not self._partition_by:
             yield (), table
             return
-        columns = list(self._partition_by)
-        for values in table.select(columns).group_by(columns).aggregate([]).to_pylist():
-            mask = None
-            for name, value in values.items():
-                column = table.column(name)
-                equal = (
-                    compute.is_null(column)
-                    if value is None
-                    else compute.fill_null(compute.equal(column, pyarrow.scalar(value, column.type)), False)
-                )
-                mask = equal if mask is None else compute.and_(mask, equal)
-            folders = [f"{quote(name, safe='')}={_folder_value(value)}" for name, value in values.items()]
-            yield folders, table.filter(mask).drop_columns(columns)
+        rows: dict[tuple[Any, ...], list[int]] = {}
+        for number, values in enumerate(
+            zip(*(table.column(n).to_pylist() for n in self._partition_by), strict=True)
+        ):
+            key = tuple(None if value != value else value for value in values)  # NaN is not equal to itself
+            rows.setdefault(key, []).append(number)
+        for key, numbers in rows.items():
+            folders = [
+                f"{quote(name, safe='')}={_folder_value(value)}"
+                for name, value in zip(self._partition_by, key, strict=True)
+            ]
+            yield folders, table.take(numbers).drop_columns(list(self._partition_by))
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """See `Sink.commit`."""
@@ -182,7 +186,8 @@ class FileSink:
         """Combine the part files of a single file."""
         if not self._is_single:
             return
-        parts = [self._folder.child(name) for name in self._folder.files() if _PART.fullmatch(name)]
+        names = filter(_PART.fullmatch, self._folder.files())
+        parts = [self._folder.child(name) for name in sorted(names)]
         temporary = self._location.sibling(".tmp") if self._location.is_local else self._location
         with (
             self._location.writing(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -67,7 +68,7 @@ class FileSource:
     def __init__(
         self, location: Location, text_columns: Sequence[str], columns: Sequence[str] | None, options: ReadOptions
     ) -> None:
-        self.name = location.name
+        self.name = self.identity = location.name
         self.notes: list[Note] = []
         self._options = options
         self._wanted = None if columns is None else list(dict.fromkeys((*columns, *text_columns)))
@@ -103,14 +104,13 @@ class FileSource:
             DataError: A file cannot be read, or has other columns than the first one.
             ResumeError: The files are not those that `position` belongs to.
         """
-        listing = {"files": len(self._files), "bytes": self._bytes}
+        listing = {"files": len(self._files), "digest": self._listing_digest()}
         start_file, start_place = "", 0
         if position is not None:
             if {name: position[name] for name in listing} != listing:
                 raise ResumeError(
-                    f"the files of {self.name} have changed since the run began ({position['files']:,} files, "
-                    f"{position['bytes']:,} bytes; now {listing['files']:,} files, {listing['bytes']:,} bytes); start "
-                    "again with `overwrite`",
+                    f"the files of {self.name} have changed since the run began (then {position['files']:,} files, now "
+                    f"{len(self._files):,}; their names, sizes and times must be equal); start again with `overwrite`",
                     code="source-changed",
                     source=self.name,
                 )
@@ -129,6 +129,11 @@ class FileSource:
                             (bytes_before + chunk.fraction * file.size) / max(self._bytes, 1),
                         )
             bytes_before += file.size
+
+    def _listing_digest(self) -> str:
+        """Return a digest of the names, sizes and modification times of all files."""
+        listing = [(file.relative, file.size, file.modified) for file in self._files]
+        return hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
 
     def _note_encoding(self, file: DataFile, bad_rows: Sequence[BadRow]) -> None:
         """Append a note, once, with the encodings that a text file may have."""

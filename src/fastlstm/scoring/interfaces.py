@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastlstm.data.options import BadRow
+from fastlstm.notes import Note
 
 if TYPE_CHECKING:
     import pyarrow
@@ -39,11 +40,15 @@ class Source(Protocol):
 
     Attributes:
         name: The source in one line, for messages, without passwords.
+        identity: What identifies the rows that it reads, such as the name and a digest of a query.
         schema: The columns.
+        notes: How it is read. More may be added while it is read.
     """
 
     name: str
+    identity: str
     schema: pyarrow.Schema
+    notes: list[Note]
 
     def chunks(self, position: Position | None) -> Iterator[Chunk]:
         """Yield all rows after a position; None is the beginning. Closing the iterator frees its resources.

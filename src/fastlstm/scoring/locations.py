@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +22,6 @@ TABLE_EXTENSIONS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 FORMATS = ".parquet, .csv, .tsv, .jsonl or .ndjson, the text formats also with .gz"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The folder name of a missing value in Hive's layout."""
-
-_PASSWORD = re.compile(r"(?<=://)[^/?#@]*@")
 
 
 @dataclass(frozen=True)
@@ -125,6 +122,7 @@ class DataFile:
         location: Where it is.
         relative: Its path relative to the folder of the dataset.
         size: Its size in bytes.
+        modified: The time of its last change, in nanoseconds; None if it is not known.
         extension: Its format.
         partition: The values of its folders in Hive's layout: "year=2024/" is {"year": "2024"}.
     """
@@ -132,6 +130,7 @@ class DataFile:
     location: Location
     relative: str
     size: int
+    modified: int | None
     extension: str
     partition: Mapping[str, str | None]
     _stream: Any = field(default=None, init=False, repr=False, compare=False)
@@ -177,7 +176,7 @@ def locate(target: str | os.PathLike[str]) -> Location:
     try:
         filesystem, path = fs.FileSystem.from_uri(text)
     except (pyarrow.ArrowException, OSError) as error:
-        reason = without_credentials(" ".join(str(error).split()))
+        reason = " ".join(str(error).replace(text, name).split())
         raise OptionError(
             f"cannot use {name}: {reason}; expected a path, or a URI such as s3://bucket/folder, gs://bucket/folder or "
             "postgresql://host/database",
@@ -189,8 +188,11 @@ def locate(target: str | os.PathLike[str]) -> Location:
 
 
 def without_credentials(text: str) -> str:
-    """Return a text in which URIs have no user name and password."""
-    return _PASSWORD.sub("", text)
+    """Return a URI, or a text that contains one, without user name and password, which may contain "/" and "@"."""
+    scheme, mark, rest = text.partition("://")
+    credentials, at, host = rest.rpartition("@")
+    first = credentials.partition("/")[0]
+    return f"{scheme}{mark}{host}" if at and (first == credentials or ":" in first) else text
 
 
 def data_files(location: Location) -> list[DataFile]:
@@ -249,5 +251,5 @@ def _data_file(location: Location, relative: str) -> DataFile:
         column, mark, value = folder.partition("=")
         if mark and column:
             partition[unquote(column)] = None if value == NULL_PARTITION else unquote(value)
-    size = location.filesystem.get_file_info(location.path).size
-    return DataFile(location, relative, size or 0, extension, partition)
+    info = location.filesystem.get_file_info(location.path)
+    return DataFile(location, relative, info.size or 0, info.mtime_ns, extension, partition)

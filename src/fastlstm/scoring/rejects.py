@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastlstm.data.options import BadRow, BadRowFile
-from fastlstm.errors import WriteError
+from fastlstm.errors import ResumeError, WriteError
 
 
 class RejectsFile:
@@ -22,6 +22,7 @@ class RejectsFile:
 
     Raises:
         OptionError: The file exists and is not a list of bad rows.
+        ResumeError: The file is missing or shorter than `size`.
         WriteError: The file cannot be written.
     """
 
@@ -30,6 +31,13 @@ class RejectsFile:
         self.size = size
         """The size in bytes."""
         BadRowFile(path).check()
+        if size and (not self._path.is_file() or self._path.stat().st_size < size):
+            raise ResumeError(
+                f"{self._path} is not the list of bad rows of the run to resume: it is missing or too short; pass that "
+                "file as `bad_rows`, or start again with `overwrite`",
+                code="bad-rows-file-changed",
+                path=self._path,
+            )
         try:
             with self._path.open("ab") as file:
                 file.truncate(size)

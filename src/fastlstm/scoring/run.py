@@ -89,20 +89,22 @@ def run(
     model.check_threshold(settings.threshold)
     _require_texts(source, settings.text_columns)
     schema = _output_schema(source, settings, model.labels)
-    identity = settings.identity(model, source.name)
+    identity = settings.identity(model, source.identity)
     with closing(sink):
         saved = sink.start(schema, resume=settings.resume)
         progress = Progress(identity) if saved is None else Progress.from_json(saved)
         _require_same_settings(progress.settings, identity)
         if saved is None:
             sink.commit(progress.to_json())  # the run can be resumed from now on
-        yield from getattr(source, "notes", ())
+        notes = list(source.notes)
+        yield from notes
         rows_before = progress.rows
         if not progress.finished:
             with closing(start_workers()) as workers:
                 yield ScoreStarted(source.name, sink.name, progress.rows, workers.processes)
                 yield from _Run(model.labels, source, sink, settings, schema, progress, start).events(workers)
         sink.finish()
+    yield from source.notes[len(notes) :]
     yield from _notes(source, progress, settings)
     yield ScoreResult(
         source.name,
@@ -137,6 +139,7 @@ class _Run:
         self._rows = self._committed_rows = self._rows_before = progress.rows
         self._start_fraction = progress.fraction or 0.0
         self._next: Chunk | None = None
+        self._source_bad_rows = 0
 
     def events(self, workers: Workers) -> Iterator[ScoreEvent]:
         """Yield the progress after each chunk."""
@@ -155,8 +158,8 @@ class _Run:
             self._commit()
             row = chunk.bad_rows[0]
             raise DataError(
-                f"row {row.location} of {row.source}: {row.reason}; correct it and pass `resume`, or pass "
-                "`on_bad_rows`=skip",
+                f"row {row.location} of {row.source}: {row.reason}; pass `resume` with `on_bad_rows`=skip, or correct "
+                "it and start again with `overwrite`",
                 code=row.code,
                 source=row.source,
                 location=row.location,
@@ -164,12 +167,14 @@ class _Run:
             )
         self._batches.append(self._with_predictions(chunk.batch, predictions))
         self._bad_rows.extend(chunk.bad_rows)
+        self._source_bad_rows += len(chunk.bad_rows)
         self._next = chunk
         self._rows += chunk.batch.num_rows
         counts = Counter(predictions.labels)
         self._progress.unlabelled_rows += counts.pop(None, 0)
         self._progress.labels.update({label: n for label, n in counts.items() if label is not None})
-        self._require_good_rows()
+        if chunk.bad_rows:
+            self._require_good_rows(chunk.bad_rows[0])
         size = sum(batch.nbytes for batch in self._batches)
         rows = sum(batch.num_rows for batch in self._batches) + len(self._bad_rows)
         if rows >= self._settings.rows_per_commit or size >= MAX_BUFFERED_BYTES:
@@ -182,18 +187,17 @@ class _Run:
         arrays = [new[name] if name in new else batch.column(name) for name in self._schema.names]
         return pyarrow.RecordBatch.from_arrays(arrays, schema=self._schema)
 
-    def _require_good_rows(self) -> None:
-        """Raise `DataError` if most rows are bad: the source is probably read in the wrong way."""
-        bad = self._progress.bad_rows.total() + len(self._bad_rows)
-        if bad >= MIN_ROWS_TO_STOP_EARLY and bad > self._rows:
-            row = self._bad_rows[0]
-            notes = "".join(f"; {note.text}" for note in getattr(self._source, "notes", ()))
+    def _require_good_rows(self, row: BadRow) -> None:
+        """Raise `DataError` if most rows since the run began are bad: they are probably read in the wrong way."""
+        bad, good = self._source_bad_rows, self._rows - self._rows_before
+        if bad >= MIN_ROWS_TO_STOP_EARLY and bad > good:
+            notes = "".join(f"; {note.text}" for note in self._source.notes)
             raise DataError(
-                f"{bad:,} of the first {bad + self._rows:,} rows of {self._source.name} cannot be read, such as row "
-                f"{row.location} of {row.source}: {row.reason}{notes}",
+                f"{bad:,} of {bad + good:,} rows of {self._source.name} cannot be read, such as row {row.location} of "
+                f"{row.source}: {row.reason}{notes}",
                 code="too-many-bad-rows",
                 source=self._source.name,
-                rows=bad + self._rows,
+                rows=bad + good,
             )
 
     def _commit(self, *, finished: bool = False) -> None:
@@ -203,6 +207,7 @@ class _Run:
         if self._next is None and not finished:
             return
         progress = self._progress
+        refused: Sequence[BadRow] = ()
         if self._batches or (finished and not progress.rows):  # an empty result has columns, too
             table = pyarrow.Table.from_batches(self._batches, schema=self._schema)
             refused = self._sink.write(table)
@@ -218,6 +223,14 @@ class _Run:
         self._sink.commit(progress.to_json())
         self._batches, self._bad_rows, self._next = [], [], None
         self._committed_rows = progress.rows
+        if refused and self._settings.on_bad_rows == "stop":
+            raise DataError(
+                f"{self._sink.name} refuses row {refused[0].location}: {refused[0].reason}",
+                code=refused[0].code,
+                source=refused[0].source,
+                location=refused[0].location,
+                bad_rows=tuple(refused),
+            )
 
     def _event(self, chunk: Chunk) -> ScoreProgress:
         return ScoreProgress(

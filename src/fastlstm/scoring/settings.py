@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,10 +136,20 @@ class ScoreSettings:
         return column_names(labels, self.prefix, probabilities=self.probabilities)
 
     def identity(self, model: Classifier, source: str) -> dict[str, Any]:
-        """Return what must be equal when a run is resumed, as a JSON object."""
+        """Return what must be equal when a run is resumed, as a JSON object.
+
+        Args:
+            model: The model.
+            source: The source, and what it reads there.
+        """
+        own = (model.labels, model.saved.threshold, model.saved.tokenizer.to_str())
         return {
-            "model": model.network.fingerprint,
+            "model": f"{model.network.fingerprint}-{hashlib.sha256(repr(own).encode()).hexdigest()[:16]}",
             "source": source,
+            "delimiter": self.reading.delimiter,
+            "quoting": self.reading.quoting,
+            "encoding": self.reading.encoding,
+            "format": self.format,
             "text_column": list(self.text_columns),
             "columns": None if self.columns is None else list(self.columns),
             "key": list(self.key),

@@ -15,6 +15,7 @@ from fastlstm.integrations.elasticsearch.address import Address
 from fastlstm.integrations.elasticsearch.cluster import ALL_DOCUMENTS, Cluster
 from fastlstm.integrations.elasticsearch.documents import column_value, document_excerpt, field_value
 from fastlstm.integrations.elasticsearch.mapping import ID_COLUMN, TEXT_TYPES, Field, arrow_type, indexed_fields
+from fastlstm.notes import Note
 from fastlstm.scoring.interfaces import Chunk, Position
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class SearchSource:
         self, address: Address, text_columns: Sequence[str], columns: Sequence[str] | None, key: Sequence[str]
     ) -> None:
         self.name, self._path = address.name, f"/{address.quoted_index}"
+        self.identity = f"{address.name}?query={address.parameters.get('query', '')}"
+        self.notes: list[Note] = []
         self._query = _parse_query(address.parameters.get("query"))
         self._page_size = _parse_page_size(address.parameters.get("page_size"))
         self._keep_alive = address.parameters.get("keep_alive", DEFAULT_KEEP_ALIVE)

@@ -12,7 +12,7 @@ from fastlstm.integrations.postgresql.connection import parse_url
 from fastlstm.integrations.postgresql.sink import PostgresSink
 from fastlstm.integrations.postgresql.source import PostgresSource, read_rows
 
-__all__ = ["PostgresSink", "PostgresSource", "open_sink", "open_source", "read_rows", "url_name"]
+__all__ = ["PostgresSink", "PostgresSource", "open_sink", "open_source", "parse_url", "read_rows", "url_name"]
 
 
 def url_name(url: str) -> str:

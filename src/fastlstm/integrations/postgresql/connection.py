@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from fastlstm.data.readers.columns import column_index
 from fastlstm.errors import DataError, MissingDependencyError, OptionError
@@ -24,17 +25,28 @@ class DatabaseURL:
         name: The URL for messages: without user, password and parameters, but with the table.
         table: The value of `table`, if it is given.
         query: The value of `query`, if it is given.
+        password: The password, if it is given; never printed.
     """
 
     conninfo: str = field(repr=False)
     name: str
     table: str | None
     query: str | None
+    password: str = field(repr=False)
 
 
 def parse_url(url: str) -> DatabaseURL:
     """Return the parts of a URL. Raise `OptionError` unless it has either a table or a query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError if a password contains "/", "?" or "#"
+    except ValueError:
+        raise OptionError(
+            "the URL is malformed; percent-encode special characters of user and password, or take the password from "
+            "PGPASSWORD",
+            code="bad-database-url",
+            url=url.partition("://")[0],
+        ) from None
     parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
     table, query = parameters.pop("table", None), parameters.pop("query", None)
     name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + (f"?table={table}" if table else "")
@@ -45,9 +57,15 @@ def parse_url(url: str) -> DatabaseURL:
             code="bad-database-url",
             url=name,
         )
-    return DatabaseURL(
-        urlunsplit(parts._replace(query=urlencode(parameters))), name, table, query and query.strip().rstrip(";")
-    )
+    conninfo = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    if parameters:
+        conninfo += "?" + urlencode(parameters, quote_via=quote)
+    return DatabaseURL(conninfo, name, table, query and query.strip().rstrip(";"), unquote(parts.password or ""))
+
+
+def digest(query: str) -> str:
+    """Return a short digest of a query, which may contain what must not be printed."""
+    return hashlib.sha256(query.encode()).hexdigest()[:16]
 
 
 def connect(url: DatabaseURL) -> psycopg.Connection[Any]:
@@ -59,6 +77,8 @@ def connect(url: DatabaseURL) -> psycopg.Connection[Any]:
         return psycopg.connect(url.conninfo)
     except psycopg.Error as error:
         reason = reason_of(error)
+        for secret in {url.password, quote(url.password)} - {""}:
+            reason = reason.replace(secret, "...")
         raise DataError(
             f"cannot connect to {url.name}: {reason}; check the URL, PGPASSWORD or the password file",
             code="cannot-connect",

@@ -16,6 +16,7 @@ from fastlstm.integrations.postgresql.connection import (
     column_types,
     connect,
     data_error,
+    digest,
     identifiers,
     parse_url,
     quoted,
@@ -68,6 +69,7 @@ class PostgresSource:
         self, url: DatabaseURL, text_columns: Sequence[str], columns: Sequence[str] | None, key: Sequence[str]
     ) -> None:
         self.name = url.name
+        self.identity = url.name if url.query is None else f"{url.name} {digest(url.query)}"
         self.notes: list[Note] = []
         self._url = url
         with connect(url) as connection:
