@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 from pyarrow import dataset
 
@@ -85,7 +86,12 @@ def _read_folder(path: Path) -> Rows:
     return [tuple(row.values()) for row in table.to_pylist()]
 
 
+def _single(probability: float | None) -> float | None:
+    """Return a probability as float32, as files contain it; PostgreSQL returns its shortest decimal."""
+    return None if probability is None else float(np.float32(probability))
+
+
 def _read_table(url: str, table: str) -> Rows:
     with psycopg.connect(url) as connection:
         query = f"SELECT id, predicted_label, predicted_probability FROM {table}"
-        return [tuple(row) for row in connection.execute(query).fetchall()]
+        return [(number, label, _single(p)) for number, label, p in connection.execute(query).fetchall()]

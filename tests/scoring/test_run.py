@@ -31,6 +31,7 @@ from fastlstm.notes import Note
 from fastlstm.scoring import file_source as file_source_module
 from fastlstm.scoring.events import ScoreProgress, ScoreResult, ScoreStarted
 from fastlstm.scoring.interfaces import Checkpoint
+from fastlstm.scoring.rejects import RejectsFile
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.serialization.classifier import SavedModel
@@ -263,14 +264,14 @@ def test_a_row_that_the_sink_refuses_can_stop_the_run(tmp_path: Path, classifier
     assert (error.value.code, error.value.location) == ("refused", 1)
 
 
-def test_lists_of_bad_rows_must_be_those_of_the_run(tmp_path: Path, classifier: Classifier) -> None:
-    (tmp_path / "in.csv").write_text("id,text\n1,good\n2\n3,bad\n")
-    rejects = tmp_path / "rejects.csv"
-    score_files(classifier, tmp_path / "in.csv", tmp_path / "out", bad_rows=rejects)
-    rejects.unlink()
+@pytest.mark.parametrize("content", [None, "source,location,code,reason,content\n"])
+def test_lists_of_bad_rows_must_be_those_of_the_run(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "rejects.csv"
+    if content is not None:
+        path.write_text(content)
     with pytest.raises(ResumeError) as error:
-        score_files(classifier, tmp_path / "in.csv", tmp_path / "out", bad_rows=rejects, resume=True)
-    assert (error.value.code, error.value.path) == ("bad-rows-file-changed", rejects)
+        RejectsFile(path, 100)
+    assert (error.value.code, error.value.path) == ("bad-rows-file-changed", path)
 
 
 @pytest.mark.parametrize(
