@@ -49,6 +49,13 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path, name: str) -> None:
     assert [row["text"] for row in rows] == make_table(15).column("text").to_pylist()
 
 
+def test_names_with_a_dot_can_be_folders(tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "scored-2024.06")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(1))
+    assert (tmp_path / "scored-2024.06").is_dir()
+
+
 def test_a_folder_has_one_file_per_commit(tmp_path: Path) -> None:
     sink = sink_of(tmp_path / "out")
     sink.start(SCHEMA, resume=False)
@@ -219,8 +226,11 @@ def test_wrong_options_raise(tmp_path: Path, name: str, options: dict[str, Any],
     assert error.value.code == code
 
 
-def test_nested_columns_do_not_fit_csv(tmp_path: Path) -> None:
-    schema = pyarrow.schema([("text", pyarrow.string()), ("tags", pyarrow.list_(pyarrow.string()))])
+@pytest.mark.parametrize(
+    "kind", [pyarrow.list_(pyarrow.string()), pyarrow.binary(), pyarrow.large_binary()], ids=str
+)
+def test_nested_and_binary_columns_do_not_fit_csv(tmp_path: Path, kind: pyarrow.DataType) -> None:
+    schema = pyarrow.schema([("text", pyarrow.string()), ("tags", kind)])
     with pytest.raises(OptionError) as error:
         sink_of(tmp_path / "t.csv").start(schema, resume=False)
     assert (error.value.code, error.value.column) == ("nested-column", "tags")

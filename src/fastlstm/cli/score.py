@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,6 +25,7 @@ from fastlstm.errors import Interrupted
 from fastlstm.inference import Classifier
 from fastlstm.scoring.api import events
 from fastlstm.scoring.encode import OUTPUT_FORMATS
+from fastlstm.scoring.events import ScoreProgress, ScoreStarted
 from fastlstm.scoring.settings import ENGINES, ROWS_PER_COMMIT, ScoreSettings
 
 
@@ -131,11 +133,14 @@ def command(
     folder or a URL. Interrupted runs continue with --resume, without losing or repeating a row.
     """
     settings = ScoreSettings.create({**options, "columns": list(columns) or None})
-    run = events(source, sink, model, settings)
-    with ScoreDisplay(sys.stderr) as display, stop_on_interrupt() as stop_requested:
+    with (
+        closing(events(source, sink, model, settings)) as run,
+        ScoreDisplay(sys.stderr) as display,
+        stop_on_interrupt() as stop_requested,
+    ):
         for event in run:
             display.show(event)
-            if stop_requested() and display.result is None:
+            if stop_requested() and isinstance(event, ScoreStarted | ScoreProgress):
                 run.close()
                 raise Interrupted("stopped; pass `resume` to continue")
     result = display.result

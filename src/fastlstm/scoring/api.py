@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable, Generator
@@ -59,9 +60,10 @@ def score(
         WriteError: The sink cannot be written. It holds the rows of the last commit; continue with `resume=True`.
     """
     classifier = model if isinstance(model, Classifier) else load(model)
-    for event in events(source, sink, classifier, ScoreSettings.create(options)):
-        if watch is not None:
-            watch(event)
+    with contextlib.closing(events(source, sink, classifier, ScoreSettings.create(options))) as run_events:
+        for event in run_events:
+            if watch is not None:
+                watch(event)
     assert isinstance(event, ScoreResult)
     return event
 

@@ -25,7 +25,7 @@ def check_types(schema: pyarrow.Schema, file_format: str) -> None:
     if file_format not in DELIMITERS:
         return
     for field in schema:
-        if types.is_nested(field.type):
+        if types.is_nested(field.type) or types.is_binary(field.type) or types.is_large_binary(field.type):
             raise OptionError(
                 f"column {field.name!r} is {field.type}, which a {file_format.upper()} file cannot contain; write "
                 "Parquet or JSON Lines, or pass `columns` without it",

@@ -25,6 +25,8 @@ CHECKPOINT_FILE = "_fastlstm_checkpoint.json"
 INCOMPLETE = ".incomplete"
 """Suffix of the folder with the part files of a single file."""
 FORMAT_VERSION = 1
+OTHER_FORMATS = (".avro", ".arrow", ".feather", ".json", ".orc", ".ods", ".txt", ".xls", ".xlsx", ".xml", ".zip")
+"""Extensions of files that are not written. Other names without a known extension are folders."""
 
 _PART = re.compile(r"part-(\d+)\.\w+(\.gz)?")
 
@@ -65,7 +67,7 @@ class FileSink:
                 code="conflicting-options",
                 options=("sink", option),
             )
-        if extension and not self._is_single and not location.is_folder and extension != own_format:
+        if not self._is_single and not location.is_folder and extension in OTHER_FORMATS:
             raise OptionError(
                 f"unknown format of {location.name}; expected {FORMATS}, or a folder",
                 code="unknown-format",

@@ -79,6 +79,7 @@ class PostgresSource:
             for column in (*text_columns, *(columns or ()), *self._key):
                 argument = "text_column" if column in text_columns else "key" if column in self._key else "columns"
                 column_index(column, names, self.name, argument)
+            self._require_key_types(types)
             self._columns = list(dict.fromkeys((*(columns or names), *text_columns)))
             self._types = {name: types[name] for name in dict.fromkeys((*self._columns, *self._key))}
             self._count = _count_rows(connection, url)
@@ -87,6 +88,17 @@ class PostgresSource:
             self.notes.append(
                 Note(f"{self.name} has no `key`: a run that is interrupted cannot be resumed", "no-key")
             )
+
+    def _require_key_types(self, types: Mapping[str, str]) -> None:
+        for name in self._key:
+            if types[name] == "bytea":
+                raise DataError(
+                    f"the key {name!r} of {self.name} is bytea; expected numbers, texts or times; pass other columns as "
+                    "`key`",
+                    code="bad-key",
+                    key=self._key,
+                    source=self.name,
+                )
 
     def chunks(self, position: Position | None) -> Iterator[Chunk]:
         """See `Source.chunks`.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
+from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import load
 from fastlstm.inference.columns import ColumnPredictions, predict_column
@@ -76,11 +77,22 @@ class RayWorkers:
 
     Raises:
         MissingDependencyError: Ray is not installed.
+        OptionError: The cluster has fewer cores than `processes`.
     """
 
     def __init__(self, model: Classifier, threshold: float | None, processes: int | None) -> None:
         ray, self._starts_ray = connect("`engine`=ray")
-        self.processes = processes or cores(ray)
+        available = cores(ray)
+        if processes is not None and processes > available:
+            if self._starts_ray:
+                ray.shutdown()
+            raise OptionError(
+                f"`processes` is {processes}, but the Ray cluster has {available} cores; pass at most {available}",
+                code="bad-option-value",
+                option="processes",
+                value=processes,
+            )
+        self.processes = processes or available
         self.capacity = CHUNKS_PER_WORKER * self.processes
         actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Actor)
         reference = ray.put(model)
