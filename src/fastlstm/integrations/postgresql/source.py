@@ -93,8 +93,8 @@ class PostgresSource:
         for name in self._key:
             if types[name] == "bytea":
                 raise DataError(
-                    f"the key {name!r} of {self.name} is bytea; expected numbers, texts or times; pass other columns as "
-                    "`key`",
+                    f"the key {name!r} of {self.name} is bytea; expected numbers, texts or times; pass other columns "
+                    "as `key`",
                     code="bad-key",
                     key=self._key,
                     source=self.name,
