@@ -65,6 +65,12 @@ def execute(database: str, statement: str, *parameters: Any) -> list[tuple[Any, 
         return cursor.fetchall() if cursor.description else []
 
 
+def count_rows(url: str) -> int:
+    """Read all rows of a source."""
+    source = postgresql.open_source(url, text_columns=["text"])
+    return sum(chunk.batch.num_rows for chunk in source.chunks(None))
+
+
 def make_reviews(database: str, rows: int, *, key: str = "PRIMARY KEY") -> None:
     execute(database, f"CREATE TABLE reviews (id bigint {key}, text text, stars double precision)")
     with psycopg.connect(database) as connection, connection.cursor() as cursor:
@@ -298,6 +304,38 @@ def test_other_queries_cannot_continue_a_run(database: str, classifier: Classifi
     with pytest.raises(ResumeError) as error:
         score(classifier, f"{query} WHERE id > 2", tmp_path / "out", key="id", resume=True)
     assert error.value.settings == ["source"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1 AS id, 'a' AS text) AS s; DELETE FROM reviews; SELECT * FROM (SELECT 1 AS id, 'x' AS text",
+        "SELECT * FROM remove_all()",
+    ],
+)
+def test_queries_cannot_write(database: str, query: str) -> None:
+    make_reviews(database, 5)
+    execute(
+        database,
+        "CREATE FUNCTION remove_all() RETURNS SETOF reviews LANGUAGE sql AS 'DELETE FROM reviews RETURNING *'",
+    )
+    with pytest.raises(DataError) as error:
+        count_rows(f"{database}?query={query}")
+    assert error.value.code == "query-failed"
+    assert execute(database, "SELECT count(*) FROM reviews") == [(5,)]
+
+
+def test_queries_can_end_in_a_comment(database: str) -> None:
+    make_reviews(database, 5)
+    assert count_rows(f"{database}?query=SELECT * FROM reviews -- all") == 5
+
+
+def test_rows_without_a_key_are_rejected(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(
+        '{"id": null, "text": "a"}\n{"id": 2, "text": "b"}\n{"id": null, "text": "c"}\n'
+    )
+    result = score(classifier, tmp_path / "in.jsonl", f"{database}?table=scored", key="id")
+    assert (result.rows, result.bad_rows) == (1, {"missing-key": 2})
 
 
 def test_missing_columns_raise(database: str) -> None:

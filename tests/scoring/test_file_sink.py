@@ -186,6 +186,27 @@ def test_datasets_of_other_programs_are_never_replaced(tmp_path: Path) -> None:
     assert len(names(tmp_path / "out")) == 1
 
 
+def test_partitions_with_the_same_folder_keep_every_row(tmp_path: Path) -> None:
+    table = pyarrow.table({"id": [1, 2, 3], "x": ["__HIVE_DEFAULT_PARTITION__", None, ""]})
+    sink = sink_of(tmp_path / "out", partition_by=["x"])
+    sink.start(table.schema, resume=False)
+    sink.write(table)
+    sink.commit({})
+    assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["out", "t.csv"])
+def test_runs_whose_parts_were_deleted_cannot_be_resumed(tmp_path: Path, name: str) -> None:
+    sink = sink_of(tmp_path / name)
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(3))
+    parts = tmp_path / (name if name == "out" else f"{name}.incomplete")
+    next(parts.glob("part-00000001.*")).unlink()
+    with pytest.raises(ResumeError) as error:
+        sink_of(tmp_path / name).start(SCHEMA, resume=True)
+    assert error.value.code == "missing-part"
+
+
 def test_partitions_by_numbers_keep_every_row(tmp_path: Path) -> None:
     table = pyarrow.table({"id": [1, 2, 3, 4], "score": [0.5, float("nan"), None, float("nan")]})
     sink = sink_of(tmp_path / "out", partition_by=["score"])

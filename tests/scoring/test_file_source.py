@@ -221,11 +221,17 @@ def _damage(path: Path) -> int:
     return path.write_bytes(path.read_bytes()[:-20])
 
 
+def test_integers_of_more_than_64_bits_become_strings(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "a", "n": 1000000000000000000000}\n{"text": "b", "n": 1}\n')
+    assert [row["n"] for row in rows_of(file_source(tmp_path / "t.jsonl"))] == ["1000000000000000000000", "1"]
+
+
 WRONG: list[tuple[str, Callable[[Path], object], dict[str, Any], str]] = [
     ("missing.csv", lambda _: None, {}, "file-not-found"),
     ("t.csv", lambda path: write_table(path, make_table(3)), {"text_column": "review"}, "missing-column"),
     ("t.parquet", lambda path: write_table(path, make_table(3)), {"columns": ["x"]}, "missing-column"),
     ("t.parquet", lambda path: _damage(write_table(path, make_table(3))), {}, "bad-parquet-file"),
+    ("t.csv", lambda path: path.write_text("text,a,a\n"), {}, "duplicate-column"),
     ("t.xlsx", lambda path: path.write_bytes(b"PK"), {}, "unknown-format"),
     ("folder", lambda path: path.mkdir(), {}, "empty-dataset"),
     ("mixed", lambda path: (write_table(path / "a.csv", make_table(1)), write_table(path / "b.jsonl", make_table(1))),

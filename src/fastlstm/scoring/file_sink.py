@@ -109,12 +109,25 @@ class FileSink:
                 )
             self._parts = saved["parts"]
             self._delete_parts(self._parts)
+            self._require_parts()
             run: Checkpoint = saved["run"]
             return run
         self._require_free(has_checkpoint=saved is not None)
         self._checkpoint_file.delete()
         self._delete_parts(0)
         return None
+
+    def _require_parts(self) -> None:
+        """Raise `ResumeError` if part files that the checkpoint counts are missing."""
+        matches = (_PART.fullmatch(PurePosixPath(name).name) for name in self._folder.files())
+        missing = set(range(self._parts)) - {int(match[1]) for match in matches if match}
+        if missing:
+            raise ResumeError(
+                f"{self._folder.name} lacks part {min(missing)} of {self._parts}; restore it, or start again with "
+                "`overwrite`",
+                code="missing-part",
+                path=self._folder.name,
+            )
 
     def _require_free(self, *, has_checkpoint: bool) -> None:
         """Raise `OptionError` if something is there that must not be replaced."""
@@ -164,17 +177,14 @@ class FileSink:
         if not self._partition_by:
             yield (), table
             return
-        rows: dict[tuple[Any, ...], list[int]] = {}
+        rows: dict[tuple[str, ...], list[int]] = {}
+        names = [quote(name, safe="") for name in self._partition_by]
         for number, values in enumerate(
             zip(*(table.column(n).to_pylist() for n in self._partition_by), strict=True)
         ):
-            key = tuple(None if value != value else value for value in values)  # NaN is not equal to itself
-            rows.setdefault(key, []).append(number)
-        for key, numbers in rows.items():
-            folders = [
-                f"{quote(name, safe='')}={_folder_value(value)}"
-                for name, value in zip(self._partition_by, key, strict=True)
-            ]
+            folders = tuple(f"{name}={_folder_value(value)}" for name, value in zip(names, values, strict=True))
+            rows.setdefault(folders, []).append(number)
+        for folders, numbers in rows.items():
             yield folders, table.take(numbers).drop_columns(list(self._partition_by))
 
     def commit(self, checkpoint: Checkpoint) -> None:
@@ -246,7 +256,8 @@ def _is_temporary(name: str) -> bool:
 
 
 def _folder_value(value: Any) -> str:
-    return NULL_PARTITION if value is None else quote(str(value), safe="")
+    is_missing = value is None or value != value  # NaN is not equal to itself
+    return NULL_PARTITION if is_missing else quote(str(value), safe="")
 
 
 def _combine_parquet(parts: Sequence[Location], stream: Any) -> None:

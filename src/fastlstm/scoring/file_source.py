@@ -80,6 +80,8 @@ class FileSource:
             self.notes.extend(reader.notes)
         self._file_schema = reader.schema
         schema = _with_partition(reader.schema, first)
+        for column in schema.names:
+            column_index(column, schema.names, self.name, "columns")  # raises for repeated names
         for column in (*text_columns, *(columns or ())):
             argument = "text_column" if column in text_columns else "columns"
             column_index(column, schema.names, self.name, argument)
@@ -300,7 +302,7 @@ class JSONLinesReader:
         for name in dict.fromkeys(name for row in rows for name in row):
             try:
                 kind = pyarrow.array([row.get(name) for row in rows]).type
-            except pyarrow.ArrowException:  # values of several types
+            except (pyarrow.ArrowException, OverflowError):  # values of several types, or of more than 64 bits
                 kind = pyarrow.string()
             fields.append((name, pyarrow.string() if pyarrow.types.is_null(kind) else kind))
         return pyarrow.schema(fields)

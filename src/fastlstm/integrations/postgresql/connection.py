@@ -68,13 +68,16 @@ def digest(query: str) -> str:
     return hashlib.sha256(query.encode()).hexdigest()[:16]
 
 
-def connect(url: DatabaseURL) -> psycopg.Connection[Any]:
+def connect(url: DatabaseURL, *, read_only: bool = True) -> psycopg.Connection[Any]:
+    """Return a connection, whose transactions cannot write unless `read_only` is false. Raise `DataError`."""
     try:
         import psycopg
     except ImportError:
         raise MissingDependencyError("a postgresql:// URL", "psycopg", "postgresql") from None
     try:
-        return psycopg.connect(url.conninfo)
+        connection = psycopg.connect(url.conninfo)
+        connection.read_only = read_only
+        return connection
     except psycopg.Error as error:
         reason = reason_of(error)
         for secret in {url.password, quote(url.password)} - {""}:
@@ -110,7 +113,7 @@ def relation(url: DatabaseURL) -> sql.Composed:
 
     if url.table is not None:
         return sql.SQL("{} AS source").format(identifier(url.table))
-    return sql.SQL("({}) AS source").format(sql.SQL(url.query or ""))  # written by the user
+    return sql.SQL("({}\n) AS source").format(sql.SQL(url.query or ""))  # written by the user
 
 
 def identifier(table: str) -> sql.Identifier:

@@ -81,7 +81,7 @@ class PostgresSink:
         self._columns = schema.names
         for name in self._key:
             column_index(name, self._columns, "the result", "key")
-        self._connection = connect(self._url)
+        self._connection = connect(self._url, read_only=False)
         with self._errors():
             self._create_tables(schema)
             saved = self._saved_checkpoint()
@@ -158,21 +158,27 @@ class PostgresSink:
         return None if row is None else json.loads(row[0])
 
     def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
-        """See `Sink.write`. Rows with a NUL character, which text in PostgreSQL cannot contain, are refused."""
+        """See `Sink.write`. Rows without a key and rows with a NUL character are refused."""
         rows, refused = [], []
         for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
             self._rows += 1
-            column = next(
-                (n for n, v in zip(self._columns, row, strict=True) if type(v) is str and "\0" in v), None
-            )
-            if column is None:
+            problem = self._problem(row)
+            if problem is None:
                 rows.append(tuple(map(_database_value, row)))
             else:
-                reason = f"column {column!r} contains a NUL character, which PostgreSQL cannot store; remove it"
-                refused.append(BadRow(self.name, self._rows, "nul-character", reason))
+                refused.append(BadRow(self.name, self._rows, *problem))
         with self._errors():
             self._copy(self._last_of_each_key(rows) if self._key else rows)
         return refused
+
+    def _problem(self, row: Sequence[Any]) -> tuple[str, str] | None:
+        """Return the code and the reason why a row cannot be written; None if it can."""
+        for name, value in zip(self._columns, row, strict=True):
+            if value is None and name in self._key:
+                return "missing-key", f"the key {name!r} is null"
+            if isinstance(value, str) and "\0" in value:
+                return "nul-character", f"column {name!r} contains a NUL character, which PostgreSQL cannot store"
+        return None
 
     def _last_of_each_key(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
         indices = [self._columns.index(name) for name in self._key]
