@@ -27,6 +27,8 @@ def documents() -> list[tuple[str, str, str]]:
 
 def figures() -> str:
     """Return a row for each figure that has been measured, from the last result of each part."""
+    if not any(read_all(f"scale-{part}") for part in PARTS):
+        return "No figures are published yet.\n"
     lines = [row(["what", "measured", "processor, date"]), row(["---"] * 3)]
     for part in PARTS:
         if read_all(f"scale-{part}"):
