@@ -11,7 +11,7 @@ from tests.helpers.scoring import ids, make_table, read_rows, score_uris, write_
 
 from fastlstm.errors import DataError, OptionError
 from fastlstm.inference import Classifier
-from fastlstm.scoring import file_source as file_source_module
+from fastlstm.scoring import file_readers
 
 moto_server = pytest.importorskip("moto.server")
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")  # those of the server
@@ -36,7 +36,7 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_source_module, "ROWS_PER_CHUNK", 7)
+    monkeypatch.setattr(file_readers, "ROWS_PER_CHUNK", 7)
 
 
 def upload(bucket: str, local: Path, name: str) -> None:

@@ -27,7 +27,7 @@ from fastlstm.inference import Classifier
 from fastlstm.integrations import postgresql
 from fastlstm.integrations.postgresql import source as source_module
 from fastlstm.notes import Note
-from fastlstm.scoring import file_source as file_source_module
+from fastlstm.scoring import file_readers
 from fastlstm.scoring.events import ScoreResult
 from fastlstm.scoring.settings import ScoreSettings
 
@@ -55,7 +55,7 @@ def database(server: str) -> str:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (source_module, file_source_module):
+    for module in (source_module, file_readers):
         monkeypatch.setattr(module, "ROWS_PER_CHUNK", 7)
 
 

@@ -14,7 +14,7 @@ from tests.helpers.scoring import ids, make_table, read_rows, write_table
 import fastlstm
 from fastlstm.inference.columns import predict_column
 from fastlstm.integrations.ray import RayWorkers, TextPredictor
-from fastlstm.scoring import file_source as file_source_module
+from fastlstm.scoring import file_readers
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("default")  # those of Ray and what it imports
@@ -53,7 +53,7 @@ def test_missing_texts_and_other_columns() -> None:
 
 
 def test_score_on_ray_writes_every_row_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_source_module, "ROWS_PER_CHUNK", 50)
+    monkeypatch.setattr(file_readers, "ROWS_PER_CHUNK", 50)
     source = write_table(tmp_path / "in.parquet", make_table(500))
     result = fastlstm.score(source, tmp_path / "out.parquet", engine="ray", processes=2)
     assert result.rows == 500

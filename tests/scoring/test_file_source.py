@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tests.helpers.scoring import file_source, make_table, write_table
 
 from fastlstm.errors import DataError, OptionError, ResumeError
-from fastlstm.scoring import file_source as file_source_module
+from fastlstm.scoring import file_readers
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Chunk, Position
 from fastlstm.scoring.locations import locate, without_credentials
@@ -24,7 +24,7 @@ FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.ndjson", "t.csv.gz", "t.js
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_source_module, "ROWS_PER_CHUNK", 7)
+    monkeypatch.setattr(file_readers, "ROWS_PER_CHUNK", 7)
 
 
 def rows_of(source: FileSource, position: Position = None) -> list[dict[str, Any]]:
@@ -153,7 +153,7 @@ def test_json_values_of_several_types_become_strings(tmp_path: Path) -> None:
 def test_later_json_rows_with_other_keys_or_types_are_bad_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_source_module, "SCHEMA_ROWS", 2)
+    monkeypatch.setattr(file_readers, "SCHEMA_ROWS", 2)
     rows = [{"text": "a", "x": 1}, {"text": "b"}, {"text": "c", "new": 1}, {"text": "d", "x": "no"}, {"text": "e"}]
     path = tmp_path / "t.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -167,7 +167,7 @@ def test_later_json_rows_with_other_keys_or_types_are_bad_rows(
 
 
 def test_long_rows_are_read_in_small_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_source_module, "MAX_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(file_readers, "MAX_CHUNK_BYTES", 1000)
     table = pyarrow.table({"text": [f"{n} " + "long " * 150 for n in range(5)]})
     for name in ("t.parquet", "t.csv", "t.jsonl"):
         chunks: list[Chunk] = list(file_source(write_table(tmp_path / name, table)).chunks(None))

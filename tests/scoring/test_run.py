@@ -28,7 +28,7 @@ from fastlstm.data.options import BadRow
 from fastlstm.errors import DataError, FastLSTMError, OptionError, ResumeError
 from fastlstm.inference import Classifier
 from fastlstm.notes import Note
-from fastlstm.scoring import file_source as file_source_module
+from fastlstm.scoring import file_readers
 from fastlstm.scoring.events import ScoreProgress, ScoreResult, ScoreStarted
 from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.rejects import RejectsFile
@@ -39,7 +39,7 @@ from fastlstm.serialization.classifier import SavedModel
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_source_module, "ROWS_PER_CHUNK", 7)
+    monkeypatch.setattr(file_readers, "ROWS_PER_CHUNK", 7)
 
 
 def test_rows_have_the_predictions_of_the_model(tmp_path: Path, three_classes: Classifier) -> None:

@@ -497,3 +497,8 @@ def load(folder: str | os.PathLike[str] | None = None, *, precision: str = "floa
             folder=None,
         )
     return Classifier(read_classifier(find_model(folder)), precision)
+
+
+def as_classifier(model: Classifier | str | os.PathLike[str] | None) -> Classifier:
+    """Return a classifier as it is; load a folder, a bundled name, or the default model. Errors as in `load`."""
+    return model if isinstance(model, Classifier) else load(model)

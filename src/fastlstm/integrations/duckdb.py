@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.errors import MissingDependencyError, OptionError
-from fastlstm.inference.classifier import Classifier, load
+from fastlstm.inference.classifier import Classifier, as_classifier
 from fastlstm.inference.columns import predict_column
+from fastlstm.scoring.columns import prediction_structs
 
 if TYPE_CHECKING:
     import duckdb
@@ -49,22 +50,15 @@ def register(
     except ImportError:
         raise MissingDependencyError("a function for DuckDB", "duckdb", "duckdb") from None
     try:
-        import pyarrow
+        import pyarrow  # noqa: F401
     except ImportError:
         raise MissingDependencyError("a function for DuckDB", "pyarrow", "duckdb") from None
-    classifier = model if isinstance(model, Classifier) else load(model)
+    classifier = as_classifier(model)
     classifier.check_threshold(threshold)
 
     def predict(texts: Any) -> Any:  # DuckDB evaluates the annotations, and pyarrow is no global name
         predictions = predict_column(classifier, texts.to_pylist(), threshold=threshold)
-        return pyarrow.StructArray.from_arrays(
-            [
-                pyarrow.array(predictions.labels, pyarrow.string()),
-                pyarrow.array(predictions.label_probabilities, mask=~predictions.has_label),
-            ],
-            names=["label", "probability"],
-            mask=pyarrow.array(~predictions.is_text),
-        )
+        return prediction_structs(predictions)
 
     with contextlib.suppress(duckdb.InvalidInputException):  # there is none
         connection.remove_function(name)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastlstm.errors import DataError, MissingDependencyError
-from fastlstm.inference.classifier import Classifier, load
+from fastlstm.inference.classifier import Classifier, as_classifier
 from fastlstm.inference.columns import predict_column
 from fastlstm.kernel.loader import limit_threads
+from fastlstm.scoring.columns import prediction_structs
 
 if TYPE_CHECKING:
     import pyarrow
@@ -86,7 +87,7 @@ def _make_udf(
     probabilities: bool,
 ) -> UserDefinedFunctionLike:
     arrow_udf = _import_arrow_udf()
-    classifier = model if isinstance(model, Classifier) else load(model)
+    classifier = as_classifier(model)
     classifier.check_threshold(threshold)
     pickled = pickle.dumps(classifier, pickle.HIGHEST_PROTOCOL)
     digest = hashlib.sha256(pickled).hexdigest()
@@ -155,18 +156,15 @@ def predictions(
     import pyarrow as pa
 
     column = predict_column(model, _strings(texts), threshold=threshold)
-    fields = {
-        "label": pa.array(column.labels, pa.string()),
-        "probability": pa.array(column.label_probabilities, mask=~column.has_label),
-    }
-    if probabilities:
-        rows, classes = column.probabilities.shape
-        fields["probabilities"] = pa.MapArray.from_arrays(
-            pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(classes)),
-            pa.array(list(model.labels) * rows, pa.string()),
-            pa.array(column.probabilities.ravel()),
-        )
-    return pa.StructArray.from_arrays(list(fields.values()), list(fields), mask=pa.array(~column.is_text))
+    if not probabilities:
+        return prediction_structs(column)
+    rows, classes = column.probabilities.shape
+    by_label = pa.MapArray.from_arrays(
+        pa.array(np.arange(rows + 1, dtype=np.int32) * np.int32(classes)),
+        pa.array(list(model.labels) * rows, pa.string()),
+        pa.array(column.probabilities.ravel()),
+    )
+    return prediction_structs(column, {"probabilities": by_label})
 
 
 def _strings(texts: pyarrow.Array) -> list[str | None]:

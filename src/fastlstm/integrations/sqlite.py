@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fastlstm.inference.classifier import Classifier, load
+from fastlstm.inference.classifier import Classifier, as_classifier
 from fastlstm.inference.columns import predict_column
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def register(
         OptionError: `threshold` is invalid.
         InputError: The model cannot be loaded.
     """
-    classifier = model if isinstance(model, Classifier) else load(model)
+    classifier = as_classifier(model)
     classifier.check_threshold(threshold)
 
     @lru_cache(CACHED_TEXTS)

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import load
+from fastlstm.inference.classifier import as_classifier
 from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import FileSink
 from fastlstm.scoring.file_source import FileSource
@@ -59,7 +59,7 @@ def score(
         InputError: The call or the source is wrong.
         WriteError: The sink cannot be written. It holds the rows of the last commit; continue with `resume=True`.
     """
-    classifier = model if isinstance(model, Classifier) else load(model)
+    classifier = as_classifier(model)
     with contextlib.closing(events(source, sink, classifier, ScoreSettings.create(options))) as run_events:
         for event in run_events:
             if watch is not None:

@@ -39,3 +39,19 @@ def prediction_arrays(predictions: ColumnPredictions, names: Mapping[str, str | 
         else:
             arrays[name] = pyarrow.array(predictions.label_probabilities, from_pandas=True)
     return arrays
+
+
+def prediction_structs(
+    predictions: ColumnPredictions, more: Mapping[str, pyarrow.Array] | None = None
+) -> pyarrow.StructArray:
+    """Return structs [n] of label, probability (float32) and more fields; null for a missing text."""
+    import pyarrow
+
+    fields = {
+        LABEL: pyarrow.array(predictions.labels, pyarrow.string()),
+        PROBABILITY: pyarrow.array(predictions.label_probabilities, from_pandas=True),
+        **(more or {}),
+    }
+    return pyarrow.StructArray.from_arrays(
+        list(fields.values()), list(fields), mask=pyarrow.array(~predictions.is_text)
+    )

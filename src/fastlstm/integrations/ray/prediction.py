@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
-from fastlstm.inference.classifier import load
+from fastlstm.inference.classifier import as_classifier
 from fastlstm.inference.columns import ColumnPredictions, predict_column
 from fastlstm.integrations.ray.cluster import connect, cores
 from fastlstm.kernel import limit_threads
@@ -48,7 +48,7 @@ class TextPredictor:
         prefix: str = DEFAULT_PREFIX,
     ) -> None:
         limit_threads(1)  # an actor has one core
-        self._model = model if isinstance(model, Classifier) else load(model)
+        self._model = as_classifier(model)
         self._text_column, self._threshold = text_column, threshold
         self._names = column_names(self._model.labels, prefix, probabilities=probabilities)
 
