@@ -64,6 +64,14 @@ def test_the_report_and_the_notes_are_apart(command: Command, tmp_path: Path) ->
         (["postgresql://user:secret@host/db", "out"], 2, "bad-database-url"),
         (["in.csv", "postgresql://user:secret@host/db?query=x"], 2, "bad-database-url"),
         (["in.csv", "postgresql://user:secret@host/db?table=x", "--format", "csv"], 2, "conflicting-options"),
+        (["in.csv", "PostgreSQL://user:secret@host/db"], 2, "bad-database-url"),
+        (["postgresql:/user:secret@host/db?table=x", "out"], 2, "bad-location"),
+        (["postgresql+psycopg://user:secret@host/db?table=x", "out"], 2, "bad-location"),
+        (["in.csv", ""], 2, "bad-location"),
+        (["in.csv", "link.csv"], 2, "sink-is-source"),
+        (["in.csv", "out", "--key", "id"], 2, "conflicting-options"),
+        (["in.csv", "out", "--rejects", "out/rejects.csv"], 2, "conflicting-options"),
+        (["in.csv", "out", "--rejects", "in.csv"], 2, "conflicting-options"),
     ],
 )
 def test_errors_have_a_status_and_a_code(
@@ -71,6 +79,7 @@ def test_errors_have_a_status_and_a_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in.csv").write_text("id,text\n1,good\n2\n")
+    (tmp_path / "link.csv").symlink_to("in.csv")
     result = command("score", *arguments)
     assert (result.status, result.code) == (status, code)
     assert "secret" not in result.err

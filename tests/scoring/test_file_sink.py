@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
 import json
@@ -14,6 +15,7 @@ from pyarrow import dataset, parquet
 from tests.helpers.scoring import SCHEMA, file_source, ids, make_table, read_rows
 
 from fastlstm.errors import OptionError, ResumeError, WriteError
+from fastlstm.scoring import file_sink
 from fastlstm.scoring.encode import encode
 from fastlstm.scoring.file_sink import CHECKPOINT_FILE, FileSink
 from fastlstm.scoring.locations import locate
@@ -112,6 +114,7 @@ def test_resuming_drops_what_was_not_committed(tmp_path: Path, name: str) -> Non
     sink.start(SCHEMA, resume=False)
     write_parts(sink, range(2))
     sink.write(make_table(5, first=100))  # killed before the commit
+    sink.close()
     parts = tmp_path / (name if name == "out" else f"{name}.incomplete")
     (parts / ".part-00003.parquet.1234").write_bytes(b"half")
     again = sink_of(tmp_path / name)
@@ -130,6 +133,7 @@ def test_resuming_partitions_drops_what_was_not_committed(tmp_path: Path) -> Non
     sink.write(table)
     sink.commit({})
     sink.write(table)
+    sink.close()
     again = sink_of(tmp_path / "out", partition_by=["year"])
     again.start(table.schema, resume=True)
     assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2]
@@ -139,6 +143,7 @@ def test_a_run_that_was_killed_while_it_finished_can_be_finished(tmp_path: Path)
     sink = sink_of(tmp_path / "t.parquet")
     sink.start(SCHEMA, resume=False)
     write_parts(sink, range(2))
+    sink.close()
     (tmp_path / "t.parquet.tmp").write_bytes(b"half")
     again = sink_of(tmp_path / "t.parquet")
     again.start(SCHEMA, resume=True)
@@ -167,6 +172,7 @@ def test_overwrite_replaces_an_earlier_result(tmp_path: Path) -> None:
             sink.start(SCHEMA, resume=False)
             write_parts(sink, range(2), rows=rows)
             sink.finish()
+            sink.close()
         assert ids(read_rows(tmp_path / name)) == list(range(6))
 
 
@@ -202,6 +208,7 @@ def test_runs_whose_parts_were_deleted_cannot_be_resumed(tmp_path: Path, name: s
     write_parts(sink, range(3))
     parts = tmp_path / (name if name == "out" else f"{name}.incomplete")
     next(parts.glob("part-00000001.*")).unlink()
+    sink.close()
     with pytest.raises(ResumeError) as error:
         sink_of(tmp_path / name).start(SCHEMA, resume=True)
     assert error.value.code == "missing-part"
@@ -260,11 +267,57 @@ def test_nested_and_binary_columns_do_not_fit_csv(tmp_path: Path, kind: pyarrow.
 
 def test_folders_that_cannot_be_written_raise(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    sink = sink_of(tmp_path / "file" / "t.csv")
-    sink.start(SCHEMA, resume=False)
     with pytest.raises(WriteError) as error:
-        write_parts(sink, range(1))
-    assert error.value.path == str(tmp_path / "file" / "t.csv.incomplete" / "part-00000000.csv")
+        sink_of(tmp_path / "file" / "t.csv").start(SCHEMA, resume=False)
+    assert error.value.path == str(tmp_path / "file" / "t.csv.incomplete")
+
+
+@pytest.mark.parametrize("name", ["out", "t.csv"])
+def test_two_runs_cannot_write_to_one_sink(tmp_path: Path, name: str) -> None:
+    first = sink_of(tmp_path / name)
+    first.start(SCHEMA, resume=False)
+    write_parts(first, range(1))
+    for options in ({"resume": True}, {"resume": False}):
+        with pytest.raises(OptionError) as error:
+            sink_of(tmp_path / name, overwrite=True).start(SCHEMA, **options)
+        assert error.value.code == "sink-in-use"
+    first.close()
+    assert sink_of(tmp_path / name).start(SCHEMA, resume=True) == {"part": 0}
+
+
+def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "t.csv").symlink_to(tmp_path / "data" / "t.csv")
+    sink = sink_of(tmp_path / "t.csv")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(1))
+    sink.finish()
+    assert (tmp_path / "t.csv").is_symlink()
+    assert names(tmp_path / "data") == ["t.csv"]
+
+
+def test_columns_of_lists_cannot_become_folders(tmp_path: Path) -> None:
+    schema = pyarrow.schema([("text", pyarrow.string()), ("tags", pyarrow.list_(pyarrow.string()))])
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "out", partition_by=["tags"]).start(schema, resume=False)
+    assert error.value.code == "bad-option-value"
+    assert not (tmp_path / "out").exists()
+
+
+def test_times_that_python_lacks_are_written_as_text(tmp_path: Path) -> None:
+    seconds = pyarrow.array([300_000_000_000, None], pyarrow.timestamp("s"))
+    nanoseconds = pyarrow.array([1, None], pyarrow.timestamp("ns"))
+    table = pyarrow.table({"id": [1, 2], "late": seconds, "fine": nanoseconds})
+    lines = [json.loads(line) for line in encode(table, "jsonl").splitlines()]
+    assert lines == [
+        {"id": 1, "late": "11476-08-15T05:20:00", "fine": "1970-01-01T00:00:00.000000001"},
+        {"id": 2, "late": None, "fine": None},
+    ]
+    sink = sink_of(tmp_path / "out", partition_by=["late"])
+    sink.start(table.schema, resume=False)
+    sink.write(table)
+    folders = names(tmp_path / "out")
+    assert folders == ["late=11476-08-15T05%3A20%3A00", "late=__HIVE_DEFAULT_PARTITION__"]
 
 
 def test_json_lines_contain_values_that_json_has_not() -> None:
@@ -294,3 +347,26 @@ def test_a_parquet_file_has_one_row_group_per_part(tmp_path: Path) -> None:
     write_parts(sink, range(3))
     sink.finish()
     assert parquet.ParquetFile(tmp_path / "t.parquet").metadata.num_row_groups == 3
+
+
+def test_a_failure_while_an_object_is_written_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = dataclasses.replace(locate(tmp_path / "t.parquet"), is_local=False)  # written in place, as objects are
+    (tmp_path / "t.parquet.incomplete").mkdir()
+    sink = FileSink(store)
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+
+    def fail(parts: object, stream: Any) -> None:
+        del parts
+        stream.write(b"half")
+        raise OSError("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_sink, "_combine_parquet", fail)
+        with pytest.raises(WriteError):
+            sink.finish()
+    assert not (tmp_path / "t.parquet").exists()
+    again = FileSink(store)
+    again.start(SCHEMA, resume=True)
+    again.finish()
+    assert ids(read_rows(tmp_path / "t.parquet")) == list(range(10))

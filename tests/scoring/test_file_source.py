@@ -264,3 +264,73 @@ def test_file_uris_are_local(tmp_path: Path) -> None:
     location = locate(path.as_uri())
     assert location.is_local
     assert location.is_file
+
+
+def test_a_folder_that_is_linked_into_itself_is_read_once(tmp_path: Path) -> None:
+    write_table(tmp_path / "in" / "a" / "t.csv", make_table(3))
+    (tmp_path / "in" / "a" / "up").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "b").symlink_to(tmp_path / "in" / "a")
+    assert len(rows_of(file_source(tmp_path / "in"))) == 6  # b is another name of a, as the user wished
+
+
+def test_a_source_is_the_same_from_every_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_table(tmp_path / "in" / "t.csv", make_table(3))
+    monkeypatch.chdir(tmp_path)
+    source = file_source(Path("in"))
+    monkeypatch.chdir(tmp_path / "in")
+    again = file_source(Path("../in"))
+    assert source.identity == again.identity
+    assert source.name != again.name
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('{"text": "half \\ud83d"}', "bad-json-line"),
+        ('{"text": ' + "[" * 900 + "]" * 900 + "}", "bad-json-line"),
+        ('{"text": ' + '{"a":' * 70 + "1" + "}" * 71, "bad-json-line"),
+    ],
+)
+def test_json_lines_that_cannot_be_stored_are_bad_rows(tmp_path: Path, line: str, code: str) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text(f'{{"text": "first \\ud83d\\ude00"}}\n{line}\n{{"text": "last"}}\n')
+    chunks = list(file_source(file).chunks(None))
+    assert [row["text"] for chunk in chunks for row in chunk.batch.to_pylist()] == ["first 😀", "last"]
+    assert [(row.code, row.location) for chunk in chunks for row in chunk.bad_rows] == [(code, 2)]
+
+
+def test_json_objects_without_keys_are_strings(tmp_path: Path) -> None:
+    file = tmp_path / "t.jsonl"
+    file.write_text('{"text": "a", "s": {}, "t": {"u": {}}, "tags": []}\n')
+    source = file_source(file)
+    assert source.schema.field("s").type == source.schema.field("t").type == pyarrow.string()
+    (row,) = rows_of(source)
+    assert (row["s"], row["t"], row["tags"]) == ("{}", '{"u": {}}', [])
+    parquet.write_table(pyarrow.Table.from_pylist([row], source.schema), tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz"])
+@pytest.mark.parametrize("damage", ["cut", "not gzip"])
+def test_damaged_gzip_files_raise(tmp_path: Path, name: str, damage: str) -> None:
+    file = write_table(tmp_path / name, make_table(500))
+    content = file.read_bytes()
+    file.write_bytes(content[:-20] if damage == "cut" else b"id,text\n1,a\n")
+    with pytest.raises(DataError) as error:
+        rows_of(file_source(file))
+    assert error.value.code == "bad-gzip-file"
+
+
+def test_views_of_strings_are_strings(tmp_path: Path) -> None:
+    table = pyarrow.table({"text": pyarrow.array(["a", None], pyarrow.string_view())})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    source = file_source(tmp_path / "t.parquet")
+    assert source.schema.field("text").type == pyarrow.string()
+    assert rows_of(source) == [{"text": "a"}, {"text": None}]
+
+
+@pytest.mark.parametrize("path", ["", "postgresql:/ann:secret@host/shop?table=t", "s3:/bucket/folder"])
+def test_paths_that_are_not_meant_as_paths_raise(path: str) -> None:
+    with pytest.raises(OptionError) as error:
+        locate(path)
+    assert error.value.code == "bad-location"
+    assert "secret" not in str(error.value)

@@ -143,7 +143,7 @@ class KilledSink:
         self._count(self._sink.finish)
 
     def close(self) -> None:
-        pass
+        self._sink.close()
 
 
 class Refusing(KilledSink):

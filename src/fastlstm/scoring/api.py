@@ -15,7 +15,7 @@ from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import FileSink
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Sink, Source
-from fastlstm.scoring.locations import locate, without_credentials
+from fastlstm.scoring.locations import Location, locate, without_credentials
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.scoring.workers import ProcessWorkers, Workers
@@ -81,7 +81,14 @@ def events(
             return workers
         return ProcessWorkers(model, settings.threshold, settings.local_processes)
 
+    if settings.key and _database(source) is None and _database(sink) is None:
+        raise OptionError(
+            "`key` applies to tables and indexes, but source and sink are files; remove it",
+            code="conflicting-options",
+            options=("key", "sink"),
+        )
     _require_two_places(source, sink, settings)
+    _require_own_place_of_bad_rows(source, sink, settings)
     return run(model, open_source(source, settings), open_sink(sink, settings), settings, start_workers)
 
 
@@ -92,17 +99,37 @@ def _require_two_places(
     if _database(source) is not None or _database(sink) is not None:
         is_same = os.fspath(source) == os.fspath(sink) and not settings.key
     else:
-        places = [locate(target) for target in (source, sink)]
-        first, second = (f"{place.path.rstrip('/')}/" for place in places)
-        is_same = places[0].is_local == places[1].is_local and (
-            first.startswith(second) or second.startswith(first)
-        )
+        places = locate(source), locate(sink)
+        is_same = _contains(*places) or _contains(*reversed(places))
     if is_same:
         raise OptionError(
             f"the sink {without_credentials(os.fspath(sink))} is the source, contains it, or lies inside it; pass "
             "another path, or for a table or an index a `key`",
             code="sink-is-source",
         )
+
+
+def _require_own_place_of_bad_rows(
+    source: str | os.PathLike[str], sink: str | os.PathLike[str], settings: ScoreSettings
+) -> None:
+    """Raise `OptionError` if the file of bad rows would be part of the source or the sink."""
+    for name, target in (("source", source), ("sink", sink)):
+        if settings.bad_rows is None or _database(target) is not None:
+            continue
+        if _contains(locate(target), locate(settings.bad_rows)):
+            raise OptionError(
+                f"`bad_rows` is {settings.bad_rows}, which is or lies in the {name}; pass a file in another folder",
+                code="conflicting-options",
+                options=("bad_rows", name),
+            )
+
+
+def _contains(folder: Location, place: Location) -> bool:
+    """Return whether a place is a folder, or lies in it."""
+    outer, inner = (
+        os.path.realpath(location.path) if location.is_local else location.path for location in (folder, place)
+    )
+    return folder.is_local == place.is_local and f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
 
 def open_source(target: str | os.PathLike[str], settings: ScoreSettings) -> Source:
@@ -141,4 +168,5 @@ def open_sink(target: str | os.PathLike[str], settings: ScoreSettings) -> Sink:
 def _database(target: str | os.PathLike[str]) -> Any:
     """Return the module for a URL of a database; None for a path or URI of a file."""
     scheme, mark, _ = os.fspath(target).partition("://")
-    return importlib.import_module(DATABASES[scheme]) if mark and scheme in DATABASES else None
+    module = DATABASES.get(scheme.lower()) if mark else None
+    return None if module is None else importlib.import_module(module)

@@ -46,7 +46,7 @@ def encode(table: pyarrow.Table, file_format: str, *, header: bool = True, compr
     import pyarrow
 
     if file_format == "jsonl":
-        content = "".join(_json_line(row) for row in table.to_pylist()).encode()
+        content = "".join(_json_line(row) for row in python_values(table)).encode()
     else:
         stream = pyarrow.BufferOutputStream()
         if file_format == "parquet":
@@ -60,6 +60,24 @@ def encode(table: pyarrow.Table, file_format: str, *, header: bool = True, compr
             csv.write_csv(table, stream, options)
         content = cast(bytes, stream.getvalue().to_pybytes())
     return gzip.compress(content, compresslevel=6, mtime=0) if compress else content
+
+
+def python_values(table: pyarrow.Table) -> list[dict[str, Any]]:
+    """Return rows. Dates and times that Python cannot represent, such as those after year 9999, are strings."""
+    import pyarrow
+    from pyarrow import types
+
+    columns = []
+    for column in table.columns:
+        try:
+            columns.append(column.to_pylist())
+        except (ValueError, OverflowError):
+            if not types.is_temporal(column.type):
+                raise
+            strings = column.cast(pyarrow.string()).to_pylist()
+            columns.append([text if text is None else text.replace(" ", "T", 1) for text in strings])
+    names = table.column_names
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _json_line(row: dict[str, Any]) -> str:

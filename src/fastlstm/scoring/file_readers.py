@@ -23,6 +23,8 @@ MAX_CHUNK_BYTES = 1 << 24
 """Chunks of more bytes are divided, down to one row."""
 SCHEMA_ROWS = 10_000
 """Rows of a JSON Lines file that determine the columns and their types."""
+MAX_DEPTH = 64
+"""Arrays and objects of a JSON row may be nested this deeply."""
 
 
 class FileChunk(NamedTuple):
@@ -62,7 +64,8 @@ class ParquetReader:
             self._table = parquet.ParquetFile(file.location.filesystem.open_input_file(file.location.path))
         except pyarrow.ArrowException as error:
             raise self._damaged(error) from error
-        self.schema = self._table.schema_arrow.remove_metadata()
+        schema = self._table.schema_arrow.remove_metadata()
+        self.schema = pyarrow.schema([(field.name, _plain_type(field.type)) for field in schema])
 
     def chunks(self, start: int) -> Iterator[FileChunk]:
         """Yield the rows after the first `start`."""
@@ -180,7 +183,7 @@ class JSONLinesReader:
                 kind = pyarrow.array([row.get(name) for row in rows]).type
             except (pyarrow.ArrowException, OverflowError):  # values of several types, or of more than 64 bits
                 kind = pyarrow.string()
-            fields.append((name, pyarrow.string() if pyarrow.types.is_null(kind) else kind))
+            fields.append((name, kind if _is_storable(kind) else pyarrow.string()))
         return pyarrow.schema(fields)
 
     def _rows(self) -> Iterator[tuple[int, int, dict[str, Any] | BadRow]]:
@@ -193,13 +196,21 @@ class JSONLinesReader:
         name = self._file.relative
         if not line.isascii() and not is_unicode(line):
             return _not_utf8(name, number, line)
+        row: dict[str, Any] = {}
+        problem = None
         try:
             row = json.loads(line.lstrip("\ufeff"))
         except (ValueError, RecursionError) as error:
-            reason = f"invalid JSON ({error}); expected one JSON object per line"
-            return BadRow(name, number, "bad-json-line", reason, excerpt(line))
-        if not isinstance(row, dict):
-            reason = f"a JSON {type(row).__name__}; expected one JSON object per line"
+            problem = f"invalid JSON ({error})"
+        else:
+            if not isinstance(row, dict):
+                problem = f"a JSON {type(row).__name__}"
+            elif line.count("[") + line.count("{") > MAX_DEPTH and _depth(row) > MAX_DEPTH:
+                problem = f"arrays and objects are nested more than {MAX_DEPTH} times"
+            elif "\\u" in line and not is_unicode(json.dumps(row, ensure_ascii=False)):
+                problem = "an escape such as \\ud83d is half a character"
+        if problem is not None:
+            reason = f"{problem}; expected one JSON object per line"
             return BadRow(name, number, "bad-json-line", reason, excerpt(line))
         if self._columns is not None:
             return {column: row[column] for column in self._columns if column in row}
@@ -245,6 +256,40 @@ class JSONLinesReader:
         import pyarrow
 
         return pyarrow.RecordBatch.from_pylist(list(rows), schema=self.schema)
+
+
+def _plain_type(kind: pyarrow.DataType) -> pyarrow.DataType:
+    """Return the type that views are converted to, because not all functions of PyArrow know them."""
+    import pyarrow
+
+    views = {"string_view": pyarrow.string(), "binary_view": pyarrow.binary()}
+    return views.get(str(kind), kind)
+
+
+def _is_storable(kind: pyarrow.DataType) -> bool:
+    """Return whether every format can contain a type: it says what the values are, and has no struct without fields."""
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        fields = [kind.field(index).type for index in range(kind.num_fields)]
+        return bool(fields) and all(types.is_null(field) or _is_storable(field) for field in fields)
+    if types.is_list(kind):
+        return types.is_null(kind.value_type) or _is_storable(kind.value_type)
+    return not types.is_null(kind)
+
+
+def _depth(value: Any) -> int:
+    """Return how deeply arrays and objects of a JSON value are nested."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [
+            item
+            for container in level
+            if isinstance(container, dict | list)
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+    return depth - 1
 
 
 def _chunks(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastlstm.data.options import BadRow
 from fastlstm.data.readers.files import file_extension
-from fastlstm.errors import OptionError, ResumeError
-from fastlstm.scoring.encode import COMPRESSION, OUTPUT_FORMATS, check_types, encode
+from fastlstm.errors import OptionError, ResumeError, WriteError
+from fastlstm.scoring.encode import COMPRESSION, OUTPUT_FORMATS, check_types, encode, python_values
 from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.locations import FORMATS, NULL_PARTITION, Location
 from fastlstm.serialization import atomic
@@ -56,6 +59,8 @@ class FileSink:
         overwrite: bool = False,
     ) -> None:
         self.name = location.name
+        if location.is_local:  # files that replace others replace the target of a link
+            location = dataclasses.replace(location, path=os.path.realpath(location.path))
         self._location, self._overwrite, self._partition_by = location, overwrite, tuple(partition_by)
         extension = file_extension(Path(location.path))
         own_format = {".ndjson": "jsonl"}.get(extension, extension.removeprefix("."))
@@ -78,13 +83,24 @@ class FileSink:
         self._folder = location.sibling(INCOMPLETE) if self._is_single else location
         self._parts = 0
         self._written = 0
+        self._lock: int | None = None
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
         """See `Sink.start`."""
+        from pyarrow import types
+
         for column in self._partition_by:
             if column not in schema.names:
                 raise OptionError(
                     f"`partition_by` contains {column!r}, which is no column of the result ({', '.join(schema.names)})",
+                    code="bad-option-value",
+                    option="partition_by",
+                    value=column,
+                )
+            if types.is_nested(schema.field(column).type):
+                raise OptionError(
+                    f"`partition_by` contains {column!r}, which is {schema.field(column).type}; expected a column of "
+                    "single values",
                     code="bad-option-value",
                     option="partition_by",
                     value=column,
@@ -97,6 +113,9 @@ class FileSink:
                 value=self._partition_by,
             )
         check_types(schema, self._format)
+        if not resume:
+            self._require_free(has_checkpoint=self._read_checkpoint() is not None)
+        self._take_lock(create=not resume)
         saved = self._read_checkpoint()
         if resume:
             if saved is None:
@@ -112,10 +131,27 @@ class FileSink:
             self._require_parts()
             run: Checkpoint = saved["run"]
             return run
-        self._require_free(has_checkpoint=saved is not None)
         self._checkpoint_file.delete()
         self._delete_parts(0)
         return None
+
+    def _take_lock(self, *, create: bool) -> None:
+        """Lock a folder of this machine for this process. Raise `OptionError` if another run writes there."""
+        if not self._location.is_local or not (create or self._folder.is_folder) or os.name == "nt":
+            return
+        import fcntl  # Windows lacks it
+
+        with self._folder.writing():
+            Path(self._folder.path).mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._folder.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OptionError(
+                f"another run writes to {self.name}; wait for its end, or pass another sink",
+                code="sink-in-use",
+                path=self.name,
+            ) from None
 
     def _require_parts(self) -> None:
         """Raise `ResumeError` if part files that the checkpoint counts are missing."""
@@ -180,7 +216,7 @@ class FileSink:
         rows: dict[tuple[str, ...], list[int]] = {}
         names = [quote(name, safe="") for name in self._partition_by]
         for number, values in enumerate(
-            zip(*(table.column(n).to_pylist() for n in self._partition_by), strict=True)
+            row.values() for row in python_values(table.select(list(self._partition_by)))
         ):
             folders = tuple(f"{name}={_folder_value(value)}" for name, value in zip(names, values, strict=True))
             rows.setdefault(folders, []).append(number)
@@ -201,22 +237,30 @@ class FileSink:
         names = filter(_PART.fullmatch, self._folder.files())
         parts = [self._folder.child(name) for name in sorted(names)]
         temporary = self._location.sibling(".tmp") if self._location.is_local else self._location
-        with (
-            self._location.writing(),
-            temporary.filesystem.open_output_stream(temporary.path, compression=None) as stream,
-        ):
-            if self._format == "parquet":
-                _combine_parquet(parts, stream)
-            else:
-                for part in parts:
-                    stream.write(part.read())
+        try:
+            with (
+                self._location.writing(),
+                temporary.filesystem.open_output_stream(temporary.path, compression=None) as stream,
+            ):
+                if self._format == "parquet":
+                    _combine_parquet(parts, stream)
+                else:
+                    for part in parts:
+                        stream.write(part.read())
+        except BaseException:  # closing the stream has published a part of the file
+            with suppress(WriteError):
+                temporary.delete()
+            raise
         if self._location.is_local:
             atomic.replace_file(Path(temporary.path), Path(self._location.path))
         self._checkpoint_file.delete()
         self._folder.delete()
 
     def close(self) -> None:
-        """Do nothing: no file is open between calls."""
+        """Unlock the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     @property
     def _checkpoint_file(self) -> Location:

@@ -37,7 +37,7 @@ class FileSource:
     def __init__(
         self, location: Location, text_columns: Sequence[str], columns: Sequence[str] | None, options: ReadOptions
     ) -> None:
-        self.name = self.identity = location.name
+        self.name, self.identity = location.name, location.identity
         self.notes: list[Note] = []
         self._options = options
         self._wanted = None if columns is None else list(dict.fromkeys((*columns, *text_columns)))

@@ -1,4 +1,4 @@
-"""What `score` needs of a source and a sink."""
+"""The interfaces of sources and sinks of `score`."""
 
 from __future__ import annotations
 

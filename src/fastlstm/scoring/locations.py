@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,9 @@ TABLE_EXTENSIONS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 FORMATS = ".parquet, .csv, .tsv, .jsonl or .ndjson, the text formats also with .gz"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The folder name of a missing value in Hive's layout."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")
+"""A scheme of a URL, which is longer than the letter of a drive."""
 
 
 @dataclass(frozen=True)
@@ -52,28 +57,38 @@ class Location:
     @property
     def is_file(self) -> bool:
         """Whether it is a file."""
-        return bool(self._info.is_file)
+        return bool(self.info.is_file)
 
     @property
     def is_folder(self) -> bool:
         """Whether it is a folder."""
         from pyarrow import fs
 
-        return bool(self._info.type == fs.FileType.Directory)
+        return bool(self.info.type == fs.FileType.Directory)
 
     @property
-    def _info(self) -> fs.FileInfo:
+    def identity(self) -> str:
+        """What identifies it, from any working directory."""
+        return self.path if self.is_local else self.name
+
+    @property
+    def info(self) -> fs.FileInfo:
+        """Its description."""
         with wrap_read_errors(self.name):
             return self.filesystem.get_file_info(self.path)
 
-    def files(self) -> Sequence[str]:
-        """Return the paths of all files in this folder, relative to it, sorted. A missing folder has none."""
+    def files(self) -> dict[str, fs.FileInfo]:
+        """Return path -> description of all files in this folder, relative to it, sorted. A missing folder has none."""
         from pyarrow import fs
 
         with wrap_read_errors(self.name):
-            infos = self.filesystem.get_file_info(fs.FileSelector(self.path, recursive=True, allow_not_found=True))
+            if self.is_local:
+                infos = self.filesystem.get_file_info(list(_local_files(self.path)))
+            else:
+                selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
+                infos = self.filesystem.get_file_info(selector)
         prefix = self.path.rstrip("/") + "/"
-        return sorted(info.path.removeprefix(prefix) for info in infos if info.is_file)
+        return dict(sorted((info.path.removeprefix(prefix), info) for info in infos if info.is_file))
 
     def read(self) -> bytes:
         """Return the content of a file."""
@@ -142,12 +157,11 @@ class DataFile:
 
     def open_bytes(self) -> IO[bytes]:
         """Open it in binary mode, decompressed if its name ends in .gz."""
-        import pyarrow
-
-        stream = self._stream = self.location.filesystem.open_input_file(self.location.path)
+        self._stream = self.location.filesystem.open_input_file(self.location.path)
+        stream = io.BufferedReader(self._stream)
         if self.name.lower().endswith(".gz"):
-            stream = pyarrow.CompressedInputStream(stream, "gzip")
-        return cast("IO[bytes]", io.BufferedReader(stream))
+            return cast("IO[bytes]", _GzipFile(stream))
+        return cast("IO[bytes]", stream)
 
     @property
     def fraction_read(self) -> float:
@@ -157,12 +171,24 @@ class DataFile:
         return float(self._stream.tell()) / self.size
 
 
+class _GzipFile(gzip.GzipFile):
+    """A gzip file that closes the file that it reads."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(fileobj=stream, mode="rb")
+        self._stream = stream
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
+
+
 def locate(target: str | os.PathLike[str]) -> Location:
     """Return the location of a path, or of a URI such as s3://bucket/folder.
 
     Raises:
         MissingDependencyError: PyArrow is not installed.
-        OptionError: The scheme of the URI is unknown.
+        OptionError: The path is empty, or the scheme of the URI is unknown.
     """
     try:
         import pyarrow
@@ -170,9 +196,19 @@ def locate(target: str | os.PathLike[str]) -> Location:
     except ImportError:
         raise MissingDependencyError("score", "pyarrow", "parquet") from None
     text = os.fspath(target)
+    if not text:
+        raise OptionError("a path is empty; expected a file or folder", code="bad-location", location=text)
+    scheme, mark, rest = text.partition(":/")
+    if mark and not rest.startswith("/") and _SCHEME.fullmatch(scheme):
+        raise OptionError(
+            f"a URL begins with {scheme}:/ and one slash; expected two, as in {scheme}://",
+            code="bad-location",
+            location=scheme,
+        )
     if "://" not in text:
         return Location(fs.LocalFileSystem(), os.path.abspath(text), text, True)  # noqa: PTH100 -- keeps links
     name = without_credentials(text).partition("?")[0]
+    text = scheme.lower() + mark + rest
     try:
         filesystem, path = fs.FileSystem.from_uri(text)
     except (pyarrow.ArrowException, OSError) as error:
@@ -204,18 +240,19 @@ def data_files(location: Location) -> list[DataFile]:
         DataError: There is no file, a file has an unknown format, or the formats differ.
     """
     if location.is_file:
-        names, base = [""], location
+        files = [_data_file(location, PurePosixPath(location.path).name, location.info)]
     elif location.is_folder:
-        names, base = [name for name in location.files() if not _is_hidden(name)], location
+        files = [
+            _data_file(location.child(name), name, info)
+            for name, info in location.files().items()
+            if not _is_hidden(name)
+        ]
     else:
         raise DataError(
             f"no file or folder {location.name!r}; check the path (known formats: {FORMATS})",
             code="file-not-found",
             path=location.name,
         )
-    files = [
-        _data_file(base.child(name) if name else base, name or PurePosixPath(base.path).name) for name in names
-    ]
     if not files:
         raise DataError(
             f"{location.name} contains no files; expected {FORMATS}", code="empty-dataset", source=location.name
@@ -242,7 +279,21 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in name.split("/"))
 
 
-def _data_file(location: Location, relative: str) -> DataFile:
+def _local_files(folder: str) -> Iterator[str]:
+    """Yield the paths of all files in a local folder, without following links to a folder that contains them."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    if not os.path.isdir(folder):  # noqa: PTH112 -- as `os.walk`
+        return
+    for parent, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        yield from (f"{parent.rstrip('/')}/{name}" for name in names)
+        inside = os.path.realpath(parent) + "/"
+        folders[:] = [name for name in folders if not inside.startswith(os.path.realpath(f"{parent}/{name}") + "/")]
+
+
+def _data_file(location: Location, relative: str, info: fs.FileInfo) -> DataFile:
     extension = file_extension(Path(relative))
     if extension not in TABLE_EXTENSIONS:
         raise unknown_format(relative, FORMATS)
@@ -251,5 +302,4 @@ def _data_file(location: Location, relative: str) -> DataFile:
         column, mark, value = folder.partition("=")
         if mark and column:
             partition[unquote(column)] = None if value == NULL_PARTITION else unquote(value)
-    info = location.filesystem.get_file_info(location.path)
     return DataFile(location, relative, info.size or 0, info.mtime_ns, extension, partition)

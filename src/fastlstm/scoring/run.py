@@ -35,7 +35,7 @@ MAX_BUFFERED_BYTES = 1 << 28
 
 @dataclass
 class Progress:
-    """How far a run is: what a checkpoint holds.
+    """The progress of a run, as a checkpoint stores it.
 
     Attributes:
         settings: `ScoreSettings.identity` of the run.
@@ -286,7 +286,8 @@ def _require_texts(source: Source, columns: Sequence[str]) -> None:
     for name in columns:
         kind = source.schema.field(name).type
         value = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-        if not (pyarrow.types.is_string(value) or pyarrow.types.is_large_string(value)):
+        kinds = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_null)
+        if not any(is_kind(value) for is_kind in kinds):
             raise DataError(
                 f"column {name!r} of {source.name} is {kind}; expected strings; pass `text_column` to choose another "
                 "column",

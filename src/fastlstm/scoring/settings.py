@@ -37,7 +37,7 @@ class ScoreSettings:
         engine: "local": processes of this machine; "ray": actors of a Ray cluster.
         format: The format of the files of a folder. None: Parquet.
         partition_by: Columns whose values become folders of the sink.
-        rows_per_commit: The rows of a part file or a transaction.
+        rows_per_commit: The rows of a part file or a transaction, rounded up to chunks of at most 1,024 rows.
         on_bad_rows: "skip": rows that cannot be read are rejected and counted; "stop": the first one is an error.
         bad_rows: The file to list rejected rows in.
         resume: Whether to continue an interrupted run.

@@ -16,7 +16,7 @@ MODULES = {
 }
 """Scheme -> module with `read_rows` and `url_name`, imported when used."""
 
-_URL = re.compile(r"([a-z][a-z0-9+]*)://")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+]*)://")
 
 
 def is_database(path: str | os.PathLike[str]) -> bool:
@@ -44,4 +44,5 @@ def _module(path: str | os.PathLike[str]) -> Any:
 
 def _scheme(path: str | os.PathLike[str]) -> str | None:
     match = _URL.match(path) if isinstance(path, str) else None
-    return match[1] if match and match[1] in MODULES else None
+    scheme = match[1].lower() if match else None
+    return scheme if scheme in MODULES else None
