@@ -4,13 +4,14 @@
 
 REVIEWS is a Parquet file with a column `text`, whose rows are repeated and numbered. PART is one of:
 
-score       `score` between Parquet files with one process per core, and with one; `predict_proba` alone; memory.
-kills       kill -9 at random moments and `--resume`, with files and PostgreSQL.
-postgresql  `score` from table to table, and between Parquet files.
-states      Size of the state of a stream, and the time to save and restore it.
-engines     Spark, Ray and Flink with one worker per core, and `score`. DIR has one virtual environment per engine, as
-            `scripts/test-integrations` makes them.
-training    Training with two workers of Ray Train, and with one. REVIEWS also has a column `label`.
+score          `score` between Parquet files with one process per core, and with one; `predict_proba` alone; memory.
+kills          kill -9 at random moments and `--resume`, with files and PostgreSQL.
+postgresql     `score` from table to table, and between Parquet files.
+states         Size of the state of a stream, and the time to save and restore it.
+engines        Spark, Ray and Flink with one worker per core, and `score`. DIR has one virtual environment per engine,
+               as `scripts/test-integrations` makes them.
+conversations  Flink with one conversation per row, whose pieces arrive before and after a savepoint. DIR as above.
+training       Training with two workers of Ray Train, and with one. REVIEWS also has a column `label`. DIR as above.
 
 All use the bundled English model. Each measurement alternates with what it is compared with.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
+import scale_conversations
 import scale_engines
 import scale_kills
 import scale_postgresql
@@ -37,6 +39,7 @@ PARTS: dict[str, tuple[Callable[..., dict[str, Any]], int]] = {
     "postgresql": (scale_postgresql.measure, 1_000_000),
     "states": (scale_states.measure, 1_000),
     "engines": (scale_engines.measure, 60_000),
+    "conversations": (scale_conversations.measure, 100_000),
     "training": (scale_training.measure, 20_000),
 }
 """Part -> function, and default number of rows."""
@@ -57,7 +60,8 @@ def main() -> None:
         dataset = arguments.reviews
         if arguments.part != "training":
             dataset = write_dataset(arguments.reviews, rows, Path(folder) / "reviews")
-        options = {"engines": arguments.engines.absolute()} if arguments.part in ("engines", "training") else {}
+        needs_engines = arguments.part in ("engines", "conversations", "training")
+        options = {"engines": arguments.engines.absolute()} if needs_engines else {}
         result = measure(dataset, rows, Path(folder), **options)
     packages = ["fastlstm", "numpy", "pyarrow", "tokenizers"]
     print(machine.save(f"scale-{arguments.part}", packages, {"rows": rows, **result}, publish=arguments.publish))

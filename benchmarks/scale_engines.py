@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from scale_data import score
 
 ENGINES = ("spark", "ray", "flink")
 TURNS = 3
+WORKERS_OF_A_CLUSTER = {"_python_worker_execution_mode": "process"}
+"""Without it, the local cluster of PyFlink runs its workers as threads of one process."""
 
 
 def measure(source: Path, rows: int, folder: Path, *, engines: Path) -> dict[str, Any]:
@@ -27,7 +30,8 @@ def measure(source: Path, rows: int, folder: Path, *, engines: Path) -> dict[str
     for turn in range(TURNS):
         for name in ENGINES:
             own = score(source, folder / f"own-{name}-{turn}", "--processes", str(cores))["seconds"]
-            job = _run(engines / name / "bin" / "python", name, source, folder / f"{name}-{turn}", cores)
+            python = engines / name / "bin" / "python"
+            job = run_job(python, name, source, folder / f"{name}-{turn}", cores)
             assert job["rows"] == rows, (name, job)
             runs[name].append({"score": rows / own, "engine": rows / job["seconds"]})
             print(f"{name}: {runs[name][-1]}")
@@ -37,18 +41,18 @@ def measure(source: Path, rows: int, folder: Path, *, engines: Path) -> dict[str
     return {"workers": cores, "runs": runs, "share_of_score": shares}
 
 
-def _run(python: Path, name: str, source: Path, sink: Path, workers: int) -> dict[str, float]:
-    """Run the job of an engine and return its rows and seconds."""
+def run_job(python: Path, name: str, *arguments: object, **environment: str) -> dict[str, Any]:
+    """Run engines/NAME_job.py with the Python of an engine, and return the JSON object that it prints last."""
     script = Path(__file__).parent / "engines" / f"{name}_job.py"
-    environment = {**os.environ, "PYSPARK_PYTHON": str(python)}
-    process = subprocess.run(
-        [python, script, source, sink, str(workers)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=sink.parent,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.run(
+            [python, script, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **WORKERS_OF_A_CLUSTER, "PYSPARK_PYTHON": str(python), **environment},
+            cwd=folder,
+        )
     if process.returncode:
         sys.exit(process.stdout + process.stderr)
-    result: dict[str, float] = json.loads(process.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return result

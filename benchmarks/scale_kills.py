@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,24 +32,23 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
     reference = score(source, folder / "reference", "--rows-per-commit", str(ROWS_PER_COMMIT))
     expected = _read_folder(folder / "reference")
     assert [row[0] for row in expected] == list(range(rows))
-    summary: dict[str, Any] = {"kills": KILLS, "rows_per_commit": ROWS_PER_COMMIT, "correct": {}, "moments": {}}
+    summary: dict[str, Any] = {
+        "kills": KILLS,
+        "rows_per_commit": ROWS_PER_COMMIT,
+        "correct": {},
+        "moments": {},
+        "outcomes": {},
+    }
 
     def trials(name: str, sink: Callable[[int], str], read: Callable[[int], Rows], options: list[str]) -> None:
-        correct, moments = 0, []
+        correct, moments, outcomes = 0, [], Counter[str]()
         for trial in range(KILLS):
-            kept = _kill(source, sink(trial), options, generator.uniform(0, reference["seconds"] * 1.1))
-            moments.append(kept)
-            with suppress(subprocess.CalledProcessError):  # the run had ended, or had not begun
-                score(source, sink(trial), *options, "--resume")
-            try:
-                found = read(trial)
-            except (FileNotFoundError, psycopg.errors.UndefinedTable):
-                found = []
-            if not found:  # killed before the sink was created
-                score(source, sink(trial), *options)
-                found = read(trial)
-            correct += sorted(found) == expected
+            moments.append(_kill(source, sink(trial), options, generator.uniform(0, reference["seconds"] * 1.1)))
+            outcome = _resume(source, sink(trial), options)
+            outcomes[outcome] += 1
+            correct += sorted(read(trial)) == expected
         summary["correct"][name], summary["moments"][name] = correct, moments
+        summary["outcomes"][name] = outcomes
         print(f"{name}: every row once, with the same prediction, in {correct} of {KILLS} runs")
 
     options = ["--rows-per-commit", str(ROWS_PER_COMMIT)]
@@ -59,7 +59,7 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
         lambda n: _read_folder(folder / f"kill-{n}.parquet"),
         options,
     )
-    with running_server(folder) as url:
+    with running_server() as url:
         keyed = [*options, "--key", "id"]
         trials("postgresql", lambda n: f"{url}?table=t{n}", lambda n: _read_table(url, f"t{n}"), options)
         trials("postgresql with a key", lambda n: f"{url}?table=k{n}", lambda n: _read_table(url, f"k{n}"), keyed)
@@ -79,9 +79,25 @@ def _kill(source: Path, sink: str, options: list[str], seconds: float) -> float:
     return seconds
 
 
+def _resume(source: Path, sink: str, options: list[str]) -> str:
+    """Resume a run, and say what had been left: a run to resume, nothing yet, or its complete result."""
+    try:
+        result = score(source, sink, *options, "--resume")
+    except subprocess.CalledProcessError as error:
+        if "error[no-checkpoint]" not in error.stderr:
+            raise
+    else:
+        return "resumed" if result["new_rows"] else "was complete"
+    try:
+        score(source, sink, *options)
+    except subprocess.CalledProcessError as error:  # a single file is complete, and its checkpoint deleted
+        if "error[output-exists]" not in error.stderr:
+            raise
+        return "was complete"
+    return "had not begun"
+
+
 def _read_folder(path: Path) -> Rows:
-    if not path.exists():
-        raise FileNotFoundError(path)
     table = dataset.dataset(path).to_table(columns=["id", "predicted_label", "predicted_probability"])
     return [tuple(row.values()) for row in table.to_pylist()]
 

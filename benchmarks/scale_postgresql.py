@@ -22,9 +22,8 @@ TURNS = 10
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[str]:
+def running_server() -> Iterator[str]:
     """Run a server of this machine, with its password in the environment, and yield its URL."""
-    del folder
     with postgresql_server.running_server() as url:
         os.environ["PGPASSWORD"] = postgresql_server.PASSWORD
         yield url
@@ -35,7 +34,7 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
     files = sorted(source.iterdir())
     turns = min(TURNS, len(files))
     seconds = {"parquet": 0.0, "postgresql": 0.0}
-    with running_server(folder) as url:
+    with running_server() as url:
         for turn in range(turns):
             part = folder / f"part-{turn}"
             part.mkdir()

@@ -56,8 +56,9 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
     alone += [_predict(model, texts) for _ in range(2)]
     assert dataset.dataset(folder / "scored").count_rows() == rows
     first = min(FIRST_ROW, rows // 10)
-    early = statistics.median(size for done, size in memory if first <= done < 2 * first)
-    late = max(size for done, size in memory if done >= first)
+    sampled = [size for done, size in memory if done >= first]
+    early = statistics.median([size for done, size in memory if first <= done < 2 * first] or sampled[:1])
+    late = max(sampled)
     predict_speed = len(texts) / statistics.median(alone)
     summary = {
         "processes": cores,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow
 from pyarrow import parquet
+
+from scale_engines import run_job
 
 ROWS = {"tutorial": 1.0, "language model": 0.25}
 """Kind of training -> fraction of the rows."""
@@ -27,36 +25,23 @@ def measure(reviews: Path, rows: int, folder: Path, *, engines: Path) -> dict[st
     """
     table = parquet.read_table(reviews, columns=["text", "label"])
     order = np.random.default_rng(0).permutation(len(table))
+    python = engines / "ray" / "bin" / "python"
     result: dict[str, Any] = {"workers": WORKERS, "runs": {}, "speedup": {}, "loss_difference": {}}
     for kind, fraction in ROWS.items():
         texts = folder / f"{kind}.parquet"
         parquet.write_table(table.take(pyarrow.array(order[: int(rows * fraction)])), texts)
-        runs = []
+        runs, differences = [], []
         for turn in range(TURNS):
-            one, both = (
-                _run(engines / "ray" / "bin" / "python", kind, texts, folder / f"{kind}-{turn}-{workers}", workers)
-                for workers in (1, WORKERS)
-            )
+            jobs = {}
+            for workers in (1, WORKERS) if turn % 2 == 0 else (WORKERS, 1):
+                out = folder / f"{kind}-{turn}-{workers}"
+                jobs[workers] = run_job(python, "training", kind, texts, out, workers, FASTLSTM_THREADS="1")
+            one, both = jobs[1], jobs[WORKERS]
             runs.append({"one": one["seconds"], "both": both["seconds"]})
-            difference = max(abs(a / b - 1) for a, b in zip(one["losses"], both["losses"], strict=True))
-            print(f"{kind}: {runs[-1]}, losses differ by {difference:.1e}")
+            differences += [abs(a / b - 1) for a, b in zip(one["losses"], both["losses"], strict=True)]
+            print(f"{kind}: {runs[-1]}, losses differ by {max(differences):.1e}")
         result["runs"][kind] = runs
         result["speedup"][kind] = statistics.median(run["one"] / run["both"] for run in runs)
-        result["loss_difference"][kind] = difference
+        result["loss_difference"][kind] = max(differences)
         print(f"{kind}: {result['speedup'][kind]:.2f} x one worker")
-    return result
-
-
-def _run(python: Path, kind: str, texts: Path, out: Path, workers: int) -> dict[str, Any]:
-    script = Path(__file__).parent / "engines" / "training_job.py"
-    process = subprocess.run(
-        [python, script, kind, texts, out, str(workers)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "FASTLSTM_THREADS": "1"},
-        cwd=out.parent,
-    )
-    if process.returncode:
-        sys.exit(process.stdout + process.stderr)
-    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return result
