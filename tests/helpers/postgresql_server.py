@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 PASSWORD = "not-to-be-shown"
 """Of a server that exists for one test."""
@@ -66,6 +67,15 @@ def running_server() -> Iterator[str]:
             server.wait(timeout=30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def execute(database: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Execute a statement in a transaction of its own and return its rows."""
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        cursor = connection.execute(statement, parameters or None)
+        return cursor.fetchall() if cursor.description else []
 
 
 def _account() -> pwd.struct_passwd | None:

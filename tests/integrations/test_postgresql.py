@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.helpers.command_line import SMALL, reviews
-from tests.helpers.postgresql_server import PASSWORD, find_server, running_server
+from tests.helpers.postgresql_server import PASSWORD, execute
 from tests.helpers.scoring import (
     file_sink_of,
     file_source_of,
@@ -32,37 +31,12 @@ from fastlstm.scoring.events import ScoreResult
 from fastlstm.scoring.settings import ScoreSettings
 
 psycopg = pytest.importorskip("psycopg")
-if find_server() is None:
-    pytest.skip("PostgreSQL is not installed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a server, whose password is in the environment."""
-    with running_server() as url, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PGPASSWORD", PASSWORD)
-        yield url
-
-
-@pytest.fixture
-def database(server: str) -> str:
-    """The URL of an empty database."""
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
-        connection.execute("CREATE DATABASE shop")
-    return server.removesuffix("postgres") + "shop"
 
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (source_module, file_readers):
         monkeypatch.setattr(module, "ROWS_PER_CHUNK", 7)
-
-
-def execute(database: str, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    with psycopg.connect(database) as connection:
-        cursor = connection.execute(statement, parameters)
-        return cursor.fetchall() if cursor.description else []
 
 
 def count_rows(url: str) -> int:
@@ -265,8 +239,8 @@ def test_a_failed_transaction_keeps_earlier_ones(database: str, classifier: Clas
     assert execute(database, "SELECT count(*), count(DISTINCT id) FROM scored") == [(30, 30)]
 
 
-def test_passwords_are_never_shown(server: str) -> None:
-    url = server.replace("tester@", "tester:wrong-secret@") + "?table=reviews"
+def test_passwords_are_never_shown(postgresql_server: str) -> None:
+    url = postgresql_server.replace("tester@", "tester:wrong-secret@") + "?table=reviews"
     for open_it in (
         lambda: postgresql.open_source(url, text_columns=["text"]),
         lambda: fastlstm.read_dataset(url),

@@ -16,7 +16,8 @@ MODULES = {
 }
 """Scheme -> module with `read_rows` and `url_name`, imported when used."""
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+]*)://")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9]*)(\+[A-Za-z0-9]*)?:/")
+"""The beginning of a URL. It matches malformed ones too, which are no paths and may contain passwords."""
 
 
 def is_database(path: str | os.PathLike[str]) -> bool:
@@ -43,6 +44,5 @@ def _module(path: str | os.PathLike[str]) -> Any:
 
 
 def _scheme(path: str | os.PathLike[str]) -> str | None:
-    match = _URL.match(path) if isinstance(path, str) else None
-    scheme = match[1].lower() if match else None
-    return scheme if scheme in MODULES else None
+    match = _URL.match(os.fspath(path))
+    return match[1].lower() if match and match[1].lower() in MODULES else None

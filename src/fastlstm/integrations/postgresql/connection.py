@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import sql
 
+SCHEMES = ("postgresql", "postgres")
+_NAME = r'(?:"((?:[^"]|"")+)"|([^".][^.]*))'
+"""A name in double quotes, or one without."""
+
 
 @dataclass(frozen=True)
 class DatabaseURL:
@@ -23,31 +28,40 @@ class DatabaseURL:
     Attributes:
         conninfo: The URL for libpq.
         name: The URL for messages: without user, password and parameters, but with the table.
-        table: The value of `table`, if it is given.
+        table: The names of the schema, if it is given, and of the table; None for a query.
         query: The value of `query`, if it is given.
-        password: The password, if it is given; never printed.
+        secrets: The passwords in it, decoded and percent-encoded; never printed.
     """
 
     conninfo: str = field(repr=False)
     name: str
-    table: str | None
+    table: tuple[str, ...] | None
     query: str | None
-    password: str = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
 
 
 def parse_url(url: str) -> DatabaseURL:
-    """Return the parts of a URL. Raise `OptionError` unless it has either a table or a query."""
+    """Return the parts of a URL. Raise `OptionError` if it is malformed, or has neither or both of table and query."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises ValueError if a password contains "/", "?" or "#"
+        parts = urlsplit(url, allow_fragments=False)  # "#" is an operator of queries
+        _ = parts.port  # raises ValueError for most passwords that contain "/", "?" or "#"
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+        is_valid = (
+            url.lower().startswith(f"{parts.scheme}://")
+            and parts.scheme in SCHEMES
+            and parts.netloc.count("@") < 2  # others, and those in the path, are of a password
+            and "@" not in parts.path
+            and all(name.isidentifier() for name in parameters)
+        )
     except ValueError:
+        is_valid = False
+    if not is_valid:
         raise OptionError(
-            "the URL is malformed; percent-encode special characters of user and password, or take the password from "
-            "PGPASSWORD",
+            "the URL is malformed; expected postgresql://user@host:port/database?table=reviews; percent-encode special "
+            "characters of user and password, or take the password from PGPASSWORD",
             code="bad-database-url",
-            url=url.partition("://")[0],
-        ) from None
-    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+            url=url.partition(":")[0],
+        )
     table, query = parameters.pop("table", None), parameters.pop("query", None)
     name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + (f"?table={table}" if table else "")
     if bool(table) == bool(query):
@@ -60,7 +74,26 @@ def parse_url(url: str) -> DatabaseURL:
     conninfo = f"{parts.scheme}://{parts.netloc}{parts.path}"
     if parameters:
         conninfo += "?" + urlencode(parameters, quote_via=quote)
-    return DatabaseURL(conninfo, name, table, query and query.strip().rstrip(";"), unquote(parts.password or ""))
+    passwords = (parts.password, parameters.get("password"), parameters.get("sslpassword"))
+    secrets = {form for word in passwords if word for form in (word, unquote(word), quote(word, safe=""))}
+    names = table_names(table) if table else None
+    return DatabaseURL(conninfo, name, names, query and query.strip().rstrip(";"), frozenset(secrets))
+
+
+def table_names(table: str) -> tuple[str, ...]:
+    """Return the names of a schema, if it is given, and of a table. A name in double quotes can contain dots.
+
+    `shop.reviews` is ("shop", "reviews"), and `"shop.eu"."reviews"` is ("shop.eu", "reviews"). A double quote in a
+    quoted name is doubled, as in SQL. Raise `OptionError` if a name is empty or a quote is not closed.
+    """
+    if not re.fullmatch(rf"{_NAME}(?:\.{_NAME})*", table):
+        raise OptionError(
+            f"the table {table!r} is malformed; expected reviews, shop.reviews, or for names with dots "
+            '"shop.eu"."reviews"',
+            code="bad-database-url",
+            table=table,
+        )
+    return tuple(quoted.replace('""', '"') or plain for quoted, plain in re.findall(_NAME, table))
 
 
 def digest(query: str) -> str:
@@ -80,7 +113,7 @@ def connect(url: DatabaseURL, *, read_only: bool = True) -> psycopg.Connection[A
         return connection
     except psycopg.Error as error:
         reason = reason_of(error)
-        for secret in {url.password, quote(url.password)} - {""}:
+        for secret in sorted(url.secrets, key=len, reverse=True):
             reason = reason.replace(secret, "...")
         raise DataError(
             f"cannot connect to {url.name}: {reason}; check the URL, PGPASSWORD or the password file",
@@ -91,7 +124,10 @@ def connect(url: DatabaseURL, *, read_only: bool = True) -> psycopg.Connection[A
 
 
 def column_types(connection: psycopg.Connection[Any], url: DatabaseURL) -> dict[str, str]:
-    """Return the name and the type of each column of a table or query. Raise `DataError` if the query fails."""
+    """Return the name and the type of each column of a table or query. Raise `DataError` if the query fails.
+
+    The type of an array is that of its elements with [] appended.
+    """
     import psycopg
     from psycopg import sql
 
@@ -99,12 +135,18 @@ def column_types(connection: psycopg.Connection[Any], url: DatabaseURL) -> dict[
         cursor = connection.execute(sql.SQL("SELECT * FROM {} LIMIT 0").format(relation(url)))
     except psycopg.Error as error:
         raise data_error(url, error) from error
-    types = connection.adapters.types
-    names = [column.name for column in cursor.description or ()]
+    columns = cursor.description or ()
+    names = [column.name for column in columns]
     for name in names:
         column_index(name, names, url.name, "query")  # raises for repeated names
-    kinds = [types.get(column.type_code) for column in cursor.description or ()]
-    return {name: kind.name if kind is not None else "unknown" for name, kind in zip(names, kinds, strict=True)}
+    return {column.name: _type_name(connection, column.type_code) for column in columns}
+
+
+def _type_name(connection: psycopg.Connection[Any], type_code: int) -> str:
+    info = connection.adapters.types.get(type_code)  # for an array, that of its elements
+    if info is None:
+        return "unknown"
+    return f"{info.name}[]" if type_code == info.array_oid else info.name
 
 
 def relation(url: DatabaseURL) -> sql.Composed:
@@ -112,27 +154,24 @@ def relation(url: DatabaseURL) -> sql.Composed:
     from psycopg import sql
 
     if url.table is not None:
-        return sql.SQL("{} AS source").format(identifier(url.table))
+        return sql.SQL("{} AS source").format(sql.Identifier(*url.table))
     return sql.SQL("({}\n) AS source").format(sql.SQL(url.query or ""))  # written by the user
 
 
-def identifier(table: str) -> sql.Identifier:
-    from psycopg import sql
-
-    return sql.Identifier(*table.split("."))
-
-
 def identifiers(names: Sequence[str]) -> sql.Composed:
+    """Return columns, separated by commas, for composing statements."""
     from psycopg import sql
 
     return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
-def quoted(table: str) -> str:
-    return ".".join('"{}"'.format(part.replace('"', '""')) for part in table.split("."))
+def quoted(table: Sequence[str]) -> str:
+    """Return the names of a table in the double quotes of SQL, as `regclass` reads them."""
+    return ".".join('"{}"'.format(name.replace('"', '""')) for name in table)
 
 
 def data_error(url: DatabaseURL, error: psycopg.Error) -> DataError:
+    """Return the error to raise for a statement that failed while reading."""
     reason = reason_of(error)
     return DataError(f"cannot read {url.name}: {reason}", code="query-failed", source=url.name, reason=reason)
 

@@ -14,7 +14,6 @@ from fastlstm.integrations.postgresql.connection import (
     DatabaseURL,
     column_types,
     connect,
-    identifier,
     identifiers,
     quoted,
     reason_of,
@@ -30,6 +29,8 @@ CHECKPOINTS = "fastlstm_checkpoints"
 """The table of checkpoints, in the schema of the sink's table."""
 STAGING = "fastlstm_staging"
 """The temporary table of a transaction."""
+POSITION = "fastlstm_position"
+"""The column of the temporary table with the number of each row."""
 COLUMN_TYPES = {
     "bool": "boolean",
     "int8": "smallint",
@@ -72,54 +73,64 @@ class PostgresSink:
             )
         self._url, self._key, self._overwrite = url, tuple(key), overwrite
         self._table = url.table
+        self._checkpoints = (*url.table[:-1], CHECKPOINTS)
+        self._sink = ".".join(url.table)
         self._connection: psycopg.Connection[Any] | None = None
         self._columns: list[str] = []
+        self._computed: set[str] = set()
+        self._identities: set[str] = set()
         self._rows = 0
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
-        """See `Sink.start`."""
+        """See `Sink.start`. Nothing is created if the run cannot start."""
         self._columns = schema.names
         for name in self._key:
             column_index(name, self._columns, "the result", "key")
         self._connection = connect(self._url, read_only=False)
         with self._errors():
-            self._create_tables(schema)
+            exists = self._exists(self._table)
             saved = self._saved_checkpoint()
-            if resume:
-                if saved is None:
-                    raise ResumeError(
-                        f"{self.name} has no checkpoint; there is no run to resume: run again without `resume`",
-                        code="no-checkpoint",
-                        path=self.name,
-                    )
-                self._rows = saved["rows"]
-                run: Checkpoint = saved["run"]
-                return run
-            self._require_free(saved)
-            self._execute("DELETE FROM {} WHERE sink = %s", [_checkpoints(self._table)], [self._table])
+            if resume and (saved is None or not exists):
+                raise ResumeError(
+                    f"{self.name} has no checkpoint, or does not exist; there is no run to resume: run again without "
+                    "`resume`",
+                    code="no-checkpoint",
+                    path=self.name,
+                )
+            if exists:
+                self._require_columns(schema)
+            if not resume:
+                self._require_free(saved, exists=exists)
+                self._prepare_new_run(schema, exists=exists)
+            self._find_computed_columns()
             self._connection.commit()
-        return None
+        if saved is None or not resume:
+            return None
+        self._rows = saved["rows"]
+        run: Checkpoint = saved["run"]
+        return run
 
-    def _create_tables(self, schema: pyarrow.Schema) -> None:
+    def _prepare_new_run(self, schema: pyarrow.Schema, *, exists: bool) -> None:
+        """Create the table, unless it exists, and the table of checkpoints. Delete the checkpoint."""
         from psycopg import sql
 
-        assert self._connection is not None, "start connects"
-        existing = self._execute("SELECT to_regclass(%s)", [], [quoted(self._table)]).fetchone()
-        if existing is None or existing[0] is None:
+        if not exists:
             columns = [
                 sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_column_type(column.type)))
                 for column in schema
             ]
             if self._key:
                 columns.append(sql.SQL("PRIMARY KEY ({})").format(identifiers(self._key)))
-            self._execute("CREATE TABLE {} ({})", [identifier(self._table), sql.SQL(", ").join(columns)])
-        else:
-            self._require_columns(schema)
+            self._execute("CREATE TABLE {} ({})", sql.Identifier(*self._table), sql.SQL(", ").join(columns))
+        checkpoints = sql.Identifier(*self._checkpoints)
         self._execute(
-            "CREATE TABLE IF NOT EXISTS {} (sink text PRIMARY KEY, checkpoint text NOT NULL)",
-            [_checkpoints(self._table)],
+            "CREATE TABLE IF NOT EXISTS {} (sink text PRIMARY KEY, checkpoint text NOT NULL)", checkpoints
         )
-        self._connection.commit()
+        self._execute("DELETE FROM {} WHERE sink = {}", checkpoints, self._sink)
+
+    def _exists(self, table: Sequence[str]) -> bool:
+        row = self._execute("SELECT to_regclass({})", quoted(table)).fetchone()
+        return row is not None and row[0] is not None
 
     def _require_columns(self, schema: pyarrow.Schema) -> None:
         """Raise `OptionError` if the table lacks a column."""
@@ -130,21 +141,24 @@ class PostgresSink:
             added = ", ".join(f'ADD COLUMN "{c.name}" {_column_type(c.type)}' for c in missing)
             raise OptionError(
                 f"{self.name} lacks columns of the result: {', '.join(column.name for column in missing)}; run: ALTER "
-                f"TABLE {self._table} {added}; or choose other columns with `columns`",
+                f"TABLE {quoted(self._table)} {added}; or choose other columns with `columns`",
                 code="missing-sink-column",
                 columns=[column.name for column in missing],
                 sink=self.name,
             )
 
-    def _require_free(self, saved: Checkpoint | None) -> None:
+    def _require_free(self, saved: Checkpoint | None, *, exists: bool) -> None:
         """Raise `OptionError` if rows are there that a new run would mix with its own."""
+        from psycopg import sql
+
         if saved is not None and not saved["run"]["finished"] and not self._overwrite:
             raise OptionError(
                 f"{self.name} belongs to a run; pass `resume` to continue it, or `overwrite` to start again",
                 code="output-exists",
                 path=self.name,
             )
-        if not self._key and self._execute("SELECT 1 FROM {} LIMIT 1", [identifier(self._table)]).fetchone():
+        table = sql.Identifier(*self._table)
+        if exists and not self._key and self._execute("SELECT 1 FROM {} LIMIT 1", table).fetchone():
             raise OptionError(
                 f"{self.name} contains rows; empty it, or pass a `key` to update them",
                 code="output-exists",
@@ -152,10 +166,26 @@ class PostgresSink:
             )
 
     def _saved_checkpoint(self) -> Checkpoint | None:
+        from psycopg import sql
+
+        if not self._exists(self._checkpoints):
+            return None
         row = self._execute(
-            "SELECT checkpoint FROM {} WHERE sink = %s", [_checkpoints(self._table)], [self._table]
+            "SELECT checkpoint FROM {} WHERE sink = {}", sql.Identifier(*self._checkpoints), self._sink
         ).fetchone()
         return None if row is None else json.loads(row[0])
+
+    def _find_computed_columns(self) -> None:
+        """Find the generated columns, which cannot be written, and the identity columns, which are only inserted."""
+        rows = self._execute(
+            "SELECT column_name, is_generated FROM information_schema.columns WHERE table_name = {} AND table_schema = "
+            "(SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+            "WHERE pg_class.oid = to_regclass({})) AND (is_generated = 'ALWAYS' OR identity_generation = 'ALWAYS')",
+            self._table[-1],
+            quoted(self._table),
+        ).fetchall()
+        self._computed = {name for name, is_generated in rows if is_generated == "ALWAYS"}
+        self._identities = {name for name, _ in rows} - self._computed
 
     def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
         """See `Sink.write`. Rows without a key and rows with a NUL character are refused."""
@@ -168,7 +198,10 @@ class PostgresSink:
             else:
                 refused.append(BadRow(self.name, self._rows, *problem))
         with self._errors():
-            self._copy(self._last_of_each_key(rows) if self._key else rows)
+            if self._key:
+                self._update(rows)
+            else:
+                self._copy(rows)
         return refused
 
     def _problem(self, row: Sequence[Any]) -> tuple[str, str] | None:
@@ -176,55 +209,70 @@ class PostgresSink:
         for name, value in zip(self._columns, row, strict=True):
             if value is None and name in self._key:
                 return "missing-key", f"the key {name!r} is null"
-            if isinstance(value, str) and "\0" in value:
+            if _contains_nul(value):
                 return "nul-character", f"column {name!r} contains a NUL character, which PostgreSQL cannot store"
         return None
 
-    def _last_of_each_key(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        indices = [self._columns.index(name) for name in self._key]
-        return list({tuple(row[index] for index in indices): row for row in rows}.values())
-
     def _copy(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Copy rows into the table; with a key through a temporary table."""
+        """Append rows to the table."""
         from psycopg import sql
 
         assert self._connection is not None, "start connects"
-        table, columns = identifier(self._table), identifiers(self._columns)
-        staging = sql.Identifier(STAGING)
-        if self._key:
-            self._execute(
-                "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA",
-                [staging, columns, table],
-            )
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(staging if self._key else table, columns)
+        names = [name for name in self._columns if name not in self._computed]
+        indices = [self._columns.index(name) for name in names]
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(*self._table), identifiers(names))
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
-                copy.write_row(row)
-        if not self._key:
-            return
+                copy.write_row([row[index] for index in indices])
+
+    def _update(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Copy rows into a temporary table, update the rows of the table with the same keys, and insert the others.
+
+        The server compares the keys, since "1" and "01" are the same integer. Of equal ones, the last row counts.
+        """
+        from psycopg import sql
+
+        assert self._connection is not None, "start connects"
+        table, staging, position = sql.Identifier(*self._table), sql.Identifier(STAGING), sql.Identifier(POSITION)
+        self._execute(
+            "CREATE TEMPORARY TABLE {} AS SELECT {}, 0::bigint AS {} FROM {} WITH NO DATA",
+            staging, identifiers(self._columns), position, table,
+        )  # fmt: skip
+        statement = sql.SQL("COPY {} ({}, {}) FROM STDIN").format(staging, identifiers(self._columns), position)
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for number, row in enumerate(rows):
+                copy.write_row((*row, number))
+        staged = sql.SQL("(SELECT DISTINCT ON ({key}) * FROM {staging} ORDER BY {key}, {position} DESC)").format(
+            key=identifiers(self._key), staging=staging, position=position
+        )
         same = sql.SQL(" AND ").join(
             sql.SQL("target.{0} = staged.{0}").format(sql.Identifier(name)) for name in self._key
         )
-        values = [
-            sql.SQL("{0} = staged.{0}").format(sql.Identifier(n)) for n in self._columns if n not in self._key
-        ]
-        self._execute("UPDATE {} AS target SET {} FROM {} AS staged WHERE {}",
-                      [table, sql.SQL(", ").join(values), staging, same])  # fmt: skip
+        inserted = [name for name in self._columns if name not in self._computed]
+        updated = [name for name in inserted if name not in self._identities and name not in self._key]
+        values = sql.SQL(", ").join(sql.SQL("{0} = staged.{0}").format(sql.Identifier(name)) for name in updated)
+        overriding = sql.SQL("OVERRIDING SYSTEM VALUE" if self._identities else "")
+        self._execute("UPDATE {} AS target SET {} FROM {} AS staged WHERE {}", table, values, staged, same)
         self._execute(
-            "INSERT INTO {} ({}) SELECT {} FROM {} AS staged WHERE NOT EXISTS (SELECT 1 FROM {} AS target WHERE {})",
-            [table, columns, columns, staging, table, same],
-        )
+            "INSERT INTO {} ({}) {} SELECT {} FROM {} AS staged "
+            "WHERE NOT EXISTS (SELECT 1 FROM {} AS target WHERE {})",
+            table, identifiers(inserted), overriding, identifiers(inserted), staged, table, same,
+        )  # fmt: skip
+        self._execute("DROP TABLE {}", staging)
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """See `Sink.commit`."""
         assert self._connection is not None, "start connects"
-        table, content = _checkpoints(self._table), json.dumps({"run": checkpoint, "rows": self._rows})
+        from psycopg import sql
+
+        checkpoints = sql.Identifier(*self._checkpoints)
+        content = json.dumps({"run": checkpoint, "rows": self._rows})
         with self._errors():
             updated = self._execute(
-                "UPDATE {} SET checkpoint = %s WHERE sink = %s", [table], [content, self._table]
+                "UPDATE {} SET checkpoint = {} WHERE sink = {}", checkpoints, content, self._sink
             ).rowcount
             if not updated:
-                self._execute("INSERT INTO {} (sink, checkpoint) VALUES (%s, %s)", [table], [self._table, content])
+                self._execute("INSERT INTO {} (sink, checkpoint) VALUES ({}, {})", checkpoints, self._sink, content)
             self._connection.commit()
 
     def finish(self) -> None:
@@ -235,13 +283,15 @@ class PostgresSink:
         if self._connection is not None:
             self._connection.close()
 
-    def _execute(
-        self, statement: str, parts: Sequence[sql.Composable], parameters: Sequence[Any] = ()
-    ) -> psycopg.Cursor[Any]:
+    def _execute(self, statement: str, *parts: sql.Composable | str) -> psycopg.Cursor[Any]:
+        """Execute a statement with parts in place of {}; strings are values.
+
+        Values are no parameters of psycopg, which reads a % in names as a placeholder.
+        """
         from psycopg import sql
 
         assert self._connection is not None, "start connects"
-        return self._connection.execute(sql.SQL(statement).format(*parts), parameters or None)
+        return self._connection.execute(sql.SQL(statement).format(*parts))
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -258,13 +308,6 @@ class PostgresSink:
             ) from error
 
 
-def _checkpoints(table: str) -> sql.Identifier:
-    """Return the table of checkpoints in the schema of a table."""
-    from psycopg import sql
-
-    return sql.Identifier(*table.split(".")[:-1], CHECKPOINTS)
-
-
 def _column_type(kind: pyarrow.DataType) -> str:
     """Return the type of a column for values of an Arrow type."""
     from pyarrow import types
@@ -279,3 +322,12 @@ def _column_type(kind: pyarrow.DataType) -> str:
 def _database_value(value: Any) -> Any:
     """Return a value as COPY writes it."""
     return json.dumps(value, default=str) if isinstance(value, dict | list) else value
+
+
+def _contains_nul(value: Any) -> bool:
+    """Return whether a string, or one inside a list or struct, contains a NUL character."""
+    if isinstance(value, dict):
+        return any(map(_contains_nul, value.values()))
+    if isinstance(value, list | tuple):  # a map is a list of tuples
+        return any(map(_contains_nul, value))
+    return isinstance(value, str) and "\0" in value

@@ -48,6 +48,15 @@ ARROW_TYPES = {
     "timestamptz": "timestamptz",
 }
 """Type of PostgreSQL -> type of Arrow. Columns of other types are read as text."""
+_FINITE = "CASE WHEN {0} >= '0001-01-01 00:00+00' AND {0} < '10000-01-01 00:00+00' THEN {0} END"
+"""A date or time; null if Python has no such value: infinity, before the year 1, and after the year 9999."""
+SELECTED = {
+    **dict.fromkeys(ARROW_TYPES, "{0}"),
+    "date": _FINITE,
+    "timestamp": _FINITE,
+    "timestamptz": f"{_FINITE} AT TIME ZONE 'UTC'",
+}
+"""Type of PostgreSQL -> what is selected of a column {0}. Columns of other types are cast to text."""
 
 
 class PostgresSource:
@@ -79,26 +88,13 @@ class PostgresSource:
             for column in (*text_columns, *(columns or ()), *self._key):
                 argument = "text_column" if column in text_columns else "key" if column in self._key else "columns"
                 column_index(column, names, self.name, argument)
-            self._require_key_types(types)
-            self._columns = list(dict.fromkeys((*(columns or names), *text_columns)))
-            self._types = {name: types[name] for name in dict.fromkeys((*self._columns, *self._key))}
+            self._types = {name: types[name] for name in (*(columns or names), *text_columns)}
             self._count = _count_rows(connection, url)
-        self.schema = _arrow_schema({name: types[name] for name in self._columns})
+        self.schema = _arrow_schema(self._types)
         if not self._key:
             self.notes.append(
-                Note(f"{self.name} has no `key`: a run that is interrupted cannot be resumed", "no-key")
+                Note(f"{self.name} has no `key`: if this run is interrupted, it must start again", "no-key")
             )
-
-    def _require_key_types(self, types: Mapping[str, str]) -> None:
-        for name in self._key:
-            if types[name] == "bytea":
-                raise DataError(
-                    f"the key {name!r} of {self.name} is bytea; expected numbers, texts or times; pass other columns "
-                    "as `key`",
-                    code="bad-key",
-                    key=self._key,
-                    source=self.name,
-                )
 
     def chunks(self, position: Position | None) -> Iterator[Chunk]:
         """See `Source.chunks`.
@@ -128,30 +124,29 @@ class PostgresSource:
                 yield Chunk(batch, {"key": last, "rows": count}, (), fraction)
 
     def _select(self, last: Sequence[Any] | None) -> sql.Composed:
-        """Return the query for the rows after a key."""
+        """Return the query for the rows after a key. The last columns are those of the key, as text."""
         from psycopg import sql
 
-        selected = sql.SQL(", ").join(
-            sql.Identifier(name)
-            if kind in ARROW_TYPES
-            else sql.SQL("{0}::text AS {0}").format(sql.Identifier(name))
+        key = [sql.SQL("source.{}").format(sql.Identifier(name)) for name in self._key]
+        selected = [
+            sql.SQL(SELECTED.get(kind, "{0}::text")).format(sql.SQL("source.{}").format(sql.Identifier(name)))
             for name, kind in self._types.items()
-        )
-        query = sql.SQL("SELECT {} FROM {}").format(selected, relation(self._url))
+        ]
+        selected += [sql.SQL("{}::text").format(column) for column in key]
+        query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(selected), relation(self._url))
         if not self._key:
             return query
-        key = sql.SQL(", ").join(sql.SQL("source.{}").format(sql.Identifier(name)) for name in self._key)
+        key_columns = sql.SQL(", ").join(key)
         if last is not None:
             values = sql.SQL(", ").join(map(sql.Literal, last))
-            query += sql.SQL(" WHERE ({}) > ({})").format(key, values)
-        return query + sql.SQL(" ORDER BY {}").format(key)
+            query += sql.SQL(" WHERE ({}) > ({})").format(key_columns, values)
+        return query + sql.SQL(" ORDER BY {}").format(key_columns)
 
     def _last_key(self, rows: Sequence[Sequence[Any]], last: Sequence[Any] | None) -> Sequence[Any]:
-        """Return the key of the last row as JSON values. Raise `DataError` if a key is missing or repeated."""
-        indices = [list(self._types).index(name) for name in self._key]
+        """Return the key of the last row, as texts. Raise `DataError` if a key is missing or repeated."""
         previous = last
         for row in rows:
-            key = [_json_value(row[index]) for index in indices]
+            key = list(row[-len(self._key) :])
             if None in key or key == previous:
                 problem = "missing" if None in key else f"repeated ({excerpt(json.dumps(key))})"
                 raise DataError(
@@ -252,12 +247,7 @@ def _record_batch(
 ) -> pyarrow.RecordBatch:
     import pyarrow
 
-    columns = dict(zip(types, zip(*rows, strict=True), strict=True))
+    columns = dict(zip(types, zip(*rows, strict=True), strict=False))  # not the texts of the key
     return pyarrow.RecordBatch.from_arrays(
         [pyarrow.array(columns[column.name], column.type) for column in schema], schema=schema
     )
-
-
-def _json_value(value: Any) -> Any:
-    """Return a value of a key for a checkpoint; the server parses strings as the type of the key."""
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
