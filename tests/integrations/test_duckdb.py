@@ -172,6 +172,9 @@ def test_errors_of_registration(connection: Any, model: fastlstm.Classifier, tmp
     with pytest.raises(OptionError) as caught:
         register(connection, "other", model, threshold=2.0)
     assert caught.value.code == "bad-option-value"
+    with pytest.raises(OptionError) as caught:
+        register(connection, "", model)
+    assert (caught.value.code, caught.value.option) == ("bad-option-value", "name")
     with pytest.raises(ModelNotFoundError):
         register(connection, "other", tmp_path / "missing")
     with pytest.raises(duckdb.CatalogException):

@@ -78,6 +78,22 @@ def test_a_blob_can_be_cast_to_text(connection: sqlite3.Connection) -> None:
     assert connection.execute(query).fetchone() == ("positive",)
 
 
+@pytest.mark.parametrize("text", ["x'ff676f6f64'", "x'676f6f64ff'", "x'eda080'"])
+def test_texts_that_are_not_utf8_raise_unless_their_bytes_are_checked(
+    connection: sqlite3.Connection, text: str
+) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        connection.execute(f"SELECT sentiment(CAST({text} AS TEXT))").fetchall()
+
+    def is_utf8(value: bytes | None) -> bool:
+        return value is not None and value.decode(errors="ignore").encode() == value
+
+    connection.create_function("is_utf8", 1, is_utf8, deterministic=True)
+    texts = f"SELECT CAST({text} AS TEXT) AS text UNION ALL SELECT 'A great film' UNION ALL SELECT NULL"
+    query = f"SELECT CASE WHEN is_utf8(CAST(text AS BLOB)) THEN sentiment(text) END FROM ({texts})"
+    assert connection.execute(query).fetchall() == [(None,), ("positive",), (None,)]
+
+
 def test_both_functions_of_a_row_need_one_prediction(
     connection: sqlite3.Connection, model: fastlstm.Classifier
 ) -> None:
@@ -147,5 +163,8 @@ def test_errors_of_registration(connection: sqlite3.Connection, model: fastlstm.
     with pytest.raises(OptionError) as caught:
         register(connection, model=model, threshold=-1)
     assert caught.value.code == "bad-option-value"
+    with pytest.raises(OptionError) as caught:
+        register(connection, "", model)
+    assert (caught.value.code, caught.value.option) == ("bad-option-value", "name")
     with pytest.raises(ModelNotFoundError):
         register(connection, model=tmp_path / "missing")

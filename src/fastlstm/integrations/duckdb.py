@@ -42,7 +42,7 @@ def register(
 
     Raises:
         MissingDependencyError: DuckDB or PyArrow is not installed.
-        OptionError: The database has another function of this name, or `threshold` is invalid.
+        OptionError: `name` is empty, the database has another function of this name, or `threshold` is invalid.
         InputError: The model cannot be loaded.
     """
     try:
@@ -53,6 +53,13 @@ def register(
         import pyarrow  # noqa: F401
     except ImportError:
         raise MissingDependencyError("a function for DuckDB", "pyarrow", "duckdb") from None
+    if not name:
+        raise OptionError(
+            "`name` is empty; expected the name of a function, such as sentiment",
+            code="bad-option-value",
+            option="name",
+            value=name,
+        )
     classifier = as_classifier(model)
     classifier.check_threshold(threshold)
 

@@ -6,6 +6,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fastlstm.errors import OptionError
 from fastlstm.inference.classifier import Classifier, as_classifier
 from fastlstm.inference.columns import predict_column
 
@@ -26,8 +27,9 @@ def register(
     """Register a model as two scalar functions: `name(text)`, its label, and `name_probability(text)`, a REAL.
 
     The probability is that of the label. Both are NULL for NULL, for a BLOB, and for a text without any known token. An
-    INTEGER or REAL is read as its decimal text. The functions are deterministic: indexes and generated columns can use
-    them.
+    INTEGER or REAL is read as its decimal text. A text that is not valid UTF-8 ends the query with
+    `sqlite3.OperationalError`: the module decodes arguments before a function gets them. The functions are
+    deterministic: indexes and generated columns can use them.
 
     Args:
         connection: The connection. Functions belong to a connection and are not saved in the database.
@@ -36,9 +38,16 @@ def register(
         threshold: As in `Classifier.predict`.
 
     Raises:
-        OptionError: `threshold` is invalid.
+        OptionError: `name` is empty, or `threshold` is invalid.
         InputError: The model cannot be loaded.
     """
+    if not name:
+        raise OptionError(
+            "`name` is empty; expected the name of a function, such as sentiment",
+            code="bad-option-value",
+            option="name",
+            value=name,
+        )
     classifier = as_classifier(model)
     classifier.check_threshold(threshold)
 
