@@ -44,7 +44,7 @@ def measure(source: Path, rows: int, folder: Path, *, engines: Path) -> dict[str
         print(jobs[-1])
     savepoint_files = Path(urlsplit(jobs[0]["savepoint"]).path).rglob("*")
     savepoint_bytes = sum(path.stat().st_size for path in savepoint_files if path.is_file())
-    with ProcessPoolExecutor(cores, initializer=limit_threads, initargs=(1,)) as executor:
+    with ProcessPoolExecutor(cores, initializer=_load) as executor:
         expected = list(executor.map(_expected, conversations, chunksize=1000))
     before, after = (_read_results(folder / name) for name in ("results", "restored"))
     sizes = [size for _, _, size in expected]
@@ -79,10 +79,19 @@ def _write_pieces(path: Path, conversations: Sequence[tuple[str, list[str]]], pa
     hidden.rename(path)
 
 
+_model: fastlstm.Classifier
+
+
+def _load() -> None:
+    global _model
+    limit_threads(1)
+    _model = fastlstm.load()
+
+
 def _expected(conversation: tuple[str, list[str]]) -> tuple[list[Result], list[Result], int]:
     """Return the results before and after the savepoint, and the size of the state at the savepoint in bytes."""
     key, pieces = conversation
-    stream = fastlstm.load().stream()
+    stream = _model.stream()
     results, size = [], 0
     for number, piece in enumerate(pieces, start=1):
         stream.feed(piece)
@@ -96,7 +105,7 @@ def _prediction(stream: Any) -> tuple[str | None, float | None]:
     if not stream.known:
         return None, None
     index = int(stream.probabilities.argmax())
-    return fastlstm.load().labels[index], float(stream.probabilities[index])
+    return _model.labels[index], float(stream.probabilities[index])
 
 
 def _read_results(folder: Path) -> dict[str, list[Result]]:

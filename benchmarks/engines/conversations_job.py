@@ -1,7 +1,8 @@
 """Classify conversations that arrive in pieces with Flink: conversations_job.py FOLDER COUNT WORKERS [SAVEPOINT].
 
-The pieces are the JSON lines of the files in FOLDER/pieces. Each worker appends its results to a file in FOLDER/results,
-or with a SAVEPOINT to continue from, in FOLDER/restored. When there are COUNT results, the job takes a savepoint and ends.
+The pieces are the JSON lines of the files in FOLDER/pieces. Each worker appends its results to a file in
+FOLDER/results, or with a SAVEPOINT to continue from, in FOLDER/restored. When there are COUNT results, the job takes a
+savepoint and ends.
 Prints the seconds until then, the savepoint and its seconds as JSON.
 """
 
