@@ -1,19 +1,16 @@
-"""Rows of CSV and TSV files: the header, the dialect, and rows that do not fit it."""
+"""Rows of CSV and TSV files: the dialect, and rows that do not fit it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TextIO, cast
 
-from fastlstm.data.labels import is_unicode
 from fastlstm.data.options import BadRow, ReadOptions
-from fastlstm.data.readers.columns import column_index, column_list, label_column_indices
+from fastlstm.data.readers.columns import column_list
 from fastlstm.data.readers.dialects import (
-    DELIMITERS,
     ESCAPED,
     NO_DELIMITER,
     QUOTING,
@@ -27,6 +24,7 @@ from fastlstm.data.readers.dialects import (
     split_line,
 )
 from fastlstm.data.readers.encodings import RemoteFile, marked_encoding, open_text
+from fastlstm.data.readers.headers import DEFAULT_DELIMITERS, HeaderReader, Layout
 from fastlstm.data.validation import LabelledRow, Rows, excerpt
 from fastlstm.errors import DataError
 from fastlstm.notes import Note
@@ -34,36 +32,6 @@ from fastlstm.notes import Note
 SAMPLE_LINES = 2000
 """Lines of which the dialect is guessed before the whole file is parsed."""
 MAX_LINES_SHOWN = 5
-DEFAULT_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the texts and labels of a file are.
-
-    Attributes:
-        delimiter: The delimiter.
-        header: The column names.
-        quote: The quote character of the header, if it is quoted.
-        first_line: The number of lines up to the header, inclusive.
-        text, label: The indices of the columns. `label` is None if there is none.
-        probabilities: The name and index of each column with probabilities.
-        skip_initial_space: Whether a space follows each delimiter.
-    """
-
-    delimiter: str
-    header: Sequence[str]
-    quote: str
-    first_line: int
-    text: int
-    label: int | None
-    skip_initial_space: bool
-    probabilities: tuple[tuple[str, int], ...] = ()
-
-    @cached_property
-    def longest_name(self) -> int:
-        """The length of the longest column name, with white space, quotes and a byte order mark."""
-        return max(map(len, self.header)) + 10
 
 
 Row = tuple[int, list[str]]
@@ -139,9 +107,8 @@ class DelimitedFile:
         self._path, self._source, self._extension, self._options = path, source, extension, options
         self._maybe_quoted = ""
         """The quote character that may surround cells although it is read as part of the texts."""
-        self._labelled = labelled
-        required = [name for name in options.label_columns if name not in options.optional_columns]
-        self._wanted = (options.text_column, *(required if labelled else ()))
+        self._header = HeaderReader(source, extension, options, labelled=labelled)
+        self._has_labels = labelled and bool(set(options.label_columns) - set(options.optional_columns))
 
     def rows(self) -> Rows:
         """Yield the rows below the header, located by line number. Blank lines are skipped. Return notes.
@@ -189,78 +156,9 @@ class DelimitedFile:
         return open_text(self._path, "", self._options.encoding)
 
     def _layout(self) -> Layout | None:
-        """Return the columns and the delimiter of the header; None for an empty file."""
         with self._open() as file:
             beginning = list(islice(file, SAMPLE_LINES))
-        skipped = 0
-        while skipped < len(beginning) and not beginning[skipped].strip():
-            skipped += 1
-        if skipped == len(beginning):
-            return None
-        delimiters = self._candidates(beginning[skipped])
-        if _declared_delimiter(beginning[skipped]) is not None:
-            skipped += 1
-        if skipped == len(beginning):
-            return None
-        best: Layout | None = None
-        for quote in ('"', "'"):
-            for delimiter in delimiters:
-                layout = self._try_header(beginning[skipped:], skipped, delimiter, quote)
-                if layout is None:
-                    continue
-                names = layout.header
-                if all(name in names for name in self._wanted):
-                    return self._with_columns(layout)
-                if best is None or len(names) > len(best.header):
-                    best = layout
-        assert best is not None, "a line without quoting is always a header"
-        return self._with_columns(best)
-
-    def _candidates(self, first_line: str) -> Sequence[str]:
-        default = DEFAULT_DELIMITERS[self._extension]
-        given = self._options.delimiter or _declared_delimiter(first_line)
-        return [given] if given else [default, *(mark for mark in DELIMITERS if mark != default)]
-
-    def _try_header(self, lines: Sequence[str], skipped: int, delimiter: str, quote: str) -> Layout | None:
-        quoting = self._options.quoting or ("double" if quote == '"' else "single")
-        record = next(parse(Lines(iter(lines)), Dialect(delimiter, quoting), -1, Evidence()), None)
-        if record is None or isinstance(record, InvalidRecord):
-            cells, count = split_line(lines[0], delimiter), 1
-        else:
-            cells, count = record[1], max(len(record[2]), 1)
-        spaced = len(cells) > 1 and all(cell.startswith(" ") for cell in cells[1:])
-        if spaced:  # quotes after a space are quotes
-            reader = Dialect(delimiter, quoting, skip_initial_space=True).reader(lines[:count])
-            cells = next(reader)
-        names = [cell.strip() for cell in cells]
-        is_quoted = lines[0].lstrip()[:1] == quote
-        if quote == "'" and not is_quoted:
-            return None
-        only_column = len(names) == 1 and delimiter != self._options.delimiter
-        return Layout(
-            NO_DELIMITER if only_column else delimiter,
-            names,
-            quote if is_quoted else "",
-            skipped + count,
-            -1,
-            None,
-            spaced,
-        )
-
-    def _with_columns(self, layout: Layout) -> Layout:
-        if not all(is_unicode(name) for name in layout.header):
-            raise DataError(
-                f"line {layout.first_line} of {self._source}: the header is not valid UTF-8; save the file as UTF-8, "
-                "or pass `encoding`",
-                code="not-utf8",
-                source=self._source,
-                location=layout.first_line,
-            )
-        header = list(layout.header)
-        text = column_index(self._wanted[0], header, self._source, "text_column")
-        indices = label_column_indices(header, self._source, self._options) if self._labelled else {}
-        label = indices.pop(self._options.label_column, None)
-        return replace(layout, text=text, label=label, probabilities=tuple(indices.items()))
+        return self._header.read(beginning)
 
     def _best_table(self, layout: Layout) -> Table:
         """Return the rows in the dialect that fits the whole file best."""
@@ -460,7 +358,7 @@ class DelimitedFile:
             name = "single" if self._maybe_quoted == "'" else "double"
             return f"{name} quotes around cells are read as part of the texts; pass `quoting`={name} to drop them"
         is_doubtful = plausible_quotings(table.dialect, evidence, self._extension)[1]
-        if quoting != "none" and (is_doubtful or (evidence.ambiguous and len(self._wanted) == 1)):
+        if quoting != "none" and (is_doubtful or (evidence.ambiguous and not self._has_labels)):
             return "quotes around cells are read as quoting and dropped; pass `quoting`=none to keep them"
         return ""
 
@@ -491,11 +389,3 @@ def _is_blank(cells: Sequence[str], layout: Layout) -> bool:
 def _is_header(cells: Sequence[str], header: Sequence[str]) -> bool:
     """Return whether the cells of a row are the column names, in any order."""
     return sorted(map(_plain_name, cells)) == sorted(map(_plain_name, header))
-
-
-def _declared_delimiter(line: str) -> str | None:
-    """Return the delimiter that a first line such as "sep=;" declares for Excel; None for another line."""
-    declaration = line.strip('\r\n"')
-    if declaration[:4].lower() == "sep=" and len(declaration) == 5:
-        return declaration[4]
-    return None
