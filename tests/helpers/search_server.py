@@ -20,6 +20,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+CLIENTS = {"elasticsearch": "elasticsearch", "opensearch": "opensearchpy"}
+"""Product -> module of its client."""
 SHARDS = 2
 RESET = 0
 """The status of a fault that closes the connection instead of answering."""
@@ -83,6 +85,8 @@ class SearchServer:
         product: "elasticsearch" or "opensearch".
         indexes, templates: By name.
         points_in_time: The documents of each open point in time, as (shard, number in the shard, id, document).
+        tasks: The index of each deletion by query, and the ids of the documents to delete.
+        task_result: What a completed task answers.
         requests: Method and path of each request.
         authorizations: The header of each request.
         password: If set, the only basic credentials accepted, as "user:password" in base64.
@@ -97,6 +101,8 @@ class SearchServer:
         self.authorizations: list[str | None] = []
         self.password: str | None = None
         self.faults: list[Fault] = []
+        self.tasks: list[tuple[Index, list[str]]] = []
+        self.task_result: dict[str, Any] = {"response": {"failures": []}}
         self.lock = threading.Lock()
         self.port = 0
         self._opened = 0
@@ -136,6 +142,8 @@ class SearchServer:
         content = json.loads(body) if body else {}
         if parts[0] == "_index_template":
             return self._put_template(parts[1], content)
+        if method == "GET" and parts[0] == "_tasks":
+            return self._task(parts[1])
         if parts == ["_search"]:
             return 200, self._search(content, parameters)
         if method == "DELETE" and parts in (["_pit"], ["_search", "point_in_time"]):
@@ -146,9 +154,26 @@ class SearchServer:
             }
         if parts[0].startswith("_"):
             raise Failure(400, "illegal_argument_exception", f"unexpected path {path}")
-        return self._answer_index(method, parts[0], parts[1:], content)
+        return self._answer_index(method, parts[0], parts[1:], content, parameters)
 
-    def _answer_index(self, method: str, name: str, parts: list[str], content: Any) -> tuple[int, Any]:
+    def _task(self, name: str) -> tuple[int, Any]:
+        """Return the state of a task. Each request lets it delete a half of the documents."""
+        number = int(name.removeprefix("node:")) - 1
+        if number not in range(len(self.tasks)):
+            raise Failure(404, "resource_not_found_exception", f"task [{name}] isn't running")
+        index, keys = self.tasks[number]
+        half = 1 + len(keys) // 2
+        for key in keys[:half]:
+            index.documents.pop(key, None)
+        del keys[:half]
+        index.visible = dict(index.documents)
+        if keys:
+            return 200, {"completed": False, "task": {}}
+        return 200, {"completed": True, "task": {}, **self.task_result}
+
+    def _answer_index(
+        self, method: str, name: str, parts: list[str], content: Any, parameters: Mapping[str, str]
+    ) -> tuple[int, Any]:
         if method == "PUT" and not parts:
             return self._create(name, content)
         if method == "PUT" and parts[0] == "_doc":
@@ -173,11 +198,9 @@ class SearchServer:
                 "count": sum(matches(document, content.get("query")) for document in index.visible.values())
             }
         if parts == ["_delete_by_query"]:
-            deleted = len(index.visible)
-            for key in index.visible:
-                index.documents.pop(key, None)
-            index.visible = dict(index.documents)
-            return 200, {"deleted": deleted}
+            assert parameters == {"conflicts": "proceed", "refresh": "true", "wait_for_completion": "false"}
+            self.tasks.append((index, list(index.visible)))
+            return 200, {"task": f"node:{len(self.tasks)}"}
         if parts == ["_pit"] and self.product == "elasticsearch":
             return 200, {"id": self._open(index)}
         if parts == ["_search", "point_in_time"] and self.product == "opensearch":

@@ -52,13 +52,15 @@ class Address:
 
 def parse_url(url: str, known_parameters: Sequence[str]) -> Address:
     """Return the parts of a URL, with credentials. Raise `OptionError` if it is malformed."""
-    scheme, _, rest = url.partition("://")
-    product, _, security = scheme.partition("+")
-    shown = f"{scheme}://{rest.rpartition('@')[2]}"  # without a password, however malformed the URL is
+    scheme, _, rest = url.partition(":")
+    product, _, security = scheme.lower().partition("+")
+    shown = f"{scheme}://{rest.rpartition('@')[2].lstrip('/')}"  # without a password, however malformed the URL is
     try:
         parts = urlsplit(url)
         host, port, index = parts.hostname, parts.port, unquote(parts.path.strip("/"))
-        is_valid = product in PRODUCTS and security in ("", "https") and not parts.fragment
+        is_valid = (
+            product in PRODUCTS and security in ("", "https") and not parts.fragment and "@" not in parts.path
+        )
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError:
         is_valid, host, index = False, None, ""

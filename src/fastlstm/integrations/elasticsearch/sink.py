@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 from fastlstm.data.options import BadRow
 from fastlstm.errors import OptionError, ResumeError, WriteError
 from fastlstm.integrations.elasticsearch.address import Address
-from fastlstm.integrations.elasticsearch.cluster import ALL_DOCUMENTS, Cluster
+from fastlstm.integrations.elasticsearch.cluster import Cluster
 from fastlstm.integrations.elasticsearch.documents import document_excerpt, document_id, json_rows, nested
 from fastlstm.integrations.elasticsearch.mapping import ID_COLUMN, Field, indexed_fields, new_field
+from fastlstm.scoring.columns import DEFAULT_PREFIX, LABEL, PROBABILITY
 from fastlstm.scoring.interfaces import Checkpoint
 
 if TYPE_CHECKING:
     import pyarrow
 
-LABEL_COLUMN = "predicted_label"
-"""The column that becomes a keyword field, because its values are labels."""
 CHECKPOINT_INDEX = "fastlstm-checkpoints"
 """The index that holds the checkpoint of each index, as a document whose id is the name of that index."""
 UPDATE_RETRIES = 3
@@ -63,7 +62,7 @@ class SearchSink:
                     code="missing-column",
                     column=name,
                 )
-        keywords = (LABEL_COLUMN, *self._key)
+        keywords = (*_label_columns(schema.names), *self._key)
         fields = {column.name: new_field(column, keywords) for column in schema if column.name != ID_COLUMN}
         checkpoint = None
         if resume:
@@ -99,8 +98,7 @@ class SearchSink:
                 path=self.name,
             )
         if documents and not self._key:
-            path, body = f"{self._path}/_delete_by_query", {"query": ALL_DOCUMENTS}
-            self._cluster.request("POST", path, body, conflicts="proceed", refresh="true")
+            self._cluster.delete_documents()
         self._cluster.request("DELETE", self._checkpoint_path, allowed=(404,))
         self._rows = 0
 
@@ -176,3 +174,11 @@ class SearchSink:
     def close(self) -> None:
         """Close the connections."""
         self._cluster.close()
+
+
+def _label_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns of labels: that of the default prefix, and those beside a column of their probability."""
+    prefixes = [name.removesuffix(LABEL) for name in names if name.endswith(LABEL)]
+    return [
+        f"{prefix}{LABEL}" for prefix in prefixes if prefix == DEFAULT_PREFIX or f"{prefix}{PROBABILITY}" in names
+    ]

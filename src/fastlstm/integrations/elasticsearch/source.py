@@ -59,16 +59,17 @@ class SearchSource:
         self._query = _parse_query(address.parameters.get("query"))
         self._page_size = _parse_page_size(address.parameters.get("page_size"))
         self._keep_alive = address.parameters.get("keep_alive", DEFAULT_KEEP_ALIVE)
-        self._cluster = Cluster(address, DataError)
-        fields = self._read_mapping()
-        self._order = self._cluster.sort_order([self._sort_field(n, fields) for n in key if n != ID_COLUMN])
-        self.schema = self._make_schema(text_columns, columns, fields)
-        body = {"query": self._query}
-        self._documents: int = self._cluster.request("POST", f"{self._path}/_count", body)["count"]
+        self._address = address
+        with contextlib.closing(Cluster(address, DataError)) as cluster:
+            fields = self._read_mapping(cluster)
+            self._order = cluster.sort_order([self._sort_field(n, fields) for n in key if n != ID_COLUMN])
+            self.schema = self._make_schema(text_columns, columns, fields)
+            body = {"query": self._query}
+            self._documents: int = cluster.request("POST", f"{self._path}/_count", body)["count"]
 
-    def _read_mapping(self) -> Mapping[str, Field]:
+    def _read_mapping(self, cluster: Cluster) -> Mapping[str, Field]:
         """Return the fields by their path."""
-        mappings = self._cluster.request("GET", f"{self._path}/_mapping", allowed=(404,))
+        mappings = cluster.request("GET", f"{self._path}/_mapping", allowed=(404,))
         if not mappings:
             raise DataError(f"{self.name}: there is no such index", code="index-not-found", name=self.name)
         fields: dict[str, Field] = {}
@@ -126,7 +127,10 @@ class SearchSource:
         import pyarrow
 
         after, count = (None, 0) if position is None else (position["after"], position["documents"])
-        with contextlib.closing(self._pages(after)) as pages:
+        with (
+            contextlib.closing(Cluster(self._address, DataError, has_answered=True)) as cluster,
+            contextlib.closing(self._pages(cluster, after)) as pages,
+        ):
             for hits in pages:
                 count += len(hits)
                 rows, bad_rows = self._read_rows(hits)
@@ -134,7 +138,9 @@ class SearchSource:
                 fraction = min(count / self._documents, 1.0) if self._documents else None
                 yield Chunk(batch, {"after": hits[-1]["sort"], "documents": count}, bad_rows, fraction)
 
-    def _pages(self, after: Sequence[Any] | None) -> Generator[Sequence[Mapping[str, Any]], None, None]:
+    def _pages(
+        self, cluster: Cluster, after: Sequence[Any] | None
+    ) -> Generator[Sequence[Mapping[str, Any]], None, None]:
         """Yield the documents after these sort values, in pages; None is the beginning."""
         body: dict[str, Any] = {
             "size": self._page_size,
@@ -144,14 +150,14 @@ class SearchSource:
             "track_total_hits": False,
         }
         while True:  # again with a new point in time if one has expired
-            point_in_time = self._cluster.open_point_in_time(self._keep_alive)
+            point_in_time = cluster.open_point_in_time(self._keep_alive)
             if after is not None:
-                body["search_after"] = self._cluster.renewed_sort_values(after)
+                body["search_after"] = cluster.renewed_sort_values(after)
             try:
                 for number in itertools.count():
                     body["pit"] = {"id": point_in_time, "keep_alive": self._keep_alive}
                     may_expire = (404,) if number else ()
-                    page = self._cluster.request(
+                    page = cluster.request(
                         "POST", "/_search", body, allowed=may_expire, allow_partial_search_results="false"
                     )
                     if page is None:
@@ -164,7 +170,7 @@ class SearchSource:
                     if len(hits) < self._page_size:
                         return
             finally:
-                self._cluster.close_point_in_time(point_in_time)
+                cluster.close_point_in_time(point_in_time)
 
     def _read_rows(self, hits: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[BadRow]]:
         rows, bad_rows = [], []
