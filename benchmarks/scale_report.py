@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from alternatives_report import row
 from results import read_all, read_one
 
 PARTS = ("score", "kills", "postgresql", "engines", "training", "conversations")
+MANY_WORKERS = 64
 BILLION = 1_000_000_000
 PRICE = 0.04
 """Assumed price of one core for one hour, in US dollars."""
@@ -109,14 +111,28 @@ def _training(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, speedup in result["speedup"].items():
         yield (
             f"training the {name} with {result['workers']} workers of one core each",
-            f"{speedup:.2f} × one worker",
+            f"{speedup:.2f} × one worker; losses differ by at most {result['loss_difference'][name]:.0e}",
         )
+        yield (
+            f"the same with {MANY_WORKERS} workers, if no more time is lost per step than with {result['workers']} "
+            "(calculated)",
+            f"at most {_bound(result['runs'][name], result['workers']):.0f} ×",
+        )
+
+
+def _bound(runs: list[dict[str, float]], workers: int) -> float:
+    """Return the speed-up of many workers if only the computation is divided, and the rest of the time stays."""
+    one, both = (statistics.median(run[name] for run in runs) for name in ("one", "both"))
+    lost = max(both - one / workers, 0.0)
+    return one / (one / MANY_WORKERS + lost)
 
 
 def _conversations(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield (
         f"Flink with {result['conversations']:,} open conversations",
-        f"{result['state_bytes_maximum']:,} bytes per state at most; restored exactly: {result['restored']:,}",
+        f"{result['state_bytes_mean']:,.0f} bytes per state, at most {result['state_bytes_maximum']:,}; savepoint of "
+        f"{result['savepoint_bytes_per_conversation']:,.0f} bytes per conversation in "
+        f"{result['savepoint_seconds']:.1f} s; restored exactly: {result['restored']:,}",
     )
 
 

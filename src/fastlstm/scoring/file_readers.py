@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS_PER_CHUNK = 1024
-MAX_CHUNK_BYTES = 1 << 24
-"""Chunks of more bytes are divided, down to one row."""
+MAX_CHUNK_BYTES = 1 << 19
+"""Chunks of more bytes are divided, down to one row, so that all workers are busy until the end of a run."""
 SCHEMA_ROWS = 10_000
 """Rows of a JSON Lines file that determine the columns and their types."""
 MAX_DEPTH = 64
