@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.helpers.command_line import error_code, reviews, write_csv
+import pytest
+from tests.helpers.command_line import Command, error_code, reviews, write_csv
 
 SCRIPT = """
 import contextlib, io, json, sys
@@ -51,3 +52,21 @@ def test_missing_files_are_reported_before_slow_imports(tmp_path: Path) -> None:
         assert (status, error_code(errors), heavy) == (2, "file-not-found", []), arguments
         assert gone in errors
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["train", "elasticsearch://user:secret@host/index", "--out", "model"], "bad-location"),
+        (["train", "opensearch:/user:secret@host/index", "--out", "model"], "bad-location"),
+        (["train", "s3://key:secret@bucket/reviews.csv", "--out", "model"], "bad-location"),
+        (["lm", "train", "https://user:secret@host/texts.txt", "--out", "model"], "bad-location"),
+        (["evaluate", "data.csv", "postgresql://user:secret@host/db?table=reviews"], "usage"),
+        (["score", "postgresql://host/db?table=t&password=secret", "postgresql://host/db?table=t&password=secret"],
+         "sink-is-source"),
+    ],
+)  # fmt: skip
+def test_errors_about_urls_contain_no_password(command: Command, arguments: list[str], code: str) -> None:
+    result = command(*arguments)
+    assert (result.status, result.code) == (2, code)
+    assert "secret" not in result.err

@@ -17,7 +17,7 @@ from fastlstm.errors import DataError, OptionError, ResumeError
 from fastlstm.scoring import file_readers
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Chunk, Position
-from fastlstm.scoring.locations import locate, without_credentials
+from fastlstm.scoring.locations import locate
 
 FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.ndjson", "t.csv.gz", "t.jsonl.gz"]
 
@@ -202,19 +202,6 @@ def test_files_of_equal_size_that_changed_cannot_be_resumed(tmp_path: Path) -> N
     with pytest.raises(ResumeError) as error:
         rows_of(file_source(path), position)
     assert error.value.code == "source-changed"
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("s3://bucket/a@b/c", "s3://bucket/a@b/c"),
-        ("s3://key:sec/r@t@bucket/x", "s3://bucket/x"),
-        ("postgresql://user@host/db", "postgresql://host/db"),
-        ("data/a@b.csv", "data/a@b.csv"),
-    ],
-)
-def test_credentials_are_removed_from_names(uri: str, shown: str) -> None:
-    assert without_credentials(uri) == shown
 
 
 def _damage(path: Path) -> int:

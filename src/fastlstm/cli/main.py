@@ -118,8 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def fail(message: str, status: int, code: str, arguments: Sequence[str]) -> NoReturn:
     """Print the message and its code on one line of standard error, after the traceback with `--debug`, and exit."""
+    from fastlstm.data.urls import without_credentials
+
     if "--debug" in arguments:
         traceback.print_exc()
+    message = " ".join(map(without_credentials, message.split(" ")))  # a surplus argument may be a URL
     label = "" if code == "interrupted" else f"error[{code}]: "
     print_line(one_line(f"fastlstm: {label}{message}"), sys.stderr)
     sys.exit(status)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Generator
 from typing import Any
 
+from fastlstm.data.urls import without_credentials
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import as_classifier
@@ -15,7 +16,7 @@ from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import FileSink
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Sink, Source
-from fastlstm.scoring.locations import Location, locate, without_credentials
+from fastlstm.scoring.locations import Location, locate
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.scoring.workers import ProcessWorkers, Workers
@@ -103,8 +104,8 @@ def _require_two_places(
         is_same = _contains(*places) or _contains(*reversed(places))
     if is_same:
         raise OptionError(
-            f"the sink {without_credentials(os.fspath(sink))} is the source, contains it, or lies inside it; pass "
-            "another path, or for a table or an index a `key`",
+            f"the sink {without_credentials(os.fspath(sink)).partition('?')[0]} is the source, contains it, or lies "
+            "inside it; pass another path, or for a table or an index a `key`",
             code="sink-is-source",
         )
 

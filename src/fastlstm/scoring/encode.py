@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
-import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from fastlstm.errors import OptionError
+from fastlstm.scoring.json_values import json_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -46,7 +45,8 @@ def encode(table: pyarrow.Table, file_format: str, *, header: bool = True, compr
     import pyarrow
 
     if file_format == "jsonl":
-        content = "".join(_json_line(row) for row in python_values(table)).encode()
+        lines = (json.dumps(row, ensure_ascii=False) for row in json_rows(table))
+        content = "".join(f"{line}\n" for line in lines).encode()
     else:
         stream = pyarrow.BufferOutputStream()
         if file_format == "parquet":
@@ -60,43 +60,3 @@ def encode(table: pyarrow.Table, file_format: str, *, header: bool = True, compr
             csv.write_csv(table, stream, options)
         content = cast(bytes, stream.getvalue().to_pybytes())
     return gzip.compress(content, compresslevel=6, mtime=0) if compress else content
-
-
-def python_values(table: pyarrow.Table) -> list[dict[str, Any]]:
-    """Return rows. Dates and times that Python cannot represent, such as those after year 9999, are strings."""
-    import pyarrow
-    from pyarrow import types
-
-    columns = []
-    for column in table.columns:
-        try:
-            columns.append(column.to_pylist())
-        except (ValueError, OverflowError):
-            if not types.is_temporal(column.type):
-                raise
-            strings = column.cast(pyarrow.string()).to_pylist()
-            columns.append([text if text is None else text.replace(" ", "T", 1) for text in strings])
-    names = table.column_names
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _json_line(row: dict[str, Any]) -> str:
-    return json.dumps(_json_value(row), ensure_ascii=False, default=_json_text) + "\n"
-
-
-def _json_value(value: Any) -> Any:
-    """Return a value without NaN and infinity, which JSON does not have."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(name): _json_value(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(item) for item in value]
-    return value
-
-
-def _json_text(value: Any) -> str:
-    """Return a value of another type as text: dates in ISO 8601, bytes in Base64."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)

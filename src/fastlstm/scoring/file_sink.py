@@ -15,8 +15,9 @@ from urllib.parse import quote
 from fastlstm.data.options import BadRow
 from fastlstm.data.readers.files import file_extension
 from fastlstm.errors import OptionError, ResumeError, WriteError
-from fastlstm.scoring.encode import COMPRESSION, OUTPUT_FORMATS, check_types, encode, python_values
+from fastlstm.scoring.encode import COMPRESSION, OUTPUT_FORMATS, check_types, encode
 from fastlstm.scoring.interfaces import Checkpoint
+from fastlstm.scoring.json_values import python_rows
 from fastlstm.scoring.locations import FORMATS, NULL_PARTITION, Location
 from fastlstm.serialization import atomic
 
@@ -216,7 +217,7 @@ class FileSink:
         rows: dict[tuple[str, ...], list[int]] = {}
         names = [quote(name, safe="") for name in self._partition_by]
         for number, values in enumerate(
-            row.values() for row in python_values(table.select(list(self._partition_by)))
+            row.values() for row in python_rows(table.select(list(self._partition_by)))
         ):
             folders = tuple(f"{name}={_folder_value(value)}" for name, value in zip(names, values, strict=True))
             rows.setdefault(folders, []).append(number)

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from fastlstm.data.readers.files import file_extension, unknown_format, wrap_read_errors
+from fastlstm.data.urls import without_credentials
 from fastlstm.errors import DataError, MissingDependencyError, OptionError, WriteError
 from fastlstm.serialization import atomic
 
@@ -221,14 +222,6 @@ def locate(target: str | os.PathLike[str]) -> Location:
             reason=reason,
         ) from None
     return Location(filesystem, path, name, isinstance(filesystem, fs.LocalFileSystem))
-
-
-def without_credentials(text: str) -> str:
-    """Return a URI, or a text that contains one, without user name and password, which may contain "/" and "@"."""
-    scheme, mark, rest = text.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    first = credentials.partition("/")[0]
-    return f"{scheme}{mark}{host}" if at and (first == credentials or ":" in first) else text
 
 
 def data_files(location: Location) -> list[DataFile]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastlstm.data.validation import Rows
+from fastlstm.errors import OptionError
 
 MODULES = {
     "postgresql": "fastlstm.integrations.postgresql",
@@ -18,11 +19,22 @@ MODULES = {
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9]*)(\+[A-Za-z0-9]*)?:/")
 """The beginning of a URL. It matches malformed ones too, which are no paths and may contain passwords."""
+_OTHER_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 def is_database(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path is the URL of a database."""
-    return _scheme(path) is not None
+    """Return whether a path is the URL of a database. Raise `OptionError` for other URLs."""
+    text = os.fspath(path)
+    if _scheme(path) is not None:
+        return True
+    if (match := _OTHER_URL.match(text)) and not os.path.exists(text):  # noqa: PTH110 -- may not be a path
+        raise OptionError(
+            f"texts cannot be read from {match[1]}://; expected a file, a folder or postgresql://host/database?"
+            "table=reviews; copy other data to a file",
+            code="bad-location",
+            location=match[1],
+        )
+    return False
 
 
 def database_name(path: str | os.PathLike[str]) -> str:

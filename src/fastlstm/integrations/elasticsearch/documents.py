@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
-import decimal
 import json
-import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastlstm.data.validation import excerpt
 
-if TYPE_CHECKING:
-    import pyarrow
-
 INTEGERS = {"int64": range(-(1 << 63), 1 << 63), "uint64": range(1 << 64)}
 """Arrow type -> the integers of this type."""
-
-
-def json_rows(table: pyarrow.Table) -> list[dict[str, Any]]:
-    """Return the rows with values of JSON.
-
-    Times of nanoseconds are cut to microseconds, which Python's have; an index has milliseconds.
-    """
-    import pyarrow
-
-    for position, field in enumerate(table.schema):
-        if pyarrow.types.is_timestamp(field.type) and field.type.unit == "ns":
-            column = table.column(position).cast(pyarrow.timestamp("us", field.type.tz), safe=False)
-            table = table.set_column(position, field.name, column)
-    return [_json_value(row) for row in table.to_pylist()]
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, datetime.date):  # also a datetime
-        return value.isoformat()
-    if isinstance(value, decimal.Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {name: _json_value(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_json_value(item) for item in value]
-    return value
 
 
 def nested(document: Mapping[str, Any]) -> dict[str, Any]:

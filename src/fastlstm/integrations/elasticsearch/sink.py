@@ -10,10 +10,11 @@ from fastlstm.data.options import BadRow
 from fastlstm.errors import OptionError, ResumeError, WriteError
 from fastlstm.integrations.elasticsearch.address import Address
 from fastlstm.integrations.elasticsearch.cluster import Cluster
-from fastlstm.integrations.elasticsearch.documents import document_excerpt, document_id, json_rows, nested
+from fastlstm.integrations.elasticsearch.documents import document_excerpt, document_id, nested
 from fastlstm.integrations.elasticsearch.mapping import ID_COLUMN, Field, indexed_fields, new_field
 from fastlstm.scoring.columns import DEFAULT_PREFIX, LABEL, PROBABILITY
 from fastlstm.scoring.interfaces import Checkpoint
+from fastlstm.scoring.json_values import json_rows
 
 if TYPE_CHECKING:
     import pyarrow
@@ -134,7 +135,7 @@ class SearchSink:
         actions: list[Mapping[str, Any]] = []
         documents: list[Mapping[str, Any]] = []
         bad_rows: list[BadRow] = []
-        for number, row in enumerate(json_rows(table), start=self._rows + 1):
+        for number, row in enumerate(json_rows(table, decimals=float), start=self._rows + 1):
             key = [row[name] for name in self._key]
             document = {name: value for name, value in row.items() if name != ID_COLUMN}
             if None in key:
