@@ -161,6 +161,24 @@ def test_nul_characters_inside_nested_values_are_rejected(
     ]
 
 
+def test_values_that_json_and_python_lack_are_written(
+    database: str, classifier: Classifier, tmp_path: Path
+) -> None:
+    rows = pyarrow.table(
+        {
+            "id": [1],
+            "text": ["good"],
+            "numbers": [[float("nan"), 1.5]],
+            "late": pyarrow.array([300_000_000_000], pyarrow.timestamp("s")),
+        }
+    )
+    parquet.write_table(rows, tmp_path / "in.parquet")
+    execute(database, "CREATE TABLE scored (id int, text text, numbers jsonb, late timestamp, predicted_label text, "
+            "predicted_probability real)")  # fmt: skip
+    score_uris(classifier, str(tmp_path / "in.parquet"), f"{database}?table=scored")
+    assert execute(database, "SELECT numbers, late::text FROM scored") == [([None, 1.5], "11476-08-15 05:20:00")]
+
+
 def test_a_resumed_run_creates_nothing(database: str, classifier: Classifier, tmp_path: Path) -> None:
     source, url = write_table(tmp_path / "in.parquet", make_table(5)), f"{database}?table=scored"
     for existing in ([], ["scored"]):

@@ -30,27 +30,23 @@ def python_rows(table: pyarrow.Table) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def json_rows(table: pyarrow.Table, *, decimals: Callable[[decimal.Decimal], object] = str) -> list[dict[str, Any]]:
-    """Return rows with values of JSON: dates and times in ISO 8601, bytes in Base64, null for NaN and infinity.
+def json_rows(table: pyarrow.Table, *, decimals: Callable[[decimal.Decimal], object] = str) -> list[Any]:
+    """Return rows as JSON objects. `decimals` converts decimal numbers; other values as `json_value`."""
+    return [json_value(row, decimals=decimals) for row in python_rows(table)]
 
-    Args:
-        table: The rows.
-        decimals: How a decimal number is written.
-    """
 
-    def convert(value: Any) -> Any:
-        if value is None or isinstance(value, str | bool | int):
-            return value
-        if isinstance(value, float):
-            return value if math.isfinite(value) else None
-        if isinstance(value, dict):
-            return {str(name): convert(item) for name, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [convert(item) for item in value]
-        if isinstance(value, bytes):
-            return base64.b64encode(value).decode()
-        if isinstance(value, decimal.Decimal):
-            return decimals(value)
-        return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-    return [convert(row) for row in python_rows(table)]
+def json_value(value: Any, *, decimals: Callable[[decimal.Decimal], object] = str) -> Any:
+    """Return a value as JSON: dates and times in ISO 8601, bytes in Base64, null for NaN and infinity."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): json_value(item, decimals=decimals) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item, decimals=decimals) for item in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, decimal.Decimal):
+        return decimals(value)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -19,6 +19,7 @@ from fastlstm.integrations.postgresql.connection import (
     reason_of,
 )
 from fastlstm.scoring.interfaces import Checkpoint
+from fastlstm.scoring.json_values import json_value, python_rows
 
 if TYPE_CHECKING:
     import psycopg
@@ -190,7 +191,7 @@ class PostgresSink:
     def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
         """See `Sink.write`. Rows without a key and rows with a NUL character are refused."""
         rows, refused = [], []
-        for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        for row in map(tuple, map(dict.values, python_rows(table))):
             self._rows += 1
             problem = self._problem(row)
             if problem is None:
@@ -321,7 +322,7 @@ def _column_type(kind: pyarrow.DataType) -> str:
 
 def _database_value(value: Any) -> Any:
     """Return a value as COPY writes it."""
-    return json.dumps(value, default=str) if isinstance(value, dict | list) else value
+    return json.dumps(json_value(value)) if isinstance(value, dict | list) else value
 
 
 def _contains_nul(value: Any) -> bool:
