@@ -63,7 +63,16 @@ class Group:
         return bool(self.sum_numbers(float(decision and self.is_first))[0])
 
     def gather(self, rows: Tensor, count: int) -> Tensor:
-        """Return all `count` rows of which each process has its `share`."""
+        """Return the rows of all processes, in every process.
+
+        Args:
+            rows: The `share` of this process, of [count, ...]: [ceil((count - rank) / size), ...], of any type that
+                `sum` adds.
+            count: The number of rows of all processes.
+
+        Returns:
+            Row i is row `i // size` of process `i % size`: [count, ...], of the type of `rows`.
+        """
         if self.size == 1:
             return rows
         whole = rows.new_zeros(count, *rows.shape[1:])
