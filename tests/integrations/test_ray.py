@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow
 import pytest
+from tests.helpers.command_line import error_code
 from tests.helpers.scoring import ids, make_table, read_rows, write_table
 
 import fastlstm
+from fastlstm.errors import DataError, FastLSTMError, OptionError
+from fastlstm.inference import Classifier
 from fastlstm.inference.columns import predict_column
-from fastlstm.integrations.ray import RayWorkers, TextPredictor
+from fastlstm.integrations.ray import RayWorkers, TextPredictor, prediction
 from fastlstm.scoring import file_readers
 
 ray = pytest.importorskip("ray")
@@ -73,3 +79,75 @@ def test_chunks_of_a_killed_actor_are_predicted_again() -> None:
     os.kill(pid, signal.SIGKILL)
     assert all(future.result(timeout=120).labels == expected for future in futures)
     workers.close()
+
+
+def test_errors_of_fastlstm_in_an_actor_reach_the_caller() -> None:
+    workers = RayWorkers(fastlstm.load(), None, 1)
+    texts = cast("list[str | None]", [42])
+    with pytest.raises(DataError) as error:
+        workers.submit(texts).result(timeout=120)
+    workers.close()
+    assert type(error.value) is DataError
+    assert error.value.code == "not-a-text"
+
+
+def test_dead_actor_is_an_error_of_fastlstm() -> None:
+    workers = RayWorkers(fastlstm.load(), None, 1)
+    ray.kill(workers.actors[0])
+    with pytest.raises(FastLSTMError) as error:
+        workers.submit(["a good film"]).result(timeout=120)
+    workers.close()
+    assert error.value.code == "worker-died"
+    assert isinstance(error.value.__cause__, ray.exceptions.RayActorError)
+
+
+@pytest.mark.parametrize(("ends_process", "cause"), [(True, "RayActorError"), (False, "RayTaskError")])
+def test_failing_chunk_is_an_error_of_fastlstm(
+    ends_process: bool, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        labels = ("negative", "positive")
+
+        def tokenize(self, _: Sequence[str]) -> Any:
+            if ends_process:
+                os._exit(1)
+            raise KeyError
+
+    monkeypatch.setattr(prediction, "MAX_RETRIES", 1)
+    workers = RayWorkers(cast(Classifier, Failing()), None, 1)
+    with pytest.raises(FastLSTMError) as error:
+        workers.submit(["a good film"]).result(timeout=120)
+    workers.close()
+    assert error.value.code == "worker-died"
+    assert isinstance(error.value.__cause__, getattr(ray.exceptions, cause))
+
+
+def test_more_processes_than_cores_raise() -> None:
+    with pytest.raises(OptionError) as error:
+        RayWorkers(fastlstm.load(), None, 5)
+    assert (error.value.code, error.value.option, error.value.value) == ("bad-option-value", "processes", 5)
+
+
+def run_score(
+    source: Path, sink: Path, *options: str, address: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `fastlstm score` in two processes, with a value of RAY_ADDRESS."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    if address is not None:
+        environment["RAY_ADDRESS"] = address
+    command = [sys.executable, "-m", "fastlstm", "score", str(source), str(sink), "--processes", "2", *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_command_prints_the_same_on_ray(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(60))
+    local = run_score(source, tmp_path / "local.parquet")
+    on_ray = run_score(source, tmp_path / "ray.parquet", "--engine", "ray")
+    assert (local.returncode, on_ray.returncode) == (0, 0)
+    assert on_ray.stderr == local.stderr
+
+
+def test_bad_address_of_the_cluster_is_an_error_of_fastlstm(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(60))
+    result = run_score(source, tmp_path / "out.parquet", "--engine", "ray", address="no address")
+    assert (result.returncode, error_code(result.stderr)) == (2, "cannot-connect")

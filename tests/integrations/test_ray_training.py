@@ -1,11 +1,15 @@
-"""Data-parallel training with Ray Train, and a killed worker."""
+"""Data-parallel training with Ray Train: equal results, killed workers, errors, and stopping.
+
+The workers take most of the time to import PyTorch, so there are as few runs as possible.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +19,22 @@ from tests.helpers.command_line import reviews
 from tests.helpers.language_models import FIELDS, random_texts
 
 import fastlstm
-from fastlstm.errors import DataError, OptionError
+from fastlstm.errors import DataError, OptionError, TrainingError
+from fastlstm.integrations.ray.cluster import cores_per_worker
+from fastlstm.nn.parallel import process_group
+from fastlstm.notes import Note
+from fastlstm.training.events import TrainingResult
+from fastlstm.training.settings import TrainingSettings
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("torch")
+training = pytest.importorskip("fastlstm.integrations.ray.training")
 pytestmark = pytest.mark.filterwarnings("default")  # those of Ray and what it imports
 
+CORES = 4
 OPTIONS: dict[str, Any] = {
     "preset": "tutorial",
-    "epochs": 3,
+    "epochs": 30,
     "batch_size": 16,
     "hidden_sizes": (7,),
     "embedding_size": 6,
@@ -31,27 +42,87 @@ OPTIONS: dict[str, Any] = {
     "baseline": False,
     "precision": "float32",
 }
+ROWS = reviews(200, seed=0)
 TOLERANCE = 1e-4
 """Relative difference of losses: the sums of gradients are made in another order."""
+PROCESSES = "ray::.*(TrainWorker|TrainController|_fit)"
+"""The names of the processes of a run while they work."""
+MAX_SECONDS_TO_STOP = 30
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _cluster() -> Iterator[None]:
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    yield
-    ray.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        ray.init(num_cpus=CORES, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        yield
+        ray.shutdown()
 
 
-def test_two_workers_train_the_classifier_of_one(tmp_path: Path) -> None:
-    rows = reviews(200, seed=0)
-    alone = fastlstm.train(rows, tmp_path / "one", **OPTIONS)
+@pytest.fixture(scope="module")
+def of_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, list[Any]]:
+    """Return the result of two workers, and the events."""
     events: list[Any] = []
-    both = fastlstm.train(rows, tmp_path / "two", workers=2, watch=events.append, **OPTIONS)
+    out = tmp_path_factory.mktemp("two") / "model"
+    return fastlstm.train(ROWS, out, workers=2, watch=events.append, **OPTIONS), events
+
+
+def processes(pattern: str = PROCESSES) -> list[int]:
+    """Return the ids of the processes with such a name."""
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+def has_stopped() -> bool:
+    """Wait until no process of a run works and all cores are free; return whether this happens in time."""
+    end = time.monotonic() + MAX_SECONDS_TO_STOP
+    while processes() or ray.available_resources().get("CPU", 0) < CORES:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def start(
+    run: Callable[..., Generator[Any, None, None]], out: Path, workers: int = 2
+) -> Generator[Any, None, None]:
+    """Return the events of `run` in several workers."""
+    settings = TrainingSettings.create(ROWS, out, {"preset": "tutorial", "workers": workers})
+    events: Generator[Any, None, None] = training.events(run, settings)
+    return events
+
+
+def test_two_workers_train_the_classifier_of_one(tmp_path: Path, of_two: tuple[TrainingResult, list[Any]]) -> None:
+    alone, (both, events) = fastlstm.train(ROWS, tmp_path / "one", **OPTIONS), of_two
     losses = [[(epoch.loss, epoch.validation_loss) for epoch in result.history] for result in (alone, both)]
     np.testing.assert_allclose(losses[1], losses[0], rtol=TOLERANCE)
-    assert fastlstm.load(tmp_path / "two").predict(rows[0][0]) == both.classifier.predict(rows[0][0])
+    assert fastlstm.load(both.folder).predict(ROWS[0][0]) == both.classifier.predict(ROWS[0][0])
     assert len(events) > 5
-    assert not (tmp_path / "two.checkpoint").exists()
+    assert [path.name for path in both.folder.parent.iterdir()] == ["model"]  # no checkpoint
+
+
+def test_training_continues_after_a_killed_worker(tmp_path: Path, of_two: tuple[TrainingResult, list[Any]]) -> None:
+    whole = of_two[0]
+    workers: list[int] = []
+    killed: list[int] = []
+    codes: list[str] = []
+
+    def kill_one(event: Any) -> None:
+        if not workers:
+            workers.extend(processes("ray::.*TrainWorker"))
+        if isinstance(event, Note):
+            codes.append(event.code)
+        if not killed and getattr(event, "epoch", 0) >= 3:
+            killed.append(workers[-1])
+            os.kill(workers[-1], signal.SIGKILL)
+
+    result = fastlstm.train(ROWS, tmp_path / "out", workers=2, watch=kill_one, **OPTIONS)
+    assert len(workers) == 2
+    assert killed
+    assert "resumed" in codes
+    assert [epoch.loss for epoch in result.history] == [epoch.loss for epoch in whole.history]
+    for name, weight in whole.classifier.saved.weights.items():
+        np.testing.assert_array_equal(result.classifier.saved.weights[name], weight)
 
 
 def test_two_workers_train_the_language_model_of_one(tmp_path: Path) -> None:
@@ -62,34 +133,65 @@ def test_two_workers_train_the_language_model_of_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(losses[1], losses[0], rtol=TOLERANCE)
 
 
-def test_errors_of_workers_are_raised(tmp_path: Path) -> None:
+def test_closing_the_events_ends_the_processes(tmp_path: Path) -> None:
+    def run(_: Any) -> Generator[int, None, None]:
+        while True:
+            yield len(process_group().sum_numbers(1.0))
+
+    events = start(run, tmp_path / "out", 1)
+    next(events)
+    assert len(processes()) == 3
+    events.close()
+    assert has_stopped()
+
+
+def test_error_of_one_worker_is_raised_and_ends_the_others(tmp_path: Path) -> None:
+    def run(_: Any) -> Generator[None, None, None]:
+        yield
+        if process_group().rank == 1:
+            raise DataError("one class", code="one-class", labels=["a"])
+        process_group().sum_numbers(1.0)  # waits for the other worker
+
     with pytest.raises(DataError) as error:
-        fastlstm.train(reviews(2, seed=0)[:1], tmp_path / "out", workers=2, **OPTIONS)
-    assert error.value.code in ("one-class", "too-few-texts", "cannot-split")
+        list(start(run, tmp_path / "out", 2))
+    assert (error.value.code, error.value.labels) == ("one-class", ["a"])
+    assert has_stopped()
 
 
-def worker_processes() -> list[int]:
-    """Return the processes of training workers."""
-    found = subprocess.run(["pgrep", "-f", "ray::.*(RayTrainWorker|TrainWorker)"], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
+def test_workers_that_fail_too_often_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_: Any) -> Generator[None, None, None]:
+        yield
+        raise KeyError
+
+    monkeypatch.setattr(training, "MAX_FAILURES", 0)
+    with pytest.raises(TrainingError) as error:
+        list(start(run, tmp_path / "out", 1))
+    assert error.value.code == "workers-died"
+    assert has_stopped()
 
 
-def test_training_continues_after_a_killed_worker(tmp_path: Path) -> None:
-    rows = reviews(400, seed=0)
-    options = {**OPTIONS, "epochs": 25, "hidden_sizes": (64,), "embedding_size": 64}
-    whole = fastlstm.train(rows, tmp_path / "whole", workers=2, **options)
-    killed: list[int] = []
+def test_failure_of_ray_train_is_not_one_of_workers(tmp_path: Path) -> None:
+    class CannotBeLoaded:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return int, ("no number",)
 
-    def kill_one(event: Any) -> None:
-        if not killed and getattr(event, "epoch", 0) >= 3 and (processes := worker_processes()):
-            killed.append(processes[-1])
-            os.kill(processes[-1], signal.SIGKILL)
+    with pytest.raises(TrainingError) as error:
+        list(start(CannotBeLoaded(), tmp_path / "out", 1))  # type: ignore[arg-type]
+    assert error.value.code == "training-failed"
 
-    result = fastlstm.train(rows, tmp_path / "out", workers=2, watch=kill_one, **options)
-    assert killed
-    assert [epoch.loss for epoch in result.history] == [epoch.loss for epoch in whole.history]
-    for name, weight in whole.classifier.saved.weights.items():
-        np.testing.assert_array_equal(result.classifier.saved.weights[name], weight)
+
+def test_more_workers_than_cores_raise(tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as error:
+        fastlstm.train(ROWS, tmp_path / "out", workers=CORES + 1, **OPTIONS)
+    assert (error.value.code, error.value.option, error.value.value) == ("bad-option-value", "workers", CORES + 1)
+
+
+@pytest.mark.parametrize(
+    ("machines", "workers", "cores"),
+    [([8], 2, 4), ([8], 3, 2), ([4, 4], 2, 4), ([3, 3, 3, 3, 3], 6, 1), ([16, 2], 3, 5), ([0, 2], 2, 1)],
+)
+def test_workers_have_their_cores_on_one_machine(machines: list[int], workers: int, cores: int) -> None:
+    assert cores_per_worker(machines, workers) == cores
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"workers": "2"}, {"workers": 2, "budget": "1m"}])

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
-from fastlstm.errors import OptionError
+from fastlstm.errors import FastLSTMError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import as_classifier
 from fastlstm.inference.columns import ColumnPredictions, predict_column
-from fastlstm.integrations.ray.cluster import connect, cores
+from fastlstm.integrations.ray.cluster import connect, summary
 from fastlstm.kernel import limit_threads
 from fastlstm.scoring.columns import DEFAULT_PREFIX, column_names, prediction_arrays
 from fastlstm.scoring.workers import CHUNKS_PER_WORKER
 
 if TYPE_CHECKING:
     import pyarrow
+
+MAX_RETRIES = 10
+"""How often a chunk is predicted again after its actor died; the chunk itself may be what ends the actor."""
 
 
 class TextPredictor:
@@ -77,50 +80,71 @@ class RayWorkers:
 
     Raises:
         MissingDependencyError: Ray is not installed.
-        OptionError: The cluster has fewer cores than `processes`.
+        OptionError: The cluster cannot be reached, or has fewer cores than `processes`.
     """
 
     def __init__(self, model: Classifier, threshold: float | None, processes: int | None) -> None:
-        ray, self._starts_ray = connect("`engine`=ray")
-        available = cores(ray)
-        if processes is not None and processes > available:
-            if self._starts_ray:
-                ray.shutdown()
-            raise OptionError(
-                f"`processes` is {processes}, but the Ray cluster has {available} cores; pass at most {available}",
-                code="bad-option-value",
-                option="processes",
-                value=processes,
-            )
-        self.processes = processes or available
+        self._cluster = connect("processes", processes, purpose="`engine`=ray")
+        ray = self._cluster.ray
+        self.processes = processes or self._cluster.cores
         self.capacity = CHUNKS_PER_WORKER * self.processes
-        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Actor)
-        reference = ray.put(model)
-        self.actors = [actor.remote(reference, threshold) for _ in range(self.processes)]
+        self._model = ray.put(model)
+        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=MAX_RETRIES)(_Actor)
+        self.actors = [actor.remote(threshold) for _ in range(self.processes)]
         self._next = 0
 
     def submit(self, texts: Sequence[str | None]) -> Future[ColumnPredictions]:
-        """See `Workers.submit`."""
+        """See `Workers.submit`.
+
+        The result raises the `FastLSTMError` of the actor, or one with the code "worker-died".
+        """
         actor = self.actors[self._next]
         self._next = (self._next + 1) % len(self.actors)
-        return cast("Future[ColumnPredictions]", actor.predict.remote(texts).future())
+        predictions: Future[ColumnPredictions] = Future()
+        actor.predict.remote([self._model], texts).future().add_done_callback(
+            lambda done: _copy_result(done, predictions)
+        )
+        return predictions
 
     def close(self) -> None:
         """Stop the actors, and Ray if this object started it."""
-        import ray
-
         for actor in self.actors:
-            ray.kill(actor)
-        if self._starts_ray:
-            ray.shutdown()
+            self._cluster.ray.kill(actor)
+        self._cluster.close()
+
+
+def _copy_result(done: Future[ColumnPredictions], predictions: Future[ColumnPredictions]) -> None:
+    error = done.exception()
+    if error is None:
+        predictions.set_result(done.result())
+    else:
+        predictions.set_exception(_as_fastlstm_error(error))
+
+
+def _as_fastlstm_error(error: BaseException) -> FastLSTMError:
+    """Return the error of fastlstm that an actor raised; for any other error of Ray, one with it as its cause."""
+    cause = getattr(error, "cause", None)  # what a task raised
+    if isinstance(cause, FastLSTMError):
+        return cause
+    died = FastLSTMError(
+        f"a worker on Ray failed ({summary(cause or error)}); pass `resume` to continue", code="worker-died"
+    )
+    died.__cause__ = error
+    return died
 
 
 class _Actor:
-    def __init__(self, model: Classifier, threshold: float | None) -> None:
+    def __init__(self, threshold: float | None) -> None:
         limit_threads(1)
-        self._model, self._threshold = model, threshold
+        self._threshold = threshold
+        self._model: Classifier | None = None
 
-    def predict(self, texts: Sequence[str | None]) -> ColumnPredictions:
+    def predict(self, model: list[Any], texts: Sequence[str | None]) -> ColumnPredictions:
+        """Return the predictions of a chunk. `model` contains a reference, which Ray does not replace by the model."""
+        if self._model is None:  # the first chunk of this process
+            import ray
+
+            self._model = ray.get(model[0])
         return predict_column(self._model, texts, threshold=self._threshold)
 
     def process_id(self) -> int:

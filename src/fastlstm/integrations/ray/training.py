@@ -3,14 +3,18 @@
 Each worker runs the whole training in a process group of PyTorch (gloo); see `fastlstm.nn.parallel`. The first one
 writes the model and its checkpoints. If a worker dies, Ray starts all of them again, and they continue from the last
 checkpoint.
+
+Ray Train runs in a task of this process, because a task can be cancelled: Ray Train then ends the workers. If this
+process dies, Ray ends its tasks, and all that they started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import queue
 import tempfile
-import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from typing import Any
 from torch import distributed
 
 from fastlstm.errors import FastLSTMError, TrainingError
-from fastlstm.integrations.ray.cluster import connect, cores
+from fastlstm.integrations.ray.cluster import connect, cores_per_worker, summary
 from fastlstm.kernel import limit_threads
 from fastlstm.language_model.corpus import load_corpus
 from fastlstm.language_model.settings import LanguageModelSettings
@@ -28,8 +32,10 @@ from fastlstm.training.run import load_data
 from fastlstm.training.settings import TrainingSettings
 
 MAX_FAILURES = 10
-"""Restarts of the workers after which training fails."""
+"""Restarts of the workers, after which the next failure ends the training."""
 POLL_SECONDS = 0.5
+STOP_SECONDS = 10.0
+"""Time for Ray Train to stop by itself."""
 
 Settings = TrainingSettings | LanguageModelSettings
 Run = Callable[[Settings], Generator[Any, None, None]]
@@ -38,6 +44,8 @@ Run = Callable[[Settings], Generator[Any, None, None]]
 def events(run: Run, settings: Settings, **reading: Any) -> Generator[Any, None, None]:
     """Train in `settings.workers` processes of a cluster, and yield the events of the first one.
 
+    Closing the generator ends the processes.
+
     Args:
         run: Trains in one process of a group.
         settings: The settings. The folder `out` must be reachable by the machine of the first worker.
@@ -45,56 +53,89 @@ def events(run: Run, settings: Settings, **reading: Any) -> Generator[Any, None,
 
     Raises:
         MissingDependencyError: Ray is not installed.
-        TrainingError: Workers died too often.
-        FastLSTMError: Those of `run`.
+        OptionError: The cluster cannot be reached, or has fewer cores than `settings.workers`.
+        TrainingError: Workers failed too often, or Ray Train failed.
+        FastLSTMError: Those of `run`, in any worker.
     """
-    settings = _with_data(settings, reading)
-    if not settings.resume:
-        checkpoint_path(settings.out).unlink(missing_ok=True)
-    ray, has_connected = connect("`workers`")
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    cluster = connect("workers", settings.workers, purpose="`workers`")
+    try:
+        settings = _with_data(settings, reading)
+        if not settings.resume:
+            checkpoint_path(settings.out).unlink(missing_ok=True)
+        threads = cores_per_worker(cluster.machines, settings.workers)
+        yield from _events(cluster.ray, run, settings, threads)
+    finally:
+        cluster.close()
+
+
+def _events(ray: Any, run: Run, settings: Settings, threads: int) -> Generator[Any, None, None]:
     from ray.util.queue import Queue
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    threads = max(1, cores(ray) // settings.workers)
-    channel = Queue()
-    failures: list[Exception] = []
-
+    this_machine = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    channel = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": this_machine})
+    config = {"run": run, "settings": ray.put(settings), "threads": threads, "channel": channel}
+    options = {name: value for name, value in os.environ.items() if name.startswith("RAY_TRAIN_")}
     with tempfile.TemporaryDirectory() as storage:
-        trainer = TorchTrainer(
-            _train,
-            train_loop_config={"run": run, "settings": ray.put(settings), "threads": threads, "channel": channel},
-            torch_config=TorchConfig(backend="gloo"),
-            scaling_config=ScalingConfig(num_workers=settings.workers, resources_per_worker={"CPU": threads}),
-            run_config=RunConfig(storage_path=storage, failure_config=FailureConfig(max_failures=MAX_FAILURES)),
-        )
-
-        def fit() -> None:
-            try:
-                trainer.fit()
-            except Exception as error:  # noqa: BLE001 -- raised by the caller's thread
-                failures.append(error)
-
-        thread = threading.Thread(target=fit, daemon=True)
-        thread.start()
+        fit = ray.remote(
+            num_cpus=0,
+            max_retries=0,
+            max_calls=1,  # its process ends with it, and releases the controller
+            scheduling_strategy=this_machine,
+            runtime_env={"env_vars": options} if options else None,
+        )(_fit)
+        task = fit.remote(config, settings.workers, storage, MAX_FAILURES)
         try:
-            while thread.is_alive() or not channel.empty():
+            while True:
+                has_ended = bool(ray.wait([task], timeout=0)[0])
                 try:
                     event = channel.get(timeout=POLL_SECONDS)
-                except (queue.Empty, ray.util.queue.Empty):
+                except queue.Empty:
+                    if has_ended:
+                        break
                     continue
                 if isinstance(event, FastLSTMError):
                     raise event
                 yield event
-            if failures:
-                raise TrainingError(
-                    f"the workers died {MAX_FAILURES} times or more ({' '.join(str(failures[0]).split())[:200]}); pass "
-                    "`resume` to continue from the last checkpoint",
-                    code="workers-died",
-                ) from failures[0]
+            try:
+                ray.get(task)
+            except ray.exceptions.RayError as error:
+                raise _training_error(error) from error
         finally:
-            if has_connected:
-                ray.shutdown()
+            ray.cancel(task)  # as Ctrl-C: Ray Train ends the workers and releases their cores
+            ray.wait([task], timeout=STOP_SECONDS)
+            ray.cancel(task, force=True)
+            channel.shutdown(force=True)
+
+
+def _fit(config: dict[str, Any], workers: int, storage: str, max_failures: int) -> None:
+    """Run Ray Train, until it ends or `events` cancels this task."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    trainer = TorchTrainer(
+        _train,
+        train_loop_config=config,
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ScalingConfig(num_workers=workers, resources_per_worker={"CPU": config["threads"]}),
+        run_config=RunConfig(storage_path=storage, failure_config=FailureConfig(max_failures=max_failures)),
+    )
+    with contextlib.suppress(SystemExit):  # Ray Train exits after it has stopped
+        trainer.fit()
+
+
+def _training_error(error: Exception) -> TrainingError:
+    """Return the error for a failure of Ray Train."""
+    cause = getattr(error, "cause", None) or error  # what the task raised
+    failures: dict[int, Exception] = getattr(cause, "worker_failures", {})
+    if not failures:
+        return TrainingError(f"Ray Train failed ({summary(cause)})", code="training-failed")
+    rank = min(failures)
+    return TrainingError(
+        f"the workers failed {MAX_FAILURES + 1} times, the last time worker {rank} of {len(failures)}: "
+        f"{summary(failures[rank])}; pass `resume` to continue from the last checkpoint",
+        code="workers-died",
+    )
 
 
 def _with_data(settings: Settings, reading: dict[str, Any]) -> Settings:
@@ -109,7 +150,7 @@ def _with_data(settings: Settings, reading: dict[str, Any]) -> Settings:
 
 
 def _train(config: dict[str, Any]) -> None:
-    """Train in one worker. Only the first one keeps its model and sends its events."""
+    """Train in one worker. Only the first one keeps its model and sends its events; each one sends its error."""
     import ray
 
     limit_threads(config["threads"])
@@ -128,5 +169,4 @@ def _train(config: dict[str, Any]) -> None:
                 if group.is_first:
                     config["channel"].put(event)
         except FastLSTMError as error:
-            if group.is_first:
-                config["channel"].put(error)
+            config["channel"].put(error)  # `events` then ends all workers: they may wait for this one
