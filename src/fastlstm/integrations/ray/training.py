@@ -132,7 +132,7 @@ def _training_error(error: Exception) -> TrainingError:
         return TrainingError(f"Ray Train failed ({summary(cause)})", code="training-failed")
     rank = min(failures)
     return TrainingError(
-        f"the workers failed {MAX_FAILURES + 1} times, the last time worker {rank} of {len(failures)}: "
+        f"the workers failed {MAX_FAILURES + 1} times, the last time in worker {rank} with "
         f"{summary(failures[rank])}; pass `resume` to continue from the last checkpoint",
         code="workers-died",
     )
