@@ -85,8 +85,6 @@ class SearchServer:
         product: "elasticsearch" or "opensearch".
         indexes, templates: By name.
         points_in_time: The documents of each open point in time, as (shard, number in the shard, id, document).
-        tasks: The index of each deletion by query, and the ids of the documents to delete.
-        task_result: What a completed task answers.
         requests: Method and path of each request.
         authorizations: The header of each request.
         password: If set, the only basic credentials accepted, as "user:password" in base64.
@@ -101,8 +99,6 @@ class SearchServer:
         self.authorizations: list[str | None] = []
         self.password: str | None = None
         self.faults: list[Fault] = []
-        self.tasks: list[tuple[Index, list[str]]] = []
-        self.task_result: dict[str, Any] = {"response": {"failures": []}}
         self.lock = threading.Lock()
         self.port = 0
         self._opened = 0
@@ -142,8 +138,6 @@ class SearchServer:
         content = json.loads(body) if body else {}
         if parts[0] == "_index_template":
             return self._put_template(parts[1], content)
-        if method == "GET" and parts[0] == "_tasks":
-            return self._task(parts[1])
         if parts == ["_search"]:
             return 200, self._search(content, parameters)
         if method == "DELETE" and parts in (["_pit"], ["_search", "point_in_time"]):
@@ -154,26 +148,9 @@ class SearchServer:
             }
         if parts[0].startswith("_"):
             raise Failure(400, "illegal_argument_exception", f"unexpected path {path}")
-        return self._answer_index(method, parts[0], parts[1:], content, parameters)
+        return self._answer_index(method, parts[0], parts[1:], content)
 
-    def _task(self, name: str) -> tuple[int, Any]:
-        """Return the state of a task. Each request lets it delete a half of the documents."""
-        number = int(name.removeprefix("node:")) - 1
-        if number not in range(len(self.tasks)):
-            raise Failure(404, "resource_not_found_exception", f"task [{name}] isn't running")
-        index, keys = self.tasks[number]
-        half = 1 + len(keys) // 2
-        for key in keys[:half]:
-            index.documents.pop(key, None)
-        del keys[:half]
-        index.visible = dict(index.documents)
-        if keys:
-            return 200, {"completed": False, "task": {}}
-        return 200, {"completed": True, "task": {}, **self.task_result}
-
-    def _answer_index(
-        self, method: str, name: str, parts: list[str], content: Any, parameters: Mapping[str, str]
-    ) -> tuple[int, Any]:
+    def _answer_index(self, method: str, name: str, parts: list[str], content: Any) -> tuple[int, Any]:
         if method == "PUT" and not parts:
             return self._create(name, content)
         if method == "PUT" and parts[0] == "_doc":
@@ -197,10 +174,6 @@ class SearchServer:
             return 200, {
                 "count": sum(matches(document, content.get("query")) for document in index.visible.values())
             }
-        if parts == ["_delete_by_query"]:
-            assert parameters == {"conflicts": "proceed", "refresh": "true", "wait_for_completion": "false"}
-            self.tasks.append((index, list(index.visible)))
-            return 200, {"task": f"node:{len(self.tasks)}"}
         if parts == ["_pit"] and self.product == "elasticsearch":
             return 200, {"id": self._open(index)}
         if parts == ["_search", "point_in_time"] and self.product == "opensearch":

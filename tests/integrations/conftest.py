@@ -36,7 +36,6 @@ def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """A server, with short waits between retries and without credentials in the environment."""
     pytest.importorskip(CLIENTS[request.param])
     monkeypatch.setattr(cluster, "FIRST_WAIT_SECONDS", 0.001)
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(cluster, "BULK_DOCUMENTS", 4)
     for name in ("API_KEY", "USERNAME", "PASSWORD"):
         for product in CLIENTS:

@@ -134,7 +134,7 @@ def test_busy_servers_are_asked_again(server: SearchServer, status: int) -> None
 
 def test_closed_connections_are_opened_again(server: SearchServer) -> None:
     server.fail("/_bulk", RESET)
-    server.fail("_doc", RESET)
+    server.fail("PUT /fastlstm-checkpoints/_doc", RESET)
     write(server, [batch_of(range(10))])
     assert server.sources("reviews") == {str(row["id"]): row for row in rows_of(range(10))}
 
@@ -196,18 +196,41 @@ def test_rows_without_a_key_value_are_bad_rows(server: SearchServer) -> None:
     bad_rows = write(server, [pyarrow.RecordBatch.from_pylist(rows, SCHEMA)])
     assert [(row.location, row.code) for row in bad_rows] == [(2, "missing-key")]
     assert set(server.sources("reviews")) == {"1", "3"}
+    batch = pyarrow.RecordBatch.from_pylist([{"name": ""}, {"name": "a"}], pyarrow.schema({"name": "string"}))
+    assert [(row.location, row.code) for row in write(server, [batch], key="name")] == [(1, "missing-key")]
+    assert set(server.sources("reviews")) == {"1", "3", "a"}
 
 
-def test_documents_of_others_are_not_changed_unless_requested(server: SearchServer) -> None:
+def test_rows_without_a_key_need_an_empty_index(server: SearchServer) -> None:
     write(server, [batch_of([1, 2])])
-    with pytest.raises(OptionError) as caught:
-        write(server, [batch_of([3])])
-    assert (caught.value.code, caught.value.path) == ("output-exists", f"{server.url}/reviews")
+    for overwrite in (False, True):
+        with pytest.raises(OptionError) as caught:
+            write(server, [batch_of([3])], key=(), overwrite=overwrite)
+        assert (caught.value.code, caught.value.path) == ("output-exists", f"{server.url}/reviews")
     assert set(server.sources("reviews")) == {"1", "2"}
     assert saved_checkpoint(server)["finished"]
 
 
-def test_overwriting_with_a_key_updates_documents(server: SearchServer) -> None:
+def test_interrupted_runs_are_not_started_again_unless_requested(server: SearchServer) -> None:
+    sink = open_sink(f"{server.url}/reviews", key="id")
+    sink.start(SCHEMA, resume=False)
+    sink.commit({"finished": False})
+    sink.close()
+    with pytest.raises(OptionError) as caught:
+        write(server, [batch_of([1])])
+    assert caught.value.code == "output-exists"
+    write(server, [batch_of([1])], overwrite=True)
+    assert saved_checkpoint(server)["finished"]
+
+
+def test_patterns_are_no_sinks(server: SearchServer) -> None:
+    for pattern in ("review*", "a,b"):
+        with pytest.raises(OptionError) as caught:
+            open_sink(f"{server.url}/{pattern}", overwrite=True)
+        assert caught.value.code == "bad-database-url"
+
+
+def test_a_key_updates_documents(server: SearchServer) -> None:
     write(server, [batch_of([1, 2])])
     server.indexes["reviews"].documents["1"].source["stars"] = 5
     schema = pyarrow.schema({"id": pyarrow.int64(), "predicted_label": pyarrow.string()})
@@ -217,37 +240,6 @@ def test_overwriting_with_a_key_updates_documents(server: SearchServer) -> None:
     assert sources["1"] == {**rows_of([1])[0], "predicted_label": None, "stars": 5}
     assert sources["2"] == rows_of([2])[0]
     assert sources["7"] == {"id": 7, "predicted_label": None}
-
-
-def test_overwriting_without_a_key_replaces_all_documents(server: SearchServer) -> None:
-    write(server, [batch_of(range(5))], key=())
-    write(server, [batch_of([8])], key=(), overwrite=True)
-    assert server.sources("reviews") == {"1": rows_of([8])[0]}
-
-
-def test_documents_are_deleted_in_one_task(server: SearchServer) -> None:
-    write(server, [batch_of(range(20))], key=())
-    server.fail("GET /_tasks/", 503, 2)
-    server.fail("GET /_tasks/", RESET)
-    write(server, [batch_of([8])], key=(), overwrite=True)
-    assert server.sources("reviews") == {"1": rows_of([8])[0]}
-    assert len(server.tasks) == server.count("POST /reviews/_delete_by_query") == 1
-    assert server.count("GET /_tasks/node:1") == 7  # three of them fail
-
-
-@pytest.mark.parametrize(
-    "result",
-    [
-        {"error": {"type": "task_cancelled_exception", "reason": "by user request"}},
-        {"response": {"failures": [{"id": "1", "status": 403, "cause": {"type": "block", "reason": "read-only"}}]}},
-    ],
-)
-def test_documents_that_are_not_deleted_raise(server: SearchServer, result: dict[str, Any]) -> None:
-    write(server, [batch_of(range(3))], key=())
-    server.task_result = result
-    with pytest.raises(WriteError) as caught:
-        write(server, [batch_of([8])], key=(), overwrite=True)
-    assert caught.value.code == "request-failed"
 
 
 @pytest.mark.parametrize("key", ["id", ()])
@@ -305,9 +297,9 @@ def test_checkpoints_are_kept_exactly(server: SearchServer, checkpoint: dict[str
 
 @pytest.mark.skipif(REAL_SERVER is None, reason="FASTLSTM_TEST_ELASTICSEARCH is not the URL of a server")
 def test_real_servers_keep_and_return_rows() -> None:
-    """FASTLSTM_TEST_ELASTICSEARCH is a URL with an index, whose documents are replaced."""
+    """FASTLSTM_TEST_ELASTICSEARCH is a URL with an index that does not exist."""
     assert REAL_SERVER is not None
-    sink = open_sink(REAL_SERVER, overwrite=True)
+    sink = open_sink(REAL_SERVER, overwrite=True)  # the index must not exist
     sink.start(SCHEMA, resume=False)
     sink.write(table_of(range(1000)))
     sink.commit({"next": 1000})

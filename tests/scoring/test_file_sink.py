@@ -370,3 +370,50 @@ def test_a_failure_while_an_object_is_written_leaves_none(tmp_path: Path, monkey
     again.start(SCHEMA, resume=True)
     again.finish()
     assert ids(read_rows(tmp_path / "t.parquet")) == list(range(10))
+
+
+def test_partitions_without_rows_can_be_resumed(tmp_path: Path) -> None:
+    table = pyarrow.table({"id": [1, 2], "year": [1, 2]})
+    sink = sink_of(tmp_path / "out", partition_by=["year"])
+    sink.start(table.schema, resume=False)
+    for rows in (table, table.slice(0, 0), table.slice(1)):
+        sink.write(rows)
+        sink.commit({})
+    sink.close()
+    again = sink_of(tmp_path / "out", partition_by=["year"])
+    assert again.start(table.schema, resume=True) == {}
+    again.close()
+    next((tmp_path / "out" / "year=2").glob("part-*")).unlink()
+    with pytest.raises(ResumeError) as error:
+        sink_of(tmp_path / "out", partition_by=["year"]).start(table.schema, resume=True)
+    assert error.value.code == "missing-part"
+
+
+def test_a_run_that_was_killed_before_its_first_commit_can_start_again(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".{CHECKPOINT_FILE}.1234").write_bytes(b"half")
+    sink = sink_of(tmp_path / "out")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+    sink.close()
+    killed = sink_of(tmp_path / "out", overwrite=True)
+    killed.start(SCHEMA, resume=False)  # the parts are deleted, and nothing is committed
+    killed.close()
+    resumed = sink_of(tmp_path / "out")
+    with pytest.raises(ResumeError) as error:
+        resumed.start(SCHEMA, resume=True)
+    assert error.value.code == "missing-part"
+    resumed.close()
+    again = sink_of(tmp_path / "out", overwrite=True)
+    again.start(SCHEMA, resume=False)
+    write_parts(again, range(1))
+    assert ids(read_rows(tmp_path / "out")) == list(range(5))
+
+
+def test_folders_of_incomplete_files_keep_other_files(tmp_path: Path) -> None:
+    (tmp_path / "t.csv.incomplete").mkdir()
+    (tmp_path / "t.csv.incomplete" / "thesis.doc").touch()
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "t.csv", overwrite=True).start(SCHEMA, resume=False)
+    assert error.value.code == "not-a-score-folder"
+    assert names(tmp_path / "t.csv.incomplete") == ["thesis.doc"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
+import multiprocessing
+import re
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,7 @@ from tests.helpers.scoring import (
 )
 
 from fastlstm.data.options import BadRow
-from fastlstm.errors import DataError, FastLSTMError, OptionError, ResumeError
+from fastlstm.errors import DataError, FastLSTMError, MissingDependencyError, OptionError, ResumeError
 from fastlstm.inference import Classifier
 from fastlstm.notes import Note
 from fastlstm.scoring import file_readers
@@ -34,6 +38,7 @@ from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.rejects import RejectsFile
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
+from fastlstm.scoring.workers import ProcessWorkers
 from fastlstm.serialization.classifier import SavedModel
 
 
@@ -154,6 +159,13 @@ class Refusing(KilledSink):
         return [BadRow("sink", 1, "refused", "too long")]
 
 
+class RefusingAll(KilledSink):
+    """A sink that refuses every row."""
+
+    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
+        return [BadRow("sink", number, "refused", "too long") for number in range(table.num_rows)]
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("sink_name", ["out", "out.parquet", "out.csv"])
 @pytest.mark.parametrize("source_name", ["in.parquet", "in.csv"])
@@ -270,7 +282,7 @@ def test_lists_of_bad_rows_must_be_those_of_the_run(tmp_path: Path, content: str
     if content is not None:
         path.write_text(content)
     with pytest.raises(ResumeError) as error:
-        RejectsFile(path, 100)
+        RejectsFile(path).start(100)
     assert (error.value.code, error.value.path) == ("bad-rows-file-changed", path)
 
 
@@ -372,3 +384,72 @@ def test_wrong_thresholds_raise_before_anything_is_written(tmp_path: Path, three
         score_files(three_classes, source, tmp_path / "out", threshold=0.5)
     assert error.value.code == "threshold-needs-two-classes"
     assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_result_stays_if_a_new_run_cannot_start(tmp_path: Path, classifier: Classifier) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(5))
+    score_files(classifier, source, tmp_path / "out")
+    (tmp_path / "thesis.csv").write_text("my thesis")
+    with pytest.raises(OptionError) as error:
+        score_files(classifier, source, tmp_path / "out", overwrite=True, bad_rows=tmp_path / "thesis.csv")
+    assert error.value.code == "bad-rows-file-exists"
+
+    def fail() -> SerialWorkers:
+        raise MissingDependencyError("`engine`=ray", "ray", "ray")
+
+    settings = ScoreSettings.create({"overwrite": True})
+    with pytest.raises(MissingDependencyError):
+        list(
+            run(
+                classifier,
+                file_source_of(source, settings),
+                file_sink_of(tmp_path / "out", settings),
+                settings,
+                fail,
+            )
+        )
+    assert ids(read_rows(tmp_path / "out")) == list(range(5))
+
+
+def test_a_run_whose_rows_are_refused_stops(tmp_path: Path, classifier: Classifier) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(1500))
+    settings = ScoreSettings.create({"rows_per_commit": 300})
+    sink = RefusingAll(file_sink_of(tmp_path / "out", settings), MANY_CALLS, after=False)
+    with pytest.raises(DataError) as error:
+        score_with(classifier, file_source_of(source, settings), sink, settings)
+    assert (error.value.code, error.value.rows) == ("too-many-bad-rows", 1200)
+
+
+def test_the_list_of_bad_rows_continues_after_a_run_without_it(tmp_path: Path, classifier: Classifier) -> None:
+    source, rejects = tmp_path / "in.csv", tmp_path / "rejects.csv"
+    source.write_text("id,text\n" + "1\n2,good\n" * 30)
+    options: dict[str, Any] = {"rows_per_commit": 10}
+    for call, more in ((4, {"bad_rows": rejects}), (4, {"resume": True}), (MANY_CALLS, {"resume": True})):
+        settings = ScoreSettings.create({**options, **more, **({"bad_rows": rejects} if call > 4 else {})})
+        sink = KilledSink(file_sink_of(tmp_path / "out", settings), call, after=True)
+        with contextlib.suppress(Killed):
+            score_with(classifier, file_source_of(source, settings), sink, settings)
+    with rejects.open(newline="") as file:
+        locations = [int(row["location"]) for row in csv.DictReader(file)]
+    assert locations == sorted(set(locations))
+    assert locations[0] == 2
+
+
+def test_bad_rows_are_listed_in_a_local_file() -> None:
+    with pytest.raises(OptionError) as error:
+        ScoreSettings.create({"bad_rows": "s3://key:secret@bucket/rejects.csv"})
+    assert (error.value.code, error.value.option) == ("bad-option-value", "bad_rows")
+    assert "secret" not in str(error.value)
+
+
+def test_worker_processes_do_not_receive_interrupts(classifier: Classifier) -> None:
+    workers = ProcessWorkers(classifier, None, 1)
+    try:
+        workers.submit(["good"]).result()
+        (worker,) = multiprocessing.active_children()
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+    finally:
+        workers.close()
+    blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)  # type: ignore[index]
+    assert blocked >> (signal.SIGINT - 1) & 1
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -24,6 +24,7 @@ from fastlstm.data.options import OnBadRows, Quoting
 from fastlstm.errors import Interrupted
 from fastlstm.inference import Classifier
 from fastlstm.scoring.api import events
+from fastlstm.scoring.columns import DEFAULT_PREFIX
 from fastlstm.scoring.encode import OUTPUT_FORMATS
 from fastlstm.scoring.events import ScoreProgress, ScoreStarted
 from fastlstm.scoring.settings import ENGINES, ROWS_PER_COMMIT, ScoreSettings
@@ -101,7 +102,7 @@ from fastlstm.scoring.settings import ENGINES, ROWS_PER_COMMIT, ScoreSettings
 @option("--probabilities", is_flag=True, panel="Output", help="Write the probability of each class.")
 @option(
     "--prefix",
-    default="predicted_",
+    default=DEFAULT_PREFIX,
     show_default=True,
     metavar="TEXT",
     panel="Output",

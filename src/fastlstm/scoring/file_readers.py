@@ -13,14 +13,12 @@ from fastlstm.data.readers.encodings import open_text
 from fastlstm.data.validation import excerpt
 from fastlstm.errors import DataError
 from fastlstm.notes import Note
+from fastlstm.scoring.interfaces import MAX_CHUNK_BYTES, ROWS_PER_CHUNK
 from fastlstm.scoring.locations import DataFile
 
 if TYPE_CHECKING:
     import pyarrow
 
-ROWS_PER_CHUNK = 1024
-MAX_CHUNK_BYTES = 1 << 19
-"""Chunks of more bytes are divided, down to one row, so that all workers are busy until the end of a run."""
 SCHEMA_ROWS = 10_000
 """Rows of a JSON Lines file that determine the columns and their types."""
 MAX_DEPTH = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import re
@@ -82,8 +83,10 @@ class FileSink:
         self._format = own_format if self._is_single else file_format or "parquet"
         self._compress = self._is_single and location.path.lower().endswith(".gz")
         self._folder = location.sibling(INCOMPLETE) if self._is_single else location
-        self._parts = 0
-        self._written = 0
+        self._parts = self._files = 0
+        """Committed writes, and the files that they made: one for each partition."""
+        self._written = self._new_files = 0
+        """The same since the last commit."""
         self._lock: int | None = None
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
@@ -115,7 +118,7 @@ class FileSink:
             )
         check_types(schema, self._format)
         if not resume:
-            self._require_free(has_checkpoint=self._read_checkpoint() is not None)
+            self._require_free()
         self._take_lock(create=not resume)
         saved = self._read_checkpoint()
         if resume:
@@ -127,21 +130,19 @@ class FileSink:
                     code="no-checkpoint",
                     path=self.name,
                 )
-            self._parts = saved["parts"]
+            self._parts, self._files = saved["parts"], saved["files"]
             self._delete_parts(self._parts)
             self._require_parts()
             run: Checkpoint = saved["run"]
             return run
-        self._checkpoint_file.delete()
-        self._delete_parts(0)
+        self._require_free()  # another run may have written since
+        self._delete_parts(0)  # the first commit replaces the checkpoint
         return None
 
     def _take_lock(self, *, create: bool) -> None:
         """Lock a folder of this machine for this process. Raise `OptionError` if another run writes there."""
-        if not self._location.is_local or not (create or self._folder.is_folder) or os.name == "nt":
+        if not self._location.is_local or not (create or self._folder.is_folder):
             return
-        import fcntl  # Windows lacks it
-
         with self._folder.writing():
             Path(self._folder.path).mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self._folder.path, os.O_RDONLY)
@@ -153,35 +154,34 @@ class FileSink:
                 code="sink-in-use",
                 path=self.name,
             ) from None
+        except OSError:  # a network disk without locks
+            pass
 
     def _require_parts(self) -> None:
-        """Raise `ResumeError` if part files that the checkpoint counts are missing."""
-        matches = (_PART.fullmatch(PurePosixPath(name).name) for name in self._folder.files())
-        missing = set(range(self._parts)) - {int(match[1]) for match in matches if match}
-        if missing:
+        """Raise `ResumeError` unless the folder contains the part files that the checkpoint counts."""
+        count = sum(_PART.fullmatch(PurePosixPath(name).name) is not None for name in self._folder.files())
+        if count != self._files:
             raise ResumeError(
-                f"{self._folder.name} lacks part {min(missing)} of {self._parts}; restore it, or start again with "
-                "`overwrite`",
+                f"{self._folder.name} contains {count:,} part files; the run to resume had written {self._files:,}; "
+                "restore them, or start again with `overwrite`",
                 code="missing-part",
                 path=self._folder.name,
             )
 
-    def _require_free(self, *, has_checkpoint: bool) -> None:
+    def _require_free(self) -> None:
         """Raise `OptionError` if something is there that must not be replaced."""
-        if self._is_single:
-            in_the_way = self._location.is_file or has_checkpoint
-        else:
-            files = self._location.files()
-            foreign = [name for name in files if not has_checkpoint or not _is_own(name)]
-            if self._location.is_file or foreign:
-                raise OptionError(
-                    f"{self.name} exists and is not the result of `score`"
-                    + (f" (it contains {foreign[0]})" if foreign else "")
-                    + "; pass another folder",
-                    code="not-a-score-folder",
-                    path=self.name,
-                )
-            in_the_way = bool(files)
+        has_checkpoint = self._read_checkpoint() is not None
+        files = [name for name in self._folder.files() if not _is_temporary(name)]
+        foreign = [name for name in files if not has_checkpoint or not _is_own(name)]
+        if self._folder.is_file or foreign:
+            raise OptionError(
+                f"{self._folder.name} exists and is not the result of `score`"
+                + (f" (it contains {foreign[0]})" if foreign else "")
+                + "; pass another sink",
+                code="not-a-score-folder",
+                path=self._folder.name,
+            )
+        in_the_way = bool(files) or (self._is_single and self._location.is_file)
         if in_the_way and not self._overwrite:
             remedy = (
                 "pass `resume` to continue it, or `overwrite` to start again"
@@ -206,6 +206,7 @@ class FileSink:
                 compress=self._compress,
             )
             self._folder.child(*folders, f"part-{number:08}{extension}").write(content)
+            self._new_files += 1
         self._written += 1
         return ()
 
@@ -227,8 +228,9 @@ class FileSink:
     def commit(self, checkpoint: Checkpoint) -> None:
         """See `Sink.commit`."""
         self._parts += self._written
-        self._written = 0
-        state = {"format_version": FORMAT_VERSION, "parts": self._parts, "run": checkpoint}
+        self._files += self._new_files
+        self._written = self._new_files = 0
+        state = {"format_version": FORMAT_VERSION, "parts": self._parts, "files": self._files, "run": checkpoint}
         self._checkpoint_file.write(json.dumps(state, indent=2).encode())
 
     def finish(self) -> None:
@@ -272,7 +274,7 @@ class FileSink:
             return None
         try:
             saved = json.loads(self._checkpoint_file.read())
-            if saved["format_version"] == FORMAT_VERSION and isinstance(saved["parts"], int) and "run" in saved:
+            if saved["format_version"] == FORMAT_VERSION and saved.keys() >= {"parts", "files", "run"}:
                 return dict(saved)
         except (ValueError, KeyError, TypeError):
             pass

@@ -17,6 +17,10 @@ Position = Any
 Checkpoint = Mapping[str, Any]
 """A JSON object that `score` saves with the rows that a sink has committed."""
 
+ROWS_PER_CHUNK = 1024
+MAX_CHUNK_BYTES = 1 << 19
+"""Chunks of more bytes have fewer rows, down to one, so that all workers are busy until the end of a run."""
+
 
 @dataclass(frozen=True)
 class Chunk:

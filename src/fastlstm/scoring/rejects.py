@@ -17,21 +17,32 @@ class RejectsFile:
     """Rows that cannot be used, in the format of `BadRowFile`.
 
     Args:
-        path: The file.
-        size: Its size in bytes at the checkpoint of a resumed run; 0 for a new run. What follows is dropped.
+        path: The file. It is created, but not changed before `start`.
 
     Raises:
         OptionError: The file exists and is not a list of bad rows.
-        ResumeError: The file is missing or shorter than `size`.
         WriteError: The file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], size: int) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self.size = size
+        self.size = 0
         """The size in bytes."""
         BadRowFile(path).check()
-        if size and (not self._path.is_file() or self._path.stat().st_size < size):
+        try:
+            self._path.open("ab").close()
+        except OSError as error:
+            raise self._error(error) from error
+
+    def start(self, size: int) -> None:
+        """Drop what follows a size in bytes, that of the checkpoint of a resumed run; 0 for a new run.
+
+        Raises:
+            ResumeError: The file is shorter than `size`.
+            WriteError: The file cannot be written.
+        """
+        self.size = size
+        if size and self._path.stat().st_size < size:
             raise ResumeError(
                 f"{self._path} is not the list of bad rows of the run to resume: it is missing or too short; pass that "
                 "file as `bad_rows`, or start again with `overwrite`",

@@ -86,26 +86,30 @@ def run(
         FastLSTMError: A worker process died; the sink holds the rows of the last commit.
     """
     start = time.perf_counter()
-    model.check_threshold(settings.threshold)
-    _require_texts(source, settings.text_columns)
-    schema = _output_schema(source, settings, model.labels)
-    identity = settings.identity(model, source.identity)
     with closing(sink):
-        saved = sink.start(schema, resume=settings.resume)
-        progress = Progress(identity) if saved is None else Progress.from_json(saved)
-        _require_same_settings(progress.settings, identity)
-        if saved is None:
-            sink.commit(progress.to_json())  # the run can be resumed from now on
-        notes = list(source.notes)
-        yield from notes
-        rows_before = progress.rows
-        if not progress.finished:
-            with closing(start_workers()) as workers:
+        model.check_threshold(settings.threshold)
+        _require_texts(source, settings.text_columns)
+        schema = _output_schema(source, settings, model.labels)
+        identity = settings.identity(model, source.identity)
+        rejects = None if settings.bad_rows is None else RejectsFile(settings.bad_rows)
+        with closing(start_workers()) as workers:  # what may fail comes before an earlier result is replaced
+            saved = sink.start(schema, resume=settings.resume)
+            progress = Progress(identity) if saved is None else Progress.from_json(saved)
+            _require_same_settings(progress.settings, identity)
+            if saved is None:
+                sink.commit(progress.to_json())  # the run can be resumed from now on
+            notes = list(source.notes)
+            yield from notes
+            rows_before = progress.rows
+            if not progress.finished:
+                if rejects is not None:
+                    rejects.start(progress.rejects_size)
                 yield ScoreStarted(source.name, sink.name, progress.rows, workers.processes)
-                yield from _Run(model.labels, source, sink, settings, schema, progress, start).events(workers)
+                run_ = _Run(model.labels, source, sink, rejects, settings, schema, progress, start)
+                yield from run_.events(workers)
         sink.finish()
     yield from source.notes[len(notes) :]
-    yield from _notes(source, progress, settings)
+    yield from _notes(progress, settings)
     yield ScoreResult(
         source.name,
         sink.name,
@@ -126,20 +130,20 @@ class _Run:
         labels: Sequence[str],
         source: Source,
         sink: Sink,
+        rejects: RejectsFile | None,
         settings: ScoreSettings,
         schema: pyarrow.Schema,
         progress: Progress,
         start: float,
     ) -> None:
-        self._labels, self._source, self._sink, self._settings = labels, source, sink, settings
-        self._schema, self._progress, self._start = schema, progress, start
-        self._rejects = None if settings.bad_rows is None else RejectsFile(settings.bad_rows, progress.rejects_size)
+        self._labels, self._source, self._sink, self._rejects = labels, source, sink, rejects
+        self._settings, self._schema, self._progress, self._start = settings, schema, progress, start
         self._batches: list[pyarrow.RecordBatch] = []
         self._bad_rows: list[BadRow] = []
         self._rows = self._committed_rows = self._rows_before = progress.rows
         self._start_fraction = progress.fraction or 0.0
         self._next: Chunk | None = None
-        self._source_bad_rows = 0
+        self._new_bad_rows = 0
 
     def events(self, workers: Workers) -> Iterator[ScoreEvent]:
         """Yield the progress after each chunk."""
@@ -167,13 +171,13 @@ class _Run:
             )
         self._batches.append(self._with_predictions(chunk.batch, predictions))
         self._bad_rows.extend(chunk.bad_rows)
-        self._source_bad_rows += len(chunk.bad_rows)
         self._next = chunk
         self._rows += chunk.batch.num_rows
         counts = Counter(predictions.labels)
         self._progress.unlabelled_rows += counts.pop(None, 0)
         self._progress.labels.update({label: n for label, n in counts.items() if label is not None})
         if chunk.bad_rows:
+            self._new_bad_rows += len(chunk.bad_rows)
             self._require_good_rows(chunk.bad_rows[0])
         size = sum(batch.nbytes for batch in self._batches)
         rows = sum(batch.num_rows for batch in self._batches) + len(self._bad_rows)
@@ -188,12 +192,12 @@ class _Run:
         return pyarrow.RecordBatch.from_arrays(arrays, schema=self._schema)
 
     def _require_good_rows(self, row: BadRow) -> None:
-        """Raise `DataError` if most rows since the run began are bad: they are probably read in the wrong way."""
-        bad, good = self._source_bad_rows, self._rows - self._rows_before
+        """Raise `DataError` if most rows since the run began are bad: the settings are probably wrong."""
+        bad, good = self._new_bad_rows, self._rows - self._rows_before
         if bad >= MIN_ROWS_TO_STOP_EARLY and bad > good:
             notes = "".join(f"; {note.text}" for note in self._source.notes)
             raise DataError(
-                f"{bad:,} of {bad + good:,} rows of {self._source.name} cannot be read, such as row {row.location} of "
+                f"{bad:,} of {bad + good:,} rows of {self._source.name} are rejected, such as row {row.location} of "
                 f"{row.source}: {row.reason}{notes}",
                 code="too-many-bad-rows",
                 source=self._source.name,
@@ -212,11 +216,14 @@ class _Run:
             table = pyarrow.Table.from_batches(self._batches, schema=self._schema)
             refused = self._sink.write(table)
             progress.rows += table.num_rows - len(refused)
+            self._rows -= len(refused)
+            self._new_bad_rows += len(refused)
             self._bad_rows.extend(refused)
         if self._bad_rows and self._rejects is not None:
             self._rejects.write(self._bad_rows)
         progress.bad_rows.update(row.code for row in self._bad_rows)
-        progress.rejects_size = 0 if self._rejects is None else self._rejects.size
+        if self._rejects is not None:
+            progress.rejects_size = self._rejects.size
         if self._next is not None:
             progress.position, progress.fraction = self._next.position, self._next.fraction
         progress.finished = finished
@@ -231,6 +238,8 @@ class _Run:
                 location=refused[0].location,
                 bad_rows=tuple(refused),
             )
+        if refused:
+            self._require_good_rows(refused[0])
 
     def _event(self, chunk: Chunk) -> ScoreProgress:
         return ScoreProgress(
@@ -328,16 +337,15 @@ def _require_same_settings(saved: Mapping[str, Any], settings: Mapping[str, Any]
         )
 
 
-def _notes(source: Source, progress: Progress, settings: ScoreSettings) -> Iterator[Note]:
+def _notes(progress: Progress, settings: ScoreSettings) -> Iterator[Note]:
     """Yield notes about rows without a label and rejected rows."""
     if progress.unlabelled_rows:
         yield Note(
-            f"{progress.unlabelled_rows:,} of {progress.rows:,} rows have no label: the text is missing, or contains "
-            "no known word",
+            f"{progress.unlabelled_rows:,} rows have no label: the text is missing, or contains no known word",
             "rows-without-label",
         )
     bad = progress.bad_rows.total()
     if bad:
         codes = ", ".join(f"{code}: {count:,}" for code, count in progress.bad_rows.most_common())
         where = f"see {settings.bad_rows}" if settings.bad_rows else "pass `bad_rows` for a list"
-        yield Note(f"{bad:,} rows of {source.name} are rejected ({codes}); {where}", "rows-rejected")
+        yield Note(f"{bad:,} rows are rejected ({codes}); {where}", "rows-rejected")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fastlstm.data.options import OnBadRows, ReadOptions
+from fastlstm.data.urls import without_credentials
 from fastlstm.errors import OptionError, suggest
 from fastlstm.inference import Classifier
 from fastlstm.kernel.loader import MAX_THREADS, usable_cores
@@ -90,6 +91,8 @@ class ScoreSettings:
         if values.get("bad_rows") is not None:
             if not isinstance(values["bad_rows"], str | os.PathLike):
                 _reject("bad_rows", values["bad_rows"], "the path of a file")
+            if "://" in os.fspath(values["bad_rows"]):
+                _reject("bad_rows", without_credentials(os.fspath(values["bad_rows"])), "a file of this machine")
             values["bad_rows"] = Path(values["bad_rows"])
         reading = {name: options[name] for name in reading_names if name in options}
         settings = cls(

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol
 
 from fastlstm.inference import Classifier
@@ -60,11 +61,22 @@ class ProcessWorkers:
 
     def submit(self, texts: Sequence[str | None]) -> Future[ColumnPredictions]:
         """See `Workers.submit`."""
-        return self._executor.submit(_predict, texts)
+        with _blocked_interrupts():
+            return self._executor.submit(_predict, texts)
 
     def close(self) -> None:
         """See `Workers.close`."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Start processes that never receive Ctrl-C: it is for the parent, which then stops its workers."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: tuple[Classifier, float | None]
@@ -73,7 +85,6 @@ _worker: tuple[Classifier, float | None]
 def _start_worker(model: Classifier, threshold: float | None) -> None:
     global _worker
     _worker = model, threshold
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then stops its workers
     limit_threads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

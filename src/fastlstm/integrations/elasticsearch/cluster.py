@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from fastlstm.data.validation import excerpt
 from fastlstm.errors import FastLSTMError, MissingDependencyError
@@ -20,8 +19,6 @@ TIMEOUT_SECONDS = 60.0
 RETRIES = 6
 FIRST_WAIT_SECONDS = 1.0
 """Seconds before the first retry. Each further one waits twice as long: 63 s in total."""
-POLL_SECONDS = 1.0
-"""Seconds between two requests for the state of a task."""
 RETRIED_STATUSES = (429, 502, 503, 504)
 ALL_DOCUMENTS: Mapping[str, Any] = {"match_all": {}}
 """The query for all documents."""
@@ -139,21 +136,6 @@ class Cluster:
             unanswered = {"status": None, "exception": error}
         for _ in actions[answered:]:
             yield False, unanswered
-
-    def delete_documents(self) -> None:
-        """Delete all documents of the index, in a task of the cluster, which may take longer than a request.
-
-        Only documents that the index has now are deleted. So nothing changes if the request is repeated because its
-        response was lost, and the task runs twice.
-        """
-        path, body = f"/{self._address.quoted_index}/_delete_by_query", {"query": ALL_DOCUMENTS}
-        started = self.request("POST", path, body, conflicts="proceed", refresh="true", wait_for_completion="false")
-        path = f"/_tasks/{quote(started['task'], safe=':')}"
-        while not (task := self.request("GET", path))["completed"]:
-            time.sleep(POLL_SECONDS)
-        failures = [task["error"]] if "error" in task else [item["cause"] for item in task["response"]["failures"]]
-        if failures:
-            raise self._error(500, _reason({"error": failures[0]}))
 
     def open_point_in_time(self, keep_alive: str) -> str:
         """Return the id of a new point in time of the index."""

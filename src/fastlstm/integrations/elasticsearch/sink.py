@@ -29,17 +29,17 @@ class SearchSink:
     """Documents in an index.
 
     With a key, each row is an update of the document whose id is the key: a new document, or new values of these
-    fields of an existing one. Without a key, the id is the number of the row in the run, from 1. So a row that is
-    written twice is one document, and rows beyond the checkpoint are replaced when a run is resumed.
+    fields of an existing one. Without a key, the index must be empty, and the id is the number of the row, from 1. So a
+    row that is written twice is one document, and rows beyond the checkpoint are replaced when a run is resumed.
 
     Args:
         address: The index. The server is contacted in `start`, which creates it if it does not exist.
         key: The column with the id of each document, or several, whose values form it as a JSON array.
-        overwrite: Accept an index that contains documents. With a key, those with the same ids are updated, and the
-            others kept; without one, all are deleted.
+        overwrite: Whether to start again although a run was interrupted. Documents stay.
 
     Raises:
         MissingDependencyError: The client is not installed.
+        OptionError: The address is a pattern.
 
     Attributes:
         name: The URL without credentials and parameters.
@@ -47,6 +47,12 @@ class SearchSink:
 
     def __init__(self, address: Address, key: Sequence[str], *, overwrite: bool) -> None:
         self.name = address.name
+        if set(address.index) & set("*,"):
+            raise OptionError(
+                f"{self.name} is a pattern of indexes; pass the index or alias to write to",
+                code="bad-database-url",
+                url=self.name,
+            )
         self._index, self._key, self._overwrite = address.index, tuple(key), overwrite
         self._path = f"/{address.quoted_index}"
         self._template_path = f"/_index_template/fastlstm-{address.quoted_index}"
@@ -87,19 +93,24 @@ class SearchSink:
         return saved["_source"]["rows"], json.loads(saved["_source"]["checkpoint"])
 
     def _prepare_new_run(self) -> None:
-        """Delete the checkpoint, and documents to replace. Raise `OptionError` if there are others."""
-        documents = 0
-        if self._cluster.request("POST", f"{self._path}/_refresh", allowed=(404,)) is not None:
-            documents = self._cluster.request("POST", f"{self._path}/_count")["count"]
-        if documents and not self._overwrite:
+        """Delete the checkpoint of an earlier run. Raise `OptionError` if the new one would mix with what is there."""
+        saved = self._cluster.request("GET", self._checkpoint_path, allowed=(404,))
+        if saved is not None and not self._overwrite and not json.loads(saved["_source"]["checkpoint"])["finished"]:
             raise OptionError(
-                f"{self.name} contains {documents} documents; pass `resume` to continue a run, or `overwrite`: "
-                "with a `key`, it updates documents with the same ids; without, it replaces all",
+                f"{self.name} belongs to a run; pass `resume` to continue it, or `overwrite` to start again",
                 code="output-exists",
                 path=self.name,
             )
-        if documents and not self._key:
-            self._cluster.delete_documents()
+        documents = 0
+        if not self._key and self._cluster.request("POST", f"{self._path}/_refresh", allowed=(404,)) is not None:
+            documents = self._cluster.request("POST", f"{self._path}/_count")["count"]
+        if documents:
+            raise OptionError(
+                f"{self.name} contains {documents:,} documents; delete it, pass another index, or a `key` to update "
+                "documents",
+                code="output-exists",
+                path=self.name,
+            )
         self._cluster.request("DELETE", self._checkpoint_path, allowed=(404,))
         self._rows = 0
 
@@ -138,7 +149,7 @@ class SearchSink:
         for number, row in enumerate(json_rows(table, decimals=float), start=self._rows + 1):
             key = [row[name] for name in self._key]
             document = {name: value for name, value in row.items() if name != ID_COLUMN}
-            if None in key:
+            if None in key or key == [""]:
                 reason = f"the key {', '.join(self._key)} is missing"
                 bad_rows.append(BadRow(self.name, number, "missing-key", reason, document_excerpt(document)))
                 continue

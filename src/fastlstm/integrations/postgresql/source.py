@@ -23,16 +23,13 @@ from fastlstm.integrations.postgresql.connection import (
     relation,
 )
 from fastlstm.notes import Note
-from fastlstm.scoring.interfaces import Chunk, Position
+from fastlstm.scoring.interfaces import MAX_CHUNK_BYTES, ROWS_PER_CHUNK, Chunk, Position
 
 if TYPE_CHECKING:
     import psycopg
     import pyarrow
     from psycopg import sql
 
-ROWS_PER_CHUNK = 1024
-MAX_CHUNK_BYTES = 1 << 24
-"""After a chunk of more bytes, fewer rows are fetched at a time."""
 MAX_COUNT_SECONDS = 5
 """Time for counting rows, which only the progress needs."""
 ARROW_TYPES = {
@@ -191,7 +188,10 @@ def read_rows(url: str, source: str, options: ReadOptions, *, labelled: bool) ->
 
         try:
             with connection.cursor("fastlstm") as cursor:
-                cursor.execute(sql.SQL("SELECT {} FROM {}").format(columns, relation(parsed)))
+                query = sql.SQL("SELECT {} FROM {}").format(columns, relation(parsed))
+                if key := _primary_key(connection, parsed):  # the same order each time
+                    query += sql.SQL(" ORDER BY {}").format(identifiers(key))
+                cursor.execute(query)
                 for number, row in enumerate(cursor, start=1):
                     cells = dict(zip(selected, row, strict=True))
                     yield number, cells[options.text_column], options.label_of(cells) if labelled else None
