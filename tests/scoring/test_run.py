@@ -413,11 +413,11 @@ def test_an_earlier_result_stays_if_a_new_run_cannot_start(tmp_path: Path, class
 
 def test_a_run_whose_rows_are_refused_stops(tmp_path: Path, classifier: Classifier) -> None:
     source = write_table(tmp_path / "in.parquet", make_table(1500))
-    settings = ScoreSettings.create({"rows_per_commit": 300})
+    settings = ScoreSettings.create({"rows_per_commit": 350})
     sink = RefusingAll(file_sink_of(tmp_path / "out", settings), MANY_CALLS, after=False)
     with pytest.raises(DataError) as error:
         score_with(classifier, file_source_of(source, settings), sink, settings)
-    assert (error.value.code, error.value.rows) == ("too-many-bad-rows", 1200)
+    assert (error.value.code, error.value.rows) == ("too-many-bad-rows", 1050)
 
 
 def test_the_list_of_bad_rows_continues_after_a_run_without_it(tmp_path: Path, classifier: Classifier) -> None:
