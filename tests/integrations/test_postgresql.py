@@ -346,3 +346,36 @@ def test_models_are_trained_on_rows_and_contain_no_password(
     assert fastlstm.load(tmp_path / "model").labels == ("bad", "good")
     for path in (tmp_path / "model").iterdir():
         assert PASSWORD.encode() not in path.read_bytes()
+
+
+def test_keys_that_are_equal_for_the_server_are_repeated(database: str) -> None:
+    execute(database, "CREATE TABLE reviews (n numeric, text text); "
+            "INSERT INTO reviews VALUES (1.0, 'a'), (1.00, 'b'), (2, 'c')")  # fmt: skip
+    source = postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], key=["n"])
+    with pytest.raises(DataError) as error:
+        list(source.chunks(None))
+    assert error.value.code == "bad-key"
+
+
+def test_another_primary_key_cannot_continue_a_run(database: str, classifier: Classifier, tmp_path: Path) -> None:
+    make_reviews(database, 20)
+    url = f"{database}?table=reviews"
+    score(classifier, url, tmp_path / "out")
+    execute(
+        database, "ALTER TABLE reviews DROP CONSTRAINT reviews_pkey; ALTER TABLE reviews ADD PRIMARY KEY (text, id)"
+    )
+    with pytest.raises(ResumeError) as error:
+        score(classifier, url, tmp_path / "out", resume=True)
+    assert error.value.settings == ["source"]
+
+
+def test_training_reads_rows_in_the_order_of_the_primary_key(database: str) -> None:
+    execute(database, "CREATE TABLE reviews (id int PRIMARY KEY, text text, label text); "
+            "INSERT INTO reviews VALUES (3, 'c', 'x'), (1, 'a', 'y'), (2, 'b', 'x')")  # fmt: skip
+    assert fastlstm.data.read_dataset(f"{database}?table=reviews").texts == ["a", "b", "c"]
+
+
+def test_urls_can_have_several_hosts() -> None:
+    parsed = postgresql.parse_url("postgresql://ann:secret@one:5432,two:5433/shop?table=reviews")
+    assert parsed.name == "postgresql://one:5432,two:5433/shop?table=reviews"
+    assert parsed.conninfo == "postgresql://ann:secret@one:5432,two:5433/shop"

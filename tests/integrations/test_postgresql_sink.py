@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from tests.helpers.scoring import make_table, score_uris, write_table
 from fastlstm.errors import OptionError, ResumeError
 from fastlstm.inference import Classifier
 from fastlstm.integrations import postgresql
+from fastlstm.integrations.postgresql import PostgresSink, open_sink
+from fastlstm.integrations.postgresql.sink import STAGING
 
 pytest.importorskip("psycopg")
 ADD_PREDICTIONS = "ALTER TABLE reviews ADD predicted_label text, ADD predicted_probability real"
@@ -161,9 +164,7 @@ def test_nul_characters_inside_nested_values_are_rejected(
     ]
 
 
-def test_values_that_json_and_python_lack_are_written(
-    database: str, classifier: Classifier, tmp_path: Path
-) -> None:
+def test_values_that_json_and_python_lack_are_null(database: str, classifier: Classifier, tmp_path: Path) -> None:
     rows = pyarrow.table(
         {
             "id": [1],
@@ -176,7 +177,7 @@ def test_values_that_json_and_python_lack_are_written(
     execute(database, "CREATE TABLE scored (id int, text text, numbers jsonb, late timestamp, predicted_label text, "
             "predicted_probability real)")  # fmt: skip
     score_uris(classifier, str(tmp_path / "in.parquet"), f"{database}?table=scored")
-    assert execute(database, "SELECT numbers, late::text FROM scored") == [([None, 1.5], "11476-08-15 05:20:00")]
+    assert execute(database, "SELECT numbers, late::text FROM scored") == [([None, 1.5], None)]
 
 
 def test_a_resumed_run_creates_nothing(database: str, classifier: Classifier, tmp_path: Path) -> None:
@@ -210,3 +211,69 @@ def test_checkpoints_are_kept_exactly(database: str) -> None:
     again = postgresql.open_sink(f"{database}?table=scored")
     assert json.dumps(again.start(make_table(1).schema, resume=True)) == json.dumps(checkpoint)
     again.close()
+
+
+def start_sink(url: str, *, resume: bool, **options: Any) -> PostgresSink:
+    sink = open_sink(url, **options)
+    try:
+        sink.start(SCORED, resume=resume)
+    except BaseException:
+        sink.close()
+        raise
+    return sink
+
+
+SCORED = pyarrow.schema({"id": pyarrow.int64(), "text": pyarrow.string()})
+TWO_ROWS = pyarrow.table({"id": [1, 2], "text": ["a", "b"]}, schema=SCORED)
+
+
+def commit_two_rows(url: str, **options: Any) -> None:
+    sink = start_sink(url, resume=False, **options)
+    sink.write(TWO_ROWS)
+    sink.commit({"rows": 2, "finished": False})
+    sink.close()
+
+
+def test_a_table_has_one_checkpoint_however_it_is_named(database: str) -> None:
+    commit_two_rows(f"{database}?table=scored", key=["id"])
+    with pytest.raises(OptionError) as error:
+        start_sink(f"{database}?table=public.scored", resume=False, key=["id"])
+    assert error.value.code == "output-exists"
+    start_sink(f"{database}?table=public.scored", resume=True, key=["id"]).close()
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("TRUNCATE scored", []),
+        ("DELETE FROM scored WHERE id = 1", []),
+        ("DROP TABLE scored; CREATE TABLE scored (id int PRIMARY KEY, text text)", ["id"]),
+    ],
+)
+def test_runs_whose_table_has_changed_cannot_be_resumed(database: str, change: str, key: list[str]) -> None:
+    commit_two_rows(f"{database}?table=scored", key=key)
+    execute(database, change)
+    with pytest.raises(ResumeError) as error:
+        start_sink(f"{database}?table=scored", resume=True, key=key)
+    assert error.value.code == "sink-changed"
+
+
+def test_a_table_can_have_the_name_of_the_temporary_one(database: str, classifier: Classifier) -> None:
+    execute(database, "CREATE TABLE reviews (id int PRIMARY KEY, text text); "
+            "INSERT INTO reviews VALUES (1, 'good'), (2, 'bad')")  # fmt: skip
+    score_uris(classifier, f"{database}?table=reviews", f"{database}?table={STAGING}", key="id")
+    assert execute(database, f"SELECT count(*) FROM public.{STAGING}") == [(2,)]
+
+
+def test_names_of_columns_that_would_be_cut_are_refused(database: str) -> None:
+    sink = open_sink(f"{database}?table=scored")
+    with closing(sink), pytest.raises(OptionError) as error:
+        sink.start(pyarrow.schema({"é" * 32: pyarrow.int64()}), resume=False)
+    assert error.value.code == "column-name-too-long"
+
+
+def test_nul_characters_in_keys_of_structs_are_rejected(database: str) -> None:
+    table = pyarrow.table({"id": [1, 2], "s": [{"a\0": 1}, {"a\0": None}]})
+    with closing(open_sink(f"{database}?table=scored")) as sink:
+        sink.start(table.schema, resume=False)
+        assert [row.code for row in sink.write(table)] == ["nul-character", "nul-character"]

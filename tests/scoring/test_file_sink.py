@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import decimal
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,7 @@ def test_a_run_that_was_killed_while_it_finished_can_be_finished(tmp_path: Path)
     sink.start(SCHEMA, resume=False)
     write_parts(sink, range(2))
     sink.close()
-    (tmp_path / "t.parquet.tmp").write_bytes(b"half")
+    (tmp_path / "t.parquet.incomplete" / ".part-all").write_bytes(b"half")
     again = sink_of(tmp_path / "t.parquet")
     again.start(SCHEMA, resume=True)
     again.finish()
@@ -257,11 +258,11 @@ def test_wrong_options_raise(tmp_path: Path, name: str, options: dict[str, Any],
 @pytest.mark.parametrize(
     "kind", [pyarrow.list_(pyarrow.string()), pyarrow.binary(), pyarrow.large_binary()], ids=str
 )
-def test_nested_and_binary_columns_do_not_fit_csv(tmp_path: Path, kind: pyarrow.DataType) -> None:
+def test_columns_that_do_not_fit_csv_are_refused(tmp_path: Path, kind: pyarrow.DataType) -> None:
     schema = pyarrow.schema([("text", pyarrow.string()), ("tags", kind)])
     with pytest.raises(OptionError) as error:
         sink_of(tmp_path / "t.csv").start(schema, resume=False)
-    assert (error.value.code, error.value.column) == ("nested-column", "tags")
+    assert (error.value.code, error.value.column) == ("unsupported-column", "tags")
     sink_of(tmp_path / "t.jsonl").start(schema, resume=False)
 
 
@@ -304,20 +305,24 @@ def test_columns_of_lists_cannot_become_folders(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_times_that_python_lacks_are_written_as_text(tmp_path: Path) -> None:
-    seconds = pyarrow.array([300_000_000_000, None], pyarrow.timestamp("s"))
-    nanoseconds = pyarrow.array([1, None], pyarrow.timestamp("ns"))
-    table = pyarrow.table({"id": [1, 2], "late": seconds, "fine": nanoseconds})
+def test_times_that_python_lacks_are_null(tmp_path: Path) -> None:
+    seconds = pyarrow.array([300_000_000_000, 0, None], pyarrow.timestamp("s"))
+    nanoseconds = pyarrow.array([1999, 1, None], pyarrow.timestamp("ns"))
+    days = pyarrow.array([4_000_000, 0, -800_000], pyarrow.date32())
+    inside = pyarrow.array([[1999], [], None], pyarrow.list_(pyarrow.timestamp("ns")))
+    table = pyarrow.table({"id": [1, 2, 3], "s": seconds, "ns": nanoseconds, "day": days, "inside": inside})
     lines = [json.loads(line) for line in encode(table, "jsonl").splitlines()]
+    epoch = "1970-01-01T00:00:00"
     assert lines == [
-        {"id": 1, "late": "11476-08-15T05:20:00", "fine": "1970-01-01T00:00:00.000000001"},
-        {"id": 2, "late": None, "fine": None},
+        {"id": 1, "s": None, "ns": f"{epoch}.000001", "day": None, "inside": [f"{epoch}.000001"]},
+        {"id": 2, "s": epoch, "ns": epoch, "day": "1970-01-01", "inside": []},
+        {"id": 3, "s": None, "ns": None, "day": None, "inside": None},
     ]
-    sink = sink_of(tmp_path / "out", partition_by=["late"])
+    assert encode(table.select(["id", "s"]), "csv").splitlines()[1:] == [b"1,", b"2,1970-01-01 00:00:00", b"3,"]
+    sink = sink_of(tmp_path / "out", partition_by=["s"])
     sink.start(table.schema, resume=False)
     sink.write(table)
-    folders = names(tmp_path / "out")
-    assert folders == ["late=11476-08-15T05%3A20%3A00", "late=__HIVE_DEFAULT_PARTITION__"]
+    assert names(tmp_path / "out") == ["s=1970-01-01%2000%3A00%3A00", "s=__HIVE_DEFAULT_PARTITION__"]
 
 
 def test_json_lines_contain_values_that_json_has_not() -> None:
@@ -417,3 +422,91 @@ def test_folders_of_incomplete_files_keep_other_files(tmp_path: Path) -> None:
         sink_of(tmp_path / "t.csv", overwrite=True).start(SCHEMA, resume=False)
     assert error.value.code == "not-a-score-folder"
     assert names(tmp_path / "t.csv.incomplete") == ["thesis.doc"]
+
+
+@pytest.mark.parametrize("options", [{"resume": True}, {"resume": False}])
+def test_files_of_other_results_inside_a_folder_stay(tmp_path: Path, options: dict[str, bool]) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "part-00000007.parquet").touch()
+    for folder in (tmp_path / "out", tmp_path / "out" / "july"):
+        sink = sink_of(folder)
+        sink.start(SCHEMA, resume=False)
+        write_parts(sink, range(3))
+        sink.close()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "mine")
+    again = sink_of(tmp_path / "out", overwrite=True)
+    if options["resume"]:
+        again.start(SCHEMA, resume=True)
+    else:
+        with pytest.raises(OptionError) as error:
+            again.start(SCHEMA, resume=False)
+        assert error.value.code == "not-a-score-folder"
+    again.close()
+    assert len(names(tmp_path / "out" / "july")) == 4
+    assert names(tmp_path / "mine") == ["part-00000007.parquet"]
+
+
+def test_partitions_of_an_earlier_result_are_replaced(tmp_path: Path) -> None:
+    table = pyarrow.table({"id": [1, 2], "year": [1, 2]})
+    for columns in (["year"], [], ["year"]):
+        sink = sink_of(tmp_path / "out", partition_by=columns, overwrite=True)
+        sink.start(table.schema, resume=False)
+        sink.write(table)
+        sink.commit({})
+        sink.close()
+        assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2]
+
+
+def test_a_file_that_appears_during_a_run_is_not_replaced(tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "t.csv")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(1))
+    sink.close()
+    (tmp_path / "t.csv").write_text("precious")
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "t.csv").start(SCHEMA, resume=True)
+    assert error.value.code == "output-exists"
+    assert (tmp_path / "t.csv").read_text() == "precious"
+
+
+def test_a_run_that_was_killed_after_its_file_was_complete_can_be_finished(tmp_path: Path) -> None:
+    sink = sink_of(tmp_path / "t.csv")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+    checkpoint = tmp_path / "t.csv.incomplete" / CHECKPOINT_FILE
+    part = tmp_path / "t.csv.incomplete" / "part-00000000.csv"
+    content = part.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FileSink, "_delete_parts", lambda *_: None)
+        patch.setattr(type(sink._checkpoint_file), "delete", lambda _: None)
+        sink.finish()
+    sink.close()
+    assert checkpoint.is_file()
+    assert part.read_bytes() == content
+    again = sink_of(tmp_path / "t.csv")
+    again.start(SCHEMA, resume=True)
+    again.finish()
+    assert names(tmp_path) == ["t.csv"]
+    assert [int(number) for number in ids(read_rows(tmp_path / "t.csv"))] == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["t.csv.bz2", "t.csv.zst", "t.parquet.gz", "t.tar"])
+def test_unknown_formats_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / name)
+    assert error.value.code == "unknown-format"
+
+
+def test_pipes_are_no_sinks(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "t.csv")
+    assert error.value.code == "bad-location"
+
+
+@pytest.mark.parametrize("column", ["_p", ".p", "b"])
+def test_partitions_that_readers_skip_are_refused(tmp_path: Path, column: str) -> None:
+    schema = pyarrow.schema({"id": pyarrow.int64(), column: pyarrow.binary() if column == "b" else pyarrow.int8()})
+    with pytest.raises(OptionError) as error:
+        sink_of(tmp_path / "out", partition_by=[column]).start(schema, resume=False)
+    assert (error.value.code, error.value.option) == ("bad-option-value", "partition_by")

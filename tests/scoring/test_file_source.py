@@ -315,9 +315,83 @@ def test_views_of_strings_are_strings(tmp_path: Path) -> None:
     assert rows_of(source) == [{"text": "a"}, {"text": None}]
 
 
-@pytest.mark.parametrize("path", ["", "postgresql:/ann:secret@host/shop?table=t", "s3:/bucket/folder"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "a\0b",
+        "\udcff.csv",
+        "postgresql:/ann:secret@host/shop?table=t",
+        "postgres//ann:secret@host/shop?table=t",
+        "postgresql:ann:secret@host/shop?table=t",
+        "s3:/bucket/folder",
+    ],
+)
 def test_paths_that_are_not_meant_as_paths_raise(path: str) -> None:
     with pytest.raises(OptionError) as error:
         locate(path)
     assert error.value.code == "bad-location"
     assert "secret" not in str(error.value)
+
+
+def test_later_json_rows_with_other_keys_inside_are_bad_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_readers, "SCHEMA_ROWS", 2)
+    rows = [{"a": 1}, {"a": 2}, {"a": 3, "b": 4}, {"a": None}]
+    lists = [[{"c": 1}], [], [{"c": 1}], [{"d": 1}]]
+    lines = [json.dumps({"text": "x", "m": row, "l": items}) for row, items in zip(rows, lists, strict=True)]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    chunks = list(file_source(tmp_path / "t.jsonl").chunks(None))
+    assert [(row.code, row.location) for chunk in chunks for row in chunk.bad_rows] == [
+        ("unknown-key", 3),
+        ("unknown-key", 4),
+    ]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_files_with_more_columns_than_the_first_one_raise(tmp_path: Path, name: str) -> None:
+    write_table(tmp_path / "in" / f"1-{name}", make_table(3))
+    more = make_table(3).append_column("more", pyarrow.array(["a"] * 3))
+    write_table(tmp_path / "in" / f"2-{name}", more)
+    with pytest.raises(DataError) as error:
+        rows_of(file_source(tmp_path / "in"))
+    assert error.value.code == "other-columns"
+    assert len(rows_of(file_source(tmp_path / "in", columns=["id"]))) == 6
+
+
+def test_numbers_are_never_rounded_to_the_type_of_the_first_file(tmp_path: Path) -> None:
+    for number, kind in enumerate((pyarrow.float32(), pyarrow.float64())):
+        table = pyarrow.table({"text": ["a"], "x": pyarrow.array([1e300 if number else 1.5], kind)})
+        write_table(tmp_path / "in" / f"{number}.parquet", table)
+    with pytest.raises(DataError) as error:
+        rows_of(file_source(tmp_path / "in"))
+    assert error.value.code == "other-columns"
+
+
+def test_empty_files_have_no_header(tmp_path: Path) -> None:
+    write_table(tmp_path / "in" / "2.csv", make_table(3))
+    (tmp_path / "in" / "1.csv").touch()
+    assert len(rows_of(file_source(tmp_path / "in"))) == 3
+
+
+@pytest.mark.parametrize(("name", "option"), [("t.parquet", "encoding"), ("t.jsonl", "delimiter")])
+def test_options_without_an_effect_are_refused(tmp_path: Path, name: str, option: str) -> None:
+    path = write_table(tmp_path / name, make_table(3))
+    with pytest.raises(OptionError) as error:
+        file_source(path, **{option: "utf-8" if option == "encoding" else ";"})
+    assert error.value.code == "conflicting-options"
+
+
+def test_pipes_are_no_sources(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(DataError) as error:
+        file_source(tmp_path / "t.csv")
+    assert error.value.code == "file-not-found"
+
+
+def test_names_of_files_must_be_unicode(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.csv")).write_text("text\na\n")
+    with pytest.raises(DataError) as error:
+        file_source(tmp_path)
+    assert error.value.code == "unreadable-file"

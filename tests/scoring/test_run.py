@@ -6,8 +6,11 @@ import contextlib
 import csv
 import dataclasses
 import multiprocessing
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -288,12 +291,12 @@ def test_lists_of_bad_rows_must_be_those_of_the_run(tmp_path: Path, content: str
 
 @pytest.mark.parametrize(
     "options",
-    [{"encoding": "latin-1"}, {"delimiter": ";"}, {"format": "csv"}, {"columns": ["id"]}, {"prefix": "x_"}],
+    [{"encoding": "latin-1"}, {"delimiter": ","}, {"format": "csv"}, {"columns": ["id"]}, {"prefix": "x_"}],
 )
 def test_settings_that_change_the_result_cannot_be_changed(
     tmp_path: Path, classifier: Classifier, options: dict[str, Any]
 ) -> None:
-    source = write_table(tmp_path / "in.parquet", make_table(5))
+    source = write_table(tmp_path / "in.csv", make_table(5))
     score_files(classifier, source, tmp_path / "out")
     with pytest.raises(ResumeError) as error:
         score_files(classifier, source, tmp_path / "out", resume=True, **options)
@@ -453,3 +456,19 @@ def test_worker_processes_do_not_receive_interrupts(classifier: Classifier) -> N
     blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)  # type: ignore[index]
     assert blocked >> (signal.SIGINT - 1) & 1
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_lists_of_bad_rows_are_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OptionError) as error:
+        RejectsFile(tmp_path / "pipe")
+    assert (error.value.code, error.value.option) == ("bad-option-value", "bad_rows")
+
+
+def test_workers_that_cannot_start_are_an_error(tmp_path: Path) -> None:
+    source = write_table(tmp_path / "in.parquet", make_table(50))
+    script = tmp_path / "script.py"
+    script.write_text(f"import fastlstm\nfastlstm.score({str(source)!r}, {str(tmp_path / 'out.csv')!r})\n")
+    process = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert process.returncode == 1
+    assert "__main__" in process.stderr.splitlines()[-1]

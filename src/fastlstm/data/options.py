@@ -63,6 +63,8 @@ class BadRowFile:
 
     def check(self) -> None:
         """Raise `OptionError` if the path is an existing file that is not a list of bad rows."""
+        if not self.path.is_file():  # it does not exist, or is a pipe, which must not be read
+            return
         header = ",".join(f.name for f in dataclasses.fields(BadRow)).encode()
         try:
             with self.path.open("rb") as file:

@@ -13,7 +13,7 @@ from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import as_classifier
 from fastlstm.scoring.events import ScoreEvent, ScoreResult
-from fastlstm.scoring.file_sink import FileSink
+from fastlstm.scoring.file_sink import INCOMPLETE, FileSink
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Sink, Source
 from fastlstm.scoring.locations import Location, locate
@@ -100,8 +100,10 @@ def _require_two_places(
     if _database(source) is not None or _database(sink) is not None:
         is_same = os.fspath(source) == os.fspath(sink) and not settings.key
     else:
-        places = locate(source), locate(sink)
-        is_same = _contains(*places) or _contains(*reversed(places))
+        first, second = locate(source), locate(sink)
+        is_same = any(
+            _contains(first, place) or _contains(place, first) for place in (second, second.sibling(INCOMPLETE))
+        )
     if is_same:
         raise OptionError(
             f"the sink {without_credentials(os.fspath(sink)).partition('?')[0]} is the source, contains it, or lies "
@@ -117,7 +119,8 @@ def _require_own_place_of_bad_rows(
     for name, target in (("source", source), ("sink", sink)):
         if settings.bad_rows is None or _database(target) is not None:
             continue
-        if _contains(locate(target), locate(settings.bad_rows)):
+        place, bad_rows = locate(target), locate(settings.bad_rows)
+        if _contains(place, bad_rows) or _contains(place.sibling(INCOMPLETE), bad_rows):
             raise OptionError(
                 f"`bad_rows` is {settings.bad_rows}, which is or lies in the {name}; pass a file in another folder",
                 code="conflicting-options",

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from fastlstm.errors import OptionError
-from fastlstm.scoring.json_values import json_rows
+from fastlstm.scoring.json_values import json_rows, python_dates
 
 if TYPE_CHECKING:
     import pyarrow
@@ -19,18 +19,34 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 def check_types(schema: pyarrow.Schema, file_format: str) -> None:
     """Raise `OptionError` if a column cannot be written in a format."""
-    from pyarrow import types
-
     if file_format not in DELIMITERS:
         return
     for field in schema:
-        if types.is_nested(field.type) or types.is_binary(field.type) or types.is_large_binary(field.type):
+        if not _is_plain(field.type):
             raise OptionError(
                 f"column {field.name!r} is {field.type}, which a {file_format.upper()} file cannot contain; write "
                 "Parquet or JSON Lines, or pass `columns` without it",
-                code="nested-column",
+                code="unsupported-column",
                 column=field.name,
+                type=str(field.type),
             )
+
+
+def _is_plain(kind: pyarrow.DataType) -> bool:
+    """Return whether values of a type can be cells of a text file."""
+    import pyarrow
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    binary = (types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    if types.is_nested(kind) or any(is_kind(kind) for is_kind in binary):
+        return False
+    try:
+        pyarrow.nulls(1, kind).cast(pyarrow.string())
+    except pyarrow.ArrowException:
+        return False
+    return True
 
 
 def encode(table: pyarrow.Table, file_format: str, *, header: bool = True, compress: bool = False) -> bytes:
@@ -57,6 +73,7 @@ def encode(table: pyarrow.Table, file_format: str, *, header: bool = True, compr
             from pyarrow import csv
 
             options = csv.WriteOptions(include_header=header, delimiter=DELIMITERS[file_format])
-            csv.write_csv(table, stream, options)
+            columns = [python_dates(column) for column in table.columns]
+            csv.write_csv(pyarrow.table(columns, table.column_names), stream, options)
         content = cast(bytes, stream.getvalue().to_pybytes())
     return gzip.compress(content, compresslevel=6, mtime=0) if compress else content

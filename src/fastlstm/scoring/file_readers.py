@@ -165,6 +165,7 @@ class JSONLinesReader:
         self._file, self._encoding, self._columns = file, options.encoding, columns
         self.schema = schema or self._infer_schema()
         self._strings = [field.name for field in self.schema if pyarrow.types.is_string(field.type)]
+        self._nested = [field for field in self.schema if pyarrow.types.is_nested(field.type)]
 
     def _infer_schema(self) -> pyarrow.Schema:
         import pyarrow
@@ -227,9 +228,9 @@ class JSONLinesReader:
         bad = []
         numbered = []
         for line, row in zip(lines, rows, strict=True):
-            unknown = row.keys() - set(self.schema.names)
-            if unknown:
-                reason = f"key {min(unknown)!r} is not in the first {SCHEMA_ROWS:,} rows; pass `columns` without it"
+            unknown = min(row.keys() - set(self.schema.names), default=None) or self._unknown_nested_key(row)
+            if unknown is not None:
+                reason = f"key {unknown!r} is not in the first {SCHEMA_ROWS:,} rows; pass `columns` without it"
                 bad.append(BadRow(name, line, "unknown-key", reason, excerpt(json.dumps(row, ensure_ascii=False))))
                 continue
             for column in self._strings:
@@ -249,6 +250,11 @@ class JSONLinesReader:
                 reason = f"{' '.join(str(error).split())}; expected the types of the first rows"
                 bad.append(BadRow(name, line, "wrong-type", reason, excerpt(json.dumps(row, ensure_ascii=False))))
         return self._from_rows(good), bad
+
+    def _unknown_nested_key(self, row: dict[str, Any]) -> str | None:
+        """Return a key inside a value that the type of its column does not have."""
+        keys = (_unknown_key(row.get(field.name), field.type) for field in self._nested)
+        return next((key for key in keys if key is not None), None)
 
     def _from_rows(self, rows: Iterable[dict[str, Any]]) -> pyarrow.RecordBatch:
         import pyarrow
@@ -274,6 +280,21 @@ def _is_storable(kind: pyarrow.DataType) -> bool:
     if types.is_list(kind):
         return types.is_null(kind.value_type) or _is_storable(kind.value_type)
     return not types.is_null(kind)
+
+
+def _unknown_key(value: Any, kind: pyarrow.DataType) -> str | None:
+    """Return a key of an object, or of one inside it, that a type does not have; PyArrow would drop it."""
+    from pyarrow import types
+
+    if isinstance(value, dict) and types.is_struct(kind):
+        fields = {field.name: field.type for field in kind}
+        for key, item in value.items():
+            unknown = _unknown_key(item, fields[key]) if key in fields else key
+            if unknown is not None:
+                return unknown
+    if isinstance(value, list) and types.is_list(kind):
+        return next((key for item in value if (key := _unknown_key(item, kind.value_type)) is not None), None)
+    return None
 
 
 def _depth(value: Any) -> int:

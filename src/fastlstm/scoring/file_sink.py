@@ -30,10 +30,13 @@ CHECKPOINT_FILE = "_fastlstm_checkpoint.json"
 INCOMPLETE = ".incomplete"
 """Suffix of the folder with the part files of a single file."""
 FORMAT_VERSION = 1
-OTHER_FORMATS = (".avro", ".arrow", ".feather", ".json", ".orc", ".ods", ".txt", ".xls", ".xlsx", ".xml", ".zip")
+OTHER_FORMATS = (
+    *(".avro", ".arrow", ".feather", ".json", ".orc", ".ods", ".txt", ".xls", ".xlsx", ".xml", ".parquet.gz"),
+    *(".7z", ".bz2", ".lz4", ".snappy", ".tar", ".tgz", ".xz", ".zip", ".zst"),
+)
 """Extensions of files that are not written. Other names without a known extension are folders."""
 
-_PART = re.compile(r"part-(\d+)\.\w+(\.gz)?")
+_PART = re.compile(r"part-(\d{8,})\.(parquet|csv|tsv|jsonl)(\.gz)?")
 
 
 class FileSink:
@@ -61,6 +64,12 @@ class FileSink:
         overwrite: bool = False,
     ) -> None:
         self.name = location.name
+        if location.exists and not location.is_file and not location.is_folder:
+            raise OptionError(
+                f"{location.name} is a pipe or a device; expected a file or folder",
+                code="bad-location",
+                location=location.name,
+            )
         if location.is_local:  # files that replace others replace the target of a link
             location = dataclasses.replace(location, path=os.path.realpath(location.path))
         self._location, self._overwrite, self._partition_by = location, overwrite, tuple(partition_by)
@@ -87,6 +96,9 @@ class FileSink:
         """Committed writes, and the files that they made: one for each partition."""
         self._written = self._new_files = 0
         """The same since the last commit."""
+        self._is_combined = False
+        """Whether the single file is complete, and only its parts remain to be deleted."""
+        self._run: Checkpoint = {}
         self._lock: int | None = None
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
@@ -101,10 +113,18 @@ class FileSink:
                     option="partition_by",
                     value=column,
                 )
-            if types.is_nested(schema.field(column).type):
+            kind = schema.field(column).type
+            if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
                 raise OptionError(
-                    f"`partition_by` contains {column!r}, which is {schema.field(column).type}; expected a column of "
-                    "single values",
+                    f"`partition_by` contains {column!r}, which is {kind}; expected a column of single values",
+                    code="bad-option-value",
+                    option="partition_by",
+                    value=column,
+                )
+            if column.startswith((".", "_")):
+                raise OptionError(
+                    f"`partition_by` contains {column!r}, but readers skip folders whose names begin with a dot or an "
+                    "underscore; pass another column",
                     code="bad-option-value",
                     option="partition_by",
                     value=column,
@@ -130,11 +150,18 @@ class FileSink:
                     code="no-checkpoint",
                     path=self.name,
                 )
-            self._parts, self._files = saved["parts"], saved["files"]
+            self._parts, self._files, self._is_combined = saved["parts"], saved["files"], saved["combined"]
+            self._overwrite = saved["overwrite"]
+            if self._is_single and self._location.is_file and not (self._overwrite or self._is_combined):
+                raise OptionError(
+                    f"{self.name} has appeared since the run began; rename it, or start again with `overwrite`",
+                    code="output-exists",
+                    path=self.name,
+                )
             self._delete_parts(self._parts)
             self._require_parts()
-            run: Checkpoint = saved["run"]
-            return run
+            self._run = saved["run"]
+            return self._run
         self._require_free()  # another run may have written since
         self._delete_parts(0)  # the first commit replaces the checkpoint
         return None
@@ -159,7 +186,7 @@ class FileSink:
 
     def _require_parts(self) -> None:
         """Raise `ResumeError` unless the folder contains the part files that the checkpoint counts."""
-        count = sum(_PART.fullmatch(PurePosixPath(name).name) is not None for name in self._folder.files())
+        count = len(self._part_files())
         if count != self._files:
             raise ResumeError(
                 f"{self._folder.name} contains {count:,} part files; the run to resume had written {self._files:,}; "
@@ -171,8 +198,9 @@ class FileSink:
     def _require_free(self) -> None:
         """Raise `OptionError` if something is there that must not be replaced."""
         has_checkpoint = self._read_checkpoint() is not None
-        files = [name for name in self._folder.files() if not _is_temporary(name)]
-        foreign = [name for name in files if not has_checkpoint or not _is_own(name)]
+        files = [name for name in self._folder.files(follow_links=False) if not _is_temporary(name)]
+        own = {CHECKPOINT_FILE, *self._part_files()} if has_checkpoint else set()
+        foreign = [name for name in files if name not in own]
         if self._folder.is_file or foreign:
             raise OptionError(
                 f"{self._folder.name} exists and is not the result of `score`"
@@ -199,12 +227,13 @@ class FileSink:
         number = self._parts + self._written
         extension = f".{self._format}" + (".gz" if self._compress else "")
         for folders, rows in self._partitions(table):
-            content = encode(
-                rows,
-                self._format,
-                header=not self._is_single or number == 0,
-                compress=self._compress,
-            )
+            with self._location.writing():
+                content = encode(
+                    rows,
+                    self._format,
+                    header=not self._is_single or number == 0,
+                    compress=self._compress,
+                )
             self._folder.child(*folders, f"part-{number:08}{extension}").write(content)
             self._new_files += 1
         self._written += 1
@@ -230,20 +259,42 @@ class FileSink:
         self._parts += self._written
         self._files += self._new_files
         self._written = self._new_files = 0
-        state = {"format_version": FORMAT_VERSION, "parts": self._parts, "files": self._files, "run": checkpoint}
+        self._run = checkpoint
+        self._write_checkpoint()
+
+    def _write_checkpoint(self) -> None:
+        state = {
+            "format_version": FORMAT_VERSION,
+            "parts": self._parts,
+            "files": self._files,
+            "partition_by": self._partition_by,
+            "overwrite": self._overwrite,
+            "combined": self._is_combined,
+            "run": self._run,
+        }
         self._checkpoint_file.write(json.dumps(state, indent=2).encode())
 
     def finish(self) -> None:
         """Combine the part files of a single file."""
         if not self._is_single:
             return
-        names = filter(_PART.fullmatch, self._folder.files())
-        parts = [self._folder.child(name) for name in sorted(names)]
-        temporary = self._location.sibling(".tmp") if self._location.is_local else self._location
+        if not self._is_combined:
+            self._combine()
+            self._parts, self._files, self._is_combined = 0, 0, True
+            self._write_checkpoint()
+        self._delete_parts(0)
+        self._checkpoint_file.delete()
+        if self._location.is_local:
+            with suppress(OSError):  # someone else has put a file there
+                Path(self._folder.path).rmdir()
+
+    def _combine(self) -> None:
+        parts = [self._folder.child(name) for name in sorted(self._part_files())]
+        target = self._folder.child(".part-all") if self._location.is_local else self._location
         try:
             with (
                 self._location.writing(),
-                temporary.filesystem.open_output_stream(temporary.path, compression=None) as stream,
+                target.filesystem.open_output_stream(target.path, compression=None) as stream,
             ):
                 if self._format == "parquet":
                     _combine_parquet(parts, stream)
@@ -252,12 +303,10 @@ class FileSink:
                         stream.write(part.read())
         except BaseException:  # closing the stream has published a part of the file
             with suppress(WriteError):
-                temporary.delete()
+                target.delete()
             raise
         if self._location.is_local:
-            atomic.replace_file(Path(temporary.path), Path(self._location.path))
-        self._checkpoint_file.delete()
-        self._folder.delete()
+            atomic.replace_file(Path(target.path), Path(self._location.path))
 
     def close(self) -> None:
         """Unlock the folder."""
@@ -274,7 +323,7 @@ class FileSink:
             return None
         try:
             saved = json.loads(self._checkpoint_file.read())
-            if saved["format_version"] == FORMAT_VERSION and saved.keys() >= {"parts", "files", "run"}:
+            if saved["format_version"] == FORMAT_VERSION and isinstance(saved["run"], dict):
                 return dict(saved)
         except (ValueError, KeyError, TypeError):
             pass
@@ -285,16 +334,30 @@ class FileSink:
             path=self._checkpoint_file.name,
         )
 
+    def _part_files(self) -> dict[str, int]:
+        """Return path -> number of the part files, in the folders of partitions if there are any."""
+        saved = self._read_checkpoint()
+        layouts = [self._partition_by, *([] if saved is None else [saved["partition_by"]])]
+        return {
+            name: int(match[1])
+            for name in self._folder.files(follow_links=False)
+            if (match := _PART.fullmatch(PurePosixPath(name).name))
+            and any(_is_partition(name.split("/")[:-1], columns) for columns in layouts)
+        }
+
     def _delete_parts(self, first: int) -> None:
         """Delete the part files from a number on, and temporary files."""
-        for name in self._folder.files():
-            part = _PART.fullmatch(PurePosixPath(name).name)
-            if (part and int(part[1]) >= first) or _is_temporary(name):
+        old = [name for name, number in self._part_files().items() if number >= first]
+        for name in self._folder.files(follow_links=False):
+            if name in old or _is_temporary(name):
                 self._folder.child(name).delete()
 
 
-def _is_own(name: str) -> bool:
-    return name == CHECKPOINT_FILE or _is_temporary(name) or bool(_PART.fullmatch(PurePosixPath(name).name))
+def _is_partition(folders: Sequence[str], columns: Sequence[str]) -> bool:
+    """Return whether folders are those of a partition by these columns."""
+    return len(folders) == len(columns) and all(
+        folder.startswith(f"{quote(column, safe='')}=") for folder, column in zip(folders, columns, strict=True)
+    )
 
 
 def _is_temporary(name: str) -> bool:

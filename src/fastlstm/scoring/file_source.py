@@ -11,7 +11,7 @@ from fastlstm.data.options import BadRow, ReadOptions
 from fastlstm.data.readers.columns import column_index, column_list
 from fastlstm.data.readers.encodings import encoding_notes, with_proposals
 from fastlstm.data.readers.files import wrap_read_errors
-from fastlstm.errors import DataError, ResumeError
+from fastlstm.errors import DataError, OptionError, ResumeError
 from fastlstm.notes import Note
 from fastlstm.scoring.file_readers import DelimitedReader, FileReader, JSONLinesReader, ParquetReader
 from fastlstm.scoring.interfaces import Chunk, Position
@@ -44,6 +44,7 @@ class FileSource:
         self._files = data_files(location)
         self._bytes = sum(file.size for file in self._files)
         first = self._files[0]
+        _require_effect(first, options)
         with wrap_read_errors(self.name):
             reader = self._reader(first, None)
             self.notes.extend(reader.notes)
@@ -117,7 +118,10 @@ class FileSource:
     def _with_schema(self, batch: pyarrow.RecordBatch, file: DataFile) -> pyarrow.RecordBatch:
         """Return a batch with the columns of the schema, in its order and types."""
         import pyarrow
+        from pyarrow import types
 
+        known = {*self.schema.names, *file.partition}
+        added = [] if self._wanted is not None else [name for name in batch.schema.names if name not in known]
         arrays = []
         for field in self.schema:
             if field.name in file.partition:
@@ -126,8 +130,12 @@ class FileSource:
                 continue
             index = batch.schema.get_field_index(field.name)
             try:
+                if added:
+                    raise KeyError(f"it has another column {added[0]!r}")
                 if index < 0:
                     raise KeyError(f"no column {field.name!r} (columns: {column_list(batch.schema.names)})")
+                if types.is_float64(batch.column(index).type) and types.is_float32(field.type):
+                    raise KeyError(f"column {field.name!r} is double, not float")
                 arrays.append(batch.column(index).cast(field.type))
             except (KeyError, pyarrow.ArrowException) as error:
                 reason = error.args[0]
@@ -139,6 +147,18 @@ class FileSource:
                     reason=reason,
                 ) from None
         return pyarrow.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _require_effect(file: DataFile, options: ReadOptions) -> None:
+    """Raise `OptionError` if options are given that do not apply to the format of the files."""
+    unused = {".parquet": ("delimiter", "quoting", "encoding"), ".jsonl": ("delimiter", "quoting")}
+    for option in unused.get(file.extension.replace(".ndjson", ".jsonl"), ()):
+        if getattr(options, option) is not None:
+            raise OptionError(
+                f"`{option}` does not apply to {file.extension} files; remove it",
+                code="conflicting-options",
+                options=("source", option),
+            )
 
 
 def _with_partition(schema: pyarrow.Schema, file: DataFile) -> pyarrow.Schema:

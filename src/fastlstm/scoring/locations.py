@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
+from fastlstm.data.labels import is_unicode
 from fastlstm.data.readers.files import file_extension, unknown_format, wrap_read_errors
 from fastlstm.data.urls import without_credentials
 from fastlstm.errors import DataError, MissingDependencyError, OptionError, WriteError
@@ -26,8 +27,12 @@ FORMATS = ".parquet, .csv, .tsv, .jsonl or .ndjson, the text formats also with .
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 """The folder name of a missing value in Hive's layout."""
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")
-"""A scheme of a URL, which is longer than the letter of a drive."""
+_MALFORMED = re.compile(
+    r"([A-Za-z][A-Za-z0-9+.-]+)(?::/(?!/))"
+    r"|^((?:postgres(?:ql)?|elasticsearch|opensearch|s3|gs)(?:\+\w+)?)(?::(?!//)|//)",
+    re.IGNORECASE,
+)
+"""The beginning of a URL with one slash, or without a colon. It may contain a password."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,13 @@ class Location:
         return Location(self.filesystem, self.path + suffix, self.name + suffix, self.is_local)
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a file, a folder, or something else."""
+        from pyarrow import fs
+
+        return bool(self.info.type != fs.FileType.NotFound)
+
+    @property
     def is_file(self) -> bool:
         """Whether it is a file."""
         return bool(self.info.is_file)
@@ -78,13 +90,16 @@ class Location:
         with wrap_read_errors(self.name):
             return self.filesystem.get_file_info(self.path)
 
-    def files(self) -> dict[str, fs.FileInfo]:
-        """Return path -> description of all files in this folder, relative to it, sorted. A missing folder has none."""
+    def files(self, *, follow_links: bool = True) -> dict[str, fs.FileInfo]:
+        """Return path -> description of all files in this folder, relative to it, sorted. A missing folder has none.
+
+        `follow_links` says whether folders that are links are searched.
+        """
         from pyarrow import fs
 
         with wrap_read_errors(self.name):
             if self.is_local:
-                infos = self.filesystem.get_file_info(list(_local_files(self.path)))
+                infos = self.filesystem.get_file_info(list(_local_files(self.path, follow_links=follow_links)))
             else:
                 selector = fs.FileSelector(self.path, recursive=True, allow_not_found=True)
                 infos = self.filesystem.get_file_info(selector)
@@ -196,16 +211,27 @@ def locate(target: str | os.PathLike[str]) -> Location:
         from pyarrow import fs
     except ImportError:
         raise MissingDependencyError("score", "pyarrow", "parquet") from None
-    text = os.fspath(target)
-    if not text:
-        raise OptionError("a path is empty; expected a file or folder", code="bad-location", location=text)
-    scheme, mark, rest = text.partition(":/")
-    if mark and not rest.startswith("/") and _SCHEME.fullmatch(scheme):
+    value: object = os.fspath(target) if isinstance(target, os.PathLike) else target
+    if not isinstance(value, str):
         raise OptionError(
-            f"a URL begins with {scheme}:/ and one slash; expected two, as in {scheme}://",
+            f"a path is {type(target).__name__}; expected the path of a file or folder, or a URI",
             code="bad-location",
-            location=scheme,
+            location=type(target).__name__,
         )
+    text = value
+    if not text or "\0" in text or not is_unicode(text):
+        raise OptionError(
+            f"the path {text!r} is empty or contains invalid characters; expected a file or folder",
+            code="bad-location",
+            location=repr(text),
+        )
+    if match := _MALFORMED.match(text):
+        raise OptionError(
+            f"a URL begins with {match[1] or match[2]} but not with {match[1] or match[2]}://; correct it",
+            code="bad-location",
+            location=match[1] or match[2],
+        )
+    scheme, mark, rest = text.partition(":/")
     if "://" not in text:
         return Location(fs.LocalFileSystem(), os.path.abspath(text), text, True)  # noqa: PTH100 -- keeps links
     name = without_credentials(text).partition("?")[0]
@@ -240,12 +266,21 @@ def data_files(location: Location) -> list[DataFile]:
             for name, info in location.files().items()
             if not _is_hidden(name)
         ]
+    elif location.exists:
+        raise DataError(
+            f"{location.name} is a pipe or a device, which cannot be read twice; write its content to a file first",
+            code="file-not-found",
+            path=location.name,
+        )
     else:
         raise DataError(
             f"no file or folder {location.name!r}; check the path (known formats: {FORMATS})",
             code="file-not-found",
             path=location.name,
         )
+    files = [file for file in files if file.size or file.extension == ".parquet"] or files[
+        :1
+    ]  # empty files: no header
     if not files:
         raise DataError(
             f"{location.name} contains no files; expected {FORMATS}", code="empty-dataset", source=location.name
@@ -272,7 +307,7 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "_")) for part in name.split("/"))
 
 
-def _local_files(folder: str) -> Iterator[str]:
+def _local_files(folder: str, *, follow_links: bool) -> Iterator[str]:
     """Yield the paths of all files in a local folder, without following links to a folder that contains them."""
 
     def fail(error: OSError) -> None:
@@ -280,8 +315,11 @@ def _local_files(folder: str) -> Iterator[str]:
 
     if not os.path.isdir(folder):  # noqa: PTH112 -- as `os.walk`
         return
-    for parent, folders, names in os.walk(folder, onerror=fail, followlinks=True):
-        yield from (f"{parent.rstrip('/')}/{name}" for name in names)
+    for parent, folders, names in os.walk(folder, onerror=fail, followlinks=follow_links):
+        for name in names:
+            if not is_unicode(name):
+                raise OSError(f"the name of a file is not valid UTF-8: {name!r}")
+            yield f"{parent.rstrip('/')}/{name}"
         inside = os.path.realpath(parent) + "/"
         folders[:] = [name for name in folders if not inside.startswith(os.path.realpath(f"{parent}/{name}") + "/")]
 

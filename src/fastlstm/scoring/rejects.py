@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastlstm.data.options import BadRow, BadRowFile
-from fastlstm.errors import ResumeError, WriteError
+from fastlstm.errors import OptionError, ResumeError, WriteError
 
 
 class RejectsFile:
@@ -28,6 +28,13 @@ class RejectsFile:
         self._path = Path(path)
         self.size = 0
         """The size in bytes."""
+        if self._path.exists() and not self._path.is_file():
+            raise OptionError(
+                f"{self._path} is no file; pass a file as `bad_rows`",
+                code="bad-option-value",
+                option="bad_rows",
+                value=self._path,
+            )
         BadRowFile(path).check()
         try:
             self._path.open("ab").close()

@@ -263,20 +263,28 @@ def _predicted(
 ) -> Iterator[tuple[Chunk, ColumnPredictions]]:
     """Yield each chunk with its predictions, in order, while the workers predict the next ones."""
     pending: deque[tuple[Chunk, Future[ColumnPredictions]]] = deque()
+    has_predicted = False
     try:
         for chunk in chunks:
             pending.append((chunk, workers.submit(_texts(chunk.batch, text_columns))))
             if len(pending) >= workers.capacity:
                 first, future = pending.popleft()
-                yield first, future.result()
+                predictions = future.result()
+                has_predicted = True
+                yield first, predictions
         while pending:
             first, future = pending.popleft()
-            yield first, future.result()
+            predictions = future.result()
+            has_predicted = True
+            yield first, predictions
     except BrokenProcessPool as error:
-        raise FastLSTMError(
-            "a worker process died, perhaps because memory ran out; pass fewer `processes`, and `resume` to continue",
-            code="worker-died",
-        ) from error
+        reason = (
+            "a worker process died, perhaps because memory ran out; pass fewer `processes`, and `resume` to continue"
+            if has_predicted
+            else "the worker processes could not start; a script must be a file and call `fastlstm.score` below "
+            "`if __name__ == '__main__':`"
+        )
+        raise FastLSTMError(reason, code="worker-died") from error
 
 
 def _texts(batch: pyarrow.RecordBatch, columns: Sequence[str]) -> list[str | None]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from fastlstm.data.labels import is_unicode
 from fastlstm.data.options import OnBadRows, ReadOptions
 from fastlstm.data.urls import without_credentials
 from fastlstm.errors import OptionError, suggest
@@ -88,6 +89,8 @@ class ScoreSettings:
         for name in ("columns", "key", "partition_by"):
             if values.get(name) is not None:
                 values[name] = _names(name, values[name])
+            elif name != "columns":
+                values[name] = ()
         if values.get("bad_rows") is not None:
             if not isinstance(values["bad_rows"], str | os.PathLike):
                 _reject("bad_rows", values["bad_rows"], "the path of a file")
@@ -120,7 +123,8 @@ class ScoreSettings:
         for name in ("probabilities", "resume", "overwrite"):
             if not isinstance(getattr(self, name), bool):
                 _reject(name, getattr(self, name), "True or False")
-        if not isinstance(self.prefix, str):
+        prefix: object = self.prefix
+        if not isinstance(prefix, str) or not is_unicode(prefix):
             _reject("prefix", self.prefix, "the beginning of column names")
         if self.resume and self.overwrite:
             raise OptionError(
@@ -147,6 +151,7 @@ class ScoreSettings:
         """
         own = (model.labels, model.saved.threshold, model.saved.tokenizer.to_str())
         return {
+            "precision": model.network.precision,
             "model": f"{model.network.fingerprint}-{hashlib.sha256(repr(own).encode()).hexdigest()[:16]}",
             "source": source,
             "delimiter": self.reading.delimiter,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from fastlstm.inference import Classifier
@@ -51,12 +54,16 @@ class ProcessWorkers:
     def __init__(self, model: Classifier, threshold: float | None, processes: int) -> None:
         self.processes = processes
         self.capacity = CHUNKS_PER_WORKER * processes
+        # In a file: a process that dies at its start would not read a model from its pipe, and block this process.
+        self._folder = tempfile.TemporaryDirectory(prefix="fastlstm-")
+        model_file = Path(self._folder.name) / "model"
+        model_file.write_bytes(pickle.dumps((model, threshold), protocol=pickle.HIGHEST_PROTOCOL))
         # A forked process could inherit locks of threads that do not exist in it.
         self._executor = ProcessPoolExecutor(
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(model, threshold),
+            initargs=(model_file,),
         )
 
     def submit(self, texts: Sequence[str | None]) -> Future[ColumnPredictions]:
@@ -67,6 +74,7 @@ class ProcessWorkers:
     def close(self) -> None:
         """See `Workers.close`."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        self._folder.cleanup()
 
 
 @contextmanager
@@ -82,9 +90,9 @@ def _blocked_interrupts() -> Iterator[None]:
 _worker: tuple[Classifier, float | None]
 
 
-def _start_worker(model: Classifier, threshold: float | None) -> None:
+def _start_worker(model_file: Path) -> None:
     global _worker
-    _worker = model, threshold
+    _worker = pickle.loads(model_file.read_bytes())
     limit_threads(1)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from fastlstm.data.labels import is_unicode
 from fastlstm.data.readers.columns import column_index
 from fastlstm.errors import DataError, MissingDependencyError, OptionError
 
@@ -44,10 +45,12 @@ def parse_url(url: str) -> DatabaseURL:
     """Return the parts of a URL. Raise `OptionError` if it is malformed, or has neither or both of table and query."""
     try:
         parts = urlsplit(url, allow_fragments=False)  # "#" is an operator of queries
-        _ = parts.port  # raises ValueError for most passwords that contain "/", "?" or "#"
+        if "," not in parts.netloc:  # several hosts
+            _ = parts.port  # raises ValueError for most passwords that contain "/", "?" or "#"
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
         is_valid = (
-            url.lower().startswith(f"{parts.scheme}://")
+            is_unicode(url)
+            and url.lower().startswith(f"{parts.scheme}://")
             and parts.scheme in SCHEMES
             and parts.netloc.count("@") < 2  # others, and those in the path, are of a password
             and "@" not in parts.path

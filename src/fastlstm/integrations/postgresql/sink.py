@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "fastlstm_checkpoints"
 """The table of checkpoints, in the schema of the sink's table."""
+MAX_NAME_BYTES = 63
 STAGING = "fastlstm_staging"
 """The temporary table of a transaction."""
 POSITION = "fastlstm_position"
@@ -73,23 +74,33 @@ class PostgresSink:
                 url=url.name,
             )
         self._url, self._key, self._overwrite = url, tuple(key), overwrite
-        self._table = url.table
-        self._checkpoints = (*url.table[:-1], CHECKPOINTS)
-        self._sink = ".".join(url.table)
+        self._table: Sequence[str] = url.table
+        self._oid: int | None = None
+        """The number of the table in the database; None before it is created."""
         self._connection: psycopg.Connection[Any] | None = None
         self._columns: list[str] = []
         self._computed: set[str] = set()
         self._identities: set[str] = set()
-        self._rows = 0
+        self._rows = self._written = 0
+        """Rows of the run, and those without the refused ones."""
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
         """See `Sink.start`. Nothing is created if the run cannot start."""
         self._columns = schema.names
         for name in self._key:
             column_index(name, self._columns, "the result", "key")
+        for name in self._columns:
+            if len(name.encode()) > MAX_NAME_BYTES:
+                raise OptionError(
+                    f"the name of column {name!r} has more than {MAX_NAME_BYTES} bytes, which PostgreSQL cuts; choose "
+                    "other columns with `columns`, or another `prefix`",
+                    code="column-name-too-long",
+                    column=name,
+                )
         self._connection = connect(self._url, read_only=False)
         with self._errors():
-            exists = self._exists(self._table)
+            self._find_table()
+            exists = self._oid is not None
             saved = self._saved_checkpoint()
             if resume and (saved is None or not exists):
                 raise ResumeError(
@@ -100,6 +111,8 @@ class PostgresSink:
                 )
             if exists:
                 self._require_columns(schema)
+            if resume and saved is not None:
+                self._require_same_table(saved)
             if not resume:
                 self._require_free(saved, exists=exists)
                 self._prepare_new_run(schema, exists=exists)
@@ -107,9 +120,43 @@ class PostgresSink:
             self._connection.commit()
         if saved is None or not resume:
             return None
-        self._rows = saved["rows"]
+        self._rows, self._written = saved["rows"], saved["written"]
         run: Checkpoint = saved["run"]
         return run
+
+    def _find_table(self) -> None:
+        """Find the table, by its schema and number; if it does not exist, the schema in which it will be created."""
+        row = self._execute(
+            "SELECT nspname, relname, pg_class.oid FROM pg_class JOIN pg_namespace ON relnamespace = pg_namespace.oid "
+            "WHERE pg_class.oid = to_regclass({})",
+            quoted(self._table),
+        ).fetchone()
+        if row is not None:
+            self._table, self._oid = (row[0], row[1]), row[2]
+        elif len(self._table) == 1:
+            row = self._execute("SELECT current_schema()").fetchone()
+            if row is not None and row[0] is not None:
+                self._table = (row[0], *self._table)
+
+    @property
+    def _checkpoints(self) -> Sequence[str]:
+        return (*self._table[:-1], CHECKPOINTS)
+
+    def _require_same_table(self, saved: Checkpoint) -> None:
+        """Raise `ResumeError` if the table is another one than that of the run, or lost rows of a run without a key."""
+        from psycopg import sql
+
+        is_same = saved["table"] == self._oid
+        if is_same and not self._key:
+            row = self._execute("SELECT count(*) FROM {}", sql.Identifier(*self._table)).fetchone()
+            is_same = row is not None and row[0] == saved["written"]
+        if not is_same:
+            raise ResumeError(
+                f"{self.name} is not as the run to resume has left it: it was created again, or rows were added or "
+                "deleted; start again with `overwrite`",
+                code="sink-changed",
+                path=self.name,
+            )
 
     def _prepare_new_run(self, schema: pyarrow.Schema, *, exists: bool) -> None:
         """Create the table, unless it exists, and the table of checkpoints. Delete the checkpoint."""
@@ -123,11 +170,12 @@ class PostgresSink:
             if self._key:
                 columns.append(sql.SQL("PRIMARY KEY ({})").format(identifiers(self._key)))
             self._execute("CREATE TABLE {} ({})", sql.Identifier(*self._table), sql.SQL(", ").join(columns))
+            self._find_table()
         checkpoints = sql.Identifier(*self._checkpoints)
         self._execute(
             "CREATE TABLE IF NOT EXISTS {} (sink text PRIMARY KEY, checkpoint text NOT NULL)", checkpoints
         )
-        self._execute("DELETE FROM {} WHERE sink = {}", checkpoints, self._sink)
+        self._execute("DELETE FROM {} WHERE sink = {}", checkpoints, ".".join(self._table))
 
     def _exists(self, table: Sequence[str]) -> bool:
         row = self._execute("SELECT to_regclass({})", quoted(table)).fetchone()
@@ -172,7 +220,7 @@ class PostgresSink:
         if not self._exists(self._checkpoints):
             return None
         row = self._execute(
-            "SELECT checkpoint FROM {} WHERE sink = {}", sql.Identifier(*self._checkpoints), self._sink
+            "SELECT checkpoint FROM {} WHERE sink = {}", sql.Identifier(*self._checkpoints), ".".join(self._table)
         ).fetchone()
         return None if row is None else json.loads(row[0])
 
@@ -198,6 +246,7 @@ class PostgresSink:
                 rows.append(tuple(map(_database_value, row)))
             else:
                 refused.append(BadRow(self.name, self._rows, *problem))
+        self._written += len(rows)
         with self._errors():
             if self._key:
                 self._update(rows)
@@ -266,14 +315,17 @@ class PostgresSink:
         assert self._connection is not None, "start connects"
         from psycopg import sql
 
-        checkpoints = sql.Identifier(*self._checkpoints)
-        content = json.dumps({"run": checkpoint, "rows": self._rows})
+        checkpoints, name = sql.Identifier(*self._checkpoints), ".".join(self._table)
+        saved = {"run": checkpoint, "rows": self._rows, "written": self._written, "table": self._oid}
+        content = json.dumps(saved)
         with self._errors():
             updated = self._execute(
-                "UPDATE {} SET checkpoint = {} WHERE sink = {}", checkpoints, content, self._sink
+                "UPDATE {} SET checkpoint = {} WHERE sink = {}", checkpoints, content, name
             ).rowcount
             if not updated:
-                self._execute("INSERT INTO {} (sink, checkpoint) VALUES ({}, {})", checkpoints, self._sink, content)
+                self._execute(
+                    "INSERT INTO {} (sink, checkpoint) VALUES ({}, {})", checkpoints, ".".join(self._table), content
+                )
             self._connection.commit()
 
     def finish(self) -> None:
@@ -303,7 +355,7 @@ class PostgresSink:
         except psycopg.Error as error:
             reason = reason_of(error)
             raise WriteError(
-                f"cannot write {self.name}: {reason}; rows of earlier transactions are kept: continue with `resume`",
+                f"cannot write {self.name}: {reason}; a run that had begun continues with `resume`",
                 path=self.name,
                 reason=reason,
             ) from error
@@ -328,7 +380,7 @@ def _database_value(value: Any) -> Any:
 def _contains_nul(value: Any) -> bool:
     """Return whether a string, or one inside a list or struct, contains a NUL character."""
     if isinstance(value, dict):
-        return any(map(_contains_nul, value.values()))
+        return any(map(_contains_nul, (*value.keys(), *value.values())))
     if isinstance(value, list | tuple):  # a map is a list of tuples
         return any(map(_contains_nul, value))
     return isinstance(value, str) and "\0" in value

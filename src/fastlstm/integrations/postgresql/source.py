@@ -87,6 +87,10 @@ class PostgresSource:
                 column_index(column, names, self.name, argument)
             self._types = {name: types[name] for name in (*(columns or names), *text_columns)}
             self._count = _count_rows(connection, url)
+        if self._key:
+            self.identity += f" by {', '.join(self._key)}"
+        self._is_declared = not key
+        """Whether the server ensures that the key is distinct and not null."""
         self.schema = _arrow_schema(self._types)
         if not self._key:
             self.notes.append(
@@ -110,6 +114,8 @@ class PostgresSource:
         count = 0 if position is None else position["rows"]
         size = ROWS_PER_CHUNK
         with connect(self._url) as connection, connection.cursor("fastlstm") as cursor, self._errors():
+            if position is None and self._key and not self._is_declared:
+                self._require_distinct(connection)
             cursor.execute(self._select(last))
             while rows := cursor.fetchmany(size):
                 if self._key:
@@ -119,6 +125,29 @@ class PostgresSource:
                 size = max(1, min(ROWS_PER_CHUNK, len(rows) * MAX_CHUNK_BYTES // max(batch.nbytes, 1)))
                 fraction = None if not self._count else min(count / self._count, 1.0)
                 yield Chunk(batch, {"key": last, "rows": count}, (), fraction)
+
+    def _require_distinct(self, connection: psycopg.Connection[Any]) -> None:
+        """Raise `DataError` if the server finds a key that is missing or repeated, such as the numbers 1.0 and 1.00."""
+        from psycopg import sql
+
+        key = [sql.Identifier(name) for name in self._key]
+        is_missing = sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(name) for name in key)
+        query = sql.SQL("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1 OR {2} LIMIT 1").format(
+            sql.SQL(", ").join(key), relation(self._url), is_missing
+        )
+        row = connection.execute(query).fetchone()
+        if row is not None:
+            raise self._bad_key([None if value is None else str(value) for value in row])
+
+    def _bad_key(self, key: Sequence[Any]) -> DataError:
+        problem = "missing" if None in key else f"repeated ({excerpt(json.dumps(key))})"
+        return DataError(
+            f"the key {', '.join(self._key)} of {self.name} is {problem}; expected columns with distinct values that "
+            "are not null; pass other columns as `key`",
+            code="bad-key",
+            key=self._key,
+            source=self.name,
+        )
 
     def _select(self, last: Sequence[Any] | None) -> sql.Composed:
         """Return the query for the rows after a key. The last columns are those of the key, as text."""
@@ -145,14 +174,7 @@ class PostgresSource:
         for row in rows:
             key = list(row[-len(self._key) :])
             if None in key or key == previous:
-                problem = "missing" if None in key else f"repeated ({excerpt(json.dumps(key))})"
-                raise DataError(
-                    f"the key {', '.join(self._key)} of {self.name} is {problem}; expected columns with distinct "
-                    "values that are not null; pass other columns as `key`",
-                    code="bad-key",
-                    key=self._key,
-                    source=self.name,
-                )
+                raise self._bad_key(key)
             previous = key
         assert previous is not None, "there are rows"
         return previous
