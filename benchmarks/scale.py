@@ -38,7 +38,7 @@ PARTS: dict[str, tuple[Callable[..., dict[str, Any]], int]] = {
     "kills": (scale_kills.measure, 4_000),
     "postgresql": (scale_postgresql.measure, 1_000_000),
     "states": (scale_states.measure, 1_000),
-    "engines": (scale_engines.measure, 60_000),
+    "engines": (scale_engines.measure, 40_000),
     "conversations": (scale_conversations.measure, 100_000),
     "training": (scale_training.measure, 20_000),
 }
