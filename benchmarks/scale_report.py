@@ -55,7 +55,7 @@ def cost() -> str:
         lines.append(row([name, f"{per_core * share:,.0f}", f"{hours:,.0f}", f"{hours * PRICE:,.0f}"]))
     note = (
         f"A billion film reviews of IMDb, with the bundled English model in float32, at {PRICE} dollars per core and "
-        "hour, on the processor of the table above. Shares above 100% count as 100%."
+        f"hour, on an {processors.name(score['machine'])}. Shares of `score` above 100% count as 100%."
     )
     return "\n".join([*lines, "", note]) + "\n"
 

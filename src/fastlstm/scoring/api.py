@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Generator
 from typing import Any
 
+from fastlstm.data.readers import databases
 from fastlstm.data.urls import without_credentials
 from fastlstm.errors import OptionError
 from fastlstm.inference import Classifier
@@ -22,8 +23,7 @@ from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.scoring.workers import ProcessWorkers, Workers
 
 DATABASES = {
-    "postgresql": "fastlstm.integrations.postgresql",
-    "postgres": "fastlstm.integrations.postgresql",
+    **databases.MODULES,
     "elasticsearch": "fastlstm.integrations.elasticsearch",
     "elasticsearch+https": "fastlstm.integrations.elasticsearch",
     "opensearch": "fastlstm.integrations.elasticsearch",

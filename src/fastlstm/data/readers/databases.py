@@ -15,7 +15,7 @@ MODULES = {
     "postgresql": "fastlstm.integrations.postgresql",
     "postgres": "fastlstm.integrations.postgresql",
 }
-"""Scheme -> module with `read_rows` and `url_name`, imported when used."""
+"""Scheme -> module with `read_rows` and `url_name`, and as in `scoring.api.DATABASES`, imported when used."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9]*)(\+[A-Za-z0-9]*)?:/")
 """The beginning of a URL. It matches malformed ones too, which are no paths and may contain passwords."""

@@ -95,7 +95,11 @@ class SearchSink:
     def _prepare_new_run(self) -> None:
         """Delete the checkpoint of an earlier run. Raise `OptionError` if the new one would mix with what is there."""
         saved = self._cluster.request("GET", self._checkpoint_path, allowed=(404,))
-        if saved is not None and not self._overwrite and not json.loads(saved["_source"]["checkpoint"])["finished"]:
+        if (
+            saved is not None
+            and not self._overwrite
+            and not json.loads(saved["_source"]["checkpoint"]).get("finished")
+        ):
             raise OptionError(
                 f"{self.name} belongs to a run; pass `resume` to continue it, or `overwrite` to start again",
                 code="output-exists",

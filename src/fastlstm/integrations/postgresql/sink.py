@@ -200,7 +200,7 @@ class PostgresSink:
         """Raise `OptionError` if rows are there that a new run would mix with its own."""
         from psycopg import sql
 
-        if saved is not None and not saved["run"]["finished"] and not self._overwrite:
+        if saved is not None and not saved["run"].get("finished") and not self._overwrite:
             raise OptionError(
                 f"{self.name} belongs to a run; pass `resume` to continue it, or `overwrite` to start again",
                 code="output-exists",
@@ -239,7 +239,7 @@ class PostgresSink:
     def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
         """See `Sink.write`. Rows without a key and rows with a NUL character are refused."""
         rows, refused = [], []
-        for row in map(tuple, map(dict.values, python_rows(table))):
+        for row in (tuple(values.values()) for values in python_rows(table)):
             self._rows += 1
             problem = self._problem(row)
             if problem is None:

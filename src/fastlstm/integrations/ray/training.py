@@ -161,7 +161,7 @@ def _train(config: dict[str, Any]) -> None:
         checkpoint = checkpoint_path(settings.out)
         content = [checkpoint.read_bytes() if group.is_first and checkpoint.is_file() else None]
         distributed.broadcast_object_list(content)
-        if content[0] is not None:
+        if content[0] is not None and not group.is_first:
             checkpoint.write_bytes(content[0])
         settings = dataclasses.replace(settings, resume=content[0] is not None)
         try:
