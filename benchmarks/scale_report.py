@@ -79,7 +79,11 @@ def _score(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         f"`score` of {result['rows']:,} reviews in Parquet, {result['processes']} processes",
         f"{result['rows_per_second']:,.0f} reviews/s, {result['share_of_predict_proba']:.0%} of `predict_proba` alone",
     )
-    yield f"the same, against one process ({len(result['short_runs'])} pairs)", f"{result['speedup']:.2f} ×"
+    yield (
+        f"`score` of {result['pair_rows']:,} reviews, {result['processes']} processes against one "
+        f"({len(result['pairs'])} pairs)",
+        f"{result['speedup']:.2f} ×",
+    )
     memory = result["memory_mb"]
     yield (
         f"memory of all processes from row {memory['from_row']:,} on",
