@@ -9,6 +9,7 @@ from typing import Any
 import processors
 from alternatives_report import row
 from results import read_all, read_one
+from scale_score import FIRST_ROW, memory_growth
 
 PARTS = ("score", "kills", "postgresql", "engines", "training", "conversations")
 MANY_WORKERS = 64
@@ -84,10 +85,12 @@ def _score(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         f"({len(result['pairs'])} pairs)",
         f"{result['speedup']:.2f} ×",
     )
-    memory = result["memory_mb"]
+    first = min(FIRST_ROW, result["rows"] // 10)
+    memory = memory_growth(result["memory_samples"], first)
     yield (
-        f"memory of all processes from row {memory['from_row']:,} on",
-        f"{memory['median_at_first']:,.0f} MB; at most {result['memory_growth']:+.1%} later",
+        f"memory of all processes, from row {first:,} on, in parts of {first:,} rows",
+        f"median {memory['median']:,.0f} MB, later at most {memory['median_growth']:+.1%}; peak {memory['peak']:,.0f} "
+        f"MB, later at most {memory['peak_growth']:+.1%}",
     )
 
 

@@ -80,8 +80,6 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
     reference.close()
     assert dataset.dataset(folder / "scored").count_rows() == rows
     speed, predict_speed = rows / (result.seconds - paused), statistics.median(reference.speeds)
-    sampled = [size for done, size in memory if done >= first]
-    early = statistics.median([size for done, size in memory if first <= done < 2 * first] or sampled[:1])
     summary = {
         "processes": cores,
         "rows_per_second": speed,
@@ -90,16 +88,39 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
         "speedup": statistics.median(pair["all"] / pair["one"] for pair in pairs),
         "pair_rows": PAIR_ROWS,
         "pairs": pairs,
-        "memory_mb": {"from_row": first, "median_at_first": early / 1e6, "maximum_after": max(sampled) / 1e6},
-        "memory_growth": max(sampled) / early - 1,
         "memory_samples": [[done, round(size / 1e6)] for done, size in memory[:: max(1, len(memory) // 200)]],
     }
     print(
         f"{rows:,} rows: {speed:,.0f} rows/s, {summary['share_of_predict_proba']:.1%} of predict_proba alone; "
-        f"{summary['speedup']:.2f} x one process; memory {early / 1e6:,.0f} MB, at most "
-        f"{summary['memory_growth']:+.1%} later"
+        f"{summary['speedup']:.2f} x one process; memory {memory_growth(summary['memory_samples'], first)}"
     )
     return summary
+
+
+def memory_growth(samples: Sequence[tuple[int, float]], first: int) -> dict[str, float]:
+    """Return how much the memory of a run grows from row `first` on.
+
+    Memory rises with the rows that wait for a commit, and falls with it. So medians and peaks of `first` rows each are
+    compared, those of the first such rows with the largest later ones.
+
+    Args:
+        samples: The rows done, and the memory in MB.
+        first: The number of rows.
+
+    Returns:
+        The median and the peak in MB, and the relative growth of both.
+    """
+    parts: dict[int, list[float]] = {}
+    for rows, size in samples:
+        parts.setdefault(int(rows) // first, []).append(size)
+    medians = [statistics.median(sizes) for part, sizes in sorted(parts.items()) if part >= 1]
+    peaks = [max(sizes) for part, sizes in sorted(parts.items()) if part >= 1]
+    return {
+        "median": medians[0],
+        "peak": peaks[0],
+        "median_growth": max(medians) / medians[0] - 1,
+        "peak_growth": max(peaks) / peaks[0] - 1,
+    }
 
 
 def _measure_pairs(source: Path, folder: Path, cores: int) -> list[dict[str, float]]:
