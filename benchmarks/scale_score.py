@@ -80,6 +80,7 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
     reference.close()
     assert dataset.dataset(folder / "scored").count_rows() == rows
     speed, predict_speed = rows / (result.seconds - paused), statistics.median(reference.speeds)
+    samples = [(done, round(size / 1e6)) for done, size in memory[:: max(1, len(memory) // 200)]]
     summary = {
         "processes": cores,
         "rows_per_second": speed,
@@ -88,11 +89,11 @@ def measure(source: Path, rows: int, folder: Path) -> dict[str, Any]:
         "speedup": statistics.median(pair["all"] / pair["one"] for pair in pairs),
         "pair_rows": PAIR_ROWS,
         "pairs": pairs,
-        "memory_samples": [[done, round(size / 1e6)] for done, size in memory[:: max(1, len(memory) // 200)]],
+        "memory_samples": samples,
     }
     print(
         f"{rows:,} rows: {speed:,.0f} rows/s, {summary['share_of_predict_proba']:.1%} of predict_proba alone; "
-        f"{summary['speedup']:.2f} x one process; memory {memory_growth(summary['memory_samples'], first)}"
+        f"{summary['speedup']:.2f} x one process; memory {memory_growth(samples, first)}"
     )
     return summary
 
