@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import decimal
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,9 @@ from tests.helpers.scoring import SCHEMA, file_source, ids, make_table, read_row
 
 from fastlstm.errors import OptionError, ResumeError, WriteError
 from fastlstm.scoring import file_sink
-from fastlstm.scoring.encode import encode
 from fastlstm.scoring.file_sink import CHECKPOINT_FILE, FileSink
 from fastlstm.scoring.locations import locate
+from fastlstm.serialization import atomic
 
 FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.csv.gz", "t.jsonl.gz"]
 
@@ -84,31 +81,6 @@ def test_every_file_of_a_folder_is_complete(tmp_path: Path, file_format: str) ->
         assert list(map(int, chunk.batch.column("id").to_pylist())) == list(range(5 * number, 5 * number + 5))
 
 
-def test_values_of_partition_columns_become_folders(tmp_path: Path) -> None:
-    table = pyarrow.table(
-        {"text": ["a", "b", "c", "d"], "year": [2023, 2024, None, 2024], "kind": ["x/y", "", "", None]}
-    )
-    sink = sink_of(tmp_path / "out", partition_by=["year", "kind"])
-    sink.start(table.schema, resume=False)
-    sink.write(table)
-    sink.commit({})
-    sink.finish()
-    files = {path.parent.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.parquet")}
-    assert files == {
-        "year=2023/kind=x%2Fy",
-        "year=2024/kind=",
-        "year=2024/kind=__HIVE_DEFAULT_PARTITION__",
-        "year=__HIVE_DEFAULT_PARTITION__/kind=",
-    }
-    rows = dataset.dataset(tmp_path / "out", partitioning="hive").to_table().to_pylist()
-    assert sorted((row["text"], row["year"]) for row in rows) == [
-        ("a", 2023),
-        ("b", 2024),
-        ("c", None),
-        ("d", 2024),
-    ]
-
-
 @pytest.mark.parametrize("name", ["out", "t.parquet", "t.csv"])
 def test_resuming_drops_what_was_not_committed(tmp_path: Path, name: str) -> None:
     sink = sink_of(tmp_path / name)
@@ -125,19 +97,6 @@ def test_resuming_drops_what_was_not_committed(tmp_path: Path, name: str) -> Non
     write_parts(again, range(2, 3))
     again.finish()
     assert ids(read_rows(tmp_path / name)) == list(range(15))
-
-
-def test_resuming_partitions_drops_what_was_not_committed(tmp_path: Path) -> None:
-    table = pyarrow.table({"id": [1, 2], "year": [1, 2]})
-    sink = sink_of(tmp_path / "out", partition_by=["year"])
-    sink.start(table.schema, resume=False)
-    sink.write(table)
-    sink.commit({})
-    sink.write(table)
-    sink.close()
-    again = sink_of(tmp_path / "out", partition_by=["year"])
-    again.start(table.schema, resume=True)
-    assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2]
 
 
 def test_a_run_that_was_killed_while_it_finished_can_be_finished(tmp_path: Path) -> None:
@@ -193,15 +152,6 @@ def test_datasets_of_other_programs_are_never_replaced(tmp_path: Path) -> None:
     assert len(names(tmp_path / "out")) == 1
 
 
-def test_partitions_with_the_same_folder_keep_every_row(tmp_path: Path) -> None:
-    table = pyarrow.table({"id": [1, 2, 3], "x": ["__HIVE_DEFAULT_PARTITION__", None, ""]})
-    sink = sink_of(tmp_path / "out", partition_by=["x"])
-    sink.start(table.schema, resume=False)
-    sink.write(table)
-    sink.commit({})
-    assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2, 3]
-
-
 @pytest.mark.parametrize("name", ["out", "t.csv"])
 def test_runs_whose_parts_were_deleted_cannot_be_resumed(tmp_path: Path, name: str) -> None:
     sink = sink_of(tmp_path / name)
@@ -213,15 +163,6 @@ def test_runs_whose_parts_were_deleted_cannot_be_resumed(tmp_path: Path, name: s
     with pytest.raises(ResumeError) as error:
         sink_of(tmp_path / name).start(SCHEMA, resume=True)
     assert error.value.code == "missing-part"
-
-
-def test_partitions_by_numbers_keep_every_row(tmp_path: Path) -> None:
-    table = pyarrow.table({"id": [1, 2, 3, 4], "score": [0.5, float("nan"), None, float("nan")]})
-    sink = sink_of(tmp_path / "out", partition_by=["score"])
-    sink.start(table.schema, resume=False)
-    sink.write(table)
-    sink.commit({})
-    assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2, 3, 4]
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path: Path) -> None:
@@ -305,47 +246,6 @@ def test_columns_of_lists_cannot_become_folders(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_times_that_python_lacks_are_null(tmp_path: Path) -> None:
-    seconds = pyarrow.array([300_000_000_000, 0, None], pyarrow.timestamp("s"))
-    nanoseconds = pyarrow.array([1999, 1, None], pyarrow.timestamp("ns"))
-    days = pyarrow.array([4_000_000, 0, -800_000], pyarrow.date32())
-    inside = pyarrow.array([[1999], [], None], pyarrow.list_(pyarrow.timestamp("ns")))
-    table = pyarrow.table({"id": [1, 2, 3], "s": seconds, "ns": nanoseconds, "day": days, "inside": inside})
-    lines = [json.loads(line) for line in encode(table, "jsonl").splitlines()]
-    epoch = "1970-01-01T00:00:00"
-    assert lines == [
-        {"id": 1, "s": None, "ns": f"{epoch}.000001", "day": None, "inside": [f"{epoch}.000001"]},
-        {"id": 2, "s": epoch, "ns": epoch, "day": "1970-01-01", "inside": []},
-        {"id": 3, "s": None, "ns": None, "day": None, "inside": None},
-    ]
-    assert encode(table.select(["id", "s"]), "csv").splitlines()[1:] == [b"1,", b"2,1970-01-01 00:00:00", b"3,"]
-    sink = sink_of(tmp_path / "out", partition_by=["s"])
-    sink.start(table.schema, resume=False)
-    sink.write(table)
-    assert names(tmp_path / "out") == ["s=1970-01-01%2000%3A00%3A00", "s=__HIVE_DEFAULT_PARTITION__"]
-
-
-def test_json_lines_contain_values_that_json_has_not() -> None:
-    table = pyarrow.table(
-        {
-            "float": [float("nan")],
-            "when": [datetime.datetime(2024, 1, 2, 3, 4)],
-            "price": [decimal.Decimal("1.50")],
-            "raw": [b"\xff"],
-            "tags": [["a", None]],
-            "inner": [{"x": float("inf")}],
-        }
-    )
-    assert json.loads(encode(table, "jsonl")) == {
-        "float": None,
-        "when": "2024-01-02T03:04:00",
-        "price": "1.50",
-        "raw": "/w==",
-        "tags": ["a", None],
-        "inner": {"x": None},
-    }
-
-
 def test_a_parquet_file_has_one_row_group_per_part(tmp_path: Path) -> None:
     sink = sink_of(tmp_path / "t.parquet")
     sink.start(SCHEMA, resume=False)
@@ -375,23 +275,6 @@ def test_a_failure_while_an_object_is_written_leaves_none(tmp_path: Path, monkey
     again.start(SCHEMA, resume=True)
     again.finish()
     assert ids(read_rows(tmp_path / "t.parquet")) == list(range(10))
-
-
-def test_partitions_without_rows_can_be_resumed(tmp_path: Path) -> None:
-    table = pyarrow.table({"id": [1, 2], "year": [1, 2]})
-    sink = sink_of(tmp_path / "out", partition_by=["year"])
-    sink.start(table.schema, resume=False)
-    for rows in (table, table.slice(0, 0), table.slice(1)):
-        sink.write(rows)
-        sink.commit({})
-    sink.close()
-    again = sink_of(tmp_path / "out", partition_by=["year"])
-    assert again.start(table.schema, resume=True) == {}
-    again.close()
-    next((tmp_path / "out" / "year=2").glob("part-*")).unlink()
-    with pytest.raises(ResumeError) as error:
-        sink_of(tmp_path / "out", partition_by=["year"]).start(table.schema, resume=True)
-    assert error.value.code == "missing-part"
 
 
 def test_a_run_that_was_killed_before_its_first_commit_can_start_again(tmp_path: Path) -> None:
@@ -446,17 +329,6 @@ def test_files_of_other_results_inside_a_folder_stay(tmp_path: Path, options: di
     assert names(tmp_path / "mine") == ["part-00000007.parquet"]
 
 
-def test_partitions_of_an_earlier_result_are_replaced(tmp_path: Path) -> None:
-    table = pyarrow.table({"id": [1, 2], "year": [1, 2]})
-    for columns in (["year"], [], ["year"]):
-        sink = sink_of(tmp_path / "out", partition_by=columns, overwrite=True)
-        sink.start(table.schema, resume=False)
-        sink.write(table)
-        sink.commit({})
-        sink.close()
-        assert sorted(ids(read_rows(tmp_path / "out"))) == [1, 2]
-
-
 def test_a_file_that_appears_during_a_run_is_not_replaced(tmp_path: Path) -> None:
     sink = sink_of(tmp_path / "t.csv")
     sink.start(SCHEMA, resume=False)
@@ -504,9 +376,26 @@ def test_pipes_are_no_sinks(tmp_path: Path) -> None:
     assert error.value.code == "bad-location"
 
 
-@pytest.mark.parametrize("column", ["_p", ".p", "b"])
-def test_partitions_that_readers_skip_are_refused(tmp_path: Path, column: str) -> None:
-    schema = pyarrow.schema({"id": pyarrow.int64(), column: pyarrow.binary() if column == "b" else pyarrow.int8()})
-    with pytest.raises(OptionError) as error:
-        sink_of(tmp_path / "out", partition_by=[column]).start(schema, resume=False)
-    assert (error.value.code, error.value.option) == ("bad-option-value", "partition_by")
+def test_a_run_that_was_killed_right_after_its_file_appeared_can_be_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = sink_of(tmp_path / "t.csv")
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+    replace_file = atomic.replace_file
+
+    def kill(temporary: Path, path: Path) -> None:
+        replace_file(temporary, path)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "replace_file", kill)
+        with pytest.raises(KeyboardInterrupt):
+            sink.finish()
+    sink.close()
+    assert names(tmp_path) == ["t.csv", "t.csv.incomplete"]
+    again = sink_of(tmp_path / "t.csv")
+    again.start(SCHEMA, resume=True)
+    again.finish()
+    assert names(tmp_path) == ["t.csv"]
+    assert list(map(int, ids(read_rows(tmp_path / "t.csv")))) == list(range(10))

@@ -5,12 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import multiprocessing
 import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +36,6 @@ from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.rejects import RejectsFile
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
-from fastlstm.scoring.workers import ProcessWorkers
 from fastlstm.serialization.classifier import SavedModel
 
 
@@ -445,30 +439,8 @@ def test_bad_rows_are_listed_in_a_local_file() -> None:
     assert "secret" not in str(error.value)
 
 
-def test_worker_processes_do_not_receive_interrupts(classifier: Classifier) -> None:
-    workers = ProcessWorkers(classifier, None, 1)
-    try:
-        workers.submit(["good"]).result()
-        (worker,) = multiprocessing.active_children()
-        status = Path(f"/proc/{worker.pid}/status").read_text()
-    finally:
-        workers.close()
-    blocked = int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16)  # type: ignore[index]
-    assert blocked >> (signal.SIGINT - 1) & 1
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-
-
 def test_lists_of_bad_rows_are_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OptionError) as error:
         RejectsFile(tmp_path / "pipe")
     assert (error.value.code, error.value.option) == ("bad-option-value", "bad_rows")
-
-
-def test_workers_that_cannot_start_are_an_error(tmp_path: Path) -> None:
-    source = write_table(tmp_path / "in.parquet", make_table(50))
-    script = tmp_path / "script.py"
-    script.write_text(f"import fastlstm\nfastlstm.score({str(source)!r}, {str(tmp_path / 'out.csv')!r})\n")
-    process = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
-    assert process.returncode == 1
-    assert "__main__" in process.stderr.splitlines()[-1]

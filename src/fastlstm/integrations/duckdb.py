@@ -7,8 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.errors import MissingDependencyError, OptionError
-from fastlstm.inference.classifier import Classifier, as_classifier
+from fastlstm.inference.classifier import Classifier
 from fastlstm.inference.columns import predict_column
+from fastlstm.integrations.sql_functions import prepare_function
 from fastlstm.scoring.columns import prediction_structs
 
 if TYPE_CHECKING:
@@ -53,15 +54,7 @@ def register(
         import pyarrow  # noqa: F401
     except ImportError:
         raise MissingDependencyError("a function for DuckDB", "pyarrow", "duckdb") from None
-    if not name:
-        raise OptionError(
-            "`name` is empty; expected the name of a function, such as sentiment",
-            code="bad-option-value",
-            option="name",
-            value=name,
-        )
-    classifier = as_classifier(model)
-    classifier.check_threshold(threshold)
+    classifier = prepare_function(name, model, threshold)
 
     def predict(texts: Any) -> Any:  # DuckDB evaluates the annotations, and pyarrow is no global name
         predictions = predict_column(classifier, texts.to_pylist(), threshold=threshold)

@@ -6,9 +6,9 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fastlstm.errors import OptionError
-from fastlstm.inference.classifier import Classifier, as_classifier
+from fastlstm.inference.classifier import Classifier
 from fastlstm.inference.columns import predict_column
+from fastlstm.integrations.sql_functions import prepare_function
 
 if TYPE_CHECKING:
     import sqlite3
@@ -41,15 +41,7 @@ def register(
         OptionError: `name` is empty, or `threshold` is invalid.
         InputError: The model cannot be loaded.
     """
-    if not name:
-        raise OptionError(
-            "`name` is empty; expected the name of a function, such as sentiment",
-            code="bad-option-value",
-            option="name",
-            value=name,
-        )
-    classifier = as_classifier(model)
-    classifier.check_threshold(threshold)
+    classifier = prepare_function(name, model, threshold)
 
     @lru_cache(CACHED_TEXTS)
     def predict(text: str) -> tuple[str | None, float | None]:

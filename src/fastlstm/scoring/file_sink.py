@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,8 @@ class FileSink:
         overwrite: bool = False,
     ) -> None:
         self.name = location.name
-        if location.exists and not location.is_file and not location.is_folder:
+        is_folder = location.is_folder
+        if not is_folder and not location.is_file and location.exists:
             raise OptionError(
                 f"{location.name} is a pipe or a device; expected a file or folder",
                 code="bad-location",
@@ -75,7 +76,7 @@ class FileSink:
         self._location, self._overwrite, self._partition_by = location, overwrite, tuple(partition_by)
         extension = file_extension(Path(location.path))
         own_format = {".ndjson": "jsonl"}.get(extension, extension.removeprefix("."))
-        self._is_single = own_format in OUTPUT_FORMATS and not location.is_folder
+        self._is_single = own_format in OUTPUT_FORMATS and not is_folder
         if self._is_single and (partition_by or file_format not in (None, own_format)):
             option, value = ("partition_by", partition_by) if partition_by else ("format", file_format)
             raise OptionError(
@@ -83,7 +84,7 @@ class FileSink:
                 code="conflicting-options",
                 options=("sink", option),
             )
-        if not self._is_single and not location.is_folder and extension in OTHER_FORMATS:
+        if not self._is_single and not is_folder and extension in OTHER_FORMATS:
             raise OptionError(
                 f"unknown format of {location.name}; expected {FORMATS}, or a folder",
                 code="unknown-format",
@@ -103,28 +104,11 @@ class FileSink:
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
         """See `Sink.start`."""
-        from pyarrow import types
-
         for column in self._partition_by:
-            if column not in schema.names:
+            problem = _partition_problem(column, schema)
+            if problem is not None:
                 raise OptionError(
-                    f"`partition_by` contains {column!r}, which is no column of the result ({', '.join(schema.names)})",
-                    code="bad-option-value",
-                    option="partition_by",
-                    value=column,
-                )
-            kind = schema.field(column).type
-            if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind):
-                raise OptionError(
-                    f"`partition_by` contains {column!r}, which is {kind}; expected a column of single values",
-                    code="bad-option-value",
-                    option="partition_by",
-                    value=column,
-                )
-            if column.startswith((".", "_")):
-                raise OptionError(
-                    f"`partition_by` contains {column!r}, but readers skip folders whose names begin with a dot or an "
-                    "underscore; pass another column",
+                    f"`partition_by` contains {column!r}, {problem}",
                     code="bad-option-value",
                     option="partition_by",
                     value=column,
@@ -152,12 +136,7 @@ class FileSink:
                 )
             self._parts, self._files, self._is_combined = saved["parts"], saved["files"], saved["combined"]
             self._overwrite = saved["overwrite"]
-            if self._is_single and self._location.is_file and not (self._overwrite or self._is_combined):
-                raise OptionError(
-                    f"{self.name} has appeared since the run began; rename it, or start again with `overwrite`",
-                    code="output-exists",
-                    path=self.name,
-                )
+            self._require_no_other_file()
             self._delete_parts(self._parts)
             self._require_parts()
             self._run = saved["run"]
@@ -165,6 +144,15 @@ class FileSink:
         self._require_free()  # another run may have written since
         self._delete_parts(0)  # the first commit replaces the checkpoint
         return None
+
+    def _require_no_other_file(self) -> None:
+        """Raise `OptionError` if a file has appeared in the place of a single file, which it would replace."""
+        if self._is_single and not self._overwrite and self._location.is_file:
+            raise OptionError(
+                f"{self.name} has appeared since the run began; rename it, or start again with `overwrite`",
+                code="output-exists",
+                path=self.name,
+            )
 
     def _take_lock(self, *, create: bool) -> None:
         """Lock a folder of this machine for this process. Raise `OptionError` if another run writes there."""
@@ -186,7 +174,7 @@ class FileSink:
 
     def _require_parts(self) -> None:
         """Raise `ResumeError` unless the folder contains the part files that the checkpoint counts."""
-        count = len(self._part_files())
+        count = len(self._part_numbers(self._folder.files(follow_links=False)))
         if count != self._files:
             raise ResumeError(
                 f"{self._folder.name} contains {count:,} part files; the run to resume had written {self._files:,}; "
@@ -199,7 +187,7 @@ class FileSink:
         """Raise `OptionError` if something is there that must not be replaced."""
         has_checkpoint = self._read_checkpoint() is not None
         files = [name for name in self._folder.files(follow_links=False) if not _is_temporary(name)]
-        own = {CHECKPOINT_FILE, *self._part_files()} if has_checkpoint else set()
+        own = {CHECKPOINT_FILE, *self._part_numbers(files)} if has_checkpoint else set()
         foreign = [name for name in files if name not in own]
         if self._folder.is_file or foreign:
             raise OptionError(
@@ -279,6 +267,9 @@ class FileSink:
         if not self._is_single:
             return
         if not self._is_combined:
+            self._require_no_other_file()
+            self._overwrite = True  # from now on, a file there is that of this run
+            self._write_checkpoint()
             self._combine()
             self._parts, self._files, self._is_combined = 0, 0, True
             self._write_checkpoint()
@@ -289,7 +280,7 @@ class FileSink:
                 Path(self._folder.path).rmdir()
 
     def _combine(self) -> None:
-        parts = [self._folder.child(name) for name in sorted(self._part_files())]
+        parts = [self._folder.child(name) for name in sorted(self._part_numbers(self._folder.files()))]
         target = self._folder.child(".part-all") if self._location.is_local else self._location
         try:
             with (
@@ -334,23 +325,39 @@ class FileSink:
             path=self._checkpoint_file.name,
         )
 
-    def _part_files(self) -> dict[str, int]:
-        """Return path -> number of the part files, in the folders of partitions if there are any."""
+    def _part_numbers(self, names: Iterable[str]) -> dict[str, int]:
+        """Return path -> number of the part files among files, in the folders of partitions if there are any."""
         saved = self._read_checkpoint()
         layouts = [self._partition_by, *([] if saved is None else [saved["partition_by"]])]
         return {
             name: int(match[1])
-            for name in self._folder.files(follow_links=False)
+            for name in names
             if (match := _PART.fullmatch(PurePosixPath(name).name))
             and any(_is_partition(name.split("/")[:-1], columns) for columns in layouts)
         }
 
     def _delete_parts(self, first: int) -> None:
         """Delete the part files from a number on, and temporary files."""
-        old = [name for name, number in self._part_files().items() if number >= first]
-        for name in self._folder.files(follow_links=False):
-            if name in old or _is_temporary(name):
+        names = self._folder.files(follow_links=False)
+        numbers = self._part_numbers(names)
+        for name in names:
+            if numbers.get(name, -1) >= first or _is_temporary(name):
                 self._folder.child(name).delete()
+
+
+def _partition_problem(column: str, schema: pyarrow.Schema) -> str | None:
+    """Return why a column cannot become folders; None if it can."""
+    from pyarrow import types
+
+    if column not in schema.names:
+        return f"which is no column of the result ({', '.join(schema.names)})"
+    kind = schema.field(column).type
+    unsupported = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    if any(is_kind(kind) for is_kind in unsupported):
+        return f"which is {kind}; expected a column of single values"
+    if column.startswith((".", "_")):
+        return "but readers skip folders whose names begin with a dot or an underscore; pass another column"
+    return None
 
 
 def _is_partition(folders: Sequence[str], columns: Sequence[str]) -> bool:

@@ -151,8 +151,9 @@ class FileSource:
 
 def _require_effect(file: DataFile, options: ReadOptions) -> None:
     """Raise `OptionError` if options are given that do not apply to the format of the files."""
-    unused = {".parquet": ("delimiter", "quoting", "encoding"), ".jsonl": ("delimiter", "quoting")}
-    for option in unused.get(file.extension.replace(".ndjson", ".jsonl"), ()):
+    dialect = ("delimiter", "quoting")
+    unused = {".parquet": (*dialect, "encoding"), ".jsonl": dialect, ".ndjson": dialect}
+    for option in unused.get(file.extension, ()):
         if getattr(options, option) is not None:
             raise OptionError(
                 f"`{option}` does not apply to {file.extension} files; remove it",

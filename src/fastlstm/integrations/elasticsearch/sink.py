@@ -193,7 +193,7 @@ class SearchSink:
 
 
 def _label_columns(names: Sequence[str]) -> list[str]:
-    """Return the columns of labels: that of the default prefix, and those beside a column of their probability."""
+    """Return the label columns: the one with the default prefix, and those whose probability column exists."""
     prefixes = [name.removesuffix(LABEL) for name in names if name.endswith(LABEL)]
     return [
         f"{prefix}{LABEL}" for prefix in prefixes if prefix == DEFAULT_PREFIX or f"{prefix}{PROBABILITY}" in names
