@@ -40,7 +40,7 @@ PARTS: dict[str, tuple[Callable[..., dict[str, Any]], int]] = {
     "states": (scale_states.measure, 1_000),
     "engines": (scale_engines.measure, 40_000),
     "conversations": (scale_conversations.measure, 100_000),
-    "training": (scale_training.measure, 20_000),
+    "training": (scale_training.measure, 6_000),
 }
 """Part -> function, and default number of rows."""
 

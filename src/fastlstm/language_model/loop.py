@@ -321,8 +321,9 @@ def _step(
         lstm_states.append(states)
     mean_loss = AsyncScalar(torch.stack(losses).mean())
     torch.autograd.backward(scale_loss(total))
-    (loss_value,) = group.sum_numbers(mean_loss() * share)
-    require_finite_loss(loss_value, f"in step {state.step + 1} of epoch {state.epoch + 1}")
+    sums = group.start_sum_numbers(mean_loss() * share)
     state.optimizer.step(rate)
+    (loss_value,) = sums()
+    require_finite_loss(loss_value, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     state.lstm_states = lstm_states
     return loss_value

@@ -71,21 +71,23 @@ class Adam:
 
     def _summed(self, grads: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the gradients of all weights, summed over the group."""
-        result = {name: grads.get(name, torch.zeros_like(weight)) for name, weight in self._weights.items()}
-        sparse_name, ids = self._embedding_name, self._ids
-        if not isinstance(self._adam, _KernelAdam) or sparse_name is None or ids is None:
-            self._group.sum(list(result.values()))
-            return result
-        embedding = self._weights[sparse_name]
-        rows = embedding.new_zeros(len(ids), embedding.shape[1])
-        if (grad := grads.get(sparse_name)) is not None:
-            rows[torch.from_numpy(np.searchsorted(ids, grad.indices()[0].numpy()))] = grad.values()
-        result[sparse_name] = rows
-        self._group.sum(list(result.values()))
-        index = torch.from_numpy(ids.astype(np.int64))[None]
-        result[sparse_name] = torch.sparse_coo_tensor(
-            index, rows, embedding.shape, is_coalesced=True, check_invariants=False
-        )
+        ids = self._ids if isinstance(self._adam, _KernelAdam) else None
+        own = []
+        for name, weight in self._weights.items():
+            grad = grads.get(name)
+            if name == self._embedding_name and ids is not None:
+                rows = weight.new_zeros(len(ids), weight.shape[1])
+                if grad is not None:
+                    rows[torch.from_numpy(np.searchsorted(ids, grad.indices()[0].numpy()))] = grad.values()
+                grad = rows
+            own.append(torch.zeros_like(weight) if grad is None else grad)
+        result = dict(zip(self._weights, self._group.sum(own), strict=True))
+        if self._embedding_name is not None and ids is not None:
+            index = torch.from_numpy(ids.astype(np.int64))[None]
+            shape = self._weights[self._embedding_name].shape
+            result[self._embedding_name] = torch.sparse_coo_tensor(
+                index, result[self._embedding_name], shape, is_coalesced=True, check_invariants=False
+            )
         return result
 
     def _factor(self, grads: Mapping[str, Tensor]) -> float | Tensor:

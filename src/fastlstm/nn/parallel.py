@@ -7,14 +7,22 @@ those of one process up to the order of sums.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from fastlstm._typing import IndexArray
+
 Rows = TypeVar("Rows")
+
+AWAKE_SECONDS = 0.1
+"""Time that a process waits for the others before its core may sleep."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +43,48 @@ class Group:
         return self.rank == 0
 
     def share(self, rows: Rows) -> Rows:
-        """Return the rows of this process, of a list, an array or a tensor: every `size`-th."""
-        return rows[self.rank :: self.size] if self.size > 1 else rows  # type: ignore[index]
+        """Return the rows of this process, of a list, an array or a tensor.
 
-    def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors of one type by their sums over the group, the same bits in every process."""
+        Processes 0, 1, ..., n take one row each, then n, ..., 1, 0, and so on: of rows sorted by length, every process
+        gets about the same number of tokens.
+        """
+        if self.size == 1:
+            return rows
+        own = self._own(len(rows))  # type: ignore[arg-type]
+        return [rows[i] for i in own] if isinstance(rows, list) else rows[own]  # type: ignore[return-value, index]
+
+    def _own(self, count: int) -> IndexArray:
+        """Return the increasing indices of the rows of this process, of `count` rows."""
+        rounds = np.arange(-(-count // self.size))
+        own = rounds * self.size + np.where(rounds % 2 == 0, self.rank, self.size - 1 - self.rank)
+        return own[own < count]
+
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Return the sums of tensors of one type over the group, the same bits in every process."""
         if self.size == 1 or not tensors:
-            return
+            return list(tensors)
         buffer = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        distributed.all_reduce(buffer)
-        start = 0
-        for tensor in tensors:
-            tensor.copy_(buffer[start : start + tensor.numel()].view_as(tensor))
-            start += tensor.numel()
+        _wait(distributed.all_reduce(buffer, async_op=True))
+        parts = torch.split(buffer, [tensor.numel() for tensor in tensors])
+        return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
     def sum_numbers(self, *numbers: float) -> list[float]:
         """Return the sums of numbers over the group."""
+        return self.start_sum_numbers(*numbers)()
+
+    def start_sum_numbers(self, *numbers: float) -> Callable[[], list[float]]:
+        """Return a function that waits for the sums of numbers over the group, and returns them."""
         if self.size == 1:
-            return list(numbers)
+            return lambda: list(numbers)
         sums = torch.tensor(numbers, dtype=torch.float64)
-        distributed.all_reduce(sums)
-        result: list[float] = sums.tolist()
-        return result
+        work = distributed.all_reduce(sums, async_op=True)
+
+        def wait() -> list[float]:
+            _wait(work)
+            result: list[float] = sums.tolist()
+            return result
+
+        return wait
 
     def decide(self, decision: bool) -> bool:
         """Return the decision of the first process, in every process."""
@@ -66,19 +94,28 @@ class Group:
         """Return the rows of all processes, in every process.
 
         Args:
-            rows: The `share` of this process, of [count, ...]: [ceil((count - rank) / size), ...], of any type that
-                `sum` adds.
+            rows: The `share` of this process, of [count, ...], of any type that `sum` adds.
             count: The number of rows of all processes.
 
         Returns:
-            Row i is row `i // size` of process `i % size`: [count, ...], of the type of `rows`.
+            The rows of which every process had its `share`: [count, ...], of the type of `rows`.
         """
         if self.size == 1:
             return rows
         whole = rows.new_zeros(count, *rows.shape[1:])
-        self.share(whole).copy_(rows)
-        self.sum([whole])
-        return whole
+        whole[self._own(count)] = rows
+        return self.sum([whole])[0]
+
+
+def _wait(work: Any) -> None:
+    """Wait for an operation of `torch.distributed`; at first without putting this core to sleep.
+
+    In a virtual machine, a sleeping core can take several milliseconds to wake up, a good part of a small step.
+    """
+    end = time.monotonic() + AWAKE_SECONDS
+    while not work.is_completed() and time.monotonic() < end:
+        os.sched_yield()
+    work.wait()
 
 
 def process_group() -> Group:

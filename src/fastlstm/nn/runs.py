@@ -93,6 +93,9 @@ def check_same_run(out: Path, saved_identity: object, identity: dict[str, Any]) 
 
 Event = TypeVar("Event")
 
+EVENTS_PER_DECISION = 8
+"""Of a group of processes: a decision makes all of them wait for the first one."""
+
 
 def with_checkpoints(
     events: Iterable[Event],
@@ -107,14 +110,16 @@ def with_checkpoints(
         events: The events. At each of them the state of the run must be consistent.
         save: Saves the state. Called before an event of a type in `save_after` is yielded, before another event if
             `seconds` have passed since the last call, and when the caller closes this generator. In a group of
-            processes, all save at the same events, which the first one decides, but not when one of them is closed.
+            processes, all save at the same events, which the first one decides at every `EVENTS_PER_DECISION`-th
+            event, but not when one of them is closed.
         save_after: Types of the events at which the state is always saved.
         seconds: Time between two calls.
     """
     saved, group = time.monotonic(), process_group()
     try:
-        for event in events:
-            if isinstance(event, save_after) or group.decide(time.monotonic() - saved > seconds):
+        for number, event in enumerate(events):
+            can_decide = group.size == 1 or number % EVENTS_PER_DECISION == 0
+            if isinstance(event, save_after) or (can_decide and group.decide(time.monotonic() - saved > seconds)):
                 save()
                 saved = time.monotonic()
             yield event

@@ -214,7 +214,7 @@ def _compute_batches(
     with torch.inference_mode(), training_numerics():
         for batch in group.share(list(batches.batches_by_length(batches.lengths_of(texts), EVALUATION_BATCH))):
             result[torch.from_numpy(batch)] = compute(batches.pack_batch([texts[i] for i in batch])).float().cpu()
-        group.sum([result])
+        (result,) = group.sum([result])
     model.train(was_training)
     return result
 
@@ -255,9 +255,10 @@ def _step(
             random = torch.Generator(device).manual_seed(seed)
             divergence = vat_loss(model, batches.pack_batch(own_unlabelled), config.adversarial, random)
         torch.autograd.backward(scale_loss(divergence * (len(own_unlabelled) / len(unlabelled))))
-    total, correct_count = group.sum_numbers(loss_sum(), correct())
-    require_finite_loss(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
+    sums = group.start_sum_numbers(loss_sum(), correct())
     state.optimizer.step(rate)
+    total, correct_count = sums()
+    require_finite_loss(total, f"in step {state.step + 1} of epoch {state.epoch + 1}")
     return total, int(correct_count)
 
 

@@ -15,6 +15,7 @@ import dataclasses
 import os
 import queue
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from fastlstm.errors import FastLSTMError, TrainingError
 from fastlstm.integrations.ray.cluster import connect, cores_per_worker, summary
 from fastlstm.kernel import limit_threads
 from fastlstm.language_model.corpus import load_corpus
+from fastlstm.language_model.loop import LanguageModelStep
 from fastlstm.language_model.settings import LanguageModelSettings
 from fastlstm.nn.parallel import process_group
 from fastlstm.nn.runs import checkpoint_path
+from fastlstm.training.events import StepDone
 from fastlstm.training.run import load_data
 from fastlstm.training.settings import TrainingSettings
 
@@ -36,6 +39,8 @@ MAX_FAILURES = 10
 POLL_SECONDS = 0.5
 STOP_SECONDS = 10.0
 """Time for Ray Train to stop by itself."""
+SEND_SECONDS = 0.1
+"""Time between two messages about steps: one takes the cores about 4 ms, more than a tenth of a small step."""
 
 Settings = TrainingSettings | LanguageModelSettings
 Run = Callable[[Settings], Generator[Any, None, None]]
@@ -89,14 +94,15 @@ def _events(ray: Any, run: Run, settings: Settings, threads: int) -> Generator[A
             while True:
                 has_ended = bool(ray.wait([task], timeout=0)[0])
                 try:
-                    event = channel.get(timeout=POLL_SECONDS)
+                    message = channel.get(timeout=POLL_SECONDS)
                 except queue.Empty:
                     if has_ended:
                         break
                     continue
-                if isinstance(event, FastLSTMError):
-                    raise event
-                yield event
+                for event in message:
+                    if isinstance(event, FastLSTMError):
+                        raise event
+                    yield event
             try:
                 ray.get(task)
             except ray.exceptions.RayError as error:
@@ -164,9 +170,26 @@ def _train(config: dict[str, Any]) -> None:
         if content[0] is not None and not group.is_first:
             checkpoint.write_bytes(content[0])
         settings = dataclasses.replace(settings, resume=content[0] is not None)
+        sender = _Sender(config["channel"])
         try:
             for event in config["run"](settings):
                 if group.is_first:
-                    config["channel"].put(event)
+                    sender.send(event)
         except FastLSTMError as error:
-            config["channel"].put(error)  # `events` then ends all workers: they may wait for this one
+            sender.send(error)  # `events` then ends all workers: they may wait for this one
+
+
+class _Sender:
+    """Sends events to `events`. Those of steps wait, and are sent together."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._waiting: list[Any] = []
+        self._sent = time.monotonic()
+
+    def send(self, event: Any) -> None:
+        self._waiting.append(event)
+        may_wait = isinstance(event, StepDone | LanguageModelStep)
+        if not may_wait or time.monotonic() - self._sent >= SEND_SECONDS:
+            self._channel.put(self._waiting)
+            self._waiting, self._sent = [], time.monotonic()
