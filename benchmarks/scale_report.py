@@ -118,7 +118,8 @@ def _training(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, speedup in result["speedup"].items():
         yield (
             f"training the {name} with {result['workers']} workers of one core each",
-            f"{speedup:.2f} × one worker; losses differ by at most {result['loss_difference'][name]:.0e}",
+            f"{speedup:.2f} × one worker; losses of the first epoch differ by at most "
+            f"{result['loss_difference'][name]:.0e}",
         )
         yield (
             f"the same with {MANY_WORKERS} workers, if no more time is lost per step than with {result['workers']} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow
 from pyarrow import csv, dataset, parquet
 
+from fastlstm.data.options import BadRow
 from fastlstm.inference import Classifier
 from fastlstm.inference.columns import ColumnPredictions, predict_column
 from fastlstm.scoring.api import open_sink, open_source
@@ -17,7 +18,7 @@ from fastlstm.scoring.encode import encode
 from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import FileSink
 from fastlstm.scoring.file_source import FileSource
-from fastlstm.scoring.interfaces import Sink, Source
+from fastlstm.scoring.interfaces import Checkpoint, Sink, Source
 from fastlstm.scoring.locations import locate
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
@@ -48,6 +49,46 @@ class SerialWorkers:
 
     def close(self) -> None:
         pass
+
+
+MANY_CALLS = 1000
+"""More than the calls of a sink in a run."""
+
+
+class Killed(BaseException):
+    """Ends a run as a killed process does: nothing is cleaned up."""
+
+
+class KilledSink:
+    """A sink that ends the run at a call of `write`, `commit` or `finish`, before or after its work."""
+
+    def __init__(self, sink: Any, call: int, *, after: bool) -> None:
+        self._sink, self._calls, self._after = sink, call, after
+        self.name = sink.name
+
+    def _count(self, work: Callable[[], Any]) -> Any:
+        self._calls -= 1
+        if self._calls == 0 and not self._after:
+            raise Killed
+        result = work()
+        if self._calls == 0:
+            raise Killed
+        return result
+
+    def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
+        return self._sink.start(schema, resume=resume)  # type: ignore[no-any-return]
+
+    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
+        return self._count(lambda: self._sink.write(table))  # type: ignore[no-any-return]
+
+    def commit(self, checkpoint: Checkpoint) -> None:
+        self._count(lambda: self._sink.commit(checkpoint))
+
+    def finish(self) -> None:
+        self._count(self._sink.finish)
+
+    def close(self) -> None:
+        self._sink.close()
 
 
 def make_table(rows: int, first: int = 0) -> pyarrow.Table:
@@ -122,6 +163,16 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         table = dataset.dataset(path, partitioning="hive").to_table()
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
+
+
+def sink_of(path: Path, **options: Any) -> FileSink:
+    """Return a sink with arguments of `FileSink`."""
+    return FileSink(locate(path), **options)
+
+
+def names(folder: Path) -> list[str]:
+    """Return the sorted names of the files and folders in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def ids(rows: Sequence[Mapping[str, Any]]) -> list[int]:

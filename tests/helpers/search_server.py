@@ -9,6 +9,7 @@ import copy
 import fnmatch
 import json
 import re
+import secrets
 import socket
 import struct
 import threading
@@ -40,6 +41,7 @@ class Index:
     """An index: all its documents, those that searches see, and its mapping."""
 
     properties: dict[str, Any] = field(default_factory=dict)
+    uuid: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     documents: dict[str, Document] = field(default_factory=dict)
     visible: dict[str, Document] = field(default_factory=dict)
     sequence_numbers: list[int] = field(default_factory=lambda: [0] * SHARDS)
@@ -161,10 +163,12 @@ class SearchServer:
             return self._document(method, name, parts[1])
         index = self._index(name)
         if not parts:
-            return 200, {name: {"mappings": {"properties": index.properties}}}
+            settings = {"index": {"uuid": index.uuid}}
+            return 200, {name: {"mappings": {"properties": index.properties}, "settings": settings}}
         if parts == ["_mapping"]:
             if method == "PUT":
-                index.properties |= content["properties"]
+                for path, mapping in content["properties"].items():
+                    add_field(index.properties, path.split("."), mapping)
                 return 200, {"acknowledged": True}
             return 200, {name: {"mappings": {"properties": index.properties}}}
         if parts == ["_refresh"]:
@@ -290,6 +294,18 @@ class SearchServer:
         if column.startswith("_"):
             raise Failure(400, "illegal_argument_exception", f"[{column}] is not sorted")
         return document.source[column.removesuffix(".keyword")]
+
+
+def add_field(properties: dict[str, Any], path: list[str], mapping: dict[str, Any]) -> None:
+    """Add a field to a mapping. Raise `Failure` if it has another type."""
+    name, *rest = path
+    if rest:
+        add_field(properties.setdefault(name, {"properties": {}})["properties"], rest, mapping)
+        return
+    present = properties.setdefault(name, mapping)
+    if present.get("type") != mapping.get("type"):
+        reason = f"mapper [{name}] cannot be changed from type [{present.get('type')}] to [{mapping.get('type')}]"
+        raise Failure(400, "illegal_argument_exception", reason)
 
 
 def merged(present: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:

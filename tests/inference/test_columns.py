@@ -17,7 +17,7 @@ def test_missing_texts_have_neither_label_nor_probabilities() -> None:
     predictions = predict_column(model, TEXTS)
     assert predictions.labels == ["positive", None, "negative", None, None]
     assert predictions.is_text.tolist() == [True, False, True, True, True]
-    assert predictions.has_label.tolist() == [True, False, True, False, False]
+    assert np.isnan(predictions.label_probabilities).tolist() == [False, True, False, True, True]
     assert np.isnan(predictions.probabilities[1]).all()
 
 

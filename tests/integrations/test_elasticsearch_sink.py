@@ -21,7 +21,7 @@ from tests.helpers.scored_documents import (
     write,
     write_and_commit,
 )
-from tests.helpers.search_server import RESET, SearchServer
+from tests.helpers.search_server import RESET, Index, SearchServer
 
 from fastlstm.errors import OptionError, ResumeError, WriteError
 from fastlstm.integrations.elasticsearch import open_sink, open_source
@@ -108,6 +108,44 @@ def test_unsupported_types_raise(server: SearchServer) -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("names", [("a", "a.b"), ("a.b", "a"), ("No.", "id"), ("a.b.c", "a.b")])
+def test_columns_that_one_document_cannot_have_raise(server: SearchServer, names: tuple[str, str]) -> None:
+    sink = open_sink(f"{server.url}/reviews")
+    with pytest.raises(OptionError) as caught:
+        sink.start(pyarrow.schema(dict.fromkeys(names, pyarrow.int64())), resume=False)
+    assert (caught.value.code, caught.value.column in names) == ("unsupported-column", True)
+    assert server.requests == []
+
+
+def test_fields_inside_objects_are_never_changed(server: SearchServer) -> None:
+    server.indexes["reviews"] = Index({"user": {"properties": {"age": {"type": "integer"}}}})
+    schema = pyarrow.schema(
+        {"id": pyarrow.int64(), "user": pyarrow.struct({"age": pyarrow.int64(), "name": pyarrow.string()})}
+    )
+    rows = [{"id": 1, "user": {"age": 3, "name": "Li"}}]
+    write(server, [pyarrow.RecordBatch.from_pylist(rows, schema)])
+    fields = server.indexes["reviews"].properties["user"]["properties"]
+    assert {name: field["type"] for name, field in fields.items()} == {"age": "integer", "name": "text"}
+    assert server.sources("reviews") == {"1": rows[0]}
+
+
+def test_the_last_of_repeated_keys_counts_on_a_busy_server(server: SearchServer) -> None:
+    first, last = ({**rows_of([1])[0], "text": text} for text in ("first", "last"))
+    server.fail("/_bulk", 429, 1, item="1")
+    write(server, [pyarrow.RecordBatch.from_pylist([first, *rows_of([2]), last], SCHEMA)])
+    assert server.sources("reviews") == {"1": last, "2": rows_of([2])[0]}
+
+
+def test_runs_whose_index_was_created_again_cannot_be_resumed(server: SearchServer) -> None:
+    write(server, [batch_of([1, 2])])
+    server.indexes["reviews"] = Index(server.indexes["reviews"].properties)
+    sink = open_sink(f"{server.url}/reviews", key="id")
+    with pytest.raises(ResumeError) as caught:
+        sink.start(SCHEMA, resume=True)
+    sink.close()
+    assert (caught.value.code, caught.value.path) == ("sink-changed", f"{server.url}/reviews")
+
+
 def test_unknown_key_raises(server: SearchServer) -> None:
     sink = open_sink(f"{server.url}/reviews", key="nr")
     with pytest.raises(OptionError) as caught:
@@ -146,8 +184,9 @@ def test_servers_that_stay_busy_raise(server: SearchServer, item: str | None) ->
     server.fail("/_bulk", 429, 100, item=item)
     with pytest.raises(WriteError) as caught:
         sink.write(table_of(range(10)))
+    sink.close()
     assert (caught.value.code, caught.value.status) == ("server-busy", 429)
-    assert "reviews" not in server.indexes.get(CHECKPOINT_INDEX, server.indexes["reviews"]).documents
+    assert server.sources(CHECKPOINT_INDEX) == {}
 
 
 @pytest.mark.parametrize(
@@ -315,7 +354,7 @@ def test_real_servers_keep_and_return_rows() -> None:
         source = open_source(REAL_SERVER + "?page_size=70", key=key)
         chunks = source.chunks(None)
         first = [next(chunks) for _ in range(3)]
-        chunks.close()  # type: ignore[attr-defined]
+        chunks.close()
         rows = [row for chunk in (*first, *source.chunks(first[-1].position)) for row in chunk.batch.to_pylist()]
         assert sorted(map(without_id, rows), key=lambda row: row["id"]) == rows_of(range(1500))
     sink = open_sink(REAL_SERVER, key="_id", overwrite=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import pyarrow
 import pytest
@@ -14,7 +14,6 @@ from tests.helpers.search_server import RESET, SearchServer
 from fastlstm.errors import DataError, OptionError, WriteError
 from fastlstm.integrations.elasticsearch import open_sink, open_source
 from fastlstm.integrations.elasticsearch.cluster import Cluster
-from fastlstm.scoring.interfaces import Chunk
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 100])
@@ -43,7 +42,7 @@ def test_source_continues_after_a_position(server: SearchServer, key: str | Sequ
     for number in range(1, 9):
         chunks = source.chunks(None)
         first = [next(chunks) for _ in range(number)]
-        chunks.close()  # type: ignore[attr-defined]
+        chunks.close()
         assert server.points_in_time == {}
         position = json.loads(json.dumps(first[-1].position))
         rest = open_source(f"{server.url}/reviews?page_size=10", key=key).chunks(position)
@@ -51,14 +50,34 @@ def test_source_continues_after_a_position(server: SearchServer, key: str | Sequ
         assert rows == expected
 
 
-def test_source_continues_when_the_point_in_time_has_expired(server: SearchServer) -> None:
+def test_source_with_a_key_continues_when_the_point_in_time_has_expired(server: SearchServer) -> None:
     write(server, [batch_of(range(20))])
-    expected = read(f"{server.url}/reviews")
+    expected = read(f"{server.url}/reviews", key="id")
     rows = []
-    for chunk in open_source(f"{server.url}/reviews?page_size=6").chunks(None):
+    for chunk in open_source(f"{server.url}/reviews?page_size=6", key="id").chunks(None):
         rows += chunk.batch.to_pylist()
         server.points_in_time.clear()
     assert rows == expected
+
+
+@pytest.mark.parametrize("key", [(), "_id"])
+def test_source_without_a_key_reads_no_changed_document_twice(
+    server: SearchServer, key: str | Sequence[str]
+) -> None:
+    """Elasticsearch moves changed documents to the end of its order, OpenSearch does not."""
+    write(server, [batch_of(range(20))])
+    expected = read(f"{server.url}/reviews")
+    rows: list[Any] = []
+    chunks = open_source(f"{server.url}/reviews?page_size=6", key=key).chunks(None)
+    rows += next(chunks).batch.to_pylist()
+    server.points_in_time.clear()
+    if server.product == "opensearch":
+        rows += [row for chunk in chunks for row in chunk.batch.to_pylist()]
+        assert rows == expected
+        return
+    with pytest.raises(DataError) as caught:
+        next(chunks)
+    assert (caught.value.code, caught.value.status) == ("request-failed", 404)
 
 
 def test_source_retries_and_raises(server: SearchServer) -> None:
@@ -96,7 +115,7 @@ def test_clients_are_closed_at_every_exit(server: SearchServer, monkeypatch: pyt
     for _ in range(2):  # a source can be read again
         assert sum(chunk.batch.num_rows for chunk in source.chunks(None)) == 20
         assert is_open == []
-    chunks = cast("Generator[Chunk]", source.chunks(None))
+    chunks = source.chunks(None)
     next(chunks)
     assert len(is_open) == 1
     chunks.close()

@@ -10,6 +10,8 @@ import pytest
 from tests.helpers.command_line import SMALL, reviews
 from tests.helpers.postgresql_server import PASSWORD, execute
 from tests.helpers.scoring import (
+    Killed,
+    KilledSink,
     file_sink_of,
     file_source_of,
     ids,
@@ -118,35 +120,37 @@ def test_the_last_of_repeated_keys_counts(database: str, classifier: Classifier,
     assert execute(database, "SELECT id, text FROM scored ORDER BY id") == [("1", "last"), ("2", "other")]
 
 
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("key", ["id", ()])
 def test_every_row_is_there_once_after_a_failure_at_any_step(
-    database: str, classifier: Classifier, tmp_path: Path, key: Any
+    database: str, classifier: Classifier, tmp_path: Path, key: Any, after: bool
 ) -> None:
-    source = write_table(tmp_path / "in.parquet", make_table(30))
+    source, url = write_table(tmp_path / "in.parquet", make_table(30)), f"{database}?table=scored"
     settings = ScoreSettings.create({"key": key, "rows_per_commit": 10})
-    for call in range(1, 8):
-        for name in ("write", "commit"):
-            execute(database, "DROP TABLE IF EXISTS scored, fastlstm_checkpoints")
-            sink = postgresql.open_sink(f"{database}?table=scored", key=settings.key)
-            countdown = [call]
-            work = getattr(sink, name)
+    call, is_complete = 2, False  # the first call saves the checkpoint of a new run
+    while not is_complete:
+        execute(database, "DROP TABLE IF EXISTS scored, fastlstm_checkpoints")
+        sink = KilledSink(postgresql.open_sink(url, key=settings.key), call, after=after)
+        try:
+            score_with(classifier, file_source_of(source, settings), sink, settings)
+            is_complete = True
+        except Killed:
+            assert score(classifier, source, url, key=key, rows_per_commit=10, resume=True).rows == 30
+        assert execute(database, "SELECT count(*), count(DISTINCT id) FROM scored") == [(30, 30)]
+        call += 1
+    assert call > 6
 
-            def failing(*arguments: Any, countdown: list[int] = countdown, work: Any = work) -> Any:
-                result = work(*arguments)
-                countdown[0] -= 1
-                if countdown[0] == 0:
-                    raise KeyboardInterrupt  # after the work, like a kill between two steps
-                return result
 
-            setattr(sink, name, failing)
-            try:
-                score_with(classifier, file_source_of(source, settings), sink, settings)
-            except KeyboardInterrupt:
-                result = score(
-                    classifier, source, f"{database}?table=scored", key=key, rows_per_commit=10, resume=True
-                )
-                assert result.rows == 30
-            assert execute(database, "SELECT count(*), count(DISTINCT id) FROM scored") == [(30, 30)]
+def test_an_earlier_result_stays_if_the_key_is_repeated(
+    database: str, classifier: Classifier, tmp_path: Path
+) -> None:
+    make_reviews(database, 20)
+    query = f"{database}?query=SELECT id, text, id / 2 AS pair FROM reviews"
+    score(classifier, query, tmp_path / "out", key="id")
+    with pytest.raises(DataError) as error:
+        score(classifier, query, tmp_path / "out", key="pair", overwrite=True)
+    assert error.value.code == "bad-key"
+    assert sorted(ids(read_rows(tmp_path / "out"))) == list(range(20))
 
 
 def test_reading_continues_after_every_chunk(database: str) -> None:
@@ -179,9 +183,8 @@ def test_keys_must_identify_rows(database: str, rows: list[tuple[int | None, str
     execute(database, "CREATE TABLE reviews (id integer, text text)")
     for row in rows:
         execute(database, "INSERT INTO reviews VALUES (%s, %s)", *row)
-    source = postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], key=["id"])
     with pytest.raises(DataError) as error:
-        list(source.chunks(None))
+        postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], key=["id"])
     assert error.value.code == "bad-key"
 
 
@@ -351,9 +354,8 @@ def test_models_are_trained_on_rows_and_contain_no_password(
 def test_keys_that_are_equal_for_the_server_are_repeated(database: str) -> None:
     execute(database, "CREATE TABLE reviews (n numeric, text text); "
             "INSERT INTO reviews VALUES (1.0, 'a'), (1.00, 'b'), (2, 'c')")  # fmt: skip
-    source = postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], key=["n"])
     with pytest.raises(DataError) as error:
-        list(source.chunks(None))
+        postgresql.open_source(f"{database}?table=reviews", text_columns=["text"], key=["n"])
     assert error.value.code == "bad-key"
 
 

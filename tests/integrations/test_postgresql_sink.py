@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -277,3 +279,29 @@ def test_nul_characters_in_keys_of_structs_are_rejected(database: str) -> None:
     with closing(open_sink(f"{database}?table=scored")) as sink:
         sink.start(table.schema, resume=False)
         assert [row.code for row in sink.write(table)] == ["nul-character", "nul-character"]
+
+
+def test_created_columns_have_the_type_of_the_values(database: str) -> None:
+    columns = {
+        "small": (pyarrow.array([b"\xff"], pyarrow.large_binary()), "bytea", b"\xff"),
+        "fixed": (pyarrow.array([b"ab"], pyarrow.binary(2)), "bytea", b"ab"),
+        "day": (pyarrow.array([datetime.date(2024, 5, 6)], pyarrow.date64()), "date", datetime.date(2024, 5, 6)),
+        "at": (pyarrow.array([datetime.time(7, 8, 9)], pyarrow.time64("us")), "time", datetime.time(7, 8, 9)),
+        "half": (pyarrow.array(np.array([0.5], np.float16)), "float4", 0.5),
+        "kind": (pyarrow.array(["a"]).dictionary_encode(), "text", "a"),
+    }
+    table = pyarrow.table({"text": ["good"], **{name: array for name, (array, _, _) in columns.items()}})
+    sink = open_sink(f"{database}?table=scored")
+    with closing(sink):
+        sink.start(table.schema, resume=False)
+        assert sink.write(table) == []
+        sink.commit({})
+    types = dict(
+        execute(
+            database, "SELECT column_name, udt_name FROM information_schema.columns WHERE table_name = 'scored'"
+        )
+    )
+    assert types == {"text": "text", **{name: kind for name, (_, kind, _) in columns.items()}}
+    assert execute(database, f"SELECT {', '.join(columns)} FROM scored") == [
+        tuple(value for _, _, value in columns.values())
+    ]

@@ -16,7 +16,7 @@ from tests.helpers.command_line import error_code
 from tests.helpers.scoring import ids, make_table, read_rows, write_table
 
 import fastlstm
-from fastlstm.errors import DataError, FastLSTMError, OptionError
+from fastlstm.errors import DataError, FastLSTMError, InputError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.columns import predict_column
 from fastlstm.integrations.ray import RayWorkers, TextPredictor, prediction
@@ -58,6 +58,20 @@ def test_missing_texts_and_other_columns() -> None:
     assert table.column("m_label").to_pylist() == ["positive", None]
 
 
+@pytest.mark.parametrize(
+    ("batch", "code"),
+    [
+        (pyarrow.table({"review": ["a film"]}), "missing-column"),
+        (pyarrow.table({"text": ["a film"], "predicted_label": ["good"]}), "column-exists"),
+        ({"text": ["a film"]}, "bad-option-value"),
+    ],
+)
+def test_unsuitable_batches_raise(batch: Any, code: str) -> None:
+    with pytest.raises(InputError) as error:
+        TextPredictor(fastlstm.load())(batch)
+    assert error.value.code == code
+
+
 def test_score_on_ray_writes_every_row_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_readers, "ROWS_PER_CHUNK", 50)
     source = write_table(tmp_path / "in.parquet", make_table(500))
@@ -75,9 +89,13 @@ def test_chunks_of_a_killed_actor_are_predicted_again() -> None:
     texts = [f"a good film {n}" for n in range(400)]
     expected = predict_column(model, texts).labels
     pid = ray.get(workers.actors[0].process_id.remote())
+    os.kill(pid, signal.SIGSTOP)  # so that no chunk of this actor is finished before the kill
     futures = [workers.submit(texts) for _ in range(6)]
+    assert futures[1].result(timeout=120).labels == expected  # of the other actor
+    assert not futures[0].done()
     os.kill(pid, signal.SIGKILL)
     assert all(future.result(timeout=120).labels == expected for future in futures)
+    assert ray.get(workers.actors[0].process_id.remote()) != pid
     workers.close()
 
 

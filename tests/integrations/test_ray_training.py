@@ -6,6 +6,7 @@ The workers take most of the time to import PyTorch, so there are as few runs as
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -68,9 +69,17 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingResult, li
 
 
 def processes(pattern: str = PROCESSES) -> list[int]:
-    """Return the ids of the processes with such a name."""
-    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
+    """Return the ids of the processes with such a name that this process, or one of its children, started."""
+    listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(maxsplit=2) for line in listing.stdout.splitlines()]
+    parents = {int(row[0]): int(row[1]) for row in rows}
+
+    def is_own(process: int) -> bool:
+        while process > 1 and process != os.getpid():
+            process = parents.get(process, 0)
+        return process == os.getpid()
+
+    return [int(pid) for pid, _, name in rows if re.search(pattern, name) and is_own(int(pid))]
 
 
 def has_stopped() -> bool:

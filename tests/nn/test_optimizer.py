@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 from fastlstm.nn import kernel_lstm, optimizer
 from fastlstm.nn.numerics import GPU_GRADIENT_SCALE
 from fastlstm.nn.optimizer import Adam, gpu_gradient_factor
+from fastlstm.nn.parallel import Group
 
 V, E = 37, 13
 """Vocabulary size and embedding dimension."""
@@ -50,13 +53,21 @@ def learning_rate(step: int) -> float:
     return 0.01 * (1 - step / 60)
 
 
-def run(adam: Adam, embedding: nn.Embedding, output: Tensor, steps: range, *, all_words: bool = False) -> None:
-    """Take steps; with `all_words`, update all vectors in every step."""
+def run(
+    adam: Adam,
+    embedding: nn.Embedding,
+    output: Tensor,
+    steps: range,
+    *,
+    all_words: bool = False,
+    scale: float = 1.0,
+) -> None:
+    """Take steps with gradients of a scale; with `all_words`, update all vectors in every step."""
     for step in steps:
         ids, grad_vectors, grad_output = gradients(step)
         adam.catch_up(None if all_words else ids.numpy())
-        torch.autograd.backward((embedding(ids) * grad_vectors).sum())
-        output.grad = grad_output.clone()
+        torch.autograd.backward((embedding(ids) * grad_vectors).sum() * scale)
+        output.grad = grad_output.clone() * scale
         adam.step(learning_rate(step))
 
 
@@ -127,3 +138,23 @@ def test_gradients_of_a_gpu_are_unscaled_and_clipped(norm: float, clip_norm: flo
 @pytest.mark.parametrize("norm", [float("inf"), float("nan")])
 def test_non_finite_gradients_of_a_gpu_skip_the_step(norm: float) -> None:
     assert float(gpu_gradient_factor(torch.tensor(norm), 1.0)) == 0
+
+
+class TwoProcesses(Group):
+    """A group whose other process has the same gradients as this one."""
+
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [2 * tensor for tensor in tensors]
+
+
+@pytest.mark.usefixtures("implementation")
+def test_a_group_steps_by_the_sum_of_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    adam, embedding, output = make_adam()
+    run(adam, embedding, output, range(8), scale=2.0)
+    monkeypatch.setattr(optimizer, "process_group", lambda: TwoProcesses(0, 2))
+    adam_of_group, embedding_of_group, output_of_group = make_adam()
+    run(adam_of_group, embedding_of_group, output_of_group, range(8))
+    for one in (adam, adam_of_group):
+        one.catch_up()
+    torch.testing.assert_close(embedding_of_group.weight, embedding.weight, rtol=0, atol=0)
+    torch.testing.assert_close(output_of_group, output, rtol=0, atol=0)

@@ -6,23 +6,11 @@ import datetime
 import decimal
 import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow
+from tests.helpers.scoring import names, sink_of
 
 from fastlstm.scoring.encode import encode
-from fastlstm.scoring.file_sink import FileSink
-from fastlstm.scoring.locations import locate
-
-FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.csv.gz", "t.jsonl.gz"]
-
-
-def sink_of(path: Path, **options: Any) -> FileSink:
-    return FileSink(locate(path), **options)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_times_that_python_lacks_are_null(tmp_path: Path) -> None:
@@ -45,7 +33,7 @@ def test_times_that_python_lacks_are_null(tmp_path: Path) -> None:
     assert names(tmp_path / "out") == ["s=1970-01-01%2000%3A00%3A00", "s=__HIVE_DEFAULT_PARTITION__"]
 
 
-def test_json_lines_contain_values_that_json_has_not() -> None:
+def test_values_that_json_cannot_represent_are_converted() -> None:
     table = pyarrow.table(
         {
             "float": [float("nan")],

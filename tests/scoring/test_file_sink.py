@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow
 import pytest
 from pyarrow import dataset, parquet
-from tests.helpers.scoring import SCHEMA, file_source, ids, make_table, read_rows
+from tests.helpers.scoring import SCHEMA, file_source, ids, make_table, names, read_rows, sink_of
 
 from fastlstm.errors import OptionError, ResumeError, WriteError
 from fastlstm.scoring import file_sink
@@ -21,19 +21,11 @@ from fastlstm.serialization import atomic
 FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.csv.gz", "t.jsonl.gz"]
 
 
-def sink_of(path: Path, **options: Any) -> FileSink:
-    return FileSink(locate(path), **options)
-
-
 def write_parts(sink: FileSink, numbers: range, rows: int = 5) -> None:
     """Commit one part of some rows for each number."""
     for number in numbers:
         sink.write(make_table(rows, first=rows * number))
         sink.commit({"part": number})
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -89,7 +81,7 @@ def test_resuming_drops_what_was_not_committed(tmp_path: Path, name: str) -> Non
     sink.write(make_table(5, first=100))  # killed before the commit
     sink.close()
     parts = tmp_path / (name if name == "out" else f"{name}.incomplete")
-    (parts / ".part-00003.parquet.1234").write_bytes(b"half")
+    (parts / f".part-00000003.parquet.{'0a' * 8}").write_bytes(b"half")
     again = sink_of(tmp_path / name)
     assert again.start(SCHEMA, resume=True) == {"part": 1}
     assert len(list(parts.glob("part-*"))) == 2
@@ -277,9 +269,30 @@ def test_a_failure_while_an_object_is_written_leaves_none(tmp_path: Path, monkey
     assert ids(read_rows(tmp_path / "t.parquet")) == list(range(10))
 
 
+def test_an_earlier_object_stays_if_the_new_one_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"earlier")
+    store = dataclasses.replace(locate(tmp_path / "t.parquet"), is_local=False)  # written in place, as objects are
+    (tmp_path / "t.parquet.incomplete").mkdir()
+    sink = FileSink(store, overwrite=True)
+    sink.start(SCHEMA, resume=False)
+    write_parts(sink, range(2))
+
+    class ReadOnlyFilesystem:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store.filesystem, name)
+
+        def open_output_stream(self, *_: object, **__: object) -> Any:
+            raise OSError("access denied")
+
+    sink._location = dataclasses.replace(store, filesystem=ReadOnlyFilesystem())
+    with pytest.raises(WriteError):
+        sink.finish()
+    assert (tmp_path / "t.parquet").read_bytes() == b"earlier"
+
+
 def test_a_run_that_was_killed_before_its_first_commit_can_start_again(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / f".{CHECKPOINT_FILE}.1234").write_bytes(b"half")
+    (tmp_path / "out" / f".{CHECKPOINT_FILE}.{'0a' * 8}").write_bytes(b"half")
     sink = sink_of(tmp_path / "out")
     sink.start(SCHEMA, resume=False)
     write_parts(sink, range(2))
@@ -316,6 +329,8 @@ def test_files_of_other_results_inside_a_folder_stay(tmp_path: Path, options: di
         sink.start(SCHEMA, resume=False)
         write_parts(sink, range(3))
         sink.close()
+    (tmp_path / "out" / "july" / f".part-00000003.parquet.{'0a' * 8}").touch()  # of another run
+    (tmp_path / "out" / ".part-list").touch()
     (tmp_path / "out" / "link").symlink_to(tmp_path / "mine")
     again = sink_of(tmp_path / "out", overwrite=True)
     if options["resume"]:
@@ -325,7 +340,8 @@ def test_files_of_other_results_inside_a_folder_stay(tmp_path: Path, options: di
             again.start(SCHEMA, resume=False)
         assert error.value.code == "not-a-score-folder"
     again.close()
-    assert len(names(tmp_path / "out" / "july")) == 4
+    assert len(names(tmp_path / "out" / "july")) == 5
+    assert (tmp_path / "out" / ".part-list").exists()
     assert names(tmp_path / "mine") == ["part-00000007.parquet"]
 
 

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow
 import pytest
 from pyarrow import dataset
-from tests.helpers.scoring import ids, read_rows
+from tests.helpers.scoring import ids, read_rows, sink_of
 
 from fastlstm.errors import OptionError, ResumeError
-from fastlstm.scoring.file_sink import FileSink
-from fastlstm.scoring.locations import locate
-
-FILES = ["t.parquet", "t.csv", "t.tsv", "t.jsonl", "t.csv.gz", "t.jsonl.gz"]
-
-
-def sink_of(path: Path, **options: Any) -> FileSink:
-    return FileSink(locate(path), **options)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_values_of_partition_columns_become_folders(tmp_path: Path) -> None:

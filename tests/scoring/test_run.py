@@ -6,7 +6,7 @@ import contextlib
 import csv
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ import pyarrow
 import pytest
 from tests.helpers.random_models import make_model
 from tests.helpers.scoring import (
+    MANY_CALLS,
+    Killed,
+    KilledSink,
     SerialWorkers,
     file_sink_of,
     file_source_of,
@@ -32,9 +35,8 @@ from fastlstm.inference import Classifier
 from fastlstm.notes import Note
 from fastlstm.scoring import file_readers
 from fastlstm.scoring.events import ScoreProgress, ScoreResult, ScoreStarted
-from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.rejects import RejectsFile
-from fastlstm.scoring.run import run
+from fastlstm.scoring.run import Progress, run
 from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.serialization.classifier import SavedModel
 
@@ -106,46 +108,6 @@ def test_events_describe_the_progress(tmp_path: Path, classifier: Classifier) ->
     assert progress[-1].fraction == 1.0
     assert progress[0].seconds_left is not None
     assert len(list((tmp_path / "out").glob("part-*"))) == 3
-
-
-MANY_CALLS = 1000
-"""More than the calls of a sink in a run."""
-
-
-class Killed(BaseException):
-    """Ends a run as a killed process does: nothing is cleaned up."""
-
-
-class KilledSink:
-    """A sink that ends the run at a call of `write`, `commit` or `finish`, before or after its work."""
-
-    def __init__(self, sink: Any, call: int, *, after: bool) -> None:
-        self._sink, self._calls, self._after = sink, call, after
-        self.name = sink.name
-
-    def _count(self, work: Callable[[], Any]) -> Any:
-        self._calls -= 1
-        if self._calls == 0 and not self._after:
-            raise Killed
-        result = work()
-        if self._calls == 0:
-            raise Killed
-        return result
-
-    def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
-        return self._sink.start(schema, resume=resume)  # type: ignore[no-any-return]
-
-    def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
-        return self._count(lambda: self._sink.write(table))  # type: ignore[no-any-return]
-
-    def commit(self, checkpoint: Checkpoint) -> None:
-        self._count(lambda: self._sink.commit(checkpoint))
-
-    def finish(self) -> None:
-        self._count(self._sink.finish)
-
-    def close(self) -> None:
-        self._sink.close()
 
 
 class Refusing(KilledSink):
@@ -271,6 +233,20 @@ def test_a_row_that_the_sink_refuses_can_stop_the_run(tmp_path: Path, classifier
     with pytest.raises(DataError) as error:
         score_with(classifier, file_source_of(source, settings), sink, settings)
     assert (error.value.code, error.value.location) == ("refused", 1)
+    resumed = file_sink_of(tmp_path / "out", settings)  # the run had not finished
+    result = score_with(
+        classifier, file_source_of(source, settings), resumed, ScoreSettings.create({"resume": True})
+    )[-1]
+    assert isinstance(result, ScoreResult)
+    assert (result.rows, result.bad_rows) == (19, {"refused": 1})
+    assert ids(read_rows(tmp_path / "out")) == list(range(1, 20))
+
+
+def test_checkpoints_of_other_versions_cannot_be_resumed() -> None:
+    saved = {**Progress({}).to_json(), "format_version": 0, "more": 1}
+    with pytest.raises(ResumeError) as error:
+        Progress.from_json(saved)
+    assert error.value.code == "bad-checkpoint"
 
 
 @pytest.mark.parametrize("content", [None, "source,location,code,reason,content\n"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import dataclasses
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,16 @@ class LabelCells:
     probabilities: object
 
 
+BAD_ROW_COLUMNS = [field.name for field in dataclasses.fields(BadRow)]
+
+
+def bad_rows_csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows of a CSV file in UTF-8. Characters that UTF-8 lacks, halves of surrogate pairs, become "?"."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode(errors="replace")
+
+
 class BadRowFile:
     """A CSV file that lists skipped rows. The first call of `write` replaces an existing file, later calls append."""
 
@@ -65,7 +76,7 @@ class BadRowFile:
         """Raise `OptionError` if the path is an existing file that is not a list of bad rows."""
         if not self.path.is_file():  # it does not exist, or is a pipe, which must not be read
             return
-        header = ",".join(f.name for f in dataclasses.fields(BadRow)).encode()
+        header = ",".join(BAD_ROW_COLUMNS).encode()
         try:
             with self.path.open("rb") as file:
                 beginning = file.read(len(header))
@@ -88,17 +99,10 @@ class BadRowFile:
         """
         self.check()
         try:
-            with self.path.open("a" if self._started else "w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file)
+            with self.path.open("ab" if self._started else "wb") as file:
                 if not self._started:
-                    writer.writerow([f.name for f in dataclasses.fields(BadRow)])
-                writer.writerows(
-                    [
-                        value.encode(errors="replace").decode() if isinstance(value, str) else value
-                        for value in values
-                    ]
-                    for values in map(dataclasses.astuple, rows)
-                )
+                    file.write(bad_rows_csv([BAD_ROW_COLUMNS]))
+                file.write(bad_rows_csv(map(dataclasses.astuple, rows)))
         except OSError as error:
             raise WriteError(
                 f"cannot write {self.path}: {error.strerror}; pass another file as `bad_rows`",

@@ -29,11 +29,6 @@ class ColumnPredictions:
     probabilities: FloatArray
     is_text: npt.NDArray[np.bool_]
 
-    @property
-    def has_label(self) -> npt.NDArray[np.bool_]:
-        """Whether each text has a label, bool [n]."""
-        return ~np.isnan(self.label_probabilities)
-
 
 def predict_column(
     model: Classifier, texts: Sequence[str | None], *, threshold: float | None = None

@@ -51,7 +51,7 @@ class Adam:
             self._adam = _KernelAdam(self._weights)
 
     def catch_up(self, ids: TokenIds | None = None) -> None:
-        """Apply the postponed updates of the word vectors with these distinct ids [M]; of all if None.
+        """Apply the postponed updates of the word vectors with these increasing ids, int32 [M]; of all if None.
 
         In a group of processes, the ids before a step must contain those that any process uses.
         """
@@ -119,6 +119,8 @@ class _PyTorchAdam:
         """Do nothing: every step updates every weight."""
 
     def step(self, learning_rate: float, grads: Mapping[str, Tensor], factor: float | Tensor) -> None:
+        for name, grad in grads.items():
+            self._weights[name].grad = grad
         for group in self._adam.param_groups:
             group["lr"] = learning_rate
         if isinstance(factor, Tensor):  # as `torch.amp.GradScaler` sets them on a fused optimizer

@@ -25,9 +25,6 @@ from fastlstm.precision import AUTO, CANDIDATES
 from fastlstm.serialization import atomic
 from fastlstm.serialization.folder import CLASSIFIER_FORMAT, ModelFormat, check_target
 
-CHECKPOINT_SECONDS = 15.0
-"""Seconds between two checkpoints of a classifier's run: the maximum work that a crash loses."""
-
 
 def checkpoint_path(out: Path) -> Path:
     """Return the path of the checkpoint of an unfinished run that saves its model in `out`."""

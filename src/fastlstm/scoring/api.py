@@ -17,17 +17,17 @@ from fastlstm.scoring.events import ScoreEvent, ScoreResult
 from fastlstm.scoring.file_sink import INCOMPLETE, FileSink
 from fastlstm.scoring.file_source import FileSource
 from fastlstm.scoring.interfaces import Sink, Source
-from fastlstm.scoring.locations import Location, locate
+from fastlstm.scoring.locations import locate
 from fastlstm.scoring.run import run
 from fastlstm.scoring.settings import ScoreSettings
 from fastlstm.scoring.workers import ProcessWorkers, Workers
 
 DATABASES = {
     **databases.MODULES,
-    "elasticsearch": "fastlstm.integrations.elasticsearch",
-    "elasticsearch+https": "fastlstm.integrations.elasticsearch",
-    "opensearch": "fastlstm.integrations.elasticsearch",
-    "opensearch+https": "fastlstm.integrations.elasticsearch",
+    **dict.fromkeys(
+        ("elasticsearch", "elasticsearch+https", "opensearch", "opensearch+https"),
+        "fastlstm.integrations.elasticsearch",
+    ),
 }
 """Scheme of a URL -> module with `open_source` and `open_sink`, imported when used."""
 
@@ -88,12 +88,12 @@ def events(
             code="conflicting-options",
             options=("key", "sink"),
         )
-    _require_two_places(source, sink, settings)
-    _require_own_place_of_bad_rows(source, sink, settings)
+    _require_different_locations(source, sink, settings)
+    _require_separate_bad_rows(source, sink, settings)
     return run(model, open_source(source, settings), open_sink(sink, settings), settings, start_workers)
 
 
-def _require_two_places(
+def _require_different_locations(
     source: str | os.PathLike[str], sink: str | os.PathLike[str], settings: ScoreSettings
 ) -> None:
     """Raise `OptionError` if writing the sink would change the source while it is read."""
@@ -102,7 +102,7 @@ def _require_two_places(
     else:
         first, second = locate(source), locate(sink)
         is_same = any(
-            _contains(first, place) or _contains(place, first) for place in (second, second.sibling(INCOMPLETE))
+            first.contains(written) or written.contains(first) for written in (second, second.sibling(INCOMPLETE))
         )
     if is_same:
         raise OptionError(
@@ -112,28 +112,20 @@ def _require_two_places(
         )
 
 
-def _require_own_place_of_bad_rows(
+def _require_separate_bad_rows(
     source: str | os.PathLike[str], sink: str | os.PathLike[str], settings: ScoreSettings
 ) -> None:
     """Raise `OptionError` if the file of bad rows would be part of the source or the sink."""
     for name, target in (("source", source), ("sink", sink)):
         if settings.bad_rows is None or _database(target) is not None:
             continue
-        place, bad_rows = locate(target), locate(settings.bad_rows)
-        if _contains(place, bad_rows) or _contains(place.sibling(INCOMPLETE), bad_rows):
+        location, bad_rows = locate(target), locate(settings.bad_rows)
+        if location.contains(bad_rows) or location.sibling(INCOMPLETE).contains(bad_rows):
             raise OptionError(
                 f"`bad_rows` is {settings.bad_rows}, which is or lies in the {name}; pass a file in another folder",
                 code="conflicting-options",
                 options=("bad_rows", name),
             )
-
-
-def _contains(folder: Location, place: Location) -> bool:
-    """Return whether a place is a folder, or lies in it."""
-    outer, inner = (
-        os.path.realpath(location.path) if location.is_local else location.path for location in (folder, place)
-    )
-    return folder.is_local == place.is_local and f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
 
 
 def open_source(target: str | os.PathLike[str], settings: ScoreSettings) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fastlstm.errors import OptionError
 from fastlstm.inference.columns import ColumnPredictions
 
 if TYPE_CHECKING:
@@ -24,6 +25,16 @@ def column_names(labels: Sequence[str], prefix: str, *, probabilities: bool) -> 
     if probabilities:
         names |= {f"{prefix}{PROBABILITY}_{label}": index for index, label in enumerate(labels)}
     return names
+
+
+def require_new_column(name: str, present: Sequence[str], source: str) -> None:
+    """Raise `OptionError` if a source has a column with the name of a new one."""
+    if name in present:
+        raise OptionError(
+            f"{source} has a column {name!r} already; pass another `prefix`, or leave out this column",
+            code="column-exists",
+            column=name,
+        )
 
 
 def prediction_arrays(predictions: ColumnPredictions, names: Mapping[str, str | int]) -> dict[str, pyarrow.Array]:

@@ -1,9 +1,10 @@
-"""Readers of single files: Parquet, CSV, TSV and JSON Lines, in chunks, from any place on."""
+"""Readers of single files: Parquet, CSV, TSV and JSON Lines, in chunks, from any row on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastlstm.data.labels import is_unicode
@@ -28,12 +29,12 @@ MAX_DEPTH = 64
 class FileChunk(NamedTuple):
     """Consecutive rows of one file, bad rows in between, and how far the file is read.
 
-    `place` is the number of rows of a Parquet file, or the number of the last line of a text file, so far.
+    `offset` is the number of rows of a Parquet file, or the number of the last line of a text file, so far.
     """
 
     batch: pyarrow.RecordBatch
     bad_rows: Sequence[BadRow]
-    place: int
+    offset: int
     fraction: float
 
 
@@ -44,12 +45,12 @@ class FileReader(Protocol):
     notes: Sequence[Note]
 
     def chunks(self, start: int) -> Iterator[FileChunk]:
-        """Yield the rows after a place."""
+        """Yield the rows after an offset."""
         ...
 
 
 class ParquetReader:
-    """A Parquet file. Row groups before the starting place are not read."""
+    """A Parquet file. Row groups before the first row to read are skipped."""
 
     notes: Sequence[Note] = ()
 
@@ -70,21 +71,21 @@ class ParquetReader:
         import pyarrow
 
         metadata = self._table.metadata
-        place, group = 0, 0
-        while group < metadata.num_row_groups and place + metadata.row_group(group).num_rows <= start:
-            place += metadata.row_group(group).num_rows
+        offset, group = 0, 0
+        while group < metadata.num_row_groups and offset + metadata.row_group(group).num_rows <= start:
+            offset += metadata.row_group(group).num_rows
             group += 1
         row_groups = list(range(group, metadata.num_row_groups))
         try:
             for batch in self._table.iter_batches(ROWS_PER_CHUNK, row_groups=row_groups, columns=self._columns):
-                skipped = min(max(start - place, 0), batch.num_rows)
-                end = place + batch.num_rows
-                place += skipped
+                skipped = min(max(start - offset, 0), batch.num_rows)
+                end = offset + batch.num_rows
+                offset += skipped
                 for part in _divide(batch.slice(skipped)):
-                    valid, bad_rows = _valid_rows(part, self._file.relative, place)
-                    place += part.num_rows
-                    yield FileChunk(valid, bad_rows, place, place / metadata.num_rows)
-                place = end
+                    valid, bad_rows = _valid_rows(part, self._file.relative, offset)
+                    offset += part.num_rows
+                    yield FileChunk(valid, bad_rows, offset, offset / metadata.num_rows)
+                offset = end
         except (pyarrow.ArrowException, OSError) as error:
             raise self._damaged(error) from error
         finally:
@@ -171,11 +172,12 @@ class JSONLinesReader:
         import pyarrow
 
         rows: list[dict[str, Any]] = []
-        for _, _, row in self._rows():
-            if isinstance(row, dict):
-                rows.append(row)
-                if len(rows) == SCHEMA_ROWS:
-                    break
+        with closing(self._rows()) as lines:
+            for _, _, row in lines:
+                if isinstance(row, dict):
+                    rows.append(row)
+                    if len(rows) == SCHEMA_ROWS:
+                        break
         fields = []
         for name in dict.fromkeys(name for row in rows for name in row):
             try:
@@ -185,7 +187,7 @@ class JSONLinesReader:
             fields.append((name, kind if _is_storable(kind) else pyarrow.string()))
         return pyarrow.schema(fields)
 
-    def _rows(self) -> Iterator[tuple[int, int, dict[str, Any] | BadRow]]:
+    def _rows(self) -> Generator[tuple[int, int, dict[str, Any] | BadRow], None, None]:
         with open_text(self._file, None, self._encoding) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
@@ -217,7 +219,8 @@ class JSONLinesReader:
 
     def chunks(self, start: int) -> Iterator[FileChunk]:
         """Yield the rows after line `start`."""
-        return _chunks(self._rows(), start, self._file, self._batch)
+        with closing(self._rows()) as rows:
+            yield from _chunks(rows, start, self._file, self._batch)
 
     def _batch(
         self, rows: Sequence[dict[str, Any]], lines: Sequence[int]
@@ -328,16 +331,16 @@ def _chunks(
     good: list[Any] = []
     lines: list[int] = []
     bad: list[BadRow] = []
-    size, place = 0, start
+    size, offset = 0, start
 
     def chunk() -> FileChunk:
         batch, more = make_batch(good, lines)
-        return FileChunk(batch, [*bad, *more], place, file.fraction_read)
+        return FileChunk(batch, [*bad, *more], offset, file.fraction_read)
 
     for line, characters, row in rows:
         if line <= start:
             continue
-        place = line
+        offset = line
         if isinstance(row, BadRow):
             bad.append(row)
         else:

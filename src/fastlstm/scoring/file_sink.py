@@ -36,7 +36,14 @@ OTHER_FORMATS = (
 )
 """Extensions of files that are not written. Other names without a known extension are folders."""
 
+COMBINED_FILE = ".part-all"
+"""The single file until it is complete, in the folder of its parts."""
+
 _PART = re.compile(r"part-(\d{8,})\.(parquet|csv|tsv|jsonl)(\.gz)?")
+_TEMPORARY = re.compile(
+    rf"\.({_PART.pattern}|{re.escape(CHECKPOINT_FILE)})\.[0-9a-f]{{16}}|{re.escape(COMBINED_FILE)}"
+)
+"""The names of files that an interrupted write leaves."""
 
 
 class FileSink:
@@ -186,7 +193,9 @@ class FileSink:
     def _require_free(self) -> None:
         """Raise `OptionError` if something is there that must not be replaced."""
         has_checkpoint = self._read_checkpoint() is not None
-        files = [name for name in self._folder.files(follow_links=False) if not _is_temporary(name)]
+        names = self._folder.files(follow_links=False)
+        temporary = self._temporary_files(names)
+        files = [name for name in names if name not in temporary]
         own = {CHECKPOINT_FILE, *self._part_numbers(files)} if has_checkpoint else set()
         foreign = [name for name in files if name not in own]
         if self._folder.is_file or foreign:
@@ -281,12 +290,11 @@ class FileSink:
 
     def _combine(self) -> None:
         parts = [self._folder.child(name) for name in sorted(self._part_numbers(self._folder.files()))]
-        target = self._folder.child(".part-all") if self._location.is_local else self._location
+        target = self._folder.child(COMBINED_FILE) if self._location.is_local else self._location
+        with self._location.writing():
+            stream = target.filesystem.open_output_stream(target.path, compression=None)
         try:
-            with (
-                self._location.writing(),
-                target.filesystem.open_output_stream(target.path, compression=None) as stream,
-            ):
+            with self._location.writing(), stream:
                 if self._format == "parquet":
                     _combine_parquet(parts, stream)
                 else:
@@ -327,21 +335,33 @@ class FileSink:
 
     def _part_numbers(self, names: Iterable[str]) -> dict[str, int]:
         """Return path -> number of the part files among files, in the folders of partitions if there are any."""
-        saved = self._read_checkpoint()
-        layouts = [self._partition_by, *([] if saved is None else [saved["partition_by"]])]
+        layouts = self._partition_layouts()
         return {
             name: int(match[1])
             for name in names
-            if (match := _PART.fullmatch(PurePosixPath(name).name))
-            and any(_is_partition(name.split("/")[:-1], columns) for columns in layouts)
+            if (match := _PART.fullmatch(PurePosixPath(name).name)) and _is_in_partition(name, layouts)
         }
+
+    def _temporary_files(self, names: Iterable[str]) -> set[str]:
+        """Return the paths of the temporary files that interrupted writes of this sink left."""
+        layouts = [(), *self._partition_layouts()]
+        return {
+            name
+            for name in names
+            if _TEMPORARY.fullmatch(PurePosixPath(name).name) and _is_in_partition(name, layouts)
+        }
+
+    def _partition_layouts(self) -> Sequence[Sequence[str]]:
+        """Return the partition columns of this run, and those of the checkpoint."""
+        saved = self._read_checkpoint()
+        return [self._partition_by, *([] if saved is None else [saved["partition_by"]])]
 
     def _delete_parts(self, first: int) -> None:
         """Delete the part files from a number on, and temporary files."""
         names = self._folder.files(follow_links=False)
-        numbers = self._part_numbers(names)
+        numbers, temporary = self._part_numbers(names), self._temporary_files(names)
         for name in names:
-            if numbers.get(name, -1) >= first or _is_temporary(name):
+            if numbers.get(name, -1) >= first or name in temporary:
                 self._folder.child(name).delete()
 
 
@@ -360,16 +380,14 @@ def _partition_problem(column: str, schema: pyarrow.Schema) -> str | None:
     return None
 
 
-def _is_partition(folders: Sequence[str], columns: Sequence[str]) -> bool:
-    """Return whether folders are those of a partition by these columns."""
-    return len(folders) == len(columns) and all(
-        folder.startswith(f"{quote(column, safe='')}=") for folder, column in zip(folders, columns, strict=True)
+def _is_in_partition(name: str, layouts: Iterable[Sequence[str]]) -> bool:
+    """Return whether the folders of a path are those of a partition by the columns of one of the layouts."""
+    folders = name.split("/")[:-1]
+    return any(
+        len(folders) == len(columns)
+        and all(folder.startswith(f"{quote(c, safe='')}=") for folder, c in zip(folders, columns, strict=True))
+        for columns in layouts
     )
-
-
-def _is_temporary(name: str) -> bool:
-    """Return whether a file is a temporary one of an interrupted write."""
-    return PurePosixPath(name).name.startswith((".part-", f".{CHECKPOINT_FILE}"))
 
 
 def _folder_value(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from fastlstm.data.options import BadRow, ReadOptions
@@ -69,7 +69,7 @@ class FileSource:
                 raise
             raise with_proposals(error, file) from None
 
-    def chunks(self, position: Position | None) -> Iterator[Chunk]:
+    def chunks(self, position: Position | None) -> Generator[Chunk, None, None]:
         """See `Source.chunks`.
 
         Raises:
@@ -77,7 +77,7 @@ class FileSource:
             ResumeError: The files are not those that `position` belongs to.
         """
         listing = {"files": len(self._files), "digest": self._listing_digest()}
-        start_file, start_place = "", 0
+        start_file, start_offset = "", 0
         if position is not None:
             if {name: position[name] for name in listing} != listing:
                 raise ResumeError(
@@ -86,17 +86,17 @@ class FileSource:
                     code="source-changed",
                     source=self.name,
                 )
-            start_file, start_place = position["file"], position["place"]
+            start_file, start_offset = position["file"], position["offset"]
         bytes_before = 0
         for file in self._files:
             if file.relative >= start_file:
                 with wrap_read_errors(file.location.name):
                     reader = self._reader(file, self._file_schema)
-                    for chunk in reader.chunks(start_place if file.relative == start_file else 0):
+                    for chunk in reader.chunks(start_offset if file.relative == start_file else 0):
                         self._note_encoding(file, chunk.bad_rows)
                         yield Chunk(
                             self._with_schema(chunk.batch, file),
-                            {**listing, "file": file.relative, "place": chunk.place},
+                            {**listing, "file": file.relative, "offset": chunk.offset},
                             chunk.bad_rows,
                             (bytes_before + chunk.fraction * file.size) / max(self._bytes, 1),
                         )

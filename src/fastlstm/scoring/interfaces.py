@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,8 +54,8 @@ class Source(Protocol):
     schema: pyarrow.Schema
     notes: list[Note]
 
-    def chunks(self, position: Position | None) -> Iterator[Chunk]:
-        """Yield all rows after a position; None is the beginning. Closing the iterator frees its resources.
+    def chunks(self, position: Position | None) -> Generator[Chunk, None, None]:
+        """Yield all rows after a position; None is the beginning. Closing the generator frees its resources.
 
         Raises:
             DataError: The source cannot be read.
@@ -79,8 +79,11 @@ class Sink(Protocol):
         """Prepare for rows of a schema. Return the latest checkpoint if the run is resumed, otherwise None.
 
         Raises:
+            MissingDependencyError: A package is not installed.
             OptionError: The sink contains rows of another run, or columns that do not fit.
-            ResumeError: There is nothing to resume.
+            DataError: The server of the sink cannot be reached.
+            ResumeError: There is nothing to resume, or the sink has changed.
+            WriteError: The sink cannot be written.
         """
         ...
 

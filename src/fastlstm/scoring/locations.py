@@ -60,6 +60,14 @@ class Location:
         """Return the location whose name has a suffix appended."""
         return Location(self.filesystem, self.path + suffix, self.name + suffix, self.is_local)
 
+    def contains(self, other: Location) -> bool:
+        """Return whether another location is this one, or lies in it. Links of a local disk are resolved."""
+        outer, inner = (
+            os.path.realpath(location.path) if location.is_local else location.path for location in (self, other)
+        )
+        is_inside = f"{inner.rstrip('/')}/".startswith(f"{outer.rstrip('/')}/")
+        return is_inside and bool(self.filesystem.equals(other.filesystem))
+
     @property
     def exists(self) -> bool:
         """Whether there is a file, a folder, or something else."""

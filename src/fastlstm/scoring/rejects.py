@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastlstm.data.options import BadRow, BadRowFile
+from fastlstm.data.options import BAD_ROW_COLUMNS, BadRow, BadRowFile, bad_rows_csv
 from fastlstm.errors import OptionError, ResumeError, WriteError
 
 
@@ -30,7 +28,7 @@ class RejectsFile:
         """The size in bytes."""
         if self._path.exists() and not self._path.is_file():
             raise OptionError(
-                f"{self._path} is no file; pass a file as `bad_rows`",
+                f"{self._path} is not a file; pass a file as `bad_rows`",
                 code="bad-option-value",
                 option="bad_rows",
                 value=self._path,
@@ -60,7 +58,7 @@ class RejectsFile:
             with self._path.open("ab") as file:
                 file.truncate(size)
             if size == 0:
-                self._append([[field.name for field in dataclasses.fields(BadRow)]])
+                self._append([BAD_ROW_COLUMNS])
         except OSError as error:
             raise self._error(error) from error
 
@@ -72,9 +70,7 @@ class RejectsFile:
             raise self._error(error) from error
 
     def _append(self, rows: Sequence[Sequence[object]]) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text).writerows(rows)
-        content = text.getvalue().encode(errors="replace")
+        content = bad_rows_csv(rows)
         with self._path.open("ab") as file:
             file.write(content)
             file.flush()

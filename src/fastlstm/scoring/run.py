@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastlstm.data.options import BadRow
 from fastlstm.data.validation import MIN_ROWS_TO_STOP_EARLY
-from fastlstm.errors import DataError, FastLSTMError, OptionError, ResumeError
+from fastlstm.errors import DataError, FastLSTMError, ResumeError
 from fastlstm.inference import Classifier
 from fastlstm.inference.columns import ColumnPredictions
 from fastlstm.notes import Note
-from fastlstm.scoring.columns import LABEL, prediction_arrays
+from fastlstm.scoring.columns import LABEL, prediction_arrays, require_new_column
 from fastlstm.scoring.events import ScoreEvent, ScoreProgress, ScoreResult, ScoreStarted
 from fastlstm.scoring.interfaces import Chunk, Position, Sink, Source
 from fastlstm.scoring.rejects import RejectsFile
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TEXT_SEPARATOR = "\n"
 """Between the texts of several columns."""
+PROGRESS_VERSION = 1
 MAX_BUFFERED_BYTES = 1 << 28
 """Buffered rows of more bytes are committed before there are `rows_per_commit` of them."""
 
@@ -44,6 +45,7 @@ class Progress:
         rows, unlabelled_rows, labels, bad_rows: As in `ScoreResult`.
         rejects_size: The size of the file of bad rows in bytes.
         finished: Whether all rows are committed.
+        format_version: `PROGRESS_VERSION`.
     """
 
     settings: Mapping[str, Any]
@@ -55,6 +57,7 @@ class Progress:
     bad_rows: Counter[str] = field(default_factory=Counter)
     rejects_size: int = 0
     finished: bool = False
+    format_version: int = PROGRESS_VERSION
 
     def to_json(self) -> dict[str, Any]:
         """Return all attributes as a JSON object."""
@@ -62,7 +65,13 @@ class Progress:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Progress:
-        """Return the progress that `to_json` wrote."""
+        """Return the progress that `to_json` wrote. Raise `ResumeError` for that of another version of fastlstm."""
+        if saved.get("format_version") != PROGRESS_VERSION:
+            raise ResumeError(
+                "the checkpoint is of another version of fastlstm; resume with that version, or start again with "
+                "`overwrite`",
+                code="bad-checkpoint",
+            )
         return cls(**{**saved, "labels": Counter(saved["labels"]), "bad_rows": Counter(saved["bad_rows"])})
 
 
@@ -147,7 +156,7 @@ class _Run:
 
     def events(self, workers: Workers) -> Iterator[ScoreEvent]:
         """Yield the progress after each chunk."""
-        with closing(_closable(self._source.chunks(self._progress.position))) as chunks:
+        with closing(self._source.chunks(self._progress.position)) as chunks:
             try:
                 for chunk, predictions in _predicted(chunks, workers, self._settings.text_columns):
                     self._add(chunk, predictions)
@@ -226,13 +235,16 @@ class _Run:
             progress.rejects_size = self._rejects.size
         if self._next is not None:
             progress.position, progress.fraction = self._next.position, self._next.fraction
-        progress.finished = finished
+        must_stop = bool(refused) and self._settings.on_bad_rows == "stop"
+        progress.finished = finished and not must_stop
         self._sink.commit(progress.to_json())
         self._batches, self._bad_rows, self._next = [], [], None
         self._committed_rows = progress.rows
-        if refused and self._settings.on_bad_rows == "stop":
+        if must_stop:
             raise DataError(
-                f"{self._sink.name} refuses row {refused[0].location}: {refused[0].reason}",
+                f"{self._sink.name} refuses row {refused[0].location}: {refused[0].reason}; the other rows of the "
+                "commit are written: pass `resume` to continue after them, or correct the row and start again with "
+                "`overwrite`",
                 code=refused[0].code,
                 source=refused[0].source,
                 location=refused[0].location,
@@ -251,11 +263,6 @@ class _Run:
             self._start_fraction,
             time.perf_counter() - self._start,
         )
-
-
-def _closable(chunks: Iterator[Chunk]) -> Generator[Chunk, None, None]:
-    """Return the chunks as a generator, which can be closed."""
-    yield from chunks
 
 
 def _predicted(
@@ -322,12 +329,7 @@ def _output_schema(source: Source, settings: ScoreSettings, labels: Sequence[str
     copied = source.schema.names if settings.columns is None else settings.columns
     new = settings.new_columns(labels)
     for name in new:
-        if name in copied:
-            raise OptionError(
-                f"{source.name} has a column {name!r} already; pass another `prefix`, or `columns` without it",
-                code="column-exists",
-                column=name,
-            )
+        require_new_column(name, copied, source.name)
     fields = [source.schema.field(name) for name in copied]
     for name, content in new.items():
         fields.append(pyarrow.field(name, pyarrow.string() if content == LABEL else pyarrow.float32()))

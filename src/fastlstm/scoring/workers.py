@@ -54,7 +54,8 @@ class ProcessWorkers:
     def __init__(self, model: Classifier, threshold: float | None, processes: int) -> None:
         self.processes = processes
         self.capacity = CHUNKS_PER_WORKER * processes
-        # In a file: a process that dies at its start would not read a model from its pipe, and block this process.
+        # Processes get the model from a file. If one died before it had read the model from its pipe, this process
+        # would wait forever.
         self._folder = tempfile.TemporaryDirectory(prefix="fastlstm-")
         model_file = Path(self._folder.name) / "model"
         model_file.write_bytes(pickle.dumps((model, threshold), protocol=pickle.HIGHEST_PROTOCOL))

@@ -19,7 +19,6 @@ from fastlstm.language_model.loop import LanguageModelEpoch
 from fastlstm.metrics import FEW_TEXTS, Report
 from fastlstm.nn.parallel import process_group
 from fastlstm.nn.runs import (
-    CHECKPOINT_SECONDS,
     check_output,
     check_same_run,
     checkpoint_path,
@@ -55,6 +54,9 @@ from fastlstm.training.prepare import PreparedRun, prepare
 from fastlstm.training.settings import TrainingSettings
 from fastlstm.training.teacher_labels import agreement_of, label_all, load_teacher, precision_of, soft_labels_of
 from fastlstm.training.teachers import Teacher
+
+CHECKPOINT_SECONDS = 15.0
+"""Seconds between two checkpoints, the work that a crash loses."""
 
 
 @on_one_thread

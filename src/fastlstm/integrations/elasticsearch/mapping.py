@@ -40,13 +40,14 @@ Field = Mapping[str, Any]
 def indexed_fields(mappings: Mapping[str, Any]) -> Iterator[tuple[str, Field]]:
     """Yield the path and the mapping of each field that contains values, in each index of a response."""
     for index in mappings.values():
-        yield from _flat_fields(index["mappings"].get("properties", {}), "")
+        yield from flat_fields(index["mappings"].get("properties", {}))
 
 
-def _flat_fields(properties: Mapping[str, Field], prefix: str) -> Iterator[tuple[str, Field]]:
+def flat_fields(properties: Mapping[str, Field], prefix: str = "") -> Iterator[tuple[str, Field]]:
+    """Yield the path, after `prefix`, and the mapping of each field that contains values, also inside objects."""
     for name, field in properties.items():
         if "type" not in field and "properties" in field:
-            yield from _flat_fields(field["properties"], f"{prefix}{name}.")
+            yield from flat_fields(field["properties"], f"{prefix}{name}.")
         else:
             yield prefix + name, field
 

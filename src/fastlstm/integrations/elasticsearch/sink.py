@@ -11,7 +11,7 @@ from fastlstm.errors import OptionError, ResumeError, WriteError
 from fastlstm.integrations.elasticsearch.address import Address
 from fastlstm.integrations.elasticsearch.cluster import Cluster
 from fastlstm.integrations.elasticsearch.documents import document_excerpt, document_id, nested
-from fastlstm.integrations.elasticsearch.mapping import ID_COLUMN, Field, indexed_fields, new_field
+from fastlstm.integrations.elasticsearch.mapping import ID_COLUMN, Field, flat_fields, indexed_fields, new_field
 from fastlstm.scoring.columns import DEFAULT_PREFIX, LABEL, PROBABILITY
 from fastlstm.scoring.interfaces import Checkpoint
 from fastlstm.scoring.json_values import json_rows
@@ -58,6 +58,8 @@ class SearchSink:
         self._template_path = f"/_index_template/fastlstm-{address.quoted_index}"
         self._checkpoint_path = f"/{CHECKPOINT_INDEX}/_doc/{address.quoted_index}"
         self._cluster = Cluster(address, WriteError)
+        self._index_ids: Sequence[str] = ()
+        """What the server identifies the index by, or those of an alias."""
         self._rows = 0
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
@@ -69,6 +71,7 @@ class SearchSink:
                     code="missing-column",
                     column=name,
                 )
+        _require_separate_paths([name for name in schema.names if name != ID_COLUMN])
         keywords = (*_label_columns(schema.names), *self._key)
         fields = {column.name: new_field(column, keywords) for column in schema if column.name != ID_COLUMN}
         checkpoint = None
@@ -77,20 +80,34 @@ class SearchSink:
         else:
             self._prepare_new_run()
         self._create_index(fields)
+        self._index_ids = self._read_index_ids()
         self._create_checkpoint_index()
         return checkpoint
 
     def _saved_checkpoint(self) -> tuple[int, Checkpoint]:
         """Return the number of rows written at the checkpoint, and the checkpoint."""
         saved = self._cluster.request("GET", self._checkpoint_path, allowed=(404,))
-        if saved is None or self._cluster.request("GET", self._path, allowed=(404,)) is None:
+        index_ids = self._read_index_ids()
+        if saved is None or not index_ids:
             raise ResumeError(
                 f"{self.name} has no checkpoint in the index {CHECKPOINT_INDEX}, or does not exist; start without "
                 "`resume`",
                 code="no-checkpoint",
                 path=self.name,
             )
+        if saved["_source"].get("index_ids") != index_ids:
+            raise ResumeError(
+                f"{self.name} is not the index of the run to resume: it was created again; start again with "
+                "`overwrite`",
+                code="sink-changed",
+                path=self.name,
+            )
         return saved["_source"]["rows"], json.loads(saved["_source"]["checkpoint"])
+
+    def _read_index_ids(self) -> list[str]:
+        """Return the ids of the index; none if it does not exist."""
+        indexes = self._cluster.request("GET", self._path, allowed=(404,)) or {}
+        return sorted(index["settings"]["index"]["uuid"] for index in indexes.values())
 
     def _prepare_new_run(self) -> None:
         """Delete the checkpoint of an earlier run. Raise `OptionError` if the new one would mix with what is there."""
@@ -124,13 +141,13 @@ class SearchSink:
         The index template has the lowest priority, so another one of the user is applied instead. It needs a privilege
         that the user may lack (403), and fails if another template has the same priority (400).
         """
-        if self._cluster.request("GET", self._path, allowed=(404,)) is None:
+        if not self._read_index_ids():
             mappings = {"properties": fields}
             template = {"index_patterns": [self._index], "priority": 0, "template": {"mappings": mappings}}
             self._cluster.request("PUT", self._template_path, template, allowed=(400, 403), create="true")
             self._cluster.request("PUT", self._path)
         present = dict(indexed_fields(self._cluster.request("GET", f"{self._path}/_mapping")))
-        missing = {name: field for name, field in fields.items() if name not in present}
+        missing = {path: field for path, field in flat_fields(fields) if path not in present}
         if missing:
             self._cluster.request("PUT", f"{self._path}/_mapping", {"properties": missing})
 
@@ -139,6 +156,7 @@ class SearchSink:
             return
         properties = {
             "index": {"type": "keyword"},
+            "index_ids": {"type": "keyword"},
             "rows": {"type": "long"},
             "checkpoint": {"type": "keyword", "index": False, "doc_values": False},
         }
@@ -146,9 +164,12 @@ class SearchSink:
         self._cluster.request("PUT", f"/{CHECKPOINT_INDEX}", body, allowed=(400,))  # 400: another run created it
 
     def write(self, table: pyarrow.Table) -> Sequence[BadRow]:
-        """Write the documents. Return those that the index rejects, and rows without a key."""
-        actions: list[Mapping[str, Any]] = []
-        documents: list[Mapping[str, Any]] = []
+        """Write the documents. Return those that the index rejects, and rows without a key.
+
+        Of rows with the same key, only the last one is written: the server could refuse one of them for a while, and
+        so change their order.
+        """
+        documents: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
         bad_rows: list[BadRow] = []
         for number, row in enumerate(json_rows(table, decimals=float), start=self._rows + 1):
             key = [row[name] for name in self._key]
@@ -157,11 +178,13 @@ class SearchSink:
                 reason = f"the key {', '.join(self._key)} is missing"
                 bad_rows.append(BadRow(self.name, number, "missing-key", reason, document_excerpt(document)))
                 continue
-            documents.append(document)
-            actions.append(self._action(number, key, document))
+            action = self._action(number, key, document)
+            documents[action["_id"]] = action, document
+        actions = [action for action, _ in documents.values()]
         for position, reason in self._cluster.bulk(actions):
-            location, content = actions[position]["_id"], document_excerpt(documents[position])
-            bad_rows.append(BadRow(self.name, location, "document-rejected", reason, content))
+            name = actions[position]["_id"]
+            content = document_excerpt(documents[name][1])
+            bad_rows.append(BadRow(self.name, name, "document-rejected", reason, content))
         self._rows += table.num_rows
         return bad_rows
 
@@ -180,7 +203,12 @@ class SearchSink:
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """Save the checkpoint as a document."""
-        body = {"index": self._index, "rows": self._rows, "checkpoint": json.dumps(checkpoint)}
+        body = {
+            "index": self._index,
+            "index_ids": self._index_ids,
+            "rows": self._rows,
+            "checkpoint": json.dumps(checkpoint),
+        }
         self._cluster.request("PUT", self._checkpoint_path, body)
 
     def finish(self) -> None:
@@ -190,6 +218,20 @@ class SearchSink:
     def close(self) -> None:
         """Close the connections."""
         self._cluster.close()
+
+
+def _require_separate_paths(names: Sequence[str]) -> None:
+    """Raise `OptionError` if columns cannot be the fields of one document, such as `a` and `a.b`."""
+    for name in names:
+        parts = name.split(".")
+        outer = next((o for n in range(1, len(parts)) if (o := ".".join(parts[:n])) in names), None)
+        if outer is not None or not all(parts):
+            problem = "has an empty part" if outer is None else f"lies inside the column {outer!r}"
+            raise OptionError(
+                f"column {name!r} {problem}, which a document cannot contain; choose other columns with `columns`",
+                code="unsupported-column",
+                column=name,
+            )
 
 
 def _label_columns(names: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.data.options import BadRow
@@ -60,6 +60,8 @@ class SearchSource:
         self._page_size = _parse_page_size(address.parameters.get("page_size"))
         self._keep_alive = address.parameters.get("keep_alive", DEFAULT_KEEP_ALIVE)
         self._address = address
+        self._is_stable = address.product == "opensearch" or any(name != ID_COLUMN for name in key)
+        """Whether a document keeps its place in the order when it is changed."""
         with contextlib.closing(Cluster(address, DataError)) as cluster:
             fields = self._read_mapping(cluster)
             self._order = cluster.sort_order([self._sort_field(n, fields) for n in key if n != ID_COLUMN])
@@ -122,7 +124,7 @@ class SearchSource:
         selected = kinds if columns is None else dict.fromkeys((*columns, *text_columns))
         return pyarrow.schema([(name, pyarrow.type_for_alias(kinds[name])) for name in selected])
 
-    def chunks(self, position: Position | None) -> Iterator[Chunk]:
+    def chunks(self, position: Position | None) -> Generator[Chunk, None, None]:
         """Yield a chunk for each page. See `Source.chunks`."""
         import pyarrow
 
@@ -156,7 +158,7 @@ class SearchSource:
             try:
                 for number in itertools.count():
                     body["pit"] = {"id": point_in_time, "keep_alive": self._keep_alive}
-                    may_expire = (404,) if number else ()
+                    may_expire = (404,) if number and self._is_stable else ()
                     page = cluster.request(
                         "POST", "/_search", body, allowed=may_expire, allow_partial_search_results="false"
                     )

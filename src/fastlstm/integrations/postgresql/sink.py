@@ -35,6 +35,9 @@ POSITION = "fastlstm_position"
 """The column of the temporary table with the number of each row."""
 COLUMN_TYPES = {
     "bool": "boolean",
+    "halffloat": "real",
+    **dict.fromkeys(("binary", "large_binary", "binary_view"), "bytea"),
+    **dict.fromkeys(("date32[day]", "date64[ms]"), "date"),
     "int8": "smallint",
     "int16": "smallint",
     "int32": "integer",
@@ -45,10 +48,8 @@ COLUMN_TYPES = {
     "uint64": "numeric",
     "float": "real",
     "double": "double precision",
-    "binary": "bytea",
-    "date32[day]": "date",
 }
-"""Type of Arrow -> type of a column of a table that the sink creates; text for others that are not nested."""
+"""Type of Arrow -> type of a column of a table that the sink creates; see `_column_type` for others."""
 
 
 class PostgresSink:
@@ -61,7 +62,6 @@ class PostgresSink:
         overwrite: Whether to start again although a run was interrupted.
 
     Raises:
-        MissingDependencyError: psycopg is not installed.
         OptionError: The URL has no table.
     """
 
@@ -369,6 +369,12 @@ def _column_type(kind: pyarrow.DataType) -> str:
         return "timestamp" if kind.tz is None else "timestamptz"
     if types.is_decimal(kind):
         return f"numeric({kind.precision}, {kind.scale})"
+    if types.is_dictionary(kind):
+        return _column_type(kind.value_type)
+    if types.is_fixed_size_binary(kind):
+        return "bytea"
+    if types.is_time(kind):
+        return "time"
     return "jsonb" if types.is_nested(kind) else COLUMN_TYPES.get(str(kind), "text")
 
 

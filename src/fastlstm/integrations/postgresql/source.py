@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,8 @@ class PostgresSource:
 
     Raises:
         MissingDependencyError: psycopg is not installed.
-        DataError: The server cannot be reached, the query fails, or a column is missing.
+        DataError: The server cannot be reached, the query fails, a column is missing, or the key is missing in a row or
+            repeated.
     """
 
     def __init__(
@@ -86,18 +87,18 @@ class PostgresSource:
                 argument = "text_column" if column in text_columns else "key" if column in self._key else "columns"
                 column_index(column, names, self.name, argument)
             self._types = {name: types[name] for name in (*(columns or names), *text_columns)}
+            if key:
+                self._require_distinct(connection)
             self._count = _count_rows(connection, url)
         if self._key:
             self.identity += f" by {', '.join(self._key)}"
-        self._is_declared = not key
-        """Whether the server ensures that the key is distinct and not null."""
         self.schema = _arrow_schema(self._types)
         if not self._key:
             self.notes.append(
                 Note(f"{self.name} has no `key`: if this run is interrupted, it must start again", "no-key")
             )
 
-    def chunks(self, position: Position | None) -> Iterator[Chunk]:
+    def chunks(self, position: Position | None) -> Generator[Chunk, None, None]:
         """See `Source.chunks`.
 
         Raises:
@@ -114,8 +115,6 @@ class PostgresSource:
         count = 0 if position is None else position["rows"]
         size = ROWS_PER_CHUNK
         with connect(self._url) as connection, connection.cursor("fastlstm") as cursor, self._errors():
-            if position is None and self._key and not self._is_declared:
-                self._require_distinct(connection)
             cursor.execute(self._select(last))
             while rows := cursor.fetchmany(size):
                 if self._key:
@@ -135,7 +134,8 @@ class PostgresSource:
         query = sql.SQL("SELECT {0} FROM {1} GROUP BY {0} HAVING count(*) > 1 OR {2} LIMIT 1").format(
             sql.SQL(", ").join(key), relation(self._url), is_missing
         )
-        row = connection.execute(query).fetchone()
+        with self._errors():
+            row = connection.execute(query).fetchone()
         if row is not None:
             raise self._bad_key([None if value is None else str(value) for value in row])
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from fastlstm.errors import FastLSTMError
+from fastlstm.data.readers.columns import column_index
+from fastlstm.errors import FastLSTMError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.classifier import as_classifier
 from fastlstm.inference.columns import ColumnPredictions, predict_column
 from fastlstm.integrations.ray.cluster import connect, summary
 from fastlstm.kernel import limit_threads
-from fastlstm.scoring.columns import DEFAULT_PREFIX, column_names, prediction_arrays
+from fastlstm.scoring.columns import DEFAULT_PREFIX, column_names, prediction_arrays, require_new_column
 from fastlstm.scoring.workers import CHUNKS_PER_WORKER
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class TextPredictor:
         threshold: As in `Classifier.predict`.
         probabilities: Whether to add the probability of each class.
         prefix: What the names of the new columns begin with.
+
+    Raises:
+        InputError: There is no such model, or the threshold does not fit it.
     """
 
     def __init__(
@@ -52,11 +56,29 @@ class TextPredictor:
     ) -> None:
         limit_threads(1)  # an actor has one core
         self._model = as_classifier(model)
+        self._model.check_threshold(threshold)
         self._text_column, self._threshold = text_column, threshold
         self._names = column_names(self._model.labels, prefix, probabilities=probabilities)
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
-        """Return the rows with the columns of `column_names`."""
+        """Return the rows with the columns of `column_names`.
+
+        Raises:
+            OptionError: The batch is not a table of PyArrow, or has one of the new columns already.
+            DataError: The batch has no column of texts.
+        """
+        import pyarrow
+
+        if not isinstance(batch, pyarrow.Table):
+            raise OptionError(
+                f"the batch is a {type(batch).__name__}; pass batch_format='pyarrow' to `map_batches`",
+                code="bad-option-value",
+                option="batch_format",
+                value=type(batch).__name__,
+            )
+        column_index(self._text_column, batch.column_names, "the dataset", "text_column")
+        for name in self._names:
+            require_new_column(name, batch.column_names, "the dataset")
         texts = batch.column(self._text_column).to_pylist()
         predictions = predict_column(self._model, texts, threshold=self._threshold)
         for name, array in prediction_arrays(predictions, self._names).items():
