@@ -40,6 +40,8 @@ configuration = Configuration()
 for name, value in {
     "restart-strategy.type": "disable",
     "parallelism.default": workers,
+    "execution.checkpointing.storage": "filesystem",  # the default one limits the states to 5 MB in total
+    "execution.checkpointing.dir": f"file://{folder}/checkpoints",
     "python.executable": sys.executable,
     **({"execution.state-recovery.path": savepoint[0]} if savepoint else {}),
 }.items():

@@ -245,8 +245,8 @@ def test_a_row_that_the_sink_refuses_can_stop_the_run(tmp_path: Path, classifier
 def test_checkpoints_of_other_versions_cannot_be_resumed() -> None:
     saved = {**Progress({}).to_json(), "format_version": 0, "more": 1}
     with pytest.raises(ResumeError) as error:
-        Progress.from_json(saved)
-    assert error.value.code == "bad-checkpoint"
+        Progress.from_json(saved, "scored")
+    assert (error.value.code, error.value.path) == ("bad-checkpoint", "scored")
 
 
 @pytest.mark.parametrize("content", [None, "source,location,code,reason,content\n"])

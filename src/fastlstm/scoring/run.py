@@ -64,13 +64,14 @@ class Progress:
         return {**vars(self), "labels": dict(self.labels), "bad_rows": dict(self.bad_rows)}
 
     @classmethod
-    def from_json(cls, saved: Mapping[str, Any]) -> Progress:
-        """Return the progress that `to_json` wrote. Raise `ResumeError` for that of another version of fastlstm."""
+    def from_json(cls, saved: Mapping[str, Any], sink: str) -> Progress:
+        """Return the progress that `to_json` wrote in a sink. Raise `ResumeError` if it is of another version."""
         if saved.get("format_version") != PROGRESS_VERSION:
             raise ResumeError(
-                "the checkpoint is of another version of fastlstm; resume with that version, or start again with "
-                "`overwrite`",
+                f"the checkpoint of {sink} is of another version of fastlstm; resume with that version, or start again "
+                "with `overwrite`",
                 code="bad-checkpoint",
+                path=sink,
             )
         return cls(**{**saved, "labels": Counter(saved["labels"]), "bad_rows": Counter(saved["bad_rows"])})
 
@@ -103,7 +104,7 @@ def run(
         rejects = None if settings.bad_rows is None else RejectsFile(settings.bad_rows)
         with closing(start_workers()) as workers:  # what may fail comes before an earlier result is replaced
             saved = sink.start(schema, resume=settings.resume)
-            progress = Progress(identity) if saved is None else Progress.from_json(saved)
+            progress = Progress(identity) if saved is None else Progress.from_json(saved, sink.name)
             _require_same_settings(progress.settings, identity)
             if saved is None:
                 sink.commit(progress.to_json())  # the run can be resumed from now on
