@@ -19,7 +19,7 @@ import fastlstm
 from fastlstm.errors import DataError, FastLSTMError, InputError, OptionError
 from fastlstm.inference import Classifier
 from fastlstm.inference.columns import predict_column
-from fastlstm.integrations.ray import RayWorkers, TextPredictor, prediction
+from fastlstm.integrations.ray import RayWorkers, TextPredictor, cluster, prediction
 from fastlstm.scoring import file_readers
 
 ray = pytest.importorskip("ray")
@@ -138,6 +138,18 @@ def test_failing_chunk_is_an_error_of_fastlstm(
     workers.close()
     assert error.value.code == "worker-died"
     assert isinstance(error.value.__cause__, getattr(ray.exceptions, cause))
+
+
+def test_workers_that_cannot_start_release_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CannotBeSent:
+        def __reduce__(self) -> Any:
+            raise NotImplementedError
+
+    closed: list[bool] = []
+    monkeypatch.setattr(cluster.Cluster, "close", lambda _: closed.append(True))
+    with pytest.raises(NotImplementedError):
+        RayWorkers(cast(Classifier, CannotBeSent()), None, 1)
+    assert closed == [True]
 
 
 def test_more_processes_than_cores_raise() -> None:

@@ -110,10 +110,16 @@ class RayWorkers:
         ray = self._cluster.ray
         self.processes = processes or self._cluster.cores
         self.capacity = CHUNKS_PER_WORKER * self.processes
-        self._model = ray.put(model)
-        actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=MAX_RETRIES)(_Actor)
-        self.actors = [actor.remote(threshold) for _ in range(self.processes)]
         self._next = 0
+        self.actors: list[Any] = []
+        try:
+            self._model = ray.put(model)
+            actor = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=MAX_RETRIES)(_Actor)
+            for _ in range(self.processes):
+                self.actors.append(actor.remote(threshold))
+        except BaseException:
+            self.close()
+            raise
 
     def submit(self, texts: Sequence[str | None]) -> Future[ColumnPredictions]:
         """See `Workers.submit`.
