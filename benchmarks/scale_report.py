@@ -97,7 +97,7 @@ def _score(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _kills(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for sink, correct in result["correct"].items():
         yield (
-            f"`kill -9` at random moments, then `--resume`: {sink}",
+            f"`kill -9` at random moments, then `--resume`: {sink.replace('postgresql', 'PostgreSQL')}",
             f"every row once in {correct} of {result['kills']}",
         )
 

@@ -40,7 +40,7 @@ configuration = Configuration()
 for name, value in {
     "restart-strategy.type": "disable",
     "parallelism.default": workers,
-    "execution.checkpointing.storage": "filesystem",  # the default one limits the states to 5 MB in total
+    "execution.checkpointing.storage": "filesystem",  # by default, states of more than 5 MB per task fail
     "execution.checkpointing.dir": f"file://{folder}/checkpoints",
     "python.executable": sys.executable,
     **({"execution.state-recovery.path": savepoint[0]} if savepoint else {}),

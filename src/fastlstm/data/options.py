@@ -59,7 +59,7 @@ BAD_ROW_COLUMNS = [field.name for field in dataclasses.fields(BadRow)]
 
 
 def bad_rows_csv(rows: Iterable[Sequence[object]]) -> bytes:
-    """Return rows of a CSV file in UTF-8. Characters that UTF-8 lacks, halves of surrogate pairs, become "?"."""
+    """Return rows of a CSV file in UTF-8. Unpaired surrogates become "?"."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows(rows)
     return text.getvalue().encode(errors="replace")

@@ -45,8 +45,8 @@ class Group:
     def share(self, rows: Rows) -> Rows:
         """Return the rows of this process, of a list, an array or a tensor.
 
-        Processes 0, 1, ..., n take one row each, then n, ..., 1, 0, and so on: of rows sorted by length, every process
-        gets about the same number of tokens.
+        The processes take one row each in the order of their ranks, then one each in the reverse order, and so on. If
+        the rows are sorted by length, every process gets about the same number of tokens.
         """
         if self.size == 1:
             return rows
@@ -98,7 +98,7 @@ class Group:
             count: The number of rows of all processes.
 
         Returns:
-            The rows of which every process had its `share`: [count, ...], of the type of `rows`.
+            All rows, in their order before `share`: [count, ...], of the type of `rows`.
         """
         if self.size == 1:
             return rows

@@ -91,7 +91,7 @@ def check_same_run(out: Path, saved_identity: object, identity: dict[str, Any]) 
 Event = TypeVar("Event")
 
 EVENTS_PER_DECISION = 8
-"""Of a group of processes: a decision makes all of them wait for the first one."""
+"""A group of processes decides once in so many events, because a decision makes all of them wait for the first one."""
 
 
 def with_checkpoints(

@@ -59,7 +59,7 @@ class SearchSink:
         self._checkpoint_path = f"/{CHECKPOINT_INDEX}/_doc/{address.quoted_index}"
         self._cluster = Cluster(address, WriteError)
         self._index_ids: Sequence[str] = ()
-        """What the server identifies the index by, or those of an alias."""
+        """The ids that the server gave the index, or the indexes of the alias."""
         self._rows = 0
 
     def start(self, schema: pyarrow.Schema, *, resume: bool) -> Checkpoint | None:
@@ -226,7 +226,7 @@ def _require_separate_paths(names: Sequence[str]) -> None:
         parts = name.split(".")
         outer = next((o for n in range(1, len(parts)) if (o := ".".join(parts[:n])) in names), None)
         if outer is not None or not all(parts):
-            problem = "has an empty part" if outer is None else f"lies inside the column {outer!r}"
+            problem = "has an empty part between dots" if outer is None else f"lies inside the column {outer!r}"
             raise OptionError(
                 f"column {name!r} {problem}, which a document cannot contain; choose other columns with `columns`",
                 code="unsupported-column",

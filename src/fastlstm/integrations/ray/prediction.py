@@ -42,7 +42,7 @@ class TextPredictor:
         prefix: What the names of the new columns begin with.
 
     Raises:
-        InputError: There is no such model, or the threshold does not fit it.
+        InputError: The model cannot be loaded, or the threshold is invalid.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ POLL_SECONDS = 0.5
 STOP_SECONDS = 10.0
 """Time for Ray Train to stop by itself."""
 SEND_SECONDS = 0.1
-"""Time between two messages about steps, which would otherwise occupy the cores after each small step."""
+"""Time between two messages about steps. A message after each small step would occupy the cores."""
 
 Settings = TrainingSettings | LanguageModelSettings
 Run = Callable[[Settings], Generator[Any, None, None]]
